@@ -1,0 +1,443 @@
+"""The config file, decoded into types. Every error names file, line, path and what to do; all are reported at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import os
+import re
+import sys
+import typing
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from multicdn import secrets, templates, yamlsource
+from multicdn.errors import ConfigError, PluginError
+from multicdn.model import Action, ChangeKind, TargetKind
+from multicdn.plugins import Plugins
+from multicdn.provider import Provider, SoftPurge, capabilities, capability
+from multicdn.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.yamlsource import Source
+
+CONFIG = "MULTICDN_CONFIG"
+FILE_NAME = "multicdn.config.yml"
+VERSION = 1
+
+# Which member of a route holds the targets of a kind.
+MEMBERS = {
+    "urls": TargetKind.URL,
+    "prefixes": TargetKind.PREFIX,
+    "tags": TargetKind.TAG,
+    "hosts": TargetKind.HOST,
+    "everything": TargetKind.EVERYTHING,
+}
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
+
+    Attributes:
+        bucket: exact name of the bucket.
+        prefix: keys must begin with it; empty for the whole bucket.
+        on: the kinds of change to act on.
+        exclude: shell patterns over whole keys to leave alone; ``*`` also matches slashes.
+        index: name of the index document; ``dir/index.html`` is then also purged as ``dir/``.
+        urls: templates of absolute URLs.
+        prefixes: templates of absolute URLs; all that begins with one is purged.
+        tags: templates of cache tags (surrogate keys).
+        hosts: host names to purge whole.
+        everything: whether any change empties the whole zone, service or distribution.
+        purge, preload: names of provider instances.
+        soft: mark stale rather than drop; wins over the providers' own setting. Removed objects are always dropped.
+    """
+
+    bucket: str
+    prefix: str = ""
+    on: tuple[ChangeKind, ...] = (ChangeKind.CREATED, ChangeKind.REMOVED)
+    exclude: tuple[str, ...] = ()
+    index: str = ""
+    urls: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    everything: bool = False
+    purge: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
+    soft: bool | None = None
+
+    def texts(self, member: str) -> tuple[str, ...]:
+        """The templates of one of ``MEMBERS``; one empty text for an explicit ``everything: true``."""
+        if member == "everything":
+            return ("",) if self.everything else ()
+        return getattr(self, member)  # type: ignore[no-any-return]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A config file that has passed all checks.
+
+    Attributes:
+        name: of the file.
+        providers: instances by name, as configured.
+        types: their plugin names.
+        routes: in the order of the file.
+        warnings: what is legal and probably not meant, one line each.
+    """
+
+    name: str
+    providers: Mapping[str, Provider]
+    types: Mapping[str, str]
+    routes: tuple[Route, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def locate() -> Path:
+    """Where the config file is: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
+    named = os.environ.get(CONFIG)
+    folder = Path(os.environ.get("LAMBDA_TASK_ROOT", "."))
+    return folder / (named or FILE_NAME)
+
+
+def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:
+    """Read and check a config file.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    path = path or locate()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError([f"{path}: no such file; set {CONFIG} to the path of your config file"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: can't be read: {error}"]) from None
+    return parse(text, path.name, plugins or Plugins())
+
+
+def parse(text: str, name: str, plugins: Plugins) -> Config:
+    """Check a config's text; ``name`` stands in the messages.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    return _Checker(yamlsource.parse(text, name), plugins).config()
+
+
+class _Checker:
+    """Collects the problems of one file."""
+
+    def __init__(self, source: Source, plugins: Plugins) -> None:
+        self._source = source
+        self._plugins = plugins
+        self._problems: list[tuple[int, str]] = []
+        self._warnings: list[str] = []
+        self._types: dict[str, str] = {}
+
+    def config(self) -> Config:
+        data = self._mapping(self._source.data, ())
+        self._unknown(data, ("version", "providers", "routes"), (), "member")
+        self._version(data)
+        providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
+        routes = tuple(self._routes(data.get("routes"), providers))
+        if self._problems:
+            raise ConfigError([text for _, text in sorted(self._problems, key=lambda problem: problem[0])])
+        self._notices(providers, routes)
+        return Config(self._source.name, providers, self._types, routes, tuple(self._warnings))
+
+    # Reporting
+
+    def _problem(self, path: yamlsource.Path, text: str) -> None:
+        where = self._source.at(path)
+        line = int(where.rpartition(":")[2])
+        self._problems.append((line, f"{where}: {_shown(path)}{text}"))
+
+    def _warn(self, path: yamlsource.Path, text: str) -> None:
+        self._warnings.append(f"{self._source.at(path)}: {_shown(path)}{text}")
+
+    def _unknown(self, data: Mapping[str, Any], known: tuple[str, ...], path: yamlsource.Path, what: str) -> None:
+        for name in data:
+            if name not in known:
+                self._problem((*path, name), f"unknown {what} {name!r}{_suggest(name, known)}")
+
+    def _mapping(self, value: object, path: yamlsource.Path) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        if value is None and path:
+            self._problem(path, "is missing or empty; see multicdn.config.yml for an example")
+        else:
+            self._problem(path, f"must be a mapping of names to values, not {_kind(value)}")
+        return {}
+
+    def _version(self, data: Mapping[str, Any]) -> None:
+        if data.get("version") != str(VERSION):
+            self._problem(("version",), f"write `version: {VERSION}`, the only version that there is")
+
+    # Values
+
+    def _values(self, data: Mapping[str, Any], hints: Mapping[str, Any], path: yamlsource.Path) -> dict[str, Any]:
+        """Convert the members that are known, each by itself, so that one problem doesn't hide the next."""
+        values = {}
+        for name, raw in data.items():
+            if name not in hints:
+                continue
+            try:
+                values[name] = msgspec.convert(raw, hints[name], strict=False, dec_hook=self._custom)
+            except msgspec.ValidationError as error:
+                self._problem(*_explained(error, (*path, name), hints[name]))
+            else:
+                self._stray_references(raw, values[name], (*path, name))
+        return values
+
+    def _custom(self, wanted: type, raw: object) -> object:
+        """Convert what msgspec doesn't know: secrets. The messages never repeat the value."""
+        if wanted is not Secret:
+            raise ValueError(f"can't be written in a config file (it wants a {wanted.__name__})")
+        reference = secrets.parse_reference(raw) if isinstance(raw, str) else None
+        if reference is None:
+            raise ValueError("is a secret: write a reference such as ${env:NAME} or ${ssm:/path}, never the value")
+        scheme, name = reference
+        if scheme in secrets.BUILT_IN:
+            return Secret(f"${{{scheme}:{name}}}", partial(secrets.resolve, scheme, name))
+        if self._plugins.hooks is None:
+            raise ValueError(f"unknown secret scheme {scheme!r}{_suggest(scheme, tuple(secrets.BUILT_IN))}")
+        return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
+
+    def _stray_references(self, raw: object, value: object, path: yamlsource.Path) -> None:
+        if isinstance(raw, str) and not isinstance(value, Secret) and secrets.parse_reference(raw):
+            self._problem(path, f"{raw} is a reference, and this option is no secret: write its value")
+
+    # Providers
+
+    def _providers(self, data: Mapping[str, Any]) -> Iterator[tuple[str, Provider]]:
+        for name, raw in data.items():
+            provider = self._provider(name, raw, ("providers", name))
+            if provider is not None:
+                yield name, provider
+
+    def _provider(self, name: str, raw: object, path: yamlsource.Path) -> Provider | None:
+        # `cloudfront:` alone is an instance without options, if its type needs none.
+        options = dict(self._mapping({} if raw is None else raw, path))
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            self._problem(path, "a provider's name may hold letters, digits and . _ -")
+        plugin = str(options.pop("type", None) or name)
+        self._types[name] = plugin
+        try:
+            cls = self._plugins.provider_class(plugin)
+            hints = option_types(cls)
+        except PluginError as error:
+            self._problem((*path, "type"), str(error))
+            return None
+        before = len(self._problems)
+        self._unknown(options, ("type", *hints), path, "option")
+        values = self._values(options, hints, path)
+        for lacking in required_options(cls) - options.keys():
+            self._problem(path, f"{plugin} needs the option {lacking!r}")
+        if len(self._problems) > before:
+            return None
+        return self._built(cls, values, path)
+
+    def _built(self, cls: type[Provider], values: dict[str, Any], path: yamlsource.Path) -> Provider | None:
+        try:
+            return cls(**values)
+        except ValueError as error:
+            self._problem(path, str(error))
+            return None
+
+    # Routes
+
+    def _routes(self, raw: object, providers: Mapping[str, Provider]) -> Iterator[Route]:
+        if not isinstance(raw, list) or not raw:
+            self._problem(("routes",), "must be a list with at least one route")
+            return
+        hints = typing.get_type_hints(Route)
+        for place, item in enumerate(raw):
+            path = ("routes", place)
+            data = self._mapping(item, path)
+            before = len(self._problems)
+            self._unknown(data, tuple(hints), path, "member")
+            values = self._values(data, hints, path)
+            if "bucket" not in data:
+                self._problem(path, "needs a `bucket`")
+            if len(self._problems) == before:
+                route = Route(**values)
+                self._check_route(route, providers, path)
+                yield route
+
+    def _check_route(self, route: Route, providers: Mapping[str, Provider], path: yamlsource.Path) -> None:
+        if not route.purge and not route.preload:
+            self._problem(path, "does nothing: name providers under `purge` or `preload`")
+        if not route.bucket:
+            self._problem((*path, "bucket"), "is empty")
+        if not route.on:
+            self._problem((*path, "on"), "is empty: write created, removed, or leave it out for both")
+        if route.prefix.startswith("/"):
+            self._warn((*path, "prefix"), "begins with a slash, and keys in S3 rarely do")
+        self._check_templates(route, path)
+        self._check_actions(route, providers, path)
+
+    def _check_templates(self, route: Route, path: yamlsource.Path) -> None:
+        for member, kind in MEMBERS.items():
+            for place, text in enumerate(route.texts(member)):
+                where = (*path, member, place)
+                try:
+                    templates.parse(text)
+                except ValueError as error:
+                    self._problem(where, str(error))
+                    continue
+                fault = _fault_of_target(kind, text)
+                if fault:
+                    self._problem(where, fault)
+
+    def _check_actions(self, route: Route, providers: Mapping[str, Provider], path: yamlsource.Path) -> None:
+        wanted = [(member, kind) for member, kind in MEMBERS.items() if route.texts(member)]
+        if route.purge and not wanted:
+            self._problem((*path, "purge"), "has nothing to purge: write `urls` (or prefixes, tags, hosts)")
+        if route.preload and not route.urls:
+            self._problem((*path, "preload"), "has nothing to load: write `urls`")
+        for place, name in enumerate(route.purge):
+            where = (*path, "purge", place)
+            provider = self._known(name, providers, where)
+            for member, kind in wanted if provider else ():
+                self._check_purge(name, provider, member, kind, route, where)  # type: ignore[arg-type]
+        for place, name in enumerate(route.preload):
+            where = (*path, "preload", place)
+            provider = self._known(name, providers, where)
+            if provider and not capability(provider, Action.PRELOAD, TargetKind.URL):
+                self._problem(where, f"{name} ({self._types[name]}) can't preload; it can {_abilities(provider)}")
+
+    def _check_purge(
+        self, name: str, provider: Provider, member: str, kind: TargetKind, route: Route, where: yamlsource.Path
+    ) -> None:
+        shown = f"{name} ({self._types[name]})"
+        if not capability(provider, Action.PURGE, kind):
+            remedy = "give it a route of its own with what it can do"
+            self._problem(where, f"{shown} can't purge by `{member}`; it can {_abilities(provider)}; {remedy}")
+        elif route.soft and not isinstance(provider, SoftPurge):
+            self._problem(where, f"{shown} has no soft purge; leave out `soft` to drop objects at once")
+        elif (route.soft or (route.soft is None and getattr(provider, "soft", False))) and (
+            kind not in provider.soft_kinds  # type: ignore[attr-defined]
+        ):
+            self._problem(where, f"{shown} has no soft purge by `{member}`; set `soft: false` on this route")
+
+    def _known(self, name: str, providers: Mapping[str, Provider], path: yamlsource.Path) -> Provider | None:
+        if name in providers:
+            return providers[name]
+        if name not in self._types:  # else its own problem is already on the list
+            self._problem(path, f"no provider is called {name!r}{_suggest(name, tuple(self._types))}")
+        return None
+
+    def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
+        used = {name for route in routes for name in (*route.purge, *route.preload)}
+        for name, provider in providers.items():
+            if provider.retired:
+                self._warn(("providers", name), f"{self._types[name]} is retired: {provider.retired}")
+            if name not in used:
+                self._warn(("providers", name), "no route uses it")
+
+
+def option_types(cls: type[Provider]) -> dict[str, Any]:
+    """The options of a provider and their types. Fields marked ``internal`` in their metadata are none.
+
+    Raises:
+        PluginError: an annotation can't be evaluated; it names something imported for type checking only.
+    """
+    types = {}
+    for field in dataclasses.fields(cls):
+        if field.init and not field.metadata.get("internal"):
+            types[field.name] = _evaluated(cls, field)
+    return types
+
+
+def required_options(cls: type[Provider]) -> set[str]:
+    """The options without a default."""
+    missing = dataclasses.MISSING
+    return {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.init and field.default is missing and field.default_factory is missing
+    }
+
+
+def _evaluated(cls: type, field: dataclasses.Field[Any]) -> Any:
+    """Turn the text of an annotation into a type, in the module of the class that it stands in."""
+    if not isinstance(field.type, str):
+        return field.type
+    home = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {}))
+    try:
+        return eval(field.type, vars(sys.modules[home.__module__]))  # noqa: S307 - the plugin's own source
+    except NameError as error:
+        raise PluginError(f"{home.__qualname__}.{field.name}: {error}; import it outside TYPE_CHECKING") from None
+
+
+def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
+    value = plugins.hooks.resolve_secret(scheme, name) if plugins.hooks else None
+    return value if value is not None else secrets.resolve(scheme, name)
+
+
+def _fault_of_target(kind: TargetKind, text: str) -> str:
+    """What is wrong with a template of a kind; empty if nothing is."""
+    if kind in (TargetKind.URL, TargetKind.PREFIX):
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
+        if not text.isascii():
+            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
+    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
+        return f"{text!r} isn't a host name; write www.example.com"
+    elif kind is TargetKind.TAG and not text:
+        return "is empty"
+    return ""
+
+
+def _explained(error: msgspec.ValidationError, path: yamlsource.Path, wanted: object) -> tuple[yamlsource.Path, str]:
+    """Take a msgspec message apart into the path within the file and a sentence."""
+    text, _, within = str(error).partition(" - at `$")
+    steps = tuple(int(place) for place in re.findall(r"\[(\d+)\]", within))
+    invalid = re.fullmatch(r"Invalid enum value '(.*)'", text)
+    if invalid:
+        known = tuple(_words(wanted))
+        text = f"unknown value {invalid[1]!r}{_suggest(invalid[1], known)} (known: {', '.join(known)})"
+    return (*path, *steps), text.replace("`", "").replace("Expected array", "expected a list").replace(
+        "Expected", "expected"
+    )
+
+
+def _words(hint: object) -> Iterator[str]:
+    """All texts that a type allows, for suggestions."""
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        yield from (str(member.value) for member in hint)
+    elif typing.get_origin(hint) is typing.Literal:
+        yield from map(str, typing.get_args(hint))
+    else:
+        for argument in typing.get_args(hint):
+            yield from _words(argument)
+
+
+def _abilities(provider: Provider) -> str:
+    found = [f"{what.action} by {what.kind}" for what in capabilities(provider)]
+    return ", ".join(found)
+
+
+def _suggest(word: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})" if known else ""
+
+
+def _shown(path: yamlsource.Path) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".") + ": " if path else ""
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "a text", type(None): "nothing"}.get(type(value), type(value).__name__)

@@ -1,0 +1,102 @@
+"""Every error that multicdn raises on purpose, each named for what its reader does next.
+
+    MulticdnError
+    ├── ConfigError           edit the configuration (file, line and remedy are in the message)
+    ├── PluginError           install, upgrade or repair a plugin
+    ├── EventError            this message is not an event that we can read
+    ├── SecretError           store the secret, or grant the right to read it
+    ├── Undelivered           some purges did not get through; the invocation fails so that AWS tries again
+    └── ProviderError         raised by providers; tells delivery what to do with the batch
+        ├── RetryLater        the same call may succeed after a while
+        ├── TargetsRefused    these targets will never be accepted; the others may be
+        └── CallRefused       no target can succeed: wrong zone, service, endpoint or contract
+            └── CredentialsRefused   the same, because of who we are
+
+Providers raise, the core decides and logs. No message may contain a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class MulticdnError(Exception):
+    """Root of all errors that multicdn raises on purpose."""
+
+
+class ConfigError(MulticdnError):
+    """The configuration can't be used.
+
+    Attributes:
+        problems: one line each, ``file:line: path: what is wrong; what to do``.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(MulticdnError):
+    """A plugin is missing, broken, or claimed by two distributions."""
+
+
+class EventError(MulticdnError):
+    """A message has no shape that we know; the text says what was seen in it."""
+
+
+class SecretError(MulticdnError):
+    """A secret reference can't be resolved; the text names the reference, never a value."""
+
+
+class Undelivered(MulticdnError):
+    """Some jobs of a direct invocation stayed undelivered; the text names them."""
+
+
+class ProviderError(MulticdnError):
+    """Root of what a provider may raise.
+
+    Args:
+        reason: one sentence for the log, without secrets: the vendor's words where there are any.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class RetryLater(ProviderError):
+    """The same call may succeed later: throttled, vendor in trouble, connection broken.
+
+    Args:
+        reason: what happened.
+        after: seconds that the vendor asked us to wait, or None where it didn't say.
+    """
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(reason)
+
+
+class TargetsRefused(ProviderError):
+    """The vendor will never accept some targets of this call.
+
+    Args:
+        reason: the vendor's words.
+        targets: the refused ones, spelled as they were given to the provider; empty where the vendor refused the
+            whole call without naming one. The core then halves the batch until the bad one stands alone.
+    """
+
+    def __init__(self, reason: str, targets: Sequence[str] = ()) -> None:
+        self.targets = tuple(targets)
+        super().__init__(reason)
+
+
+class CallRefused(ProviderError):
+    """No target can succeed with this configuration: unknown zone or service, moved endpoint, ended contract."""
+
+
+class CredentialsRefused(CallRefused):
+    """The vendor doesn't accept our credentials, or they lack a permission."""

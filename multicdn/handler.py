@@ -1,0 +1,150 @@
+"""The function that AWS Lambda calls: ``multicdn.handler.handler``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multicdn import config, events, telemetry
+from multicdn.delivery import Delivery
+from multicdn.errors import Undelivered
+from multicdn.plugins import Plugins
+from multicdn.routing import Router
+from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.config import Config
+    from multicdn.events import Intake
+    from multicdn.model import Report
+    from multicdn.routing import Failure
+
+# Seconds kept back from the function's time, to write the report and the reply.
+RESERVE = 1.0
+
+# For callers without a Lambda context.
+_DEFAULT_SECONDS = 60.0
+
+# A message of a failed invocation names this many things; all of them are in the log.
+_NAMED = 10
+
+
+class Context(Protocol):
+    """What we need of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda stops the function."""
+
+
+class Dispatcher:
+    """Everything between an event and the reply, made once and used for many events.
+
+    Args:
+        config: the checked config.
+        plugins: the installed plugins.
+        delivery: made from the config unless given.
+    """
+
+    def __init__(self, config: Config, plugins: Plugins, delivery: Delivery | None = None) -> None:
+        self._hooks = plugins.hooks
+        self._router = Router(config, self._hooks.urls if self._hooks else None)
+        self._delivery = delivery or Delivery(config.providers)
+
+    def dispatch(self, event: object, seconds: float) -> dict[str, Any]:
+        """Act on an event within so many seconds.
+
+        Returns:
+            For a batch from SQS, ``batchItemFailures`` with the messages that must come back. For a direct event, how
+            many targets each provider accepted.
+
+        Raises:
+            Undelivered: a direct event of which something stayed undelivered.
+        """
+        intake = events.decode(event, self._hooks.read_event if self._hooks else None)
+        demands, failures = self._router.demands(intake.changes)
+        report = self._delivery.deliver(demands, seconds)
+        self._tell(intake, failures, report)
+        return self._reply(intake, failures, report)
+
+    def _tell(self, intake: Intake, failures: list[Failure], report: Report) -> None:
+        for message in intake.unreadable:
+            telemetry.unreadable(message)
+        for failure in failures:
+            telemetry.emit(logging.ERROR, "plugin-bug", key=failure.change.key, reason=failure.reason)
+        telemetry.report(report)
+        for error in self._hooks.report(report) if self._hooks else ():
+            telemetry.emit(
+                logging.ERROR, "plugin-bug", hook="multicdn_report", reason=f"{type(error).__name__}: {error}"
+            )
+
+    def _reply(self, intake: Intake, failures: list[Failure], report: Report) -> dict[str, Any]:
+        if intake.queued:
+            failed = {message.cause for message in intake.unreadable}
+            failed |= {failure.change.cause for failure in failures} | report.failed_messages
+            # In the order of the batch, so that the same failure always reads the same.
+            return {"batchItemFailures": [{"itemIdentifier": cause} for cause in intake.messages if cause in failed]}
+        problems = list(_problems(intake, failures, report))
+        if problems:
+            more = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
+            raise Undelivered("; ".join(problems[:_NAMED]) + more)
+        return {"providers": telemetry.summary(report)}
+
+
+def _problems(intake: Intake, failures: list[Failure], report: Report) -> Iterator[str]:
+    for message in intake.unreadable:
+        yield redact(message.reason)
+    for failure in failures:
+        yield redact(f"{failure.change.key}: {failure.reason}")
+    for outcome in report.undelivered:
+        job = outcome.job
+        more = f" and {len(job.targets) - 1} more" if len(job.targets) > 1 else ""
+        what = f"{job.provider}: {job.action} of {job.targets[0] or job.kind}{more}"
+        yield redact(f"{what}: {outcome.status}: {outcome.reason}")
+
+
+_dispatcher: Dispatcher | None = None
+_lock = threading.Lock()
+
+
+def dispatcher() -> Dispatcher:
+    """The dispatcher of this process, made on first use from the config that the environment names.
+
+    Raises:
+        ConfigError, PluginError: the config can't be used.
+    """
+    global _dispatcher  # noqa: PLW0603 - a Lambda environment is one process with one config
+    with _lock:
+        if _dispatcher is None:
+            telemetry.configure()
+            plugins = Plugins()
+            loaded = config.load(plugins=plugins)
+            for warning in loaded.warnings:
+                telemetry.emit(logging.WARNING, "config", warning=warning)
+            _dispatcher = Dispatcher(loaded, plugins)
+        return _dispatcher
+
+
+def handler(event: object, context: Context | None = None) -> dict[str, Any]:
+    """Purge and preload what an event from AWS asks for.
+
+    Args:
+        event: S3, SQS, SNS or EventBridge event.
+        context: Lambda's context; without one, a minute is taken as the time that there is.
+
+    Returns:
+        See ``Dispatcher.dispatch``.
+
+    Raises:
+        Undelivered: something of a direct event stayed undelivered.
+        ConfigError, PluginError: the config can't be used.
+    """
+    seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else _DEFAULT_SECONDS
+    return dispatcher().dispatch(event, max(0.0, seconds - RESERVE))
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    # In the initialisation phase Lambda gives a burst of CPU, and its time isn't taken from the first event.
+    dispatcher()

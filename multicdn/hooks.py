@@ -1,0 +1,119 @@
+"""Hooks: where plugins add to what the core does, beside providing a vendor.
+
+A hook plugin is a module (or object) with functions marked ``@hookimpl`` and named as below, announced by an entry
+point in the group ``multicdn.hooks``. Each implementation is called by itself, so one that fails doesn't silence the
+others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from multicdn.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from multicdn.model import Change, Report
+
+__all__ = ["HOOKS", "Hooks", "hookimpl"]
+
+_PROJECT = "multicdn"
+_spec = pluggy.HookspecMarker(_PROJECT)
+hookimpl = pluggy.HookimplMarker(_PROJECT)
+
+HOOKS = ("multicdn_urls", "multicdn_resolve_secret", "multicdn_read_event", "multicdn_report")
+
+
+class _Specs:
+    @_spec
+    def multicdn_urls(self, change: Change, urls: Sequence[str]) -> Iterable[str] | None:
+        """Return the URLs to use for a change instead of ``urls``, or None to leave them.
+
+        Plugins are asked in turn, each with what the one before returned. An exception makes this change, and no other,
+        undelivered. Must be pure: it runs for every changed object that a route with ``urls`` matches.
+        """
+
+    @_spec
+    def multicdn_resolve_secret(self, scheme: str, name: str) -> str | None:
+        """Return the value of ``${scheme:name}``, or None for a scheme that isn't this plugin's.
+
+        Asked only for schemes that multicdn doesn't have itself; the first answer wins. Raise ``SecretError`` where the
+        secret is missing. The result is kept for a quarter of an hour.
+        """
+
+    @_spec
+    def multicdn_read_event(self, message: object) -> Sequence[Change] | None:
+        """Return the changes that a message of an unknown shape tells of, or None if this plugin doesn't know it.
+
+        ``message`` is parsed JSON, or text that isn't JSON. An empty list means "known, and nothing to do". Leave
+        ``cause`` empty: the core fills it in. An exception makes the message fail, and no other.
+        """
+
+    @_spec
+    def multicdn_report(self, report: Report) -> None:
+        """Observe how an invocation ended, for metrics or messages. An exception is logged and changes nothing."""
+
+
+class Hooks:
+    """The installed hook implementations.
+
+    Args:
+        plugins: modules or objects with ``@hookimpl`` functions, by entry-point name.
+
+    Raises:
+        PluginError: a function is marked as a hook that doesn't exist, or asks for arguments that it doesn't have.
+    """
+
+    def __init__(self, plugins: Mapping[str, Any]) -> None:
+        self._manager = pluggy.PluginManager(_PROJECT)
+        self._manager.add_hookspecs(_Specs)
+        for name, plugin in plugins.items():
+            self._register(name, plugin)
+
+    def _register(self, name: str, plugin: Any) -> None:
+        try:
+            self._manager.register(plugin, name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"hook plugin {name!r}: {error}; known hooks: {', '.join(HOOKS)}") from None
+        if not self._manager.get_hookcallers(plugin):
+            raise PluginError(f"hook plugin {name!r} implements no hook; mark its functions with @hookimpl")
+
+    def _implementations(self, hook: str) -> Iterator[Any]:
+        """Yield callers that reach one plugin each, in pluggy's order: last registered first."""
+        names = [implementation.plugin_name for implementation in getattr(self._manager.hook, hook).get_hookimpls()]
+        for wanted in reversed(names):
+            others = [self._manager.get_plugin(name) for name in names if name != wanted]
+            yield self._manager.subset_hook_caller(hook, remove_plugins=others)
+
+    def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
+        """Ask the plugins in turn for the URLs of a change."""
+        for ask in self._implementations("multicdn_urls"):
+            for answer in ask(change=change, urls=tuple(urls)):
+                urls = tuple(dict.fromkeys(answer))
+        return urls
+
+    def resolve_secret(self, scheme: str, name: str) -> str | None:
+        """Return the first plugin's value for a reference, or None."""
+        for ask in self._implementations("multicdn_resolve_secret"):
+            for answer in ask(scheme=scheme, name=name):
+                return str(answer)
+        return None
+
+    def read_event(self, message: object) -> Sequence[Change] | None:
+        """Return the first plugin's reading of a foreign message, or None."""
+        for ask in self._implementations("multicdn_read_event"):
+            for answer in ask(message=message):
+                return tuple(answer)
+        return None
+
+    def report(self, report: Report) -> Iterator[Exception]:
+        """Show the report to every plugin, and yield what went wrong in any of them."""
+        for show in self._implementations("multicdn_report"):
+            try:
+                show(report=report)
+            except Exception as error:  # noqa: BLE001 - any plugin, any fault; the caller logs it
+                yield error

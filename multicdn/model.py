@@ -1,0 +1,205 @@
+"""What flows through multicdn. Everything here is frozen, and knows nothing of clocks, networks or vendors.
+
+AWS event -> Change -> Target -> Job -> Outcome -> Report
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+class ChangeKind(StrEnum):
+    """What happened to an object."""
+
+    CREATED = "created"
+    REMOVED = "removed"
+
+
+class Action(StrEnum):
+    """What a CDN is asked to do."""
+
+    PURGE = "purge"
+    PRELOAD = "preload"
+
+
+class TargetKind(StrEnum):
+    """By what a CDN knows the things it is asked to purge."""
+
+    URL = "url"
+    PREFIX = "prefix"
+    TAG = "tag"
+    HOST = "host"
+    EVERYTHING = "everything"
+
+
+class Change(Struct, frozen=True):
+    """One object created or removed.
+
+    Attributes:
+        bucket: name of the bucket.
+        key: the object's key, decoded: exactly the bytes that S3 stores, as text.
+        kind: created or removed.
+        etag, version: the object's identity where S3 said it, else empty.
+        sequencer: hexadecimal text that orders the events of one key, else empty.
+        time: ISO 8601 time of the event as S3 wrote it, else empty.
+        cause: id of the SQS message that it came in; empty for an event without a queue.
+    """
+
+    bucket: str
+    key: str
+    kind: ChangeKind = ChangeKind.CREATED
+    etag: str = ""
+    version: str = ""
+    sequencer: str = ""
+    time: str = ""
+    cause: str = ""
+
+
+class Target(Struct, frozen=True):
+    """What one CDN knows an object by, spelled as that CDN wants it.
+
+    Attributes:
+        kind: url, prefix, tag, host or everything.
+        value: the URL, prefix, tag or host; empty for everything.
+    """
+
+    kind: TargetKind
+    value: str
+
+
+class Job(Struct, frozen=True):
+    """One call to one provider.
+
+    Attributes:
+        provider: name of the provider instance.
+        action: purge or preload.
+        kind: the one kind that all targets have.
+        targets: what to act on, spelled for the vendor; never empty, no more than the vendor's limits allow.
+        causes: for each target, the ids of the messages that asked for it.
+        soft: whether to mark as stale rather than to drop.
+        reference: text that is the same for the same batch of the same changes, and differs otherwise. Vendors that
+            deduplicate requests (CloudFront's CallerReference) are given it.
+    """
+
+    provider: str
+    action: Action
+    kind: TargetKind
+    targets: tuple[str, ...]
+    causes: tuple[frozenset[str], ...]
+    soft: bool = False
+    reference: str = ""
+
+    @property
+    def messages(self) -> frozenset[str]:
+        """Ids of all the messages that asked for something in this job."""
+        return frozenset().union(*self.causes)
+
+    def halves(self) -> tuple[Job, Job]:
+        """Both halves of this job. Only for a job of two targets or more."""
+        middle = len(self.targets) // 2
+        return self._part(range(middle)), self._part(range(middle, len(self.targets)))
+
+    def without(self, refused: Iterable[str]) -> Job | None:
+        """This job without some targets, or None where nothing is left."""
+        gone = frozenset(refused)
+        return self._kept(lambda target: target not in gone)
+
+    def only(self, wanted: Iterable[str]) -> Job | None:
+        """The part of this job that has these targets, or None where it has none of them."""
+        return self._kept(frozenset(wanted).__contains__)
+
+    def _kept(self, keep: Callable[[str], bool]) -> Job | None:
+        places = [place for place, target in enumerate(self.targets) if keep(target)]
+        if len(places) == len(self.targets):
+            return self
+        return self._part(places) if places else None
+
+    def _part(self, places: Iterable[int]) -> Job:
+        chosen = list(places)
+        return Job(
+            provider=self.provider,
+            action=self.action,
+            kind=self.kind,
+            targets=tuple(self.targets[place] for place in chosen),
+            causes=tuple(self.causes[place] for place in chosen),
+            soft=self.soft,
+            reference=digest(self.reference, *map(str, chosen)),
+        )
+
+
+class Receipt(Struct, frozen=True):
+    """What a vendor said when it accepted a call. Accepted is not finished, and finished is not fresh.
+
+    Attributes:
+        id: the vendor's id for the request, for its support desk; empty where it gives none.
+        estimate: seconds until the vendor expects to be done, or None.
+        note: anything else that a reader of the report should know.
+    """
+
+    id: str = ""
+    estimate: float | None = None
+    note: str = ""
+
+
+class Status(StrEnum):
+    """How a job ended."""
+
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+
+
+class Outcome(Struct, frozen=True):
+    """A job and how it ended.
+
+    Attributes:
+        job: the job; after a batch was cut, only the part that this outcome is about.
+        status: accepted; retry (it may succeed later); rejected (these targets never will); refused (credentials,
+            permissions or settings: a person is needed).
+        reason: why it was not accepted, in one sentence; empty when it was.
+        receipt: what the vendor said, when it accepted.
+        after: seconds until a retry makes sense, where the vendor said so.
+        calls: how many calls to the vendor this took.
+        seconds: how long it took, waiting included.
+    """
+
+    job: Job
+    status: Status
+    reason: str = ""
+    receipt: Receipt = Receipt()
+    after: float | None = None
+    calls: int = 0
+    seconds: float = 0.0
+
+
+class Report(Struct, frozen=True):
+    """All outcomes of one invocation."""
+
+    outcomes: tuple[Outcome, ...] = ()
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    @property
+    def undelivered(self) -> tuple[Outcome, ...]:
+        """Outcomes that weren't accepted."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status is not Status.ACCEPTED)
+
+    @property
+    def failed_messages(self) -> frozenset[str]:
+        """Ids of the messages of which something stayed undelivered."""
+        return frozenset().union(*(outcome.job.messages for outcome in self.undelivered))
+
+
+def digest(*parts: str) -> str:
+    """A short, stable fingerprint of some texts; their order and their borders count."""
+    whole = "\0".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]

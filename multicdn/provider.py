@@ -1,0 +1,334 @@
+"""The contract between the core and a vendor's plugin. This page is the plugin author's manual.
+
+A provider is a frozen dataclass. Its fields are its options in the config file; the classes it inherits from say
+what its vendor can do; each of them asks for one method and for the limits of that method:
+
+    @dataclass(frozen=True, kw_only=True)
+    class Acme(PurgeUrls):
+        '''Acme CDN, https://docs.acme.example/purge'''
+
+        token: Secret
+        endpoint: str = "https://api.acme.example"
+
+        url_limits = Limits(targets=30)  # https://docs.acme.example/limits
+
+        @cached_property
+        def _api(self) -> Http:
+            return Http(self.endpoint, headers=lambda: {"Authorization": f"Bearer {self.token.reveal()}"})
+
+        def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+            answer = self._api.send("POST", "/purge", call, json={"urls": list(urls)})
+            return Receipt(id=answer.text("id"))
+
+What a provider may count on:
+
+- its methods are never called with an empty list, nor with more than its limits allow;
+- they may be called from several threads at once if its limits say ``parallel`` above 1;
+- the core batches, paces, retries, halves, times and logs.
+
+What a provider must do:
+
+- make exactly one call, within the limits of ``call``, and return a ``Receipt`` if the vendor accepted *all* of it;
+- otherwise raise ``RetryLater``, ``TargetsRefused``, ``CallRefused`` or ``CredentialsRefused`` (``multicdn.errors``);
+  any other exception counts as a bug in the plugin, and the batch as undelivered;
+- never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
+- import its vendor's SDK inside the method or property that needs it, not at the top of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from multicdn.model import Action, Receipt, Target, TargetKind
+from multicdn.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = [
+    "API_VERSION",
+    "CAPABILITIES",
+    "Call",
+    "Capability",
+    "Discover",
+    "Limits",
+    "PreloadUrls",
+    "Provider",
+    "PurgeEverything",
+    "PurgeHosts",
+    "PurgePrefixes",
+    "PurgeTags",
+    "PurgeUrls",
+    "Receipt",
+    "Secret",
+    "SoftPurge",
+    "Target",
+    "TargetKind",
+    "capabilities",
+    "capability",
+    "option",
+]
+
+# Raised when a plugin written for an older contract would misbehave silently.
+API_VERSION = 1
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What one vendor method accepts. Put the vendor's page beside each number.
+
+    Attributes:
+        targets: at most this many targets a call.
+        bytes: at most this many bytes of request body, ``envelope`` included; None where the vendor names no limit.
+        envelope: bytes of the body around the targets.
+        target_bytes: the longest single target.
+        calls_per_second, targets_per_second: the pace for the whole account; None where the vendor names none.
+        parallel: calls that may be under way at once from one process.
+    """
+
+    targets: int
+    bytes: int | None = None
+    envelope: int = 0
+    target_bytes: int | None = None
+    calls_per_second: float | None = None
+    targets_per_second: float | None = None
+    parallel: int = 1
+
+
+class Call(Struct, frozen=True):
+    """The circumstances of one call.
+
+    Attributes:
+        soft: mark stale rather than drop; only ever true for a provider that inherits ``SoftPurge``.
+        reference: the same for a repetition of the same batch, different for any other.
+        connect, read: seconds that the call may wait for the connection and for the answer.
+    """
+
+    soft: bool = False
+    reference: str = ""
+    connect: float = 3.0
+    read: float = 10.0
+
+
+def option(*, help: str, **settings: Any) -> Any:  # noqa: A002 - reads as it does in click and argparse
+    """Declare an option with the sentence that ``multicdn providers NAME`` and the JSON schema show for it."""
+    return dataclasses.field(metadata={"help": help}, **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
+    """Base of all providers. Inherit from the capability classes below rather than from this one alone.
+
+    Class attributes:
+        docs: the vendor's page about purging.
+        retired: empty, or one sentence with the date on which the vendor ended the service.
+        permissions: what the credentials must be allowed to do, in the vendor's words, one each.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    docs: ClassVar[str] = ""
+    retired: ClassVar[str] = ""
+    permissions: ClassVar[tuple[str, ...]] = ()
+
+    endpoint: str = option(help="base URL of the vendor's API")
+
+    def __post_init__(self) -> None:
+        """Refuse an endpoint over which credentials would travel in clear.
+
+        Raises:
+            ValueError: the sentence is for the author of the config file.
+        """
+        check_endpoint(self.endpoint)
+
+    def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
+        """Spell a target as the vendor knows it.
+
+        Routing hands in what the route's templates give: absolute URLs, URL prefixes that start with a scheme, tags,
+        host names. CDNs that know objects by something else (a path, a URL without its scheme) turn it into that
+        here; planning removes the duplicates that this makes. A target may become several, of any kind that the
+        provider has. Must be pure and quick: it runs for every object.
+
+        Raises:
+            TargetsRefused: the vendor has no way to act on this target.
+        """
+        del action
+        return (target,)
+
+    def weigh(self, target: str) -> int:
+        """How many bytes a target adds to the request body. The default is a member of a JSON array."""
+        return len(json.dumps(target, ensure_ascii=False).encode()) + 1
+
+    def secrets(self) -> Iterator[Secret]:
+        """All options that hold a secret."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Secret):
+                yield value
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftPurge(Provider):
+    """The vendor can mark objects stale instead of dropping them. Read ``call.soft`` in the purge methods.
+
+    Class attributes:
+        soft_kinds: the kinds of target for which it can.
+    """
+
+    soft_kinds: ClassVar[frozenset[TargetKind]] = frozenset(TargetKind)
+
+    soft: bool = option(default=False, help="mark objects stale instead of dropping them; a route's `soft` wins")
+
+
+class PurgeUrls(Provider):
+    """Purge single URLs."""
+
+    @property
+    @abstractmethod
+    def url_limits(self) -> Limits:
+        """Limits of ``purge_urls``."""
+
+    @abstractmethod
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Drop these URLs from the cache, or mark them stale if ``call.soft``."""
+
+
+class PurgePrefixes(Provider):
+    """Purge everything below a URL prefix."""
+
+    @property
+    @abstractmethod
+    def prefix_limits(self) -> Limits:
+        """Limits of ``purge_prefixes``."""
+
+    @abstractmethod
+    def purge_prefixes(self, prefixes: Sequence[str], call: Call) -> Receipt:
+        """Drop all that begins with one of these prefixes."""
+
+
+class PurgeTags(Provider):
+    """Purge all objects that carry a tag."""
+
+    @property
+    @abstractmethod
+    def tag_limits(self) -> Limits:
+        """Limits of ``purge_tags``."""
+
+    @abstractmethod
+    def purge_tags(self, tags: Sequence[str], call: Call) -> Receipt:
+        """Drop all that carries one of these tags."""
+
+
+class PurgeHosts(Provider):
+    """Purge all objects of a host name."""
+
+    @property
+    @abstractmethod
+    def host_limits(self) -> Limits:
+        """Limits of ``purge_hosts``."""
+
+    @abstractmethod
+    def purge_hosts(self, hosts: Sequence[str], call: Call) -> Receipt:
+        """Drop all that was cached under one of these host names."""
+
+
+class PurgeEverything(Provider):
+    """Empty the whole zone, service or distribution. Only ever called on an explicit ``everything: true``."""
+
+    everything_limits: Limits = Limits(targets=1)
+
+    @abstractmethod
+    def purge_everything(self, call: Call) -> Receipt:
+        """Drop all there is."""
+
+
+class PreloadUrls(Provider):
+    """Fetch URLs into the cache before anybody asks for them."""
+
+    @property
+    @abstractmethod
+    def preload_limits(self) -> Limits:
+        """Limits of ``preload_urls``."""
+
+    @abstractmethod
+    def preload_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Fetch these URLs into the cache."""
+
+
+class Discover(Provider):
+    """A provider that stands for several, found out at run time (``distribution: auto``)."""
+
+    @property
+    @abstractmethod
+    def discovers(self) -> bool:
+        """Whether this instance stands for others; False where it was configured with an id."""
+
+    @abstractmethod
+    def discover(self, bucket: str, call: Call) -> Mapping[str, Provider]:
+        """Return the providers that serve a bucket, each under a name that is unique within this instance.
+
+        Network calls are allowed here; the answer is kept between invocations by the core.
+
+        Raises:
+            ProviderError: as in the purge methods.
+        """
+
+
+class Capability(NamedTuple):
+    """One thing that vendors can do, and where a provider has it."""
+
+    action: Action
+    kind: TargetKind
+    base: type[Provider]
+    method: str
+    limits: str
+
+
+CAPABILITIES = (
+    Capability(Action.PURGE, TargetKind.URL, PurgeUrls, "purge_urls", "url_limits"),
+    Capability(Action.PURGE, TargetKind.PREFIX, PurgePrefixes, "purge_prefixes", "prefix_limits"),
+    Capability(Action.PURGE, TargetKind.TAG, PurgeTags, "purge_tags", "tag_limits"),
+    Capability(Action.PURGE, TargetKind.HOST, PurgeHosts, "purge_hosts", "host_limits"),
+    Capability(Action.PURGE, TargetKind.EVERYTHING, PurgeEverything, "purge_everything", "everything_limits"),
+    Capability(Action.PRELOAD, TargetKind.URL, PreloadUrls, "preload_urls", "preload_limits"),
+)
+
+_BY_WHAT = {(capability.action, capability.kind): capability for capability in CAPABILITIES}
+
+
+def capabilities(provider: Provider | type[Provider]) -> tuple[Capability, ...]:
+    """All that a provider can do."""
+    cls = provider if isinstance(provider, type) else type(provider)
+    return tuple(capability for capability in CAPABILITIES if issubclass(cls, capability.base))
+
+
+def capability(provider: Provider | type[Provider], action: Action, kind: TargetKind) -> Capability | None:
+    """How a provider does something, or None where it can't."""
+    found = _BY_WHAT.get((action, kind))
+    cls = provider if isinstance(provider, type) else type(provider)
+    return found if found is not None and issubclass(cls, found.base) else None
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Refuse anything but https, and http to this machine.
+
+    Raises:
+        ValueError: with a sentence for the author of the config file.
+    """
+    parts = urlsplit(endpoint)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return
+    if parts.scheme == "http":
+        message = f"endpoint {endpoint!r} would send credentials in clear; use https (http is only for this machine)"
+    else:
+        message = f"endpoint {endpoint!r} is not an absolute URL; write https://host or https://host/path"
+    raise ValueError(message)

@@ -1,0 +1,194 @@
+"""Secrets are references in the config, resolved on first use, and never shown.
+
+    ${env:NAME}  ${file:/path}  ${ssm:/parameter/name}  ${secretsmanager:name#json-key}
+
+Other schemes come from plugins (hook ``multicdn_resolve_secret``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from multicdn.errors import SecretError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
+
+# A rotated secret is seen after this many seconds at the latest; a refused credential is asked for anew at once.
+LIFETIME = 900.0
+
+# Values shorter than this aren't searched for in log text: they would black out ordinary words.
+_SHORTEST_REDACTED = 6
+
+_revealed: set[str] = set()
+
+
+class Secret:
+    """A secret by reference. ``reveal()`` is the only way to its value; ``repr``, ``str`` and pickle never show it."""
+
+    __slots__ = ("_lock", "_resolve", "_revealed_at", "_value", "reference")
+
+    def __init__(self, reference: str, resolve: Callable[[], str]) -> None:
+        self.reference = reference
+        self._resolve = resolve
+        self._value: str | None = None
+        self._revealed_at = 0.0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def literal(cls, value: str) -> Secret:
+        """A secret that is already known, for tests and for programs that embed multicdn."""
+        return cls("literal", lambda: value)
+
+    def reveal(self) -> str:
+        """Return the value, resolving it on first use and again after ``LIFETIME`` seconds.
+
+        Raises:
+            SecretError: the reference can't be resolved.
+        """
+        with self._lock:
+            if self._value is None or time.monotonic() - self._revealed_at > LIFETIME:
+                self._value = self._resolve()
+                self._revealed_at = time.monotonic()
+                if len(self._value) >= _SHORTEST_REDACTED:
+                    _revealed.add(self._value)
+            return self._value
+
+    def forget(self) -> None:
+        """Resolve anew at the next ``reveal``: the vendor refused the value, it may have been rotated."""
+        with self._lock:
+            self._value = None
+
+    def __repr__(self) -> str:
+        return f"<secret {self.reference}>"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self is other or (self.reference == other.reference != "literal")
+
+    def __hash__(self) -> int:
+        return hash(self.reference)
+
+    def __reduce__(self) -> NoReturn:
+        message = "a secret is never pickled or copied out of its process"
+        raise TypeError(message)
+
+
+def redact(text: str) -> str:
+    """Return the text with every secret that this process has revealed blacked out."""
+    for value in _revealed:
+        if value in text:
+            text = text.replace(value, "[secret]")
+    return text
+
+
+def parse_reference(text: str) -> tuple[str, str] | None:
+    """Split ``${scheme:name}`` into scheme and name; None for any other text."""
+    match = REFERENCE.fullmatch(text.strip())
+    return (match["scheme"], match["name"]) if match else None
+
+
+def resolve(scheme: str, name: str) -> str:
+    """Resolve a reference of a built-in scheme.
+
+    Raises:
+        SecretError: unknown scheme, missing secret, or no permission to read it.
+    """
+    resolver = BUILT_IN.get(scheme)
+    if resolver is None:
+        message = f"${{{scheme}:{name}}}: unknown scheme {scheme!r}; known: {', '.join(sorted(BUILT_IN))}"
+        raise SecretError(message)
+    value = resolver(name)
+    if not value:
+        message = f"${{{scheme}:{name}}} is empty"
+        raise SecretError(message)
+    return value
+
+
+def _from_env(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        message = f"${{env:{name}}}: the environment has no variable {name}"
+        raise SecretError(message) from None
+
+
+def _from_file(name: str) -> str:
+    try:
+        return Path(name).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        message = f"${{file:{name}}}: {error.strerror}"
+        raise SecretError(message) from None
+
+
+def _from_ssm(name: str) -> str:
+    answer = _ask_aws("ssm", f"${{ssm:{name}}}", lambda ssm: ssm.get_parameter(Name=name, WithDecryption=True))
+    return str(answer["Parameter"]["Value"])
+
+
+def _from_secretsmanager(name: str) -> str:
+    """``name`` is the secret's name or ARN, with ``#key`` to take one member of a JSON secret."""
+    secret_id, _, key = name.partition("#")
+    reference = f"${{secretsmanager:{name}}}"
+    answer = _ask_aws("secretsmanager", reference, lambda aws: aws.get_secret_value(SecretId=secret_id))
+    text = answer.get("SecretString")
+    if text is None:
+        message = f"{reference} is binary; store it as text"
+        raise SecretError(message)
+    return _member(str(text), key, reference) if key else str(text)
+
+
+def _member(text: str, key: str, reference: str) -> str:
+    try:
+        members = json.loads(text)
+    except ValueError:
+        members = None
+    if not isinstance(members, dict):
+        message = f"{reference}: the secret isn't a JSON object; leave out #{key} to use it whole"
+        raise SecretError(message)
+    if key not in members:
+        message = f"{reference}: the secret has no member {key!r}, only {', '.join(sorted(members)) or 'none'}"
+        raise SecretError(message)
+    return str(members[key])
+
+
+def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
+    """Make one read call, importing boto3 only now: most configurations read few secrets, or none from AWS."""
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        message = f"{reference} needs boto3: pip install 'multicdn[aws]'"
+        raise SecretError(message) from None
+    make: Callable[..., Any] = boto3.client
+    try:
+        return ask(make(service, config=Config(connect_timeout=3, read_timeout=5)))
+    except ClientError as error:
+        message = f"{reference}: {error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
+        raise SecretError(message) from None
+    except BotoCoreError as error:
+        message = f"{reference}: {error}"
+        raise SecretError(message) from None
+
+
+BUILT_IN: dict[str, Callable[[str], str]] = {
+    "env": _from_env,
+    "file": _from_file,
+    "ssm": _from_ssm,
+    "secretsmanager": _from_secretsmanager,
+}
