@@ -1,0 +1,92 @@
+"""Simulators: on loopback, both a vendor's API and that vendor's caching edge in front of an origin.
+
+    with Origin() as origin, FastlySimulator(origin.url) as cdn:
+        origin.put("a.css", "old")
+        cdn.fetch("https://www.acme.com/a.css")  # MISS, then HIT until the API is told to purge it
+
+For the demo, the tests and plugin authors. Standard library only. Names are imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multicdn.simulators.cache import Cache, Entry, Url
+    from multicdn.simulators.edge import Edge
+    from multicdn.simulators.faults import Faults
+    from multicdn.simulators.origin import Origin
+    from multicdn.simulators.rates import ManualClock, SlidingWindow, TokenBucket
+    from multicdn.simulators.simulator import ApiCall, Fetched, Simulator
+    from multicdn.simulators.wire import Headers, Request, Response, Server
+
+__all__ = [
+    "VENDORS",
+    "ApiCall",
+    "Cache",
+    "Edge",
+    "Entry",
+    "Faults",
+    "Fetched",
+    "Headers",
+    "ManualClock",
+    "Origin",
+    "Request",
+    "Response",
+    "Server",
+    "Simulator",
+    "SlidingWindow",
+    "TokenBucket",
+    "Url",
+    "load",
+]
+
+# Provider type -> class, in the module of the type's name.
+VENDORS = {
+    "akamai": "AkamaiSimulator",
+    "cloudflare": "CloudflareSimulator",
+    "cloudfront": "CloudFrontSimulator",
+    "edgecast": "EdgecastSimulator",
+    "fastly": "FastlySimulator",
+    "highwinds": "HighwindsSimulator",
+    "pixboost": "PixboostSimulator",
+}
+
+_HOMES = {
+    "ApiCall": "simulator",
+    "Cache": "cache",
+    "Edge": "edge",
+    "Entry": "cache",
+    "Faults": "faults",
+    "Fetched": "simulator",
+    "Headers": "wire",
+    "ManualClock": "rates",
+    "Origin": "origin",
+    "Request": "wire",
+    "Response": "wire",
+    "Server": "wire",
+    "Simulator": "simulator",
+    "SlidingWindow": "rates",
+    "TokenBucket": "rates",
+    "Url": "cache",
+    **{name: vendor for vendor, name in VENDORS.items()},
+}
+
+
+def load(vendor: str) -> type[Simulator]:
+    """Import the simulator of a provider type.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found: type[Simulator] = __getattr__(VENDORS[vendor])
+    return found
+
+
+def __getattr__(name: str) -> type:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    found: type = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found

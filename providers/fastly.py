@@ -1,0 +1,114 @@
+"""Fastly. Exact URLs one by one, surrogate keys in batches, soft and hard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from multicdn.errors import RetryLater, TargetsRefused
+from multicdn.http import Http, until_epoch
+from multicdn.model import Action, Receipt, Target, TargetKind
+from multicdn.provider import Call, Limits, PurgeEverything, PurgeTags, PurgeUrls, Secret, SoftPurge, option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PARALLEL = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
+    """Fastly CDN: https://developer.fastly.com/learning/concepts/purging.
+
+    URLs are exact, and a ``*`` in one is an ordinary character: for groups, give objects a ``Surrogate-Key``.
+    """
+
+    docs = "https://developer.fastly.com/learning/concepts/purging"
+    permissions = ("purge_select", "purge_all (only for routes with `everything: true`)")
+    # purge_all is always hard: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md
+    soft_kinds = frozenset((TargetKind.URL, TargetKind.TAG))
+
+    endpoint: str = option(default="https://api.fastly.com", help="base URL of the API")
+    token: Secret = option(repr=False, help="API token with the scope purge_select (purge_all to purge everything)")
+    service: str = option(help="id of the service")
+    soft: bool = option(default=False, help="mark objects stale instead of dropping them")
+    environment: Literal["production", "staging"] = option(
+        default="production", help="environment to purge; staging knows tags and everything, not URLs"
+    )
+
+    # One URL a call, at most 8 KB: https://www.fastly.com/documentation/reference/vcl/constraints-and-limitations/
+    # The 100,000 purges an hour are an average, so bursts aren't paced; a 429 says when there is room again.
+    url_limits = Limits(targets=1, target_bytes=8192, parallel=_PARALLEL)
+    # 256 keys a batch: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md; 1 KB a key: as for URLs.
+    tag_limits = Limits(targets=256, target_bytes=1024, parallel=4)
+
+    @cached_property
+    def _api(self) -> Http:
+        return Http(
+            self.endpoint,
+            headers=lambda: {"Fastly-Key": self.token.reveal(), "Accept": "application/json"},
+            parallel=_PARALLEL,
+            meaning={405: TargetsRefused},  # a host that Fastly doesn't serve, or VCL that blocks: fastly/cli#645
+            wait=until_epoch("Fastly-RateLimit-Reset"),
+        )
+
+    def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
+        """Refuse what Fastly would take and never match."""
+        if target.kind is TargetKind.URL and self.environment == "staging":
+            message = "Fastly purges URLs in production only; purge staging by tag"
+            raise TargetsRefused(message, [target.value])
+        if target.kind is TargetKind.TAG and (not target.value or any(map(str.isspace, target.value))):
+            message = "blanks separate Fastly's surrogate keys, so no key holds one"
+            raise TargetsRefused(message, [target.value])
+        return super().locate(target, action)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Purge one URL, which goes into the path as it is: an encoded one is answered with 400."""
+        [url] = urls
+        answer = self._purge(f"/purge/{url}", call, soft=call.soft)
+        return Receipt(id=_accepted(answer), estimate=0.15)
+
+    def purge_tags(self, tags: Sequence[str], call: Call) -> Receipt:
+        """Purge keys in the body, one key too: in a path or a header odd keys get mangled."""
+        answer = self._purge(
+            f"/service/{self._service}/purge",
+            call,
+            soft=call.soft,
+            json={"surrogate_keys": list(tags)},
+            headers=self._where,
+        )
+        missing = [tag for tag in tags if not answer.get(tag)]
+        if missing:
+            message = f"Fastly's answer doesn't confirm {len(missing)} of {len(tags)} surrogate keys"
+            raise RetryLater(message)
+        note = f"the first of {len(tags)} ids, one a key" if len(tags) > 1 else ""
+        return Receipt(id=str(answer[tags[0]]), estimate=0.15, note=note)
+
+    def purge_everything(self, call: Call) -> Receipt:
+        """Purge the whole service, always hard. It takes some 20 seconds to be seen everywhere."""
+        answer = self._purge(f"/service/{self._service}/purge_all", call, soft=False, headers=self._where)
+        return Receipt(id=_accepted(answer), estimate=20.0)
+
+    @property
+    def _service(self) -> str:
+        return quote(self.service, safe="")
+
+    @property
+    def _where(self) -> dict[str, str]:
+        return {"Fastly-Purge-Environment": "staging"} if self.environment == "staging" else {}
+
+    def _purge(
+        self, target: str, call: Call, *, soft: bool, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        how = {"Fastly-Soft-Purge": "1"} if soft else {}
+        return self._api.send("POST", target, call, json=json, headers={**how, **(headers or {})}).json()
+
+
+def _accepted(answer: Mapping[str, Any]) -> str:
+    """Return the id in an answer that says ok."""
+    if answer.get("status") != "ok":
+        message = "Fastly's answer doesn't say that it accepted the purge"
+        raise RetryLater(message)
+    return str(answer.get("id", ""))
