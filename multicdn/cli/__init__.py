@@ -1,0 +1,51 @@
+"""The command line: one file per command, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from multicdn.errors import MulticdnError
+
+# Command -> the module below multicdn.cli that has a click command of the same name.
+_COMMANDS = {
+    "config": "Check the config file, or print its JSON Schema.",
+    "demo": "See an upload reach every CDN, on this machine alone.",
+    "providers": "List the installed providers, or describe one.",
+    "worker": "Run the handler on a queue, in a container instead of Lambda.",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command when it is called, so that `multicdn --help` needs no AWS SDK."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"multicdn.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Show our own errors as the sentences that they are, without a trace."""
+        try:
+            return super().invoke(ctx)
+        except MulticdnError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.command(cls=_Lazy)
+@click.version_option(package_name="multicdn")
+def main() -> None:
+    """Tell every CDN in front of an S3 bucket what changed."""

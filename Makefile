@@ -1,0 +1,63 @@
+# The same recipe for everybody: a visitor, a developer, CI. `make` alone says what there is.
+
+PYTHON ?= python3
+VENV := .venv
+AWS_SIM := .aws-sim
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+PYTEST_FLAGS ?=
+
+# Kept by themselves: ministack pins a botocore of its own.
+MINISTACK := ministack==1.5.33 boto3==1.43.106
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench aws-sim clean
+
+help:
+	@echo "make demo    see an upload reach every CDN, on this machine alone"
+	@echo "make test    format, lint, types and the whole test suite"
+	@echo "make check   format, lint and types alone"
+	@echo "make format  let ruff format the code"
+	@echo "make docs    write the generated parts of README.md and docs/ anew"
+	@echo "make bench   measure, as ratios"
+	@echo "make clean   remove both environments"
+
+demo: $(VENV)/.done $(AWS_SIM)/.done
+	@$(BIN)/multicdn demo
+
+test: check $(AWS_SIM)/.done
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: $(VENV)/.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy multicdn bench
+	$(BIN)/mypy providers/*.py
+
+format: $(VENV)/.done
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+docs: $(VENV)/.done
+	$(BIN)/python tests/generated.py
+
+bench: $(VENV)/.done
+	$(BIN)/python bench/plan.py
+
+aws-sim: $(AWS_SIM)/.done
+
+clean:
+	rm -rf $(VENV) $(AWS_SIM)
+
+$(VENV)/.done: pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("multicdn needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing multicdn and its tools into $(VENV) (once; about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install $(PIP_FLAGS) -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+$(AWS_SIM)/.done: Makefile
+	@echo "Installing an AWS for loopback into $(AWS_SIM) (once; some seconds) ..."
+	@$(PYTHON) -m venv $(AWS_SIM)
+	@$(AWS_SIM)/bin/python -m pip install $(PIP_FLAGS) $(MINISTACK)
+	@touch $@

@@ -1,0 +1,100 @@
+"""``multicdn providers``: what is installed, and what it can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from multicdn import catalog
+from multicdn.plugins import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from multicdn.catalog import Entry
+
+# As in the README: one mark per thing that a vendor can do.
+_KINDS = ("url", "prefix", "tag", "host", "everything")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown, as it stands in the README.")
+def providers(name: str | None, markdown: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """List the installed providers, or describe the one called NAME."""
+    plugins = Plugins()
+    if name:
+        click.echo(description(catalog.entry(plugins, name)))
+    elif markdown:
+        click.echo(markdown_table(catalog.entries(plugins)))
+    else:
+        _print_table(catalog.entries(plugins))
+
+
+def markdown_table(entries: Iterable[Entry]) -> str:
+    """The vendor table of the README."""
+    head = ["provider", "status", "purge by", "soft", "preload", "limits of a purge by URL"]
+    rows = [head, ["---"] * len(head), *map(_row, entries)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def description(entry: Entry) -> str:
+    """Everything about one provider, as text."""
+    return "\n".join(_lines(entry))
+
+
+def _row(entry: Entry) -> list[str]:
+    purges = [ability for ability in entry.abilities if ability.action == "purge"]
+    kinds = ", ".join(kind for kind in _KINDS if any(ability.kind == kind for ability in purges))
+    limits = next((ability.limits for ability in purges if ability.kind == "url"), "")
+    soft = "yes" if any(ability.soft for ability in purges) else "no"
+    preload = "yes" if any(ability.action == "preload" for ability in entry.abilities) else "no"
+    return [f"`{entry.name}`", _status(entry), kinds, soft, preload, limits]
+
+
+def _status(entry: Entry) -> str:
+    if entry.fault:
+        return "broken"
+    return f"retired {entry.retired.split(':')[0]}" if entry.retired else "alive"
+
+
+def _print_table(entries: Sequence[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("provider", "status", "purge by", "soft", "preload", "limits of a purge by URL", "from")
+    for entry in entries:
+        table.add_row(*(cell.strip("`") for cell in _row(entry)), entry.distribution)
+    Console().print(table)
+    for entry in entries:
+        if entry.fault:
+            click.echo(entry.fault, err=True)
+
+
+def _lines(entry: Entry) -> Iterable[str]:
+    yield f"{entry.name} ({entry.distribution})"
+    yield from (line for line in (entry.summary, entry.docs, entry.fault) if line)
+    if entry.retired:
+        yield f"RETIRED {entry.retired}"
+    yield from _section("What it can do", (_ability(ability) for ability in entry.abilities))
+    yield from _section("Options", (_option(option) for option in entry.options))
+    yield from _section("The credentials need", entry.permissions)
+    if entry.example:
+        yield from _section("Example", ("providers:", *(f"  {line}" for line in entry.example.splitlines())))
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterable[str]:
+    found = [f"  {line}" for line in lines]
+    return ["", f"{title}:", *found] if found else []
+
+
+def _ability(ability: catalog.Ability) -> str:
+    soft = ", soft or hard" if ability.soft else ""
+    limits = f": {ability.limits}" if ability.limits else ""
+    return f"{ability.action} by {ability.kind}{soft}{limits}"
+
+
+def _option(option: catalog.Option) -> str:
+    default = "required" if option.required else f"default {option.default}" if option.default else "optional"
+    return f"{option.name:<14} {option.type}, {default}; {option.help}"
