@@ -1,0 +1,144 @@
+"""The nouns of the simulated CloudFront: distributions, tenants, and what invalidation items are and reach."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# What a path must have escaped: anything but visible ASCII, RFC 1738's unsafe characters, a stray percent sign; and
+# the tilde, which is refused though RFC 1738 doesn't list it alone (aws/aws-sdk#525). A raw space: unconfirmed.
+_REFUSED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[<>\"#{}|\\^\[\]`~]")
+_TAG = re.compile(r"#[!-+\--~]{1,256}")
+_LONGEST_PATH = 4000
+_MOST_TAGS = 50  # of an object; CloudFront drops the others without a word
+
+
+class Refused(Exception):
+    """A call that isn't done.
+
+    Attributes:
+        code, message, status: of the answer.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        self.code = code
+        self.message = message
+        self.status = status
+        super().__init__(code)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Origin:
+    """An origin of a distribution: its domain name, and what is put before the viewer's path."""
+
+    domain: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A distribution.
+
+    Attributes:
+        id: upper-case letters and digits.
+        aliases: host names beside its own; ``*.acme.com`` stands for one label more.
+        origins: the edge asks the first one.
+        enabled, staging: as in its configuration.
+        tenant_only: a multi-tenant distribution, which serves nothing itself.
+        tag_header: CacheTagConfig's header name; empty keeps no tags.
+        query_in_key: whether the query string is part of the cache key.
+        headers_in_key: request headers that are part of the cache key.
+    """
+
+    id: str
+    aliases: tuple[str, ...] = ()
+    origins: tuple[S3Origin, ...] = (S3Origin("acme-site.s3.eu-west-1.amazonaws.com"),)
+    enabled: bool = True
+    staging: bool = False
+    tenant_only: bool = False
+    tag_header: str = ""
+    query_in_key: bool = True
+    headers_in_key: tuple[str, ...] = ()
+
+    @property
+    def domain(self) -> str:
+        """Its own host name."""
+        return f"d{self.id.lower()}.cloudfront.net"
+
+    @property
+    def arn(self) -> str:
+        """Its Amazon Resource Name."""
+        return f"arn:aws:cloudfront::123456789012:distribution/{self.id}"
+
+    def answers(self, host: str) -> bool:
+        """Whether a host name belongs to it. It must be enabled, and no multi-tenant one."""
+        if not self.enabled or self.tenant_only:
+            return False
+        parent = host.partition(".")[2]
+        return host == self.domain or host in self.aliases or f"*.{parent}" in self.aliases
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant of a multi-tenant distribution: the host names are here, the configuration is there."""
+
+    id: str
+    distribution: str
+    domains: tuple[str, ...]
+
+    @property
+    def arn(self) -> str:
+        """Its Amazon Resource Name."""
+        return f"arn:aws:cloudfront::123456789012:distribution-tenant/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a batch drops from the cache of one distribution.
+
+    Attributes:
+        keys, prefixes, tags: of what it drops.
+    """
+
+    keys: frozenset[str]
+    prefixes: tuple[str, ...]
+    tags: frozenset[str]
+
+    @classmethod
+    def of(cls, items: Iterable[str]) -> Self:
+        """Sort items by kind. A path with an escaped tilde is accepted and reaches nothing (aws/aws-sdk#525)."""
+        known = [item for item in items if item.startswith("#") or "%7e" not in item.lower()]
+        paths = [item for item in known if item.startswith("/")]
+        return cls(
+            frozenset(path for path in paths if not is_wildcard(path)),
+            tuple(path[:-1] for path in paths if is_wildcard(path)),
+            frozenset(item[1:].lower() for item in known if item.startswith("#")),
+        )
+
+    def covers(self, key: str, tags: frozenset[str]) -> bool:
+        """Whether it drops an object with this cache key and these tags, in all its variants."""
+        return key in self.keys or key.startswith(self.prefixes) or not self.tags.isdisjoint(tags)
+
+
+def is_wildcard(item: str) -> bool:
+    """Whether an item is a path that ends in an asterisk; elsewhere an asterisk is itself."""
+    return item.startswith("/") and item.endswith("*")
+
+
+def is_valid(item: str, *, quotes_refused: bool = False) -> bool:
+    """Whether CloudFront accepts an item. Its guide leaves a quote plain, yet two projects saw one refused."""
+    if item.startswith("#"):
+        return _TAG.fullmatch(item) is not None
+    if quotes_refused and "'" in item:
+        return False
+    return item.startswith("/") and len(item) <= _LONGEST_PATH and _REFUSED.search(item) is None
+
+
+def tags_of(value: str) -> frozenset[str]:
+    """The tags in a header, in lower case: they are compared so."""
+    found = [tag.strip().lower() for tag in value.split(",")]
+    return frozenset([tag for tag in found if _TAG.fullmatch(f"#{tag}")][:_MOST_TAGS])

@@ -1,0 +1,130 @@
+"""Turn the exceptions of botocore into the errors of the provider contract.
+
+Codes: the operations' pages in the CloudFront API reference, CommonErrors there, and what SDK users report.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.exceptions import BotoCoreError, ClientError
+
+_BUSY = 10.0  # seconds; 95 % of invalidations are Completed within 25, so some of the open ones are gone by then
+_LONGEST_QUOTE = 300
+_SERVER_ERROR = 500
+_REFERENCE_USED = re.compile(r"caller ?reference\b.*\bused\b", re.IGNORECASE | re.DOTALL)
+
+_RETRY = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "RequestThrottled",
+        "TooManyInvalidationsInProgress",
+        "ServiceUnavailable",
+        "InternalFailure",
+        "InternalError",
+        "RequestTimeout",
+    }
+)
+_TARGETS = frozenset({"InvalidArgument", "BatchTooLarge"})
+_CREDENTIALS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_STATUS: dict[int, type[ProviderError]] = {408: RetryLater, 413: TargetsRefused, 429: RetryLater}
+
+
+class ReferenceUsed(ProviderError):
+    """CloudFront has seen this CallerReference before."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what a call to CloudFront raises as an error of the contract.
+
+    Raises:
+        ReferenceUsed: the caller reference has been used.
+        ProviderError: RetryLater, TargetsRefused, CallRefused or CredentialsRefused.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _answered(error) from None
+    except ResponseParserError:
+        message = "CloudFront's answer can't be parsed: something in between may have answered"
+        raise RetryLater(message) from None
+    except BotoCoreError as error:
+        raise _unanswered(error) from None
+
+
+def _answered(error: ClientError) -> ProviderError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = str(error.response.get("Error", {}).get("Message", ""))
+    reason = f"{error.operation_name}: {code or status}: {_first_line(message)}"
+    if code == "InvalidationBatchAlreadyExists" or (code == "InvalidArgument" and _REFERENCE_USED.search(message)):
+        return ReferenceUsed(reason)
+    meaning = _meaning(code, status)
+    if issubclass(meaning, RetryLater):
+        return meaning(reason, after=_BUSY if code == "TooManyInvalidationsInProgress" else None)
+    return meaning(reason)
+
+
+def _meaning(code: str, status: int) -> type[ProviderError]:
+    if code in _RETRY or status >= _SERVER_ERROR:
+        return RetryLater
+    if code in _CREDENTIALS:
+        return CredentialsRefused
+    if code in _TARGETS:
+        return TargetsRefused
+    return _STATUS.get(status, CallRefused)
+
+
+def _first_line(message: str) -> str:
+    """Only the first line: below it AWS repeats the request that should have been signed, session token and all."""
+    return message.strip().partition("\n")[0][:_LONGEST_QUOTE]
+
+
+def _unanswered(error: BotoCoreError) -> ProviderError:
+    from botocore import exceptions as botocore
+
+    missing = (
+        botocore.NoCredentialsError,
+        botocore.PartialCredentialsError,
+        botocore.ProfileNotFound,
+        botocore.SSOError,
+        botocore.TokenRetrievalError,
+    )
+    passing = (
+        botocore.HTTPClientError,
+        botocore.ConnectionError,
+        botocore.CredentialRetrievalError,
+        botocore.IncompleteReadError,
+        botocore.MetadataRetrievalError,
+    )
+    reason = f"{type(error).__name__}: {_first_line(str(error))}"
+    if isinstance(error, missing):
+        return CredentialsRefused(reason)
+    return RetryLater(reason) if isinstance(error, passing) else CallRefused(reason)
