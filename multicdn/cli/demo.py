@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 import click
 
@@ -14,25 +13,42 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from multicdn.simulators import Fetched, Simulator
+    from multicdn.simulators import Fetched
     from multicdn.testing.stage import Stage
 
-# What the demo uploads: a page, a style sheet, and a key with all the signs that break naive purgers.
-_KEYS = ("index.html", "css/site.css", "docs/50% off #1 - 价格 ~v2+.html")
+# What the demo uploads: ordinary objects, and keys with all the signs that break naive purgers.
+_KEYS = (
+    "index.html",
+    "css/site.css",
+    "docs/50% off #1 - 价格 ~v2+.html",
+    "img/cats & 'dogs'?.png",
+    "downloads/manual (v2+).pdf",
+)
 _PATIENCE = 20.0
 _POLL = 0.005
 _WIDTH = 110  # of a log file, in which nobody wants a table folded
 
 
-class Seen(NamedTuple):
-    """What the edges served at one moment."""
+class Numbers(NamedTuple):
+    """The story of one edge.
 
-    bodies: Mapping[str, tuple[bytes, ...]]
-    caches: Mapping[str, tuple[str, ...]]
+    Attributes:
+        warm, stale, purged: what it served, for all its objects, after each act.
+        calls, targets: to its API for the purge.
+        seconds: from an upload to fresh bytes, with the handler running; None if they never came.
+    """
 
-    def all_serve(self, edge: str, version: bytes) -> bool:
-        """Whether an edge serves a version of everything."""
-        return all(version in body for body in self.bodies[edge])
+    warm: list[Fetched]
+    stale: list[Fetched]
+    purged: list[Fetched]
+    calls: int
+    targets: int
+    seconds: float | None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it served the new bytes of every object, and of the last one too."""
+        return _all(self.purged, b"version 2") and self.seconds is not None
 
 
 @click.command()
@@ -63,95 +79,89 @@ def demo(config_file: Path) -> None:
         raise click.ClickException(str(error)) from None
     console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
     with stage:
-        fresh = _play(stage, console)
-    console.print(f"fresh at {fresh} of {len(stage.edges)} edges")
-    raise SystemExit(0 if fresh == len(stage.edges) else 1)
+        numbers = _play(stage, console)
+        if not all(edge.is_fresh for edge in numbers.values()):
+            console.print("The handler's log:", style="bold")
+            console.print(stage.worker_log(), markup=False, soft_wrap=True)
+    console.print(_table(stage, numbers))
+    fresh = sum(edge.is_fresh for edge in numbers.values())
+    console.print(f"fresh at {fresh} of {len(numbers)} edges")
+    raise SystemExit(0 if fresh == len(numbers) else 1)
 
 
-def _play(stage: Stage, console: Console) -> int:
-    """Play the scenes, print the table, and return how many edges are fresh at the end."""
+def _play(stage: Stage, console: Console) -> dict[str, Numbers]:
+    """Play the scenes, and return what each edge did in them."""
     bucket = stage.buckets[0]
+    urls = stage.urls(bucket, _KEYS)
     _upload(stage, bucket, b"version 1")
-    _look(stage)
-    warm = _look(stage)
-    console.print(f"Uploaded version 1 of {len(_KEYS)} objects to s3://{bucket}, and every edge has cached them.")
+    _look(stage, urls)
+    warm = _look(stage, urls)
+    console.print(f"Uploaded version 1 of {len(_KEYS)} objects to s3://{bucket}, and the edges have cached them.")
     _upload(stage, bucket, b"version 2")
-    stale = _look(stage)
+    stale = _look(stage, urls)
     console.print("Uploaded version 2. Nobody has told the edges. Now the handler starts on the queue ...")
     with stage.worker("--batch-size", "1000", "--gather", "0.2"):
-        quiet = stage.wait_until_quiet(_PATIENCE)
-        purged = _look(stage)
-        calls = {name: _calls(edge) for name, edge in stage.edges.items()}
+        stage.wait_until_quiet(_PATIENCE)
+        calls = {name: list(edge.calls) for name, edge in stage.edges.items()}
+        purged = _look(stage, urls)
         console.print("Purged. Once more, with the handler running, to see how long it takes ...")
-        times = _time_to_fresh(stage, bucket, b"version 3")
-    console.print(_table(stage, warm, stale, purged, calls, times))
-    if not quiet or any(value is None for value in times.values()):
-        console.print("The handler's log:", style="bold")
-        console.print(stage.worker_log(), markup=False, soft_wrap=True)
-    return sum(value is not None and purged.all_serve(name, b"version 2") for name, value in times.items())
+        seconds = _time_to_fresh(stage, bucket, urls, b"version 3")
+    return {
+        name: Numbers(warm[name], stale[name], purged[name], len(made), sum(call.items for call in made), seconds[name])
+        for name, made in calls.items()
+    }
 
 
 def _upload(stage: Stage, bucket: str, version: bytes) -> None:
     for key in _KEYS:
-        stage.put(bucket, key, version + b" of " + key.encode())
+        stage.put(bucket, key, version)
 
 
-def _url(key: str) -> str:
-    return "https://www.acme.com/" + quote(key, safe="/~")
+def _look(stage: Stage, urls: Mapping[str, Mapping[str, str]]) -> dict[str, list[Fetched]]:
+    """Fetch every object through every edge that serves it, as clients do."""
+    return {name: [stage.edges[name].fetch(url) for url in served.values()] for name, served in urls.items()}
 
 
-def _look(stage: Stage) -> Seen:
-    """Fetch everything through every edge once, as clients do."""
-    answers: dict[str, list[Fetched]] = {
-        name: [edge.fetch(_url(key)) for key in _KEYS] for name, edge in stage.edges.items()
-    }
-    return Seen(
-        {name: tuple(answer.body for answer in found) for name, found in answers.items()},
-        {name: tuple(answer.cache for answer in found) for name, found in answers.items()},
-    )
-
-
-def _calls(edge: Simulator) -> tuple[int, int]:
-    """Calls made to a vendor's API, and the targets in them."""
-    return len(edge.calls), sum(call.items for call in edge.calls)
-
-
-def _time_to_fresh(stage: Stage, bucket: str, version: bytes) -> dict[str, float | None]:
-    """Upload one object and ask every edge for it until it serves the new bytes; seconds for each, or None."""
-    began = time.monotonic()
-    stage.put(bucket, _KEYS[0], version)
-    times: dict[str, float | None] = dict.fromkeys(stage.edges)
-    while None in times.values() and time.monotonic() - began < _PATIENCE:
-        for name in [name for name, value in times.items() if value is None]:
-            if stage.edges[name].fetch(_url(_KEYS[0])).body == version:
-                times[name] = time.monotonic() - began
+def _time_to_fresh(
+    stage: Stage, bucket: str, urls: Mapping[str, Mapping[str, str]], version: bytes
+) -> dict[str, float | None]:
+    """Upload an object of each edge, and ask that edge for it until it serves the new bytes."""
+    chosen = {name: next(iter(served)) for name, served in urls.items() if served}
+    began = {}
+    for key in dict.fromkeys(chosen.values()):
+        began[key] = time.monotonic()
+        stage.put(bucket, key, version)
+    seconds: dict[str, float | None] = dict.fromkeys(urls)
+    end = time.monotonic() + _PATIENCE
+    while any(seconds[name] is None for name in chosen) and time.monotonic() < end:
+        for name in [name for name in chosen if seconds[name] is None]:
+            if stage.edges[name].fetch(urls[name][chosen[name]]).body == version:
+                seconds[name] = time.monotonic() - began[chosen[name]]
         time.sleep(_POLL)
-    return times
+    return seconds
 
 
-def _table(
-    stage: Stage,
-    warm: Seen,
-    stale: Seen,
-    purged: Seen,
-    calls: Mapping[str, tuple[int, int]],
-    times: Mapping[str, float | None],
-) -> object:
+def _table(stage: Stage, numbers: Mapping[str, Numbers]) -> object:
     from rich.table import Table
 
     table = Table("edge", "before", "after the upload", "calls (targets)", "after the purge", "upload to fresh")
-    for name, edge in stage.edges.items():
+    for name, edge in numbers.items():
         table.add_row(
-            edge.vendor,
-            _said(warm, name, b"version 1"),
-            _said(stale, name, b"version 2", otherwise="[red]stale[/red]"),
-            "{} ({})".format(*calls[name]),
-            _said(purged, name, b"version 2", otherwise="[red]stale[/red]", good="[green]fresh[/green]"),
-            "[red]never[/red]" if times[name] is None else f"{times[name]:.3f} s",
+            stage.edges[name].vendor,
+            _said(edge.warm, b"version 1", "cached"),
+            _said(edge.stale, b"version 2", "fresh?"),
+            f"{edge.calls} ({edge.targets})",
+            _said(edge.purged, b"version 2", "[green]fresh[/green]"),
+            "[red]never[/red]" if edge.seconds is None else f"{edge.seconds:.3f} s",
         )
     return table
 
 
-def _said(seen: Seen, edge: str, version: bytes, *, good: str = "cached", otherwise: str = "?") -> str:
-    word = good if seen.all_serve(edge, version) else otherwise
-    return f"{word} ({' '.join(sorted(set(seen.caches[edge])))})"
+def _said(answers: list[Fetched], version: bytes, good: str) -> str:
+    """What an edge served, in a word, and whether it had that in its cache. A HIT after the purge was preloaded."""
+    word = good if _all(answers, version) else "[red]stale[/red]"
+    return f"{word} ({' '.join(sorted({answer.cache for answer in answers}))})"
+
+
+def _all(answers: list[Fetched], version: bytes) -> bool:
+    return bool(answers) and all(answer.body == version for answer in answers)

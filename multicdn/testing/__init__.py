@@ -1,0 +1,1 @@
+"""For tests: of multicdn, and of plugins for it."""

@@ -16,17 +16,19 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import yaml
 
+from multicdn import config as config_file
 from multicdn import secrets
+from multicdn.model import Action, Change, TargetKind
+from multicdn.routing import Router
 from multicdn.testing.aws import LoopbackAws
 from multicdn.testing.aws_resources import make_public_bucket, make_queue, notify_queue
-from multicdn.testing.vendors import simulator_for
+from multicdn.testing.vendors import Surroundings, simulator_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -79,6 +81,21 @@ class Stage:
     def put(self, bucket: str, key: str, body: bytes, **settings: Any) -> None:
         """Upload an object."""
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body, CacheControl="max-age=3600", **settings)
+
+    def urls(self, bucket: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Under which URL clients get each object through each edge, by the config's own routes.
+
+        Returns:
+            For each provider instance that purges by URL, the plainest URL of every key that it is told about.
+        """
+        router = Router(config_file.load(self.config_path))
+        found: dict[str, dict[str, str]] = {name: {} for name in self.edges}
+        for key in keys:
+            for demand in router.demands([Change(bucket, key)])[0]:
+                urls = [target.value for target in demand.wants if target.kind is TargetKind.URL]
+                if demand.action is Action.PURGE and urls:
+                    found[demand.provider].setdefault(key, self.edges[demand.provider].client_url(urls[0]))
+        return found
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that runs the handler on this stage."""
@@ -136,9 +153,9 @@ class Stage:
             route for route in self._config["routes"] if name in (*route.get("purge", ()), *route.get("preload", ()))
         ]
         bucket = routes[0]["bucket"] if routes else self.buckets[0]
-        hosts = sorted({urlsplit(url).netloc for route in routes for url in route.get("urls", ())})
-        environment = self.aws.environment()
-        simulator = simulator_for(options.get("type", name), origins[bucket], options, hosts, bucket, environment)
+        urls = [url for route in routes for url in route.get("urls", ())]
+        around = Surroundings(origins[bucket], bucket, options, urls, self.aws.environment())
+        simulator = simulator_for(options.get("type", name), around)
         for option, value in simulator.secrets().items():
             if option in options:
                 self._store(options[option], value)

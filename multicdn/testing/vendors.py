@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from multicdn import simulators
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from multicdn.simulators import Simulator
 
-    Options = Mapping[str, str]
-    Builder = Callable[[str, Options, Sequence[str], str, Mapping[str, str]], Simulator]
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What an edge stands between.
 
-def simulator_for(
-    vendor: str, origin: str, options: Options, hosts: Sequence[str], bucket: str, environment: Mapping[str, str]
-) -> Simulator:
-    """Make the simulator that a provider with these options expects to talk to.
-
-    Args:
-        vendor: the provider's type.
+    Attributes:
         origin: base URL of the bucket.
-        options: of the provider, as in the config file.
-        hosts: host names that the edge serves.
-        bucket: name of the bucket behind the origin.
+        bucket: name of the bucket.
+        options: of the provider, as they stand in the config file.
+        urls: templates of the URLs that the provider is to purge or preload.
         environment: holds the AWS credentials that the provider will use.
+    """
+
+    origin: str
+    bucket: str
+    options: Mapping[str, str]
+    urls: Sequence[str]
+    environment: Mapping[str, str]
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host names that the edge serves."""
+        return sorted({urlsplit(url).netloc for url in self.urls})
+
+
+def simulator_for(vendor: str, around: Surroundings) -> Simulator:
+    """Make the simulator that a provider in these surroundings expects to talk to.
 
     Raises:
         ValueError: there is no simulator of this vendor.
@@ -34,46 +47,74 @@ def simulator_for(
     build = _BUILDERS.get(vendor)
     if build is None:
         raise ValueError(f"no simulator of {vendor!r}; there are {', '.join(sorted(_BUILDERS))}")
-    return build(origin, options, hosts, bucket, environment)
+    return build(around)
 
 
-def _cloudfront(
-    origin: str, options: Options, hosts: Sequence[str], bucket: str, environment: Mapping[str, str]
-) -> Simulator:
-    from multicdn.simulators.cloudfront import CloudFrontSimulator, Credentials, Distribution, S3Origin
+def _akamai(around: Surroundings) -> Simulator:
+    from multicdn.simulators.akamai import AkamaiSimulator
 
-    named = options.get("distribution", "auto")
-    site = Distribution(
-        id="E8F6HK73EP0LT" if named == "auto" else named,
-        aliases=tuple(hosts),
-        origins=(S3Origin(f"{bucket}.s3.{environment['AWS_REGION']}.amazonaws.com"),),
-        tag_header="x-amz-meta-cache-tag",
-    )
-    key = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
-    return CloudFrontSimulator(origin, distributions=(site,), credentials=key)
+    network = around.options.get("network", "production")
+    return AkamaiSimulator(around.origin, network=network, account_key=around.options.get("account_key", ""))
 
 
-def _fastly(
-    origin: str, options: Options, hosts: Sequence[str], bucket: str, environment: Mapping[str, str]
-) -> Simulator:
-    del bucket, environment
-    return simulators.FastlySimulator(origin, service=options["service"], hosts=hosts)
-
-
-def _cloudflare(
-    origin: str, options: Options, hosts: Sequence[str], bucket: str, environment: Mapping[str, str]
-) -> Simulator:
+def _cloudflare(around: Surroundings) -> Simulator:
     from multicdn.simulators.cloudflare import CloudflareSimulator, Zone
 
-    del bucket, environment
-    # A zone is the domain that is registered: the last two labels will do for a demo.
-    names = {".".join(host.split(".")[-2:]) for host in hosts} or {"acme.com"}
-    zone = Zone(min(names), id=options["zone"], plan=options.get("plan", "free"))
-    return CloudflareSimulator(origin, zones=(zone,))
+    # A zone is the domain that is registered: the last two labels will do here.
+    names = {".".join(host.split(".")[-2:]) for host in around.hosts} or {"acme.com"}
+    zone = Zone(min(names), id=around.options["zone"], plan=around.options.get("plan", "free"))
+    return CloudflareSimulator(around.origin, zones=(zone,))
 
 
-_BUILDERS: dict[str, Builder] = {
+def _cloudfront(around: Surroundings) -> Simulator:
+    from multicdn.simulators.cloudfront import CloudFrontSimulator, Credentials, Distribution, S3Origin
+
+    named = around.options.get("distribution", "auto")
+    region, key = around.environment["AWS_REGION"], around.environment["AWS_ACCESS_KEY_ID"]
+    site = Distribution(
+        id="E8F6HK73EP0LT" if named == "auto" else named,
+        aliases=tuple(around.hosts),
+        origins=(S3Origin(f"{around.bucket}.s3.{region}.amazonaws.com"),),
+        tag_header="x-amz-meta-cache-tag",
+    )
+    credentials = Credentials(key, around.environment["AWS_SECRET_ACCESS_KEY"])
+    return CloudFrontSimulator(around.origin, distributions=(site,), credentials=credentials)
+
+
+def _edgecast(around: Surroundings) -> Simulator:
+    from multicdn.simulators.edgecast import EdgecastSimulator
+
+    platform = around.options.get("platform", "large")
+    return EdgecastSimulator(around.origin, account=around.options["account"], platform=platform)
+
+
+def _fastly(around: Surroundings) -> Simulator:
+    from multicdn.simulators.fastly import FastlySimulator
+
+    return FastlySimulator(around.origin, service=around.options["service"], hosts=around.hosts)
+
+
+def _highwinds(around: Surroundings) -> Simulator:
+    from multicdn.simulators.highwinds import HighwindsSimulator
+
+    return HighwindsSimulator(around.origin, account=around.options["account"])
+
+
+def _pixboost(around: Surroundings) -> Simulator:
+    from multicdn.simulators.pixboost import PixboostSimulator
+
+    # Clients ask with the public key, and the templates of preloads spell what clients ask for.
+    keys = [found[1] for url in around.urls if (found := re.search(r"[?&]auth=([^&]+)", url))]
+    domain = around.options.get("domain", "pixboost.com")
+    return PixboostSimulator(around.origin, domain=domain, api_key=keys[0] if keys else "PUBLIC_API_KEY")
+
+
+_BUILDERS: dict[str, Callable[[Surroundings], Simulator]] = {
+    "akamai": _akamai,
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
+    "edgecast": _edgecast,
     "fastly": _fastly,
+    "highwinds": _highwinds,
+    "pixboost": _pixboost,
 }
