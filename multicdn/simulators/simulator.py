@@ -149,6 +149,10 @@ class Simulator(ABC):
         with self._lock:
             self._calls.clear()
 
+    def client_url(self, url: str) -> str:
+        """The URL by which this CDN's clients get what the site has under a URL. The same, unless the CDN transforms."""
+        return url
+
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
         """Get a public URL through this edge, spelled as a client would send it.
 

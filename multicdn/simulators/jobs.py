@@ -1,0 +1,91 @@
+"""Work that a vendor accepts now and does later."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One accepted request.
+
+    Attributes:
+        id: what the vendor calls it.
+        kind: what it is, in the vendor's words.
+        targets: what it acts on.
+        begun_at: when it was accepted.
+        ended_at: when it was done; None until then.
+    """
+
+    id: str
+    kind: str
+    targets: Sequence[str]
+    begun_at: float
+    ended_at: float | None = None
+    _act: Callable[[], None] | None = field(default=None, repr=False)
+    _polls: int = 0
+
+
+class Jobs:
+    """Requests that are done after some seconds, or after their status was asked for some times.
+
+    Args:
+        clock: seconds.
+        seconds: how long a request takes; 0 does it before it is accepted. Plays no part with ``polls``.
+        polls: how many questions about its status a request takes; the last one of them is told that it is done.
+    """
+
+    def __init__(self, clock: Callable[[], float], seconds: float = 0.0, polls: int = 0) -> None:
+        self.seconds = seconds
+        self.polls = polls
+        self._clock = clock
+        self._works: dict[str, Work] = {}
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def submit(self, kind: str, targets: Sequence[str], act: Callable[[], None]) -> Work:
+        """Accept a request, and do it if it is due at once."""
+        with self._lock:
+            work = Work(f"{next(self._ids):08x}", kind, tuple(targets), self._clock(), None, act)
+            self._works[work.id] = work
+        self.settle()
+        return work
+
+    def settle(self) -> None:
+        """Do what is due. Call it before anything that could see the difference."""
+        for work in list(self._works.values()):
+            if work.ended_at is None and self.progress(work) >= 1:
+                self._do(work)
+
+    def find(self, kind: str, number: str) -> Work | None:
+        """Count a question about a request of a kind, and return it as it is then; None where there is no such."""
+        work = self._works.get(number)
+        if work is None or work.kind != kind:
+            return None
+        with self._lock:
+            work._polls += 1  # noqa: SLF001 - a field of this module
+        self.settle()
+        return work
+
+    def progress(self, work: Work) -> float:
+        """How much of a request is done, from 0 to 1."""
+        if work.ended_at is not None:
+            return 1.0
+        if self.polls:
+            return min(1.0, work._polls / self.polls)  # noqa: SLF001
+        return min(1.0, (self._clock() - work.begun_at) / self.seconds) if self.seconds else 1.0
+
+    def outstanding(self, kinds: Sequence[str]) -> int:
+        """How many targets the requests of some kinds have that aren't done."""
+        works = list(self._works.values())
+        return sum(len(work.targets) for work in works if work.kind in kinds and work.ended_at is None)
+
+    def _do(self, work: Work) -> None:
+        with self._lock:
+            act, work._act = work._act, None  # noqa: SLF001 - taken by one thread only
+        if act is not None:
+            act()
+            work.ended_at = self._clock()

@@ -1,0 +1,144 @@
+"""Edgecast (Verizon Digital Media, Edgio): purge and load through the legacy REST API v2. Retired on 2025-01-15."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from multicdn.errors import RetryLater
+from multicdn.http import Http
+from multicdn.model import Action, Receipt, Target, TargetKind
+from multicdn.provider import Call, Limits, PreloadUrls, PurgePrefixes, PurgeUrls, Secret, option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from multicdn.http import Answer
+
+# https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm, as all facts in this file.
+_MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}
+
+# 50 may be outstanding, and each URL of a bulk request is one. How long one is outstanding isn't said anywhere: a
+# minute is a guess.
+_MOST_OUTSTANDING = 50
+_SECONDS_OUTSTANDING = 60.0
+
+_ORIGIN = re.compile(r"https?://(?P<host>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_NO_ROOM = re.compile(r"concurrent|outstanding|too many|(?:purge|load|request)s? limit", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
+    """Edgecast CDN, one platform of one account, for installations that still speak its API.
+
+    A purge invalidates: there is no choice of soft or hard. It covers http and https and all host names of the same
+    asset, while a load covers only the very URL.
+
+    Ids in receipts begin with the operation, as in ``bulkpurge/1234``, since each has a status page of its own.
+    """
+
+    docs = "https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm"
+    retired = "Edgio switched the CDN off on 2025-01-15, and its API has no successor; remove the provider"
+    permissions = ("the REST API token of an MCC user who may purge and load",)
+
+    # No default: an old token mustn't reach whoever has the vendor's host names today.
+    endpoint: str = option(help="base URL of the API; required, since the vendor's own is gone")
+    account: str = option(help="account number, as the MCC shows it")
+    token: Secret = option(repr=False, help="REST API token")
+    platform: Literal["flash", "large", "small", "adn"] = option(
+        # The one that Azure CDN from Verizon ran on: learn.microsoft.com/azure/cdn, cdn-verizon-premium-rules-engine
+        default="large",
+        help="the platform that serves the site; each has a cache of its own (flash ended long before the rest)",
+    )
+
+    url_limits = Limits(targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING)
+    prefix_limits = url_limits
+    preload_limits = url_limits  # a limit of its own, of the same height
+
+    @cached_property
+    def _api(self) -> Http:
+        return Http(
+            self.endpoint,
+            headers=lambda: {"Authorization": f"TOK:{self.token.reveal()}", "Accept": "application/json"},
+        )
+
+    def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
+        """Spell purges without regard to the scheme, and so that no ``*`` of a key is a wildcard.
+
+        Whether the real edge takes ``%2A`` for the ``*`` that browsers send was never established; a bare one would
+        purge other objects, or with a key that ends in ``/*`` a whole directory tree.
+
+        A prefix becomes one wildcard if it ends in a slash, else two: ``*`` in a name may stop at the next slash.
+        """
+        if action is Action.PRELOAD or target.kind not in (TargetKind.URL, TargetKind.PREFIX):
+            return (target,)
+        plain = _without_scheme(target.value).replace("*", "%2A")
+        if target.kind is TargetKind.URL:
+            return (Target(TargetKind.URL, plain),)
+        wildcards = ("*",) if plain.endswith("/") else ("*", "*/*")
+        return tuple(Target(TargetKind.PREFIX, plain + wildcard) for wildcard in wildcards)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Invalidate these URLs, under all their host names and both schemes."""
+        return self._submit("purge", urls, call)
+
+    def purge_prefixes(self, prefixes: Sequence[str], call: Call) -> Receipt:
+        """Invalidate all that these wildcards match, sub-directories included."""
+        return self._submit("purge", prefixes, call)
+
+    def preload_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Load exactly these URLs into the caches."""
+        return self._submit("load", urls, call)
+
+    def progress(self, number: str, call: Call) -> float:
+        """Ask how much of an accepted request is done: 0.0 or 1.0, as the vendor says no more.
+
+        Args:
+            number: the id in the request's receipt.
+            call: limits of time.
+
+        Raises:
+            ProviderError: as in the purge methods; CallRefused if the vendor doesn't know the id.
+        """
+        operation, _, _ = number.partition("/")
+        status = self._api.send("GET", self._target(number), call).json()
+        if operation.startswith("bulk"):
+            details = status.get("Status_Details")
+            return float(isinstance(details, dict) and details.get("Status") == "done")
+        return float(bool(status.get("CompleteDate")))
+
+    def _submit(self, operation: str, paths: Sequence[str], call: Call) -> Receipt:
+        single = len(paths) == 1
+        operation = operation if single else f"bulk{operation}"
+        # Bulk requests have their list under the singular name, too.
+        body = {"MediaPath": paths[0] if single else list(paths), "MediaType": _MEDIA_TYPES[self.platform]}
+        answer = self._api.send("PUT", self._target(operation), call, json=body, refusal=_no_room)
+        number = answer.text("Id")
+        if not number:
+            message = f"Edgecast's answer to {operation} has no Id: {answer.reason}"
+            raise RetryLater(message)
+        return Receipt(id=f"{operation}/{number}")
+
+    def _target(self, below: str) -> str:
+        return f"/v2/mcc/customers/{quote(self.account, safe='')}/edge/{quote(below)}"
+
+
+def _without_scheme(url: str) -> str:
+    """Spell http and https alike, and put a slash after a bare host: ``host*`` could match another host."""
+    parts = _ORIGIN.fullmatch(url)
+    return f"http://{parts['host']}{parts['rest'] or '/'}" if parts else url
+
+
+def _no_room(answer: Answer) -> RetryLater | None:
+    """Read from its words whether a 400 means too many outstanding requests rather than a bad target.
+
+    The documentation gives the status for both, and the words for neither. Where they don't speak of a limit, the
+    targets count as refused. The core then halves the batch, and smaller batches may find room; a single URL ends as
+    rejected, for a person to see, rather than being tried for ever and holding up the others.
+    """
+    if answer.status == 400 and _NO_ROOM.search(answer.words):
+        return RetryLater(answer.reason, after=_SECONDS_OUTSTANDING / 2)
+    return None
