@@ -12,11 +12,11 @@ import typing
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from multicdn import secrets, templates, yamlsource
 from multicdn.errors import ConfigError, PluginError
@@ -24,6 +24,7 @@ from multicdn.model import Action, ChangeKind, TargetKind
 from multicdn.plugins import Plugins
 from multicdn.provider import Provider, SoftPurge, capabilities, capability
 from multicdn.secrets import Secret
+from multicdn.settings import Install, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,14 @@ if TYPE_CHECKING:
 CONFIG = "MULTICDN_CONFIG"
 FILE_NAME = "multicdn.config.yml"
 VERSION = 1
+
+# How msgspec calls the types, and how the author of a config file does.
+_TYPES = {
+    "str": "a text", "bool": "true or false", "int": "a whole number", "float": "a number", "array": "a list",
+    "object": "a mapping", "null": "nothing",
+}  # fmt: skip
+
+_PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in templates.PLACEHOLDERS)
 
 # Which member of a route holds the targets of a kind.
 MEMBERS = {
@@ -44,37 +53,42 @@ MEMBERS = {
 }
 
 
+_Section = typing.TypeVar("_Section", Install, Retrying)
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
 
-    Attributes:
-        bucket: exact name of the bucket.
-        prefix: keys must begin with it; empty for the whole bucket.
-        on: the kinds of change to act on.
-        exclude: shell patterns over whole keys to leave alone; ``*`` also matches slashes.
-        index: name of the index document; ``dir/index.html`` is then also purged as ``dir/``.
-        urls: templates of absolute URLs.
-        prefixes: templates of absolute URLs; all that begins with one is purged.
-        tags: templates of cache tags (surrogate keys).
-        hosts: host names to purge whole.
-        everything: whether any change empties the whole zone, service or distribution.
-        purge, preload: names of provider instances.
-        soft: mark stale rather than drop; wins over the providers' own setting. Removed objects are always dropped.
+    The descriptions of the members are those that the JSON schema shows.
     """
 
-    bucket: str
-    prefix: str = ""
-    on: tuple[ChangeKind, ...] = (ChangeKind.CREATED, ChangeKind.REMOVED)
-    exclude: tuple[str, ...] = ()
-    index: str = ""
-    urls: tuple[str, ...] = ()
-    prefixes: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    everything: bool = False
-    purge: tuple[str, ...] = ()
-    preload: tuple[str, ...] = ()
-    soft: bool | None = None
+    bucket: Annotated[str, Meta(description="exact name of the bucket")]
+    prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
+    on: Annotated[tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, both")] = (
+        ChangeKind.CREATED,
+        ChangeKind.REMOVED,
+    )
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; * also matches slashes")
+    ] = ()
+    index: Annotated[str, Meta(description="index document: dir/index.html is then also purged as dir/")] = ""
+    urls: Annotated[
+        tuple[str, ...], Meta(description=f"templates of absolute URLs; placeholders: {_PLACEHOLDERS}")
+    ] = ()
+    prefixes: Annotated[
+        tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
+    ] = ()
+    tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
+    hosts: Annotated[tuple[str, ...], Meta(description="host names to purge whole, at any change")] = ()
+    everything: Annotated[
+        bool, Meta(description="whether any change empties the whole zone, service or distribution")
+    ] = False
+    purge: Annotated[tuple[str, ...], Meta(description="names of the providers that purge")] = ()
+    preload: Annotated[tuple[str, ...], Meta(description="names of the providers that preload the URLs")] = ()
+    soft: Annotated[
+        bool | None,
+        Meta(description="mark stale rather than drop; wins over the providers' setting; removals always drop"),
+    ] = None
 
     def texts(self, member: str) -> tuple[str, ...]:
         """The templates of one of ``MEMBERS``; one empty text for an explicit ``everything: true``."""
@@ -93,6 +107,8 @@ class Config:
         types: their plugin names.
         routes: in the order of the file.
         warnings: what is legal and probably not meant, one line each.
+        install: what the installer makes.
+        delivery: how long jobs are tried.
     """
 
     name: str
@@ -100,6 +116,13 @@ class Config:
     types: Mapping[str, str]
     routes: tuple[Route, ...]
     warnings: tuple[str, ...] = ()
+    install: Install = dataclasses.field(default_factory=Install)
+    delivery: Retrying = dataclasses.field(default_factory=Retrying)
+
+    @property
+    def concurrency(self) -> int:
+        """How many invocations share a vendor's rate: as set, or as many as the installer allows at once."""
+        return self.delivery.concurrency or self.install.concurrency or 1
 
 
 def locate() -> Path:
@@ -146,14 +169,16 @@ class _Checker:
 
     def config(self) -> Config:
         data = self._mapping(self._source.data, ())
-        self._unknown(data, ("version", "providers", "routes"), (), "member")
+        self._unknown(data, ("version", "providers", "routes", "delivery", "install"), (), "member")
         self._version(data)
         providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
         routes = tuple(self._routes(data.get("routes"), providers))
+        retrying = self._section("delivery", Retrying, data.get("delivery"))
+        install = self._section("install", Install, data.get("install"))
         if self._problems:
             raise ConfigError([text for _, text in sorted(self._problems, key=lambda problem: problem[0])])
         self._notices(providers, routes)
-        return Config(self._source.name, providers, self._types, routes, tuple(self._warnings))
+        return Config(self._source.name, providers, self._types, routes, tuple(self._warnings), install, retrying)
 
     # Reporting
 
@@ -214,8 +239,12 @@ class _Checker:
         return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
 
     def _stray_references(self, raw: object, value: object, path: yamlsource.Path) -> None:
-        if isinstance(raw, str) and not isinstance(value, Secret) and secrets.parse_reference(raw):
-            self._problem(path, f"{raw} is a reference, and this option is no secret: write its value")
+        if isinstance(raw, list):
+            for place, item in enumerate(raw):
+                self._stray_references(item, None, (*path, place))
+        elif isinstance(raw, str) and not isinstance(value, Secret):
+            for found in secrets.REFERENCE.finditer(raw):
+                self._problem(path, f"{found[0]} is a reference, and this option is no secret: write its value")
 
     # Providers
 
@@ -241,7 +270,7 @@ class _Checker:
         before = len(self._problems)
         self._unknown(options, ("type", *hints), path, "option")
         values = self._values(options, hints, path)
-        for lacking in required_options(cls) - options.keys():
+        for lacking in sorted(required_options(cls) - options.keys()):
             self._problem(path, f"{plugin} needs the option {lacking!r}")
         if len(self._problems) > before:
             return None
@@ -254,13 +283,29 @@ class _Checker:
             self._problem(path, str(error))
             return None
 
+    # Settings
+
+    def _section(self, name: str, kind: type[_Section], raw: object) -> _Section:
+        if raw is None:
+            return kind()
+        path = (name,)
+        data = self._mapping(raw, path)
+        hints = typing.get_type_hints(kind, include_extras=True)
+        self._unknown(data, tuple(hints), path, "setting")
+        values = self._values(data, hints, path)
+        try:
+            return kind(**values)
+        except ValueError as error:
+            self._problem(path, str(error))
+            return kind()
+
     # Routes
 
     def _routes(self, raw: object, providers: Mapping[str, Provider]) -> Iterator[Route]:
         if not isinstance(raw, list) or not raw:
             self._problem(("routes",), "must be a list with at least one route")
             return
-        hints = typing.get_type_hints(Route)
+        hints = typing.get_type_hints(Route, include_extras=True)
         for place, item in enumerate(raw):
             path = ("routes", place)
             data = self._mapping(item, path)
@@ -281,8 +326,12 @@ class _Checker:
             self._problem((*path, "bucket"), "is empty")
         if not route.on:
             self._problem((*path, "on"), "is empty: write created, removed, or leave it out for both")
+        if "/" in route.index:
+            self._problem((*path, "index"), "is the name of a file, without slashes, such as index.html")
         if route.prefix.startswith("/"):
             self._warn((*path, "prefix"), "begins with a slash, and keys in S3 rarely do")
+        if "*" in route.prefix:
+            self._warn((*path, "prefix"), "holds a *, which stands for itself: leave it out to match all that follows")
         self._check_templates(route, path)
         self._check_actions(route, providers, path)
 
@@ -292,10 +341,9 @@ class _Checker:
                 where = (*path, member, place)
                 try:
                     templates.parse(text)
+                    fault = _fault_of_target(kind, text)
                 except ValueError as error:
-                    self._problem(where, str(error))
-                    continue
-                fault = _fault_of_target(kind, text)
+                    fault = str(error)
                 if fault:
                     self._problem(where, fault)
 
@@ -323,11 +371,11 @@ class _Checker:
         if not capability(provider, Action.PURGE, kind):
             remedy = "give it a route of its own with what it can do"
             self._problem(where, f"{shown} can't purge by `{member}`; it can {_abilities(provider)}; {remedy}")
+        elif lacking := provider.lacks(Action.PURGE, kind):
+            self._problem(where, f"{shown} can't purge by `{member}`: {lacking}")
         elif route.soft and not isinstance(provider, SoftPurge):
             self._problem(where, f"{shown} has no soft purge; leave out `soft` to drop objects at once")
-        elif (route.soft or (route.soft is None and getattr(provider, "soft", False))) and (
-            kind not in provider.soft_kinds  # type: ignore[attr-defined]
-        ):
+        elif isinstance(provider, SoftPurge) and kind not in provider.soft_kinds and wished_soft(route, provider):
             self._problem(where, f"{shown} has no soft purge by `{member}`; set `soft: false` on this route")
 
     def _known(self, name: str, providers: Mapping[str, Provider], path: yamlsource.Path) -> Provider | None:
@@ -344,6 +392,13 @@ class _Checker:
                 self._warn(("providers", name), f"{self._types[name]} is retired: {provider.retired}")
             if name not in used:
                 self._warn(("providers", name), "no route uses it")
+
+
+def wished_soft(route: Route, provider: Provider) -> bool:
+    """Whether changed objects are to be marked stale: the route's word, else the provider's."""
+    if route.soft is not None:
+        return route.soft
+    return isinstance(provider, SoftPurge) and provider.soft
 
 
 def option_types(cls: type[Provider]) -> dict[str, Any]:
@@ -382,7 +437,7 @@ def _evaluated(cls: type, field: dataclasses.Field[Any]) -> Any:
 
 def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
     value = plugins.hooks.resolve_secret(scheme, name) if plugins.hooks else None
-    return value if value is not None else secrets.resolve(scheme, name)
+    return secrets.resolve(scheme, name) if value is None else secrets.checked(value, scheme, name)
 
 
 def _fault_of_target(kind: TargetKind, text: str) -> str:
@@ -391,8 +446,10 @@ def _fault_of_target(kind: TargetKind, text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
-        if not text.isascii():
+        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
             return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
+        if "{" in parts.netloc.replace("{bucket}", ""):
+            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
     elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
         return f"{text!r} isn't a host name; write www.example.com"
     elif kind is TargetKind.TAG and not text:
@@ -404,13 +461,16 @@ def _explained(error: msgspec.ValidationError, path: yamlsource.Path, wanted: ob
     """Take a msgspec message apart into the path within the file and a sentence."""
     text, _, within = str(error).partition(" - at `$")
     steps = tuple(int(place) for place in re.findall(r"\[(\d+)\]", within))
-    invalid = re.fullmatch(r"Invalid enum value '(.*)'", text)
+    invalid = re.fullmatch(r"Invalid enum value '?(.*?)'?", text)
     if invalid:
-        known = tuple(_words(wanted))
-        text = f"unknown value {invalid[1]!r}{_suggest(invalid[1], known)} (known: {', '.join(known)})"
-    return (*path, *steps), text.replace("`", "").replace("Expected array", "expected a list").replace(
-        "Expected", "expected"
-    )
+        text = f"unknown value {invalid[1]!r}{_suggest(invalid[1], tuple(_words(wanted)))}"
+    text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
+    return (*path, *steps), text.replace("Expected", "expected")
+
+
+def _plain(name: str) -> str:
+    """What the author of a config file calls a type of msgspec's."""
+    return _TYPES.get(name, name)
 
 
 def _words(hint: object) -> Iterator[str]:

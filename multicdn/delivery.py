@@ -9,28 +9,34 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import deque
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from multicdn import planning
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError, TargetsRefused
+from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
+from multicdn.lane import (
+    SHORTEST_CALL,
+    Lane,
+    bug,
+    call_within,
+    forget_secrets,
+    refused_status,
+    side_by_side,
+    wait_before,
+)
+from multicdn.ledger import Countdown, Ledger
 from multicdn.model import Action, Job, Outcome, Report, Status
 from multicdn.pace import Pace
-from multicdn.provider import Call, Discover, capability
+from multicdn.provider import Discover
 from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from multicdn.model import Receipt
     from multicdn.provider import Limits, Provider
     from multicdn.routing import Demand
-
-# Below this many seconds no call is begun: it could not end before the function is stopped.
-_SHORTEST_CALL = 0.25
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -94,28 +100,53 @@ class Delivery:
         self.terms = terms or Terms()
         self.clock = clock or Clock()
         self.jitter = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
-        self._paces: dict[tuple[str, str], Pace] = {}
+        self._paces: dict[tuple[str, ...], Pace] = {}
         self._discovered: dict[tuple[str, str], Discovered] = {}
         self._lock = threading.Lock()
 
-    def deliver(self, demands: Iterable[Demand], seconds: float) -> Report:
+    def deliver(self, demands: Iterable[Demand], seconds: float, returned: Iterable[Job] = ()) -> Report:
         """Act on all demands, and return how each job ended, at the latest when the seconds are over.
 
         Never raises for anything that a vendor or a plugin does.
-        """
-        run = _Run(self, self.clock.now() + seconds)
-        lanes: dict[str, list[Demand]] = {}
-        for demand in demands:
-            lanes.setdefault(demand.provider, []).append(demand)
-        return Report(tuple(run.all(lanes)))
 
-    def pace(self, name: str, limits_name: str, limits: Limits) -> Pace:
-        """The pace of one method of one provider; kept, since the vendor remembers as well."""
+        Args:
+            demands: what is new.
+            seconds: that there are.
+            returned: jobs of earlier invocations. They are merged with what is new.
+        """
+        run = Run(self, self.clock.now() + seconds)
+        fresh, back = _by_instance(demands, returned)
+        names = dict.fromkeys([*fresh, *back])
+        instances = [_Instance(name, fresh[name], back[name], run) for name in names if name in self.providers]
+        unknown = [
+            Outcome(job, Status.REFUSED, f"the config has no provider called {name!r}")
+            for name in names
+            if name not in self.providers
+            for job in (*back[name], *(job for demand in fresh[name] for job in planning.unlocated(demand)))
+        ]
+        return Report((*run.all(instances), *unknown))
+
+    def book(self, name: str, method: str, limits: Limits, targets: int, at: float, latest: float) -> float:
+        """Book a call in a provider's pace, and return the moment from which it may be made.
+
+        What could only be made after ``latest`` isn't booked: it won't be, and must not delay others.
+        """
         with self._lock:
-            place = (name, limits_name)
-            if place not in self._paces:
-                self._paces[place] = Pace(limits, 1 / self.terms.concurrency)
-            return self._paces[place]
+            calls = self._pace(_budget("calls", name, method, limits), *_calls(limits))
+            amounts = self._pace(_budget("targets", name, method, limits), *_targets(limits))
+            start = max(calls.start(1, at), amounts.start(targets, at))
+            if start <= latest:
+                # Both at the moment of the call: the one that had room before would fill up again meanwhile.
+                calls.book(1, start)
+                amounts.book(targets, start)
+            return start
+
+    def _pace(self, place: tuple[str, ...], per_second: float, burst: float) -> Pace:
+        """A pace that is kept, since the vendor remembers as well. Each invocation under way has its share of it."""
+        if place not in self._paces:
+            share = 1 / self.terms.concurrency
+            self._paces[place] = Pace(per_second * share, max(1.0, burst * share))
+        return self._paces[place]
 
     def remembered(self, name: str, bucket: str) -> Mapping[str, Provider] | None:
         """What an instance was last found to stand for, if that is recent."""
@@ -129,95 +160,57 @@ class Delivery:
             self._discovered[name, bucket] = Discovered(found, self.clock.now() + self.DISCOVERY_LIFETIME)
 
 
-class _Run:
-    """One invocation."""
+class Run:
+    """One invocation.
+
+    Attributes:
+        delivery: what outlives it.
+        deadline: on the delivery's clock; nothing is begun that could not end before.
+        purged: opens when all instances have made their purges.
+    """
 
     def __init__(self, delivery: Delivery, deadline: float) -> None:
         self.delivery = delivery
         self.deadline = deadline
-        self.purged = _Countdown()
+        self.purged = Countdown()
 
     def left(self) -> float:
+        """Seconds until the deadline."""
         return self.deadline - self.delivery.clock.now()
 
-    def all(self, demands: Mapping[str, Sequence[Demand]]) -> list[Outcome]:
-        lanes = [_Instance(name, wanted, self) for name, wanted in demands.items()]
-        self.purged.expect(sum(lane.purges for lane in lanes))
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join(max(0.0, self.left()))
-        return [outcome for lane in lanes for outcome in lane.ledger.close()]
+    def all(self, instances: Sequence[_Instance]) -> list[Outcome]:
+        """Let all instances do their part, side by side."""
+        self.purged.expect(sum(instance.purges for instance in instances))
+        for instance in instances:
+            instance.start()
+        for instance in instances:
+            instance.join(max(0.0, self.left()))
+        return [outcome for instance in instances for outcome in instance.ledger.close()]
 
 
-class _Countdown:
-    """Opens when every instance that purges has done so."""
+class _Share(NamedTuple):
+    """What one concrete provider is to do."""
 
-    def __init__(self) -> None:
-        self._missing = 0
-        self._condition = threading.Condition()
-
-    def expect(self, number: int) -> None:
-        self._missing = number
-
-    def done(self) -> None:
-        with self._condition:
-            self._missing -= 1
-            self._condition.notify_all()
-
-    def wait(self, seconds: float) -> None:
-        with self._condition:
-            self._condition.wait_for(lambda: self._missing <= 0, seconds)
-
-
-class _Ledger:
-    """Which jobs are open, and how the others ended. Closed once; what comes later is too late to count."""
-
-    def __init__(self) -> None:
-        self._open: dict[int, Job] = {}
-        self._outcomes: list[Outcome] = []
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def open(self, jobs: Iterable[Job]) -> None:
-        with self._lock:
-            self._open.update((id(job), job) for job in jobs)
-
-    def replace(self, job: Job, parts: Sequence[Job]) -> None:
-        with self._lock:
-            self._open.pop(id(job), None)
-            self._open.update((id(part), part) for part in parts)
-
-    def end(self, outcome: Outcome) -> None:
-        with self._lock:
-            if not self._closed:
-                self._open.pop(id(outcome.job), None)
-                self._outcomes.append(outcome)
-
-    def undelivered(self) -> frozenset[str]:
-        with self._lock:
-            return Report(tuple(self._outcomes)).failed_messages
-
-    def close(self) -> list[Outcome]:
-        with self._lock:
-            self._closed = True
-            reason = "no answer before the function's time was up"
-            return self._outcomes + [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+    provider: Provider
+    demands: list[Demand]
+    returned: list[Job]
 
 
 class _Instance(threading.Thread):
     """One configured provider instance in one invocation: discovers, plans, and runs a lane for each provider found."""
 
-    def __init__(self, name: str, demands: Sequence[Demand], run: _Run) -> None:
+    def __init__(self, name: str, demands: Sequence[Demand], returned: Sequence[Job], run: Run) -> None:
         super().__init__(name=f"multicdn-{name}", daemon=True)
-        self.ledger = _Ledger()
+        self.ledger = Ledger()
         self._instance = name
         self._demands = demands
+        self._returned = returned
         self._run = run
-        self.purges = any(demand.action is Action.PURGE for demand in demands)
+        actions = {*(demand.action for demand in demands), *(job.action for job in returned)}
+        self.purges = Action.PURGE in actions
         self._said_so = False
         # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
-        self._unplanned = [job for demand in demands for job in _unplanned(demand)]
+        self._unplanned = [*(job for demand in demands for job in planning.unlocated(demand)), *returned]
         self.ledger.open(self._unplanned)
 
     def run(self) -> None:
@@ -225,7 +218,7 @@ class _Instance(threading.Thread):
             self._serve()
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
             plugin_bug(self._instance, error)
-            self._end_unplanned(Status.RETRY, f"bug in the plugin: {type(error).__name__}: {error}")
+            self.ledger.abandon(bug(error))
         finally:
             self._purges_ended()
 
@@ -237,29 +230,62 @@ class _Instance(threading.Thread):
     def _serve(self) -> None:
         provider = self._run.delivery.providers[self._instance]
         if isinstance(provider, Discover) and provider.discovers:
-            self._serve_discovered(provider)
+            self._serve_all(self._found_shares(provider))
         else:
-            self._serve_all({self._instance: (provider, list(self._demands))})
+            self._serve_all(self._own_share(provider))
 
-    def _serve_discovered(self, provider: Discover) -> None:
-        lanes: dict[str, tuple[Provider, list[Demand]]] = {}
+    def _own_share(self, provider: Provider) -> dict[str, _Share]:
+        mine = [job for job in self._returned if job.provider == self._instance]
+        for job in self._returned:
+            if job.provider != self._instance:
+                reason = f"{self._instance} no longer stands for others; {job.provider} is not in the config"
+                self.ledger.end(Outcome(job, Status.REFUSED, reason))
+        return {self._instance: _Share(provider, list(self._demands), mine)}
+
+    def _found_shares(self, provider: Discover) -> dict[str, _Share]:
+        shares: dict[str, _Share] = {}
+        for part, concrete, demand in self._found(provider):
+            shares.setdefault(part, _Share(concrete, [], [])).demands.append(demand)
+        for job in self._returned:
+            share = shares.get(job.provider) or self._returned_share(provider, job)
+            if share is not None:
+                shares[job.provider] = share
+                share.returned.append(job)
+        return shares
+
+    def _returned_share(self, provider: Discover, job: Job) -> _Share | None:
+        try:
+            return _Share(provider.part(job.provider.partition("/")[2]), [], [])
+        except Exception as error:  # noqa: BLE001 - the plugin's, or a message of an older config
+            self.ledger.end(Outcome(job, Status.REFUSED, f"{job.provider} can't be made: {error}"))
+            return None
+
+    def _found(self, provider: Discover) -> Iterator[tuple[str, Provider, Demand]]:
+        """Each demand with each provider that it turns out to be for."""
         for bucket in dict.fromkeys(demand.bucket for demand in self._demands):
             try:
                 found = self._discover(provider, bucket)
             except (ProviderError, SecretError) as error:
-                mine = [job for job in self._unplanned if job.reference == bucket]
-                self._end(mine, _status_of(error), str(error), getattr(error, "after", None))
+                self._end_bucket(bucket, _status_of(error), str(error), getattr(error, "after", None))
+                continue
+            except Exception as error:  # noqa: BLE001 - the plugin's bug, which must not cost the other buckets
+                plugin_bug(self._instance, error)
+                self._end_bucket(bucket, Status.RETRY, bug(error), None)
                 continue
             demands = [demand for demand in self._demands if demand.bucket == bucket]
             for part, concrete in found.items():
-                lanes.setdefault(f"{self._instance}/{part}", (concrete, []))[1].extend(demands)
-        self._serve_all(lanes)
+                for demand in demands:
+                    yield f"{self._instance}/{part}", concrete, demand
 
     def _discover(self, provider: Discover, bucket: str) -> Mapping[str, Provider]:
         delivery = self._run.delivery
         found = delivery.remembered(self._instance, bucket)
         if found is None:
-            found = self._ask(provider, bucket)
+            try:
+                found = self._ask(provider, bucket)
+            except CredentialsRefused:
+                forget_secrets(provider)
+                found = self._ask(provider, bucket)
             delivery.remember(self._instance, bucket, found)
         return found
 
@@ -267,11 +293,13 @@ class _Instance(threading.Thread):
         """Discover, with the same patience as any other call. Finding nothing is a mistake in the config."""
         delivery, terms = self._run.delivery, self._run.delivery.terms
         for tried in range(terms.tries):
+            if self._run.left() < SHORTEST_CALL:
+                raise RetryLater("no time was left to find out what it stands for")
             try:
-                found = provider.discover(bucket, _call(terms, self._run.left(), soft=False, reference=""))
+                found = provider.discover(bucket, call_within(terms, self._run.left()))
             except RetryLater as error:
-                wait = _wait(terms, tried, error.after, delivery.jitter)
-                if tried + 1 == terms.tries or wait + _SHORTEST_CALL > self._run.left():
+                wait = wait_before(terms, tried, error.after, delivery.jitter)
+                if tried + 1 == terms.tries or wait + SHORTEST_CALL > self._run.left():
                     raise
                 delivery.clock.sleep(wait)
             else:
@@ -280,242 +308,69 @@ class _Instance(threading.Thread):
                 return found
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _serve_all(self, targets: Mapping[str, tuple[Provider, list[Demand]]]) -> None:
+    def _serve_all(self, shares: Mapping[str, _Share]) -> None:
         lanes = []
         jobs: list[Job] = []
-        for name, (provider, demands) in targets.items():
-            plan = planning.plan(name, provider, demands)
-            for outcome in plan.rejected:
-                self.ledger.end(outcome)
+        ended: list[Outcome] = []
+        for name, share in shares.items():
+            plan = planning.plan(name, share.provider, share.demands, share.returned)
+            if plan.bug:
+                plugin_bug(name, plan.bug)
+            ended += plan.rejected
             jobs += plan.jobs
-            lanes.append(_Lane(name, provider, plan.jobs, self.ledger, self._run))
-        self.ledger.open(jobs)
-        for job in self._unplanned:
-            self.ledger.replace(job, ())
-        self._unplanned = []
-        _side_by_side([lane.purge for lane in lanes])
+            lanes.append(Lane(name, share.provider, plan.jobs, self.ledger, self._run))
+        self.ledger.replace(self._unplanned, jobs, ended)
+        side_by_side([lane.purge for lane in lanes])
         self._purges_ended()
         if any(lane.preloads for lane in lanes):
             self._preload(lanes)
 
-    def _preload(self, lanes: Sequence[_Lane]) -> None:
+    def _preload(self, lanes: Sequence[Lane]) -> None:
         """Preload after the purges: what is loaded before them may be the old bytes."""
         if not self.purges:
             # Another instance may stand for the same cache; one that hangs must not keep this one waiting for long.
             self._run.purged.wait(self._run.left() / 2)
-        _side_by_side([lane.preload for lane in lanes])
+        side_by_side([lane.preload for lane in lanes])
 
-    def _end_unplanned(self, status: Status, reason: str) -> None:
-        self._end(self._unplanned, status, reason, None)
-
-    def _end(self, jobs: Iterable[Job], status: Status, reason: str, after: float | None) -> None:
-        for job in jobs:
-            self.ledger.end(Outcome(job, status, reason, after=after))
+    def _end_bucket(self, bucket: str, status: Status, reason: str, after: float | None) -> None:
+        for job in self._unplanned:
+            if job.bucket == bucket:
+                self.ledger.end(Outcome(job, status, reason, after=after))
 
 
-class _Try(NamedTuple):
-    """A job on its way: how often it was tried, and all calls that it took, those before it was cut included."""
-
-    job: Job
-    since: float
-    tries: int = 0
-    calls: int = 0
-
-
-class _Lane:
-    """The calls to one concrete provider."""
-
-    def __init__(self, name: str, provider: Provider, jobs: Sequence[Job], ledger: _Ledger, run: _Run) -> None:
-        self._name = name
-        self._provider = provider
-        self._ledger = ledger
-        self._run = run
-        self._clock = run.delivery.clock
-        self._terms = run.delivery.terms
-        self._purges = [job for job in jobs if job.action is Action.PURGE]
-        self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
-        self._waiting: deque[_Try] = deque()
-        self._working = 0
-        self._resume_at = 0.0
-        self._refusal: CallRefused | None = None
-        self._renewed = False
-        self._condition = threading.Condition()
-
-    def purge(self) -> None:
-        self._work_off(self._purges)
-
-    def preload(self) -> None:
-        unpurged = self._ledger.undelivered()
-        ready = []
-        for job in self.preloads:
-            early = [t for t, causes in zip(job.targets, job.causes, strict=True) if causes & unpurged]
-            late, now = job.only(early), job.without(early)
-            self._ledger.replace(job, [part for part in (late, now) if part])
-            if late:
-                self._ledger.end(Outcome(late, Status.RETRY, "not loaded, since it could not be purged before"))
-            if now:
-                ready.append(now)
-        self._work_off(ready)
-
-    def _work_off(self, jobs: Sequence[Job]) -> None:
-        now = self._clock.now()
-        self._waiting.extend(_Try(job, now) for job in jobs)
-        threads = max((min(self._limits(job).parallel, len(jobs)) for job in jobs), default=0)
-        _side_by_side([self._worker] * threads)
-
-    def _limits(self, job: Job) -> Limits:
-        found = capability(self._provider, job.action, job.kind)
-        assert found is not None, "planning makes no job that the provider can't do"
-        return getattr(self._provider, found.limits)  # type: ignore[no-any-return]
-
-    def _worker(self) -> None:
-        while (attempt := self._take()) is not None:
-            try:
-                self._attempt(attempt)
-            finally:
-                with self._condition:
-                    self._working -= 1
-                    self._condition.notify_all()
-
-    def _take(self) -> _Try | None:
-        """The next job; waits while another thread may still cut its batch in two."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._waiting or not self._working)
-            if not self._waiting:
-                return None
-            self._working += 1
-            return self._waiting.popleft()
-
-    def _again(self, *attempts: _Try) -> None:
-        with self._condition:
-            self._waiting.extendleft(reversed(attempts))
-            self._condition.notify_all()
-
-    def _attempt(self, attempt: _Try) -> None:
-        if self._refusal is not None:
-            return self._end(attempt, Status.REFUSED, self._refusal.reason)
-        wait = self._wait_for_turn(attempt.job)
-        if wait + _SHORTEST_CALL > self._run.left():
-            return self._end(attempt, Status.RETRY, f"its turn comes in {wait:.1f} s, after the function's time", wait)
-        if wait > 0:
-            self._clock.sleep(wait)
-        attempt = attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1)
-        try:
-            receipt = self._call(attempt.job)
-        except RetryLater as error:
-            self._retry(attempt, error)
-        except TargetsRefused as error:
-            self._refused_targets(attempt, error)
-        except (CallRefused, SecretError) as error:
-            self._refused_call(attempt, error)
-        except Exception as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
-            plugin_bug(self._name, error)
-            self._end(attempt, Status.RETRY, f"bug in the plugin: {type(error).__name__}: {error}")
+def _by_instance(
+    demands: Iterable[Demand], returned: Iterable[Job]
+) -> tuple[dict[str, list[Demand]], dict[str, list[Job]]]:
+    """Sort what is new and what came back by instance; a job of "site/E1" is of the instance "site"."""
+    fresh: dict[str, list[Demand]] = defaultdict(list)
+    back: dict[str, list[Job]] = defaultdict(list)
+    for job in returned:
+        if job.bucket:
+            fresh[job.provider].append(planning.as_demand(job))
         else:
-            self._end(attempt, Status.ACCEPTED, receipt=receipt)
-        return None
-
-    def _wait_for_turn(self, job: Job) -> float:
-        """Seconds until the vendor's pace, and a wait that it asked for, allow the next call."""
-        now = self._clock.now()
-        pause = max(0.0, self._resume_at - now)
-        what = capability(self._provider, job.action, job.kind)
-        assert what is not None, "planning makes no job that the provider can't do"
-        pace = self._run.delivery.pace(self._name, what.limits, self._limits(job))
-        return pause + pace.reserve(len(job.targets), now + pause)
-
-    def _call(self, job: Job) -> Receipt:
-        what = capability(self._provider, job.action, job.kind)
-        assert what is not None, "planning makes no job that the provider can't do"
-        call = _call(self._terms, self._run.left(), soft=job.soft, reference=job.reference)
-        method = getattr(self._provider, what.method)
-        receipt = method(call) if what.method == "purge_everything" else method(job.targets, call)
-        if receipt is None:
-            raise TypeError(f"{what.method} returned None instead of a Receipt")
-        return receipt  # type: ignore[no-any-return]
-
-    def _retry(self, attempt: _Try, error: RetryLater) -> None:
-        wait = _wait(self._terms, attempt.tries - 1, error.after, self._run.delivery.jitter)
-        if attempt.tries >= self._terms.tries or wait + _SHORTEST_CALL > self._run.left():
-            return self._end(attempt, Status.RETRY, error.reason, max(wait, error.after or 0.0))
-        # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
-        self._resume_at = max(self._resume_at, self._clock.now() + wait)
-        return self._again(attempt)
-
-    def _refused_targets(self, attempt: _Try, error: TargetsRefused) -> None:
-        job = attempt.job
-        bad = job.only(error.targets) if error.targets else None
-        if len(job.targets) == 1 or bad is job:
-            return self._end(attempt, Status.REJECTED, error.reason)
-        if bad is None:
-            parts: tuple[Job, ...] = job.halves()
-            self._ledger.replace(job, parts)
-        else:
-            good = job.without(error.targets)
-            parts = (good,) if good else ()
-            self._ledger.replace(job, (bad, *parts))
-            self._end(attempt._replace(job=bad), Status.REJECTED, error.reason)
-        # The calls so far are counted once: with the refused targets, or else with the first half.
-        counts = [0 if bad else attempt.calls, *[0] * len(parts)]
-        tries = (_Try(part, attempt.since, 0, calls) for part, calls in zip(parts, counts, strict=False))
-        return self._again(*tries)
-
-    def _refused_call(self, attempt: _Try, error: CallRefused | SecretError) -> None:
-        """Ask for the secrets anew once, since they may have been rotated; then stop calling."""
-        if isinstance(error, CredentialsRefused) and not self._renewed:
-            self._renewed = True
-            for secret in self._provider.secrets():
-                secret.forget()
-            return self._again(attempt)
-        self._refusal = error if isinstance(error, CallRefused) else CallRefused(str(error))
-        return self._end(attempt, Status.REFUSED, self._refusal.reason)
-
-    def _end(
-        self,
-        attempt: _Try,
-        status: Status,
-        reason: str = "",
-        after: float | None = None,
-        receipt: Receipt | None = None,
-    ) -> None:
-        seconds = self._clock.now() - attempt.since
-        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds)
-        self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
-
-
-def _call(terms: Terms, left: float, *, soft: bool, reference: str) -> Call:
-    """Limits of time for one call: none may outlive the function."""
-    return Call(soft=soft, reference=reference, connect=min(terms.connect, left), read=min(terms.read, left))
-
-
-def _wait(terms: Terms, tried: int, asked: float | None, jitter: Callable[[float], float]) -> float:
-    """Seconds before the next try: what the vendor asked for and a little more, or a growing random time."""
-    if asked is not None:
-        return asked + jitter(min(terms.base, asked / 10 + terms.base / 10))
-    return jitter(min(terms.longest, terms.base * 2.0**tried))
+            back[job.provider.partition("/")[0]].append(job)
+    for demand in demands:
+        fresh[demand.provider].append(demand)
+    return fresh, back
 
 
 def _status_of(error: ProviderError | SecretError) -> Status:
+    if isinstance(error, CallRefused | SecretError):
+        return refused_status(error)
     return Status.RETRY if isinstance(error, RetryLater) else Status.REFUSED
 
 
-def _unplanned(demand: Demand) -> Iterable[Job]:
-    """Stand-ins for jobs that don't exist yet, by kind; their reference is the bucket."""
-    kinds: dict[str, list[tuple[str, frozenset[str]]]] = {}
-    for target, want in demand.wants.items():
-        kinds.setdefault(target.kind, []).append((target.value, want.causes))
-    for kind, pairs in kinds.items():
-        values, causes = zip(*pairs, strict=True)
-        yield Job(demand.provider, demand.action, kind, values, causes, demand.soft, demand.bucket)  # type: ignore[arg-type]
+def _budget(what: str, name: str, method: str, limits: Limits) -> tuple[str, ...]:
+    if not limits.quota:
+        return what, name, method
+    # CloudFront has one rate for paths and tags together, and another one for wildcards.
+    return what, limits.quota, str(limits.targets_per_second if what == "targets" else "")
 
 
-def _side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run tasks in daemon threads: one that hangs must not keep the process, or its caller's thread pool, alive."""
-    if len(tasks) == 1:
-        return tasks[0]()
-    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return None
+def _calls(limits: Limits) -> tuple[float, float]:
+    return limits.calls_per_second or 0.0, limits.burst
+
+
+def _targets(limits: Limits) -> tuple[float, float]:
+    """Unless the vendor says otherwise, one call of full size may start at once."""
+    return limits.targets_per_second or 0.0, limits.target_burst or limits.targets

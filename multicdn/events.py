@@ -13,13 +13,18 @@ from urllib.parse import unquote_plus
 import msgspec
 from msgspec import Struct
 
+from multicdn import queue
 from multicdn.errors import EventError
 from multicdn.model import Change, ChangeKind
+from multicdn.queue import Parked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     ForeignReader = Callable[[object], Sequence[Change] | None]
+
+# Enough to recognise a message by.
+_LONGEST_SEEN = 300
 
 # SNS in SQS in EventBridge is three; a message that nests deeper than this is built to hurt.
 _DEEPEST = 6
@@ -62,12 +67,16 @@ class Intake(Struct, frozen=True):
         unreadable: what could not be read; its neighbours are in ``changes`` all the same.
         queued: whether it came from SQS, so that the reply names the failed messages.
         messages: ids of all SQS messages in the batch.
+        parked: jobs of ours that come back from the queue; each names its message as its only cause.
+        sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
     """
 
     changes: tuple[Change, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     queued: bool = False
     messages: tuple[str, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    sent: dict[str, float] = {}
 
 
 class _Bucket(Struct):
@@ -121,13 +130,25 @@ class _Reader:
         self._changes: list[Change] = []
         self._unreadable: list[Unreadable] = []
         self._messages: list[str] = []
+        self._parked: list[Parked] = []
+        self._sent: dict[str, float] = {}
 
     def intake(self, *, queued: bool) -> Intake:
-        return Intake(tuple(self._changes), tuple(self._unreadable), queued, tuple(self._messages))
+        return Intake(
+            tuple(self._changes),
+            tuple(self._unreadable),
+            queued,
+            tuple(self._messages),
+            tuple(self._parked),
+            self._sent,
+        )
 
     def read_queued(self, message: dict[str, Any]) -> None:
         cause = message.get("messageId", "")
         self._messages.append(cause)
+        sent = (message.get("attributes") or {}).get("SentTimestamp", "")
+        if str(sent).isdigit():  # milliseconds, as text: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+            self._sent[cause] = int(sent) / 1000
         self.read(message.get("body"), cause)
 
     def read(self, message: object, cause: str, depth: int = 0) -> None:
@@ -153,6 +174,8 @@ class _Reader:
                 return self._changes.extend(_from_bridge(content, cause))
             if content.get("Event") == "s3:TestEvent":
                 return None
+            if queue.MARK in content:
+                return self._parked.append(queue.decode(content, cause))
         self._changes.extend(self._foreign(content, cause))
         return None
 
@@ -170,21 +193,21 @@ class _Reader:
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
         except (KeyError, TypeError):
-            self._unreadable.append(Unreadable(cause, f"a record of {source} without its message: {_seen(record)}"))
+            self._unreadable.append(Unreadable(cause, f"a record of {source[:9]} without its message: {_seen(record)}"))
 
-    def _foreign(self, content: object, cause: str) -> Iterator[Change]:
-        changes = None
-        if self._read_foreign is not None:
-            try:
-                changes = self._read_foreign(content)
-            except Exception as error:
-                raise EventError(
-                    f"a plugin failed to read {_seen(content)}: {type(error).__name__}: {error}"
-                ) from error
-        if changes is None:
-            raise EventError(f"unknown event shape: {_seen(content)}")
-        for change in changes:
-            yield msgspec.structs.replace(change, cause=cause)
+    def _foreign(self, content: object, cause: str) -> list[Change]:
+        try:
+            changes = self._read_foreign(content) if self._read_foreign else None
+            if changes is not None:
+                return [_checked(change, cause) for change in changes]
+        except Exception as error:
+            raise EventError(f"a plugin failed to read {_seen(content)}: {type(error).__name__}: {error}") from error
+        raise EventError(f"unknown event shape: {_seen(content)}")
+
+
+def _checked(change: Change, cause: str) -> Change:
+    """Copy what a plugin made, with its cause; raise for what isn't a Change, lest it harm its neighbours later."""
+    return msgspec.convert({**msgspec.structs.asdict(change), "cause": cause}, Change)
 
 
 def _from_s3(record: object, cause: str) -> Iterator[Change]:
@@ -198,7 +221,7 @@ def _from_s3(record: object, cause: str) -> Iterator[Change]:
     if kind is None:
         if family in _HARMLESS:
             return
-        raise EventError(f"unknown S3 event name {read.eventName!r}")
+        raise EventError(f"unknown S3 event name {_cut(repr(read.eventName))}")
     key = read.s3.object.key
     if "%" in key or "+" in key:
         key = unquote_plus(key)
@@ -207,11 +230,12 @@ def _from_s3(record: object, cause: str) -> Iterator[Change]:
 
 def _from_bridge(event: dict[str, Any], cause: str) -> Iterator[Change]:
     """Read an S3 event of EventBridge. Its key isn't encoded: ``+`` and ``%`` stand for themselves."""
-    kind = _BRIDGE_KINDS.get(event["detail-type"])
+    what = str(event["detail-type"])
+    kind = _BRIDGE_KINDS.get(what)
     if kind is None:
-        if event["detail-type"] in _BRIDGE_HARMLESS:
+        if what in _BRIDGE_HARMLESS:
             return
-        raise EventError(f"unknown S3 event of EventBridge: {event['detail-type']!r}")
+        raise EventError(f"unknown S3 event of EventBridge: {_cut(repr(what))}")
     try:
         entity = msgspec.convert(event.get("detail"), _Entity)
     except msgspec.ValidationError as error:
@@ -222,6 +246,8 @@ def _from_bridge(event: dict[str, Any], cause: str) -> Iterator[Change]:
 def _change(entity: _Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
     if not key or not entity.bucket.name:
         raise EventError("an S3 event without a key or a bucket")
+    if not key.isascii() and not _is_text(key):
+        raise EventError(f"an S3 event whose key isn't text: {_cut(ascii(key))}")
     seen = entity.object
     version = seen.versionId or seen.version_id or ""
     return Change(entity.bucket.name, key, kind, seen.eTag or seen.etag, version, seen.sequencer, time, cause)
@@ -233,8 +259,17 @@ def _parsed(message: object) -> object:
         return message
     try:
         return msgspec.json.decode(message)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return message
+
+
+def _is_text(key: str) -> bool:
+    """Whether a key has a UTF-8 form, as all keys in S3 do; half a surrogate pair has none."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_sqs(event: object) -> bool:
@@ -254,9 +289,13 @@ def _source(record: object) -> str:
 def _seen(content: object) -> str:
     """Describe a message without repeating it whole: it may be large, and somebody's data."""
     if isinstance(content, dict):
-        names = ", ".join(sorted(map(str, content)))
+        names = _cut(", ".join(sorted(map(str, content))))
         kinds = [f"{name}={content[name]!r}" for name in ("source", "detail-type", "eventSource") if name in content]
-        return f"an object with {names or 'no members'}" + (f" ({', '.join(kinds)})" if kinds else "")
+        return f"an object with {names or 'no members'}" + (f" ({_cut(', '.join(kinds))})" if kinds else "")
     if isinstance(content, str):
         return f"text that isn't JSON: {content[:80]!r}"
     return f"a {type(content).__name__}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SEEN else text[:_LONGEST_SEEN] + "…"

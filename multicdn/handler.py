@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from multicdn import config, events, telemetry
-from multicdn.delivery import Delivery
+from multicdn import config, events, parking, telemetry
+from multicdn.delivery import Delivery, Terms
 from multicdn.errors import Undelivered
+from multicdn.model import Outcome, Report
+from multicdn.parking import Patience, Standing, letters
 from multicdn.plugins import Plugins
 from multicdn.routing import Router
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from multicdn.config import Config
     from multicdn.events import Intake
-    from multicdn.model import Report
+    from multicdn.parking import Parking
     from multicdn.routing import Failure
 
 # Seconds kept back from the function's time, to write the report and the reply.
@@ -46,12 +50,21 @@ class Dispatcher:
         config: the checked config.
         plugins: the installed plugins.
         delivery: made from the config unless given.
+        parking: makes the way to the queue, when something has to wait; without it everything goes back to AWS.
     """
 
-    def __init__(self, config: Config, plugins: Plugins, delivery: Delivery | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        plugins: Plugins,
+        delivery: Delivery | None = None,
+        parking: Callable[[], Parking] | None = None,
+    ) -> None:
         self._hooks = plugins.hooks
         self._router = Router(config, self._hooks.urls if self._hooks else None)
-        self._delivery = delivery or Delivery(config.providers)
+        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency))
+        self._patience = Patience(give_up_after=config.delivery.patience)
+        self._make_parking = cache(parking) if parking else None
 
     def dispatch(self, event: object, seconds: float) -> dict[str, Any]:
         """Act on an event within so many seconds.
@@ -63,11 +76,28 @@ class Dispatcher:
         Raises:
             Undelivered: a direct event of which something stayed undelivered.
         """
+        until = time.monotonic() + seconds
         intake = events.decode(event, self._hooks.read_event if self._hooks else None)
         demands, failures = self._router.demands(intake.changes)
-        report = self._delivery.deliver(demands, seconds)
+        returned = [parked.job for parked in intake.parked]
+        report = self._delivery.deliver(demands, until - time.monotonic(), returned)
         self._tell(intake, failures, report)
-        return self._reply(intake, failures, report)
+        left = self._parked(intake, report)
+        return self._reply(intake, failures, report, left)
+
+    def _parked(self, intake: Intake, report: Report) -> Report:
+        """Let what was not delivered wait in the queue, and return what could not even be put there."""
+        if self._make_parking is None or not report.undelivered:
+            return report
+        standing = Standing.of(intake)
+        found = letters(report, standing, self._patience, time.time())
+        try:
+            failed = self._make_parking().send(found)
+        except Exception as error:  # noqa: BLE001 - no SQS client could be made; then everything goes back to AWS
+            telemetry.emit(logging.ERROR, "parking-failed", error=f"{type(error).__name__}: {error}")
+            return report
+        telemetry.parked(found, failed)
+        return Report(tuple(Outcome(letter.parked.job, letter.status, letter.reason) for letter in failed))
 
     def _tell(self, intake: Intake, failures: list[Failure], report: Report) -> None:
         for message in intake.unreadable:
@@ -80,13 +110,13 @@ class Dispatcher:
                 logging.ERROR, "plugin-bug", hook="multicdn_report", reason=f"{type(error).__name__}: {error}"
             )
 
-    def _reply(self, intake: Intake, failures: list[Failure], report: Report) -> dict[str, Any]:
+    def _reply(self, intake: Intake, failures: list[Failure], report: Report, left: Report) -> dict[str, Any]:
         if intake.queued:
             failed = {message.cause for message in intake.unreadable}
-            failed |= {failure.change.cause for failure in failures} | report.failed_messages
+            failed |= {failure.change.cause for failure in failures} | left.failed_messages
             # In the order of the batch, so that the same failure always reads the same.
             return {"batchItemFailures": [{"itemIdentifier": cause} for cause in intake.messages if cause in failed]}
-        problems = list(_problems(intake, failures, report))
+        problems = list(_problems(intake, failures, left))
         if problems:
             more = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
             raise Undelivered("; ".join(problems[:_NAMED]) + more)
@@ -123,7 +153,7 @@ def dispatcher() -> Dispatcher:
             loaded = config.load(plugins=plugins)
             for warning in loaded.warnings:
                 telemetry.emit(logging.WARNING, "config", warning=warning)
-            _dispatcher = Dispatcher(loaded, plugins)
+            _dispatcher = Dispatcher(loaded, plugins, parking=parking.from_environment())
         return _dispatcher
 
 
@@ -141,8 +171,9 @@ def handler(event: object, context: Context | None = None) -> dict[str, Any]:
         Undelivered: something of a direct event stayed undelivered.
         ConfigError, PluginError: the config can't be used.
     """
+    prepared = dispatcher()  # before the time is read: the first event may have to wait for the config
     seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else _DEFAULT_SECONDS
-    return dispatcher().dispatch(event, max(0.0, seconds - RESERVE))
+    return prepared.dispatch(event, max(0.0, seconds - RESERVE))
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:

@@ -7,6 +7,7 @@ others.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -14,7 +15,7 @@ import pluggy
 from multicdn.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.model import Change, Report
 
@@ -64,7 +65,8 @@ class Hooks:
         plugins: modules or objects with ``@hookimpl`` functions, by entry-point name.
 
     Raises:
-        PluginError: a function is marked as a hook that doesn't exist, or asks for arguments that it doesn't have.
+        PluginError: a function is marked as a hook that doesn't exist, or asks for arguments that it doesn't have; or
+            one of the plugins is a class, wraps others, or has no hook.
     """
 
     def __init__(self, plugins: Mapping[str, Any]) -> None:
@@ -74,40 +76,55 @@ class Hooks:
             self._register(name, plugin)
 
     def _register(self, name: str, plugin: Any) -> None:
+        if isinstance(plugin, type):
+            raise PluginError(f"hook plugin {name!r} is a class; announce a module, or an instance of the class")
+        if other := self._manager.get_name(plugin):
+            raise PluginError(f"hook plugins {other!r} and {name!r} are the same; announce it once")
         try:
             self._manager.register(plugin, name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise PluginError(f"hook plugin {name!r}: {error}; known hooks: {', '.join(HOOKS)}") from None
-        if not self._manager.get_hookcallers(plugin):
+        callers = self._manager.get_hookcallers(plugin)
+        if not callers:
             raise PluginError(f"hook plugin {name!r} implements no hook; mark its functions with @hookimpl")
+        if any(
+            implementation.wrapper or implementation.hookwrapper
+            for caller in callers
+            for implementation in caller.get_hookimpls()
+        ):
+            raise PluginError(f"hook plugin {name!r} has a wrapper, and hooks are called one by one: nothing to wrap")
 
-    def _implementations(self, hook: str) -> Iterator[Any]:
-        """Yield callers that reach one plugin each, in pluggy's order: last registered first."""
-        names = [implementation.plugin_name for implementation in getattr(self._manager.hook, hook).get_hookimpls()]
-        for wanted in reversed(names):
-            others = [self._manager.get_plugin(name) for name in names if name != wanted]
-            yield self._manager.subset_hook_caller(hook, remove_plugins=others)
+    def _answers(self, hook: str, **known: object) -> Iterator[Any]:
+        """Yield what each implementation returns, None left out, in pluggy's order: last registered first."""
+        for ask in self._implementations(hook):
+            answer = ask(**known)
+            if answer is not None:
+                yield answer
+
+    def _implementations(self, hook: str) -> Iterator[Callable[..., Any]]:
+        """Yield callers of one implementation each, which take it what it asks for of all that they are given."""
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            yield partial(_call, implementation)
 
     def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
         """Ask the plugins in turn for the URLs of a change."""
         for ask in self._implementations("multicdn_urls"):
-            for answer in ask(change=change, urls=tuple(urls)):
-                urls = tuple(dict.fromkeys(answer))
+            answer = ask(change=change, urls=tuple(urls))
+            if answer is not None:
+                urls = _texts(answer)
         return urls
 
     def resolve_secret(self, scheme: str, name: str) -> str | None:
         """Return the first plugin's value for a reference, or None."""
-        for ask in self._implementations("multicdn_resolve_secret"):
-            for answer in ask(scheme=scheme, name=name):
-                return str(answer)
+        for answer in self._answers("multicdn_resolve_secret", scheme=scheme, name=name):
+            return str(answer)
         return None
 
     def read_event(self, message: object) -> Sequence[Change] | None:
         """Return the first plugin's reading of a foreign message, or None."""
-        for ask in self._implementations("multicdn_read_event"):
-            for answer in ask(message=message):
-                return tuple(answer)
+        for answer in self._answers("multicdn_read_event", message=message):
+            return tuple(answer)
         return None
 
     def report(self, report: Report) -> Iterator[Exception]:
@@ -117,3 +134,15 @@ class Hooks:
                 show(report=report)
             except Exception as error:  # noqa: BLE001 - any plugin, any fault; the caller logs it
                 yield error
+
+
+def _call(implementation: pluggy.HookImpl, **known: object) -> Any:
+    return implementation.function(*(known[name] for name in implementation.argnames))
+
+
+def _texts(answer: Iterable[str]) -> tuple[str, ...]:
+    """The URLs that a plugin returned, without duplicates. A lone text would pass for a list of its letters."""
+    texts = tuple(dict.fromkeys(answer))
+    if isinstance(answer, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"multicdn_urls must return a list of texts, not {answer!r:.80}")
+    return texts

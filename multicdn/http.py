@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import email.utils
 import json as jsonlib
+import logging
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from multicdn import exact
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from multicdn.provider import Call
 
 _LONGEST_QUOTE = 300
+_LONGEST_READ = 65536
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138
 _MEMBERS_THAT_EXPLAIN = ("detail", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
 
@@ -40,13 +45,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if not value:
         return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
+    seconds = _number(value)
+    if seconds is not None:
+        return max(0.0, seconds)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -54,29 +58,50 @@ def until_epoch(header: str) -> Callable[[Mapping[str, str]], float | None]:
     """Make a reader of a header that holds the moment of the next try, in seconds or milliseconds since 1970."""
 
     def read(headers: Mapping[str, str]) -> float | None:
-        try:
-            moment = float(headers.get(header, ""))
-        except ValueError:
+        moment = _number(headers.get(header, ""))
+        if moment is None:
             return retry_after(headers)
         return max(0.0, (moment / 1000 if moment > _MILLISECONDS else moment) - time.time())
 
     return read
 
 
+def _number(text: str) -> float | None:
+    """A finite number, or None: nobody can wait for ``inf``, and ``nan`` compares with nothing."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 class Answer:
-    """A vendor's answer that means success.
+    """A vendor's answer.
 
     Attributes:
-        status: the HTTP status, 200 to 299.
+        status: the HTTP status; 200 to 299 unless it is shown to a ``refusal``.
         headers: case-insensitive.
         body: the bytes.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, request: str) -> None:
+    def __init__(
+        self, status: int, headers: Mapping[str, str], body: bytes, request: str, hide: Callable[[str], str] = redact
+    ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self._request = request
+        self._hide = hide
+
+    @property
+    def words(self) -> str:
+        """What the body says, on one line and without secrets, for the text of an error."""
+        return _shown_words(self.body, self._hide)
+
+    @property
+    def reason(self) -> str:
+        """One sentence for an error about this answer: the request, the status and what the vendor says."""
+        return f"{self._request}: {self.status}: {self.words}"
 
     def json(self) -> dict[str, Any]:
         """Return the JSON object in the body.
@@ -87,10 +112,10 @@ class Answer:
         """
         try:
             value = jsonlib.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            message = f"{self._request}: {self.status} with a body that is no JSON object: {words(self.body)}"
+            message = f"{self._request}: {self.status} with a body that is no JSON object: {self.words}"
             raise RetryLater(message)
         return value
 
@@ -130,10 +155,10 @@ class Http:
         self._headers = headers or dict
         self._meaning = {**_MEANING, **(meaning or {})}
         self._wait = wait
-        self._session = requests.Session()
+        self._session = exact.ExactSession()
         # Without an auth of its own, requests would look the host up in ~/.netrc and overwrite our headers.
         self._session.auth = auth or _leave_alone
-        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=parallel)
+        adapter = exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel)
         self._session.mount(self._endpoint, adapter)
 
     def send(
@@ -145,6 +170,7 @@ class Http:
         json: object = None,
         data: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        refusal: Callable[[Answer], ProviderError | None] | None = None,
     ) -> Answer:
         """Send one request and return its answer if it means success.
 
@@ -155,15 +181,21 @@ class Http:
             json: the body, sent as JSON.
             data: the body, sent as a form.
             headers: for this request, beside those of the API.
+            refusal: reads from an answer that isn't a success what its status alone doesn't tell, such as the targets
+                that the vendor names; None leaves it to the status. Redirects never come here.
 
         Raises:
             ProviderError: RetryLater, TargetsRefused, CallRefused or CredentialsRefused, by status.
         """
         request = f"{method} {self._shown(target)}"
+        if not exact.is_sendable(target):
+            raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
         response = self._exchange(method, target, call, request, json=json, data=data, headers=headers)
-        if 200 <= response.status_code < 300:
-            return Answer(response.status_code, response.headers, response.content, request)
-        raise self._error(response, request)
+        answer = Answer(response.status_code, response.headers, response.content, request)
+        if 200 <= answer.status < 300:
+            return answer
+        explained = refusal(answer) if refusal and answer.status >= 400 else None
+        raise explained or self._error(response, request)
 
     def _exchange(
         self,
@@ -189,6 +221,8 @@ class Http:
             settings: dict[str, Any] = dict(session.merge_environment_settings(url, {}, False, None, None))  # noqa: FBT003
             limits = (call.connect, call.read)
             return session.send(prepared, timeout=limits, allow_redirects=False, **settings)
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            reason = None
         except requests.exceptions.ConnectTimeout:
             reason = f"{request}: no connection within {call.connect:.1f} s"
         except requests.exceptions.Timeout:
@@ -196,6 +230,9 @@ class Http:
         except requests.exceptions.RequestException as error:
             # The text of these exceptions repeats the URL, whose query may hold a secret: only the class is shown.
             reason = f"{request}: {_root_cause(error)}"
+        if reason is None:  # raised here rather than above: the error to be chained would show the header
+            message = f"{request}: a header can't be sent; has the secret in it a line break or a foreign character?"
+            raise CredentialsRefused(message)
         raise RetryLater(reason)
 
     def _prepare(self, draft: requests.Request, url: str) -> requests.PreparedRequest:
@@ -210,9 +247,9 @@ class Http:
 
     def _error(self, response: requests.Response, request: str) -> ProviderError:
         status = response.status_code
-        reason = f"{request}: {status}: {words(response.content)}"
+        reason = f"{request}: {status}: {_shown_words(response.content, redact)}"
         if 300 <= status < 400:
-            where = urlsplit(response.headers.get("Location", "")).hostname or "nowhere"
+            where = _host(response.headers.get("Location", ""))
             return CallRefused(f"{request}: {status} to {where}; redirects are never followed with credentials")
         meaning = self._meaning.get(status) or (RetryLater if status >= 500 else CallRefused)
         if issubclass(meaning, RetryLater):
@@ -226,13 +263,18 @@ class Http:
 
 def words(body: bytes) -> str:
     """What a body says, on one line: the member of a JSON error that explains, or the text without markup."""
-    text = body[:65536].decode("utf-8", "replace")
+    text = body[:_LONGEST_READ].decode("utf-8", "replace")
     try:
         explained = _explanation(jsonlib.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         explained = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     line = " ".join(explained.split())
     return (line[:_LONGEST_QUOTE] + "…" if len(line) > _LONGEST_QUOTE else line) or "(empty body)"
+
+
+def _shown_words(body: bytes, hide: Callable[[str], str]) -> str:
+    """``words`` without secrets, since some vendors repeat the request: before it is cut, and after it is unescaped."""
+    return hide(words(hide(body[:_LONGEST_READ].decode("utf-8", "replace")).encode()))
 
 
 def _explanation(value: object) -> str:
@@ -255,6 +297,24 @@ def _root_cause(error: BaseException) -> str:
     if isinstance(seen, OSError) and seen.strerror:
         return f"connection failed ({seen.strerror})"
     return f"connection failed ({type(seen).__name__})"
+
+
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or "nowhere"
+    except ValueError:
+        return "nowhere"
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    """Cut the queries of URLs out of a log record of urllib3: it logs whole ones, in warnings as well."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
+    return True
+
+
+for _logger in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_logger).addFilter(_without_queries)
 
 
 def _leave_alone(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -85,7 +85,10 @@ class Job(Struct, frozen=True):
         causes: for each target, the ids of the messages that asked for it.
         soft: whether to mark as stale rather than to drop.
         reference: text that is the same for the same batch of the same changes, and differs otherwise. Vendors that
-            deduplicate requests (CloudFront's CallerReference) are given it.
+            deduplicate requests (CloudFront's CallerReference) are given it. Empty where a change says nothing by
+            which to tell it from the next one of its key.
+        bucket: where the changes happened, while the targets are still spelled as routing spells them, because their
+            provider could not be asked; empty once they are spelled for the vendor.
     """
 
     provider: str
@@ -95,6 +98,7 @@ class Job(Struct, frozen=True):
     causes: tuple[frozenset[str], ...]
     soft: bool = False
     reference: str = ""
+    bucket: str = ""
 
     @property
     def messages(self) -> frozenset[str]:
@@ -130,7 +134,8 @@ class Job(Struct, frozen=True):
             targets=tuple(self.targets[place] for place in chosen),
             causes=tuple(self.causes[place] for place in chosen),
             soft=self.soft,
-            reference=digest(self.reference, *map(str, chosen)),
+            reference=self.reference and digest(self.reference, *map(str, chosen)),
+            bucket=self.bucket,
         )
 
 
@@ -141,11 +146,13 @@ class Receipt(Struct, frozen=True):
         id: the vendor's id for the request, for its support desk; empty where it gives none.
         estimate: seconds until the vendor expects to be done, or None.
         note: anything else that a reader of the report should know.
+        pause: seconds to leave before the next call, where the answer says that the vendor's budget is used up.
     """
 
     id: str = ""
     estimate: float | None = None
     note: str = ""
+    pause: float = 0.0
 
 
 class Status(StrEnum):
@@ -155,6 +162,7 @@ class Status(StrEnum):
     RETRY = "retry"
     REJECTED = "rejected"
     REFUSED = "refused"
+    UNAUTHORIZED = "unauthorized"
 
 
 class Outcome(Struct, frozen=True):
@@ -162,8 +170,8 @@ class Outcome(Struct, frozen=True):
 
     Attributes:
         job: the job; after a batch was cut, only the part that this outcome is about.
-        status: accepted; retry (it may succeed later); rejected (these targets never will); refused (credentials,
-            permissions or settings: a person is needed).
+        status: accepted; retry (it may succeed later); rejected (these targets never will); refused (the settings are
+            wrong: a person is needed); unauthorized (the credentials are, unless they are being rotated).
         reason: why it was not accepted, in one sentence; empty when it was.
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.
@@ -201,5 +209,5 @@ class Report(Struct, frozen=True):
 
 def digest(*parts: str) -> str:
     """A short, stable fingerprint of some texts; their order and their borders count."""
-    whole = "\0".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    # The repr of a tuple quotes and escapes its texts, so no two tuples share one; and it's one call for thousands.
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

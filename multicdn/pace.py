@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from multicdn.provider import Limits
+import math
 
 
 class Pace:
-    """When the next call to one vendor may start.
+    """A token bucket that may be overdrawn: a call that is larger than the bucket waits until it is paid for.
+
+    Its owner sees to it that no two threads use it at once.
 
     Args:
-        limits: the rates that the vendor allows the whole account.
-        share: the part of them that this process may use: one divided by how many run at once.
+        per_second: how fast it fills; 0 sets no pace.
+        burst: how much it holds. What is booked within it needs no wait.
     """
 
-    def __init__(self, limits: Limits, share: float = 1.0) -> None:
-        self._calls = (limits.calls_per_second or 0) * share
-        self._targets = (limits.targets_per_second or 0) * share
-        self._free_at = 0.0
-        self._lock = threading.Lock()
+    def __init__(self, per_second: float, burst: float) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._level = burst
+        self._at = -math.inf
 
-    def reserve(self, targets: int, now: float) -> float:
-        """Book a call of so many targets, and return the seconds to wait before it."""
-        gap = max(1 / self._calls if self._calls else 0.0, targets / self._targets if self._targets else 0.0)
-        with self._lock:
-            start = max(now, self._free_at)
-            self._free_at = start + gap
-        return start - now
+    def start(self, amount: float, at: float) -> float:
+        """The moment from which an amount may be used, ``at`` or later."""
+        if not self._per_second:
+            return at
+        # One call of any size may start when the bucket is full, or none larger than it ever could.
+        needed = min(amount, self._burst)
+        return at + max(0.0, (needed - self._level_at(at)) / self._per_second)
+
+    def book(self, amount: float, at: float) -> None:
+        """Use an amount at a moment that ``start`` allows."""
+        if self._per_second:
+            self._level, self._at = self._level_at(at) - amount, at
+
+    def _level_at(self, moment: float) -> float:
+        return min(self._burst, self._level + (moment - self._at) * self._per_second)

@@ -9,13 +9,16 @@ from msgspec import Struct
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
 from multicdn.provider import capability
-from multicdn.routing import Want
+from multicdn.routing import Demand, Want
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from multicdn.provider import Limits, Provider
-    from multicdn.routing import Demand
+
+
+# Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
+_SAME = "="
 
 
 class Plan(Struct, frozen=True):
@@ -24,25 +27,32 @@ class Plan(Struct, frozen=True):
     Attributes:
         jobs: purges first.
         rejected: targets that the provider can't act on, as outcomes that need no call.
+        bug: the first exception that a plugin raised in spelling a target; these targets are among the rejected, to
+            be tried again when the plugin is repaired.
     """
 
     jobs: tuple[Job, ...] = ()
     rejected: tuple[Outcome, ...] = ()
+    bug: Exception | None = None
 
 
-def plan(name: str, provider: Provider, demands: Sequence[Demand]) -> Plan:
+def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Sequence[Job] = ()) -> Plan:
     """Cut what one provider instance is to do into jobs.
 
     Args:
         name: of the instance, for the jobs.
         provider: the instance.
         demands: of this instance alone.
+        returned: its jobs of earlier invocations. They are merged with what is new; one that ends up with the same
+            targets as before keeps its reference.
     """
     located = _Located(name, provider)
+    for job in returned:
+        located.take_back(job)
     for demand in demands:
         located.add(demand)
     located.drop_soft_where_hard()
-    return Plan(tuple(located.jobs()), tuple(located.rejected))
+    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug)
 
 
 class _Located:
@@ -52,26 +62,44 @@ class _Located:
         self._name = name
         self._provider = provider
         self._groups: dict[tuple[Action, TargetKind, bool], dict[str, Want]] = {}
+        self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
+        self.bug: Exception | None = None
+
+    def take_back(self, job: Job) -> None:
+        """Add the targets of a job of an earlier invocation, which are spelled for the vendor already."""
+        if capability(self._provider, job.action, job.kind) is None:
+            reason = f"{type(self._provider).__name__} can't {job.action} by {job.kind}, as the config once had it"
+            self.rejected.append(Outcome(job, Status.REFUSED, reason))
+            return
+        mark = job.reference and f"{_SAME}{job.reference}"
+        self._returned[mark] = len(job.targets)
+        for target, causes in zip(job.targets, job.causes, strict=True):
+            self._want(job.action, Target(job.kind, target), job.soft, Want(set(causes), {mark}))
 
     def add(self, demand: Demand) -> None:
         action, soft, provider = demand.action, demand.soft, self._provider
         for target, want in demand.wants.items():
             try:
-                for spelled in provider.locate(target, action):
+                for spelled in tuple(provider.locate(target, action)):
                     self._want(action, spelled, soft, want)
             except TargetsRefused as refusal:
                 self._reject(action, target, want, refusal.reason)
+            except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
+                self.bug = self.bug or error
+                reason = f"bug in the plugin: {type(error).__name__}: {error}"
+                self._reject(action, target, want, reason, Status.RETRY, demand.bucket)
 
     def _want(self, action: Action, target: Target, soft: bool, want: Want) -> None:  # noqa: FBT001
         group = self._groups.get((action, target.kind, soft))
         if group is None:
+            self._limits(action, target.kind)
             group = self._groups[action, target.kind, soft] = {}
         known = group.get(target.value)
         if known is None:
             group[target.value] = want
         else:
-            group[target.value] = Want(known.causes | want.causes, max(known.mark, want.mark))
+            group[target.value] = Want(known.asking | want.asking, known.marks | want.marks)
 
     def drop_soft_where_hard(self) -> None:
         """A target that must be dropped needn't be marked stale as well."""
@@ -124,13 +152,47 @@ class _Located:
         self._reject(action, Target(kind, value), want, reason)
         return True
 
-    def _reject(self, action: Action, target: Target, want: Want, reason: str) -> None:
-        job = Job(self._name, action, target.kind, (target.value,), (want.causes,))
-        self.rejected.append(Outcome(job, Status.REJECTED, reason))
+    def _reject(
+        self,
+        action: Action,
+        target: Target,
+        want: Want,
+        reason: str,
+        status: Status = Status.REJECTED,
+        bucket: str = "",
+    ) -> None:
+        job = Job(self._name, action, target.kind, (target.value,), (want.causes,), bucket=bucket)
+        self.rejected.append(Outcome(job, status, reason))
 
     def _job(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> Job:
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
-        marks: Iterable[str] = (want.mark for _, want in batch)
-        reference = digest(self._name, action, kind, str(soft), *targets, *marks)
-        return Job(self._name, action, kind, targets, causes, soft, reference)
+        return Job(self._name, action, kind, targets, causes, soft, self._reference(action, kind, batch, soft=soft))
+
+    def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
+        if any("" in want.marks for _, want in batch):
+            return ""
+        marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
+        if len(marks) == 1 and self._returned.get(mark := marks.pop()) == len(batch):
+            return mark.removeprefix(_SAME)
+        behind = (part for value, want in batch for part in (value, " ".join(sorted(want.marks))))
+        return digest(self._name, action, kind, str(soft), *behind)
+
+
+def unlocated(demand: Demand) -> Iterator[Job]:
+    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be parked as it is."""
+    kinds: dict[TargetKind, list[tuple[str, frozenset[str]]]] = {}
+    for target, want in demand.wants.items():
+        kinds.setdefault(target.kind, []).append((target.value, want.causes))
+    for kind, pairs in kinds.items():
+        values, causes = zip(*pairs, strict=True)
+        yield Job(demand.provider, demand.action, kind, values, causes, demand.soft, bucket=demand.bucket)
+
+
+def as_demand(job: Job) -> Demand:
+    """A job of ``unlocated`` as the demand that it was. What it asks for is new for as long as nobody was asked."""
+    wants = {
+        Target(job.kind, value): Want(set(causes), set(causes))
+        for value, causes in zip(job.targets, job.causes, strict=True)
+    }
+    return Demand(job.provider, job.action, job.soft, job.bucket, wants)

@@ -160,6 +160,6 @@ def _check(cls: object, plugin: Plugin) -> None:
         raise PluginError(f"plugin {plugin} can do nothing: inherit from PurgeUrls or another capability")
     if "__dataclass_params__" not in vars(cls) or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         raise PluginError(f"plugin {plugin} must be decorated with @dataclass(frozen=True, kw_only=True)")
-    hidden = [name for name in vars(cls).get("__annotations__", ()) if name.startswith("__")]
-    if hidden or not dataclasses.is_dataclass(cls):
-        raise PluginError(f"plugin {plugin}: option names can't start with two underscores")
+    for field in dataclasses.fields(cls):
+        if field.init and field.name.startswith("_") and not field.metadata.get("internal"):
+            raise PluginError(f"plugin {plugin}: its option {field.name!r} can't begin with an underscore")

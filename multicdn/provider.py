@@ -40,6 +40,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "API_VERSION",
@@ -91,6 +92,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         envelope: bytes of the body around the targets.
         target_bytes: the longest single target.
         calls_per_second, targets_per_second: the pace for the whole account; None where the vendor names none.
+        burst: calls that may follow each other at once after a quiet time.
+        target_burst: the same for targets; by default one call of full size.
+        quota: name of a budget of the vendor's. All methods and instances whose limits name it share its pace of calls,
+            and those with the same pace of targets share that too.
         parallel: calls that may be under way at once from one process.
     """
 
@@ -100,6 +105,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     target_bytes: int | None = None
     calls_per_second: float | None = None
     targets_per_second: float | None = None
+    burst: float = 1
+    target_burst: float | None = None
+    quota: str = ""
     parallel: int = 1
 
 
@@ -131,12 +139,14 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         docs: the vendor's page about purging.
         retired: empty, or one sentence with the date on which the vendor ended the service.
         permissions: what the credentials must be allowed to do, in the vendor's words, one each.
+        example: options for an example block, as they would stand in a config file.
     """
 
     api_version: ClassVar[int] = API_VERSION
     docs: ClassVar[str] = ""
     retired: ClassVar[str] = ""
     permissions: ClassVar[tuple[str, ...]] = ()
+    example: ClassVar[Mapping[str, str]] = {}
 
     endpoint: str = option(help="base URL of the vendor's API")
 
@@ -162,9 +172,28 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         del action
         return (target,)
 
+    def lacks(self, action: Action, kind: TargetKind) -> str:
+        """What this instance would need to do something that its class can do; empty if nothing.
+
+        Asked when the config is loaded: the sentence is for the author of the file.
+        """
+        del action, kind
+        return ""
+
     def weigh(self, target: str) -> int:
         """How many bytes a target adds to the request body. The default is a member of a JSON array."""
         return len(json.dumps(target, ensure_ascii=False).encode()) + 1
+
+    def iam_statements(self, account: str, partition: str = "aws") -> Sequence[Mapping[str, Any]]:
+        """The IAM policy statements that this instance needs to make its calls; none for vendors outside AWS.
+
+        Args:
+            account: of the installation; put it into ARNs as it stands, since it may be ``${AWS::AccountId}``, which
+                CloudFormation fills in.
+            partition: first part of ARNs: ``aws``, ``aws-cn``, ``aws-us-gov``, or ``${AWS::Partition}``.
+        """
+        del account, partition
+        return ()
 
     def secrets(self) -> Iterator[Secret]:
         """All options that hold a secret."""
@@ -242,7 +271,10 @@ class PurgeHosts(Provider):
 class PurgeEverything(Provider):
     """Empty the whole zone, service or distribution. Only ever called on an explicit ``everything: true``."""
 
-    everything_limits: Limits = Limits(targets=1)
+    @property
+    def everything_limits(self) -> Limits:
+        """Limits of ``purge_everything``."""
+        return Limits(targets=1)
 
     @abstractmethod
     def purge_everything(self, call: Call) -> Receipt:
@@ -278,6 +310,13 @@ class Discover(Provider):
 
         Raises:
             ProviderError: as in the purge methods.
+        """
+
+    @abstractmethod
+    def part(self, name: str) -> Provider:
+        """Return a provider that ``discover`` has once found under a name, without asking anybody.
+
+        Jobs that waited in the queue know it by that name; their targets are spelled for it already.
         """
 
 

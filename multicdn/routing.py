@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn import templates
-from multicdn.config import MEMBERS
+from multicdn.config import MEMBERS, wished_soft
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 
 if TYPE_CHECKING:
@@ -25,12 +25,24 @@ class Want(Struct):
     """Who asked for a target.
 
     Attributes:
-        causes: ids of the messages.
-        mark: identity of the newest change behind it, so that a new upload is a new request.
+        asking: ids of the messages.
+        marks: identities of the changes behind it, so that a new upload is a new request.
     """
 
-    causes: frozenset[str]
-    mark: str
+    asking: frozenset[str] | set[str]
+    marks: frozenset[str] | set[str]
+
+    @property
+    def causes(self) -> frozenset[str]:
+        """Ids of the messages."""
+        return frozenset(self.asking)
+
+    def join(self, asking: frozenset[str], marks: frozenset[str]) -> None:
+        """Add another change. Most targets have one and share its sets; a tag may have thousands and needs its own."""
+        if isinstance(self.asking, frozenset):
+            self.asking, self.marks = set(self.asking), set(self.marks)
+        self.asking |= asking
+        self.marks |= marks
 
 
 class Demand(Struct, frozen=True):
@@ -69,7 +81,7 @@ class Router:
     def __init__(self, config: Config, url_hook: UrlHook | None = None) -> None:
         self._buckets: dict[str, _Bucket] = {}
         for route in config.routes:
-            soft = {name: bool(getattr(provider, "soft", False)) for name, provider in config.providers.items()}
+            soft = {name: wished_soft(route, config.providers[name]) for name in route.purge}
             self._buckets.setdefault(route.bucket, _Bucket()).add(_Compiled(route, soft))
         self._url_hook = url_hook
 
@@ -106,14 +118,13 @@ class Router:
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
                 failures.append(Failure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
                 continue
-            causes = frozenset((change.cause,))
-            mark = change.sequencer or change.version or change.etag or change.time
+            asking, marks = frozenset((change.cause,)), frozenset((_mark(change),))
             for provider, action, soft in compiled.orders(change.kind):
                 place = (provider, action, soft, change.bucket)
                 demand = demands.get(place)
                 if demand is None:
                     demand = demands[place] = Demand(*place[:3], bucket=change.bucket, wants={})
-                _add(demand.wants, targets, action, causes, mark)
+                _add(demand.wants, targets, action, asking, marks)
         return list(demands.values()), failures
 
 
@@ -128,20 +139,31 @@ def supersedes(new: Change, old: Change) -> bool:
         width = max(len(new.sequencer), len(old.sequencer))
         return new.sequencer.upper().ljust(width, "0") >= old.sequencer.upper().ljust(width, "0")
     if new.time and old.time:
-        return new.time >= old.time
+        # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
+        return new.time.rstrip("Z") >= old.time.rstrip("Z")
     return True
 
 
-def _add(wants: dict[Target, Want], targets: list[Target], action: Action, causes: frozenset[str], mark: str) -> None:
+def _mark(change: Change) -> str:
+    """What tells a change from the next one of its key; empty if nothing does."""
+    return change.sequencer or " ".join(filter(None, (change.time, change.version, change.etag))) or change.cause
+
+
+def _add(
+    wants: dict[Target, Want],
+    targets: list[Target],
+    action: Action,
+    asking: frozenset[str],
+    marks: frozenset[str],
+) -> None:
     for target in targets:
         if action is Action.PRELOAD and target.kind is not TargetKind.URL:
             continue
         want = wants.get(target)
         if want is None:
-            wants[target] = Want(causes, mark)
+            wants[target] = Want(asking, marks)
         else:
-            want.causes |= causes
-            want.mark = max(want.mark, mark)
+            want.join(asking, marks)
 
 
 class _Bucket:
@@ -187,9 +209,8 @@ class _Compiled:
 
     def _for_kind(self, kind: ChangeKind, soft: dict[str, bool]) -> Iterator[tuple[str, Action, bool]]:
         for name in self.route.purge:
-            wished = soft[name] if self.route.soft is None else self.route.soft
             # A removed object must not be served as stale either.
-            yield name, Action.PURGE, wished and kind is not ChangeKind.REMOVED
+            yield name, Action.PURGE, soft[name] and kind is not ChangeKind.REMOVED
         if kind is ChangeKind.CREATED:
             for name in self.route.preload:
                 yield name, Action.PRELOAD, False

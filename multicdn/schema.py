@@ -11,6 +11,7 @@ import msgspec
 from multicdn.config import VERSION, Route, option_types, required_options
 from multicdn.errors import PluginError
 from multicdn.secrets import REFERENCE, Secret
+from multicdn.settings import Install, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +30,9 @@ def schema(plugins: Plugins) -> dict[str, Any]:
     classes = dict(_importable(plugins))
     definitions = {f"provider-{name}": _provider(cls) for name, cls in classes.items()}
     definitions["provider"] = _any_provider(classes)
-    definitions["route"] = _route()
+    definitions["route"] = _members(Route, {"bucket"})
+    definitions["install"] = _members(Install, ())
+    definitions["delivery"] = _members(Retrying, ())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "multicdn.config.yml",
@@ -51,6 +54,8 @@ def schema(plugins: Plugins) -> dict[str, Any]:
                 "minItems": 1,
                 "items": {"$ref": "#/$defs/route"},
             },
+            "delivery": {"description": "how long jobs are tried, and at what share", "$ref": "#/$defs/delivery"},
+            "install": {"description": "what `multicdn install` makes in AWS", "$ref": "#/$defs/install"},
         },
         "$defs": definitions,
     }
@@ -89,9 +94,9 @@ def _provider(cls: type[Provider]) -> dict[str, Any]:
     return {**described, **_object({"type": {"type": "string"}, **properties}, required_options(cls))}
 
 
-def _route() -> dict[str, Any]:
-    hints = typing.get_type_hints(Route, include_extras=True)
-    return _object({name: _value(hint) for name, hint in hints.items()}, {"bucket"})
+def _members(struct: type, required: Iterable[str]) -> dict[str, Any]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return _object({name: _value(hint) for name, hint in hints.items()}, required)
 
 
 def _object(properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:

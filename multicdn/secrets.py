@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 from multicdn.errors import SecretError
 
@@ -59,7 +60,7 @@ class Secret:
                 self._value = self._resolve()
                 self._revealed_at = time.monotonic()
                 if len(self._value) >= _SHORTEST_REDACTED:
-                    _revealed.add(self._value)
+                    _revealed.update(_spellings(self._value))
             return self._value
 
     def forget(self) -> None:
@@ -88,11 +89,16 @@ class Secret:
         raise TypeError(message)
 
 
+def _spellings(value: str) -> tuple[str, ...]:
+    """How a value may stand in a text: as it is, within JSON, within a URL."""
+    return value, json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")
+
+
 def redact(text: str) -> str:
     """Return the text with every secret that this process has revealed blacked out."""
-    for value in _revealed:
-        if value in text:
-            text = text.replace(value, "[secret]")
+    # A copy, since other threads reveal secrets meanwhile; the longest first, since one may be a part of another.
+    for value in sorted(_revealed, key=len, reverse=True):
+        text = text.replace(value, "[secret]")
     return text
 
 
@@ -112,7 +118,15 @@ def resolve(scheme: str, name: str) -> str:
     if resolver is None:
         message = f"${{{scheme}:{name}}}: unknown scheme {scheme!r}; known: {', '.join(sorted(BUILT_IN))}"
         raise SecretError(message)
-    value = resolver(name)
+    return checked(resolver(name), scheme, name)
+
+
+def checked(value: str, scheme: str, name: str) -> str:
+    """Return the value of a reference unless it is empty.
+
+    Raises:
+        SecretError: it is.
+    """
     if not value:
         message = f"${{{scheme}:{name}}} is empty"
         raise SecretError(message)
@@ -132,6 +146,9 @@ def _from_file(name: str) -> str:
         return Path(name).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
         message = f"${{file:{name}}}: {error.strerror}"
+        raise SecretError(message) from None
+    except ValueError:  # its text would show some of the file
+        message = f"${{file:{name}}} isn't text in UTF-8"
         raise SecretError(message) from None
 
 
@@ -163,7 +180,11 @@ def _member(text: str, key: str, reference: str) -> str:
     if key not in members:
         message = f"{reference}: the secret has no member {key!r}, only {', '.join(sorted(members)) or 'none'}"
         raise SecretError(message)
-    return str(members[key])
+    value = members[key]
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        message = f"{reference}: the member {key!r} isn't a text"
+        raise SecretError(message)
+    return str(value)
 
 
 def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:

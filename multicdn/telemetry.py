@@ -12,8 +12,11 @@ from multicdn.model import Status
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from multicdn.events import Unreadable
     from multicdn.model import Outcome, Report
+    from multicdn.parking import Letter
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 
@@ -41,8 +44,9 @@ def configure() -> None:
 def emit(level: int, event: str, **fields: object) -> None:
     """Log one line of JSON, with secrets blacked out."""
     if _log.isEnabledFor(level):
-        line = json.dumps({"event": event, **fields}, ensure_ascii=False, default=str)
-        _log.log(level, "%s", redact(line))
+        line = redact(json.dumps({"event": event, **fields}, ensure_ascii=False, default=str))
+        # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
+        _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
 
 
 def unreadable(message: Unreadable) -> None:
@@ -63,6 +67,17 @@ def report(report: Report) -> None:
         if _log.isEnabledFor(level):
             emit(level, outcome.status, **_fields(outcome))
     emit(logging.INFO, "report", providers=summary(report))
+
+
+def parked(found: Sequence[Letter], failed: Sequence[Letter]) -> None:
+    """Log what waits in the queue and what went to the dead letters."""
+    lost = set(map(id, failed))
+    for letter in found:
+        job = letter.parked.job
+        event = "not-parked" if id(letter) in lost else "dead-letter" if letter.dead else "parked"
+        fields = {"provider": job.provider, "attempt": letter.parked.attempt, "targets": len(job.targets)}
+        level = logging.INFO if event == "parked" else logging.ERROR
+        emit(level, event, **fields, delay=letter.delay, reason=letter.reason)
 
 
 def summary(report: Report) -> dict[str, dict[str, int]]:

@@ -21,6 +21,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 
+# What YAML itself finds in plain texts. Any other tag stands in the file, and asks for what nobody here does.
+_TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merge", "value")
+
 
 class Source(Struct, frozen=True):
     """A parsed YAML file.
@@ -53,14 +56,21 @@ def parse(text: str, name: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError([f"{name}:{line}: not valid YAML: {error.problem or error}"]) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{name}:1: not valid YAML: {error}"]) from None
+        hint = "; put texts that hold { or } in quotes" if "expected ',' or" in str(error.problem) else ""
+        raise ConfigError([f"{name}:{line}: not valid YAML: {error.problem or error}{hint}"]) from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError([_forbidden(text, name, error)]) from None
     builder = _Builder(name)
     data = None if root is None else builder.build(root, ())
     if builder.problems:
         raise ConfigError(builder.problems)
     return Source(name, data, builder.lines)
+
+
+def _forbidden(text: str, name: str, error: yaml.reader.ReaderError) -> str:
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    line = text.count("\n", 0, found.start()) + 1 if found else 1
+    return f"{name}:{line}: not valid YAML: the character {found[0] if found else error.character!r} can't stand in it"
 
 
 class _Builder:
@@ -72,10 +82,12 @@ class _Builder:
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         if id(node) in self._open:
-            self._problem(node, "an alias refers to itself")
+            self._problem(self.lines.get(path, _line(node)), "an alias refers to itself")
             return None
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            self._problem(_line(node), f"the tag {node.tag} means nothing here: leave it out")
         self._open.add(id(node))
-        self.lines.setdefault(path, node.start_mark.line + 1)
+        self.lines.setdefault(path, _line(node))
         value = self._value(node, path)
         self._open.discard(id(node))
         return value
@@ -85,22 +97,27 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, place)) for place, item in enumerate(node.value)]
-        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        # The C loader says "" where the Python one says None.
+        plain = isinstance(node, yaml.ScalarNode) and not node.style
         return None if plain and node.value in _NULLS else node.value
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self._problem(key, "a key must be a word")
+                self._problem(_line(key), "a key must be a word")
                 continue
             below = (*path, key.value)
             if key.value in result:
-                self._problem(key, f"{key.value!r} stands twice; first on line {self.lines[below]}")
+                self._problem(_line(key), f"{key.value!r} stands twice; first on line {self.lines[below]}")
                 continue
-            self.lines[below] = key.start_mark.line + 1
+            self.lines[below] = _line(key)
             result[key.value] = self.build(value, below)
         return result
 
-    def _problem(self, node: yaml.Node, text: str) -> None:
-        self.problems.append(f"{self._name}:{node.start_mark.line + 1}: {text}")
+    def _problem(self, line: int, text: str) -> None:
+        self.problems.append(f"{self._name}:{line}: {text}")
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

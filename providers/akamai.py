@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from multicdn.model import Action
 
 # https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together.
-_CALLS_PER_SECOND = 50.0
+_CALLS, _CALLS_PER_SECOND = 100, 50.0
 _URLS, _URLS_PER_SECOND = 10_000, 12_000 / 60
 _TAGS, _TAGS_PER_SECOND = 5_000, 500 / 60
 _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
@@ -84,6 +84,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         bytes=_BYTES,
         envelope=_ENVELOPE,
         calls_per_second=_CALLS_PER_SECOND,
+        burst=_CALLS,
         targets_per_second=_URLS_PER_SECOND,
     )
     tag_limits = Limits(
@@ -92,6 +93,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         envelope=_ENVELOPE,
         target_bytes=_LONGEST_TAG,
         calls_per_second=_CALLS_PER_SECOND,
+        burst=_CALLS,
         targets_per_second=_TAGS_PER_SECOND,
     )
 
@@ -132,7 +134,8 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     @property
     def everything_limits(self) -> Limits:
         """Limits of ``purge_everything``: each CP code counts."""
-        return Limits(targets=1, calls_per_second=_CP_CODES_PER_SECOND / max(1, len(self.cp_codes)))
+        codes = max(1, len(self.cp_codes))
+        return Limits(targets=1, calls_per_second=_CP_CODES_PER_SECOND / codes, burst=_CP_CODES / codes)
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Refuse what Akamai refuses, since one bad object makes it refuse the whole call.

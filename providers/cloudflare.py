@@ -41,15 +41,16 @@ class _Plan(NamedTuple):
     urls_per_call: int
     urls_per_second: float
     calls_per_second: float  # of every kind but URLs
+    burst: float  # calls that fit into its bucket
 
 
 # https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits (2026-09-29). The limits are an
 # account's, shared by its zones of one plan and by hard and soft purges.
 _PLANS = {
-    "free": _Plan(100, 800, 5 / 60),
-    "pro": _Plan(100, 1500, 5),
-    "business": _Plan(100, 1500, 10),
-    "enterprise": _Plan(500, 3000, 50),
+    "free": _Plan(100, 800, 5 / 60, 25),
+    "pro": _Plan(100, 1500, 5, 25),
+    "business": _Plan(100, 1500, 10, 50),
+    "enterprise": _Plan(500, 3000, 50, 500),
 }
 _ITEMS_PER_CALL = 100
 _LONGEST_TAG = 1024  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge-by-tags/
@@ -157,7 +158,9 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
     def url_limits(self) -> Limits:
         """Limits of ``purge_urls``, by plan."""
         pace = _PLANS[self.plan].urls_per_second
-        return Limits(targets=self._urls_per_call, targets_per_second=pace, parallel=_PARALLEL)
+        return Limits(
+            targets=self._urls_per_call, targets_per_second=pace, target_burst=max(pace, 500), parallel=_PARALLEL
+        )
 
     @property
     def prefix_limits(self) -> Limits:
@@ -180,8 +183,14 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         return self._limits(1)
 
     def _limits(self, targets: int, target_bytes: int | None = None) -> Limits:
-        pace = _PLANS[self.plan].calls_per_second
-        return Limits(targets=targets, target_bytes=target_bytes, calls_per_second=pace)
+        plan = _PLANS[self.plan]
+        return Limits(
+            targets=targets,
+            target_bytes=target_bytes,
+            calls_per_second=plan.calls_per_second,
+            burst=plan.burst,
+            quota=f"cloudflare {self.zone}",
+        )
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Spell a target for Cloudflare.

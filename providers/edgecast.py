@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote
+
+import msgspec
 
 from multicdn.errors import RetryLater
 from multicdn.http import Http
@@ -42,6 +45,11 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
 
     docs = "https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm"
     retired = "Edgio switched the CDN off on 2025-01-15, and its API has no successor; remove the provider"
+    example: ClassVar[Mapping[str, str]] = {
+        "endpoint": "https://edgecast.example.com",
+        "account": "1A2B",
+        "token": "${ssm:/multicdn/edgecast/token}",
+    }
     permissions = ("the REST API token of an MCC user who may purge and load",)
 
     # No default: an old token mustn't reach whoever has the vendor's host names today.
@@ -54,9 +62,17 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         help="the platform that serves the site; each has a cache of its own (flash ended long before the rest)",
     )
 
-    url_limits = Limits(targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING)
-    prefix_limits = url_limits
-    preload_limits = url_limits  # a limit of its own, of the same height
+    preload_limits = Limits(targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING)
+
+    @property
+    def url_limits(self) -> Limits:
+        """Limits of ``purge_urls``: as many as of preloads, but counted apart from those, for the whole account."""
+        return msgspec.structs.replace(self.preload_limits, quota=f"edgecast {self.account}")
+
+    @property
+    def prefix_limits(self) -> Limits:
+        """Limits of ``purge_prefixes``, which count as URLs."""
+        return self.url_limits
 
     @cached_property
     def _api(self) -> Http:

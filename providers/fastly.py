@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from multicdn.errors import RetryLater, TargetsRefused
@@ -13,7 +14,7 @@ from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.provider import Call, Limits, PurgeEverything, PurgeTags, PurgeUrls, Secret, SoftPurge, option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _PARALLEL = 16
 
@@ -26,6 +27,10 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     """
 
     docs = "https://developer.fastly.com/learning/concepts/purging"
+    example: ClassVar[Mapping[str, str]] = {
+        "token": "${ssm:/multicdn/fastly/token}",
+        "service": "SU1Z0isxPaozGVKXdv0eY",
+    }
     permissions = ("purge_select", "purge_all (only for routes with `everything: true`)")
     # purge_all is always hard: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md
     soft_kinds = frozenset((TargetKind.URL, TargetKind.TAG))

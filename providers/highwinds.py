@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from multicdn.errors import CredentialsRefused, RetryLater, TargetsRefused
@@ -85,6 +86,11 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     retired = (
         "StackPath left the CDN business in 2023 and closed in 2024-06, and the API ended with it; remove the provider"
     )
+    example: ClassVar[Mapping[str, str]] = {
+        "endpoint": "https://highwinds.example.com",
+        "account": "a1b2c3d4",
+        "token": "${ssm:/multicdn/highwinds/token}",
+    }
     permissions = ("content edit",)  # support.highwinds.com, introduction to the APIs
 
     # No default: an old password mustn't reach whoever has the vendor's host names today.
@@ -101,9 +107,20 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
 
     # 100 URIs within any 60 seconds, whatever their kind; one too many refuses the whole call:
     # https://support.highwinds.com/hc/en-us/articles/360029758911
-    url_limits = Limits(targets=100, targets_per_second=100 / 60)
-    prefix_limits = url_limits
-    host_limits = url_limits
+    @property
+    def url_limits(self) -> Limits:
+        """Limits of ``purge_urls``."""
+        return Limits(targets=100, targets_per_second=100 / 60, quota=f"highwinds {self.account}")
+
+    @property
+    def prefix_limits(self) -> Limits:
+        """Limits of ``purge_prefixes``, which count as URLs."""
+        return self.url_limits
+
+    @property
+    def host_limits(self) -> Limits:
+        """Limits of ``purge_hosts``, which count as URLs."""
+        return self.url_limits
 
     def __post_init__(self) -> None:
         """Refuse credentials that are incomplete, or of two kinds.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from multicdn.errors import CredentialsRefused, RetryLater
@@ -31,6 +32,7 @@ class Pixboost(PurgeUrls, PreloadUrls):
     """
 
     docs = "https://help.pixboost.com/workflows/cache-invalidation"
+    example: ClassVar[Mapping[str, str]] = {"secret": "${ssm:/multicdn/pixboost/secret}", "domain": "images.example.com"}
     permissions = ("an API secret: https://help.pixboost.com/workflows/api-secrets",)
 
     secret: Secret = option(repr=False, help="API secret; not the API key, which is public")

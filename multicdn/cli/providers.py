@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -56,7 +57,10 @@ def _row(entry: Entry) -> list[str]:
 def _status(entry: Entry) -> str:
     if entry.fault:
         return "broken"
-    return f"retired {entry.retired.split(':')[0]}" if entry.retired else "alive"
+    if not entry.retired:
+        return "alive"
+    date = re.search(r"\d{4}-\d{2}(-\d{2})?", entry.retired)
+    return f"retired {date[0]}" if date else "retired"
 
 
 def _print_table(entries: Sequence[Entry]) -> None:

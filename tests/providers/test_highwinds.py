@@ -95,8 +95,10 @@ def test_its_end_is_dated() -> None:
 
 
 def test_its_pace_is_a_hundred_urls_a_minute() -> None:
-    for limits in (Highwinds.url_limits, Highwinds.prefix_limits, Highwinds.host_limits):
+    provider = Highwinds(endpoint="http://127.0.0.1:1", account="a1b2c3d4", token=Secret.literal("token"))
+    for limits in (provider.url_limits, provider.prefix_limits, provider.host_limits):
         assert (limits.targets, limits.targets_per_second) == (100, 100 / 60)
+        assert limits.quota == "highwinds a1b2c3d4"
 
 
 def test_without_an_endpoint_there_is_no_provider_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:

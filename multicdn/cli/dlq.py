@@ -1,0 +1,103 @@
+"""``multicdn dlq``: what could not be delivered in the end, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from multicdn import deadletters
+from multicdn.parking import DEAD_LETTERS, QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multicdn.deadletters import DeadLetter, DeadLetters, Group
+
+_SHOWN = 3
+
+_dlq = click.option(
+    "--dlq", "url", envvar=DEAD_LETTERS, required=True, metavar="URL", help=f"The dead-letter queue; {DEAD_LETTERS}."
+)
+_provider = click.option("--provider", metavar="NAME", help="Only the jobs of this provider instance.")
+
+
+@click.group()
+def dlq() -> None:
+    """Look at the dead letters, send them back, or drop them."""
+
+
+@dlq.command("list")
+@_dlq
+@_provider
+def list_(url: str, provider: str | None) -> None:
+    """List the dead letters by provider and reason. Changes nothing."""
+    queue = _queue(url)
+    letters = queue.read()
+    queue.release(letters)
+    chosen = _of(letters, provider)
+    for group in deadletters.grouped(chosen):
+        click.echo("\n".join(_lines(group)))
+    click.echo(_counted(chosen))
+
+
+@dlq.command()
+@_dlq
+@_provider
+@click.option("--queue", "queue_url", envvar=QUEUE, required=True, metavar="URL", help=f"Where to; {QUEUE}.")
+def redrive(url: str, provider: str | None, queue_url: str) -> None:
+    """Send dead letters back to the queue, to be tried as if they were new."""
+    _act(url, provider, "sent back", lambda queue, chosen: queue.redrive(chosen, queue_url, lambda _: None))
+
+
+@dlq.command()
+@_dlq
+@_provider
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Delete dead letters for good. Asks first."""
+
+    def confirmed(queue: DeadLetters, chosen: list[DeadLetter]) -> int:
+        if not yes and chosen:
+            click.confirm(f"Drop {_counted(chosen)} for good? What they name stays stale until it expires", abort=True)
+        return queue.drop(chosen)
+
+    _act(url, provider, "dropped", confirmed)
+
+
+def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadLetter]], int]) -> None:
+    """Do something with the chosen letters, and show the others to the world again, whatever happens."""
+    queue = _queue(url)
+    letters = queue.read()
+    chosen = _of(letters, provider)
+    handled = False
+    try:
+        number = act(queue, chosen)
+        handled = True
+    finally:
+        queue.release([letter for letter in letters if not (handled and letter in chosen)])
+    click.echo(f"{number} {done}")
+
+
+def _queue(url: str) -> DeadLetters:
+    import boto3
+
+    from multicdn.worker import region_of
+
+    return deadletters.DeadLetters(boto3.client("sqs", region_name=region_of(url)), url)
+
+
+def _of(letters: list[DeadLetter], provider: str | None) -> list[DeadLetter]:
+    return [letter for letter in letters if provider in (None, letter.provider)]
+
+
+def _lines(group: Group) -> list[str]:
+    targets = [target for letter in group.letters for target in letter.targets]
+    more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
+    shown = [f"    {target or '(everything)'}" for target in targets[:_SHOWN]]
+    return [f"{group.provider}: {_counted(group.letters)}: {group.reason}", *shown, *more]
+
+
+def _counted(letters: object) -> str:
+    number = len(letters)  # type: ignore[arg-type]
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"

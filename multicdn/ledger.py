@@ -1,0 +1,83 @@
+"""Which jobs are open, and how the others ended: what makes sure that no job is forgotten or counted twice."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from multicdn.model import Job, Outcome, Report, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Ledger:
+    """The jobs of one provider instance in one invocation. Closed once; what comes later is too late to count."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Job] = {}
+        self._outcomes: list[Outcome] = []
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def open(self, jobs: Iterable[Job]) -> None:
+        """Take up jobs."""
+        with self._lock:
+            self._open.update((id(job), job) for job in jobs)
+
+    def replace(self, gone: Iterable[Job], parts: Iterable[Job], ended: Iterable[Outcome] = ()) -> None:
+        """Put parts, and the outcomes of others, in the place of jobs, in one step: it may be closed at any moment."""
+        with self._lock:
+            if not self._closed:
+                for job in gone:
+                    self._open.pop(id(job), None)
+                self._open.update((id(part), part) for part in parts)
+                self._outcomes.extend(ended)
+
+    def end(self, outcome: Outcome) -> None:
+        """Note how an open job ended. A second end of the same job counts for nothing."""
+        with self._lock:
+            if not self._closed and self._open.pop(id(outcome.job), None) is not None:
+                self._outcomes.append(outcome)
+
+    def abandon(self, reason: str) -> None:
+        """End all that is open, for another try."""
+        with self._lock:
+            if not self._closed:
+                self._outcomes += [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+                self._open.clear()
+
+    def undelivered(self) -> frozenset[str]:
+        """Ids of the messages of which something has already ended undelivered."""
+        with self._lock:
+            return Report(tuple(self._outcomes)).failed_messages
+
+    def close(self) -> list[Outcome]:
+        """End all that is still open, and return every outcome."""
+        with self._lock:
+            self._closed = True
+            reason = "no answer before the function's time was up"
+            return self._outcomes + [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+
+
+class Countdown:
+    """Opens when every instance that purges has done so."""
+
+    def __init__(self) -> None:
+        self._missing = 0
+        self._condition = threading.Condition()
+
+    def expect(self, number: int) -> None:
+        """Say how many there are, before any is done."""
+        self._missing = number
+
+    def done(self) -> None:
+        """Say that one of them is done."""
+        with self._condition:
+            self._missing -= 1
+            self._condition.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all are done, or the seconds are over."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._missing <= 0, seconds)

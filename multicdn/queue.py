@@ -1,0 +1,138 @@
+"""Jobs as messages: what could not be delivered waits in the queue, a message for each job of one provider.
+
+A message is JSON, so that a person can read it in the console. From 64 KiB on, where SQS begins to charge for a second
+request, the targets are packed. None is larger than 256 KiB: docs.aws.amazon.com/AWSSimpleQueueService/latest/
+SQSDeveloperGuide/quotas-messages.html (newer queues take a megabyte, older ones don't).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from multicdn.errors import EventError
+from multicdn.model import Action, Job, TargetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The member by which a message is known as ours; its value is the version of its form.
+MARK = "multicdn"
+VERSION = 1
+
+# Of 256 KiB, with room for the attributes of a dead letter.
+LARGEST = 240 * 1024
+
+_CHARGED_TWICE = 64 * 1024
+
+# Ids of the first messages that asked for a job; enough to find the uploads in a log.
+_MOST_ORIGINS = 10
+
+
+class Parked(Struct, frozen=True):
+    """A job that waits.
+
+    Attributes:
+        job: what is to be done.
+        attempt: how many invocations have tried, at least 1.
+        since: when the oldest message that asked for it was sent, in seconds since 1970.
+        origins: ids of the first messages that asked for it, some of them if they were many.
+    """
+
+    job: Job
+    attempt: int
+    since: float
+    origins: tuple[str, ...] = ()
+
+
+class _Message(Struct, frozen=True, omit_defaults=True):
+    multicdn: int
+    provider: str
+    action: Action
+    kind: TargetKind
+    attempt: int
+    since: float
+    reference: str = ""
+    soft: bool = False
+    bucket: str = ""
+    targets: tuple[str, ...] = ()
+    packed: str = ""
+    origins: tuple[str, ...] = ()
+
+
+def encode(parked: Parked) -> Iterator[str]:
+    """The messages that hold a parked job: one, or several if one would be too large."""
+    body = _encoded(parked)
+    if len(body) <= LARGEST or len(parked.job.targets) == 1:
+        yield body
+        return
+    for half in parked.job.halves():
+        yield from encode(msgspec.structs.replace(parked, job=half))
+
+
+def decode(content: dict[str, Any], cause: str) -> Parked:
+    """Read a message of ours.
+
+    Args:
+        content: the parsed body; it has the member ``multicdn``.
+        cause: id of the message, for the job to name as its only cause.
+
+    Raises:
+        EventError: the message is damaged, or of a newer version.
+    """
+    if content.get(MARK) != VERSION:
+        raise EventError(f"a parked job of form {content.get(MARK)!r}, and this multicdn knows {VERSION}; upgrade it")
+    try:
+        read = msgspec.convert(content, _Message)
+        targets = _unpacked(read.packed) if read.packed else read.targets
+    except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
+        raise EventError(f"a parked job that can't be read: {error}") from None
+    if not targets:
+        raise EventError("a parked job without targets")
+    causes = (frozenset((cause,)),) * len(targets)
+    job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket)
+    return Parked(job, read.attempt, read.since, read.origins)
+
+
+def some(ids: frozenset[str]) -> tuple[str, ...]:
+    """As many ids as a message has room for, in an order that doesn't change from run to run."""
+    return tuple(sorted(filter(None, ids))[:_MOST_ORIGINS])
+
+
+def _encoded(parked: Parked) -> str:
+    job = parked.job
+    message = _Message(
+        multicdn=VERSION,
+        provider=job.provider,
+        action=job.action,
+        kind=job.kind,
+        attempt=parked.attempt,
+        since=round(parked.since, 3),
+        reference=job.reference,
+        soft=job.soft,
+        bucket=job.bucket,
+        targets=job.targets,
+        origins=parked.origins,
+    )
+    body = _text(message)
+    if len(body) > _CHARGED_TWICE:
+        body = _text(msgspec.structs.replace(message, targets=(), packed=_packed(job.targets)))
+    return body
+
+
+def _text(message: _Message) -> str:
+    """JSON in ASCII: SQS refuses some characters, and counts bytes."""
+    return json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
+
+
+def _packed(targets: tuple[str, ...]) -> str:
+    return base64.b64encode(zlib.compress(msgspec.json.encode(targets), 9)).decode()
+
+
+def _unpacked(packed: str) -> tuple[str, ...]:
+    return msgspec.json.decode(zlib.decompress(base64.b64decode(packed, validate=True)), type=tuple[str, ...])

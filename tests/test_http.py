@@ -1,0 +1,254 @@
+"""Requests to vendors, as a real server on loopback receives them."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from recorded_api import CALL, Vendor, answering, failure
+
+from multicdn.errors import CallRefused, TargetsRefused
+from multicdn.http import Http
+from multicdn.simulators.wire import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    with Vendor() as running:
+        yield running
+
+
+# What goes out
+
+
+@pytest.mark.parametrize("base", ["", "/client/v4"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a/../b",
+        "/a/./b",
+        "/..",
+        "//a///b",
+        "/a%2fb",
+        "/a%2Fb",
+        "/%7e/%7E/~",
+        "/a?",
+        "/a??",
+        "/a?x=%2f&y=../..//z",
+        "/a?b?c",
+        "/100%",
+        "/a%zz",
+        "/purge/https://www.acme.com//a/../b%2f?q=%20",
+        "/!$&'()*+,;=:@-._~",
+        '/[a]|b^c`{d}"<e>\\',
+        "/" + "a" * 8000,
+    ],
+)
+def test_a_target_goes_out_byte_for_byte(vendor: Vendor, base: str, target: str) -> None:
+    Http(vendor.url + base).send("POST", target, CALL)
+    assert [request.target for request in vendor.requests] == [base + target]
+
+
+@pytest.mark.parametrize(("endpoint", "target", "sent"), [("", "", "/"), ("/", "/a", "/a"), ("/v1/", "/a", "/v1/a")])
+def test_an_endpoint_may_end_in_a_slash_or_not(vendor: Vendor, endpoint: str, target: str, sent: str) -> None:
+    Http(vendor.url + endpoint).send("GET", target, CALL)
+    assert [request.target for request in vendor.requests] == [sent]
+
+
+@pytest.mark.parametrize("target", ["/é", "/a b", "/a#b", "/a\r\nHost: evil", "/a\tb", "/\x7f", "/中"])
+def test_what_must_be_encoded_is_refused_and_not_sent(vendor: Vendor, target: str) -> None:
+    with pytest.raises(TargetsRefused, match="percent-encoded"):
+        Http(vendor.url).send("POST", target, CALL)
+    assert vendor.requests == []
+
+
+def test_json_goes_out_compact_and_in_utf_8(vendor: Vendor) -> None:
+    Http(vendor.url).send("POST", "/purge", CALL, json={"urls": ["https://www.acme.com/中", "b"]})
+    [request] = vendor.requests
+    assert request.body == '{"urls":["https://www.acme.com/中","b"]}'.encode()
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Content-Length"] == str(len(request.body))
+
+
+@pytest.mark.parametrize("value", [{}, [], "", 0, False])
+def test_an_empty_json_value_is_a_body_too(vendor: Vendor, value: object) -> None:
+    Http(vendor.url).send("POST", "/purge", CALL, json=value)
+    assert vendor.requests[0].body == json.dumps(value).encode()
+
+
+def test_a_form_goes_out_as_one(vendor: Vendor) -> None:
+    Http(vendor.url).send("POST", "/login", CALL, data={"user": "a&b", "password": "ü c"})
+    [request] = vendor.requests
+    assert request.body == b"user=a%26b&password=%C3%BC+c"
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+def test_a_request_without_a_body_has_no_content_type(vendor: Vendor) -> None:
+    Http(vendor.url).send("POST", "/purge", CALL)
+    [request] = vendor.requests
+    assert (request.body, request.headers.get("Content-Type")) == (b"", None)
+
+
+def test_headers_are_asked_for_each_request_so_that_a_rotated_secret_is_used_at_once(vendor: Vendor) -> None:
+    tokens = iter(["old", "new"])
+    api = Http(vendor.url, headers=lambda: {"Api-Key": next(tokens), "Accept": "application/json"})
+    api.send("POST", "/1", CALL, headers={"Soft": "1"})
+    api.send("POST", "/2", CALL)
+    assert [(request.headers["Api-Key"], request.headers.get("Soft")) for request in vendor.requests] == [
+        ("old", "1"),
+        ("new", None),
+    ]
+
+
+def test_connections_are_kept(vendor: Vendor) -> None:
+    connections = set()
+    lock = threading.Lock()
+
+    def reply(request: Request) -> Response:
+        with lock:
+            connections.add(threading.get_ident())  # the server has one thread a connection
+        return Response.json({})
+
+    vendor.reply = reply
+    api = Http(vendor.url)
+    for _ in range(5):
+        api.send("POST", "/purge", CALL)
+    assert len(connections) == 1
+
+
+def test_as_many_connections_are_kept_as_calls_are_made_at_once(vendor: Vendor) -> None:
+    together = threading.Barrier(4)
+    connections = set()
+
+    def reply(request: Request) -> Response:
+        together.wait(10)
+        connections.add(threading.get_ident())
+        return Response.json({})
+
+    vendor.reply = reply
+    api = Http(vendor.url, parallel=4)
+    for _ in range(3):
+        threads = [threading.Thread(target=api.send, args=("POST", "/purge", CALL)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(vendor.requests) == 12
+    assert len(connections) == 4
+
+
+# Credentials stay where they belong
+
+
+@pytest.fixture
+def other() -> Iterator[Vendor]:
+    """Somebody else, who must not learn our credentials."""
+    with Vendor() as running:
+        yield running
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(vendor: Vendor, other: Vendor, status: int) -> None:
+    error = failure(
+        vendor,
+        answering(status, {"Location": f"{other.url}/elsewhere?token=hunter2-token"}),
+        headers=lambda: {"Fastly-Key": "hunter2-token"},
+    )
+    assert type(error) is CallRefused
+    assert str(error).endswith(f"{status} to 127.0.0.1; redirects are never followed with credentials")
+    assert other.requests == []
+    assert len(vendor.requests) == 1
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "//", "", "\x01", "http://" + "a" * 300 + "/", "http://%zz\udc80/"]
+)
+def test_a_redirect_to_garbage_is_a_refused_call(vendor: Vendor, location: str) -> None:
+    assert type(failure(vendor, answering(302, {"Location": location}))) is CallRefused
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user has credentials of another kind for the host."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1\nlogin mallory\npassword wrong\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+
+
+def test_the_test_of_netrc_would_notice_it(vendor: Vendor, netrc: None) -> None:
+    requests.post(vendor.url, headers={"Authorization": "Bearer right"}, timeout=5).close()
+    assert vendor.requests[0].headers["Authorization"].startswith("Basic ")
+
+
+def test_netrc_does_not_replace_our_authorization(vendor: Vendor, netrc: None) -> None:
+    Http(vendor.url, headers=lambda: {"Authorization": "Bearer right"}).send("POST", "/purge", CALL)
+    assert vendor.requests[0].headers["Authorization"] == "Bearer right"
+
+
+def test_netrc_adds_no_authorization_where_we_send_none(vendor: Vendor, netrc: None) -> None:
+    Http(vendor.url).send("POST", "/purge", CALL)
+    assert "Authorization" not in vendor.requests[0].headers
+
+
+def test_netrc_does_not_replace_a_signature(vendor: Vendor, netrc: None) -> None:
+    class Signature(requests.auth.AuthBase):
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["Authorization"] = "EG1-HMAC-SHA256 signed"
+            return request
+
+    Http(vendor.url, auth=Signature()).send("POST", "/purge", CALL)
+    assert vendor.requests[0].headers["Authorization"] == "EG1-HMAC-SHA256 signed"
+
+
+def test_the_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
+    vendor: Vendor, other: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, other.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    Http(vendor.url).send("POST", "/through", CALL)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    Http(vendor.url).send("POST", "/direct", CALL)
+    assert [request.target for request in other.requests] == [f"{vendor.url}/through"]
+    assert [request.target for request in vendor.requests] == ["/direct"]
+
+
+def test_an_object_that_signs_gets_the_exact_url_and_the_body(vendor: Vendor) -> None:
+    class Signature(requests.auth.AuthBase):
+        def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["Signed-Url"] = str(request.url)
+            assert isinstance(request.body, bytes)
+            request.headers["Signed-Body"] = request.body.decode()
+            return request
+
+    api = Http(vendor.url + "/ccu", auth=Signature())
+    api.send("POST", "/v3/a%2f/../b?x=%2f", CALL, json={"objects": ["a"]}, headers={"Host": "akab.luna.test"})
+    [request] = vendor.requests
+    assert request.headers["Signed-Url"] == f"{vendor.url}/ccu/v3/a%2f/../b?x=%2f"
+    assert request.headers["Signed-Body"].encode() == request.body
+    assert request.headers["Host"] == "akab.luna.test"
+
+
+def test_edgegrid_signs_what_goes_out(vendor: Vendor) -> None:
+    """The library's own arithmetic over the target that came, with the time and the nonce that came."""
+    from akamai.edgegrid import EdgeGridAuth
+
+    auth = EdgeGridAuth("client-token", "client-secret", "access-token")
+    Http(vendor.url, auth=auth).send("POST", "/ccu/v3/a%2fb/../c?x=%2f", CALL, json={"objects": ["a"]})
+    [request] = vendor.requests
+    sent = request.headers["Authorization"]
+    stamp, nonce = re.findall("(?:timestamp|nonce)=([^;]+)", sent)
+    came = SimpleNamespace(method="POST", url=vendor.url + request.target, headers={}, body=request.body)
+    assert auth.ah.make_auth_header(came, stamp, nonce) == sent

@@ -1,0 +1,451 @@
+"""Secrets: where their values come from, how long they are kept, and that nothing ever shows them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import pickle
+import sys
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import boto3
+import msgspec
+import pytest
+from moto import mock_aws
+from sample_plugins import Full, installed
+
+from multicdn import config, secrets
+from multicdn.errors import SecretError
+from multicdn.secrets import LIFETIME, Secret, parse_reference, redact, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+VALUE = "s3cr3t-value-of-a-token"
+
+
+@pytest.fixture(autouse=True)
+def nothing_revealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redact only what the test itself reveals."""
+    monkeypatch.setattr(secrets, "_revealed", set())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """The time that secrets see: move ``now``."""
+    fake = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(secrets, "time", SimpleNamespace(monotonic=lambda: fake.now))
+    return fake
+
+
+class Store:
+    """A place that a secret is read from, and that counts how often."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = list(values)
+        self.reads = 0
+
+    def __call__(self) -> str:
+        self.reads += 1
+        return self.values[min(self.reads, len(self.values)) - 1]
+
+
+# References
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("${env:NAME}", ("env", "NAME")),
+        (" ${ssm:/a/b:3}\n", ("ssm", "/a/b:3")),
+        ("${secretsmanager:name#key}", ("secretsmanager", "name#key")),
+        ("${file:/run/secrets/a b}", ("file", "/run/secrets/a b")),
+        ("${vault2:x}", ("vault2", "x")),
+        ("${env:}", None),
+        ("${:NAME}", None),
+        ("${ENV:NAME}", None),
+        ("$env:NAME", None),
+        ("${env:A}${env:B}", None),
+        ("x${env:A}", None),
+        ("${env:{A}}", None),
+        ("", None),
+    ],
+)
+def test_reference_is_split_into_scheme_and_name(text: str, parts: tuple[str, str] | None) -> None:
+    assert parse_reference(text) == parts
+
+
+def problem(scheme: str, name: str) -> str:
+    with pytest.raises(SecretError) as caught:
+        resolve(scheme, name)
+    # What a log shows of it: the chain of causes included.
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return str(caught.value)
+
+
+def test_unknown_scheme_names_the_known_ones() -> None:
+    known = "env, file, secretsmanager, ssm"
+    assert problem("vault", "a/b") == f"${{vault:a/b}}: unknown scheme 'vault'; known: {known}"
+
+
+def test_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", VALUE)
+    assert resolve("env", "A_TOKEN") == VALUE
+    monkeypatch.setenv("A_TOKEN", "")
+    assert problem("env", "A_TOKEN") == "${env:A_TOKEN} is empty"
+    monkeypatch.delenv("A_TOKEN")
+    assert problem("env", "A_TOKEN") == "${env:A_TOKEN}: the environment has no variable A_TOKEN"
+
+
+@pytest.mark.parametrize("text", [VALUE, f"{VALUE}\n", f"{VALUE}\r\n", f"{VALUE}\n\n"])
+def test_file_without_its_line_ends(tmp_path: Path, text: str) -> None:
+    (tmp_path / "token").write_bytes(text.encode())
+    assert resolve("file", f"{tmp_path}/token") == VALUE
+
+
+def test_file_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "token").write_text(VALUE)
+    assert resolve("file", "~/token") == VALUE
+
+
+def test_file_that_can_not_be_read(tmp_path: Path) -> None:
+    assert problem("file", f"{tmp_path}/no") == f"${{file:{tmp_path}/no}}: No such file or directory"
+    assert problem("file", str(tmp_path)) == f"${{file:{tmp_path}}}: Is a directory"
+    (tmp_path / "empty").write_text("\n")
+    assert problem("file", f"{tmp_path}/empty") == f"${{file:{tmp_path}/empty}} is empty"
+    (tmp_path / "binary").write_bytes(b"\xff" + VALUE.encode())
+    assert problem("file", f"{tmp_path}/binary") == f"${{file:{tmp_path}/binary}} isn't text in UTF-8"
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with mock_aws():
+        yield
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("kind", ["String", "SecureString"])
+def test_ssm_parameter(kind: Any) -> None:
+    client = boto3.client("ssm")
+    client.put_parameter(Name="/multicdn/token", Value=VALUE, Type=kind)
+    assert resolve("ssm", "/multicdn/token") == VALUE
+    client.put_parameter(Name="/multicdn/token", Value="second-value", Type=kind, Overwrite=True)
+    assert resolve("ssm", "/multicdn/token") == "second-value"
+    assert resolve("ssm", "/multicdn/token:1") == VALUE
+
+
+@pytest.mark.usefixtures("aws")
+def test_ssm_parameter_that_is_missing() -> None:
+    text = problem("ssm", "/no/such")
+    assert text.startswith("${ssm:/no/such}: ParameterNotFound: ")
+
+
+def store(name: str, **content: Any) -> str:
+    return str(boto3.client("secretsmanager").create_secret(Name=name, **content)["ARN"])
+
+
+@pytest.mark.usefixtures("aws")
+def test_secretsmanager_secret_whole_and_by_key() -> None:
+    arn = store("cdn", SecretString=json.dumps({"token": VALUE, "account": 42, "odd#key": "odd"}))
+    assert resolve("secretsmanager", "cdn#token") == VALUE
+    assert resolve("secretsmanager", f"{arn}#token") == VALUE
+    assert resolve("secretsmanager", "cdn#account") == "42"
+    assert resolve("secretsmanager", "cdn#odd#key") == "odd"
+    assert json.loads(resolve("secretsmanager", "cdn"))["token"] == VALUE
+    store("plain", SecretString=VALUE)
+    assert resolve("secretsmanager", "plain") == VALUE
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("content", "key", "message"),
+    [
+        ('{"b": "hidden-1", "a": "hidden-2"}', "c", "the secret has no member 'c', only a, b"),
+        ("{}", "c", "the secret has no member 'c', only none"),
+        ("hidden-1", "c", "the secret isn't a JSON object; leave out #c to use it whole"),
+        ('["hidden-1"]', "c", "the secret isn't a JSON object; leave out #c to use it whole"),
+        ('{"c": null}', "c", "the member 'c' isn't a text"),
+        ('{"c": true}', "c", "the member 'c' isn't a text"),
+        ('{"c": {"d": "hidden-1"}}', "c", "the member 'c' isn't a text"),
+        ('{"c": ["hidden-1"]}', "c", "the member 'c' isn't a text"),
+    ],
+)
+def test_secretsmanager_key_that_is_no_text(content: str, key: str, message: str) -> None:
+    store("cdn", SecretString=content)
+    assert problem("secretsmanager", f"cdn#{key}") == f"${{secretsmanager:cdn#{key}}}: {message}"
+
+
+@pytest.mark.usefixtures("aws")
+def test_secretsmanager_secret_that_can_not_be_used() -> None:
+    assert problem("secretsmanager", "no#k").startswith("${secretsmanager:no#k}: ResourceNotFoundException: ")
+    store("binary", SecretBinary=b"x")
+    assert problem("secretsmanager", "binary") == "${secretsmanager:binary} is binary; store it as text"
+    store("blank", SecretString='{"k": ""}')
+    assert problem("secretsmanager", "blank#k") == "${secretsmanager:blank#k} is empty"
+
+
+@pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
+def test_aws_without_a_region_is_a_secret_error(scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    assert problem(scheme, "/a") == f"${{{scheme}:/a}}: You must specify a region."
+
+
+@pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
+def test_aws_without_boto3_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3: pip install 'multicdn[aws]'"
+
+
+# How long a value is kept
+
+
+def test_value_is_read_on_first_use_and_kept() -> None:
+    read = Store(VALUE)
+    secret = Secret("${env:A}", read)
+    assert read.reads == 0
+    assert [secret.reveal(), secret.reveal()] == [VALUE, VALUE]
+    assert read.reads == 1
+
+
+def test_value_is_read_anew_when_it_is_old(clock: SimpleNamespace) -> None:
+    secret = Secret("${env:A}", Store("first-value", "second-value"))
+    assert secret.reveal() == "first-value"
+    clock.now += LIFETIME
+    assert secret.reveal() == "first-value"
+    clock.now += 1
+    assert secret.reveal() == "second-value"
+    clock.now += LIFETIME
+    assert secret.reveal() == "second-value"
+
+
+def test_forgotten_value_is_read_anew_at_once() -> None:
+    secret = Secret("${env:A}", Store("first-value", "second-value"))
+    secret.reveal()
+    secret.forget()
+    assert secret.reveal() == "second-value"
+
+
+def test_failure_is_not_kept() -> None:
+    outcomes: Iterator[SecretError | str] = iter([SecretError("down"), VALUE])
+
+    def read() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, SecretError):
+            raise outcome
+        return outcome
+
+    secret = Secret("${env:A}", read)
+    with pytest.raises(SecretError, match="down"):
+        secret.reveal()
+    assert secret.reveal() == VALUE
+
+
+def test_many_threads_read_a_value_once() -> None:
+    read = Store(VALUE)
+    secret = Secret("${env:A}", read)
+    start = threading.Barrier(8)
+    seen: list[str] = []
+
+    def reveal() -> None:
+        start.wait()
+        seen.append(secret.reveal())
+
+    threads = [threading.Thread(target=reveal) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (seen, read.reads) == ([VALUE] * 8, 1)
+
+
+# Never shown
+
+
+SHOWN: dict[str, Callable[[Secret], object]] = {
+    "repr": repr,
+    "str": str,
+    "format": format,
+    "f-string": lambda secret: f"{secret}",
+    "f-string with repr": lambda secret: f"{secret!r}",
+    "f-string with a width": lambda secret: f"{secret:>60}",
+    "percent": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031
+    "in a list": lambda secret: str([secret]),
+    "in a provider": lambda secret: str(Full(token=secret, service="s")),
+    "in an exception": lambda secret: str(ValueError(secret)),
+    "JSON with a default": lambda secret: json.dumps({"token": secret}, default=str),
+}
+
+
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+@pytest.mark.parametrize("revealed", [False, True])
+def test_value_is_never_in_a_text(show: Callable[[Secret], object], revealed: bool) -> None:
+    secret = Secret("${env:A}", lambda: VALUE)
+    if revealed:
+        secret.reveal()
+    text = str(show(secret))
+    assert VALUE not in text
+    assert "${env:A}" in text or "Full(" in text
+
+
+REFUSED: dict[str, Callable[[Secret], object]] = {
+    **{f"pickle {number}": lambda secret, n=number: pickle.dumps(secret, n) for number in range(6)},  # type: ignore[misc]
+    "copy": copy.copy,
+    "deep copy": copy.deepcopy,
+    "JSON": json.dumps,
+    "msgspec": msgspec.json.encode,
+    "asdict": lambda secret: dataclasses.asdict(Full(token=secret, service="s")),
+    "pickled provider": lambda secret: pickle.dumps(Full(token=secret, service="s")),
+    "vars": vars,
+}
+
+
+@pytest.mark.parametrize("take", REFUSED.values(), ids=REFUSED)
+def test_secret_can_not_be_taken_out_of_the_process(take: Callable[[Secret], object]) -> None:
+    secret = Secret("${env:A}", lambda: VALUE)
+    secret.reveal()
+    with pytest.raises(TypeError) as caught:
+        take(secret)
+    assert VALUE not in str(caught.value)
+
+
+def test_log_record_of_a_secret_does_not_show_it(caplog: pytest.LogCaptureFixture) -> None:
+    secret = Secret("${env:A}", lambda: VALUE)
+    secret.reveal()
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("test").info("token %s in %r", secret, {"token": secret})
+    assert caplog.text.count("<secret ${env:A}>") == 2
+    assert VALUE not in caplog.text
+
+
+def test_literal_secret_shows_that_it_is_one() -> None:
+    secret = Secret.literal(VALUE)
+    assert (str(secret), secret.reveal()) == ("<secret literal>", VALUE)
+
+
+def test_secrets_are_equal_by_reference_never_by_value() -> None:
+    first, again, other = (Secret(name, lambda: VALUE) for name in ("${env:A}", "${env:A}", "${env:B}"))
+    assert first == again
+    assert hash(first) == hash(again)
+    assert first != other
+    assert Secret.literal(VALUE) != Secret.literal(VALUE)
+    literal = Secret.literal(VALUE)
+    assert literal == literal
+    assert first != "${env:A}"
+
+
+# Blacking out
+
+
+def reveal(value: str) -> None:
+    Secret("${env:A}", lambda: value).reveal()
+
+
+def test_only_revealed_values_are_blacked_out() -> None:
+    text = f"Bearer {VALUE}, {VALUE}!"
+    assert redact(text) == text
+    reveal(VALUE)
+    assert redact(text) == "Bearer [secret], [secret]!"
+
+
+def test_rotated_value_stays_blacked_out() -> None:
+    secret = Secret("${env:A}", Store("first-value", "second-value"))
+    secret.reveal()
+    secret.forget()
+    secret.reveal()
+    assert redact("first-value second-value") == "[secret] [secret]"
+
+
+def test_short_value_does_not_black_out_ordinary_words() -> None:
+    reveal("error")
+    assert redact("an error") == "an error"
+    reveal("errors")
+    assert redact("an error of errors") == "an error of [secret]"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_value_within_another_leaves_no_rest(order: int) -> None:
+    for value in ["abcdef", "abcdef-and-more"][::order]:
+        reveal(value)
+    assert redact("abcdef-and-more abcdef") == "[secret] [secret]"
+
+
+@pytest.mark.parametrize(
+    "value", ['quo"ted-value', "back\\slashed", "two\nlines-of", "sch\u00f6n-geheim", "tab\there-x"]
+)
+def test_value_is_blacked_out_within_json(value: str) -> None:
+    reveal(value)
+    line = json.dumps({"reason": f"refused {value}"}, ensure_ascii=False)
+    assert json.loads(redact(line)) == {"reason": "refused [secret]"}
+
+
+@pytest.mark.parametrize("value", ["a+b/c==", "with space", "100%sure", "sch\u00f6n-geheim"])
+def test_value_is_blacked_out_within_a_url(value: str) -> None:
+    reveal(value)
+    assert redact(f"GET /purge?auth={quote(value, safe='')}&x=1") == "GET /purge?auth=[secret]&x=1"
+
+
+def test_blacking_out_stands_threads_that_reveal_meanwhile() -> None:
+    over = threading.Event()
+    problems: list[Exception] = []
+
+    def reveal_many() -> None:
+        number = 0
+        while not over.is_set() and number < 2000:
+            number += 1
+            reveal(f"value-number-{number}")
+
+    revealing = threading.Thread(target=reveal_many)
+    revealing.start()
+    try:
+        for _ in range(50):
+            redact("text " * 20)
+    except RuntimeError as error:
+        problems.append(error)
+    finally:
+        over.set()
+        revealing.join()
+    assert problems == []
+
+
+# From the config file
+
+
+CONFIG = """\
+version: 1
+providers:
+  full: {token: "${env:A_TOKEN}", service: s}
+routes:
+  - {bucket: b, tags: [a], purge: [full]}
+"""
+
+
+def test_secret_of_a_provider_is_one_of_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", VALUE)
+    provider = config.parse(CONFIG, "c.yml", installed()).providers["full"]
+    [secret] = provider.secrets()
+    assert secret.reveal() == VALUE
+    assert VALUE not in repr(provider)
+    assert secret == Secret("${env:A_TOKEN}", str)
+
+
+def test_provider_with_a_secret_can_be_copied_with_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN", VALUE)
+    provider = config.parse(CONFIG, "c.yml", installed()).providers["full"]
+    changed = dataclasses.replace(provider, service="t")  # type: ignore[call-arg]
+    assert [secret.reveal() for secret in changed.secrets()] == [VALUE]
