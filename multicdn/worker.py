@@ -279,18 +279,26 @@ def serve(queue_url: str, **settings: Any) -> None:
     from multicdn.handler import dispatcher, handler
 
     dispatcher()
-    region = boto3.session.Session().region_name or _region(queue_url)
-    if region is None:
-        message = f"no region: the URL {queue_url} doesn't name one; set AWS_REGION"
-        raise ValueError(message)
-    worker = Worker(boto3.client("sqs", region_name=region), queue_url, handler, **settings)
+    sqs = boto3.client("sqs", region_name=region_of(queue_url))
+    worker = Worker(sqs, queue_url, handler, **settings)
     worker.stop_on(signal.SIGTERM, signal.SIGINT)
     worker.run()
 
 
-def _region(queue_url: str) -> str | None:
+def region_of(queue_url: str) -> str:
+    """The region of a queue: the one in its URL, or where that has none the environment's.
+
+    Raises:
+        ValueError: neither names one.
+    """
+    import boto3
+
     found = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.", queue_url)
-    return found[1] if found else None
+    region = found[1] if found else boto3.session.Session().region_name
+    if region is None:
+        message = f"no region: the URL {queue_url} doesn't name one; set AWS_REGION"
+        raise ValueError(message)
+    return region
 
 
 def _told(error: Exception) -> str:
