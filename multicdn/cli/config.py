@@ -1,9 +1,10 @@
-"""``multicdn config``: is the file right, and how would an editor know?"""
+"""``multicdn config``: is the file right, how would an editor know, and what was it in the tool before this one?"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -12,10 +13,16 @@ from multicdn.errors import ConfigError
 from multicdn.plugins import Plugins
 from multicdn.schema import schema as make_schema
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multicdn.config import Config
+    from multicdn.convert import Conversion
+
 
 @click.group()
 def config() -> None:
-    """Check the config file, or print its JSON Schema."""
+    """Check the config file, print its JSON Schema, or convert that of another tool."""
 
 
 @config.command()
@@ -29,11 +36,8 @@ def check(file: Path | None) -> None:
     try:
         loaded = config_file.load(file)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
-    for warning in loaded.warnings:
-        click.echo(f"{warning} (warning)", err=True)
+        _fail(error.problems)
+    _warn(loaded)
     click.echo(f"{loaded.name}: ok: {_counted(loaded.providers, 'provider')}, {_counted(loaded.routes, 'route')}")
 
 
@@ -45,6 +49,70 @@ def schema() -> None:
     # yaml-language-server: $schema=./multicdn.schema.json
     """
     click.echo(json.dumps(make_schema(Plugins()), indent=2))
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write here, to a new file, instead of to standard output."
+)
+def convert(file: Path, out: Path | None) -> None:
+    """Convert FILE, the multicdn.config.yml of GlobalDots' s3-trigger-purge-cdn, into one of ours.
+
+    Secrets become references. Standard error says which value to store where, and what could not be carried. Exit
+    status 1 if FILE can't be converted. Nothing is called, and no secret is shown.
+    """
+    from multicdn.convert import convert as converted
+
+    try:
+        result = converted(_read(file), file.name)
+        loaded = config_file.parse(result.text, (out or Path("result")).name, Plugins())
+    except ConfigError as error:
+        _fail(error.problems)
+    if out is None:
+        click.echo(result.text, nl=False)
+    else:
+        _write(out, result.text)
+    _explain(result)
+    _warn(loaded)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        _fail([f"{file}: can't be read: {error.strerror}"])
+    except UnicodeDecodeError as error:
+        _fail([f"{file}: isn't text in UTF-8 (byte {error.start})"])
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a new file: over FILE itself, say, the only copy of its secrets would be lost."""
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        _fail([f"{file}: can't be written: {error.strerror}"])
+
+
+def _explain(result: Conversion) -> None:
+    click.echo("To be stored, by `multicdn secret put ssm:NAME`:", err=True)
+    for stored in result.secrets:
+        click.echo(f"  {stored.parameter}: {stored.source}", err=True)
+    click.echo("Not carried, or to be looked at:", err=True)
+    for note in result.notes:
+        click.echo(f"  {note}", err=True)
+
+
+def _warn(loaded: Config) -> None:
+    for warning in loaded.warnings:
+        click.echo(f"{warning} (warning)", err=True)
+
+
+def _fail(problems: Iterable[str]) -> NoReturn:
+    for problem in problems:
+        click.echo(problem, err=True)
+    raise SystemExit(1)
 
 
 def _counted(things: object, name: str) -> str:
