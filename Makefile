@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 AWS_SIM := .aws-sim
 BIN := $(VENV)/bin
-PIP_FLAGS := --quiet --disable-pip-version-check
-PYTEST_FLAGS ?=
+PIP_FLAGS := --disable-pip-version-check --progress-bar off
+PYTEST_FLAGS ?= -n auto --dist loadfile
 
 # Kept by themselves: ministack pins a botocore of its own.
 MINISTACK := ministack==1.5.33 boto3==1.43.106

@@ -14,6 +14,10 @@ _BATCH_WITHOUT_WINDOW = 10
 
 # Seconds of the units in which durations are written.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = "^[1-9][0-9]*[smhd]$"
+
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
+_LONGEST_SQS_DELAY = 900
 
 
 class Retrying(Struct, frozen=True, kw_only=True):
@@ -24,17 +28,35 @@ class Retrying(Struct, frozen=True, kw_only=True):
 
     give_up_after: Annotated[
         str,
-        Meta(pattern="^[1-9][0-9]*[smhd]$", description="age at which a job becomes a dead letter: 90m, 6h, 2d"),
+        Meta(pattern=_DURATION, description="age at which a job becomes a dead letter: 90m, 6h, 2d"),
     ] = "6h"
+    first_delay: Annotated[
+        str,
+        Meta(pattern=_DURATION, description="how long a job waits in the queue at first; each time twice as long"),
+    ] = "30s"
+    longest_delay: Annotated[
+        str, Meta(pattern=_DURATION, description="how long it waits there at most; SQS takes up to 15m")
+    ] = "15m"
     concurrency: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="invocations or workers at once, between which the vendors' rates are divided"),
     ] = None
 
-    @property
-    def patience(self) -> float:
-        """``give_up_after`` in seconds."""
-        return float(int(self.give_up_after[:-1]) * _UNITS[self.give_up_after[-1]])
+    def __post_init__(self) -> None:
+        """Refuse what SQS can't do, and what contradicts itself.
+
+        Raises:
+            ValueError: the sentence is for the author of the config file.
+        """
+        if seconds(self.longest_delay) > _LONGEST_SQS_DELAY:
+            raise ValueError(f"longest_delay {self.longest_delay} is more than SQS can delay a message: 15m at most")
+        if seconds(self.first_delay) > seconds(self.longest_delay):
+            raise ValueError(f"first_delay {self.first_delay} is longer than longest_delay {self.longest_delay}")
+
+
+def seconds(duration: str) -> float:
+    """A duration as it is written in the config file, such as ``90m``, in seconds."""
+    return float(int(duration[:-1]) * _UNITS[duration[-1]])
 
 
 class Trigger(enum.StrEnum):

@@ -81,8 +81,17 @@ def install_plugin(
     *,
     requires: tuple[str, ...] = (),
     files: dict[str, str] | None = None,
+    hooks: str = "",
 ) -> Path:
-    """Make a distribution ``multicdn-acme`` with the provider ``acme``, install its wheel, and return where."""
+    """Make a distribution ``multicdn-acme`` with the provider ``acme``, install its wheel, and return where.
+
+    Args:
+        folder: empty.
+        monkeypatch: makes it importable.
+        requires: its requirements.
+        files: further files of its package.
+        hooks: an entry point for hooks, as it stands in pyproject.toml.
+    """
     source, site = folder / "source", folder / "site"
     package = source / "multicdn_acme"
     package.mkdir(parents=True)
@@ -100,6 +109,8 @@ version = "1.2"
 dependencies = [{listed}]
 [project.entry-points."multicdn.providers"]
 acme = "multicdn_acme:Acme"
+[project.entry-points."multicdn.hooks"]
+{hooks}
 [tool.setuptools.package-data]
 multicdn_acme = ["**/*", "**/.*"]
 """
@@ -133,5 +144,6 @@ def install_working_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make_importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a folder on the path, and forget what was imported from another one under the same name."""
     monkeypatch.syspath_prepend(site)
-    monkeypatch.delitem(sys.modules, "multicdn_acme", raising=False)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "multicdn_acme"]:
+        monkeypatch.delitem(sys.modules, name)
     importlib.invalidate_caches()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config as config_file
@@ -16,8 +16,10 @@ from multicdn.plugins import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from multicdn.config import Config
+    from multicdn.installer.account import Account
     from multicdn.installer.instructions import Plan
     from multicdn.testing.aws import LoopbackAws
 
@@ -63,6 +65,7 @@ class Installer:
         self.folder = folder
         self.path = folder / "multicdn.config.yml"
         self.said: list[str] = []
+        self._accounts: dict[str, Account] = {}
         self.write(config_text or text(), content)
 
     def write(self, config_text: str, content: str = "") -> None:
@@ -71,7 +74,12 @@ class Installer:
         self.bundle = bundle(self.folder, content or config_text)
 
     def session(self) -> session.Session:
-        return session.open_session(session.read(self.path))
+        """Sign in as the environment says; clients are kept while it says the same, since each takes its time."""
+        who = os.environ["AWS_ACCESS_KEY_ID"]
+        source = session.read(self.path)
+        if who not in self._accounts:
+            self._accounts[who] = session.open_session(source).account
+        return session.Session(self._accounts[who], source.config.install, source)
 
     def plan(self) -> Plan:
         opened = self.session()
@@ -150,3 +158,36 @@ def _sending(service: str, action: str, resource: str) -> Mapping[str, Any]:
     principal = {"Service": f"{service}.amazonaws.com"}
     statement = {"Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource}
     return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def become(aws: LoopbackAws, monkeypatch: Any, *, denied: tuple[str, ...]) -> str:
+    """Turn this process to a user who may do everything but what is denied; the user's name."""
+    iam = aws.client("iam")
+    name = f"somebody-{len(iam.list_users()['Users'])}"
+    statements = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    if denied:
+        statements.append({"Effect": "Deny", "Action": list(denied), "Resource": "*"})  # type: ignore[dict-item]
+    iam.create_user(UserName=name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    return name
+
+
+def everything(aws: LoopbackAws) -> dict[str, Any]:
+    """Names of all there is in the account that an installer could leave behind, and the notifications."""
+    buckets = [bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]]
+    found: dict[str, Any] = {
+        "buckets": sorted(buckets),
+        "notifications": {name: notifications(aws, name) for name in buckets},
+        "queues": sorted(url.rpartition("/")[2] for url in aws.client("sqs").list_queues().get("QueueUrls", ())),
+        "functions": sorted(one["FunctionName"] for one in aws.client("lambda").list_functions()["Functions"]),
+        "mappings": aws.client("lambda").list_event_source_mappings()["EventSourceMappings"],
+        "roles": sorted(role["RoleName"] for role in aws.client("iam").list_roles()["Roles"]),
+        "alarms": aws.client("cloudwatch").describe_alarms()["MetricAlarms"],
+        "dashboards": aws.client("cloudwatch").list_dashboards()["DashboardEntries"],
+        "rules": [rule["Name"] for rule in aws.client("events").list_rules()["Rules"]],
+    }
+    return found

@@ -24,6 +24,7 @@ class Surroundings:
         options: of the provider, as they stand in the config file.
         urls: templates of the URLs that the provider is to purge or preload.
         environment: holds the AWS credentials that the provider will use.
+        limits: whether the vendor's rate limits apply.
     """
 
     origin: str
@@ -31,6 +32,7 @@ class Surroundings:
     options: Mapping[str, str]
     urls: Sequence[str]
     environment: Mapping[str, str]
+    limits: bool = True
 
     @property
     def hosts(self) -> list[str]:
@@ -54,7 +56,9 @@ def _akamai(around: Surroundings) -> Simulator:
     from multicdn.simulators.akamai import AkamaiSimulator
 
     network = around.options.get("network", "production")
-    return AkamaiSimulator(around.origin, network=network, account_key=around.options.get("account_key", ""))
+    return AkamaiSimulator(
+        around.origin, network=network, account_key=around.options.get("account_key", ""), limits=around.limits
+    )
 
 
 def _cloudflare(around: Surroundings) -> Simulator:
@@ -63,7 +67,7 @@ def _cloudflare(around: Surroundings) -> Simulator:
     # A zone is the domain that is registered: the last two labels will do here.
     names = {".".join(host.split(".")[-2:]) for host in around.hosts} or {"acme.com"}
     zone = Zone(min(names), id=around.options["zone"], plan=around.options.get("plan", "free"))
-    return CloudflareSimulator(around.origin, zones=(zone,))
+    return CloudflareSimulator(around.origin, zones=(zone,), limits=around.limits)
 
 
 def _cloudfront(around: Surroundings) -> Simulator:
@@ -78,26 +82,26 @@ def _cloudfront(around: Surroundings) -> Simulator:
         tag_header="x-amz-meta-cache-tag",
     )
     credentials = Credentials(key, around.environment["AWS_SECRET_ACCESS_KEY"])
-    return CloudFrontSimulator(around.origin, distributions=(site,), credentials=credentials)
+    return CloudFrontSimulator(around.origin, distributions=(site,), credentials=credentials, limits=around.limits)
 
 
 def _edgecast(around: Surroundings) -> Simulator:
     from multicdn.simulators.edgecast import EdgecastSimulator
 
     platform = around.options.get("platform", "large")
-    return EdgecastSimulator(around.origin, account=around.options["account"], platform=platform)
+    return EdgecastSimulator(around.origin, account=around.options["account"], platform=platform, limits=around.limits)
 
 
 def _fastly(around: Surroundings) -> Simulator:
     from multicdn.simulators.fastly import FastlySimulator
 
-    return FastlySimulator(around.origin, service=around.options["service"], hosts=around.hosts)
+    return FastlySimulator(around.origin, service=around.options["service"], hosts=around.hosts, limits=around.limits)
 
 
 def _highwinds(around: Surroundings) -> Simulator:
     from multicdn.simulators.highwinds import HighwindsSimulator
 
-    return HighwindsSimulator(around.origin, account=around.options["account"])
+    return HighwindsSimulator(around.origin, account=around.options["account"], limits=around.limits)
 
 
 def _pixboost(around: Surroundings) -> Simulator:
@@ -106,7 +110,9 @@ def _pixboost(around: Surroundings) -> Simulator:
     # Clients ask with the public key, and the templates of preloads spell what clients ask for.
     keys = [found[1] for url in around.urls if (found := re.search(r"[?&]auth=([^&]+)", url))]
     domain = around.options.get("domain", "pixboost.com")
-    return PixboostSimulator(around.origin, domain=domain, api_key=keys[0] if keys else "PUBLIC_API_KEY")
+    return PixboostSimulator(
+        around.origin, domain=domain, api_key=keys[0] if keys else "PUBLIC_API_KEY", limits=around.limits
+    )
 
 
 _BUILDERS: dict[str, Callable[[Surroundings], Simulator]] = {

@@ -1,0 +1,221 @@
+"""``multicdn install``: plan, apply, status, destroy, template. The file ``install.py`` is the same door."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from multicdn.config import FILE_NAME
+from multicdn.errors import MulticdnError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multicdn.installer.instructions import Plan
+    from multicdn.installer.session import Session, Source
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Add the options that every command has."""
+    for option in reversed((
+        click.option(
+            "--config",
+            "config_path",
+            default=FILE_NAME,
+            show_default=True,
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The config file.",
+        ),
+        click.option("--stack", default="", help="Name of the stack; wins over the config's install.stack."),
+        click.option("--region", default="", help="Region; wins over the config's install.region."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+_yes = click.option("--yes", is_flag=True, help="Don't ask.")
+_unchecked = click.option(
+    "--no-permission-check", "unchecked", is_flag=True, help="Don't ask IAM beforehand what you may do."
+)
+
+
+class _Group(click.Group):
+    """Shows our own errors as the sentences that they are, whichever door was taken."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except MulticdnError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group)
+def install() -> None:
+    """Install in AWS, change, look, remove.
+
+    Everything is one CloudFormation stack; the buckets' notifications are merged with what others have in them. What is
+    made, and what you must be allowed to do: docs/install.md.
+    """
+
+
+@install.command()
+@_common
+@_as_json
+@_unchecked
+def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked: bool) -> None:
+    """Show what apply would do. Changes nothing."""
+    from multicdn.cli.progress import Progress
+
+    with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
+        session = _open(config_path, stack, region)
+        made = _plan(session, Path(work), progress.begin, unchecked=unchecked)
+    _show(made, as_json=as_json)
+
+
+@install.command()
+@_common
+@_yes
+@_as_json
+@_unchecked
+def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, unchecked: bool) -> None:
+    """Install, or change what is installed. Shows the plan and asks first.
+
+    Run it as often as you like: what is as it should be is left alone, what is missing is made. If a first installation
+    fails, what there is of it is taken away again.
+    """
+    from multicdn.cli.progress import Progress
+    from multicdn.installer import session as runs
+
+    with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
+        session = _open(config_path, stack, region)
+        runs.settled(session, progress.say)
+        made = _plan(session, Path(work), progress.begin, unchecked=unchecked)
+        if not as_json:
+            with progress.paused():
+                _show(made, as_json=False)
+                _ask("Do this?", needed=bool(made.steps), yes=yes)
+        elif made.steps and not yes:
+            raise click.UsageError("--json asks nothing; add --yes")
+        runs.applied(session, made, progress.begin, progress.say)
+        found = runs.looked_at(session)
+    if as_json:
+        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(found)}, indent=2))
+    elif made.steps:
+        click.echo(f"Done. Upload something to {' or '.join(session.source.buckets if session.source else ())}.")
+
+
+@install.command()
+@_common
+@_as_json
+def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
+    """Show what is installed, from which config, and what waits in the queues. Exit status 1 if nothing is."""
+    from multicdn.installer import session as runs
+    from multicdn.installer.status import lines
+
+    session = _open(config_path, stack, region, needs_config=False)
+    found = runs.looked_at(session)
+    if as_json:
+        click.echo(json.dumps(_plain(found), indent=2))
+    else:
+        for line in lines(found, session.source.sha256 if session.source else ""):
+            click.echo(line)
+    raise SystemExit(0 if found.status else 1)
+
+
+@install.command()
+@_common
+@_yes
+@_as_json
+@click.option("--drop-messages", is_flag=True, help="Delete the dead-letter queue even if there are messages in it.")
+def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, drop_messages: bool) -> None:
+    """Remove everything of ours, and nothing else. Works after a failed installation too.
+
+    Entries of others in the buckets' notifications stay. A dead-letter queue with messages in it stays as well, unless
+    told otherwise.
+    """
+    from multicdn.cli.progress import Progress
+    from multicdn.installer import apply as deeds
+    from multicdn.installer import session as runs
+
+    with Progress(quiet=as_json) as progress:
+        session = _open(config_path, stack, region, needs_config=False)
+        runs.settled(session, progress.say)
+        made = runs.removal(session, drop_messages=drop_messages)
+        if not as_json:
+            with progress.paused():
+                _show(made, as_json=False)
+                _ask("Remove this?", needed=bool(made.steps), yes=yes)
+        elif made.steps and not yes:
+            raise click.UsageError("--json asks nothing; add --yes")
+        deeds.apply(made, session.account, progress.begin, progress.say)
+    if as_json:
+        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
+
+
+@install.command()
+@_common
+@click.option("--policy", is_flag=True, help="Print the IAM policy for whoever installs instead. Asks AWS who you are.")
+def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
+    """Print the CloudFormation template, for a pipeline of your own. It fits any account and region."""
+    from multicdn.installer import permissions
+    from multicdn.installer import session as runs
+
+    source = runs.read(config_path, stack, region)
+    if policy:
+        account = runs.open_session(source).account
+        made = permissions.policy(source.config.install, account.id, account.region, account.partition, source.buckets)
+    else:
+        made = runs.template_of(source)
+    click.echo(json.dumps(made, indent=2))
+
+
+def _open(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
+    from multicdn.installer import session as runs
+
+    source: Source | None = None
+    if needs_config or config_path.exists():
+        source = runs.read(config_path, stack, region)
+    return runs.open_session(source, stack, region)
+
+
+def _plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> Plan:
+    from multicdn.installer import session as runs
+
+    return runs.planned(session, work, begin, check_permissions=not unchecked)
+
+
+def _show(made: Plan, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
+        return
+    for line in made.lines:
+        click.echo(click.style(line, fg=_colour(line)))
+    for warning in made.warnings:
+        click.echo(f"{warning} (warning)", err=True)
+
+
+def _colour(line: str) -> str | None:
+    return {"+": "green", "-": "red", "~": "yellow"}.get(line.strip()[:1])
+
+
+def _ask(question: str, *, needed: bool, yes: bool) -> None:
+    if needed and not yes and not click.confirm(question):
+        raise click.Abort
+
+
+def _plain_plan(made: Plan) -> dict[str, Any]:
+    return {"steps": list(map(str, made.steps)), "plan": list(made.lines), "warnings": list(made.warnings)}
+
+
+def _plain(value: object) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(value)

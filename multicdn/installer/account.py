@@ -1,0 +1,127 @@
+"""Whose account it is, and boto3's clients for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from multicdn.installer.errors import InstallError, code, is_denied, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Asked for a bucket's region before one is known; it answers for every bucket of its partition.
+_HOME = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account in a region, and who we are in it.
+
+    Attributes:
+        id: the account's twelve digits.
+        arn: of the caller.
+        region: in which everything is made.
+        client: makes a boto3 client of a service; each is made once.
+    """
+
+    id: str
+    arn: str
+    region: str
+    client: Callable[[str], Any] = field(repr=False, compare=False)
+
+    @property
+    def partition(self) -> str:
+        """First part of ARNs: ``aws``, ``aws-cn``, ``aws-us-gov``."""
+        return self.arn.split(":")[1]
+
+
+def connect(region: str, buckets: Sequence[str]) -> Account:
+    """Sign in with the usual chain of credentials.
+
+    Args:
+        region: as configured; if empty, that of AWS_REGION, which boto3 overlooks, or of AWS_DEFAULT_REGION or the
+            profile, or else that of the first bucket.
+        buckets: in question.
+
+    Raises:
+        InstallError: there are no credentials, or AWS doesn't accept them.
+    """
+    import boto3
+
+    with translated("asking who we are", "sts"):
+        session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+        chosen = session.region_name or _region_of(session, buckets)
+        clients = _Clients(session, chosen)
+        caller = clients("sts").get_caller_identity()
+    return Account(caller["Account"], caller["Arn"], chosen, clients)
+
+
+def bucket_region(s3: Any, bucket: str, account: str) -> str:
+    """The region of a bucket of this account.
+
+    Raises:
+        InstallError: the bucket doesn't exist, or belongs to another account, or may not be looked at.
+    """
+    from botocore.exceptions import ClientError
+
+    with translated(f"looking where the bucket {bucket} is", "s3"):
+        try:
+            return _location(s3, bucket, ExpectedBucketOwner=account)
+        except ClientError as error:
+            if code(error) == "NoSuchBucket":
+                raise InstallError(f"there is no bucket {bucket!r}; make it first, or correct the route") from error
+            if is_denied(error) and _is_foreign(s3, bucket):
+                raise InstallError(_foreign(bucket, account)) from error
+            raise
+
+
+def _foreign(bucket: str, account: str) -> str:
+    return (
+        f"the bucket {bucket!r} belongs to another account than {account}; install there, or let its owner send its "
+        'events by EventBridge (docs/install.md, "Buckets of other accounts")'
+    )
+
+
+def _is_foreign(s3: Any, bucket: str) -> bool:
+    """Whether the bucket may be looked at once we don't claim that it is ours, or isn't in the list of ours."""
+    from botocore.exceptions import ClientError
+
+    try:
+        _location(s3, bucket)
+    except ClientError:
+        with contextlib.suppress(ClientError):
+            pages = s3.get_paginator("list_buckets").paginate()
+            return all(bucket != found["Name"] for page in pages for found in page["Buckets"])
+        return False
+    return True
+
+
+def _location(s3: Any, bucket: str, **owner: str) -> str:
+    """Oldest names of regions: none is us-east-1, and EU is eu-west-1 (API_GetBucketLocation)."""
+    found = s3.get_bucket_location(Bucket=bucket, **owner).get("LocationConstraint") or _HOME
+    return "eu-west-1" if found == "EU" else str(found)
+
+
+def _region_of(session: Any, buckets: Sequence[str]) -> str:
+    return _location(session.client("s3", region_name=_HOME), buckets[0]) if buckets else _HOME
+
+
+class _Clients:
+    """Makes each client once: a first call costs some 50 ms."""
+
+    def __init__(self, session: Any, region: str) -> None:
+        self._session = session
+        self._region = region
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, service: str) -> Any:
+        from botocore.config import Config
+
+        if service not in self._made:
+            config = Config(retries={"mode": "standard", "total_max_attempts": 5}, user_agent_extra="multicdn-install")
+            self._made[service] = self._session.client(service, region_name=self._region, config=config)
+        return self._made[service]

@@ -1,0 +1,44 @@
+"""Who else listens to a bucket through EventBridge, so that its flag isn't turned off under them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from multicdn.installer.errors import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multicdn.installer.account import Account
+
+
+def listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
+    """Those of the buckets whose events a rule may take that isn't of our stack. Reads only if there are any."""
+    wanted = list(buckets)
+    if not wanted:
+        return frozenset()
+    with translated("reading the rules of EventBridge", "events"):
+        pages = account.client("events").get_paginator("list_rules").paginate()
+        rules = [rule for page in pages for rule in page["Rules"]]
+    patterns = [rule["EventPattern"] for rule in rules if _is_foreign(rule, stack)]
+    return frozenset(bucket for bucket in wanted if any(may_take(pattern, bucket) for pattern in patterns))
+
+
+def may_take(pattern: str, bucket: str) -> bool:
+    """Whether an event pattern may match events of a bucket. In doubt it may."""
+    found = json.loads(pattern)
+    if not _allows(found.get("source"), "aws.s3"):
+        return False
+    names = found.get("detail", {}).get("bucket", {}).get("name") if isinstance(found.get("detail"), dict) else None
+    return _allows(names, bucket)
+
+
+def _allows(values: Any, value: str) -> bool:
+    """A list of plain texts allows these only; anything else (absent, prefix, anything-but) is taken to allow all."""
+    plain = isinstance(values, list) and all(isinstance(item, str) for item in values)
+    return value in values if plain else True
+
+
+def _is_foreign(rule: dict[str, Any], stack: str) -> bool:
+    return "EventPattern" in rule and not rule["Name"].startswith(f"{stack}-Bucket")

@@ -1,0 +1,264 @@
+"""What has to be done so that the account is as the config says. Pure: it is given all that was read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.config import Config
+from multicdn.installer import diff, notification, policy, template
+from multicdn.installer.bundle import Bundle
+from multicdn.installer.coverage import buckets, covered
+from multicdn.installer.errors import InstallError
+from multicdn.installer.instructions import (
+    DeleteObjects,
+    DeleteStack,
+    Deploy,
+    Drain,
+    Instruction,
+    MakeBucket,
+    Notify,
+    Plan,
+    Upload,
+)
+from multicdn.installer.notification import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
+from multicdn.installer.observe import OWNER_TAG, Observed, folder
+from multicdn.settings import Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from multicdn.installer.observe import Deployed
+
+# Failed while it was made, so that there is nothing to change: it has to be deleted first.
+STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+# Trigger -> kind of destination in a notification, and the stack's output with its ARN.
+_DESTINATIONS = {Trigger.QUEUE: (QUEUES, "QueueArn"), Trigger.DIRECT: (FUNCTIONS, "InvokedArn")}
+_NOT_YET = "the new {}"
+
+
+class Wish(Struct, frozen=True):
+    """What is wanted.
+
+    Attributes:
+        config: checked.
+        config_sha256: of its file.
+        bundle: made from it.
+        version: of multicdn.
+    """
+
+    config: Config
+    config_sha256: str
+    bundle: Bundle
+    version: str
+
+    @property
+    def stack(self) -> str:
+        """Name of the stack."""
+        return self.config.install.stack
+
+
+def make(wish: Wish, seen: Observed) -> Plan:
+    """Compare what is wanted with what was seen.
+
+    Raises:
+        InstallError: S3 or CloudFormation would refuse it, or a secret can't be used in Lambda.
+    """
+    refuse(wish.config, seen)
+    return _Planner(wish, seen).plan()
+
+
+def refuse(config: Config, seen: Observed) -> None:
+    """Find what would fail half-way, before anything is done.
+
+    Raises:
+        InstallError: with every problem, one a line.
+    """
+    problems = policy.secret_problems(config)
+    for bucket, configuration in seen.notifications.items():
+        wanted = wanted_of(config, bucket)
+        problems += _overlaps(configuration, wanted, config.install.stack)
+        total = notification.count(notification.merged(configuration, wanted, config.install.stack, ""))
+        if total > MOST_ENTRIES:
+            problems.append(f"{bucket}: S3 allows {MOST_ENTRIES} notifications of a bucket, and these would be {total}")
+    if seen.deployed and seen.deployed.status == "UPDATE_ROLLBACK_FAILED":
+        remedy = f"aws cloudformation continue-update-rollback --stack-name {config.install.stack}"
+        problems.append(
+            f"the stack {config.install.stack!r} is stuck half-way (UPDATE_ROLLBACK_FAILED); run `{remedy}`"
+        )
+    if problems:
+        raise InstallError("\n".join(problems))
+
+
+def wanted_of(config: Config, bucket: str) -> Wanted:
+    """What a bucket's notifications are to hold; nothing, for a bucket that no route names."""
+    trigger = config.install.trigger
+    parts = tuple(part for part in covered(config.routes) if part.bucket == bucket)
+    if trigger is Trigger.EVENTBRIDGE:
+        return Wanted(eventbridge=True if parts else None)
+    return Wanted(kind=_DESTINATIONS[trigger][0], parts=parts)
+
+
+def _overlaps(configuration: notification.Configuration, wanted: Wanted, stack: str) -> Iterator[str]:
+    for overlap in notification.overlaps(configuration, wanted, stack):
+        yield (
+            f"{overlap}; S3 takes only one destination for an event. Use `install: trigger: eventbridge`, which "
+            "leaves that one alone (or narrow the prefixes of the routes)"
+        )
+
+
+class _Planner:
+    def __init__(self, wish: Wish, seen: Observed) -> None:
+        self._wish = wish
+        self._seen = seen
+        self._settings = wish.config.install
+        self._before: Deployed | None = seen.deployed if seen.deployed and seen.deployed.exists else None
+        self._old = self._before.state if self._before else template.State()
+        self._key = f"{folder(wish.stack)}{wish.bundle.sha256}.zip"
+
+    def plan(self) -> Plan:
+        steps = (*self._code(), *self._stacks(), *self._notifications(), *self._afterwards())
+        return Plan(steps, tuple(self._lines(steps)), tuple(self._warnings()), fresh=self._is_fresh())
+
+    def _is_fresh(self) -> bool:
+        """Whether a failure may take everything of ours away again."""
+        ours = (notification.ours(found, self._wish.stack) for found in self._seen.notifications.values())
+        return self._before is None and not any(ours)
+
+    # Steps
+
+    def _code(self) -> Iterator[Instruction]:
+        artifacts = self._seen.artifacts
+        if not artifacts.ready:
+            yield MakeBucket(artifacts.bucket)
+        if self._key not in artifacts.keys:
+            yield Upload(artifacts.bucket, self._key, self._wish.bundle.path, self._wish.bundle.size)
+
+    def _stacks(self) -> Iterator[Instruction]:
+        if self._seen.deployed and self._seen.deployed.status in STILLBORN:
+            yield DeleteStack(self._wish.stack)
+        if self._is_changing_over():
+            yield self._deploy((self._old.trigger, self._settings.trigger), "both the old trigger and the new one")
+        elif self._stack_lines():
+            yield self._deploy(())
+
+    def _notifications(self) -> Iterator[Instruction]:
+        for bucket, configuration in self._seen.notifications.items():
+            if not notification.same(configuration, self._merged(bucket)):
+                wanted = self._wanted(bucket)
+                yield Notify(bucket, self._wish.stack, wanted, configuration, self._output() if wanted.parts else "")
+
+    def _afterwards(self) -> Iterator[Instruction]:
+        if self._is_changing_over():
+            if self._old.trigger is not Trigger.DIRECT and not self._settings.queued and self._before:
+                yield Drain(self._wish.stack, self._before.outputs.get("QueueUrl", ""))
+            yield self._deploy((), "the new trigger alone")
+        stale = tuple(key for key in self._seen.artifacts.keys if key != self._key)
+        if stale:
+            yield DeleteObjects(self._seen.artifacts.bucket, stale)
+        left = (self._before.parameters if self._before else {}).get("BundleBucket", self._seen.artifacts.bucket)
+        if self._before and left != self._seen.artifacts.bucket:
+            yield DeleteObjects(left, (self._before.parameters["BundleKey"],))
+
+    def _deploy(self, triggers: Iterable[Trigger], why: str = "") -> Deploy:
+        bucket = self._seen.artifacts.bucket
+        return Deploy(self._wish.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why)
+
+    # What is wanted
+
+    def _is_changing_over(self) -> bool:
+        return self._before is not None and self._old.trigger is not self._settings.trigger
+
+    def _body(self, triggers: Iterable[Trigger] = ()) -> dict[str, Any]:
+        made = template.template(self._wish.config, self._state(), revision=self._key, triggers=triggers)
+        return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+
+    def _state(self) -> template.State:
+        config = self._wish.config
+        named = buckets(config.routes)
+        turned_on = tuple(
+            bucket
+            for bucket in named
+            if self._settings.trigger is Trigger.EVENTBRIDGE
+            and (bucket in self._old.eventbridge or EVENTBRIDGE not in self._seen.notifications[bucket])
+        )
+        return template.State(self._wish.version, self._wish.config_sha256, self._settings.trigger, named, turned_on)
+
+    def _parameters(self) -> dict[str, str]:
+        return {"BundleBucket": self._seen.artifacts.bucket, "BundleKey": self._key}
+
+    def _tags(self) -> dict[str, str]:
+        return {**self._settings.tags, OWNER_TAG: self._wish.stack}
+
+    def _wanted(self, bucket: str) -> Wanted:
+        wanted = wanted_of(self._wish.config, bucket)
+        unused = bucket in self._old.eventbridge and bucket not in self._seen.listened
+        if wanted.eventbridge is None and unused:
+            return Wanted(wanted.kind, wanted.parts, eventbridge=False)
+        return wanted
+
+    def _output(self) -> str:
+        return _DESTINATIONS[self._settings.trigger][1]
+
+    def _merged(self, bucket: str) -> dict[str, Any]:
+        """The configuration to come; an ARN that isn't known yet is called what it will be."""
+        arn = ""
+        if self._settings.trigger in _DESTINATIONS:
+            known = self._before.outputs if self._before else {}
+            what = "queue" if self._settings.queued else "function"
+            arn = known.get(self._output(), _NOT_YET.format(what))
+        return notification.merged(self._seen.notifications[bucket], self._wanted(bucket), self._wish.stack, arn)
+
+    # Words
+
+    def _lines(self, steps: tuple[Instruction, ...]) -> Iterator[str]:
+        bundle, seen = self._wish.bundle, self._seen
+        yield f"Account {seen.account}, region {seen.region}"
+        there = "" if any(isinstance(step, Upload) for step in steps) else ", is there already"
+        yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
+        if not seen.artifacts.ready:
+            yield f"Bucket {seen.artifacts.bucket}: make it, for the code"
+        yield from self._section(f"Stack {self._wish.stack}", self._stack_lines(), new=self._before is None)
+        for bucket in seen.notifications:
+            lines = diff.notifications(seen.notifications[bucket], self._merged(bucket), self._wish.stack)
+            yield f"Notifications of {bucket}:"
+            yield from (f"  {line}" for line in lines)
+        if not steps:
+            yield "Nothing to change."
+
+    def _section(self, title: str, lines: list[str], *, new: bool) -> Iterator[str]:
+        yield f"{title}: {'make it' if new else 'change it' if lines else 'no change'}"
+        yield from (f"  {line}" for line in lines)
+
+    def _stack_lines(self) -> list[str]:
+        body: Mapping[str, Any] = self._before.body if self._before else {}
+        wanted = self._body()
+        parameters = self._before.parameters if self._before else {}
+        lines = [*diff.stack(body, wanted)]
+        if self._before:
+            lines += diff.values(parameters, self._parameters(), "parameter")
+            lines += diff.values(self._before.tags, self._tags(), "tag")
+        if not lines and any(body.get(part) != wanted[part] for part in ("Metadata", "Outputs", "Parameters")):
+            lines.append("~ what the stack remembers of this run")
+        return lines
+
+    def _warnings(self) -> Iterator[str]:
+        yield from self._wish.config.warnings
+        for reference in policy.foreign_secrets(self._wish.config):
+            yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
+        yield from self._shares()
+        if not self._wish.bundle.compiled:
+            remedy = f"install Python {self._settings.python} here"
+            yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"
+        if self._is_changing_over() and not self._settings.queued:
+            yield "the queue goes away: messages that are parked in it are waited for"
+
+    def _shares(self) -> Iterator[str]:
+        """Whether more invocations may run than the vendors' rates are divided between."""
+        shares, limit = self._wish.config.delivery.concurrency, self._settings.concurrency
+        if shares and (limit is None or shares < limit):
+            running = f"{limit or 'any number of'} invocations may run"
+            yield f"delivery.concurrency is {shares}, but {running}: the vendors' rates may be exceeded"

@@ -1,0 +1,103 @@
+"""What is deployed, and how it fares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from multicdn.installer import notification, observe
+from multicdn.installer.apply import depth
+from multicdn.installer.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.installer.account import Account
+    from multicdn.installer.observe import Deployed
+
+
+class Status(Struct, frozen=True):
+    """An installation.
+
+    Attributes:
+        stack, status, updated: as CloudFormation says; ``status`` is empty where nothing is deployed.
+        version: of multicdn that is deployed.
+        config_sha256: of the config that is deployed.
+        trigger: how events reach the function.
+        notifications: of each bucket, our entries in words.
+        waiting: messages in the queue; None without one.
+        dead: messages in the dead-letter queue.
+        outputs: names and URLs of what there is.
+    """
+
+    stack: str
+    status: str = ""
+    updated: str = ""
+    version: str = ""
+    config_sha256: str = ""
+    trigger: str = ""
+    notifications: Mapping[str, tuple[str, ...]] = {}
+    waiting: int | None = None
+    dead: int | None = None
+    outputs: Mapping[str, str] = {}
+
+
+def read(account: Account, stack: str) -> Status:
+    """Look at an installation.
+
+    Raises:
+        InstallError: something may not be looked at.
+    """
+    deployed = observe.stack(account, stack)
+    if deployed is None:
+        return Status(stack)
+    outputs, state = deployed.outputs, deployed.state
+    return Status(
+        stack,
+        deployed.status,
+        deployed.updated,
+        state.version,
+        state.config_sha256,
+        state.trigger.value,
+        {bucket: _entries(account, deployed, bucket) for bucket in state.buckets},
+        depth(account, outputs["QueueUrl"]) if "QueueUrl" in outputs else None,
+        depth(account, outputs["DeadLetterQueueUrl"]) if "DeadLetterQueueUrl" in outputs else None,
+        outputs,
+    )
+
+
+def lines(status: Status, config_sha256: str) -> Iterator[str]:
+    """The same for people, compared with the config at hand (empty if there is none)."""
+    if not status.status:
+        yield f"Nothing is installed as {status.stack}."
+        return
+    yield f"Stack {status.stack}: {status.status}, since {status.updated}"
+    yield f"multicdn {status.version}, trigger {status.trigger}"
+    yield f"Config {status.config_sha256[:12]}{_compared(status.config_sha256, config_sha256)}"
+    for bucket, entries in status.notifications.items():
+        yield f"Bucket {bucket}: {'; '.join(entries) or 'TELLS NOBODY OF OURS: run apply'}"
+    if status.waiting is not None:
+        yield f"Queue: {status.waiting} messages waiting"
+    if status.dead is not None:
+        yield f"Dead letters: {status.dead}{' (multicdn dlq)' if status.dead else ''}"
+    for name, value in sorted(status.outputs.items()):
+        yield f"{name}: {value}"
+
+
+def _compared(deployed: str, here: str) -> str:
+    if not here:
+        return ""
+    return ", which is the config here" if deployed == here else f", and the config here is {here[:12]}: run plan"
+
+
+def _entries(account: Account, deployed: Deployed, bucket: str) -> tuple[str, ...]:
+    try:
+        found = observe.notification(account, bucket)
+    except InstallError as error:
+        return (str(error),)
+    entries = [notification.described(kind, entry) for kind, entry in notification.ours(found, deployed.name)]
+    if deployed.state.trigger == "eventbridge" and notification.EVENTBRIDGE in found:
+        entries.append("tells EventBridge")
+    return tuple(entries)
