@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from multicdn.config import option_types, parse, required_options
 from multicdn.errors import ConfigError, PluginError
+from multicdn.model import TargetKind
 from multicdn.provider import Discover, SoftPurge, capabilities
 from multicdn.secrets import Secret
 
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
     from multicdn.plugins import Plugin, Plugins
     from multicdn.provider import Limits, Provider
+
+# A member of a route with which a provider can be asked for a kind.
+_MEMBERS = {
+    TargetKind.URL: "urls: ['https://www.example.com/{key}']",
+    TargetKind.PREFIX: "prefixes: ['https://www.example.com/{dir}/']",
+    TargetKind.TAG: "tags: [all]",
+    TargetKind.HOST: "hosts: [www.example.com]",
+    TargetKind.EVERYTHING: "everything: true",
+}
 
 
 class Option(Struct, frozen=True):
@@ -131,12 +143,18 @@ def example(cls: type[Provider], name: str) -> str:
     return "\n".join(lines)
 
 
+def example_config(cls: type[Provider], name: str) -> str:
+    """A whole config file: the example, and a route that has it do the first thing that it can do."""
+    block = "".join(f"  {line}\n" for line in example(cls, name).splitlines())
+    first = capabilities(cls)[0]
+    lines = ("  - bucket: b", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
+    return f"version: 1\nproviders:\n{block}routes:\n" + "".join(f"{line}\n" for line in lines)
+
+
 def sample(cls: type[Provider], name: str, plugins: Plugins) -> Provider | None:
     """An instance made from the example, to read limits from that depend on options. None if it has no example."""
-    block = "".join(f"  {line}\n" for line in example(cls, name).splitlines())
-    purge = f"routes:\n  - bucket: b\n    urls: ['https://h/{{key}}']\n    purge: [{name}]\n"
     try:
-        return parse(f"version: 1\nproviders:\n{block}{purge}", "example", plugins).providers[name]
+        return parse(example_config(cls, name), "example", plugins).providers[name]
     except ConfigError:
         return None
 
@@ -163,7 +181,9 @@ def _limits_in_words(limits: Limits) -> str:
 
 
 def _rate(per_second: float, what: str) -> str:
-    number, unit = (per_second, "second") if per_second >= 1 else (per_second * 60, "minute")
+    # Vendors name whole numbers, most of them a second.
+    odd = not float(per_second).is_integer() and math.isclose(per_second * 60, round(per_second * 60))
+    number, unit = (per_second * 60, "minute") if odd or per_second < 1 else (per_second, "second")
     return f"{number:,.4g} {what}{'' if number == 1 else 's'} a {unit}"
 
 
@@ -184,6 +204,8 @@ def _type_in_words(hint: Any) -> str:
     arguments = [argument for argument in getattr(hint, "__args__", ()) if argument not in (type(None), ...)]
     if arguments and all(isinstance(argument, str) for argument in arguments):
         return " | ".join(arguments)
+    if getattr(hint, "__origin__", None) in (dict, Mapping):
+        return "mapping"
     if arguments and getattr(hint, "__origin__", None) in (tuple, list, frozenset):
         return f"list of {_type_in_words(arguments[0])}"
     if isinstance(hint, type) and hasattr(hint, "__members__"):

@@ -12,17 +12,16 @@ import typing
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Meta, Struct
 
-from multicdn import secrets, templates, yamlsource
+from multicdn import routecheck, secrets, yamlsource
 from multicdn.errors import ConfigError, PluginError
-from multicdn.model import Action, ChangeKind, TargetKind
 from multicdn.plugins import Plugins
-from multicdn.provider import Provider, SoftPurge, capabilities, capability
+from multicdn.provider import Provider
+from multicdn.route import Route
+from multicdn.routecheck import wished_soft
 from multicdn.secrets import Secret
 from multicdn.settings import Install, Retrying
 
@@ -30,6 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.yamlsource import Source
+
+__all__ = [
+    "CONFIG",
+    "FILE_NAME",
+    "VERSION",
+    "Config",
+    "Route",
+    "load",
+    "locate",
+    "option_types",
+    "parse",
+    "required_options",
+    "wished_soft",
+]
 
 CONFIG = "MULTICDN_CONFIG"
 FILE_NAME = "multicdn.config.yml"
@@ -41,60 +54,7 @@ _TYPES = {
     "object": "a mapping", "null": "nothing",
 }  # fmt: skip
 
-_PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in templates.PLACEHOLDERS)
-
-# Which member of a route holds the targets of a kind.
-MEMBERS = {
-    "urls": TargetKind.URL,
-    "prefixes": TargetKind.PREFIX,
-    "tags": TargetKind.TAG,
-    "hosts": TargetKind.HOST,
-    "everything": TargetKind.EVERYTHING,
-}
-
-
 _Section = typing.TypeVar("_Section", Install, Retrying)
-
-
-class Route(Struct, frozen=True, kw_only=True):
-    """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
-
-    The descriptions of the members are those that the JSON schema shows.
-    """
-
-    bucket: Annotated[str, Meta(description="exact name of the bucket")]
-    prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
-    on: Annotated[tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, both")] = (
-        ChangeKind.CREATED,
-        ChangeKind.REMOVED,
-    )
-    exclude: Annotated[
-        tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; * also matches slashes")
-    ] = ()
-    index: Annotated[str, Meta(description="index document: dir/index.html is then also purged as dir/")] = ""
-    urls: Annotated[
-        tuple[str, ...], Meta(description=f"templates of absolute URLs; placeholders: {_PLACEHOLDERS}")
-    ] = ()
-    prefixes: Annotated[
-        tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
-    ] = ()
-    tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
-    hosts: Annotated[tuple[str, ...], Meta(description="host names to purge whole, at any change")] = ()
-    everything: Annotated[
-        bool, Meta(description="whether any change empties the whole zone, service or distribution")
-    ] = False
-    purge: Annotated[tuple[str, ...], Meta(description="names of the providers that purge")] = ()
-    preload: Annotated[tuple[str, ...], Meta(description="names of the providers that preload the URLs")] = ()
-    soft: Annotated[
-        bool | None,
-        Meta(description="mark stale rather than drop; wins over the providers' setting; removals always drop"),
-    ] = None
-
-    def texts(self, member: str) -> tuple[str, ...]:
-        """The templates of one of ``MEMBERS``; one empty text for an explicit ``everything: true``."""
-        if member == "everything":
-            return ("",) if self.everything else ()
-        return getattr(self, member)  # type: ignore[no-any-return]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +202,9 @@ class _Checker:
         if isinstance(raw, list):
             for place, item in enumerate(raw):
                 self._stray_references(item, None, (*path, place))
+        elif isinstance(raw, dict):
+            for name, item in raw.items():
+                self._stray_references(item, None, (*path, name))
         elif isinstance(raw, str) and not isinstance(value, Secret):
             for found in secrets.REFERENCE.finditer(raw):
                 self._problem(path, f"{found[0]} is a reference, and this option is no secret: write its value")
@@ -320,70 +283,13 @@ class _Checker:
                 yield route
 
     def _check_route(self, route: Route, providers: Mapping[str, Provider], path: yamlsource.Path) -> None:
-        if not route.purge and not route.preload:
-            self._problem(path, "does nothing: name providers under `purge` or `preload`")
-        if not route.bucket:
-            self._problem((*path, "bucket"), "is empty")
-        if not route.on:
-            self._problem((*path, "on"), "is empty: write created, removed, or leave it out for both")
-        if "/" in route.index:
-            self._problem((*path, "index"), "is the name of a file, without slashes, such as index.html")
-        if route.prefix.startswith("/"):
-            self._warn((*path, "prefix"), "begins with a slash, and keys in S3 rarely do")
-        if "*" in route.prefix:
-            self._warn((*path, "prefix"), "holds a *, which stands for itself: leave it out to match all that follows")
-        self._check_templates(route, path)
-        self._check_actions(route, providers, path)
-
-    def _check_templates(self, route: Route, path: yamlsource.Path) -> None:
-        for member, kind in MEMBERS.items():
-            for place, text in enumerate(route.texts(member)):
-                where = (*path, member, place)
-                try:
-                    templates.parse(text)
-                    fault = _fault_of_target(kind, text)
-                except ValueError as error:
-                    fault = str(error)
-                if fault:
-                    self._problem(where, fault)
-
-    def _check_actions(self, route: Route, providers: Mapping[str, Provider], path: yamlsource.Path) -> None:
-        wanted = [(member, kind) for member, kind in MEMBERS.items() if route.texts(member)]
-        if route.purge and not wanted:
-            self._problem((*path, "purge"), "has nothing to purge: write `urls` (or prefixes, tags, hosts)")
-        if route.preload and not route.urls:
-            self._problem((*path, "preload"), "has nothing to load: write `urls`")
-        for place, name in enumerate(route.purge):
-            where = (*path, "purge", place)
-            provider = self._known(name, providers, where)
-            for member, kind in wanted if provider else ():
-                self._check_purge(name, provider, member, kind, route, where)  # type: ignore[arg-type]
-        for place, name in enumerate(route.preload):
-            where = (*path, "preload", place)
-            provider = self._known(name, providers, where)
-            if provider and not capability(provider, Action.PRELOAD, TargetKind.URL):
-                self._problem(where, f"{name} ({self._types[name]}) can't preload; it can {_abilities(provider)}")
-
-    def _check_purge(
-        self, name: str, provider: Provider, member: str, kind: TargetKind, route: Route, where: yamlsource.Path
-    ) -> None:
-        shown = f"{name} ({self._types[name]})"
-        if not capability(provider, Action.PURGE, kind):
-            remedy = "give it a route of its own with what it can do"
-            self._problem(where, f"{shown} can't purge by `{member}`; it can {_abilities(provider)}; {remedy}")
-        elif lacking := provider.lacks(Action.PURGE, kind):
-            self._problem(where, f"{shown} can't purge by `{member}`: {lacking}")
-        elif route.soft and not isinstance(provider, SoftPurge):
-            self._problem(where, f"{shown} has no soft purge; leave out `soft` to drop objects at once")
-        elif isinstance(provider, SoftPurge) and kind not in provider.soft_kinds and wished_soft(route, provider):
-            self._problem(where, f"{shown} has no soft purge by `{member}`; set `soft: false` on this route")
-
-    def _known(self, name: str, providers: Mapping[str, Provider], path: yamlsource.Path) -> Provider | None:
-        if name in providers:
-            return providers[name]
-        if name not in self._types:  # else its own problem is already on the list
-            self._problem(path, f"no provider is called {name!r}{_suggest(name, tuple(self._types))}")
-        return None
+        for fault in routecheck.faults(route, providers, self._types):
+            (self._warn if fault.warning else self._problem)((*path, *fault.path), fault.text)
+        for member in ("purge", "preload"):
+            for place, name in enumerate(getattr(route, member)):
+                if name not in self._types:  # else its own problem is already on the list
+                    where = (*path, member, place)
+                    self._problem(where, f"no provider is called {name!r}{_suggest(name, tuple(self._types))}")
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
         used = {name for route in routes for name in (*route.purge, *route.preload)}
@@ -392,13 +298,6 @@ class _Checker:
                 self._warn(("providers", name), f"{self._types[name]} is retired: {provider.retired}")
             if name not in used:
                 self._warn(("providers", name), "no route uses it")
-
-
-def wished_soft(route: Route, provider: Provider) -> bool:
-    """Whether changed objects are to be marked stale: the route's word, else the provider's."""
-    if route.soft is not None:
-        return route.soft
-    return isinstance(provider, SoftPurge) and provider.soft
 
 
 def option_types(cls: type[Provider]) -> dict[str, Any]:
@@ -440,27 +339,10 @@ def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
     return secrets.resolve(scheme, name) if value is None else secrets.checked(value, scheme, name)
 
 
-def _fault_of_target(kind: TargetKind, text: str) -> str:
-    """What is wrong with a template of a kind; empty if nothing is."""
-    if kind in (TargetKind.URL, TargetKind.PREFIX):
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
-        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
-            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
-        if "{" in parts.netloc.replace("{bucket}", ""):
-            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
-    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
-        return f"{text!r} isn't a host name; write www.example.com"
-    elif kind is TargetKind.TAG and not text:
-        return "is empty"
-    return ""
-
-
 def _explained(error: msgspec.ValidationError, path: yamlsource.Path, wanted: object) -> tuple[yamlsource.Path, str]:
     """Take a msgspec message apart into the path within the file and a sentence."""
     text, _, within = str(error).partition(" - at `$")
-    steps = tuple(int(place) for place in re.findall(r"\[(\d+)\]", within))
+    steps = tuple(int(place) if place else name for place, name in re.findall(r"\[(\d+)\]|\.(\w+)", within))
     invalid = re.fullmatch(r"Invalid enum value '?(.*?)'?", text)
     if invalid:
         text = f"unknown value {invalid[1]!r}{_suggest(invalid[1], tuple(_words(wanted)))}"
@@ -482,11 +364,6 @@ def _words(hint: object) -> Iterator[str]:
     else:
         for argument in typing.get_args(hint):
             yield from _words(argument)
-
-
-def _abilities(provider: Provider) -> str:
-    found = [f"{what.action} by {what.kind}" for what in capabilities(provider)]
-    return ", ".join(found)
 
 
 def _suggest(word: str, known: tuple[str, ...]) -> str:

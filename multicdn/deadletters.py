@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: ReceiveMessage, and the Batch actions
 _MOST_AT_ONCE = 10
-# Seconds for which messages are hidden from others while they are looked at.
-_HIDDEN = 120
+# Seconds for which messages are hidden from others while they are looked at, or wait for somebody's yes.
+_HIDDEN = 600
 # An empty answer of a short poll proves nothing, as it asks only some of the servers.
 _WAIT = 1
 
@@ -78,7 +78,7 @@ class DeadLetters:
         self._url = url
 
     def read(self) -> list[DeadLetter]:
-        """All messages, hidden from others for two minutes. Give them back with ``release`` if they stay."""
+        """All messages, hidden from others for ten minutes. Give them back with ``release`` if they stay."""
         found: dict[str, DeadLetter] = {}
         while True:
             answer = self._sqs.receive_message(
@@ -89,9 +89,10 @@ class DeadLetters:
                 MessageAttributeNames=["All"],
             )
             messages = answer.get("Messages", [])
-            if not messages:
-                return list(found.values())
+            known = len(found)
             found |= {message["MessageId"]: _letter(message) for message in messages}
+            if len(found) == known:  # none came, or the first ones again, since it took so long
+                return list(found.values())
 
     def release(self, letters: Iterable[DeadLetter]) -> None:
         """Show messages to others again."""

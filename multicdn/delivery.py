@@ -84,6 +84,7 @@ class Delivery:
         terms: how hard to try.
         clock: of this process.
         jitter: draws from 0 to its argument; spreads the retries of many functions.
+        watch: told of each job that a vendor was called for, as it ends, from whatever thread that happens in.
     """
 
     # A distribution that was added or changed is seen after this many seconds.
@@ -95,11 +96,13 @@ class Delivery:
         terms: Terms | None = None,
         clock: Clock | None = None,
         jitter: Callable[[float], float] | None = None,
+        watch: Callable[[Outcome], None] | None = None,
     ) -> None:
         self.providers = dict(providers)
         self.terms = terms or Terms()
         self.clock = clock or Clock()
         self.jitter = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
+        self.watch = watch
         self._paces: dict[tuple[str, ...], Pace] = {}
         self._discovered: dict[tuple[str, str], Discovered] = {}
         self._lock = threading.Lock()
@@ -201,7 +204,7 @@ class _Instance(threading.Thread):
 
     def __init__(self, name: str, demands: Sequence[Demand], returned: Sequence[Job], run: Run) -> None:
         super().__init__(name=f"multicdn-{name}", daemon=True)
-        self.ledger = Ledger()
+        self.ledger = Ledger(run.delivery.watch)
         self._instance = name
         self._demands = demands
         self._returned = returned
@@ -345,10 +348,11 @@ def _by_instance(
     fresh: dict[str, list[Demand]] = defaultdict(list)
     back: dict[str, list[Job]] = defaultdict(list)
     for job in returned:
+        instance = job.provider.partition("/")[0]
         if job.bucket:
-            fresh[job.provider].append(planning.as_demand(job))
+            fresh[instance].append(planning.as_demand(job))
         else:
-            back[job.provider.partition("/")[0]].append(job)
+            back[instance].append(job)
     for demand in demands:
         fresh[demand.provider].append(demand)
     return fresh, back

@@ -6,17 +6,19 @@ import logging
 import os
 import threading
 import time
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from multicdn import config, events, parking, telemetry
+from multicdn import config, economy, events, metadata, parking, telemetry
 from multicdn.delivery import Delivery, Terms
 from multicdn.errors import Undelivered
-from multicdn.model import Outcome, Report
-from multicdn.parking import Patience, Standing, letters
+from multicdn.letters import Patience, Standing, letters
+from multicdn.model import ChangeKind, Outcome, Report
+from multicdn.objects import ObjectError, Objects
 from multicdn.plugins import Plugins
-from multicdn.routing import Router
+from multicdn.routing import Failure, Router
 from multicdn.secrets import redact
+from multicdn.settings import seconds as seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from multicdn.config import Config
     from multicdn.events import Intake
     from multicdn.parking import Parking
-    from multicdn.routing import Failure
+    from multicdn.provider import Provider
+    from multicdn.routing import Demand
+    from multicdn.settings import Retrying
 
 # Seconds kept back from the function's time, to write the report and the reply.
 RESERVE = 1.0
@@ -63,7 +67,9 @@ class Dispatcher:
         self._hooks = plugins.hooks
         self._router = Router(config, self._hooks.urls if self._hooks else None)
         self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency))
-        self._patience = Patience(give_up_after=config.delivery.patience)
+        self._objects = Objects()
+        self._spent: dict[str, dict[type[Provider], int]] = {}
+        self._patience = _patience(config.delivery)
         self._make_parking = cache(parking) if parking else None
 
     def dispatch(self, event: object, seconds: float) -> dict[str, Any]:
@@ -78,12 +84,43 @@ class Dispatcher:
         """
         until = time.monotonic() + seconds
         intake = events.decode(event, self._hooks.read_event if self._hooks else None)
-        demands, failures = self._router.demands(intake.changes)
+        demands, failures = self._demands(intake, seconds)
         returned = [parked.job for parked in intake.parked]
         report = self._delivery.deliver(demands, until - time.monotonic(), returned)
         self._tell(intake, failures, report)
         left = self._parked(intake, report)
         return self._reply(intake, failures, report, left)
+
+    def _demands(self, intake: Intake, seconds: float) -> tuple[list[Demand], list[Failure]]:
+        """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
+        until = time.monotonic() + seconds / 2
+        found = metadata.read(self._router.tagged(intake.changes), seconds / 4, self._objects)
+        demands, failures = self._router.demands(intake.changes, found.tags)
+        failures += [
+            Failure(change, found.failed[place])
+            for change in intake.changes
+            if change.kind is ChangeKind.CREATED and (place := (change.bucket, change.key)) in found.failed
+        ]
+        demands, decisions = economy.collapse(
+            demands, self._delivery.providers, partial(self._count, until), self._spent_in(time.strftime("%Y-%m"))
+        )
+        for decision in decisions:
+            telemetry.economy(decision)
+        return demands, failures
+
+    def _spent_in(self, month: str) -> dict[type[Provider], int]:
+        if month not in self._spent:
+            self._spent = {month: {}}
+        return self._spent[month]
+
+    def _count(self, until: float, bucket: str, prefix: str, limit: int) -> int | None:
+        if time.monotonic() > until:
+            return None
+        try:
+            return self._objects.unchanged(bucket, prefix, limit)
+        except ObjectError as error:
+            telemetry.emit(logging.WARNING, "not-counted", reason=str(error))
+            return None
 
     def _parked(self, intake: Intake, report: Report) -> Report:
         """Let what was not delivered wait in the queue, and return what could not even be put there."""
@@ -103,7 +140,7 @@ class Dispatcher:
         for message in intake.unreadable:
             telemetry.unreadable(message)
         for failure in failures:
-            telemetry.emit(logging.ERROR, "plugin-bug", key=failure.change.key, reason=failure.reason)
+            telemetry.emit(logging.ERROR, "unrouted", key=failure.change.key, reason=failure.reason)
         telemetry.report(report)
         for error in self._hooks.report(report) if self._hooks else ():
             telemetry.emit(
@@ -133,6 +170,14 @@ def _problems(intake: Intake, failures: list[Failure], report: Report) -> Iterat
         more = f" and {len(job.targets) - 1} more" if len(job.targets) > 1 else ""
         what = f"{job.provider}: {job.action} of {job.targets[0] or job.kind}{more}"
         yield redact(f"{what}: {outcome.status}: {outcome.reason}")
+
+
+def _patience(retrying: Retrying) -> Patience:
+    return Patience(
+        give_up_after=seconds_of(retrying.give_up_after),
+        first_delay=seconds_of(retrying.first_delay),
+        longest_delay=seconds_of(retrying.longest_delay),
+    )
 
 
 _dispatcher: Dispatcher | None = None

@@ -191,7 +191,8 @@ class Http:
         if not exact.is_sendable(target):
             raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
         response = self._exchange(method, target, call, request, json=json, data=data, headers=headers)
-        answer = Answer(response.status_code, response.headers, response.content, request)
+        hide = _hiding(response.request)
+        answer = Answer(response.status_code, response.headers, response.content, request, hide)
         if 200 <= answer.status < 300:
             return answer
         explained = refusal(answer) if refusal and answer.status >= 400 else None
@@ -247,7 +248,7 @@ class Http:
 
     def _error(self, response: requests.Response, request: str) -> ProviderError:
         status = response.status_code
-        reason = f"{request}: {status}: {_shown_words(response.content, redact)}"
+        reason = f"{request}: {status}: {_shown_words(response.content, _hiding(response.request))}"
         if 300 <= status < 400:
             where = _host(response.headers.get("Location", ""))
             return CallRefused(f"{request}: {status} to {where}; redirects are never followed with credentials")
@@ -275,6 +276,12 @@ def words(body: bytes) -> str:
 def _shown_words(body: bytes, hide: Callable[[str], str]) -> str:
     """``words`` without secrets, since some vendors repeat the request: before it is cut, and after it is unescaped."""
     return hide(words(hide(body[:_LONGEST_READ].decode("utf-8", "replace")).encode()))
+
+
+def _hiding(request: requests.PreparedRequest) -> Callable[[str], str]:
+    """Make what blacks out secrets, and what was made of them for a header: Basic encodes user and password as one."""
+    credentials = request.headers.get("Authorization", "").partition(" ")[2]
+    return lambda text: redact(text.replace(credentials, "[secret]") if credentials else text)
 
 
 def _explanation(value: object) -> str:

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 from multicdn.model import Job, Outcome, Report, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class Ledger:
-    """The jobs of one provider instance in one invocation. Closed once; what comes later is too late to count."""
+    """The jobs of one provider instance in one invocation. Closed once; what comes later is too late to count.
 
-    def __init__(self) -> None:
+    Args:
+        watch: told of each job's end as it is noted, from whatever thread that happens in.
+    """
+
+    def __init__(self, watch: Callable[[Outcome], None] | None = None) -> None:
+        self._watch = watch
         self._open: dict[int, Job] = {}
         self._outcomes: list[Outcome] = []
         self._closed = False
@@ -37,8 +42,11 @@ class Ledger:
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
         with self._lock:
-            if not self._closed and self._open.pop(id(outcome.job), None) is not None:
-                self._outcomes.append(outcome)
+            if self._closed or self._open.pop(id(outcome.job), None) is None:
+                return
+            self._outcomes.append(outcome)
+        if self._watch is not None:
+            self._watch(outcome)
 
     def abandon(self, reason: str) -> None:
         """End all that is open, for another try."""

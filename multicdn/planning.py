@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -74,40 +75,40 @@ class _Located:
             return
         mark = job.reference and f"{_SAME}{job.reference}"
         self._returned[mark] = len(job.targets)
+        group = self._group(job.action, job.kind, soft=job.soft)
         for target, causes in zip(job.targets, job.causes, strict=True):
-            self._want(job.action, Target(job.kind, target), job.soft, Want(set(causes), {mark}))
+            _join(group, target, Want(causes, frozenset((mark,))))
 
     def add(self, demand: Demand) -> None:
-        action, soft, provider = demand.action, demand.soft, self._provider
+        action, soft, locate = demand.action, demand.soft, self._provider.locate
+        groups: dict[TargetKind, dict[str, Want]] = {}
         for target, want in demand.wants.items():
             try:
-                for spelled in tuple(provider.locate(target, action)):
-                    self._want(action, spelled, soft, want)
+                for spelled in tuple(locate(target, action)):
+                    group = groups.get(spelled.kind)
+                    if group is None:
+                        group = groups[spelled.kind] = self._group(action, spelled.kind, soft=soft)
+                    _join(group, spelled.value, want)
             except TargetsRefused as refusal:
-                self._reject(action, target, want, refusal.reason)
+                self._reject_unspelled(demand, target, want, refusal.reason)
             except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
                 self.bug = self.bug or error
                 reason = f"bug in the plugin: {type(error).__name__}: {error}"
-                self._reject(action, target, want, reason, Status.RETRY, demand.bucket)
+                self._reject_unspelled(demand, target, want, reason, Status.RETRY)
 
-    def _want(self, action: Action, target: Target, soft: bool, want: Want) -> None:  # noqa: FBT001
-        group = self._groups.get((action, target.kind, soft))
+    def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:
+        group = self._groups.get((action, kind, soft))
         if group is None:
-            self._limits(action, target.kind)
-            group = self._groups[action, target.kind, soft] = {}
-        known = group.get(target.value)
-        if known is None:
-            group[target.value] = want
-        else:
-            group[target.value] = Want(known.asking | want.asking, known.marks | want.marks)
+            self._limits(action, kind)
+            group = self._groups[action, kind, soft] = {}
+        return group
 
     def drop_soft_where_hard(self) -> None:
         """A target that must be dropped needn't be marked stale as well."""
         for (action, kind, soft), group in self._groups.items():
-            if soft:
-                for value in group.keys() & self._groups.get((action, kind, False), {}).keys():
-                    want = group.pop(value)
-                    self._want(action, Target(kind, value), soft=False, want=want)
+            hard = self._groups.get((action, kind, False), {}) if soft else {}
+            for value in group.keys() & hard.keys():
+                _join(hard, value, group.pop(value))
 
     def jobs(self) -> Iterator[Job]:
         # Purges stand before preloads: "purge" sorts after "preload", hence the explicit key.
@@ -128,9 +129,11 @@ class _Located:
         """Fill each batch up to the vendor's count and bytes before the next one is begun."""
         batch: list[tuple[str, Want]] = []
         size = limits.envelope
+        # A character takes at most four bytes: most targets needn't be measured.
+        short = math.inf if limits.target_bytes is None else limits.target_bytes // 4
         for value, want in group.items():
             weight = self._provider.weigh(value) if limits.bytes is not None else 0
-            if self._too_long(action, kind, value, want, weight, limits):
+            if (weight or len(value) > short) and self._too_long(action, kind, value, want, weight, limits):
                 continue
             full = len(batch) == limits.targets or (limits.bytes is not None and size + weight > limits.bytes)
             if batch and full:
@@ -152,17 +155,16 @@ class _Located:
         self._reject(action, Target(kind, value), want, reason)
         return True
 
-    def _reject(
-        self,
-        action: Action,
-        target: Target,
-        want: Want,
-        reason: str,
-        status: Status = Status.REJECTED,
-        bucket: str = "",
+    def _reject(self, action: Action, target: Target, want: Want, reason: str) -> None:
+        job = Job(self._name, action, target.kind, (target.value,), (want.causes,))
+        self.rejected.append(Outcome(job, Status.REJECTED, reason))
+
+    def _reject_unspelled(
+        self, demand: Demand, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
-        job = Job(self._name, action, target.kind, (target.value,), (want.causes,), bucket=bucket)
-        self.rejected.append(Outcome(job, status, reason))
+        """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
+        what = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
+        self.rejected.append(Outcome(Job(self._name, *what, bucket=demand.bucket), status, reason))
 
     def _job(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> Job:
         targets = tuple(value for value, _ in batch)
@@ -170,13 +172,20 @@ class _Located:
         return Job(self._name, action, kind, targets, causes, soft, self._reference(action, kind, batch, soft=soft))
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
-        if any("" in want.marks for _, want in batch):
-            return ""
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
         if len(marks) == 1 and self._returned.get(mark := marks.pop()) == len(batch):
             return mark.removeprefix(_SAME)
-        behind = (part for value, want in batch for part in (value, " ".join(sorted(want.marks))))
-        return digest(self._name, action, kind, str(soft), *behind)
+        behind: list[str] = []
+        for value, want in batch:
+            if "" in want.marks:
+                return ""
+            behind += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
+        return digest(self._name, action.value, kind.value, str(soft), *behind)
+
+
+def _join(group: dict[str, Want], value: str, want: Want) -> None:
+    known = group.get(value)
+    group[value] = want if known is None else Want(known.asking | want.asking, known.marks | want.marks)
 
 
 def unlocated(demand: Demand) -> Iterator[Job]:

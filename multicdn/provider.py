@@ -47,6 +47,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from multicdn.facts import Price, Speed
 from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
 
@@ -61,6 +62,7 @@ __all__ = [
     "Discover",
     "Limits",
     "PreloadUrls",
+    "Price",
     "Provider",
     "PurgeEverything",
     "PurgeHosts",
@@ -70,6 +72,7 @@ __all__ = [
     "Receipt",
     "Secret",
     "SoftPurge",
+    "Speed",
     "Target",
     "TargetKind",
     "capabilities",
@@ -140,6 +143,8 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         retired: empty, or one sentence with the date on which the vendor ended the service.
         permissions: what the credentials must be allowed to do, in the vendor's words, one each.
         example: options for an example block, as they would stand in a config file.
+        speeds: how soon a purge is seen everywhere, where the vendor publishes it for a kind of target.
+        price: of a purge, where the vendor has one.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -147,6 +152,8 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
     retired: ClassVar[str] = ""
     permissions: ClassVar[tuple[str, ...]] = ()
     example: ClassVar[Mapping[str, str]] = {}
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = {}
+    price: ClassVar[Price | None] = None
 
     endpoint: str = option(help="base URL of the vendor's API")
 

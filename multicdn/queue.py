@@ -30,6 +30,9 @@ LARGEST = 240 * 1024
 
 _CHARGED_TWICE = 64 * 1024
 
+# Few URLs shrink to less than a quarter: more characters than this are halved at once, since packing takes its time.
+_MOST_PACKED = 1024 * 1024
+
 # Ids of the first messages that asked for a job; enough to find the uploads in a log.
 _MOST_ORIGINS = 10
 
@@ -67,10 +70,12 @@ class _Message(Struct, frozen=True, omit_defaults=True):
 
 def encode(parked: Parked) -> Iterator[str]:
     """The messages that hold a parked job: one, or several if one would be too large."""
-    body = _encoded(parked)
-    if len(body) <= LARGEST or len(parked.job.targets) == 1:
-        yield body
-        return
+    targets = parked.job.targets
+    if len(targets) == 1 or sum(map(len, targets)) <= _MOST_PACKED:
+        body = _encoded(parked)
+        if len(body) <= LARGEST or len(targets) == 1:
+            yield body
+            return
     for half in parked.job.halves():
         yield from encode(msgspec.structs.replace(parked, job=half))
 
@@ -131,7 +136,7 @@ def _text(message: _Message) -> str:
 
 
 def _packed(targets: tuple[str, ...]) -> str:
-    return base64.b64encode(zlib.compress(msgspec.json.encode(targets), 9)).decode()
+    return base64.b64encode(zlib.compress(msgspec.json.encode(targets))).decode()
 
 
 def _unpacked(packed: str) -> tuple[str, ...]:

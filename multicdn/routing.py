@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from fnmatch import translate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from multicdn import templates
-from multicdn.config import MEMBERS, wished_soft
+from multicdn.matching import Bucket, Matcher, Tags, UrlHook
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.route import Route
+from multicdn.routecheck import wished_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from multicdn.config import Config, Route
-    from multicdn.templates import Template
+    from multicdn.config import Config
 
-    UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
+__all__ = ["Demand", "Failure", "Origin", "Router", "Tags", "UrlHook", "Want", "supersedes"]
 
 
-class Want(Struct):
+class Want(Struct, frozen=True):
     """Who asked for a target.
 
     Attributes:
@@ -37,12 +35,20 @@ class Want(Struct):
         """Ids of the messages."""
         return frozenset(self.asking)
 
-    def join(self, asking: frozenset[str], marks: frozenset[str]) -> None:
-        """Add another change. Most targets have one and share its sets; a tag may have thousands and needs its own."""
-        if isinstance(self.asking, frozenset):
-            self.asking, self.marks = set(self.asking), set(self.marks)
-        self.asking |= asking
-        self.marks |= marks
+    def joined(self, other: Want) -> Want:
+        """This want and another. Most targets have one want, which is shared; a tag may have thousands and grows."""
+        if isinstance(self.asking, set) and isinstance(self.marks, set):
+            self.asking.update(other.asking)
+            self.marks.update(other.marks)
+            return self
+        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
+
+
+class Origin(NamedTuple):
+    """From which key a URL was made, and what happened to its object; None for a key that another one's change made."""
+
+    key: str
+    kind: ChangeKind | None
 
 
 class Demand(Struct, frozen=True):
@@ -54,6 +60,8 @@ class Demand(Struct, frozen=True):
         soft: whether to mark as stale.
         bucket: where the changes happened.
         wants: targets as routing spells them (the provider hasn't been asked yet), and who asked for each.
+        route: the one route behind it, if that has a policy for collapsing; else None.
+        origins: then, of each URL.
     """
 
     provider: str
@@ -61,10 +69,12 @@ class Demand(Struct, frozen=True):
     soft: bool
     bucket: str
     wants: dict[Target, Want]
+    route: Route | None = None
+    origins: dict[Target, Origin] = {}
 
 
 class Failure(Struct, frozen=True):
-    """A change for which a plugin's URL hook failed."""
+    """A change of which something could not be found out, so that its message has to come back."""
 
     change: Change
     reason: str
@@ -79,53 +89,94 @@ class Router:
     """
 
     def __init__(self, config: Config, url_hook: UrlHook | None = None) -> None:
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
         for route in config.routes:
             soft = {name: wished_soft(route, config.providers[name]) for name in route.purge}
-            self._buckets.setdefault(route.bucket, _Bucket()).add(_Compiled(route, soft))
+            self._buckets.setdefault(route.bucket, Bucket()).add(Matcher(route, soft))
         self._url_hook = url_hook
 
     def matching(self, bucket: str, key: str) -> Iterator[Route]:
         """Every route that covers a key, whatever happened to it."""
-        for compiled in self._covering(bucket, key):
-            yield compiled.route
+        for matcher in self._covering(bucket, key):
+            yield matcher.route
 
-    def demands(self, changes: Iterable[Change]) -> tuple[list[Demand], list[Failure]]:
+    def tagged(self, changes: Iterable[Change]) -> set[tuple[str, str, str]]:
+        """Bucket, key and name of the metadata that routes take tags from. Removed objects have none."""
+        return {
+            (change.bucket, change.key, matcher.route.metadata)
+            for change in changes
+            if change.kind is ChangeKind.CREATED and self._tagged(change.bucket)
+            for matcher in self._covering(change.bucket, change.key)
+            if matcher.route.tags_from and ChangeKind.CREATED in matcher.route.on
+        }
+
+    def _tagged(self, bucket: str) -> bool:
+        routes = self._buckets.get(bucket)
+        return routes is not None and routes.tagged
+
+    def demands(self, changes: Iterable[Change], tags: Tags | None = None) -> tuple[list[Demand], list[Failure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
         Of several changes of one key the newest decides, for each route among those that it listens to.
+
+        Args:
+            changes: in any order.
+            tags: from the objects' metadata, for routes that take them from there.
         """
-        newest: dict[tuple[int, str], tuple[_Compiled, Change]] = {}
+        newest: dict[tuple[int, str], tuple[Matcher, Change]] = {}
         for change in changes:
-            for compiled in self._covering(change.bucket, change.key):
-                if change.kind in compiled.route.on:
-                    place = (id(compiled), change.key)
+            for matcher in self._covering(change.bucket, change.key):
+                if change.kind in matcher.route.on:
+                    place = (id(matcher), change.key)
                     known = newest.get(place)
                     if known is None or supersedes(change, known[1]):
-                        newest[place] = (compiled, change)
-        return self._collect(newest.values())
+                        newest[place] = (matcher, change)
+        return self._collect(newest.values(), tags or {})
 
-    def _covering(self, bucket: str, key: str) -> Iterator[_Compiled]:
+    def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
-        return routes.covering(key) if routes else iter(())
+        return routes.covering(key) if routes else ()
 
-    def _collect(self, matched: Iterable[tuple[_Compiled, Change]]) -> tuple[list[Demand], list[Failure]]:
-        demands: dict[tuple[str, Action, bool, str], Demand] = {}
+    def _collect(self, matched: Iterable[tuple[Matcher, Change]], tags: Tags) -> tuple[list[Demand], list[Failure]]:
+        demands = _Demands()
         failures = []
-        for compiled, change in matched:
+        for matcher, change in matched:
             try:
-                targets = list(compiled.targets(change, self._url_hook))
+                targets = matcher.targets(change, self._url_hook, tags)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
                 failures.append(Failure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
                 continue
-            asking, marks = frozenset((change.cause,)), frozenset((_mark(change),))
-            for provider, action, soft in compiled.orders(change.kind):
-                place = (provider, action, soft, change.bucket)
-                demand = demands.get(place)
-                if demand is None:
-                    demand = demands[place] = Demand(*place[:3], bucket=change.bucket, wants={})
-                _add(demand.wants, targets, action, asking, marks)
-        return list(demands.values()), failures
+            want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
+            for demand in demands.of(matcher, change.kind):
+                _add(demand, targets, change, want)
+        return demands.all(), failures
+
+
+class _Demands:
+    """The demands of one invocation as they grow."""
+
+    def __init__(self) -> None:
+        self._demands: dict[tuple[str, Action, bool, str, int], Demand] = {}
+        self._known: dict[tuple[int, ChangeKind], list[Demand]] = {}
+
+    def of(self, matcher: Matcher, kind: ChangeKind) -> list[Demand]:
+        """Those that a change of a kind belongs to under a route."""
+        known = self._known.get((id(matcher), kind))
+        if known is None:
+            known = self._known[id(matcher), kind] = [self._one(matcher, *order) for order in matcher.orders(kind)]
+        return known
+
+    def _one(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
+        route = matcher.route
+        collapsing = route.collapse != "never" and action is Action.PURGE
+        place = (provider, action, soft, route.bucket, id(matcher) if collapsing else 0)
+        if place not in self._demands:
+            self._demands[place] = Demand(*place[:4], {}, route if collapsing else None, {})
+        return self._demands[place]
+
+    def all(self) -> list[Demand]:
+        """All that have something to do."""
+        return [demand for demand in self._demands.values() if demand.wants]
 
 
 def supersedes(new: Change, old: Change) -> bool:
@@ -149,81 +200,15 @@ def _mark(change: Change) -> str:
     return change.sequencer or " ".join(filter(None, (change.time, change.version, change.etag))) or change.cause
 
 
-def _add(
-    wants: dict[Target, Want],
-    targets: list[Target],
-    action: Action,
-    asking: frozenset[str],
-    marks: frozenset[str],
-) -> None:
+def _add(demand: Demand, targets: Mapping[Target, str], change: Change, want: Want) -> None:
+    wants = demand.wants
     for target in targets:
-        if action is Action.PRELOAD and target.kind is not TargetKind.URL:
-            continue
-        want = wants.get(target)
-        if want is None:
-            wants[target] = Want(asking, marks)
-        else:
-            want.join(asking, marks)
-
-
-class _Bucket:
-    """The routes of one bucket. Time grows with the number of different prefix lengths, not of routes."""
-
-    def __init__(self) -> None:
-        self._by_prefix: dict[str, list[_Compiled]] = {}
-        self._lengths: list[int] = []
-
-    def add(self, compiled: _Compiled) -> None:
-        prefix = compiled.route.prefix
-        self._by_prefix.setdefault(prefix, []).append(compiled)
-        self._lengths = sorted({len(known) for known in self._by_prefix})
-
-    def covering(self, key: str) -> Iterator[_Compiled]:
-        for length in self._lengths:
-            if length > len(key):
-                return
-            for compiled in self._by_prefix.get(key[:length], ()):
-                if not compiled.excludes(key):
-                    yield compiled
-
-
-class _Compiled:
-    """A route with its patterns and templates parsed."""
-
-    def __init__(self, route: Route, soft: dict[str, bool]) -> None:
-        self.route = route
-        self._excluded = re.compile("|".join(map(translate, route.exclude))) if route.exclude else None
-        self._templates = [
-            (kind, [templates.parse(text) for text in route.texts(member)])
-            for member, kind in MEMBERS.items()
-            if route.texts(member)
-        ]
-        self._orders = {kind: tuple(self._for_kind(kind, soft)) for kind in ChangeKind}
-
-    def excludes(self, key: str) -> bool:
-        return self._excluded is not None and self._excluded.match(key) is not None
-
-    def orders(self, kind: ChangeKind) -> tuple[tuple[str, Action, bool], ...]:
-        """Provider, action and softness for a change of a kind."""
-        return self._orders[kind]
-
-    def _for_kind(self, kind: ChangeKind, soft: dict[str, bool]) -> Iterator[tuple[str, Action, bool]]:
-        for name in self.route.purge:
-            # A removed object must not be served as stale either.
-            yield name, Action.PURGE, soft[name] and kind is not ChangeKind.REMOVED
-        if kind is ChangeKind.CREATED:
-            for name in self.route.preload:
-                yield name, Action.PRELOAD, False
-
-    def targets(self, change: Change, url_hook: UrlHook | None) -> Iterator[Target]:
-        for kind, parsed in self._templates:
-            texts = self._texts(parsed, change)
-            if url_hook is not None and kind is TargetKind.URL:
-                texts = url_hook(change, texts)
-            for text in texts:
-                # A tag such as "{dir}" is empty for an object at the root, and must never come to mean everything.
-                if text or kind is TargetKind.EVERYTHING:
-                    yield Target(kind, text)
-
-    def _texts(self, parsed: Sequence[Template], change: Change) -> Sequence[str]:
-        return templates.expand(parsed, change.bucket, change.key, self.route.prefix, self.route.index)
+        if demand.action is Action.PURGE or target.kind is TargetKind.URL:
+            known = wants.setdefault(target, want)
+            if known is not want:
+                wants[target] = known.joined(want)
+    if demand.route is not None:
+        for target, key in targets.items():
+            known_origin = demand.origins.get(target)
+            if known_origin is None or known_origin.kind is None:
+                demand.origins[target] = Origin(key, change.kind if key == change.key else None)

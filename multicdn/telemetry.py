@@ -8,15 +8,18 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from multicdn.model import Status
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multicdn.economy import Decision
     from multicdn.events import Unreadable
+    from multicdn.letters import Letter
     from multicdn.model import Outcome, Report
-    from multicdn.parking import Letter
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 
@@ -52,6 +55,12 @@ def emit(level: int, event: str, **fields: object) -> None:
 def unreadable(message: Unreadable) -> None:
     """Log a message that could not be read."""
     emit(logging.ERROR, "unreadable", message=message.cause, reason=message.reason)
+
+
+def economy(decision: Decision) -> None:
+    """Log why many URLs became prefixes, or why they didn't."""
+    level = logging.INFO if decision.directories else logging.DEBUG
+    emit(level, "economy", **msgspec.structs.asdict(decision))
 
 
 def plugin_bug(provider: str, error: Exception) -> None:

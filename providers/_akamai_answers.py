@@ -33,7 +33,9 @@ def receipt(answer: Answer) -> Receipt:
         message = f"{answer.reason} (no purgeId: this isn't Fast Purge's answer)"
         raise RetryLater(message)
     estimate = _number(answer.json().get("estimatedSeconds"))
-    return Receipt(id=answer.text("purgeId"), estimate=estimate, note=answer.text("supportId"))
+    return Receipt(
+        id=answer.text("purgeId"), estimate=estimate, note=answer.text("supportId"), pause=_pause(answer.headers)
+    )
 
 
 def refusal(answer: Answer, targets: Sequence[str]) -> ProviderError | None:
@@ -84,6 +86,16 @@ def _refreshes(headers: Mapping[str, str]) -> list[float]:
     names = ("X-Ratelimit-Seconds-To-Refresh-Limit", "X-Ratelimit-Seconds-To-Refresh-Limit-Objects")
     waits = [wait for wait in (_number(headers.get(name)) for name in names) if wait is not None]
     return [max(waits)] if waits else []
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Seconds to leave after a call that emptied a bucket: until it is full, but no longer than after a 429."""
+    waits = [0.0]
+    for bucket in ("", "-Objects"):
+        if headers.get(f"X-Ratelimit-Remaining{bucket}", "").strip() == "0":
+            refresh = _number(headers.get(f"X-Ratelimit-Seconds-To-Refresh-Limit{bucket}"))
+            waits.append(_PAUSE if refresh is None else min(_PAUSE, refresh))
+    return max(waits)
 
 
 def _shortfall(answer: Answer, problem: Mapping[str, Any]) -> list[float]:

@@ -13,6 +13,7 @@ from multicdn.errors import TargetsRefused
 from multicdn.model import Target, TargetKind
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+_PLAIN_URL = re.compile(r"https?://[^/?#]*(/[A-Za-z0-9/._-]*)")
 _UNSAFE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[<>\"#{}|\\^\[\]`]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LEFT_ALONE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.&,;=+$@:!()'*")
@@ -32,6 +33,15 @@ def path_of(url: str) -> str:
         raise TargetsRefused(message, (url,))
     path = match["path"]
     return path if path.startswith("/") else f"/{path}"
+
+
+def plain_path_of(url: str) -> str:
+    """Path of an absolute URL in which nothing has two spellings or a meaning of its own; empty for any other URL.
+
+    What the functions below make of such a path is the path itself. Most are such, and it is the quickest way there.
+    """
+    match = _PLAIN_URL.fullmatch(url)
+    return match[1] if match else ""
 
 
 def encoded(path: str) -> str:

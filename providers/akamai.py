@@ -20,6 +20,7 @@ from multicdn.provider import (
     Receipt,
     Secret,
     SoftPurge,
+    Speed,
     Target,
     TargetKind,
     option,
@@ -40,6 +41,8 @@ _TAGS, _TAGS_PER_SECOND = 5_000, 500 / 60
 _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
 _BYTES = 50_000  # https://techdocs.akamai.com/purge-cache/reference/413
 _ENVELOPE = len('{"objects":[]}')
+
+_EFFECTIVE = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
 
 _URL = re.compile(r"https?://(?![/?#])[!-~]+", re.IGNORECASE)
 # https://techdocs.akamai.com/purge-cache/docs/assign-cache-tags
@@ -63,6 +66,9 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         "canPurgeByCpcode and access to the CP codes (only for routes with `everything: true`)",
     )
 
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(
+        (TargetKind.URL, TargetKind.TAG, TargetKind.EVERYTHING), _EFFECTIVE
+    )
     example: ClassVar[Mapping[str, str]] = {"edgerc": "${secretsmanager:multicdn/akamai}"}
 
     host: str = option(help="host of the API client, such as akab-….luna.akamaiapis.net", default="")

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote
 
 from multicdn.errors import RetryLater, TargetsRefused
 from multicdn.http import Http, until_epoch
 from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PurgeEverything, PurgeTags, PurgeUrls, Secret, SoftPurge, option
+from multicdn.provider import Call, Limits, PurgeEverything, PurgeTags, PurgeUrls, Secret, SoftPurge, Speed, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multicdn.http import Answer
+
 _PARALLEL = 16
+_PAGE = "https://developer.fastly.com/learning/concepts/purging"
+
+_until_reset = until_epoch("Fastly-RateLimit-Reset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +31,17 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     URLs are exact, and a ``*`` in one is an ordinary character: for groups, give objects a ``Surrogate-Key``.
     """
 
-    docs = "https://developer.fastly.com/learning/concepts/purging"
+    docs = _PAGE
     example: ClassVar[Mapping[str, str]] = {
         "token": "${ssm:/multicdn/fastly/token}",
         "service": "SU1Z0isxPaozGVKXdv0eY",
     }
     permissions = ("purge_select", "purge_all (only for routes with `everything: true`)")
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = {
+        TargetKind.URL: Speed(seconds=0.15, page=_PAGE),
+        TargetKind.TAG: Speed(seconds=0.15, page=_PAGE),
+        TargetKind.EVERYTHING: Speed(seconds=20, page=_PAGE),
+    }
     # purge_all is always hard: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md
     soft_kinds = frozenset((TargetKind.URL, TargetKind.TAG))
 
@@ -56,7 +66,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             headers=lambda: {"Fastly-Key": self.token.reveal(), "Accept": "application/json"},
             parallel=_PARALLEL,
             meaning={405: TargetsRefused},  # a host that Fastly doesn't serve, or VCL that blocks: fastly/cli#645
-            wait=until_epoch("Fastly-RateLimit-Reset"),
+            wait=_until_reset,
         )
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
@@ -73,7 +83,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         """Purge one URL, which goes into the path as it is: an encoded one is answered with 400."""
         [url] = urls
         answer = self._purge(f"/purge/{url}", call, soft=call.soft)
-        return Receipt(id=_accepted(answer), estimate=0.15)
+        return Receipt(id=_accepted(answer), estimate=0.15, pause=_pause(answer))
 
     def purge_tags(self, tags: Sequence[str], call: Call) -> Receipt:
         """Purge keys in the body, one key too: in a path or a header odd keys get mangled."""
@@ -84,17 +94,18 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             json={"surrogate_keys": list(tags)},
             headers=self._where,
         )
-        missing = [tag for tag in tags if not answer.get(tag)]
+        ids = answer.json()
+        missing = [tag for tag in tags if not ids.get(tag)]
         if missing:
             message = f"Fastly's answer doesn't confirm {len(missing)} of {len(tags)} surrogate keys"
             raise RetryLater(message)
         note = f"the first of {len(tags)} ids, one a key" if len(tags) > 1 else ""
-        return Receipt(id=str(answer[tags[0]]), estimate=0.15, note=note)
+        return Receipt(id=str(ids[tags[0]]), estimate=0.15, note=note, pause=_pause(answer))
 
     def purge_everything(self, call: Call) -> Receipt:
         """Purge the whole service, always hard. It takes some 20 seconds to be seen everywhere."""
         answer = self._purge(f"/service/{self._service}/purge_all", call, soft=False, headers=self._where)
-        return Receipt(id=_accepted(answer), estimate=20.0)
+        return Receipt(id=_accepted(answer), estimate=20.0, pause=_pause(answer))
 
     @property
     def _service(self) -> str:
@@ -106,14 +117,24 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
 
     def _purge(
         self, target: str, call: Call, *, soft: bool, json: object = None, headers: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    ) -> Answer:
         how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, json=json, headers={**how, **(headers or {})}).json()
+        return self._api.send("POST", target, call, json=json, headers={**how, **(headers or {})})
 
 
-def _accepted(answer: Mapping[str, Any]) -> str:
+def _accepted(answer: Answer) -> str:
     """Return the id in an answer that says ok."""
-    if answer.get("status") != "ok":
+    if answer.text("status") != "ok":
         message = "Fastly's answer doesn't say that it accepted the purge"
         raise RetryLater(message)
-    return str(answer.get("id", ""))
+    return answer.text("id")
+
+
+def _pause(answer: Answer) -> float:
+    """Seconds until the budget is renewed, where the answer says that this call used it up.
+
+    The headers are on calls that change something, but for purges by key: recorded answers in fastly/go-fastly,
+    fastly/fixtures/purges.
+    """
+    used_up = answer.headers.get("Fastly-RateLimit-Remaining", "").strip() == "0"
+    return (_until_reset(answer.headers) or 0.0) if used_up else 0.0

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.http import Http
 from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PreloadUrls, PurgeUrls, Secret, option
+from multicdn.provider import Call, Limits, PreloadUrls, PurgeUrls, Secret, Speed, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,13 @@ class Pixboost(PurgeUrls, PreloadUrls):
     """
 
     docs = "https://help.pixboost.com/workflows/cache-invalidation"
-    example: ClassVar[Mapping[str, str]] = {"secret": "${ssm:/multicdn/pixboost/secret}", "domain": "images.example.com"}
+    example: ClassVar[Mapping[str, str]] = {
+        "secret": "${ssm:/multicdn/pixboost/secret}",
+        "domain": "images.example.com",
+    }
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = {
+        TargetKind.URL: Speed(seconds=_SECONDS_ACCEPTED, page="https://help.pixboost.com/workflows/cache-invalidation")
+    }
     permissions = ("an API secret: https://help.pixboost.com/workflows/api-secrets",)
 
     secret: Secret = option(repr=False, help="API secret; not the API key, which is public")

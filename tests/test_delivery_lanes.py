@@ -149,9 +149,10 @@ def test_what_a_hanging_vendor_says_too_late_changes_nothing_and_leads_to_no_fur
     acme = Scripted(limits=Limits(targets=1, parallel=2), answer=hanging)
     report = delivery(acme, clock=Clock()).deliver([demand(urls(10))], SHORT)
     assert len(of(report, Status.RETRY)) == 10
+    made = len(acme.calls)
     hanging.release()
     wait_for_threads_to_end(before)
-    assert len(acme.calls) == 2
+    assert len(acme.calls) == made <= 2
     assert len(of(report, Status.RETRY)) == 10
 
 

@@ -252,7 +252,7 @@ def test_one_target_may_become_several_of_different_kinds() -> None:
 def test_target_that_the_vendor_cannot_act_on_is_rejected_alone() -> None:
     found = planned(wanting(["/a", "refused", "/b"]))
     assert batches(found) == [("/a", "/b")]
-    job = Job("cdn", PURGE, URL, ("refused",), (frozenset({"m-refused"}),))
+    job = Job("cdn", PURGE, URL, ("refused",), (frozenset({"m-refused"}),), bucket="b")
     assert found.rejected == (Outcome(job, Status.REJECTED, "not ours"),)
     assert found.bug is None
 

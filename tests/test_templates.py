@@ -17,7 +17,8 @@ BASE = "https://a.example/"
 
 
 def expand(key: str, *texts: str, prefix: str = "", index: str = "", bucket: str = "acme-site") -> list[str]:
-    return templates.expand([templates.parse(text) for text in texts], bucket, key, prefix, index)
+    forms = templates.forms(index)
+    return templates.expand([templates.parse(text) for text in texts], bucket, key, prefix, forms)
 
 
 # key, prefix, index, templates, expected

@@ -4,41 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git knows, so that leftovers in the tree can't get in."""
-    source = tmp_path_factory.mktemp("source")
-    archive = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in filter(None, archive.decode().split("\0")):
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
-    target = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
-    [built] = target.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel and what it depends on, and no extras."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    constraints = ROOT / ".ci" / "constraints.txt"
-    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", constraints, wheel]
-    subprocess.run(command, check=True, capture_output=True)
-    return python
 
 
 def test_lists_the_providers_from_an_empty_environment(python: Path, tmp_path: Path) -> None:

@@ -8,11 +8,19 @@ import click
 
 from multicdn.errors import MulticdnError
 
-# Command -> the module below multicdn.cli that has a click command of the same name.
+# Command -> the module below multicdn.cli that has a click command of the same name, dashes spelled as underscores.
 _COMMANDS = {
     "config": "Check the config file, or print its JSON Schema.",
     "demo": "See an upload reach every CDN, on this machine alone.",
+    "dlq": "Look at the dead letters, send them back, or drop them.",
+    "explain": "Say what a change would purge, and why; calls nothing.",
+    "init": "Write a config file, by questions or by flags.",
+    "install": "Install in AWS, change, look, remove.",
+    "new-provider": "Write a plugin for another vendor, with its tests.",
+    "preload": "Fetch objects or URLs into the caches by hand.",
     "providers": "List the installed providers, or describe one.",
+    "purge": "Purge objects, URLs, tags, prefixes or everything by hand.",
+    "secret": "Store a secret where the function reads it.",
     "worker": "Run the handler on a queue, in a container instead of Lambda.",
 }
 
@@ -28,8 +36,9 @@ class _Lazy(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"multicdn.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"multicdn.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

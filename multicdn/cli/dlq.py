@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from multicdn import deadletters
 from multicdn.parking import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from multicdn.deadletters import DeadLetter, DeadLetters, Group
 
@@ -32,9 +33,10 @@ def dlq() -> None:
 @_provider
 def list_(url: str, provider: str | None) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
-    queue = _queue(url)
-    letters = queue.read()
-    queue.release(letters)
+    with _told():
+        queue = _queue(url)
+        letters = queue.read()
+        queue.release(letters)
     chosen = _of(letters, provider)
     for group in deadletters.grouped(chosen):
         click.echo("\n".join(_lines(group)))
@@ -67,16 +69,29 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
 
 def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadLetter]], int]) -> None:
     """Do something with the chosen letters, and show the others to the world again, whatever happens."""
-    queue = _queue(url)
-    letters = queue.read()
-    chosen = _of(letters, provider)
-    handled = False
-    try:
-        number = act(queue, chosen)
-        handled = True
-    finally:
-        queue.release([letter for letter in letters if not (handled and letter in chosen)])
+    with _told():
+        queue = _queue(url)
+        letters = queue.read()
+        chosen = _of(letters, provider)
+        handled = False
+        try:
+            number = act(queue, chosen)
+            handled = True
+        finally:
+            gone = {letter.id for letter in chosen} if handled else set()
+            queue.release([letter for letter in letters if letter.id not in gone])
     click.echo(f"{number} {done}")
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Show what AWS refuses as the sentence that it is, without a trace."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise deadletters.QueueError(str(error)) from None
 
 
 def _queue(url: str) -> DeadLetters:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # As in the README: one mark per thing that a vendor can do.
 _KINDS = ("url", "prefix", "tag", "host", "everything")
 
+_WIDTH = 200  # of a pipe, in which nobody wants a table folded
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -48,10 +50,15 @@ def description(entry: Entry) -> str:
 def _row(entry: Entry) -> list[str]:
     purges = [ability for ability in entry.abilities if ability.action == "purge"]
     kinds = ", ".join(kind for kind in _KINDS if any(ability.kind == kind for ability in purges))
-    limits = next((ability.limits for ability in purges if ability.kind == "url"), "")
+    limits = next((ability.limits for ability in purges if ability.kind == "url"), _other_limits(entry.abilities))
     soft = "yes" if any(ability.soft for ability in purges) else "no"
     preload = "yes" if any(ability.action == "preload" for ability in entry.abilities) else "no"
     return [f"`{entry.name}`", _status(entry), kinds, soft, preload, limits]
+
+
+def _other_limits(abilities: Sequence[catalog.Ability]) -> str:
+    """The limits of the first thing that a provider can do, if that is no purge by URL."""
+    return f"{abilities[0].action} by {abilities[0].kind}: {abilities[0].limits}" if abilities else ""
 
 
 def _status(entry: Entry) -> str:
@@ -67,10 +74,15 @@ def _print_table(entries: Sequence[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("provider", "status", "purge by", "soft", "preload", "limits of a purge by URL", "from")
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    table = Table()
+    for title in ("provider", "status", "purge by", "soft", "preload", "limits of a purge by URL", "from"):
+        table.add_column(title, no_wrap=title == "provider")
     for entry in entries:
         table.add_row(*(cell.strip("`") for cell in _row(entry)), entry.distribution)
-    Console().print(table)
+    console.print(table)
     for entry in entries:
         if entry.fault:
             click.echo(entry.fault, err=True)
@@ -82,7 +94,8 @@ def _lines(entry: Entry) -> Iterable[str]:
     if entry.retired:
         yield f"RETIRED {entry.retired}"
     yield from _section("What it can do", (_ability(ability) for ability in entry.abilities))
-    yield from _section("Options", (_option(option) for option in entry.options))
+    width = max((len(option.name) for option in entry.options), default=0)
+    yield from _section("Options", (_option(option, width) for option in entry.options))
     yield from _section("The credentials need", entry.permissions)
     if entry.example:
         yield from _section("Example", ("providers:", *(f"  {line}" for line in entry.example.splitlines())))
@@ -99,6 +112,6 @@ def _ability(ability: catalog.Ability) -> str:
     return f"{ability.action} by {ability.kind}{soft}{limits}"
 
 
-def _option(option: catalog.Option) -> str:
+def _option(option: catalog.Option, width: int) -> str:
     default = "required" if option.required else f"default {option.default}" if option.default else "optional"
-    return f"{option.name:<14} {option.type}, {default}; {option.help}"
+    return f"{option.name:<{width}} {option.type}, {default}; {option.help}"

@@ -22,6 +22,7 @@ import yaml
 from multicdn import config as config_file
 from multicdn import secrets
 from multicdn.model import Action, Change, TargetKind
+from multicdn.parking import DEAD_LETTERS, QUEUE
 from multicdn.routing import Router
 from multicdn.testing.aws import LoopbackAws
 from multicdn.testing.aws_resources import make_public_bucket, make_queue, notify_queue
@@ -99,7 +100,8 @@ class Stage:
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that runs the handler on this stage."""
-        return {**os.environ, **self.aws.environment(), "MULTICDN_CONFIG": str(self.config_path)}
+        queues = {QUEUE: self.queue.url, DEAD_LETTERS: self.queue.dead_letter_url}
+        return {**os.environ, **self.aws.environment(), "MULTICDN_CONFIG": str(self.config_path), **queues}
 
     @contextlib.contextmanager
     def worker(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -137,9 +139,9 @@ class Stage:
         return True
 
     def waiting(self) -> int:
-        """Messages in the queue, those that somebody is working on included."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        found = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=list(names))
+        """Messages in the queue, with those that somebody is working on, and those that wait for another try."""
+        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+        found = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)
         return sum(int(found["Attributes"][name]) for name in names)
 
     def _make_bucket(self, name: str) -> str:

@@ -739,3 +739,37 @@ def test_redirect_is_neither_followed_nor_signed_for(
     assert type(error) is CallRefused
     assert strayed == []
     assert len(cdn.calls) == 1
+
+
+# Pace
+
+
+@pytest.mark.parametrize(
+    ("buckets", "operation", "pauses"),
+    [
+        ({"requests": Bucket(2, 0.5)}, purge_url, [0.0, 4.0]),
+        ({"url": Bucket(2, 0.5)}, purge_url, [0.0, 4.0]),
+        ({"tag": Bucket(2, 1 / 60)}, purge_tag, [0.0, 5.0]),  # full in two minutes, but there is room sooner
+        ({"requests": Bucket(1, 1), "url": Bucket(1, 0.25)}, purge_url, [4.0]),
+        ({"tag": Bucket(1, 1)}, purge_url, [0.0]),
+        ({}, purge_url, [0.0]),
+    ],
+)
+def test_a_call_that_empties_a_bucket_asks_for_a_pause(
+    origin: Origin, buckets: dict[str, Bucket], operation: Operation, pauses: list[float]
+) -> None:
+    with AkamaiSimulator(origin.url, clock=ManualClock(), buckets=buckets) as cdn:
+        akamai = provider(cdn)
+        assert [operation(akamai).pause for _ in pauses] == pauses
+
+
+def test_without_the_time_of_the_refresh_the_pause_is_that_after_a_429(akamai: Akamai, cdn: AkamaiSimulator) -> None:
+    body = json.dumps({"httpStatus": 201, "purgeId": "edup-1", "supportId": "edup-1", "estimatedSeconds": 5})
+    cdn.faults.always(faults.status(201, {"X-Ratelimit-Remaining-Objects": "0"}, body))
+    assert purge_url(akamai).pause == 5.0
+
+
+def test_an_account_whose_answers_have_no_rate_headers_needs_no_pause(origin: Origin) -> None:
+    buckets = {"url": Bucket(1, 1)}
+    with AkamaiSimulator(origin.url, clock=ManualClock(), buckets=buckets, rate_headers=False) as cdn:
+        assert purge_url(provider(cdn)).pause == 0

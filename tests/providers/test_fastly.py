@@ -418,3 +418,43 @@ def test_token_that_the_vendor_repeats_is_not_in_the_reason(cdn: FastlySimulator
 def test_redirect_to_no_host_at_all_is_refused_too(cdn: FastlySimulator, fastly: Fastly) -> None:
     cdn.faults.once(faults.status(302, {"Location": "http://["}))
     assert type(raised_by(purge_url, fastly)) is CallRefused
+
+
+# Pace
+
+
+def test_a_call_that_uses_up_the_budget_asks_for_a_pause_until_it_is_renewed(origin: Origin) -> None:
+    with FastlySimulator(origin.url, calls_per_hour=2) as cdn:
+        fastly = provider(cdn)
+        assert purge_everything(fastly).pause == 0
+        assert 3590 < purge_everything(fastly).pause <= 3600
+        with pytest.raises(RetryLater) as caught:
+            purge_everything(fastly)
+        assert 3590 < (caught.value.after or 0) <= 3601
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({}, 0, 0),
+        ({"Fastly-RateLimit-Remaining": "0"}, 0, 0),
+        ({"Fastly-RateLimit-Remaining": "0", "Fastly-RateLimit-Reset": "soon"}, 0, 0),
+        ({"Fastly-RateLimit-Remaining": "0", "Fastly-RateLimit-Reset": "1000000000"}, 0, 0),
+        ({"Fastly-RateLimit-Remaining": "0", "Retry-After": "7"}, 7, 7),
+        ({"Fastly-RateLimit-Remaining": "3", "Fastly-RateLimit-Reset": "{in_a_minute}"}, 0, 0),
+        ({"Fastly-RateLimit-Remaining": "0", "Fastly-RateLimit-Reset": "{in_a_minute}"}, 50, 60),
+    ],
+)
+def test_the_rate_headers_are_read_after_every_kind_of_purge(
+    cdn: FastlySimulator,
+    fastly: Fastly,
+    operation: Operation,
+    headers: dict[str, str],
+    least: float,
+    most: float,
+) -> None:
+    sent = {name: value.format(in_a_minute=int(time.time()) + 60) for name, value in headers.items()}
+    body = json.dumps({"status": "ok", "id": "1-2-3", "k": "1-2-3"})
+    cdn.faults.always(faults.status(200, sent, body))
+    assert least <= operation(fastly).pause <= most

@@ -1,0 +1,158 @@
+"""``multicdn explain``: what would this change purge, and why?"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from multicdn.cli import inputs, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multicdn.cli.inputs import Inputs, Loaded
+    from multicdn.economy import Count, Decision
+    from multicdn.explain import Explained, Source
+    from multicdn.matching import Tags
+    from multicdn.preview import Preview
+    from multicdn.routing import Demand, Router
+
+
+@click.command()
+@click.argument("what", nargs=-1, required=True)
+@inputs.config_option
+@click.option("--removed", is_flag=True, help="As if the objects had been removed rather than created.")
+@click.option("--bucket", default="", help="The bucket that a folder is to be synced to.")
+@click.option("--prefix", default="", help="What stands before the names of a folder's files in their keys.")
+@click.option("--online", is_flag=True, help="Ask vendors what `distribution: auto` stands for, and S3 for metadata.")
+@click.option("--limit", default=10, show_default=True, help="How many objects and targets to list.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else.")
+def explain(
+    what: tuple[str, ...],
+    config_path: Path | None,
+    bucket: str,
+    prefix: str,
+    limit: int,
+    *,
+    removed: bool,
+    online: bool,
+    as_json: bool,
+) -> None:
+    """Say what a change would purge: routes, URLs, providers, calls, price, time.
+
+    WHAT is an S3 URI (s3://bucket/key), a public URL, a file with an event as the function gets it, a folder that is to
+    be synced (with --bucket), or - for a list of URIs and URLs on standard input. A URL is shown with the objects that
+    have it, and with what `multicdn purge` of that URL would do.
+
+    Nothing is called and no secret is read, unless --online is given. Exit status 1 if part of an event is unreadable.
+    """
+    from multicdn.model import ChangeKind
+
+    loaded = inputs.load(config_path)
+    reader = inputs.Reader(ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.event_reader)
+    for word in what:
+        reader.read(word)
+    answer = _Answer(loaded, reader.inputs, online=online)
+    if as_json:
+        click.echo(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
+    else:
+        answer.print(limit)
+    raise SystemExit(1 if reader.inputs.unreadable else 0)
+
+
+class _Answer:
+    """Everything that is to be said."""
+
+    def __init__(self, loaded: Loaded, asked: Inputs, *, online: bool) -> None:
+        from multicdn.explain import Explainer
+
+        explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
+        self._name = loaded.config.name
+        self._asked = asked
+        self._explainer = explainer
+        self._objects: list[Explained] = [explainer.explain(change) for change in asked.changes]
+        self._urls: list[tuple[str, list[Source]]] = [(url, explainer.sources(url)) for url in asked.urls]
+        self._notes: list[str] = []
+        self._decisions: list[Decision] = []
+        self._previews = self._preview(loaded, online=online)
+
+    def as_json(self) -> dict[str, object]:
+        unreadable = [(each.cause, each.reason) for each in self._asked.unreadable]
+        return shown.as_json(
+            self._name, self._objects, self._urls, unreadable, self._notes, self._decisions, self._previews
+        )
+
+    def print(self, limit: int) -> None:
+        """Print it for people."""
+        for each in self._asked.unreadable:
+            click.echo(f"{each.cause or 'the event'} can't be read: {each.reason}", err=True)
+        for note in self._notes:
+            click.echo(note, err=True)
+        for line in shown.explained(self._objects, limit):
+            click.echo(line)
+        for url, sources in self._urls:
+            serving = [match.at for match in self._explainer.serving(_host(url))]
+            for line in shown.sources(url, sources, serving):
+                click.echo(line)
+        for line in shown.economy(self._decisions):
+            click.echo(line)
+        for line in shown.previews(self._previews, limit):
+            click.echo(line)
+
+    def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:
+        from multicdn import economy
+        from multicdn.preview import previews, resolve_online
+        from multicdn.routing import Router
+
+        config, router = loaded.config, Router(loaded.config, loaded.url_hook)
+        demands, failures = router.demands(self._asked.changes, self._tags(router, online=online))
+        self._notes += [f"{failure.change.key}: {failure.reason}" for failure in failures]
+        demands, self._decisions = economy.collapse(demands, config.providers, self._counter(online=online))
+        for url in self._asked.urls:
+            demands += self._of_url(loaded, router, url)
+        return previews(config, demands, self._asked.jobs, resolve_online if online else None)
+
+    def _tags(self, router: Router, *, online: bool) -> Tags:
+        """The tags in the objects' metadata, which only S3 knows."""
+        wanted = router.tagged(self._asked.changes)
+        if not (wanted and online):
+            if wanted:
+                objects = shown.counted(len(wanted), "object")
+                self._notes.append(f"{objects} may have tags in the metadata, which S3 wasn't asked for (--online)")
+            return {}
+        from multicdn import metadata
+        from multicdn.objects import Objects
+
+        found = metadata.read(wanted, inputs.PATIENCE, Objects())
+        self._notes += sorted(set(found.failed.values()))
+        return found.tags
+
+    def _counter(self, *, online: bool) -> Count:
+        if online:
+            return inputs.counter()
+        said = "unchanged objects weren't counted, so nothing that depends on them is collapsed (--online)"
+
+        def count(*_: object) -> None:
+            if said not in self._notes:
+                self._notes.append(said)
+
+        return count
+
+    def _of_url(self, loaded: Loaded, router: Router, url: str) -> list[Demand]:
+        from multicdn import byhand
+        from multicdn.model import Target, TargetKind
+
+        request = byhand.Request(id="explain", targets=(Target(TargetKind.URL, url),))
+        try:
+            return list(byhand.orders(loaded.config, router, request).demands)
+        except byhand.RequestError as error:
+            self._notes.append(str(error))
+            return []
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).netloc

@@ -1,0 +1,88 @@
+"""``multicdn purge``: drop this from the caches now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from multicdn.cli import byhand, inputs
+from multicdn.model import Action, Target, TargetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@click.command()
+@byhand.options
+@click.option("--tag", "tags", multiple=True, help="Purge all that carries this cache tag; may be repeated.")
+@click.option(
+    "--prefix", "prefixes", multiple=True, metavar="URL", help="Purge all that begins with this URL; repeats."
+)
+@click.option("--all", "everything", is_flag=True, help="Empty the whole zone, service or distribution of --provider.")
+@click.option("--soft/--hard", default=None, help="Mark as stale, or drop; by default as routes and providers say.")
+@click.option("--yes", is_flag=True, help="Don't ask before --all.")
+def purge(
+    tags: tuple[str, ...],
+    prefixes: tuple[str, ...],
+    soft: bool | None,  # noqa: FBT001 - click passes it by name
+    *,
+    everything: bool,
+    yes: bool,
+    **common: Any,
+) -> None:
+    """Purge by hand.
+
+    WHAT is an S3 URI, purged at every CDN that the routes name for it; a public URL, purged at every CDN whose routes
+    have URLs at its host; or - for a list of both on standard input.
+
+    Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
+    """
+    from multicdn.byhand import Request
+
+    settings = byhand.Settings(**common)
+    selected = (settings.what, tags, prefixes)
+    if everything:
+        _check_everything(settings, selected)
+    elif not any(selected):
+        raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
+    loaded = inputs.load(settings.config_path)
+    objects, targets = byhand.read(settings)
+    targets += [Target(TargetKind.TAG, tag) for tag in tags]
+    targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
+    if everything:
+        targets.append(Target(TargetKind.EVERYTHING, ""))
+    request = Request(
+        id=byhand.new_id(),
+        action=Action.PURGE,
+        objects=tuple(objects),
+        targets=tuple(targets),
+        providers=settings.providers,
+        soft=soft,
+    )
+    if everything and not (yes or settings.dry_run):
+        _confirm(loaded, request)
+    raise SystemExit(byhand.run(loaded, request, settings))
+
+
+def _check_everything(settings: byhand.Settings, selected: Sequence[tuple[str, ...]]) -> None:
+    if any(selected):
+        raise click.UsageError("--all goes without anything else to purge")
+    if not settings.providers:
+        raise click.UsageError("--all needs --provider: name what is to be emptied")
+
+
+def _confirm(loaded: inputs.Loaded, request: Any) -> None:
+    """Have the name of each provider typed, since an empty cache sends all visitors to the origin."""
+    from multicdn import byhand as core
+    from multicdn.preview import where
+    from multicdn.routing import Router
+
+    core.orders(loaded.config, Router(loaded.config), request)  # what can't be done needn't be confirmed
+    for name in request.providers:
+        settings = ", ".join(f"{option} {value}" for option, value in where(loaded.config.providers[name]).items())
+        click.echo(
+            f"{name} ({loaded.config.types[name]}: {settings}) will be emptied; all requests then go to the origin."
+        )
+        if click.prompt("Type its name to go on", default="", show_default=False) != name:
+            raise click.ClickException("not confirmed; nothing was called")

@@ -1,0 +1,48 @@
+"""The tests that every provider has to pass, for plugin authors to inherit.
+
+    class TestAcme(ProviderConformance):
+        plugin = Acme
+
+        @contextmanager
+        def vendor(self) -> Iterator[Vendor]:
+            with RecordingVendor(Response.json({"id": "1"})) as api:
+                yield Vendor(Acme(endpoint=api.endpoint, token=Secret.literal("only-for-tests")), api)
+
+They need pytest, and nothing but this machine. ``RecordingVendor`` is in ``multicdn.testing.recording``; any class of
+``multicdn.simulators`` will do in its place.
+"""
+
+from __future__ import annotations
+
+from multicdn.testing._conformance_base import Api, Vendor
+from multicdn.testing._conformance_calls import Calls
+from multicdn.testing._conformance_declared import Declarations
+from multicdn.testing._conformance_failures import Failures
+from multicdn.testing.troubles import Expected
+
+__all__ = ["Api", "Expected", "ProviderConformance", "ProviderConformanceV1", "Vendor"]
+
+
+class ProviderConformanceV1(Declarations, Calls, Failures):
+    """What a provider for version 1 of the contract is held to. Set ``plugin``, and give ``vendor``.
+
+    Further class attributes, for what is different about a vendor. Each holds reasons, and none should be needed
+    for a plain HTTP API:
+
+    Attributes:
+        plugin: the provider class.
+        site: scheme and host of the URLs that the tests purge; a vendor may know only its own.
+        expected: by the name of a trouble, the error that this vendor's provider makes of it instead.
+        refused_urls: by the name of an odd URL, why the vendor can't purge it.
+        further_calls: by the name of a method, why it makes more than one request.
+        imports_at_start: by name, packages that importing the plugin imports, and why.
+        plain_options: by name, why an option isn't secret although it sounds so.
+        other_secrets: what must not be shown either: credentials that come from the environment.
+
+    ``refusal(status)`` words an error as the vendor does, and ``sample(what, number)`` names targets; override them
+    where the defaults don't suit the vendor.
+    """
+
+
+# The newest version. A plugin that doesn't pass a later one yet may go on to inherit the older by its name.
+ProviderConformance = ProviderConformanceV1

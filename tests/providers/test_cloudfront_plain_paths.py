@@ -1,0 +1,42 @@
+"""The quick way to a CloudFront path gives what the careful one gives, wherever it gives anything."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multicdn_providers._cloudfront_paths import item, path_of, plain_path_of, spellings
+
+from multicdn.errors import TargetsRefused
+from multicdn.model import Target, TargetKind
+
+URLS = st.builds(
+    lambda scheme, host, path: f"{scheme}://{host}{path}",
+    st.sampled_from(["https", "http", "HTTPS", "ftp", ""]),
+    st.sampled_from(["www.acme.com", "a:8080", ""]),
+    st.text(st.sampled_from("/ab.-_~*+%2B7Eé ?#'@"), max_size=8).map(lambda text: f"/{text}") | st.just(""),
+)
+
+
+def carefully(url: str) -> list[Target] | None:
+    try:
+        return [item(path, wild=False) for path in spellings(path_of(url))]
+    except TargetsRefused:
+        return None
+
+
+@given(URLS)
+def test_plain_path_is_the_only_spelling(url: str) -> None:
+    path = plain_path_of(url)
+    if path:
+        assert carefully(url) == [Target(TargetKind.URL, path)]
+
+
+@pytest.mark.parametrize("path", ["/", "/a.css", "/a/b-c_d.e/", "//a", "/../a"])
+def test_usual_paths_take_the_quick_way(path: str) -> None:
+    assert plain_path_of(f"https://www.acme.com{path}") == path
+
+
+@pytest.mark.parametrize("path", ["", "/a~", "/a*", "/a+b", "/a%20b", "/é", "/a?b", "/a#b", "/it's", "/a\n"])
+def test_others_do_not(path: str) -> None:
+    assert plain_path_of(f"https://www.acme.com{path}") == ""

@@ -1,0 +1,141 @@
+"""Every built-in provider, and a dummy with all capabilities, obeys the conformance suite that plugin authors get."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import boto3
+import pytest
+from dummy_provider import Dummy
+from multicdn_providers._cloudfront_client import Clients
+from multicdn_providers.akamai import Akamai
+from multicdn_providers.cloudflare import Cloudflare
+from multicdn_providers.cloudfront import CloudFront
+from multicdn_providers.edgecast import Edgecast
+from multicdn_providers.fastly import Fastly
+from multicdn_providers.highwinds import Highwinds
+from multicdn_providers.pixboost import Pixboost
+
+from multicdn.errors import RetryLater
+from multicdn.provider import Secret
+from multicdn.simulators import Origin
+from multicdn.simulators import _cloudfront_xml as xml
+from multicdn.simulators.akamai import AkamaiSimulator
+from multicdn.simulators.cloudflare import CloudflareSimulator
+from multicdn.simulators.cloudfront import CloudFrontSimulator, Credentials
+from multicdn.simulators.edgecast import EdgecastSimulator
+from multicdn.simulators.fastly import FastlySimulator
+from multicdn.simulators.highwinds import HighwindsSimulator
+from multicdn.simulators.pixboost import PixboostSimulator
+from multicdn.testing.conformance import Expected, ProviderConformance, Vendor
+from multicdn.testing.recording import RecordingVendor, Response
+from multicdn.testing.troubles import REDIRECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from multicdn.provider import Capability, Provider
+    from multicdn.simulators import Simulator
+
+
+KEY = Credentials("AKIACONFORMANCE00000", "conformance/secret/access/key/of/40/char", "conformance-session-token")
+
+# What AWS calls the errors of these statuses.
+AWS_CODES = {
+    400: "InvalidArgument",
+    401: "UnrecognizedClientException",
+    403: "AccessDenied",
+    404: "NoSuchDistribution",
+    413: "BatchTooLarge",
+    429: "Throttling",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+}
+
+
+class Simulated(ProviderConformance):
+    """A built-in provider before the simulator of its vendor, with its limits on."""
+
+    site = "https://www.acme.com"
+    simulator: ClassVar[type[Simulator]]
+
+    @contextmanager
+    def vendor(self) -> Iterator[Vendor]:
+        with Origin() as origin, self.simulator(origin.url) as cdn:
+            yield Vendor(self.configured(cdn), cdn)
+
+    def configured(self, cdn: Simulator, **more: object) -> Provider:
+        options: dict[str, Any] = {name: value for name, value in cdn.options().items() if name != "type"}
+        secrets = {name: Secret.literal(value) for name, value in cdn.secrets().items()}
+        return self.plugin(**{**options, **secrets, **more})
+
+
+class TestAkamai(Simulated):
+    plugin, simulator = Akamai, AkamaiSimulator
+
+    def refusal(self, status: int) -> Response:
+        problem = {"httpStatus": status, "title": "Refused", "detail": "not today", "supportId": "17PY-1"}
+        return Response.json(problem, status, {"Content-Type": "application/problem+json"})
+
+
+class TestCloudflare(Simulated):
+    plugin, simulator = Cloudflare, CloudflareSimulator
+
+
+class TestCloudFront(Simulated):
+    plugin, simulator = CloudFront, CloudFrontSimulator
+    expected: ClassVar[Mapping[str, Expected]] = {
+        "429 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
+        "503 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
+    }
+    refused_urls: ClassVar[Mapping[str, str]] = {
+        "tilde": "CloudFront invalidates no tilde, and here the wildcard in its place would be /*, that is everything"
+    }
+    further_calls: ClassVar[Mapping[str, str]] = {
+        "purge_tags": "asks whether the distribution keeps tags, since CloudFront takes a purge of tags from any"
+    }
+    other_secrets = (KEY.secret_key, KEY.session_token)
+    # Making a session costs some 70 ms, and there are hundreds of tests.
+    session = boto3.session.Session(KEY.access_key, KEY.secret_key, KEY.session_token)
+
+    @contextmanager
+    def vendor(self) -> Iterator[Vendor]:
+        with Origin() as origin, CloudFrontSimulator(origin.url, credentials=KEY) as cdn:
+            clients = Clients(cdn.endpoint, cdn.region)
+            clients._session = self.session
+            yield Vendor(self.configured(cdn, clients=clients), cdn)
+
+    @pytest.mark.parametrize("status", [status for status in REDIRECTS if status != 303])
+    def test_a_redirect_is_never_followed(self, running: Vendor, what: Capability, status: int) -> None:
+        # A 303, which AWS never sends, makes urllib3 stumble over botocore's headers, and it leaves the socket open.
+        super().test_a_redirect_is_never_followed(running, what, status)
+
+    def refusal(self, status: int) -> Response:
+        body = xml.error(AWS_CODES[status], "refused", sender=status < 500, request_id="1")
+        return Response(status, {"Content-Type": "text/xml"}, body)
+
+
+class TestEdgecast(Simulated):
+    plugin, simulator = Edgecast, EdgecastSimulator
+
+
+class TestFastly(Simulated):
+    plugin, simulator = Fastly, FastlySimulator
+
+
+class TestHighwinds(Simulated):
+    plugin, simulator = Highwinds, HighwindsSimulator
+
+
+class TestPixboost(Simulated):
+    plugin, simulator = Pixboost, PixboostSimulator
+
+
+class TestDummy(ProviderConformance):
+    plugin = Dummy
+
+    @contextmanager
+    def vendor(self) -> Iterator[Vendor]:
+        with RecordingVendor(Response.json({"id": "1"})) as api:
+            yield Vendor(Dummy(endpoint=api.endpoint, token=Secret.literal("token-of-the-dummy")), api)
