@@ -92,18 +92,11 @@ class S3:
 
 
 def batch(*keys: str) -> dict[str, Any]:
-    records = [
-        {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "acme-site"},
-         "object": {"key": key, "sequencer": "01"}}}
-        for key in keys
-    ]  # fmt: skip
-    return {
-        "Records": [
-            {
-                "messageId": f"m-{one['s3']['object']['key']}",
-                "eventSource": "aws:sqs",
-                "body": json.dumps({"Records": [one]}),
-            }
-            for one in records
-        ]
-    }
+    """An SQS batch that tells of created objects of ``acme-site``, with the message ``m-KEY`` for each."""
+    return {"Records": [_message(key) for key in keys]}
+
+
+def _message(key: str) -> dict[str, Any]:
+    entity = {"bucket": {"name": "acme-site"}, "object": {"key": key, "sequencer": "01"}}
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
+    return {"messageId": f"m-{key}", "eventSource": "aws:sqs", "body": json.dumps({"Records": [record]})}

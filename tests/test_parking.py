@@ -464,7 +464,7 @@ def installed(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 class Remaining:
     def get_remaining_time_in_millis(self) -> int:
-        return 1300
+        return 1800
 
 
 def record(key: str) -> dict[str, object]:

@@ -143,7 +143,7 @@ def test_a_vendor_that_hangs_leaves_the_other_six_untouched(seven: Seven, sick: 
     hanging: Fault = faults.hang(30)
     seven.vendors[sick].faults.always(hanging)
     delivery = Delivery(seven.config.providers, Terms(read=0.3, tries=2, base=0.01))
-    report = seven.deliver(keys, 4.0, delivery)
+    report = seven.deliver(keys, 30.0, delivery)
     seven.vendors[sick].faults.clear()
     expected = minimum(keys)
     assert {name: calls for name, calls in seven.calls().items() if name != sick} == {

@@ -150,7 +150,7 @@ class Simulator(ABC):
             self._calls.clear()
 
     def client_url(self, url: str) -> str:
-        """The URL by which this CDN's clients get what the site has under a URL. The same, unless the CDN transforms."""
+        """The URL by which this CDN's clients get what the site has under a URL: the same, unless it transforms."""
         return url
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:

@@ -16,46 +16,37 @@ if TYPE_CHECKING:
 SETTINGS = soak.Settings()
 
 
-@pytest.fixture(scope="module")
-def ledger(aws_program: Path) -> soak.Ledger:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(PROGRAM_VARIABLE, str(aws_program))
-        found = soak.run(SETTINGS, print)
-    print("\n".join(found.lines()))
-    return found
-
-
 @pytest.mark.timeout(240)
-def test_nothing_is_lost(ledger: soak.Ledger) -> None:
+def test_nothing_is_lost_and_the_healthy_vendor_is_left_alone(
+    aws_program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRAM_VARIABLE, str(aws_program))
+    ledger = soak.run(SETTINGS, print)
+    print("\n".join(ledger.lines()))
+
+    assert ledger.complaints == ""
+    check_that_the_storm_was_one(ledger)
     assert ledger.lost == set()
-    assert ledger.owed > SETTINGS.uploads
-
-
-def test_what_was_given_up_is_delivered_once_it_is_sent_back(ledger: soak.Ledger) -> None:
+    # What was given up is delivered once it is sent back.
     assert ledger.redriven > 0
     assert ledger.undone == set()
     assert ledger.left == (0, 0)
-
-
-def test_the_storm_was_one(ledger: soak.Ledger) -> None:
-    assert ledger.uploads == SETTINGS.uploads
-    assert ledger.messages > ledger.uploads
-    assert ledger.kills > 0
-    assert ledger.parked > 0
-    assert ledger.faults["outage"] > 0
-    assert ledger.faults.total() - ledger.faults["outage"] > 50
-    assert ledger.in_letters[SETTINGS.sick] > 0
-    assert ledger.calls.keys() == VENDORS.keys()
-    assert all(ledger.calls.values())
-
-
-def test_the_healthy_vendor_sees_no_extra_calls_from_the_sick_one(ledger: soak.Ledger) -> None:
-    """It is asked once for each message. Only what a killed worker was at is asked for again."""
+    # The healthy vendor is asked once for each message, and again only for what a killed worker was at.
     asked = ledger.asked[SETTINGS.healthy]
     of_a_batch = SETTINGS.batch * asked / ledger.messages
     assert ledger.targets[SETTINGS.healthy] <= asked + ledger.kills * of_a_batch
     assert ledger.in_letters[SETTINGS.healthy] == 0
 
 
-def test_no_worker_ended_by_itself(ledger: soak.Ledger) -> None:
-    assert ledger.complaints == ""
+def check_that_the_storm_was_one(ledger: soak.Ledger) -> None:
+    """Else nothing would be shown."""
+    assert ledger.uploads == SETTINGS.uploads
+    assert ledger.messages > ledger.uploads
+    assert ledger.owed > ledger.uploads
+    assert ledger.kills > 0
+    assert ledger.parked > 0
+    assert ledger.faults["outage"] > 0
+    assert ledger.faults.total() - ledger.faults["outage"] > 20
+    assert ledger.in_letters[SETTINGS.sick] > 0
+    assert ledger.calls.keys() == VENDORS.keys()
+    assert all(ledger.calls.values())

@@ -150,7 +150,7 @@ ODD_KEYS = [
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: AkamaiSimulator, akamai: Akamai, key: str, soft: bool
 ) -> None:
-    url, *others = templates.expand([templates.parse(f"{SITE}/{{key}}")], "b", key, "", "")
+    url, *others = templates.expand([templates.parse(f"{SITE}/{{key}}")], "b", key, "")
     origin.put(key, "old")
     assert cdn.fetch(url).body == b"old"
     origin.put(key, "new")
