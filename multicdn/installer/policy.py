@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from multicdn import metadata
 from multicdn.secrets import BUILT_IN, parse_reference
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
     return statements
 
 
+def bucket_statements(config: Config) -> list[Statement]:
+    """The right to read objects' metadata and to count objects, for the routes that want it."""
+    read = sorted(metadata.buckets_read(config))
+    listed = sorted(metadata.buckets_listed(config) | set(read))
+    statements = []
+    if read:
+        statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))
+    if listed:
+        statements.append(allow("ListObjects", ["s3:ListBucket"], [_bucket_arn(name) for name in listed]))
+    return statements
+
+
 def network_statements() -> list[Statement]:
     """What Lambda needs to put a function into a VPC."""
     anywhere = f"arn:{PARTITION}:ec2:{REGION}:{ACCOUNT}:*/*"
@@ -110,6 +123,10 @@ def _references(providers: Mapping[str, Provider]) -> Iterator[tuple[str, str, s
             parsed = parse_reference(secret.reference)
             if parsed is not None:
                 yield instance, secret.reference, *parsed
+
+
+def _bucket_arn(name: str) -> str:
+    return f"arn:{PARTITION}:s3:::{name}"
 
 
 def _parameter_arn(name: str) -> str:

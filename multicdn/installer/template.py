@@ -169,6 +169,7 @@ def role_statements(config: Config, *, queued: bool) -> list[policy.Statement]:
     statements.append(policy.allow("ParkJobs", ["sqs:SendMessage"], parking))
     statements += policy.provider_statements(config.providers)
     statements += policy.secret_statements(config.providers, settings.kms_key)
+    statements += policy.bucket_statements(config)
     return [*statements, *(policy.network_statements() if settings.vpc else ())]
 
 
