@@ -92,7 +92,7 @@ def _make(queue_url: str, dead_letters_url: str) -> Parking:
 
     # Short limits: this happens in the last seconds of an invocation.
     limits = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-    return Parking(boto3.client("sqs", config=limits), queue_url, dead_letters_url)
+    return Parking(boto3.session.Session().client("sqs", config=limits), queue_url, dead_letters_url)
 
 
 def _batches(found: Iterable[Letter]) -> Iterator[list[Letter]]:

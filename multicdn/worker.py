@@ -279,7 +279,7 @@ def serve(queue_url: str, **settings: Any) -> None:
     from multicdn.handler import dispatcher, handler
 
     dispatcher()
-    sqs = boto3.client("sqs", region_name=region_of(queue_url))
+    sqs = boto3.session.Session().client("sqs", region_name=region_of(queue_url))
     worker = Worker(sqs, queue_url, handler, **settings)
     worker.stop_on(signal.SIGTERM, signal.SIGINT)
     worker.run()

@@ -139,11 +139,12 @@ def test_a_sick_vendor_leaves_the_other_six_untouched(seven: Seven, sick: str, t
 
 @pytest.mark.parametrize("sick", OPTIONS)
 def test_a_vendor_that_hangs_leaves_the_other_six_untouched(seven: Seven, sick: str) -> None:
-    keys = [f"assets/{number:03}.css" for number in range(20)]
+    keys = [f"assets/{number:03}.css" for number in range(5)]
     hanging: Fault = faults.hang(30)
     seven.vendors[sick].faults.always(hanging)
-    delivery = Delivery(seven.config.providers, Terms(read=0.3, tries=2, base=0.01))
-    report = seven.deliver(keys, 30.0, delivery)
+    # On a busy machine a healthy vendor may take a second; one that takes two would be called sick as well.
+    delivery = Delivery(seven.config.providers, Terms(read=2.0, tries=1))
+    report = seven.deliver(keys, 60.0, delivery)
     seven.vendors[sick].faults.clear()
     expected = minimum(keys)
     assert {name: calls for name, calls in seven.calls().items() if name != sick} == {
@@ -151,4 +152,4 @@ def test_a_vendor_that_hangs_leaves_the_other_six_untouched(seven: Seven, sick: 
     }
     counts = seven.accepted(report)
     assert counts.pop(sick) == 0
-    assert set(counts.values()) == {20}
+    assert set(counts.values()) == {5}

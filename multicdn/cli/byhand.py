@@ -210,7 +210,7 @@ def _enqueue(request: Request, orders: Orders, queue_url: str) -> int:
         Letter(parked, body, 0, dead=False, status=Status.RETRY, reason="asked for by hand", messages=asking)
         for parked, body in messages(orders.demands, request, time.time())
     ]
-    failed = Parking(boto3.client("sqs", region_name=region_of(queue_url)), queue_url).send(letters)
+    failed = Parking(boto3.session.Session().client("sqs", region_name=region_of(queue_url)), queue_url).send(letters)
     _tell_failures(orders)
     click.echo(f"{shown.counted(len(letters) - len(failed), 'message')} sent to {queue_url}")
     if failed:

@@ -99,7 +99,7 @@ def _queue(url: str) -> DeadLetters:
 
     from multicdn.worker import region_of
 
-    return deadletters.DeadLetters(boto3.client("sqs", region_name=region_of(url)), url)
+    return deadletters.DeadLetters(boto3.session.Session().client("sqs", region_name=region_of(url)), url)
 
 
 def _of(letters: list[DeadLetter], provider: str | None) -> list[DeadLetter]:

@@ -151,7 +151,7 @@ def _listed(service: str, ask: Callable[[Any], list[str]]) -> list[str]:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
         return []
-    make: Any = boto3.client
+    make: Any = boto3.session.Session().client
     quick = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
     try:
         return ask(make(service, region_name=boto3.session.Session().region_name or "us-east-1", config=quick))

@@ -204,7 +204,7 @@ def listed(bucket: str, prefix: str, progress: Callable[[int], None]) -> Iterato
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        s3: Any = boto3.client("s3")
+        s3: Any = boto3.session.Session().client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             contents = page.get("Contents", [])
             yield from (Object(bucket, each["Key"], listed=True) for each in contents)
