@@ -43,6 +43,10 @@ docs: $(VENV)/.done
 
 bench: $(VENV)/.done
 	$(BIN)/python bench/plan.py
+	$(BIN)/python bench/economy.py
+	$(BIN)/python bench/hanging.py
+	$(BIN)/python bench/cold_start.py
+	$(BIN)/python bench/soak.py
 
 aws-sim: $(AWS_SIM)/.done
 
