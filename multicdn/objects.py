@@ -50,10 +50,10 @@ class Objects:
             max_pool_connections=self._parallel,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
-        return boto3.client("s3", config=limits)
+        return boto3.session.Session().client("s3", config=limits)
 
     def prepare(self) -> None:
-        """Make the client now. boto3's default session must not be used by several threads at once.
+        """Make the client now, before several threads ask for it at once.
 
         Raises:
             ObjectError: there is no boto3, or it can't be set up.

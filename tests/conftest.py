@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,3 +48,10 @@ def python(shared: Shared, wheel: Path) -> Path:
 def workshop(shared: Shared, wheel: Path) -> Path:
     """The Python of a plugin author's environment: the wheel, pytest and mypy."""
     return shared("workshop", lambda folder: install(folder, wheel, "pytest", "mypy")) / "bin" / "python"
+
+
+@pytest.fixture(autouse=True)
+def _own_aws_session() -> None:
+    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask."""
+    if "boto3" in sys.modules:
+        sys.modules["boto3"].DEFAULT_SESSION = None
