@@ -32,14 +32,14 @@ check: $(VENV)/.done
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy multicdn bench
-	$(BIN)/mypy providers/*.py
+	$(BIN)/mypy providers
 
 format: $(VENV)/.done
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
 
 docs: $(VENV)/.done
-	$(BIN)/python tests/generated.py
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.done
 	$(BIN)/python bench/plan.py

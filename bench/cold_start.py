@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.table import Table
 
 from multicdn import config
-from multicdn.installer.bundle import build
+from multicdn.installer.bundle.build import build
 from multicdn.simulators import Origin, load
-from multicdn.testing.configured import configured
-from multicdn.testing.lambda_runtime import LambdaFunction
+from multicdn.testing.loopback.simulator_config import configured
+from rig.lambda_runtime import LambdaFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multicdn.simulators import Simulator
-    from multicdn.testing.lambda_runtime import Invocation
+    from rig.lambda_runtime import Invocation
 
 # What a vendor's provider talks through: the least that one must load to make a call.
 FLOORS = {

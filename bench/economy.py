@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from multicdn import economy, planning
-from multicdn.config import parse
+from multicdn.planning import collapse, planner
+from multicdn.config.checker import parse
 from multicdn.model import Change
-from multicdn.plugins import Plugins
-from multicdn.routing import Router
+from multicdn.plugins.discovery import Plugins
+from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.provider import Provider
-    from multicdn.routing import Demand
+    from multicdn.routing.router import Demand
 
     Strategy = Literal["one call an object", "ours", "ours, budget"]
 
@@ -119,8 +119,8 @@ def measure(vendor: str, strategy: Strategy, events: Sequence[Sequence[str]]) ->
     for changed in events:
         unchanged -= set(changed)  # those that a later event tells of count as unchanged until they are
         demands = [demand for demand in _demands(router, changed) if demand.provider == vendor]
-        demands, decisions = economy.collapse(demands, config.providers, _Count(unchanged), spent)
-        jobs = planning.plan(vendor, provider, demands).jobs
+        demands, decisions = collapse.collapse(demands, config.providers, _Count(unchanged), spent)
+        jobs = planner.plan(vendor, provider, demands).jobs
         wanted = sum(len(job.targets) for job in jobs)
         calls += len(changed) if strategy == "one call an object" else len(jobs)
         targets += wanted

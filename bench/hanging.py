@@ -24,9 +24,10 @@ from rich.table import Table
 from multicdn import config
 from multicdn.errors import Undelivered
 from multicdn.handler import Dispatcher
-from multicdn.plugins import Plugins
-from multicdn.simulators import VENDORS, Origin, faults, load
-from multicdn.testing.configured import configured
+from multicdn.plugins.discovery import Plugins
+from multicdn.simulators import Origin, VENDORS, load
+from multicdn.simulators.kit import faults
+from multicdn.testing.loopback.simulator_config import configured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

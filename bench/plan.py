@@ -18,10 +18,11 @@ from urllib.parse import quote_plus, unquote_plus
 from rich.console import Console
 from rich.table import Table
 
-from multicdn import events, planning
-from multicdn.config import parse
-from multicdn.plugins import Plugins
-from multicdn.routing import Router
+from multicdn.events import envelopes
+from multicdn.planning import planner
+from multicdn.config.checker import parse
+from multicdn.plugins.discovery import Plugins
+from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,17 +93,17 @@ def main() -> None:
     config = parse(CONFIG, "bench", Plugins())
     router = Router(config)
 
-    intake = events.decode(batch)
+    intake = envelopes.decode(batch)
     demands, _ = router.demands(intake.changes)
     by_provider = {name: [each for each in demands if each.provider == name] for name in config.providers}
 
     def plan() -> int:
-        plans = [planning.plan(name, config.providers[name], wanted) for name, wanted in by_provider.items()]
+        plans = [planner.plan(name, config.providers[name], wanted) for name, wanted in by_provider.items()]
         return sum(len(made.jobs) for made in plans)
 
     stages: dict[str, Callable[[], object]] = {
         "floor: json.loads and unquote_plus": lambda: floor(batch),
-        "decode": lambda: events.decode(batch),
+        "decode": lambda: envelopes.decode(batch),
         "route": lambda: router.demands(intake.changes),
         "plan": plan,
     }

@@ -2,7 +2,7 @@
 
     python bench/soak.py [--uploads 20000] [--storm 120] [--kills 60] [--seed 7] ...
 
-Every option is a setting of ``multicdn.testing.soak.Settings``.
+Every option is a setting of ``rig.soak.Settings``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import dataclasses
 import sys
 
-from multicdn.testing.soak import Settings, run
+from rig.soak import Settings, run
 
 # Ten times what the test suite does.
 _LONGER = Settings(uploads=24_000, keys=4000, seconds=90.0, storm=120.0, kills=60, give_up_after=60, patience=600.0)

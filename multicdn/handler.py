@@ -9,26 +9,30 @@ import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from multicdn import config, economy, events, metadata, parking, telemetry
-from multicdn.delivery import Delivery, Terms
+from multicdn import config, telemetry
+from multicdn.events import envelopes
+from multicdn.planning import collapse
+from multicdn.queue import sender as parking
+from multicdn.routing import object_tags
+from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.errors import Undelivered
-from multicdn.letters import Patience, Standing, letters
+from multicdn.queue.retry import Patience, Standing, letters
 from multicdn.model import ChangeKind, Outcome, Report
-from multicdn.objects import ObjectError, Objects
-from multicdn.plugins import Plugins
-from multicdn.routing import Failure, Router
+from multicdn.aws.s3 import ObjectError, Objects
+from multicdn.plugins.discovery import Plugins
+from multicdn.routing.router import Failure, Router
 from multicdn.secrets import redact
-from multicdn.settings import seconds as seconds_of
+from multicdn.config.settings import seconds as seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from multicdn.config import Config
-    from multicdn.events import Intake
-    from multicdn.parking import Parking
+    from multicdn.events.envelopes import Intake
+    from multicdn.queue.sender import Parking
     from multicdn.provider import Provider
-    from multicdn.routing import Demand
-    from multicdn.settings import Retrying
+    from multicdn.routing.router import Demand
+    from multicdn.config.settings import Retrying
 
 # Seconds kept back from the function's time, to write the report and the reply.
 RESERVE = 1.0
@@ -83,7 +87,7 @@ class Dispatcher:
             Undelivered: a direct event of which something stayed undelivered.
         """
         until = time.monotonic() + seconds
-        intake = events.decode(event, self._hooks.read_event if self._hooks else None)
+        intake = envelopes.decode(event, self._hooks.read_event if self._hooks else None)
         demands, failures = self._demands(intake, seconds)
         returned = [parked.job for parked in intake.parked]
         report = self._delivery.deliver(demands, until - time.monotonic(), returned)
@@ -94,14 +98,14 @@ class Dispatcher:
     def _demands(self, intake: Intake, seconds: float) -> tuple[list[Demand], list[Failure]]:
         """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
         until = time.monotonic() + seconds / 2
-        found = metadata.read(self._router.tagged(intake.changes), seconds / 4, self._objects)
+        found = object_tags.read(self._router.tagged(intake.changes), seconds / 4, self._objects)
         demands, failures = self._router.demands(intake.changes, found.tags)
         failures += [
             Failure(change, found.failed[place])
             for change in intake.changes
             if change.kind is ChangeKind.CREATED and (place := (change.bucket, change.key)) in found.failed
         ]
-        demands, decisions = economy.collapse(
+        demands, decisions = collapse.collapse(
             demands, self._delivery.providers, partial(self._count, until), self._spent_in(time.strftime("%Y-%m"))
         )
         for decision in decisions:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from multicdn import exact
+from multicdn import _exact
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.secrets import redact
 
@@ -155,10 +155,10 @@ class Http:
         self._headers = headers or dict
         self._meaning = {**_MEANING, **(meaning or {})}
         self._wait = wait
-        self._session = exact.ExactSession()
+        self._session = _exact.ExactSession()
         # Without an auth of its own, requests would look the host up in ~/.netrc and overwrite our headers.
         self._session.auth = auth or _leave_alone
-        adapter = exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel)
+        adapter = _exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel)
         self._session.mount(self._endpoint, adapter)
 
     def send(
@@ -188,7 +188,7 @@ class Http:
             ProviderError: RetryLater, TargetsRefused, CallRefused or CredentialsRefused, by status.
         """
         request = f"{method} {self._shown(target)}"
-        if not exact.is_sendable(target):
+        if not _exact.is_sendable(target):
             raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
         response = self._exchange(method, target, call, request, json=json, data=data, headers=headers)
         hide = _hiding(response.request)

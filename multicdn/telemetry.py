@@ -16,9 +16,9 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from multicdn.economy import Decision
-    from multicdn.events import Unreadable
-    from multicdn.letters import Letter
+    from multicdn.planning.collapse import Decision
+    from multicdn.events.envelopes import Unreadable
+    from multicdn.queue.retry import Letter
     from multicdn.model import Outcome, Report
 
 LEVEL = "MULTICDN_LOG_LEVEL"

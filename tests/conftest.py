@@ -1,14 +1,22 @@
-"""The wheel and environments to install it in: they are costly, so all workers of a test run share them."""
+"""What any test may ask for: an AWS and a Varnish on loopback, the wheel, and environments to install it in.
+
+All of it is costly: a worker process of a test run makes each server once, and the workers share what is built.
+Real parts that this machine lacks are skipped, saying what to install; on CI their absence is a failure.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from environments import build, install, locked
+from kit import varnish
+from kit.environments import ROOT, build, install, locked
+
+from multicdn.simulators.kit.origin import Origin
+from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
 
 # Makes what a name stands for in an empty folder, unless another worker has; returns the folder.
 Shared = Callable[[str, Callable[[Path], None]], Path]
@@ -55,3 +63,50 @@ def _own_aws_session() -> None:
     """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask."""
     if "boto3" in sys.modules:
         sys.modules["boto3"].DEFAULT_SESSION = None
+
+
+def unavailable(reason: str) -> None:
+    """Skip, unless this is CI: there a missing part would go unnoticed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def aws_program() -> Path:
+    """Path of the AWS simulator."""
+    program = find_program(os.environ.get(PROGRAM_VARIABLE) or ROOT / ".aws-sim/bin/ministack")
+    if not program.exists():
+        unavailable(f"no AWS simulator at {program}: make aws-sim")
+    return program
+
+
+@pytest.fixture(scope="module")
+def running_aws(aws_program: Path) -> Iterator[LoopbackAws]:
+    """One account for all tests of a module."""
+    with LoopbackAws(aws_program) as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running_aws: LoopbackAws) -> LoopbackAws:
+    """An empty account that enforces signatures and policies."""
+    running_aws.reset()
+    return running_aws
+
+
+@pytest.fixture(scope="session")
+def origin() -> Iterator[Origin]:
+    """The origin behind the edge."""
+    with Origin() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def edge(origin: Origin) -> Iterator[varnish.Varnish]:
+    """A real caching edge that takes Fastly's purge calls."""
+    reason = varnish.missing()
+    if reason:
+        unavailable(reason)
+    with varnish.Varnish(int(origin.url.rpartition(":")[2]), token=varnish.TOKEN, service=varnish.SERVICE) as running:
+        yield running

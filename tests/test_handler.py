@@ -7,16 +7,17 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from report_hooks import hooked, observer
+from kit.report_hooks import hooked, observer
 
 from multicdn import config, handler, telemetry
-from multicdn.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.errors import ConfigError, Undelivered
 from multicdn.handler import Dispatcher
 from multicdn.model import Status
-from multicdn.plugins import Plugins
-from multicdn.simulators import Origin, faults
-from multicdn.simulators.fastly import FastlySimulator
+from multicdn.plugins.discovery import Plugins
+from multicdn.simulators import Origin
+from multicdn.simulators.kit import faults
+from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from recorded_api import CALL, Vendor, answering, failure
+from kit.recorded_api import CALL, Vendor, answering, failure
 
 from multicdn.errors import CallRefused, TargetsRefused
 from multicdn.http import Http
-from multicdn.simulators.wire import Request, Response
+from multicdn.simulators.kit.http_server import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

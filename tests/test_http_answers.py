@@ -12,18 +12,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from recorded_api import CALL, Vendor, answering, failure
+from kit.recorded_api import CALL, Vendor, answering, failure
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.http import Answer, Http, retry_after, until_epoch
 from multicdn.provider import Call
 from multicdn.secrets import Secret
-from multicdn.simulators.wire import ConnectionDropped, Request, Response
+from multicdn.simulators.kit.http_server import ConnectionDropped, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from recorded_api import Reply
+    from kit.recorded_api import Reply
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import boto3
 import msgspec
 import pytest
 from moto import mock_aws
-from sample_plugins import Full, installed
+from kit.sample_plugins import Full, installed
 
 from multicdn import config, secrets
 from multicdn.errors import SecretError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from multicdn import secrets, telemetry
-from multicdn.events import Unreadable
+from multicdn.events.envelopes import Unreadable
 from multicdn.model import Action, Job, Outcome, Receipt, Report, Status, TargetKind
 from multicdn.secrets import Secret
 

@@ -10,14 +10,14 @@ import click
 
 from multicdn import config as config_file
 from multicdn.errors import ConfigError
-from multicdn.plugins import Plugins
-from multicdn.schema import schema as make_schema
+from multicdn.plugins.discovery import Plugins
+from multicdn.authoring.schema import schema as make_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from multicdn.config import Config
-    from multicdn.convert import Conversion
+    from multicdn.authoring.from_globaldots import Conversion
 
 
 @click.group()
@@ -62,7 +62,7 @@ def convert(file: Path, out: Path | None) -> None:
     Secrets become references. Standard error says which value to store where, and what could not be carried. Exit
     status 1 if FILE can't be converted. Nothing is called, and no secret is shown.
     """
-    from multicdn.convert import convert as converted
+    from multicdn.authoring.from_globaldots import convert as converted
 
     try:
         result = converted(_read(file), file.name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from multicdn.simulators import Fetched
-    from multicdn.testing.stage import Stage
+    from multicdn.testing.loopback.environment import Stage
 
 # What the demo uploads: ordinary objects, and keys with all the signs that break naive purgers.
 _KEYS = (
@@ -68,7 +68,7 @@ def demo(config_file: Path) -> None:
     """
     from rich.console import Console
 
-    from multicdn.testing.stage import Stage
+    from multicdn.testing.loopback.environment import Stage
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multicdn import deadletters
-from multicdn.parking import DEAD_LETTERS, QUEUE
+from multicdn.oncall import dead_letters
+from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multicdn.deadletters import DeadLetter, DeadLetters, Group
+    from multicdn.oncall.dead_letters import DeadLetter, DeadLetters, Group
 
 _SHOWN = 3
 
@@ -38,7 +38,7 @@ def list_(url: str, provider: str | None) -> None:
         letters = queue.read()
         queue.release(letters)
     chosen = _of(letters, provider)
-    for group in deadletters.grouped(chosen):
+    for group in dead_letters.grouped(chosen):
         click.echo("\n".join(_lines(group)))
     click.echo(_counted(chosen))
 
@@ -91,15 +91,15 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise deadletters.QueueError(str(error)) from None
+        raise dead_letters.QueueError(str(error)) from None
 
 
 def _queue(url: str) -> DeadLetters:
     import boto3
 
-    from multicdn.worker import region_of
+    from multicdn.worker.worker import region_of
 
-    return deadletters.DeadLetters(boto3.session.Session().client("sqs", region_name=region_of(url)), url)
+    return dead_letters.DeadLetters(boto3.session.Session().client("sqs", region_name=region_of(url)), url)
 
 
 def _of(letters: list[DeadLetter], provider: str | None) -> list[DeadLetter]:

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multicdn.cli import inputs, shown
+from multicdn.cli import arguments, render
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multicdn.cli.inputs import Inputs, Loaded
-    from multicdn.economy import Count, Decision
-    from multicdn.explain import Explained, Source
-    from multicdn.matching import Tags
-    from multicdn.preview import Preview
-    from multicdn.routing import Demand, Router
+    from multicdn.cli.arguments import Inputs, Loaded
+    from multicdn.planning.collapse import Count, Decision
+    from multicdn.oncall.explain import Explained, Source
+    from multicdn.routing.matcher import Tags
+    from multicdn.oncall.preview import Preview
+    from multicdn.routing.router import Demand, Router
 
 
 @click.command()
 @click.argument("what", nargs=-1, required=True)
-@inputs.config_option
+@arguments.config_option
 @click.option("--removed", is_flag=True, help="As if the objects had been removed rather than created.")
 @click.option("--bucket", default="", help="The bucket that a folder is to be synced to.")
 @click.option("--prefix", default="", help="What stands before the names of a folder's files in their keys.")
@@ -50,8 +50,10 @@ def explain(
     """
     from multicdn.model import ChangeKind
 
-    loaded = inputs.load(config_path)
-    reader = inputs.Reader(ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.event_reader)
+    loaded = arguments.load(config_path)
+    reader = arguments.Reader(
+        ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.event_reader
+    )
     for word in what:
         reader.read(word)
     answer = _Answer(loaded, reader.inputs, online=online)
@@ -66,7 +68,7 @@ class _Answer:
     """Everything that is to be said."""
 
     def __init__(self, loaded: Loaded, asked: Inputs, *, online: bool) -> None:
-        from multicdn.explain import Explainer
+        from multicdn.oncall.explain import Explainer
 
         explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
         self._name = loaded.config.name
@@ -80,7 +82,7 @@ class _Answer:
 
     def as_json(self) -> dict[str, object]:
         unreadable = [(each.cause, each.reason) for each in self._asked.unreadable]
-        return shown.as_json(
+        return render.as_json(
             self._name, self._objects, self._urls, unreadable, self._notes, self._decisions, self._previews
         )
 
@@ -90,26 +92,26 @@ class _Answer:
             click.echo(f"{each.cause or 'the event'} can't be read: {each.reason}", err=True)
         for note in self._notes:
             click.echo(note, err=True)
-        for line in shown.explained(self._objects, limit):
+        for line in render.explained(self._objects, limit):
             click.echo(line)
         for url, sources in self._urls:
             serving = [match.at for match in self._explainer.serving(_host(url))]
-            for line in shown.sources(url, sources, serving):
+            for line in render.sources(url, sources, serving):
                 click.echo(line)
-        for line in shown.economy(self._decisions):
+        for line in render.economy(self._decisions):
             click.echo(line)
-        for line in shown.previews(self._previews, limit):
+        for line in render.previews(self._previews, limit):
             click.echo(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:
-        from multicdn import economy
-        from multicdn.preview import previews, resolve_online
-        from multicdn.routing import Router
+        from multicdn.planning import collapse
+        from multicdn.oncall.preview import previews, resolve_online
+        from multicdn.routing.router import Router
 
         config, router = loaded.config, Router(loaded.config, loaded.url_hook)
         demands, failures = router.demands(self._asked.changes, self._tags(router, online=online))
         self._notes += [f"{failure.change.key}: {failure.reason}" for failure in failures]
-        demands, self._decisions = economy.collapse(demands, config.providers, self._counter(online=online))
+        demands, self._decisions = collapse.collapse(demands, config.providers, self._counter(online=online))
         for url in self._asked.urls:
             demands += self._of_url(loaded, router, url)
         return previews(config, demands, self._asked.jobs, resolve_online if online else None)
@@ -119,19 +121,19 @@ class _Answer:
         wanted = router.tagged(self._asked.changes)
         if not (wanted and online):
             if wanted:
-                objects = shown.counted(len(wanted), "object")
+                objects = render.counted(len(wanted), "object")
                 self._notes.append(f"{objects} may have tags in the metadata, which S3 wasn't asked for (--online)")
             return {}
-        from multicdn import metadata
-        from multicdn.objects import Objects
+        from multicdn.routing import object_tags
+        from multicdn.aws.s3 import Objects
 
-        found = metadata.read(wanted, inputs.PATIENCE, Objects())
+        found = object_tags.read(wanted, arguments.PATIENCE, Objects())
         self._notes += sorted(set(found.failed.values()))
         return found.tags
 
     def _counter(self, *, online: bool) -> Count:
         if online:
-            return inputs.counter()
+            return arguments.counter()
         said = "unchanged objects weren't counted, so nothing that depends on them is collapsed (--online)"
 
         def count(*_: object) -> None:
@@ -141,13 +143,13 @@ class _Answer:
         return count
 
     def _of_url(self, loaded: Loaded, router: Router, url: str) -> list[Demand]:
-        from multicdn import byhand
+        from multicdn.oncall import manual
         from multicdn.model import Target, TargetKind
 
-        request = byhand.Request(id="explain", targets=(Target(TargetKind.URL, url),))
+        request = manual.Request(id="explain", targets=(Target(TargetKind.URL, url),))
         try:
-            return list(byhand.orders(loaded.config, router, request).demands)
-        except byhand.RequestError as error:
+            return list(manual.orders(loaded.config, router, request).demands)
+        except manual.RequestError as error:
             self._notes.append(str(error))
             return []
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multicdn.config import FILE_NAME
+from multicdn.config.checker import FILE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from multicdn.plugins import Plugins
+    from multicdn.plugins.discovery import Plugins
 
 _SHOWN = 20
 
@@ -47,8 +47,8 @@ def init(
     Without a terminal nothing is asked: then bucket, domain and at least one vendor must be given.
     """
     from multicdn import config as config_file
-    from multicdn import firstconfig
-    from multicdn.plugins import Plugins
+    from multicdn.authoring import starter
+    from multicdn.plugins.discovery import Plugins
 
     if output.exists() and not force:
         raise click.ClickException(f"{output} exists; --force writes over it, --output writes elsewhere")
@@ -58,13 +58,13 @@ def init(
     domain = domain or _ask(asking, "--domain", "Host name that viewers use", None)
     vendors = vendors or _vendors(plugins, asking=asking)
     options = _options(plugins, vendors, _parsed(settings), asking=asking)
-    draft = firstconfig.Draft(
+    draft = starter.Draft(
         bucket=bucket, domain=_host(domain), vendors=vendors, options=options, prefix=prefix, region=region
     )
-    text = firstconfig.written(draft, plugins)
+    text = starter.written(draft, plugins)
     checked = config_file.parse(text, output.name, plugins)
     output.write_text(text, encoding="utf-8")
-    _tell(output, checked.warnings, firstconfig.stored_by_hand(draft, plugins))
+    _tell(output, checked.warnings, starter.stored_by_hand(draft, plugins))
 
 
 def _host(domain: str) -> str:
@@ -109,13 +109,13 @@ def _parsed(settings: Sequence[str]) -> dict[str, dict[str, str]]:
 def _options(
     plugins: Plugins, vendors: Sequence[str], given: Mapping[str, Mapping[str, str]], *, asking: bool
 ) -> dict[str, dict[str, str]]:
-    from multicdn import firstconfig
+    from multicdn.authoring import starter
 
     if stray := set(given) - set(vendors):
         raise click.UsageError(f"--set {min(stray)}.…: there is no --vendor {min(stray)}")
     found = {vendor: dict(given.get(vendor, {})) for vendor in vendors}
     for vendor in vendors if asking else ():
-        for name, example in firstconfig.questions(plugins, vendor).items():
+        for name, example in starter.questions(plugins, vendor).items():
             if name not in found[vendor]:
                 found[vendor][name] = _ask_option(vendor, name, example)
     return found

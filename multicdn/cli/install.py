@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from multicdn.config import FILE_NAME
+from multicdn.config.checker import FILE_NAME
 from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.installer.instructions import Plan
-    from multicdn.installer.session import Session, Source
+    from multicdn.installer.steps import Plan
+    from multicdn.installer.run import Session, Source
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -92,11 +92,11 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     fails, what there is of it is taken away again.
     """
     from multicdn.cli.progress import Progress
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
         session = _open(config_path, stack, region)
-        runs.settled(session, progress.say)
+        run.settled(session, progress.say)
         made = _plan(session, Path(work), progress.begin, unchecked=unchecked)
         if not as_json:
             with progress.paused():
@@ -104,8 +104,8 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
                 _ask("Do this?", needed=bool(made.steps), yes=yes)
         elif made.steps and not yes:
             raise click.UsageError("--json asks nothing; add --yes")
-        runs.applied(session, made, progress.begin, progress.say)
-        found = runs.looked_at(session)
+        run.applied(session, made, progress.begin, progress.say)
+        found = run.looked_at(session)
     if as_json:
         click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(found)}, indent=2))
     elif made.steps:
@@ -117,11 +117,11 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
 @_as_json
 def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Show what is installed, from which config, and what waits in the queues. Exit status 1 if nothing is."""
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
     from multicdn.installer.status import lines
 
     session = _open(config_path, stack, region, needs_config=False)
-    found = runs.looked_at(session)
+    found = run.looked_at(session)
     if as_json:
         click.echo(json.dumps(_plain(found), indent=2))
     else:
@@ -143,12 +143,12 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
     """
     from multicdn.cli.progress import Progress
     from multicdn.installer import apply as deeds
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
 
     with Progress(quiet=as_json) as progress:
         session = _open(config_path, stack, region, needs_config=False)
-        runs.settled(session, progress.say)
-        made = runs.removal(session, drop_messages=drop_messages)
+        run.settled(session, progress.say)
+        made = run.removal(session, drop_messages=drop_messages)
         if not as_json:
             with progress.paused():
                 _show(made, as_json=False)
@@ -166,30 +166,30 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
 def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
     """Print the CloudFormation template, for a pipeline of your own. It fits any account and region."""
     from multicdn.installer import permissions
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
 
-    source = runs.read(config_path, stack, region)
+    source = run.read(config_path, stack, region)
     if policy:
-        account = runs.open_session(source).account
+        account = run.open_session(source).account
         made = permissions.policy(source.config.install, account.id, account.region, account.partition, source.buckets)
     else:
-        made = runs.template_of(source)
+        made = run.template_of(source)
     click.echo(json.dumps(made, indent=2))
 
 
 def _open(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
 
     source: Source | None = None
     if needs_config or config_path.exists():
-        source = runs.read(config_path, stack, region)
-    return runs.open_session(source, stack, region)
+        source = run.read(config_path, stack, region)
+    return run.open_session(source, stack, region)
 
 
 def _plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> Plan:
-    from multicdn.installer import session as runs
+    from multicdn.installer import run
 
-    return runs.planned(session, work, begin, check_permissions=not unchecked)
+    return run.planned(session, work, begin, check_permissions=not unchecked)
 
 
 def _show(made: Plan, *, as_json: bool) -> None:

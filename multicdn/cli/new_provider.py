@@ -12,7 +12,7 @@ import click
 
 import multicdn
 from multicdn.cli._new_provider_files import FILES
-from multicdn.plugins import Plugins
+from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

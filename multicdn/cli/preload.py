@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from multicdn.cli import byhand, inputs
+from multicdn.cli import _ondemand, arguments
 from multicdn.model import Action
 
 
 @click.command()
-@byhand.options
+@_ondemand.options
 def preload(**common: Any) -> None:
     """Preload by hand. Purges nothing: what is cached and not stale stays.
 
@@ -20,18 +20,18 @@ def preload(**common: Any) -> None:
 
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
-    from multicdn.byhand import Request
+    from multicdn.oncall.manual import Request
 
-    settings = byhand.Settings(**common)
+    settings = _ondemand.Settings(**common)
     if not settings.what:
         raise click.UsageError("say what: S3 URIs or URLs")
-    loaded = inputs.load(settings.config_path)
-    objects, targets = byhand.read(settings)
+    loaded = arguments.load(settings.config_path)
+    objects, targets = _ondemand.read(settings)
     request = Request(
-        id=byhand.new_id(),
+        id=_ondemand.new_id(),
         action=Action.PRELOAD,
         objects=tuple(objects),
         targets=tuple(targets),
         providers=settings.providers,
     )
-    raise SystemExit(byhand.run(loaded, request, settings))
+    raise SystemExit(_ondemand.run(loaded, request, settings))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multicdn import catalog
-from multicdn.plugins import Plugins
+from multicdn.authoring import catalog
+from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from multicdn.catalog import Entry
+    from multicdn.authoring.catalog import Entry
 
 # As in the README: one mark per thing that a vendor can do.
 _KINDS = ("url", "prefix", "tag", "host", "everything")

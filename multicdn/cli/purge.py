@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multicdn.cli import byhand, inputs
+from multicdn.cli import _ondemand, arguments
 from multicdn.model import Action, Target, TargetKind
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@byhand.options
+@_ondemand.options
 @click.option("--tag", "tags", multiple=True, help="Purge all that carries this cache tag; may be repeated.")
 @click.option(
     "--prefix", "prefixes", multiple=True, metavar="URL", help="Purge all that begins with this URL; repeats."
@@ -38,22 +38,22 @@ def purge(
 
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
-    from multicdn.byhand import Request
+    from multicdn.oncall.manual import Request
 
-    settings = byhand.Settings(**common)
+    settings = _ondemand.Settings(**common)
     selected = (settings.what, tags, prefixes)
     if everything:
         _check_everything(settings, selected)
     elif not any(selected):
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
-    loaded = inputs.load(settings.config_path)
-    objects, targets = byhand.read(settings)
+    loaded = arguments.load(settings.config_path)
+    objects, targets = _ondemand.read(settings)
     targets += [Target(TargetKind.TAG, tag) for tag in tags]
     targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
     if everything:
         targets.append(Target(TargetKind.EVERYTHING, ""))
     request = Request(
-        id=byhand.new_id(),
+        id=_ondemand.new_id(),
         action=Action.PURGE,
         objects=tuple(objects),
         targets=tuple(targets),
@@ -62,23 +62,23 @@ def purge(
     )
     if everything and not (yes or settings.dry_run):
         _confirm(loaded, request)
-    raise SystemExit(byhand.run(loaded, request, settings))
+    raise SystemExit(_ondemand.run(loaded, request, settings))
 
 
-def _check_everything(settings: byhand.Settings, selected: Sequence[tuple[str, ...]]) -> None:
+def _check_everything(settings: _ondemand.Settings, selected: Sequence[tuple[str, ...]]) -> None:
     if any(selected):
         raise click.UsageError("--all goes without anything else to purge")
     if not settings.providers:
         raise click.UsageError("--all needs --provider: name what is to be emptied")
 
 
-def _confirm(loaded: inputs.Loaded, request: Any) -> None:
+def _confirm(loaded: arguments.Loaded, request: Any) -> None:
     """Have the name of each provider typed, since an empty cache sends all visitors to the origin."""
-    from multicdn import byhand as core
-    from multicdn.preview import where
-    from multicdn.routing import Router
+    from multicdn.oncall import manual
+    from multicdn.oncall.preview import where
+    from multicdn.routing.router import Router
 
-    core.orders(loaded.config, Router(loaded.config), request)  # what can't be done needn't be confirmed
+    manual.orders(loaded.config, Router(loaded.config), request)  # what can't be done needn't be confirmed
     for name in request.providers:
         settings = ", ".join(f"{option} {value}" for option, value in where(loaded.config.providers[name]).items())
         click.echo(

@@ -24,13 +24,13 @@ def put(reference: str, region: str, kms_key: str) -> None:
     The value is asked for, or read from standard input where that isn't a terminal. It is never shown, and never an
     argument, since arguments stand in the list of processes and in the shell's history.
     """
-    from multicdn.installer import secretstore
+    from multicdn.installer import secret_store
     from multicdn.installer.account import connect
 
-    scheme, name = secretstore.parse(reference)
+    scheme, name = secret_store.parse(reference)
     value = _asked(reference) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
     account = connect(region, ())
-    click.echo(f"{secretstore.put(account.client, scheme, name, value, kms_key=kms_key)} in {account.region}")
+    click.echo(f"{secret_store.put(account.client, scheme, name, value, kms_key=kms_key)} in {account.region}")
 
 
 def _asked(reference: str) -> str:

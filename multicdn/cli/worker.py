@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from multicdn.worker import serve
+from multicdn.worker.worker import serve
 
 
 @click.command()

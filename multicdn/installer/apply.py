@@ -8,9 +8,10 @@ import time
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer import artifacts, notification, observe, stack
+from multicdn.installer import cloudformation, code_bucket, state
+from multicdn.installer.notifications import merge
 from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.instructions import (
+from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,
     DeleteQueue,
@@ -68,29 +69,29 @@ def carry_out(step: Instruction, account: Account, say: Say) -> None:
 @carry_out.register(MakeBucket)
 def _make_bucket(step: MakeBucket, account: Account, say: Say) -> None:
     del say
-    artifacts.make(account, step.bucket)
+    code_bucket.make(account, step.bucket)
 
 
 @carry_out.register(Upload)
 def _upload(step: Upload, account: Account, say: Say) -> None:
     del say
-    artifacts.upload(account, step.bucket, step.key, step.path)
+    code_bucket.upload(account, step.bucket, step.key, step.path)
 
 
 @carry_out.register(Deploy)
 def _deploy(step: Deploy, account: Account, say: Say) -> None:
     text = json.dumps(step.body, separators=(",", ":"))
     body = {"TemplateBody": text}
-    if len(text.encode()) > stack.LONGEST_BODY:
-        key = f"{observe.folder(step.stack)}{hashlib.sha256(text.encode()).hexdigest()}.json"
-        body = {"TemplateURL": artifacts.upload_template(account, step.bucket, key, text)}
-    if not stack.deploy(account, step.stack, body, step.parameters, step.tags, say):
+    if len(text.encode()) > cloudformation.LONGEST_BODY:
+        key = f"{state.folder(step.stack)}{hashlib.sha256(text.encode()).hexdigest()}.json"
+        body = {"TemplateURL": code_bucket.upload_template(account, step.bucket, key, text)}
+    if not cloudformation.deploy(account, step.stack, body, step.parameters, step.tags, say):
         say("CloudFormation sees nothing to change")
 
 
 @carry_out.register(DeleteStack)
 def _delete_stack(step: DeleteStack, account: Account, say: Say) -> None:
-    stack.delete(account, step.stack, say)
+    cloudformation.delete(account, step.stack, say)
 
 
 @carry_out.register(DeleteQueue)
@@ -109,12 +110,12 @@ def _delete_queue(step: DeleteQueue, account: Account, say: Say) -> None:
 @carry_out.register(DeleteObjects)
 def _delete_objects(step: DeleteObjects, account: Account, say: Say) -> None:
     del say
-    artifacts.delete_objects(account, step.bucket, step.keys)
+    code_bucket.delete_objects(account, step.bucket, step.keys)
 
 
 @carry_out.register(DeleteBucket)
 def _delete_bucket(step: DeleteBucket, account: Account, say: Say) -> None:
-    if not artifacts.delete_bucket(account, step.bucket):
+    if not code_bucket.delete_bucket(account, step.bucket):
         say(f"the bucket {step.bucket} stays: there is more in it")
 
 
@@ -132,16 +133,16 @@ def _drain(step: Drain, account: Account, say: Say) -> None:
 
 @carry_out.register(Notify)
 def _notify(step: Notify, account: Account, say: Say) -> None:
-    deployed = observe.stack(account, step.stack)
+    deployed = state.stack(account, step.stack)
     arn = deployed.outputs[step.output] if step.output and deployed else ""
-    now = observe.notification(account, step.bucket)
-    if not notification.same(notification.foreign(now, step.stack), notification.foreign(step.seen, step.stack)):
+    now = state.notification(account, step.bucket)
+    if not merge.same(merge.foreign(now, step.stack), merge.foreign(step.seen, step.stack)):
         raise InstallError(
             f"somebody changed the notifications of {step.bucket} since the plan was made; nothing was written there, "
             "run it again"
         )
-    wanted = notification.merged(now, step.wanted, step.stack, arn)
-    if notification.same(now, wanted):
+    wanted = merge.merged(now, step.wanted, step.stack, arn)
+    if merge.same(now, wanted):
         return
     _write(account, step.bucket, wanted, say)
     _read_back(account, step.bucket, wanted)
@@ -194,7 +195,7 @@ def _unwritten(error: Any, bucket: str) -> str:
 
 def _read_back(account: Account, bucket: str, wanted: Mapping[str, Any]) -> None:
     end = time.monotonic() + _PATIENCE
-    while not notification.same(observe.notification(account, bucket), wanted):
+    while not merge.same(state.notification(account, bucket), wanted):
         if time.monotonic() > end:
             raise InstallError(f"the notifications of {bucket} aren't what was written: somebody else writes them too")
         time.sleep(_PAUSE)

@@ -6,12 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer import notification
+from multicdn.installer.notifications import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from multicdn.installer.notification import Configuration
+    from multicdn.installer.notifications.merge import Configuration
 
 _MISSING = object()
 _WIDEST = 100
@@ -49,16 +49,16 @@ def values(before: Mapping[str, str], after: Mapping[str, str], what: str) -> It
 
 def notifications(before: Configuration, after: Configuration, owner: str) -> Iterator[str]:
     """Lines for our entries that come and go, and how many of others stay."""
-    old = {entry["Id"]: notification.described(kind, entry) for kind, entry in notification.ours(before, owner)}
-    new = {entry["Id"]: notification.described(kind, entry) for kind, entry in notification.ours(after, owner)}
+    old = {entry["Id"]: merge.described(kind, entry) for kind, entry in merge.ours(before, owner)}
+    new = {entry["Id"]: merge.described(kind, entry) for kind, entry in merge.ours(after, owner)}
     for identity in sorted({*old, *new}):
         if old.get(identity) != new.get(identity):
             yield from (f"- {old[identity]}" for _ in old.keys() & {identity})
             yield from (f"+ {new[identity]}" for _ in new.keys() & {identity})
-    flags = [notification.EVENTBRIDGE in configuration for configuration in (before, after)]
+    flags = [merge.EVENTBRIDGE in configuration for configuration in (before, after)]
     if flags[0] != flags[1]:
         yield f"{'+' if flags[1] else '-'} tell EventBridge of all events of the bucket"
-    kept = notification.count(notification.foreign(before, owner))
+    kept = merge.count(merge.foreign(before, owner))
     yield f"  {kept} of others, untouched"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer.errors import InstallError
-from multicdn.settings import Install, Trigger
+from multicdn.config.settings import Install, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.config import Config
-from multicdn.installer import diff, notification, policy, template
-from multicdn.installer.bundle import Bundle
-from multicdn.installer.coverage import buckets, covered
+from multicdn.installer import diff
+from multicdn.installer.notifications import merge
+from multicdn.installer.template import role, stack as template
+from multicdn.installer.bundle.build import Bundle
+from multicdn.installer.notifications.prefixes import buckets, covered
 from multicdn.installer.errors import InstallError
-from multicdn.installer.instructions import (
+from multicdn.installer.steps import (
     DeleteObjects,
     DeleteStack,
     Deploy,
@@ -23,14 +25,14 @@ from multicdn.installer.instructions import (
     Plan,
     Upload,
 )
-from multicdn.installer.notification import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
-from multicdn.installer.observe import OWNER_TAG, Observed, folder
-from multicdn.settings import Trigger
+from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
+from multicdn.installer.state import OWNER_TAG, Observed, folder
+from multicdn.config.settings import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from multicdn.installer.observe import Deployed
+    from multicdn.installer.state import Deployed
 
 # Failed while it was made, so that there is nothing to change: it has to be deleted first.
 STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
@@ -77,11 +79,11 @@ def refuse(config: Config, seen: Observed) -> None:
     Raises:
         InstallError: with every problem, one a line.
     """
-    problems = policy.secret_problems(config)
+    problems = role.secret_problems(config)
     for bucket, configuration in seen.notifications.items():
         wanted = wanted_of(config, bucket)
         problems += _overlaps(configuration, wanted, config.install.stack)
-        total = notification.count(notification.merged(configuration, wanted, config.install.stack, ""))
+        total = merge.count(merge.merged(configuration, wanted, config.install.stack, ""))
         if total > MOST_ENTRIES:
             problems.append(f"{bucket}: S3 allows {MOST_ENTRIES} notifications of a bucket, and these would be {total}")
     if seen.deployed and seen.deployed.status == "UPDATE_ROLLBACK_FAILED":
@@ -102,8 +104,8 @@ def wanted_of(config: Config, bucket: str) -> Wanted:
     return Wanted(kind=_DESTINATIONS[trigger][0], parts=parts)
 
 
-def _overlaps(configuration: notification.Configuration, wanted: Wanted, stack: str) -> Iterator[str]:
-    for overlap in notification.overlaps(configuration, wanted, stack):
+def _overlaps(configuration: merge.Configuration, wanted: Wanted, stack: str) -> Iterator[str]:
+    for overlap in merge.overlaps(configuration, wanted, stack):
         yield (
             f"{overlap}; S3 takes only one destination for an event. Use `install: trigger: eventbridge`, which "
             "leaves that one alone (or narrow the prefixes of the routes)"
@@ -125,7 +127,7 @@ class _Planner:
 
     def _is_fresh(self) -> bool:
         """Whether a failure may take everything of ours away again."""
-        ours = (notification.ours(found, self._wish.stack) for found in self._seen.notifications.values())
+        ours = (merge.ours(found, self._wish.stack) for found in self._seen.notifications.values())
         return self._before is None and not any(ours)
 
     # Steps
@@ -147,7 +149,7 @@ class _Planner:
 
     def _notifications(self) -> Iterator[Instruction]:
         for bucket, configuration in self._seen.notifications.items():
-            if not notification.same(configuration, self._merged(bucket)):
+            if not merge.same(configuration, self._merged(bucket)):
                 wanted = self._wanted(bucket)
                 yield Notify(bucket, self._wish.stack, wanted, configuration, self._output() if wanted.parts else "")
 
@@ -210,7 +212,7 @@ class _Planner:
             known = self._before.outputs if self._before else {}
             what = "queue" if self._settings.queued else "function"
             arn = known.get(self._output(), _NOT_YET.format(what))
-        return notification.merged(self._seen.notifications[bucket], self._wanted(bucket), self._wish.stack, arn)
+        return merge.merged(self._seen.notifications[bucket], self._wanted(bucket), self._wish.stack, arn)
 
     # Words
 
@@ -247,7 +249,7 @@ class _Planner:
 
     def _warnings(self) -> Iterator[str]:
         yield from self._wish.config.warnings
-        for reference in policy.foreign_secrets(self._wish.config):
+        for reference in role.foreign_secrets(self._wish.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()
         if not self._wish.bundle.compiled:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.installer import notification, observe
+from multicdn.installer import state as observe
+from multicdn.installer.notifications import merge
 from multicdn.installer.apply import depth
 from multicdn.installer.errors import InstallError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.installer.account import Account
-    from multicdn.installer.observe import Deployed
+    from multicdn.installer.state import Deployed
 
 
 class Status(Struct, frozen=True):
@@ -97,7 +98,7 @@ def _entries(account: Account, deployed: Deployed, bucket: str) -> tuple[str, ..
         found = observe.notification(account, bucket)
     except InstallError as error:
         return (str(error),)
-    entries = [notification.described(kind, entry) for kind, entry in notification.ours(found, deployed.name)]
-    if deployed.state.trigger == "eventbridge" and notification.EVENTBRIDGE in found:
+    entries = [merge.described(kind, entry) for kind, entry in merge.ours(found, deployed.name)]
+    if deployed.state.trigger == "eventbridge" and merge.EVENTBRIDGE in found:
         entries.append("tells EventBridge")
     return tuple(entries)

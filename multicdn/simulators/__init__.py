@@ -13,13 +13,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from multicdn.simulators.cache import Cache, Entry, Url
-    from multicdn.simulators.edge import Edge
-    from multicdn.simulators.faults import Faults
-    from multicdn.simulators.origin import Origin
-    from multicdn.simulators.rates import ManualClock, SlidingWindow, TokenBucket
-    from multicdn.simulators.simulator import ApiCall, Fetched, Simulator
-    from multicdn.simulators.wire import Headers, Request, Response, Server
+    from multicdn.simulators.kit.cache import Cache, Entry, Url
+    from multicdn.simulators.kit.edge import Edge
+    from multicdn.simulators.kit.faults import Faults
+    from multicdn.simulators.kit.origin import Origin
+    from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
+    from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
+    from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
 
 __all__ = [
     "VENDORS",
@@ -54,22 +54,22 @@ VENDORS = {
 }
 
 _HOMES = {
-    "ApiCall": "simulator",
-    "Cache": "cache",
-    "Edge": "edge",
-    "Entry": "cache",
-    "Faults": "faults",
-    "Fetched": "simulator",
-    "Headers": "wire",
-    "ManualClock": "rates",
-    "Origin": "origin",
-    "Request": "wire",
-    "Response": "wire",
-    "Server": "wire",
-    "Simulator": "simulator",
-    "SlidingWindow": "rates",
-    "TokenBucket": "rates",
-    "Url": "cache",
+    "ApiCall": "kit.simulator",
+    "Cache": "kit.cache",
+    "Edge": "kit.edge",
+    "Entry": "kit.cache",
+    "Faults": "kit.faults",
+    "Fetched": "kit.simulator",
+    "Headers": "kit.http_server",
+    "ManualClock": "kit.rates",
+    "Origin": "kit.origin",
+    "Request": "kit.http_server",
+    "Response": "kit.http_server",
+    "Server": "kit.http_server",
+    "Simulator": "kit.simulator",
+    "SlidingWindow": "kit.rates",
+    "TokenBucket": "kit.rates",
+    "Url": "kit.cache",
     **{name: vendor for vendor, name in VENDORS.items()},
 }
 

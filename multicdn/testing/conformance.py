@@ -14,11 +14,11 @@ They need pytest, and nothing but this machine. ``RecordingVendor`` is in ``mult
 
 from __future__ import annotations
 
-from multicdn.testing._conformance_base import Api, Vendor
-from multicdn.testing._conformance_calls import Calls
-from multicdn.testing._conformance_declared import Declarations
-from multicdn.testing._conformance_failures import Failures
-from multicdn.testing.troubles import Expected
+from multicdn.testing._conformance.base import Api, Vendor
+from multicdn.testing._conformance.calls import Calls
+from multicdn.testing._conformance.declared import Declarations
+from multicdn.testing._conformance.failures import Failures
+from multicdn.testing._conformance.failure_cases import Expected
 
 __all__ = ["Api", "Expected", "ProviderConformance", "ProviderConformanceV1", "Vendor"]
 

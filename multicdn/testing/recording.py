@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
-from multicdn.simulators import faults
-from multicdn.simulators.faults import Faults
-from multicdn.simulators.wire import ConnectionDropped, Request, Response, Server
+from multicdn.simulators.kit import faults
+from multicdn.simulators.kit.faults import Faults
+from multicdn.simulators.kit.http_server import ConnectionDropped, Request, Response, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

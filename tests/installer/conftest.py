@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from installerkit import BUCKET, Installer
-from integration.conftest import aws, aws_program, running_aws
+from kit.installs import BUCKET, Installer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multicdn.testing.aws import LoopbackAws
-
-__all__ = ["account", "aws", "aws_program", "installer", "running_aws"]
+    from multicdn.testing.loopback.aws import LoopbackAws
 
 
 @pytest.fixture

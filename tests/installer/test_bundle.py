@@ -11,15 +11,15 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import bundlekit
+from kit import bundles
 import pytest
-from bundlekit import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
+from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
 
 from multicdn import config
 from multicdn.errors import PluginError
-from multicdn.installer import bundle, bundle_archive, bundle_check, bundle_sources
-from multicdn.installer.bundle_packages import opened
-from multicdn.installer.bundle_target import Target
+from multicdn.installer.bundle import archive as bundle_archive, build as bundle, check, sources as bundle_sources
+from multicdn.installer.bundle.packages import opened
+from multicdn.installer.bundle.runtime import Target
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_compiled_extensions_are_for_the_functions_processor(tmp_path: Path) -> 
         archive.extractall(tmp_path)
     compiled = [tmp_path / name for name in built.files if name.endswith(".so")]
     assert {file.parent.name for file in compiled} >= {"msgspec", "yaml"}
-    assert {bundle_check.elf_machine(file) for file in compiled} == {FOREIGN.elf_machine}
+    assert {check.elf_machine(file) for file in compiled} == {FOREIGN.elf_machine}
     assert all(f"cpython-313-{FOREIGN.machine}" in file.name or "abi3" in file.name for file in compiled)
 
 
@@ -243,7 +243,7 @@ def test_a_script_that_only_pretends_to_be_that_python_is_not_taken(
 
 
 def test_a_foreign_provider_comes_with_its_requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "sniffio>=1.3"))
+    bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "sniffio>=1.3"))
     built = build(tmp_path, {"acme": ACME})
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", "sniffio"}
     assert "multicdn_acme/__init__.py" in built.files
@@ -258,7 +258,7 @@ def test_requirements_are_those_of_the_target_not_of_this_machine(
         "x86_64": ("distro", "platform_machine == 'x86_64'"),
     }
     requires = tuple(f"{name}; {marker}" for name, marker in markers.values())
-    bundlekit.install_plugin(tmp_path, monkeypatch, requires=requires)
+    bundles.install_plugin(tmp_path, monkeypatch, requires=requires)
     built = build(tmp_path, {"acme": ACME}, architecture=ELSEWHERE, python="3.13")
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", markers[ELSEWHERE][0]}
 
@@ -266,14 +266,14 @@ def test_requirements_are_those_of_the_target_not_of_this_machine(
 def test_hook_plugins_that_are_installed_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The config doesn't name them, and what it does here it must do there."""
     hook = "from multicdn.hooks import hookimpl\n\n@hookimpl\ndef multicdn_report(report):\n    pass\n"
-    bundlekit.install_plugin(tmp_path, monkeypatch, files={"watch.py": hook}, hooks='watch = "multicdn_acme.watch"')
+    bundles.install_plugin(tmp_path, monkeypatch, files={"watch.py": hook}, hooks='watch = "multicdn_acme.watch"')
     built = build(tmp_path, {"fastly": FASTLY})
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", "pluggy"}
 
 
 def test_a_hook_plugin_that_does_not_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"watch.py": "import nothing_of_that_name\n"}
-    bundlekit.install_plugin(tmp_path, monkeypatch, files=broken, hooks='watch = "multicdn_acme.watch"')
+    bundles.install_plugin(tmp_path, monkeypatch, files=broken, hooks='watch = "multicdn_acme.watch"')
     with pytest.raises(
         PluginError, match=r"plugin 'watch' \(multicdn_acme\.watch from multicdn-acme 1\.2\) does not import"
     ):
@@ -281,13 +281,13 @@ def test_a_hook_plugin_that_does_not_import_is_named(tmp_path: Path, monkeypatch
 
 
 def test_a_switched_off_hook_plugin_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, hooks='watch = "multicdn_acme.watch"')
+    bundles.install_plugin(tmp_path, monkeypatch, hooks='watch = "multicdn_acme.watch"')
     monkeypatch.setenv("MULTICDN_DISABLE_PLUGINS", "watch")
     assert packages(build(tmp_path, {"fastly": FASTLY})) == packages(fastly_bundle())
 
 
 def test_a_working_copy_is_taken_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_working_copy(tmp_path, monkeypatch)
+    bundles.install_working_copy(tmp_path, monkeypatch)
     built = build(tmp_path, {"acme": ACME})
     found = {name for name in built.files if name.startswith("multicdn_acme") and not name.endswith(".pyc")}
     assert found == {
@@ -303,7 +303,7 @@ def test_a_working_copy_is_taken_from_where_it_is(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("name", [".env", ".env.production", ".edgerc", ".aws/config", "id_rsa"])
 def test_credentials_in_a_working_copy_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = bundlekit.install_working_copy(tmp_path, monkeypatch)
+    package = bundles.install_working_copy(tmp_path, monkeypatch)
     (package / name).parent.mkdir(exist_ok=True)
     (package / name).write_text("client_secret = hunter2", encoding="utf-8")
     with pytest.raises(InstallError, match=r"multicdn-acme would carry credentials") as refused:
@@ -314,7 +314,7 @@ def test_credentials_in_a_working_copy_are_refused(name: str, tmp_path: Path, mo
 
 
 def test_credentials_in_a_wheel_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, files={".edgerc": "client_secret = hunter2"})
+    bundles.install_plugin(tmp_path, monkeypatch, files={".edgerc": "client_secret = hunter2"})
     with pytest.raises(InstallError, match=r"credentials into the bundle: .*multicdn_acme/\.edgerc; move them out"):
         build(tmp_path, {"acme": ACME})
 
@@ -337,20 +337,20 @@ def test_a_folder_of_tests_is_known_by_what_is_in_it(tmp_path: Path) -> None:
 
 
 def test_a_provider_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    file = bundlekit.write_config(tmp_path, {"fastly": FASTLY})
+    file = bundles.write_config(tmp_path, {"fastly": FASTLY})
     other = dataclasses.replace(config.load(file), types={"fastly": "fastlyy"})
     with pytest.raises(PluginError, match="no provider plugin named 'fastlyy'; did you mean 'fastly'"):
         bundle.build(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
 
 
 def test_dependents_that_contradict_each_other_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, requires=("multicdn>=99",))
+    bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn>=99",))
     with pytest.raises(InstallError, match=r"a plugin needs multicdn>=99, and .* is installed"):
         build(tmp_path, {"acme": ACME})
 
 
 def test_pip_is_quoted_where_it_has_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, requires=("sniffio>9000",))
+    bundles.install_plugin(tmp_path, monkeypatch, requires=("sniffio>9000",))
     with pytest.raises(InstallError, match=r"pip download failed: .*No matching distribution found for sniffio>9000"):
         build(tmp_path, {"acme": ACME})
 
@@ -393,7 +393,7 @@ def _with_a_fault(folder: Path) -> None:
 
 
 def _without_core(folder: Path) -> None:
-    for file in (*folder.glob("multicdn/routing.py"), *folder.glob("multicdn/__pycache__/routing.*")):
+    for file in (*folder.glob("multicdn/routing/router.py"), *folder.glob("multicdn/routing/__pycache__/router.*")):
         file.unlink()
 
 
@@ -404,13 +404,13 @@ def _without_core(folder: Path) -> None:
         (_without_metadata, r"no entry point 'fastly' in multicdn\.providers; .* \.dist-info"),
         (_without_module, "entry point 'fastly', but not its module multicdn_providers.fastly"),
         (_with_a_fault, "does not import: .*No module named 'nothing_of_that_name'"),
-        (_without_core, "No module named 'multicdn.routing'|cannot import name 'routing'"),
+        (_without_core, "No module named 'multicdn.routing.router'|cannot import name 'router'"),
     ],
 )
 def test_a_damaged_bundle_is_refused(damage: Callable[[Path], None], said: str, unpacked: Path, tmp_path: Path) -> None:
     damage(unpacked)
     with pytest.raises(PluginError, match=said):
-        bundle_check.check(unpacked, ("fastly",), (), Target(HERE, PYTHON))
+        check.check(unpacked, ("fastly",), (), Target(HERE, PYTHON))
 
 
 @pytest.mark.parametrize("damage", [_without_entry_points, _without_module])
@@ -420,19 +420,19 @@ def test_a_damaged_bundle_for_another_machine_is_refused(damage: Callable[[Path]
         archive.extractall(folder)
     damage(folder)
     with pytest.raises(PluginError, match="'fastly'"):
-        bundle_check.check(folder, ("fastly",), (), FOREIGN)
+        check.check(folder, ("fastly",), (), FOREIGN)
 
 
 def test_extensions_for_another_processor_are_refused(unpacked: Path, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=rf"is for {ELSEWHERE}, but these aren't: .*msgspec/_core"):
-        bundle_check.check(unpacked, ("fastly",), (), Target(ELSEWHERE, PYTHON))
+        check.check(unpacked, ("fastly",), (), Target(ELSEWHERE, PYTHON))
 
 
 def test_the_name_of_a_provider_that_is_missing_stands_beside_those_that_are_there(
     unpacked: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(PluginError, match=r"no entry point 'acme' in multicdn\.providers; it has .*cloudflare.*fastly"):
-        bundle_check.check(unpacked, ("acme",), (), Target(HERE, PYTHON))
+        check.check(unpacked, ("acme",), (), Target(HERE, PYTHON))
 
 
 # Where files come from

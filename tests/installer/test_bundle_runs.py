@@ -10,28 +10,28 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bundlekit
+from kit import bundles
 import pytest
 
 from multicdn.simulators import Origin, load
-from multicdn.testing.configured import configured
+from multicdn.testing.loopback.simulator_config import configured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multicdn.installer.bundle import Bundle
+    from multicdn.installer.bundle.build import Bundle
     from multicdn.simulators import Simulator
-    from multicdn.testing.lambda_runtime import Invocation
+    from rig.lambda_runtime import Invocation
 
 if sys.platform != "linux":
     pytest.skip("awslambdaric runs on Linux", allow_module_level=True)
 
-from multicdn.testing.lambda_runtime import LambdaFunction
+from rig.lambda_runtime import LambdaFunction
 
 # Cloudflare's SDK alone has 6,400 files.
 pytestmark = pytest.mark.timeout(600)
 
-EVENTS = Path(__file__).parents[1] / "events"
+EVENTS = Path(__file__).parents[1] / "data"
 SITE = "https://www.acme.com"
 RECORDED = "img/logo.png"  # the key in the recorded events
 VENDORS = ("cloudflare", "cloudfront", "fastly")
@@ -81,7 +81,7 @@ def edges() -> Iterator[Edges]:
 @pytest.fixture(scope="module")
 def built(edges: Edges, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """One bundle for all three, with the simulators' endpoints in its config."""
-    return bundlekit.build(tmp_path_factory.mktemp("three"), edges.providers)
+    return bundles.build(tmp_path_factory.mktemp("three"), edges.providers)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_boto3_comes_from_the_runtime(task: Path, edges: Edges) -> None:
 
 
 def test_boto3_can_be_brought_along(edges: Edges, tmp_path: Path) -> None:
-    built = bundlekit.build(tmp_path, {"cloudfront": edges.providers["cloudfront"]}, vendor_boto3=True)
+    built = bundles.build(tmp_path, {"cloudfront": edges.providers["cloudfront"]}, vendor_boto3=True)
     packages = {package.partition("==")[0] for package in built.packages}
     assert {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six"} <= packages
     edges.stale()
@@ -177,8 +177,8 @@ def test_boto3_can_be_brought_along(edges: Edges, tmp_path: Path) -> None:
 
 
 def test_a_foreign_plugin_runs_with_what_it_requires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundlekit.install_plugin(tmp_path, monkeypatch, requires=("sniffio",))
-    built = bundlekit.build(tmp_path, {"acme": {"type": "acme"}})
+    bundles.install_plugin(tmp_path, monkeypatch, requires=("sniffio",))
+    built = bundles.build(tmp_path, {"acme": {"type": "acme"}})
     event = json.loads((EVENTS / "s3-put.json").read_text(encoding="utf-8"))
     with LambdaFunction(built.path) as function:
         invocation = function.invoke(event)

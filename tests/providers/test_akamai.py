@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from multicdn_providers.akamai import Akamai
 
-from multicdn import secrets, templates
+from multicdn import secrets
+from multicdn.routing import url_templates
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
-from multicdn.simulators import ManualClock, Origin, Request, Response, Server, faults
-from multicdn.simulators._edgegrid import ApiClient
-from multicdn.simulators.akamai import CP_CODE, STAGING, AkamaiSimulator, Bucket
+from multicdn.simulators import ManualClock, Origin, Request, Response, Server
+from multicdn.simulators.kit import faults
+from multicdn.simulators.akamai.edgegrid import ApiClient
+from multicdn.simulators.akamai.api import AkamaiSimulator, Bucket, CP_CODE, STAGING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +152,7 @@ ODD_KEYS = [
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: AkamaiSimulator, akamai: Akamai, key: str, soft: bool
 ) -> None:
-    url, *others = templates.expand([templates.parse(f"{SITE}/{{key}}")], "b", key, "")
+    url, *others = url_templates.expand([url_templates.parse(f"{SITE}/{{key}}")], "b", key, "")
     origin.put(key, "old")
     assert cdn.fetch(url).body == b"old"
     origin.put(key, "new")

@@ -20,13 +20,14 @@ from multicdn_providers.cloudflare import Cloudflare
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import CAPABILITIES, Call, Secret, capabilities
-from multicdn.simulators import ManualClock, Origin, faults
-from multicdn.simulators.cloudflare import PLANS, CloudflareSimulator, Environment, Zone, page, refusal
+from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.kit import faults
+from multicdn.simulators.cloudflare.api import CloudflareSimulator, Environment, PLANS, Zone, page, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multicdn.simulators.faults import Fault
+    from multicdn.simulators.kit.faults import Fault
 
 PAGE = "https://www.acme.com/a.css"
 CALL = Call(connect=2.0, read=2.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multicdn_providers._cloudfront_paths import item, path_of, plain_path_of, spellings
+from multicdn_providers.cloudfront.paths import item, path_of, plain_path_of, spellings
 
 from multicdn.errors import TargetsRefused
 from multicdn.model import Target, TargetKind

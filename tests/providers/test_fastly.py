@@ -14,8 +14,9 @@ from multicdn_providers.fastly import Fastly
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
-from multicdn.simulators import Origin, Request, Response, Server, faults
-from multicdn.simulators.fastly import FastlySimulator
+from multicdn.simulators import Origin, Request, Response, Server
+from multicdn.simulators.kit import faults
+from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from http_vendor import (
+from kit.http_vendor import (
     CALL,
     ODD_PATHS,
     TROUBLES,
@@ -25,7 +25,8 @@ from multicdn_providers.highwinds import Highwinds
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import Call, Secret, SoftPurge, capabilities
-from multicdn.simulators import ManualClock, Origin, faults
+from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.kit import faults
 from multicdn.simulators.highwinds import HighwindsSimulator
 
 if TYPE_CHECKING:

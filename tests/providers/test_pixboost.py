@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from http_vendor import (
+from kit.http_vendor import (
     CALL,
     ODD_PATHS,
     TROUBLES,
@@ -22,7 +22,8 @@ from multicdn_providers.pixboost import Pixboost
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, TargetsRefused
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import Secret, capabilities
-from multicdn.simulators import ManualClock, Origin, faults
+from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.kit import faults
 from multicdn.simulators.pixboost import PixboostSimulator
 
 if TYPE_CHECKING:

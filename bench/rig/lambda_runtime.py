@@ -1,0 +1,221 @@
+"""Lambda on loopback: one function, run by AWS's own runtime client (awslambdaric) as Lambda runs it.
+
+    with LambdaFunction(Path("bundle.zip"), environment={"AWS_REGION": "eu-west-1"}) as function:
+        answer = function.invoke(event)
+
+The function's process sees its own code, what Lambda's runtime brings, the standard library, and nothing else that is
+installed here. The API is docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Not there: a share of the CPU and a
+limit of memory, freezing between invocations, concurrency (make two functions), extensions, streaming, SnapStart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multicdn.installer.bundle.sources import link
+from rig.runtime_api import Event, Heard, MOST_BYTES, RuntimeProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+# docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html: what the init phase may take.
+_INIT_SECONDS = 10.0
+# After its answer a process asks for the next event. Lambda counts that time too, but it is next to nothing.
+_RETURN_SECONDS = 5.0
+
+_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+_SDK = ("boto3", "botocore", "jmespath", "s3transfer", "python-dateutil", "six", "urllib3")
+
+_ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an invocation failed.
+
+    Attributes:
+        type: name of the exception, or Lambda's own word, such as ``Sandbox.Timedout``.
+        message: as the caller of the function sees it.
+        trace: lines of the traceback, if there is one.
+    """
+
+    type: str
+    message: str
+    trace: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What came of one event.
+
+    Attributes:
+        id: of the request.
+        payload: what the handler returned, or None if it failed.
+        failure: why it failed, or None.
+        seconds: from the event to the answer, without the start of the process.
+        init_seconds: from the start of the process until it was ready for the first event; None if it ran already.
+        memory: the most bytes that the process has had in memory so far.
+    """
+
+    id: str
+    payload: Any
+    failure: Failure | None
+    seconds: float
+    init_seconds: float | None
+    memory: int
+
+
+class LambdaFunction:
+    """A deployed function. A context manager; its process starts with the first event, as on Lambda.
+
+    Args:
+        code: the bundle: an archive, or the folder that it was unpacked to.
+        handler: as Lambda's setting of that name.
+        environment: the function's variables, credentials for AWS among them: those of this process aren't passed on.
+        timeout: seconds that an invocation may take.
+        memory: megabytes that the function is told it has.
+        sdk: whether there is a boto3 beside the code, as in Lambda's own runtime: the one that is installed here.
+        name: of the function.
+
+    Attributes:
+        log: lines that the function has written so far.
+    """
+
+    def __init__(
+        self,
+        code: Path,
+        *,
+        handler: str = "multicdn.handler.handler",
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        memory: int = 512,
+        sdk: bool = True,
+        name: str = "multicdn",
+    ) -> None:
+        self.log: list[str] = []
+        self._code = code
+        self._handler = handler
+        self._given = dict(environment or {})
+        self._timeout = timeout
+        self._memory = memory
+        self._sdk = sdk
+        self._name = name
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._running: RuntimeProcess | None = None
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="multicdn-lambda-")
+        self._task, self._runtime = Path(self._folder.name, "task"), Path(self._folder.name, "runtime")
+        if self._code.is_dir():
+            self._task = self._code.absolute()
+        else:
+            with zipfile.ZipFile(self._code) as archive:
+                archive.extractall(self._task)
+        self._runtime.mkdir()
+        link((*_CLIENT, *(_SDK if self._sdk else ())), self._runtime)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def stop(self) -> None:
+        """End the process, as Lambda does after some idle minutes. The next event starts another."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def invoke(self, event: object) -> Invocation:
+        """Hand an event to the function, starting its process if need be, and return what came of it.
+
+        Raises:
+            ValueError: the event is larger than Lambda takes.
+        """
+        body = json.dumps(event).encode()
+        if len(body) > MOST_BYTES:
+            raise ValueError(f"the event has {len(body)} bytes, and Lambda takes {MOST_BYTES}")
+        request, init_seconds = str(uuid.uuid4()), None
+        if self._running is None:
+            began = time.perf_counter()
+            heard = self._start()
+            init_seconds = time.perf_counter() - began
+            if heard.what != "ready":
+                return self._ended(request, heard, init_seconds=init_seconds, limit=_INIT_SECONDS)
+        assert self._running is not None, "it has just been started"
+        began = time.perf_counter()
+        heard = self._running.give(Event(request, body, time.time() + self._timeout))
+        seconds = time.perf_counter() - began
+        return self._ended(request, heard, seconds=seconds, init_seconds=init_seconds, limit=self._timeout)
+
+    def _start(self) -> Heard:
+        # -S: the packages installed here are no part of Lambda.
+        command = [sys.executable, "-S", "-s", "-m", "awslambdaric", self._handler]
+        arn = f"arn:aws:lambda:{self._variables()['AWS_REGION']}:{_ACCOUNT}:function:{self._name}"
+        self._running = RuntimeProcess(command, self._task, self._variables(), self.log, arn)
+        heard = self._running.wait_until_ready(_INIT_SECONDS)
+        self._running.memory()  # in case that it doesn't live long enough to be asked again
+        return heard
+
+    def _variables(self) -> dict[str, str]:
+        """The whole environment, after lambda/latest/dg/configuration-envvars.html; nothing of this process."""
+        region = self._given.get("AWS_REGION", "us-east-1")
+        return {
+            "PATH": os.defpath,
+            "HOME": str(self._runtime.parent),  # where there is no .aws
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONPATH": f"{self._task}{os.pathsep}{self._runtime}",
+            "PYTHONDONTWRITEBYTECODE": "1",  # Lambda can't: the code's folder is read-only there
+            "LAMBDA_TASK_ROOT": str(self._task),
+            "LAMBDA_RUNTIME_DIR": str(self._runtime),
+            "_HANDLER": self._handler,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_FUNCTION_NAME": self._name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self._memory),
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{self._name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "loopback",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **self._given,
+        }
+
+    def _ended(
+        self, request: str, heard: Heard, *, limit: float, init_seconds: float | None, seconds: float = 0.0
+    ) -> Invocation:
+        """Make sense of what was heard, and leave the process ready for the next event, or gone."""
+        assert self._running is not None, "something was heard of it"
+        memory = self._running.memory()
+        is_sound = heard.what in ("response", "error")
+        if not is_sound or self._running.wait_until_ready(_RETURN_SECONDS).what != "ready":
+            self.stop()
+        failure = None if heard.what == "response" else _failure(request, heard, limit)
+        payload = json.loads(heard.body) if failure is None else None
+        return Invocation(request, payload, failure, seconds, init_seconds, memory)
+
+
+def _failure(request: str, heard: Heard, limit: float) -> Failure:
+    """What the caller of the function is told; ``limit`` is the time that it had."""
+    if heard.what == "timeout":
+        return Failure("Sandbox.Timedout", f"RequestId: {request} Error: Task timed out after {limit:.2f} seconds")
+    if heard.what == "exit":
+        how = f"signal: {-heard.status}" if heard.status < 0 else f"exit status {heard.status}"
+        return Failure("Runtime.ExitError", f"RequestId: {request} Error: Runtime exited with error: {how}")
+    told = json.loads(heard.body)
+    return Failure(told["errorType"], told["errorMessage"], tuple(told.get("stackTrace") or ()))

@@ -1,0 +1,229 @@
+"""What a soak happens in: AWS on loopback, every vendor's simulator, worker processes, and the uploads."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from multicdn import config as config_file
+from multicdn.oncall.dead_letters import DeadLetters
+from multicdn.model import Change
+from multicdn.queue.sender import DEAD_LETTERS, QUEUE
+from multicdn.simulators import VENDORS, Origin, load
+from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
+from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
+from multicdn.testing.loopback.aws import LoopbackAws
+from multicdn.testing.loopback.resources import make_queue
+from multicdn.testing.loopback.simulator_config import configured
+from rig.worker_processes import Crew
+from rig.soak import Ledger
+from rig.cache_oracle import Stale
+from rig.fault_schedule import Weather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from multicdn.simulators import Simulator
+    from rig.soak import Settings
+
+_BUCKET = "acme-site"
+_THUMBNAIL = "https://pixboost.com/api/2/img/https://www.acme.com/{key}/resize?size=x300&auth=simulated-public-key"
+
+# Preloads ask for other URLs than purges, so that what they fetch doesn't stand where the old bytes are looked for.
+_ROUTES: list[dict[str, Any]] = [
+    {"urls": ["https://www.acme.com/{key}"], "purge": ["cloudfront", "fastly", "cloudflare", "akamai"]},
+    {"prefix": "news/", "soft": "true", "tags": ["news-{stem}"], "purge": ["fastly", "cloudflare", "akamai"]},
+    {"prefix": "img/", "urls": ["https://www.acme.com/{key}"], "purge": ["pixboost"]},
+    {"prefix": "img/", "urls": [_THUMBNAIL], "preload": ["pixboost"]},
+    {"prefix": "downloads/", "urls": ["https://downloads.acme.com/{key}"], "purge": ["edgecast", "highwinds"]},
+    {"prefix": "downloads/", "urls": ["https://mirror.acme.com/{key}"], "preload": ["edgecast"]},
+]
+
+# Edgecast and Highwinds take some fifty URLs a minute, so few uploads are theirs.
+_FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 12 + ["downloads/"]
+
+_POLL = 0.1
+_TICK = 0.25
+
+
+class World:
+    """AWS, the vendors, the workers, and what is owed. A context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.ledger = Ledger()
+        self.edges: dict[str, Simulator] = {}
+        self._settings = settings
+        self._random = random.Random(settings.seed)  # noqa: S311 - not for security
+        self._weather = Weather(settings.seed)
+        self._changes: list[Change] = []
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-soak-")))
+            self._aws = stack.enter_context(LoopbackAws(auth=False))
+            self._sqs = self._aws.client("sqs")
+            # The redrive policy must not act before we do: a message whose worker is killed counts as received.
+            self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=100)
+            self._letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
+            origin = stack.enter_context(Origin())
+            for vendor in VENDORS:
+                self.edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
+            self._crew = stack.enter_context(self._make_crew(folder / "multicdn.config.yml"))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def storm(self) -> None:
+        """Upload, kill, and let the vendors have their trouble."""
+        settings = self._settings
+        for name, simulator in self.edges.items():
+            if name == settings.sick:
+                self._weather.outage(simulator)
+            elif name != settings.healthy:
+                self._weather.storm(simulator, settings.trouble)
+        ticks, uploading = round(settings.storm / _TICK), round(settings.seconds / _TICK)
+        kills = Counter(self._random.choices(range(ticks // 4, ticks + 1), k=settings.kills))
+        began = time.monotonic()
+        for tick in range(1, ticks + 1):
+            self._upload(settings.uploads * min(tick, uploading) // uploading - self.ledger.uploads)
+            for _ in range(kills[tick]):
+                self._kill()
+            time.sleep(max(0.0, began + tick * _TICK - time.monotonic()))
+
+    def calm(self) -> None:
+        """End the trouble of all vendors but the sick one."""
+        for name, simulator in self.edges.items():
+            if name != self._settings.sick:
+                self._weather.clear(simulator)
+
+    def drain(self) -> None:
+        """Wait until the queue is empty: nothing waits, is delayed or is being worked on.
+
+        Raises:
+            TimeoutError: that took too long.
+        """
+        end = time.monotonic() + self._settings.patience
+        while left := self._count(self._queue.url):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{left} messages are left in the queue; {self._crew.count()}")
+            time.sleep(_POLL)
+
+    def judge(self) -> None:
+        """Note what is lost: neither done nor among the dead letters."""
+        undone, letters = self._stale.undone(), self._letters.read()
+        explained = self._stale.explained(undone, letters)
+        self._letters.release(letters)
+        self.ledger.lost = undone - explained
+        self.ledger.in_letters = Counter(owed.provider for owed in explained)
+        self.ledger.calls = {name: len(simulator.calls) for name, simulator in self.edges.items()}
+        self.ledger.targets = {name: sum(call.items for call in each.calls) for name, each in self.edges.items()}
+
+    def heal(self) -> None:
+        """End the outage, and send the dead letters back."""
+        self._weather.clear(self.edges[self._settings.sick])
+        self.ledger.redriven = self._letters.redrive(self._letters.read(), self._queue.url, lambda _: None)
+
+    def close(self) -> Ledger:
+        """Note the rest, and return the ledger."""
+        ledger, logged = self.ledger, self._crew.count()
+        ledger.owed = len(self._stale)
+        ledger.faults = self._weather.shown
+        ledger.parked, ledger.dead = logged["parked"], logged["dead-letter"]
+        ledger.handled = sum(line["messages"] for line in self._crew.lines() if line["event"] == "worker-batch")
+        ledger.undone = self._stale.undone()
+        ledger.left = self._count(self._queue.url), self._count(self._queue.dead_letter_url)
+        ledger.complaints = self._crew.complaints()
+        return ledger
+
+    def _simulator(self, vendor: str, origin: str) -> Simulator:
+        """Without the vendors' own limits, which would make the soak last: 429s come by the weather."""
+        if vendor == "cloudflare":  # on the plan with the highest rates, for the same reason
+            return CloudflareSimulator(origin, zones=[Zone("acme.com", plan="enterprise")], limits=False)
+        if vendor != "cloudfront":
+            return load(vendor)(origin, limits=False)
+        keys = self._aws.environment()
+        credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+        return CloudFrontSimulator(origin, credentials=credentials, limits=False)
+
+    def _make_crew(self, path: Path) -> Crew:
+        settings, queue = self._settings, self._queue
+        described = configured(self.edges)
+        delivery = {"give_up_after": f"{settings.give_up_after}s", "first_delay": "1s", "longest_delay": "4s"}
+        routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
+        text = json.dumps({"version": 1, "providers": described.providers, "routes": routes, "delivery": delivery})
+        path.write_text(text, encoding="utf-8")
+        self._stale = Stale(config_file.load(path), self.edges)
+        addresses = {"MULTICDN_CONFIG": str(path), QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
+        environment = {**_inherited(), **self._aws.environment(), **described.environment, **addresses}
+        arguments = ["--queue", queue.url, "--batch-size", str(settings.batch), "--gather", "0.3"]
+        return Crew(settings.workers, arguments, environment)
+
+    def _upload(self, count: int) -> None:
+        """Change objects, and let S3 tell of it, in any order and now and then again."""
+        changes = [self._change() for _ in range(count)]
+        for change in changes:
+            self._stale.upload(change)
+        self._changes += changes
+        told = changes + [self._random.choice(self._changes) for _ in changes if self._chance()]
+        self._random.shuffle(told)
+        self._send(told)
+
+    def _change(self) -> Change:
+        self.ledger.uploads += 1
+        number = self._random.randrange(self._settings.keys)
+        folder = _FOLDERS[number % len(_FOLDERS)]
+        return Change(_BUCKET, f"{folder}{number:05}é.css", sequencer=f"{self.ledger.uploads:016X}")
+
+    def _chance(self) -> bool:
+        return self._random.random() < self._settings.copies
+
+    def _send(self, changes: Sequence[Change]) -> None:
+        for batch in _tens(changes):
+            entries = [{"Id": str(place), "MessageBody": _body(change)} for place, change in enumerate(batch)]
+            answer = self._sqs.send_message_batch(QueueUrl=self._queue.url, Entries=entries)
+            assert not answer.get("Failed"), answer
+        self.ledger.messages += len(changes)
+        self.ledger.asked.update(owed.provider for change in changes for owed in self._stale.asked_by(change))
+
+    def _kill(self) -> None:
+        self.ledger.kills += self._crew.kill(self._random.randrange(self._settings.workers))
+
+    def _count(self, url: str) -> int:
+        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
+        found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+
+def _body(change: Change) -> str:
+    """As S3 writes it: the key encoded like a form."""
+    entity = {
+        "bucket": {"name": change.bucket},
+        "object": {"key": quote_plus(change.key, safe="/"), "sequencer": change.sequencer},
+    }
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
+    return json.dumps({"Records": [record]})
+
+
+def _inherited() -> dict[str, str]:
+    """What a process needs to run at all; nothing that would turn it to the real AWS."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MULTICDN_"))}
+
+
+def _tens(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    for start in range(0, len(changes), 10):
+        yield changes[start : start + 10]

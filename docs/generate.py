@@ -1,0 +1,49 @@
+"""The parts of the documentation that are made from code. ``make docs`` writes them; test_docs.py compares."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from multicdn.authoring import catalog
+from multicdn.cli.providers import markdown_table
+from multicdn.plugins.discovery import Plugins
+from multicdn.authoring.schema import schema
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+SCHEMA = ROOT / "docs" / "multicdn.schema.json"
+
+_TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
+
+
+def own_plugins() -> Plugins:
+    """The providers that multicdn itself brings, whatever else is installed here."""
+    installed = Plugins()
+    return Plugins(
+        plugin.entry_point
+        for found in installed.providers.values()
+        for plugin in found
+        if plugin.distribution == "multicdn"
+    )
+
+
+def schema_text() -> str:
+    """What docs/multicdn.schema.json must hold."""
+    return json.dumps(schema(own_plugins()), indent=2) + "\n"
+
+
+def readme_text() -> str:
+    """The README with its table of providers made anew."""
+    table = markdown_table(catalog.entries(own_plugins()))
+    return _TABLE.sub(lambda _: table + "\n", README.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    SCHEMA.write_text(schema_text(), encoding="utf-8")
+    README.write_text(readme_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

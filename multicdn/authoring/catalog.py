@@ -1,0 +1,219 @@
+"""What the installed providers are and can do: one source for the command line, the README's table and the schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.config.checker import option_types, parse, required_options
+from multicdn.errors import ConfigError, PluginError
+from multicdn.model import TargetKind
+from multicdn.provider import Discover, SoftPurge, capabilities
+from multicdn.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.plugins.discovery import Plugin, Plugins
+    from multicdn.provider import Limits, Provider
+
+# A member of a route with which a provider can be asked for a kind.
+_MEMBERS = {
+    TargetKind.URL: "urls: ['https://www.example.com/{key}']",
+    TargetKind.PREFIX: "prefixes: ['https://www.example.com/{dir}/']",
+    TargetKind.TAG: "tags: [all]",
+    TargetKind.HOST: "hosts: [www.example.com]",
+    TargetKind.EVERYTHING: "everything: true",
+}
+
+
+class Option(Struct, frozen=True):
+    """One option of a provider.
+
+    Attributes:
+        name: as in the config file.
+        type: what to write, in words.
+        required: whether there is no default.
+        default: as it would stand in the file; empty where there is none.
+        help: what it means.
+        secret: whether it must be a reference.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: str
+    help: str
+    secret: bool
+
+
+class Ability(Struct, frozen=True):
+    """One thing that a provider can do, and within what limits."""
+
+    action: str
+    kind: str
+    soft: bool
+    limits: str
+
+
+class Entry(Struct, frozen=True):
+    """An installed provider plugin.
+
+    Attributes:
+        name: its type in config files.
+        distribution: where it comes from, with the version.
+        fault: why it can't be used, with the remedy; empty if it can.
+        summary: first line of its docstring.
+        docs: the vendor's page.
+        retired: when and why the vendor ended the service; empty if it is alive.
+        abilities: what it can do.
+        options: what can be configured.
+        permissions: what its credentials must be allowed to do.
+        example: a block for the config file.
+    """
+
+    name: str
+    distribution: str
+    fault: str = ""
+    summary: str = ""
+    docs: str = ""
+    retired: str = ""
+    abilities: tuple[Ability, ...] = ()
+    options: tuple[Option, ...] = ()
+    permissions: tuple[str, ...] = ()
+    example: str = ""
+
+
+def entries(plugins: Plugins) -> list[Entry]:
+    """All installed providers by name, the broken ones with their fault."""
+    return [entry(plugins, name) for name in sorted(plugins.providers)]
+
+
+def entry(plugins: Plugins, name: str) -> Entry:
+    """One installed provider.
+
+    Raises:
+        PluginError: there is none of this name.
+    """
+    found = plugins.providers.get(name)
+    source = " and ".join(_source(plugin) for plugin in found) if found else ""
+    try:
+        cls = plugins.provider_class(name)
+    except PluginError as error:
+        if not found:
+            raise
+        return Entry(name, source, fault=str(error))
+    return Entry(
+        name=name,
+        distribution=source,
+        summary=(cls.__doc__ or "").strip().partition("\n")[0],
+        docs=cls.docs,
+        retired=cls.retired,
+        abilities=tuple(_abilities(cls, name, plugins)),
+        options=tuple(options(cls)),
+        permissions=cls.permissions,
+        example=example(cls, name),
+    )
+
+
+def options(cls: type[Provider]) -> Iterator[Option]:
+    """The options of a provider, the required ones first."""
+    types = option_types(cls)
+    required = required_options(cls)
+    fields = [field for field in dataclasses.fields(cls) if field.name in types]
+    for field in sorted(fields, key=lambda field: field.name not in required):
+        hint = types[field.name]
+        yield Option(
+            name=field.name,
+            type=_type_in_words(hint),
+            required=field.name in required,
+            default=_default(field),
+            help=field.metadata.get("help", ""),
+            secret=_is_secret(hint),
+        )
+
+
+def example(cls: type[Provider], name: str) -> str:
+    """A block for the config file that passes the check."""
+    lines = [f"{name}:", *(f"  {option}: {value}" for option, value in cls.example.items())]
+    return "\n".join(lines)
+
+
+def example_config(cls: type[Provider], name: str) -> str:
+    """A whole config file: the example, and a route that has it do the first thing that it can do."""
+    block = "".join(f"  {line}\n" for line in example(cls, name).splitlines())
+    first = capabilities(cls)[0]
+    lines = ("  - bucket: b", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
+    return f"version: 1\nproviders:\n{block}routes:\n" + "".join(f"{line}\n" for line in lines)
+
+
+def sample(cls: type[Provider], name: str, plugins: Plugins) -> Provider | None:
+    """An instance made from the example, to read limits from that depend on options. None if it has no example."""
+    try:
+        return parse(example_config(cls, name), "example", plugins).providers[name]
+    except ConfigError:
+        return None
+
+
+def _abilities(cls: type[Provider], name: str, plugins: Plugins) -> Iterator[Ability]:
+    instance = sample(cls, name, plugins)
+    for what in capabilities(cls):
+        limits = getattr(instance or cls, what.limits)
+        soft = issubclass(cls, SoftPurge) and what.action == "purge" and what.kind in cls.soft_kinds
+        yield Ability(what.action, what.kind, soft, "" if isinstance(limits, property) else _limits_in_words(limits))
+    if issubclass(cls, Discover):
+        yield Ability("discover", "bucket", soft=False, limits="")
+
+
+def _limits_in_words(limits: Limits) -> str:
+    parts = [f"{limits.targets:,} a call" if limits.targets > 1 else "one a call"]
+    if limits.bytes is not None:
+        parts.append(f"{limits.bytes:,} bytes a call")
+    if limits.targets_per_second is not None:
+        parts.append(_rate(limits.targets_per_second, "target"))
+    if limits.calls_per_second is not None:
+        parts.append(_rate(limits.calls_per_second, "call"))
+    return ", ".join(parts)
+
+
+def _rate(per_second: float, what: str) -> str:
+    # Vendors name whole numbers, most of them a second.
+    odd = not float(per_second).is_integer() and math.isclose(per_second * 60, round(per_second * 60))
+    number, unit = (per_second * 60, "minute") if odd or per_second < 1 else (per_second, "second")
+    return f"{number:,.4g} {what}{'' if number == 1 else 's'} a {unit}"
+
+
+def _source(plugin: Plugin) -> str:
+    return f"{plugin.distribution} {plugin.version}"
+
+
+def _is_secret(hint: Any) -> bool:
+    return hint is Secret or any(_is_secret(argument) for argument in getattr(hint, "__args__", ()))
+
+
+def _type_in_words(hint: Any) -> str:
+    if _is_secret(hint):
+        return "secret reference"
+    words = {str: "text", int: "number", float: "number", bool: "true or false"}
+    if isinstance(hint, type) and hint in words:
+        return words[hint]
+    arguments = [argument for argument in getattr(hint, "__args__", ()) if argument not in (type(None), ...)]
+    if arguments and all(isinstance(argument, str) for argument in arguments):
+        return " | ".join(arguments)
+    if getattr(hint, "__origin__", None) in (dict, Mapping):
+        return "mapping"
+    if arguments and getattr(hint, "__origin__", None) in (tuple, list, frozenset):
+        return f"list of {_type_in_words(arguments[0])}"
+    if isinstance(hint, type) and hasattr(hint, "__members__"):
+        return " | ".join(hint.__members__.values())
+    return " | ".join(map(_type_in_words, arguments)) or "text"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default is dataclasses.MISSING or field.default in (None, "", ()):
+        return ""
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

@@ -1,0 +1,145 @@
+"""A JSON Schema of the config file, so that editors complete and check it while it is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from multicdn.config.checker import VERSION, option_types, required_options
+from multicdn.routing.route import Route
+from multicdn.errors import PluginError
+from multicdn.secrets import REFERENCE, Secret
+from multicdn.config.settings import Install, Retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from multicdn.plugins.discovery import Plugins
+    from multicdn.provider import Provider
+
+_NAME = r"^[A-Za-z0-9_.-]+$"
+
+# An editor reads `account: 12E4` as a number; the config takes it as the text that it is.
+_TEXT = {"type": ["string", "number", "boolean"]}
+
+
+def schema(plugins: Plugins) -> dict[str, Any]:
+    """The schema for the installed providers; one that doesn't import is left out."""
+    classes = dict(_importable(plugins))
+    definitions = {f"provider-{name}": _provider(cls) for name, cls in classes.items()}
+    definitions["provider"] = _any_provider(classes)
+    definitions["route"] = _members(Route, {"bucket"})
+    definitions["install"] = _members(Install, ())
+    definitions["delivery"] = _members(Retrying, ())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "multicdn.config.yml",
+        "type": "object",
+        "required": ["version", "providers", "routes"],
+        "additionalProperties": False,
+        "properties": {
+            "version": {"const": VERSION},
+            "providers": {
+                "description": "provider instances by name; `type` defaults to the name",
+                "type": "object",
+                "propertyNames": {"pattern": _NAME},
+                "properties": {name: _named(name) for name in classes},
+                "additionalProperties": {"$ref": "#/$defs/provider", "required": ["type"]},
+            },
+            "routes": {
+                "description": "every route that matches a changed object applies",
+                "type": "array",
+                "minItems": 1,
+                "items": {"$ref": "#/$defs/route"},
+            },
+            "delivery": {"description": "how long jobs are tried, and at what share", "$ref": "#/$defs/delivery"},
+            "install": {"description": "what `multicdn install` makes in AWS", "$ref": "#/$defs/install"},
+        },
+        "$defs": definitions,
+    }
+
+
+def _importable(plugins: Plugins) -> Iterable[tuple[str, type[Provider]]]:
+    for name in sorted(plugins.providers):
+        try:
+            yield name, plugins.provider_class(name)
+        except PluginError:
+            continue
+
+
+def _named(name: str) -> dict[str, Any]:
+    """An instance that is called as a type is of that type, unless it says otherwise."""
+    return {
+        "if": {"type": "object", "required": ["type"]},
+        "then": {"$ref": "#/$defs/provider"},
+        "else": {"$ref": f"#/$defs/provider-{name}"},
+    }
+
+
+def _any_provider(classes: Mapping[str, type[Provider]]) -> dict[str, Any]:
+    cases = [
+        {"if": {"properties": {"type": {"const": name}}}, "then": {"$ref": f"#/$defs/provider-{name}"}}
+        for name in classes
+    ]
+    return {"type": "object", "properties": {"type": {"enum": list(classes)}}, "allOf": cases}
+
+
+def _provider(cls: type[Provider]) -> dict[str, Any]:
+    types = option_types(cls)
+    helps = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
+    properties = {name: {**_value(hint), "description": helps[name]} for name, hint in types.items()}
+    described = {"description": (cls.__doc__ or "").strip().partition("\n")[0]}
+    return {**described, **_object({"type": {"type": "string"}, **properties}, required_options(cls))}
+
+
+def _members(struct: type, required: Iterable[str]) -> dict[str, Any]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return _object({name: _value(hint) for name, hint in hints.items()}, required)
+
+
+def _object(properties: dict[str, Any], required: Iterable[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": sorted(required),
+        "properties": properties,
+    }
+
+
+def _value(hint: Any) -> dict[str, Any]:
+    made = msgspec.json.schema(hint, schema_hook=_secret)
+    return _loosened(_inlined(made, made.pop("$defs", {})))  # type: ignore[no-any-return]
+
+
+def _secret(custom: type) -> dict[str, Any]:
+    if custom is not Secret:
+        raise NotImplementedError
+    return {"type": "string", "pattern": f"^{_ecma(REFERENCE.pattern)}$"}
+
+
+def _ecma(pattern: str) -> str:
+    """Spell a Python pattern for JSON Schema, whose regular expressions name groups differently."""
+    return pattern.replace("(?P<scheme>", "(").replace("(?P<name>", "(")
+
+
+def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
+    """Put definitions where they are referred to: each is used once, and hovering then shows it."""
+    if isinstance(value, dict):
+        name = str(value.get("$ref", "")).removeprefix("#/$defs/")
+        merged = (
+            {**definitions[name], **{key: below for key, below in value.items() if key != "$ref"}} if name else value
+        )
+        return {key: _inlined(below, definitions) for key, below in merged.items() if key not in ("title", "default")}
+    return [_inlined(item, definitions) for item in value] if isinstance(value, list) else value
+
+
+def _loosened(value: Any) -> Any:
+    """Let plain texts be written without quotes, whatever they look like to an editor."""
+    if isinstance(value, dict):
+        plain = value.get("type") == "string" and not {"enum", "pattern"} & value.keys()
+        below = {key: _loosened(item) for key, item in value.items()}
+        return {**below, **_TEXT} if plain else below
+    return [_loosened(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,297 @@
+"""What ``multicdn purge`` and ``multicdn preload`` have in common: from arguments to delivery, or to the queue."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+from msgspec import Struct
+
+from multicdn.cli import arguments, render
+from multicdn.cli.bar import Bar
+from multicdn.model import Action, Report, Status, Target, TargetKind
+from multicdn.queue.sender import QUEUE
+from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from multicdn.oncall.manual import Object, Orders, Request
+    from multicdn.cli.arguments import Loaded
+    from multicdn.model import Outcome
+    from multicdn.oncall.preview import Preview
+
+    _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+# Exit statuses; click itself exits with 2 for wrong usage.
+FAILED, PARTIAL = 1, 3
+
+_NAMED = 10
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.argument("what", nargs=-1),
+    arguments.config_option,
+    click.option("--recursive", is_flag=True, help="S3 URIs stand for all objects that begin with them; lists them."),
+    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
+    click.option("--dry-run", is_flag=True, help="Only show what would be done, as `multicdn explain` does."),
+    click.option("--queue", "queue_url", envvar=QUEUE, default="", metavar="URL",
+                 help=f"Let the deployed function do it: send the work to its queue. {QUEUE}."),
+    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS",
+                 help="Give up what isn't done by then."),
+)  # fmt: skip
+
+
+class Settings(Struct, frozen=True):
+    """The options that both commands have; named as those."""
+
+    what: tuple[str, ...]
+    config_path: Path | None
+    recursive: bool
+    providers: tuple[str, ...]
+    dry_run: bool
+    queue_url: str
+    timeout: float
+
+
+def options(command: _Command) -> _Command:
+    """Add what both commands take."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def new_id() -> str:
+    """An id that no request has had, for vendors that take a second request of the same id for a repetition."""
+    return f"by-hand-{uuid.uuid4().hex}"
+
+
+def run(loaded: Loaded, request: Request, settings: Settings) -> int:
+    """Do what is asked for, say how it ended, and return the exit status.
+
+    Raises:
+        RequestError: it can't be done; nothing was called.
+    """
+    from multicdn.oncall import manual
+
+    orders = _orders(loaded, request)
+    _tell_unmatched(loaded, orders, request)
+    if not orders.demands:
+        _tell_failures(orders)
+        raise manual.RequestError(f"nothing to {request.action}")
+    if settings.dry_run:
+        return _show(loaded, orders)
+    if settings.queue_url:
+        return _enqueue(request, orders, settings.queue_url)
+    return _deliver(loaded, request, orders, settings.timeout)
+
+
+def _orders(loaded: Loaded, request: Request) -> Orders:
+    """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
+    from multicdn.oncall import manual
+    from multicdn.planning import collapse
+    from multicdn.routing import object_tags
+    from multicdn.aws.s3 import Objects
+    from multicdn.routing.router import Router
+
+    router = Router(loaded.config, loaded.url_hook)
+    found = object_tags.read(manual.tagged(router, request), arguments.PATIENCE, Objects())
+    orders = manual.orders(loaded.config, router, request, found.tags)
+    demands, decisions = collapse.collapse(orders.demands, loaded.config.providers, arguments.counter())
+    for line in render.economy(decisions):
+        click.echo(line)
+    unread = ((f"s3://{bucket}/{key}", reason) for (bucket, key), reason in sorted(found.failed.items()))
+    return msgspec.structs.replace(orders, demands=tuple(demands), failures=(*orders.failures, *unread))
+
+
+def read(settings: Settings) -> tuple[list[Object], list[Target]]:
+    """Read the arguments; with ``--recursive`` S3 is asked what there is.
+
+    Raises:
+        UsageError: one is neither an S3 URI nor a URL.
+    """
+    objects: list[Object] = []
+    targets: list[Target] = []
+    for word, from_list in _words(settings.what):
+        if arguments.is_s3(word):
+            objects += _objects(word, settings, from_list=from_list)
+        elif arguments.is_web(word):
+            targets.append(Target(TargetKind.URL, word))
+        else:
+            raise click.UsageError(f"{word!r} is neither an S3 URI nor a URL")
+    return objects, targets
+
+
+def _words(what: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Each word, and whether it came from a list."""
+    for word in what:
+        if word == "-":
+            yield from ((line, True) for line in arguments.lines(sys.stdin.read()))
+        else:
+            yield word, False
+
+
+def _objects(word: str, settings: Settings, *, from_list: bool) -> list[Object]:
+    from multicdn.oncall.manual import Object
+
+    bucket, key = arguments.split_s3(word)
+    if not settings.recursive:
+        if not key or key.endswith("/"):
+            raise click.UsageError(f"{word} names no object; add --recursive for all that begins with it")
+        return [Object(bucket, key, listed=from_list)]
+    with Bar(f"listing {word}", None) as bar:
+        found = list(arguments.listed(bucket, key, bar.advance))
+    if not found:
+        click.echo(f"{word}: no object begins with it", err=True)
+    return found
+
+
+def _tell_unmatched(loaded: Loaded, orders: Orders, request: Request) -> None:
+    """Name the objects that nothing will be done for.
+
+    Raises:
+        RequestError: one was named by the user, who must not believe that it was done.
+    """
+    from multicdn.oncall.manual import RequestError
+
+    named = [each for each in orders.unmatched if not each.listed]
+    if named:
+        raise RequestError("\n".join(_why(loaded, each, request) for each in named[:_NAMED]))
+    if orders.unmatched:
+        click.echo(f"no route for {render.counted(len(orders.unmatched), 'object')}, left alone", err=True)
+        for each in orders.unmatched[:_NAMED]:
+            click.echo(f"  s3://{each.bucket}/{each.key}", err=True)
+
+
+def _why(loaded: Loaded, each: Object, request: Request) -> str:
+    from multicdn.oncall.explain import Explainer
+    from multicdn.model import Change
+
+    explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
+    misses = explainer.explain(Change(each.bucket, each.key), nearest=1).misses
+    nearest = f" (nearest: {misses[0].at}, but {'; '.join(misses[0].reasons)})" if misses else ""
+    chosen = f" at {', '.join(request.providers)}" if request.providers else ""
+    return f"s3://{each.bucket}/{each.key}: no route has anything to {request.action}{chosen} for it{nearest}"
+
+
+def _tell_failures(orders: Orders) -> None:
+    for name, reason in orders.failures:
+        click.echo(redact(f"{name}: {reason}"), err=True)
+
+
+def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
+    from multicdn.oncall.preview import previews
+
+    return previews(loaded.config, orders.demands)
+
+
+def _show(loaded: Loaded, orders: Orders) -> int:
+    for line in render.previews(_previews(loaded, orders), _NAMED):
+        click.echo(line)
+    _tell_failures(orders)
+    click.echo("no vendor was called")
+    return 0
+
+
+def _enqueue(request: Request, orders: Orders, queue_url: str) -> int:
+    """Send the work to the function's queue, through the same door as what it parks itself."""
+    import boto3
+
+    from multicdn.oncall.manual import messages
+    from multicdn.queue.retry import Letter
+    from multicdn.queue.sender import Parking
+    from multicdn.worker.worker import region_of
+
+    asking = frozenset((request.id,))
+    letters = [
+        Letter(parked, body, 0, dead=False, status=Status.RETRY, reason="asked for by hand", messages=asking)
+        for parked, body in messages(orders.demands, request, time.time())
+    ]
+    failed = Parking(boto3.session.Session().client("sqs", region_name=region_of(queue_url)), queue_url).send(letters)
+    _tell_failures(orders)
+    click.echo(f"{render.counted(len(letters) - len(failed), 'message')} sent to {queue_url}")
+    if failed:
+        click.echo(f"{render.counted(len(failed), 'message')} could not be sent", err=True)
+    return _status(len(letters) - len(failed), len(failed) + len(orders.failures))
+
+
+def _deliver(loaded: Loaded, request: Request, orders: Orders, seconds: float) -> int:
+    from multicdn.delivery.delivery import Delivery, Terms
+
+    config = loaded.config
+    doing = "purging" if request.action is Action.PURGE else "preloading"
+    with Bar(doing, _total(_previews(loaded, orders))) as bar:
+        terms = Terms(concurrency=config.concurrency)
+        delivery = Delivery(config.providers, terms, watch=lambda outcome: bar.advance(len(outcome.job.targets)))
+        report = delivery.deliver(orders.demands, seconds)
+    for error in loaded.plugins.hooks.report(report) if loaded.plugins.hooks else ():
+        click.echo(redact(f"a plugin failed on the report: {type(error).__name__}: {error}"), err=True)
+    _tell_failures(orders)
+    for line in _ends(report, request.action):
+        click.echo(redact(line))
+    accepted = len(report.outcomes) - len(report.undelivered)
+    return _status(accepted, len(report.undelivered) + len(orders.failures))
+
+
+def _total(found: Sequence[Preview]) -> int | None:
+    """How many targets there are, unless a provider must first be asked what it stands for."""
+    return sum(preview.targets for preview in found) if all(preview.exact for preview in found) else None
+
+
+def _status(done: int, failed: int) -> int:
+    if not failed:
+        return 0
+    return PARTIAL if done else FAILED
+
+
+def _ends(report: Report, action: Action) -> Iterator[str]:
+    by_provider: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in report:
+        by_provider[outcome.job.provider].append(outcome)
+    for name, outcomes in sorted(by_provider.items()):
+        yield from _ends_of(name, outcomes, action)
+
+
+def _ends_of(name: str, outcomes: Sequence[Outcome], action: Action) -> Iterator[str]:
+    """One line on what was accepted, and one for each reason why something wasn't."""
+    accepted = [outcome for outcome in outcomes if outcome.status is Status.ACCEPTED]
+    if accepted:
+        calls = render.counted(sum(outcome.calls for outcome in accepted), "call")
+        yield f"{name}: {action} of {_targets(accepted)} accepted in {calls}{_receipts(accepted)}"
+    reasons: dict[tuple[Status, str], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.status is not Status.ACCEPTED:
+            reasons[outcome.status, outcome.reason].append(outcome)
+    for (status, reason), failed in reasons.items():
+        yield f"{name}: {action} of {_targets(failed)} {_WORDS[status]}: {reason}"
+        yield from (f"  {target or '(everything)'}" for target in _some_targets(failed))
+
+
+_WORDS = {
+    Status.RETRY: "not done, may succeed later",
+    Status.REJECTED: "rejected",
+    Status.REFUSED: "refused",
+    Status.UNAUTHORIZED: "refused for the credentials",
+}
+
+
+def _targets(outcomes: Iterable[Outcome]) -> str:
+    targets = [target for outcome in outcomes for target in outcome.job.targets]
+    return "everything" if targets == [""] else render.counted(len(targets), "target")
+
+
+def _some_targets(outcomes: Iterable[Outcome]) -> list[str]:
+    return [target for outcome in outcomes for target in outcome.job.targets][:_NAMED]
+
+
+def _receipts(outcomes: Sequence[Outcome]) -> str:
+    """The vendor's id of a single call, and the longest of its estimates."""
+    first = outcomes[0].receipt.id if len(outcomes) == 1 else ""
+    estimates = [outcome.receipt.estimate for outcome in outcomes if outcome.receipt.estimate is not None]
+    done = f"done in about {max(estimates):g} s by the vendor's estimate" if estimates else ""
+    return "".join(f", {part}" for part in (first and f"id {first}", done) if part)

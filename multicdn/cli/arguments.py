@@ -1,0 +1,238 @@
+"""What the commands of the on-call engineer are given: S3 URIs, URLs, lists, saved events, folders, listings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from msgspec import Struct
+
+from multicdn import config as config_file
+from multicdn.events import envelopes
+from multicdn.oncall import explain
+from multicdn.oncall.manual import Object
+from multicdn.config import Config
+from multicdn.events.envelopes import Unreadable
+from multicdn.model import Change, ChangeKind, Job
+from multicdn.plugins.discovery import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from multicdn.planning.collapse import Count
+    from multicdn.events.envelopes import ForeignReader
+    from multicdn.routing.matcher import UrlHook
+
+_S3 = re.compile(r"s3://([^/]+)(?:/(.*))?", re.DOTALL)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+
+# Seconds for what S3 is asked about many objects.
+PATIENCE = 60.0
+
+config_option: Callable[[Any], Any] = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The config file; by default the one that the function would use.",
+)
+
+
+class Loaded(Struct, frozen=True):
+    """A config with what the commands need beside it.
+
+    Attributes:
+        config: the checked config.
+        plugins: the installed plugins.
+        places: file and line of each route.
+    """
+
+    config: Config
+    plugins: Plugins
+    places: list[str]
+
+    @property
+    def url_hook(self) -> UrlHook | None:
+        """What plugins do to URLs."""
+        return self.plugins.hooks.urls if self.plugins.hooks else None
+
+    @property
+    def event_reader(self) -> ForeignReader | None:
+        """How plugins read events."""
+        return self.plugins.hooks.read_event if self.plugins.hooks else None
+
+
+class Inputs(Struct):
+    """What ``multicdn explain`` is asked about.
+
+    Attributes:
+        changes: of S3.
+        urls: public ones.
+        jobs: that waited in the queue.
+        unreadable: parts of an event that mean nothing.
+    """
+
+    changes: list[Change]
+    urls: list[str]
+    jobs: list[Job]
+    unreadable: list[Unreadable]
+
+
+def load(path: Path | None) -> Loaded:
+    """Load a config and note where its routes stand.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    path = path or config_file.locate()
+    plugins = Plugins()
+    config = config_file.load(path, plugins)
+    return Loaded(config, plugins, explain.places(path.read_text(encoding="utf-8"), path.name))
+
+
+class Reader:
+    """Reads the arguments of ``multicdn explain``.
+
+    Args:
+        kind: what is supposed to have happened to objects that are named.
+        bucket, prefix: where a folder is to be synced.
+        event_reader: how plugins read events.
+    """
+
+    def __init__(self, kind: ChangeKind, bucket: str, prefix: str, event_reader: ForeignReader | None) -> None:
+        self._kind = kind
+        self._bucket = bucket
+        self._prefix = prefix
+        self._event_reader = event_reader
+        self.inputs = Inputs([], [], [], [])
+
+    def read(self, word: str) -> None:
+        """Read one argument.
+
+        Raises:
+            UsageError: it is none of what may be asked about.
+        """
+        if word == "-":
+            self._read_text(sys.stdin.read())
+        elif not self._read_name(word):
+            self._read_path(Path(word))
+
+    def _read_text(self, text: str) -> None:
+        if text.lstrip().startswith(("{", "[")):
+            return self._read_event(text, "standard input")
+        for line in lines(text):
+            if not self._read_name(line):
+                raise click.UsageError(f"{line!r} is neither an S3 URI nor a URL")
+        return None
+
+    def _read_name(self, word: str) -> bool:
+        if is_s3(word):
+            bucket, key = split_s3(word)
+            if not key:
+                raise click.UsageError(f"{word} names no object; write s3://{bucket}/key")
+            self.inputs.changes.append(Change(bucket, key, self._kind))
+        elif _WEB.match(word):
+            self.inputs.urls.append(word)
+        else:
+            return False
+        return True
+
+    def _read_path(self, path: Path) -> None:
+        if path.is_dir():
+            if not self._bucket:
+                raise click.UsageError(f"{path} is a folder: say with --bucket where it is to be synced")
+            for name in _files(path):
+                self.inputs.changes.append(Change(self._bucket, self._prefix + name, self._kind))
+        elif path.is_file():
+            self._read_event(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        else:
+            raise click.UsageError(f"{str(path)!r} is no S3 URI, URL, file or folder")
+
+    def _read_event(self, text: str, name: str) -> None:
+        try:
+            event = json.loads(text)
+        except ValueError as error:
+            raise click.UsageError(f"{name} is no event: it isn't JSON ({error})") from None
+        intake = envelopes.decode(event, self._event_reader)
+        self.inputs.changes += intake.changes
+        self.inputs.jobs += (parked.job for parked in intake.parked)
+        self.inputs.unreadable += intake.unreadable
+
+
+def is_s3(word: str) -> bool:
+    """Whether a word means to be an S3 URI."""
+    return word.startswith("s3://")
+
+
+def is_web(word: str) -> bool:
+    """Whether a word means to be a public URL."""
+    return _WEB.match(word) is not None
+
+
+def split_s3(word: str) -> tuple[str, str]:
+    """Bucket and key of an S3 URI. Its key is not encoded, as with ``aws s3``; it may be empty.
+
+    Raises:
+        UsageError: it has no bucket.
+    """
+    found = _S3.fullmatch(word)
+    if found is None:
+        raise click.UsageError(f"{word!r} is no S3 URI; write s3://bucket/key")
+    return found[1], found[2] or ""
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of a list, without line ends and empty lines; blanks may belong to a key."""
+    return (line for line in re.split(r"\r?\n", text) if line.strip())
+
+
+def listed(bucket: str, prefix: str, progress: Callable[[int], None]) -> Iterator[Object]:
+    """All objects below a prefix, as S3 lists them now. Calls AWS.
+
+    Args:
+        bucket: where.
+        prefix: with which their keys begin.
+        progress: told after each page how many were on it.
+
+    Raises:
+        ClickException: S3 refuses.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        s3: Any = boto3.session.Session().client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            contents = page.get("Contents", [])
+            yield from (Object(bucket, each["Key"], listed=True) for each in contents)
+            progress(len(contents))
+    except (BotoCoreError, ClientError) as error:
+        raise click.ClickException(f"s3://{bucket}/{prefix} can't be listed: {error}") from None
+
+
+def counter() -> Count:
+    """Something that asks S3 how many unchanged objects lie below a prefix, and says where it doesn't get to know."""
+    from multicdn.aws.s3 import ObjectError, Objects
+
+    objects = Objects()
+
+    def count(bucket: str, prefix: str, limit: int) -> int | None:
+        try:
+            return objects.unchanged(bucket, prefix, limit)
+        except ObjectError as error:
+            click.echo(f"not counted: {error}", err=True)
+            return None
+
+    return count
+
+
+def _files(folder: Path) -> Iterable[str]:
+    """The files in a folder and below, with slashes, in order. Links to files count; those to folders are let be."""
+    for here, below, names in os.walk(folder):
+        below.sort()
+        for name in sorted(names):
+            yield (Path(here) / name).relative_to(folder).as_posix()

@@ -1,0 +1,200 @@
+"""How explanations and previews are shown: as text for people, as JSON for programs."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from multicdn.model import Action, ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from multicdn.planning.collapse import Decision
+    from multicdn.oncall.explain import Explained, Source
+    from multicdn.facts import Speed
+    from multicdn.model import Job
+    from multicdn.oncall.preview import Ask, Preview
+    from multicdn.routing.route import Route
+
+# Of the JSON; it changes when a member changes its meaning or goes away.
+VERSION = 1
+
+
+def counted(number: int, name: str) -> str:
+    """``1 call``, ``2,000 calls``."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def explained(found: Sequence[Explained], limit: int) -> Iterator[str]:
+    """Lines on objects and their routes."""
+    for each in found[:limit]:
+        change = each.change
+        yield f"s3://{change.bucket}/{change.key} {change.kind}"
+        for match in each.matches:
+            yield f"  {match.at} applies: {_does(match.route, change.kind)}"
+        if not each.matches:
+            yield "  no route applies"
+        for miss in each.misses:
+            yield f"  {miss.at} doesn't: {'; '.join(miss.reasons)}"
+        yield ""
+    rest = found[limit:]
+    if rest:
+        without = sum(not each.matches for each in rest)
+        yield f"and {counted(len(rest), 'more object')}, {without:,} of them without a route"
+        yield ""
+
+
+def sources(url: str, found: Sequence[Source], serving: Sequence[str]) -> Iterator[str]:
+    """Lines on a URL and where it comes from."""
+    yield url
+    for source in found:
+        bucket = source.route.bucket
+        key = f"s3://{bucket}/{source.key}" if source.key else f"more than one object of s3://{bucket}"
+        yield f"  {source.at} gives it for {key} ({source.how})"
+    if not found:
+        near = f"; {', '.join(serving)} {'has' if len(serving) == 1 else 'have'} others at its host" if serving else ""
+        yield f"  no route gives it{near}"
+    yield ""
+
+
+def economy(found: Iterable[Decision]) -> Iterator[str]:
+    """Lines on what routes with a policy for it have made of many URLs."""
+    decisions = list(found)
+    for each in decisions:
+        if not each.directories:
+            yield f"{each.provider}: nothing collapsed in {each.bucket}: {each.reason}"
+            continue
+        unchanged = "" if each.innocent is None else f", which drops {counted(each.innocent, 'unchanged object')}"
+        names = ", ".join(each.directories)
+        fewer = f"{each.targets:,} targets collapsed to {each.left:,}"
+        yield f"{each.provider}: {fewer} ({names}){unchanged}: {each.reason}"
+    if decisions:
+        yield ""
+
+
+def previews(found: Iterable[Preview], limit: int) -> Iterator[str]:
+    """Lines on what the providers would be asked."""
+    for preview in found:
+        settings = ", ".join(f"{name} {value}" for name, value in preview.where.items())
+        kind = f" ({preview.type}{': ' if settings else ''}{settings})" if preview.type else ""
+        yield f"{preview.name}{kind}"
+        if preview.note:
+            yield f"  {preview.note}"
+        for ask in preview.asks:
+            yield from _ask(ask, limit)
+        for outcome in preview.rejected[:limit]:
+            yield f"  not {_past(outcome.job)}: {outcome.reason}"
+        if len(preview.rejected) > limit:
+            yield f"  and {len(preview.rejected) - limit:,} more that it can't act on"
+        yield from _cost(preview)
+        yield ""
+
+
+def as_json(
+    name: str,
+    objects: Sequence[Explained],
+    urls: Sequence[tuple[str, Sequence[Source]]],
+    unreadable: Iterable[tuple[str, str]],
+    notes: Iterable[str],
+    decisions: Iterable[Decision],
+    found: Iterable[Preview],
+) -> dict[str, Any]:
+    """Everything, in the form that docs/on-call.md describes."""
+    return {
+        "version": VERSION,
+        "config": name,
+        "objects": [_object(each) for each in objects],
+        "urls": [{"url": url, "sources": [_source(source) for source in each]} for url, each in urls],
+        "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
+        "notes": list(notes),
+        "economy": [msgspec.to_builtins(each) for each in decisions],
+        "providers": [_provider(preview) for preview in found],
+    }
+
+
+def _does(route: Route, kind: ChangeKind) -> str:
+    """What a route does with a change, and at which providers."""
+    purges = f"purge at {', '.join(route.purge)}" if route.purge else ""
+    preloads = f"preload at {', '.join(route.preload)}" if route.preload and kind is ChangeKind.CREATED else ""
+    return "; ".join(filter(None, (purges, preloads))) or "nothing to do"
+
+
+def _ask(ask: Ask, limit: int) -> Iterator[str]:
+    soft = "soft " if ask.soft else ""
+    yield f"  {soft}{ask.action} by {ask.kind}: {counted(ask.targets, 'target')} in {counted(len(ask.batches), 'call')}"
+    targets = (target for batch in ask.batches for target in batch)
+    for target in islice(targets, limit):
+        yield f"    {target or '(everything)'}"
+    if ask.targets > limit:
+        yield f"    and {ask.targets - limit:,} more"
+    if ask.action is Action.PURGE:
+        yield f"    seen everywhere {_soon(ask.speed)}"
+
+
+def _soon(speed: Speed | None) -> str:
+    if speed is None:
+        return "at a time for which the vendor publishes no figure"
+    share = f" in {speed.share} of cases" if speed.share else ""
+    return f"after about {speed.seconds:g} s{share} ({speed.page})"
+
+
+def _past(job: Job) -> str:
+    done = "purged" if job.action is Action.PURGE else "preloaded"
+    return f"{done}: {job.targets[0] or '(everything)'}"
+
+
+def _cost(preview: Preview) -> Iterator[str]:
+    if preview.seconds:
+        yield f"  at the vendor's pace the last call begins after {preview.seconds:,.0f} s"
+    if preview.price is not None and preview.dollars:
+        terms = f"${preview.price.dollars:g} a target after the account's first {preview.price.free:,} a month"
+        yield f"  price: up to ${preview.dollars:,.3f} ({terms}; {preview.price.page})"
+
+
+def _object(each: Explained) -> dict[str, Any]:
+    change = each.change
+    return {
+        "bucket": change.bucket,
+        "key": change.key,
+        "kind": str(change.kind),
+        "routes": [match.at for match in each.matches],
+        "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in each.misses],
+    }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {"route": source.at, "how": source.how, "bucket": source.route.bucket, "key": source.key or None}
+
+
+def _provider(preview: Preview) -> dict[str, Any]:
+    return {
+        "name": preview.name,
+        "type": preview.type,
+        "where": preview.where,
+        "calls": preview.calls,
+        "targets": preview.targets,
+        "asks": [_ask_as_json(ask) for ask in preview.asks],
+        "rejected": [
+            {"target": target, "reason": outcome.reason}
+            for outcome in preview.rejected
+            for target in outcome.job.targets
+        ],
+        "begins_within_seconds": round(preview.seconds, 3),
+        "dollars_at_most": None if preview.dollars is None else round(preview.dollars, 3),
+        "note": preview.note,
+        "exact": preview.exact,
+    }
+
+
+def _ask_as_json(ask: Ask) -> dict[str, Any]:
+    speed = ask.speed
+    return {
+        "action": str(ask.action),
+        "kind": str(ask.kind),
+        "soft": ask.soft,
+        "batches": [list(batch) for batch in ask.batches],
+        "seen_after": None if speed is None else {"seconds": speed.seconds, "share": speed.share, "page": speed.page},
+    }

@@ -1,0 +1,1 @@
+"""From Jobs to Outcomes: the vendors are called, side by side."""

@@ -1,0 +1,302 @@
+"""The calls to one concrete provider: in turn, at its pace, tried again, cut where the vendor refuses a part."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
+from multicdn.model import Action, Job, Outcome, Receipt, Status
+from multicdn.provider import Call, capability
+from multicdn.telemetry import plugin_bug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from multicdn.delivery.delivery import Run, Terms
+    from multicdn.delivery.ledger import Ledger
+    from multicdn.provider import Capability, Limits, Provider
+
+# Below this many seconds no call is begun: it could not end before the function is stopped.
+SHORTEST_CALL = 0.25
+
+# A batch that is throttled this often may be larger than the vendor ever admits at once: it is halved.
+_THROTTLED_TOO_OFTEN = 3
+
+# A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
+_MOST_DOUBLINGS = 6
+
+
+class _Try(NamedTuple):
+    """A job on its way.
+
+    Attributes:
+        job: the job.
+        since: when its way began.
+        tries: how often it was tried.
+        throttled: how often the vendor asked for a wait, since the batch was last cut.
+        calls: all calls that it took, those before it was cut included.
+    """
+
+    job: Job
+    since: float
+    tries: int = 0
+    throttled: int = 0
+    calls: int = 0
+
+
+class Lane:
+    """One concrete provider in one invocation.
+
+    Args:
+        name: of the instance, or of what it was found to stand for.
+        provider: whom to call.
+        jobs: what to do.
+        ledger: where the ends of the jobs are noted.
+        run: the invocation.
+    """
+
+    def __init__(self, name: str, provider: Provider, jobs: Sequence[Job], ledger: Ledger, run: Run) -> None:
+        self._name = name
+        self._provider = provider
+        self._ledger = ledger
+        self._run = run
+        self._clock = run.delivery.clock
+        self._terms = run.delivery.terms
+        self._purges = [job for job in jobs if job.action is Action.PURGE]
+        self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
+        self._waiting: deque[_Try] = deque()
+        self._working = 0
+        self._parallel = 1
+        self._failures = 0
+        self._resume_at = 0.0
+        self._refusal: CallRefused | SecretError | None = None
+        self._renewed = False
+        self._condition = threading.Condition()
+
+    def purge(self) -> None:
+        """Make all purges; returns when each has ended."""
+        self._work_off(self._purges)
+
+    def preload(self) -> None:
+        """Make all preloads, but for those of which a purge has failed; returns when each has ended."""
+        unpurged = self._ledger.undelivered()
+        ready = []
+        for job in self.preloads:
+            early = [t for t, causes in zip(job.targets, job.causes, strict=True) if causes & unpurged]
+            late, now = job.only(early), job.without(early)
+            self._ledger.replace([job], [part for part in (late, now) if part])
+            if late:
+                self._ledger.end(Outcome(late, Status.RETRY, "not loaded, since it could not be purged before"))
+            if now:
+                ready.append(now)
+        self._work_off(ready)
+
+    def _work_off(self, jobs: Iterable[Job]) -> None:
+        """Work off the jobs, one method after the other, since each has its own limit of calls at once."""
+        for _, group in groupby(jobs, key=lambda job: job.kind):
+            now = self._clock.now()
+            alike = list(group)
+            self._waiting.extend(_Try(job, now) for job in alike)
+            self._parallel = min(self._limits(alike[0]).parallel, len(alike))
+            side_by_side([self._worker] * self._parallel)
+
+    def _what(self, job: Job) -> Capability:
+        found = capability(self._provider, job.action, job.kind)
+        assert found is not None, "planning makes no job that the provider can't do"
+        return found
+
+    def _limits(self, job: Job) -> Limits:
+        return getattr(self._provider, self._what(job).limits)  # type: ignore[no-any-return]
+
+    def _worker(self) -> None:
+        while (attempt := self._take()) is not None:
+            try:
+                self._attempt(attempt)
+            except Exception as error:  # noqa: BLE001 - of a plugin, outside of its call: limits, or arguments of errors
+                self._ended_by_bug(attempt, error)
+            finally:
+                with self._condition:
+                    self._working -= 1
+                    self._condition.notify_all()
+
+    def _take(self) -> _Try | None:
+        """The next job; waits while another thread may still cut its batch in two."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or not self._working)
+            if not self._waiting:
+                return None
+            self._working += 1
+            return self._waiting.popleft()
+
+    def _again(self, *attempts: _Try) -> None:
+        with self._condition:
+            # Behind the others: a target that keeps failing must not hold them up.
+            self._waiting.extend(attempts)
+            self._condition.notify_all()
+
+    def _attempt(self, attempt: _Try) -> None:
+        """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
+        start = -math.inf
+        while self._refusal is None:
+            if start < self._resume_at:
+                start = self._book(attempt.job)
+            wait = max(0.0, start - self._clock.now())
+            if wait + SHORTEST_CALL > self._run.left():
+                reason = f"its turn comes in {wait:.1f} s, after the function's time"
+                return self._end(attempt, Status.RETRY, reason, wait)
+            if wait == 0:
+                return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1))
+            self._clock.sleep(wait)
+        return self._end(attempt, refused_status(self._refusal), str(self._refusal))
+
+    def _make(self, attempt: _Try) -> None:
+        renewed = self._renewed
+        try:
+            receipt = self._call(attempt.job)
+        except RetryLater as error:
+            self._retry(attempt, error)
+        except TargetsRefused as error:
+            self._refused_targets(attempt, error)
+        except (CallRefused, SecretError) as error:
+            self._refused_call(attempt, error, renewed=renewed)
+        except Exception as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
+            self._ended_by_bug(attempt, error)
+        else:
+            self._accepted(attempt, receipt)
+
+    def _accepted(self, attempt: _Try, receipt: Receipt) -> None:
+        with self._condition:
+            self._failures = 0
+            if receipt.pause:
+                self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
+        self._end(attempt, Status.ACCEPTED, receipt=receipt)
+
+    def _ended_by_bug(self, attempt: _Try, error: Exception) -> None:
+        plugin_bug(self._name, error)
+        self._end(attempt, Status.RETRY, bug(error))
+
+    def _book(self, job: Job) -> float:
+        """The moment from which the vendor's pace, and a wait that it asked for, allow a call for this job."""
+        earliest = max(self._clock.now(), self._resume_at)
+        latest = self._run.deadline - SHORTEST_CALL
+        what, limits = self._what(job), self._limits(job)
+        return self._run.delivery.book(self._name, what.limits, limits, len(job.targets), earliest, latest)
+
+    def _call(self, job: Job) -> Receipt:
+        method = getattr(self._provider, self._what(job).method)
+        call = call_within(self._terms, self._run.left(), soft=job.soft, reference=job.reference)
+        receipt = method(call) if job.kind == "everything" else method(job.targets, call)
+        if not isinstance(receipt, Receipt):
+            raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
+        return receipt
+
+    def _retry(self, attempt: _Try, error: RetryLater) -> None:
+        with self._condition:
+            rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
+            self._failures += 1
+        wait = wait_before(self._terms, max(attempt.tries - 1, rounds), error.after, self._run.delivery.jitter)
+        over = attempt.tries >= self._terms.tries or wait + SHORTEST_CALL > self._run.left()
+        if error.after is not None or not over:
+            # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
+            with self._condition:
+                self._resume_at = max(self._resume_at, self._clock.now() + wait)
+        if over:
+            return self._end(attempt, Status.RETRY, error.reason, wait)
+        throttled = attempt.throttled + (error.after is not None)
+        if throttled >= _THROTTLED_TOO_OFTEN and len(attempt.job.targets) > 1:
+            return self._halve(attempt, attempt.tries)
+        return self._again(attempt._replace(throttled=throttled))
+
+    def _refused_targets(self, attempt: _Try, error: TargetsRefused) -> None:
+        job = attempt.job
+        bad = job.only(error.targets) if error.targets else None
+        if len(job.targets) == 1 or bad is job:
+            return self._end(attempt, Status.REJECTED, error.reason)
+        if bad is None:
+            return self._halve(attempt, 0)
+        good = job.without(error.targets)
+        assert good is not None, "some targets are bad, and not all"
+        self._ledger.replace([job], (bad, good))
+        # The calls so far are counted once, with the refused targets.
+        self._end(attempt._replace(job=bad), Status.REJECTED, error.reason)
+        return self._again(_Try(good, attempt.since))
+
+    def _halve(self, attempt: _Try, tries: int) -> None:
+        """Go on with both halves of a batch; the calls so far are counted with the first."""
+        first, second = attempt.job.halves()
+        self._ledger.replace([attempt.job], (first, second))
+        since = attempt.since
+        self._again(_Try(first, since, tries, calls=attempt.calls), _Try(second, since, tries))
+
+    def _refused_call(self, attempt: _Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
+        """Ask for the secrets anew once, since they may have been rotated; then stop calling.
+
+        ``renewed`` says whether that had happened when the call began: several may be under way with the old secrets.
+        """
+        if isinstance(error, CredentialsRefused) and not renewed:
+            with self._condition:
+                if not self._renewed:
+                    forget_secrets(self._provider)
+                    self._renewed = True
+            return self._again(attempt)
+        self._refusal = error
+        return self._end(attempt, refused_status(error), str(error))
+
+    def _end(
+        self,
+        attempt: _Try,
+        status: Status,
+        reason: str = "",
+        after: float | None = None,
+        receipt: Receipt | None = None,
+    ) -> None:
+        seconds = self._clock.now() - attempt.since
+        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds)
+        self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
+
+
+def call_within(terms: Terms, left: float, *, soft: bool = False, reference: str = "") -> Call:
+    """Limits of time for one call: none may outlive the function."""
+    return Call(soft=soft, reference=reference, connect=min(terms.connect, left), read=min(terms.read, left))
+
+
+def wait_before(terms: Terms, tried: int, asked: float | None, jitter: Callable[[float], float]) -> float:
+    """Seconds before the next try: a growing random time, but what the vendor asked for and a little more at least."""
+    grown = jitter(min(terms.longest, terms.base * 2.0**tried))
+    if asked is None:
+        return grown
+    return max(grown, asked + jitter(min(terms.base, asked / 10 + terms.base / 10)))
+
+
+def refused_status(error: CallRefused | SecretError) -> Status:
+    """Credentials, and secrets that can't be read, may be put right while the job waits; settings need a person."""
+    return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED
+
+
+def bug(error: Exception) -> str:
+    """The reason of an outcome for which a plugin is to blame."""
+    return f"bug in the plugin: {type(error).__name__}: {error}"
+
+
+def forget_secrets(provider: Provider) -> None:
+    """Let a provider's secrets be resolved anew."""
+    for secret in provider.secrets():
+        secret.forget()
+
+
+def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run tasks in daemon threads: one that hangs must not keep the process, or its caller's thread pool, alive."""
+    if len(tasks) == 1:
+        return tasks[0]()
+    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return None

@@ -1,0 +1,1 @@
+"""What AWS hands to the function becomes Changes."""

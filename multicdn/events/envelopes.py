@@ -1,0 +1,212 @@
+"""From what AWS hands to the function to Changes: unpacks envelopes; ``s3events`` reads what is in them.
+
+Understood, each alone or wrapped in another: S3 notifications, SQS batches, SNS messages (raw delivery too),
+EventBridge's S3 events, ``s3:TestEvent``. Shapes: docs.aws.amazon.com/AmazonS3/latest/userguide/
+notification-content-structure.html and ev-events.html; real examples in tests/data/.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from multicdn.events import s3
+from multicdn.queue import message as queue
+from multicdn.errors import EventError
+from multicdn.model import Change
+from multicdn.queue.message import Parked
+from multicdn.events.s3 import seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    ForeignReader = Callable[[object], Sequence[Change] | None]
+
+# Nearly every message is a notification that holds nothing odd, and is read in one step.
+_NOTIFICATION = msgspec.json.Decoder(s3.Notification)
+
+# SNS in SQS in EventBridge is three; a message that nests deeper than this is built to hurt.
+_DEEPEST = 6
+
+
+class Unreadable(Struct, frozen=True):
+    """A message, or a record of one, that could not be read.
+
+    Attributes:
+        cause: id of the SQS message; empty without a queue.
+        reason: what was wrong and what was seen.
+    """
+
+    cause: str
+    reason: str
+
+
+class Intake(Struct, frozen=True):
+    """What an invocation brought.
+
+    Attributes:
+        changes: in the order of arrival.
+        unreadable: what could not be read; its neighbours are in ``changes`` all the same.
+        queued: whether it came from SQS, so that the reply names the failed messages.
+        messages: ids of all SQS messages in the batch.
+        parked: jobs of ours that come back from the queue; each names its message as its only cause.
+        sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
+    """
+
+    changes: tuple[Change, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    queued: bool = False
+    messages: tuple[str, ...] = ()
+    parked: tuple[Parked, ...] = ()
+    sent: dict[str, float] = {}
+
+
+def decode(event: object, read_foreign: ForeignReader | None = None) -> Intake:
+    """Read a Lambda event.
+
+    Args:
+        event: as the Lambda runtime hands it over.
+        read_foreign: asked about messages of other shapes; returns their changes, or None if it doesn't know them.
+
+    Returns:
+        All that could be read, beside what could not. Never raises for bad input.
+    """
+    reader = _Reader(read_foreign)
+    if _is_sqs(event):
+        for message in event["Records"]:  # type: ignore[index]
+            reader.read_queued(message)
+    else:
+        reader.read(event, "")
+    return reader.intake(queued=_is_sqs(event))
+
+
+class _Reader:
+    """Collects what one event holds."""
+
+    def __init__(self, read_foreign: ForeignReader | None) -> None:
+        self._read_foreign = read_foreign
+        self._changes: list[Change] = []
+        self._unreadable: list[Unreadable] = []
+        self._messages: list[str] = []
+        self._parked: list[Parked] = []
+        self._sent: dict[str, float] = {}
+
+    def intake(self, *, queued: bool) -> Intake:
+        return Intake(
+            tuple(self._changes),
+            tuple(self._unreadable),
+            queued,
+            tuple(self._messages),
+            tuple(self._parked),
+            self._sent,
+        )
+
+    def read_queued(self, message: dict[str, Any]) -> None:
+        cause = message.get("messageId", "")
+        self._messages.append(cause)
+        sent = (message.get("attributes") or {}).get("SentTimestamp", "")
+        if str(sent).isdigit():  # milliseconds, as text: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+            self._sent[cause] = int(sent) / 1000
+        self.read(message.get("body"), cause)
+
+    def read(self, message: object, cause: str, depth: int = 0) -> None:
+        """Read one message; what can't be read of it is noted, and nothing else is lost."""
+        try:
+            self._unwrap(message, cause, depth)
+        except EventError as error:
+            self._unreadable.append(Unreadable(cause, str(error)))
+
+    def _add(self, change: Change | None) -> None:
+        if change is not None:
+            self._changes.append(change)
+
+    def _read_plain(self, message: object, cause: str) -> bool:
+        """Read the text of a notification, if all of its records are as they should be."""
+        if not isinstance(message, str):
+            return False
+        try:
+            records = _NOTIFICATION.decode(message).Records
+            changes = [change for record in records if (change := s3.from_s3(record, cause)) is not None]
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError, EventError):
+            return False
+        self._changes.extend(changes)
+        return True
+
+    def _unwrap(self, message: object, cause: str, depth: int) -> None:
+        if depth > _DEEPEST:
+            raise EventError(f"envelopes nested more than {_DEEPEST} deep")
+        if self._read_plain(message, cause):
+            return None
+        content = _parsed(message)
+        if isinstance(content, dict):
+            records = content.get("Records")
+            if isinstance(records, list) and records:
+                for record in records:
+                    self._read_record(record, cause, depth)
+                return
+            if content.get("Type") == "Notification" and "Message" in content:
+                return self.read(content["Message"], cause, depth + 1)
+            if content.get("source") == "aws.s3" and "detail-type" in content:
+                return self._add(s3.from_bridge(content, cause))
+            if content.get("Event") == "s3:TestEvent":
+                return None
+            if queue.MARK in content:
+                return self._parked.append(queue.decode(content, cause))
+        self._changes.extend(self._foreign(content, cause))
+        return None
+
+    def _read_record(self, record: object, cause: str, depth: int) -> None:
+        source = _source(record)
+        try:
+            if source == "aws:s3":
+                self._add(s3.from_s3(s3.record(record), cause))
+            elif source == "aws:sns":
+                self.read(record["Sns"]["Message"], cause, depth + 1)  # type: ignore[index]
+            elif source == "aws:sqs":
+                self.read(record["body"], cause, depth + 1)  # type: ignore[index]
+            else:
+                self._changes.extend(self._foreign(record, cause))
+        except EventError as error:
+            self._unreadable.append(Unreadable(cause, str(error)))
+        except (KeyError, TypeError):
+            self._unreadable.append(Unreadable(cause, f"a record of {source[:9]} without its message: {seen(record)}"))
+
+    def _foreign(self, content: object, cause: str) -> list[Change]:
+        try:
+            changes = self._read_foreign(content) if self._read_foreign else None
+            if changes is not None:
+                return [_checked(change, cause) for change in changes]
+        except Exception as error:
+            raise EventError(f"a plugin failed to read {seen(content)}: {type(error).__name__}: {error}") from error
+        raise EventError(f"unknown event shape: {seen(content)}")
+
+
+def _checked(change: Change, cause: str) -> Change:
+    """Copy what a plugin made, with its cause; raise for what isn't a Change, lest it harm its neighbours later."""
+    return msgspec.convert({**msgspec.structs.asdict(change), "cause": cause}, Change)
+
+
+def _parsed(message: object) -> object:
+    """Parse a text that is JSON; leave anything else as it is, for plugins that know it."""
+    if not isinstance(message, str | bytes):
+        return message
+    try:
+        return msgspec.json.decode(message)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return message
+
+
+def _is_sqs(event: object) -> bool:
+    if not isinstance(event, dict):
+        return False
+    records = event.get("Records")
+    return isinstance(records, list) and bool(records) and all(_source(record) == "aws:sqs" for record in records)
+
+
+def _source(record: object) -> str:
+    """Lambda spells the member ``eventSource`` for S3 and SQS, and ``EventSource`` for SNS."""
+    if not isinstance(record, dict):
+        return ""
+    return str(record.get("eventSource") or record.get("EventSource") or "")

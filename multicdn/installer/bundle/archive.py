@@ -1,0 +1,115 @@
+"""From a folder of distributions to an archive that is the same for the same inputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from multicdn.installer.bundle.sources import is_secret, is_test_folder
+from multicdn.installer.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.installer.bundle.runtime import Target
+
+# Where Lambda unpacks the archive; tracebacks name files by it.
+TASK_ROOT = "/var/task"
+
+# Unpacked, layers included: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LARGEST = 250 * 1024 * 1024
+
+# The earliest moment that the format knows, and the same for every file.
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
+_READABLE = 0o100644 << 16
+
+# Notes of the installer that differ from machine to machine, or that only an uninstaller reads.
+_INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+
+# What wheels carry by mistake beside their packages.
+_STRAY = ("bin", "ci", "docs", "examples", "include", "share", "test", "tests")
+
+
+def prune(folder: Path) -> None:
+    """Remove what no function imports.
+
+    Raises:
+        InstallError: there is a file among it that holds credentials.
+    """
+    for name in _STRAY:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for place, folders, files in os.walk(folder, topdown=False):
+        here = Path(place)
+        for name in folders:
+            if name == "__pycache__" or is_test_folder(here / name):
+                shutil.rmtree(here / name)
+        for name in files:
+            _prune_file(here / name, PurePosixPath((here / name).relative_to(folder).as_posix()))
+
+
+def _prune_file(file: Path, name: PurePosixPath) -> None:
+    if is_secret(name):
+        raise InstallError(f"{name} would carry credentials into the bundle")
+    note = file.parent.suffix == ".dist-info" and file.name in _INSTALLERS_NOTES
+    if note or file.suffix in (".pyc", ".pyi", ".pth"):
+        file.unlink(missing_ok=True)
+
+
+def compile_all(folder: Path, target: Target) -> bool:
+    """Compile to byte code for the target. Lambda can't keep what it compiles, so it would at every cold start.
+
+    The code isn't checked against its source at run time ("unchecked-hash"): nothing changes either.
+
+    Returns:
+        False where no Python of the target's version is at hand: byte code is valid for one minor version only.
+    """
+    interpreter = target.interpreter()
+    if interpreter is None:
+        return False
+    mode = ("--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", TASK_ROOT)
+    command = [interpreter, "-P", "-s", "-S", "-m", "compileall", "-q", "-j", "0", *mode, str(folder)]
+    # A fixed seed, so that sets of constants are written in one order.
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"}
+    # A package may hold templates that aren't Python: what counts is that ours are compiled.
+    subprocess.run(command, capture_output=True, env=environment, check=False)  # noqa: S603 - our own arguments
+    return any(folder.glob("multicdn/__pycache__/handler.*.pyc"))
+
+
+def pack(folder: Path, archive: Path) -> tuple[str, ...]:
+    """Write an archive whose bytes depend on names and contents only; return the names."""
+    names = tuple(sorted(_names(folder)))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
+        for name in names:
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.create_system, entry.external_attr, entry.compress_type = _UNIX, _READABLE, zipfile.ZIP_DEFLATED
+            opened.writestr(entry, (folder / name).read_bytes())
+    return names
+
+
+def unpacked_size(folder: Path) -> int:
+    """Bytes of all files, as Lambda counts them.
+
+    Raises:
+        InstallError: more than Lambda takes.
+    """
+    sizes: dict[str, int] = {}
+    for name in _names(folder):
+        top = name.partition("/")[0]
+        sizes[top] = sizes.get(top, 0) + (folder / name).stat().st_size
+    total = sum(sizes.values())
+    if total > LARGEST:
+        largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+        shown = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in largest)
+        raise InstallError(
+            f"the bundle has {total / 1e6:.0f} MB, and Lambda takes {LARGEST / 1e6:.0f}; largest: {shown}"
+        )
+    return total
+
+
+def _names(folder: Path) -> Iterator[str]:
+    return (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,207 @@
+"""Which distributions a bundle needs, and pip's part in getting them for another machine and another Python.
+
+pip chooses wheels for a target, but not the target's dependencies: it evaluates environment markers for the Python that
+it runs on (github.com/pypa/pip/issues/11664). So the closure is walked here, with the target's markers, and pip fetches
+single wheels. What is installed here is taken in the same version, since that is what was tried out; what isn't, in
+the newest that all its dependents accept.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from multicdn.installer.bundle.sources import OURS
+from multicdn.installer.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from multicdn.installer.bundle.runtime import Target
+
+# What multicdn itself requires for the command line, and nothing in Lambda imports.
+_COMMAND_LINE = frozenset({"click", "packaging", "rich"})
+
+# Only imported where a hook plugin is installed.
+_HOOKS = "pluggy"
+
+# Lambda's Python runtimes bring these: docs.aws.amazon.com/lambda/latest/dg/lambda-python.html, "Runtime-included SDK".
+BOTO3 = frozenset({"boto3", "botocore", "jmespath", "s3transfer"})
+
+# Each round fetches what the round before has shown to be needed. Real dependency trees take one to four.
+_MOST_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Want:
+    """What all dependents of a distribution together ask of it."""
+
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    extras: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What to put into a bundle.
+
+    Attributes:
+        roots: distributions by canonical name, and the extras that are needed of each.
+        copied: those of the closure that are copied from where they are installed.
+        hooks: whether there are hook plugins.
+        boto3: whether boto3 is to be in the bundle rather than Lambda's own.
+    """
+
+    roots: Mapping[str, frozenset[str]]
+    copied: Mapping[str, metadata.Distribution]
+    hooks: bool
+    boto3: bool
+
+
+class Wheels:
+    """Wheels for a target, in a folder of their own.
+
+    Args:
+        target: what they must run on.
+        folder: empty.
+    """
+
+    def __init__(self, target: Target, folder: Path) -> None:
+        self._target = target
+        self._folder = folder
+        self._found: dict[str, Path] = {}
+
+    def resolve(self, needs: Needs) -> dict[str, Path]:
+        """Fetch the wheels that complete what is copied; by canonical name.
+
+        Raises:
+            InstallError: pip can't get one for the target, or two dependents contradict each other.
+        """
+        for number in range(_MOST_ROUNDS):
+            wants = self._closure(needs)
+            missing = [
+                _pinned(name, want) for name, want in wants.items() if not self._satisfied(name, want, needs.copied)
+            ]
+            if not missing:
+                return {name: self._found[name] for name in sorted(wants) if name in self._found}
+            self._fetch(sorted(missing), self._folder / str(number))
+        tangle = ", ".join(missing)
+        raise InstallError(
+            f"pip finds no versions that go together: {tangle}; install them here, and it takes the same"
+        )
+
+    def install(self, wheels: Iterable[Path], folder: Path) -> None:
+        """Unpack wheels as pip does, so that they can be imported from a folder.
+
+        Raises:
+            InstallError: pip fails.
+        """
+        options = ("--no-deps", "--no-index", "--no-compile", f"--target={folder}", *self._target.pip_options)
+        paths = [str(wheel) for wheel in wheels]
+        if paths:
+            _pip("install", *options, *paths)
+
+    def _closure(self, needs: Needs) -> dict[str, Want]:
+        """What is needed, as far as the metadata at hand tells."""
+        wants: dict[str, Want] = {}
+        waiting = [Requirement(f"{name}[{','.join(sorted(extras))}]") for name, extras in needs.roots.items()]
+        while waiting:
+            requirement = waiting.pop()
+            name = canonicalize_name(requirement.name)
+            known = wants.get(name)
+            before = known or Want()
+            extras = before.extras | requirement.extras
+            wants[name] = Want(before.specifier & requirement.specifier, extras)
+            if known is None or extras != known.extras:
+                texts = self._requires(name, wants[name], needs.copied)
+                waiting += self._applying(name, texts, extras, needs)
+        return wants
+
+    def _applying(self, name: str, texts: Iterable[str], extras: frozenset[str], needs: Needs) -> Iterator[Requirement]:
+        """The requirements of a distribution that hold on the target."""
+        environments = [{**self._target.markers, "extra": extra} for extra in ("", *sorted(extras))]
+        left_out = frozenset() if needs.boto3 else BOTO3
+        if name == OURS:
+            left_out |= _COMMAND_LINE if needs.hooks else _COMMAND_LINE | {_HOOKS}
+        for requirement in map(Requirement, texts):
+            if canonicalize_name(requirement.name) in left_out:
+                continue
+            if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
+                yield requirement
+
+    def _requires(self, name: str, want: Want, copied: Mapping[str, metadata.Distribution]) -> Iterable[str]:
+        """Requirements of a distribution: of the one that goes into the bundle, or else the one that would."""
+        if name in copied:
+            return copied[name].requires or ()
+        if name in self._found:
+            return opened(self._found[name]).requires or ()
+        installed = _installed(name)
+        return (installed.requires or ()) if installed and _accepts(want, installed.version) else ()
+
+    def _satisfied(self, name: str, want: Want, copied: Mapping[str, metadata.Distribution]) -> bool:
+        if name in copied:
+            if not _accepts(want, copied[name].version):
+                version = copied[name].version
+                raise InstallError(
+                    f"a plugin needs {name}{want.specifier}, and {version} is installed; upgrade one of them"
+                )
+            return True
+        return name in self._found and _accepts(want, opened(self._found[name]).version)
+
+    def _fetch(self, requirements: list[str], folder: Path) -> None:
+        _pip("download", "--no-deps", f"--dest={folder}", *self._target.pip_options, *requirements)
+        for wheel in folder.glob("*.whl"):
+            self._found[parse_wheel_filename(wheel.name)[0]] = wheel
+
+
+def opened(wheel: Path) -> metadata.Distribution:
+    """The metadata of a wheel."""
+    archive = zipfile.Path(wheel)
+    [folder] = (each for each in archive.iterdir() if each.name.endswith(".dist-info"))
+    return metadata.PathDistribution(folder)
+
+
+def _installed(name: str) -> metadata.Distribution | None:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pinned(name: str, want: Want) -> str:
+    """What to ask pip for: the version that is installed here, if it will do."""
+    installed = _installed(name)
+    if installed and _accepts(want, installed.version):
+        return f"{name}=={installed.version}"
+    return f"{name}{want.specifier}"
+
+
+def _accepts(want: Want, version: str) -> bool:
+    return want.specifier.contains(version, prereleases=True)
+
+
+def _pip(command: str, *arguments: str) -> None:
+    """Run pip on the interpreter that runs this.
+
+    Raises:
+        InstallError: it isn't there, or says no; the text has what it said.
+    """
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
+    program = [sys.executable, "-m", "pip", command, *quiet, *arguments]
+    run = subprocess.run(program, capture_output=True, text=True, env={**os.environ, "PIP_USER": "0"}, check=False)  # noqa: S603 - our own arguments
+    if run.returncode == 0:
+        return
+    if "No module named pip" in run.stderr:
+        raise InstallError(f"building the bundle needs pip: {sys.executable} -m ensurepip")
+    said = [line.removeprefix("ERROR: ") for line in run.stderr.splitlines() if line.startswith("ERROR: ")]
+    raise InstallError(f"pip {command} failed: {' '.join(said) or run.stderr.strip()[-1000:]}")

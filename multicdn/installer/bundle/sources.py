@@ -1,0 +1,168 @@
+"""Distributions that are copied into the bundle from where they are installed: multicdn itself, and its plugins.
+
+They need not be on any index, and may be installed from a working copy (``pip install -e``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from fnmatch import fnmatch
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from multicdn.installer.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OURS = "multicdn"
+
+# Parts of our own packages that only the command line and the tests import.
+_NOT_IN_LAMBDA = tuple(
+    PurePosixPath(OURS, name) for name in ("authoring", "cli", "installer", "oncall", "simulators", "testing", "worker", "__main__.py")
+)
+
+# Files that hold credentials by their very purpose.
+_SECRETS = (
+    ".env",
+    ".env.*",
+    ".edgerc",
+    ".netrc",
+    ".pypirc",
+    ".npmrc",
+    ".aws",
+    ".ssh",
+    "id_rsa",
+    "id_ed25519",
+    "*.pfx",
+    "*.p12",
+)
+
+_COMPILED = (".so", ".pyd", ".dylib")
+_TESTS = ("test_*.py", "*_test.py", "conftest.py")
+
+
+def is_secret(path: PurePosixPath) -> bool:
+    """Whether a file, or a folder that it is in, is one that holds credentials."""
+    return any(fnmatch(part, pattern) for part in path.parts for pattern in _SECRETS)
+
+
+def is_test_folder(folder: Path) -> bool:
+    """Whether a folder holds tests. Its name alone doesn't say so: one vendor's SDK has an API that is called tests."""
+    if folder.name not in ("test", "tests"):
+        return False
+    return any(fnmatch(file.name, pattern) for file in folder.iterdir() for pattern in _TESTS)
+
+
+def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
+    """The files of an installed distribution that run: where each goes in the bundle, and where it is.
+
+    Raises:
+        InstallError: one of them is a file that holds credentials, or none can be found.
+    """
+    found = dict(_from_working_copy(distribution) if _is_editable(distribution) else _from_record(distribution))
+    secrets = [str(source) for name, source in found.items() if is_secret(name)]
+    if secrets:
+        raise InstallError(
+            f"{distribution.name} would carry credentials into the bundle: {', '.join(secrets)}; move them out"
+        )
+    if not found:
+        raise InstallError(f"no files of {distribution.name} {distribution.version} can be found; install it again")
+    return {name: source for name, source in found.items() if _runs(name)}
+
+
+def is_pure(distribution: metadata.Distribution) -> bool:
+    """Whether a distribution is the same on every machine."""
+    listed = distribution.files or ()
+    named = [PurePosixPath(file) for file in listed] if not _is_editable(distribution) else files(distribution)
+    return not any(name.suffix in _COMPILED for name in named)
+
+
+def information(distribution: metadata.Distribution) -> dict[PurePosixPath, str]:
+    """Texts of the ``.dist-info`` folder: what a plugin is found by, its metadata, its licence."""
+    folder = PurePosixPath(f"{re.sub(r'[-_.]+', '_', distribution.name)}-{distribution.version}.dist-info")
+    texts = {
+        # Its body is the README, which would make another bundle of the same code.
+        "METADATA": _head(distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""),
+        "entry_points.txt": distribution.read_text("entry_points.txt"),
+    }
+    for name in distribution.metadata.get_all("License-File") or ():
+        texts[f"licenses/{name}"] = _license(distribution, name)
+    return {folder / name: text for name, text in texts.items() if text}
+
+
+def link(names: Iterable[str], folder: Path) -> None:
+    """Make installed distributions, and no others, importable from a folder. Skips what isn't installed."""
+    for name in names:
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        for top in sorted({file.parts[0] for file in distribution.files or () if file.parts[0] != ".."}):
+            link = folder / top
+            if not link.exists():
+                link.symlink_to(Path(str(distribution.locate_file(top))))
+
+
+def _head(metadata_text: str) -> str:
+    return metadata_text.partition("\n\n")[0].rstrip("\n") + "\n"
+
+
+def _license(distribution: metadata.Distribution, name: str) -> str | None:
+    """A licence: where wheels have it, where old ones had it, or beside the metadata of a working copy."""
+    return next(filter(None, (distribution.read_text(f"{place}{name}") for place in ("licenses/", "", "../"))), None)
+
+
+def _runs(name: PurePosixPath) -> bool:
+    if any(name.is_relative_to(left_out) for left_out in _NOT_IN_LAMBDA):
+        return False
+    return "__pycache__" not in name.parts and name.suffix not in (".pyc", ".pyi") and not name.name.startswith(".")
+
+
+def _is_editable(distribution: metadata.Distribution) -> bool:
+    """Whether the files are elsewhere than beside the metadata, as ``direct_url.json`` (PEP 610) says; or no wheel."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return bool(origin.get("dir_info", {}).get("editable")) or distribution.read_text("RECORD") is None
+
+
+def _from_record(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
+    """What the installer of the wheel wrote, without scripts and the metadata."""
+    for file in distribution.files or ():
+        source = Path(str(distribution.locate_file(file)))
+        outside = file.parts[0] == ".." or file.parts[0].endswith(".dist-info")
+        if not outside and source.suffix != ".pth" and not any(map(is_test_folder, _folders(source, len(file.parts)))):
+            yield PurePosixPath(file), source
+
+
+def _folders(source: Path, depth: int) -> Iterator[Path]:
+    return (folder for folder in list(source.parents)[: depth - 1] if folder.is_dir())
+
+
+def _from_working_copy(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
+    for name in _packages(distribution):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            continue
+        if spec.submodule_search_locations is None and spec.origin:
+            yield PurePosixPath(Path(spec.origin).name), Path(spec.origin)
+        for folder in spec.submodule_search_locations or ():
+            yield from _walk(Path(folder), PurePosixPath(name))
+
+
+def _packages(distribution: metadata.Distribution) -> list[str]:
+    """Names that one can import: as the build back end wrote them down, else those that the entry points name."""
+    listed = (distribution.read_text("top_level.txt") or "").split()
+    return listed or sorted({entry.module.partition(".")[0] for entry in distribution.entry_points})
+
+
+def _walk(folder: Path, name: PurePosixPath) -> Iterator[tuple[PurePosixPath, Path]]:
+    for place, folders, found in os.walk(folder):
+        here = Path(place)
+        folders[:] = [each for each in folders if each != "__pycache__" and not is_test_folder(here / each)]
+        for file in found:
+            source = here / file
+            yield name / PurePosixPath(source.relative_to(folder).as_posix()), source

@@ -1,0 +1,1 @@
+"""A bucket's notifications: what is wanted, and what stands there already."""

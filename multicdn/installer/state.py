@@ -1,0 +1,233 @@
+"""What is there before anything is done. Reads, and never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.installer.template import stack as template
+from multicdn.installer.account import bucket_region
+from multicdn.installer.errors import InstallError, code, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from multicdn.installer.account import Account
+
+# What CloudFormation hands on to every resource that can have tags.
+OWNER_TAG = "multicdn:stack"
+ARTIFACTS_TAG = "multicdn:artifacts"
+
+
+class Deployed(Struct, frozen=True):
+    """A stack as it stands.
+
+    Attributes:
+        name, status: as CloudFormation says; ``REVIEW_IN_PROGRESS`` is a stack that was never made.
+        body: its template.
+        parameters, outputs, tags: by name.
+        updated: when it was last changed, in ISO 8601.
+    """
+
+    name: str
+    status: str
+    body: Mapping[str, Any]
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    tags: Mapping[str, str]
+    updated: str = ""
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has resources that work."""
+        return self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
+
+    @property
+    def state(self) -> template.State:
+        """What it remembers of the run that made it."""
+        return template.remembered(self.body)
+
+
+class Artifacts(Struct, frozen=True):
+    """The bucket for the function's code.
+
+    Attributes:
+        bucket: its name.
+        ready: whether it is there, and set up if we made it.
+        ours: whether we made it, or will.
+        keys: of what this stack has in it.
+    """
+
+    bucket: str
+    ready: bool
+    ours: bool
+    keys: tuple[str, ...] = ()
+
+
+class Observed(Struct, frozen=True):
+    """What is there.
+
+    Attributes:
+        account, region: where.
+        deployed: the stack; None where there is none.
+        notifications: of each bucket that exists.
+        artifacts: the bucket for the code.
+        listened: buckets whose events rules of others, on the default event bus, may take.
+    """
+
+    account: str
+    region: str
+    deployed: Deployed | None
+    notifications: Mapping[str, Mapping[str, Any]]
+    artifacts: Artifacts
+    listened: frozenset[str] = frozenset()
+
+
+def stack(account: Account, name: str) -> Deployed | None:
+    """Look at a stack.
+
+    Raises:
+        InstallError: there is one of this name that multicdn didn't make.
+    """
+    from botocore.exceptions import ClientError
+
+    cloudformation = account.client("cloudformation")
+    with translated(f"looking at the stack {name}", "cloudformation"):
+        try:
+            [found] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if code(error) == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+        deployed = _deployed(cloudformation, found)
+    if deployed.tags.get(OWNER_TAG) != name:
+        raise InstallError(f"there is a stack {name!r} that multicdn didn't make; choose another name: --stack NAME")
+    return deployed
+
+
+def notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Read the notifications of buckets.
+
+    Raises:
+        InstallError: a bucket doesn't exist, or is in another region or account; all of these are named at once.
+    """
+    problems, found = [], {}
+    for bucket in buckets:
+        try:
+            found[bucket] = notification(account, bucket)
+        except InstallError as error:
+            problems.append(str(error))
+    if problems:
+        raise InstallError("\n".join(dict.fromkeys(problems)))
+    return found
+
+
+def notification(account: Account, bucket: str) -> Mapping[str, Any]:
+    """Read the notifications of one bucket, as S3 gives them.
+
+    Raises:
+        InstallError: as in ``notifications``.
+    """
+    s3 = account.client("s3")
+    region = bucket_region(s3, bucket, account.id)
+    if region != account.region:
+        raise InstallError(
+            f"the bucket {bucket!r} is in {region}, and S3 tells functions and queues of its own region only; "
+            f"install there: --region {region} (one installation for each region)"
+        )
+    with translated(f"reading the notifications of {bucket}", "s3"):
+        answer = s3.get_bucket_notification_configuration(Bucket=bucket, ExpectedBucketOwner=account.id)
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def existing(account: Account, buckets: Iterable[str]) -> list[str]:
+    """Those of the buckets that exist."""
+    from botocore.exceptions import ClientError
+
+    found = []
+    for bucket in buckets:
+        try:
+            account.client("s3").get_bucket_location(Bucket=bucket)
+        except ClientError as error:
+            if code(error) == "NoSuchBucket":
+                continue
+        found.append(bucket)
+    return found
+
+
+def artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
+    """Look at the bucket for the function's code.
+
+    Args:
+        account: whose.
+        stack_name: of this installation.
+        named: as configured; empty for the one that we make.
+
+    Raises:
+        InstallError: it is somebody else's, or is to be there and isn't.
+    """
+    bucket = named or f"multicdn-{account.id}-{account.region}"
+    if not _is_there(account, bucket, named):
+        return Artifacts(bucket, ready=False, ours=True)
+    s3 = account.client("s3")
+    with translated(f"looking into the bucket {bucket}", "s3"):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder(stack_name))
+        keys = tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
+        tagged = not named and _is_tagged(s3, bucket)
+    return Artifacts(bucket, ready=bool(named) or tagged, ours=not named, keys=keys)
+
+
+def folder(stack_name: str) -> str:
+    """Where a stack's code is in the bucket."""
+    return f"multicdn/{stack_name}/"
+
+
+def _is_there(account: Account, bucket: str, named: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    with translated(f"looking for the bucket {bucket}", "s3"):
+        try:
+            account.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id)
+        except ClientError as error:
+            if code(error) in ("404", "NoSuchBucket") and not named:
+                return False
+            if code(error) in ("404", "NoSuchBucket"):
+                raise InstallError(f"there is no bucket {bucket!r} (install.artifact_bucket); make it first") from error
+            if code(error) in ("403", "AccessDenied"):
+                raise InstallError(
+                    f"the bucket {bucket!r}, for the function's code, is another account's or may not be looked at "
+                    "(s3:ListBucket); name one of yours: install.artifact_bucket"
+                ) from error
+            raise
+    return True
+
+
+def _is_tagged(s3: Any, bucket: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    try:
+        tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+    except ClientError as error:
+        if code(error) == "NoSuchTagSet":
+            return False
+        raise
+    return any(tag["Key"] == ARTIFACTS_TAG for tag in tags)
+
+
+def _deployed(cloudformation: Any, found: Mapping[str, Any]) -> Deployed:
+    status = str(found["StackStatus"])
+    body: Any = {}
+    if status != "REVIEW_IN_PROGRESS":
+        body = cloudformation.get_template(StackName=found["StackId"], TemplateStage="Original")["TemplateBody"]
+    when = found.get("LastUpdatedTime") or found["CreationTime"]
+    return Deployed(
+        str(found["StackName"]),
+        status,
+        body if isinstance(body, dict) else {},
+        {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", ())},
+        {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())},
+        {item["Key"]: item["Value"] for item in found.get("Tags", ())},
+        when.isoformat(),
+    )

@@ -1,0 +1,140 @@
+"""What a plan consists of: frozen instructions, each of which can be carried out twice without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from multicdn.installer.notifications.merge import Wanted
+
+
+class MakeBucket(Struct, frozen=True):
+    """Make the bucket for the function's code: private, and marked as ours."""
+
+    bucket: str
+
+    def __str__(self) -> str:
+        return f"make the bucket {self.bucket} for the function's code"
+
+
+class Upload(Struct, frozen=True):
+    """Put the bundle into its bucket, under a key that is its content's."""
+
+    bucket: str
+    key: str
+    path: Path
+    size: int
+
+    def __str__(self) -> str:
+        return f"upload the bundle ({self.size / 1e6:.1f} MB) to s3://{self.bucket}/{self.key}"
+
+
+class Deploy(Struct, frozen=True):
+    """Make or change the stack.
+
+    Attributes:
+        bucket: for a template that is too large to be sent along.
+        why: to say what this deployment is for, where there are two.
+    """
+
+    stack: str
+    body: Mapping[str, Any]
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    bucket: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"deploy the stack {self.stack}{self.why and f' ({self.why})'}"
+
+
+class Notify(Struct, frozen=True):
+    """Write a bucket's notifications, if nobody else has changed them since they were read.
+
+    Attributes:
+        stack: whose entries are ours.
+        seen: the configuration when the plan was made.
+        output: of the stack, which holds the ARN to tell; empty where nobody is told any more.
+    """
+
+    bucket: str
+    stack: str
+    wanted: Wanted
+    seen: Mapping[str, Any]
+    output: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"write the notifications of {self.bucket}"
+            if self.output
+            else f"take ours out of the notifications of {self.bucket}"
+        )
+
+
+class Drain(Struct, frozen=True):
+    """Wait until a queue that is about to go is empty."""
+
+    stack: str
+    url: str
+
+    def __str__(self) -> str:
+        return "wait until the queue is empty"
+
+
+class DeleteStack(Struct, frozen=True):
+    """Delete the stack, all but the dead-letter queue."""
+
+    stack: str
+
+    def __str__(self) -> str:
+        return f"delete the stack {self.stack}"
+
+
+class DeleteQueue(Struct, frozen=True):
+    """Delete a dead-letter queue, with what is in it."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return f"delete the queue {self.url.rpartition('/')[2]}"
+
+
+class DeleteObjects(Struct, frozen=True):
+    """Delete bundles that are no longer used."""
+
+    bucket: str
+    keys: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"delete {len(self.keys)} bundle{'' if len(self.keys) == 1 else 's'} from s3://{self.bucket}"
+
+
+class DeleteBucket(Struct, frozen=True):
+    """Delete the bucket for the function's code, unless another installation uses it."""
+
+    bucket: str
+
+    def __str__(self) -> str:
+        return f"delete the bucket {self.bucket}, if it is empty"
+
+
+Instruction = MakeBucket | Upload | Deploy | Notify | Drain | DeleteStack | DeleteQueue | DeleteObjects | DeleteBucket
+
+
+class Plan(Struct, frozen=True):
+    """What would be done.
+
+    Attributes:
+        steps: in order; none where nothing is to be changed.
+        lines: the same for people to read, with what stays.
+        warnings: what a person should know before saying yes.
+        fresh: whether nothing of ours was there before, so that a failure takes all of it away again.
+    """
+
+    steps: tuple[Instruction, ...]
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    fresh: bool = False

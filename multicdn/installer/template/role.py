@@ -1,0 +1,149 @@
+"""What the function may do: the least that its providers, its secrets, its queue and its log need.
+
+Account, region and partition stand as CloudFormation's own names for them, so a template fits any account.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from multicdn.routing import object_tags
+from multicdn.secrets import BUILT_IN, parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from multicdn.config import Config
+    from multicdn.provider import Provider
+
+Statement = dict[str, Any]
+
+PARTITION = "${AWS::Partition}"
+REGION = "${AWS::Region}"
+ACCOUNT = "${AWS::AccountId}"
+
+# What these read isn't in Lambda, or would stand in the function's settings for all to see.
+_NOT_INSTALLABLE = {
+    "env": "it would stand in clear among the function's settings",
+    "file": "the function has no such file",
+}
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions: the describing ones
+# work on all resources only; the other ones are allowed on whatever the function's network interfaces will be.
+_DESCRIBE_NETWORK = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
+_USE_NETWORK = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:UnassignPrivateIpAddresses",
+)
+
+
+def secret_problems(config: Config) -> list[str]:
+    """Why the secrets of a config can't be used in Lambda, one line for each, with the remedy."""
+    return [
+        f"{config.name}: provider {name!r}: {reference} can't be installed: {_NOT_INSTALLABLE[scheme]}; "
+        f"store it with `multicdn secret put ssm:/multicdn/{name}/NAME` and write ${{ssm:/multicdn/{name}/NAME}}"
+        for name, reference, scheme, _ in _references(config.providers)
+        if scheme in _NOT_INSTALLABLE
+    ]
+
+
+def foreign_secrets(config: Config) -> list[str]:
+    """References of plugins' schemes, for which only the plugin's author knows the permissions."""
+    return sorted({reference for _, reference, scheme, _ in _references(config.providers) if scheme not in BUILT_IN})
+
+
+def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
+    """What the providers declare; one that two instances share stands once."""
+    found: list[Statement] = []
+    for provider in providers.values():
+        for statement in provider.iam_statements(ACCOUNT, PARTITION):
+            if statement not in found:
+                found.append(dict(statement))
+    return found
+
+
+def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> list[Statement]:
+    """The right to read each secret, and to decrypt with the one key that is named."""
+    arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
+    for _, _, scheme, name in _references(providers):
+        if scheme in arns:
+            arns[scheme].append(_parameter_arn(name) if scheme == "ssm" else _secret_arn(name))
+    statements = []
+    if arns["ssm"]:
+        statements.append(allow("ReadParameters", ["ssm:GetParameter"], _unique(arns["ssm"])))
+    if arns["secretsmanager"]:
+        statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], _unique(arns["secretsmanager"])))
+    if kms_key:
+        statements.append(allow("Decrypt", ["kms:Decrypt"], kms_key))
+    return statements
+
+
+def bucket_statements(config: Config) -> list[Statement]:
+    """The right to read objects' metadata and to count objects, for the routes that want it."""
+    read = sorted(object_tags.buckets_read(config))
+    listed = sorted(object_tags.buckets_listed(config) | set(read))
+    statements = []
+    if read:
+        statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))
+    if listed:
+        statements.append(allow("ListObjects", ["s3:ListBucket"], [_bucket_arn(name) for name in listed]))
+    return statements
+
+
+def network_statements() -> list[Statement]:
+    """What Lambda needs to put a function into a VPC."""
+    anywhere = f"arn:{PARTITION}:ec2:{REGION}:{ACCOUNT}:*/*"
+    return [
+        allow("DescribeNetwork", list(_DESCRIBE_NETWORK), "*"),
+        allow("UseNetwork", list(_USE_NETWORK), anywhere),
+    ]
+
+
+def allow(sid: str, actions: Sequence[str], resource: object) -> Statement:
+    """A statement of a policy."""
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+
+def substituted(value: Any) -> Any:
+    """Let CloudFormation fill its names in, in every text that holds one; other ``${...}`` stay as they are."""
+    if isinstance(value, str):
+        return {"Fn::Sub": re.sub(r"\$\{(?!AWS::)", "${!", value)} if "${AWS::" in value else value
+    if isinstance(value, dict):
+        return {key: below if key.startswith("Fn::") else substituted(below) for key, below in value.items()}
+    return [substituted(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _references(providers: Mapping[str, Provider]) -> Iterator[tuple[str, str, str, str]]:
+    """Instance, reference, scheme and name of every secret."""
+    for instance, provider in providers.items():
+        for secret in provider.secrets():
+            parsed = parse_reference(secret.reference)
+            if parsed is not None:
+                yield instance, secret.reference, *parsed
+
+
+def _bucket_arn(name: str) -> str:
+    return f"arn:{PARTITION}:s3:::{name}"
+
+
+def _parameter_arn(name: str) -> str:
+    """``/a/b`` is ``parameter/a/b``, and ``a`` is ``parameter/a``; a version after a colon isn't part of it."""
+    if name.startswith("arn:"):
+        return re.sub(r"(:parameter/[^:]+):.*", r"\1", name)
+    bare = name.partition(":")[0].removeprefix("/")
+    return f"arn:{PARTITION}:ssm:{REGION}:{ACCOUNT}:parameter/{bare}"
+
+
+def _secret_arn(name: str) -> str:
+    """Secrets Manager ends an ARN with a dash and six signs of its own."""
+    bare = name.partition("#")[0]
+    if not bare.startswith("arn:"):
+        return f"arn:{PARTITION}:secretsmanager:{REGION}:{ACCOUNT}:secret:{bare}-??????"
+    return bare if re.search(r"-[A-Za-z0-9]{6}$", bare) else f"{bare}-??????"
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))

@@ -1,0 +1,264 @@
+"""Why a change is, or isn't, a matter of a route; and from which objects a URL comes. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from difflib import SequenceMatcher
+from fnmatch import translate
+from functools import cache
+from os.path import commonprefix
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from msgspec import Struct
+
+from multicdn.config import yaml_source
+from multicdn.routing import url_templates
+from multicdn.model import Change, ChangeKind, Target, TargetKind
+from multicdn.routing.route import Route
+from multicdn.routing.router import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from multicdn.config import Config
+    from multicdn.routing.matcher import UrlHook
+
+# How far a fault puts a route away from a change: a route of another bucket is rarely the one that was meant.
+_FAR, _NEAR, _NEXT = 4.0, 2.0, 1.0
+
+
+class Match(Struct, frozen=True):
+    """A route that acts on a change.
+
+    Attributes:
+        at: file and line of the route.
+        route: the route.
+    """
+
+    at: str
+    route: Route
+
+
+class Miss(Struct, frozen=True):
+    """A route that doesn't act on a change.
+
+    Attributes:
+        at: file and line of the route.
+        route: the route.
+        reasons: everything that keeps it from acting, a clause each.
+    """
+
+    at: str
+    route: Route
+    reasons: tuple[str, ...]
+
+
+class Explained(Struct, frozen=True):
+    """What the routes make of one change.
+
+    Attributes:
+        change: the change.
+        matches: all routes that act on it.
+        misses: the nearest that don't, the nearest first.
+    """
+
+    change: Change
+    matches: tuple[Match, ...]
+    misses: tuple[Miss, ...]
+
+
+class Source(Struct, frozen=True):
+    """A way in which a URL comes from a route.
+
+    Attributes:
+        at: file and line of the route.
+        route: the route.
+        how: its member and template, such as ``urls: https://www.acme.com/{key}``.
+        key: of the object that has the URL; empty where the template doesn't tell one object from another.
+    """
+
+    at: str
+    route: Route
+    how: str
+    key: str = ""
+
+
+class _Fault(NamedTuple):
+    reason: str
+    distance: float
+
+
+class Explainer:
+    """The routes of a config, with the lines that they stand on.
+
+    Args:
+        config: the checked config.
+        places: file and line of each route.
+        url_hook: as for ``Router``.
+    """
+
+    def __init__(self, config: Config, places: Sequence[str], url_hook: UrlHook | None = None) -> None:
+        self._places = dict(zip(map(id, config.routes), places, strict=True))
+        self._routes = config.routes
+        self._router = Router(config, url_hook)
+        self._alone = {
+            id(route): Router(dataclasses.replace(config, routes=(route,)), url_hook) for route in config.routes
+        }
+
+    def explain(self, change: Change, nearest: int = 3) -> Explained:
+        """Say which routes act on a change, and why the nearest others don't."""
+        acting = [route for route in self._router.matching(change.bucket, change.key) if change.kind in route.on]
+        known = set(map(id, acting))
+        others = [route for route in self._routes if id(route) not in known]
+        return Explained(
+            change,
+            tuple(Match(self._places[id(route)], route) for route in acting),
+            tuple(self._misses(others, change))[:nearest],
+        )
+
+    def sources(self, url: str) -> list[Source]:
+        """Say by which routes a URL is purged or preloaded, and for which object."""
+        return [source for route in self._routes for source in self._from_route(route, url)]
+
+    def serving(self, host: str) -> list[Match]:
+        """The routes that have URLs, prefixes or hosts at a host name."""
+        return [Match(self._places[id(route)], route) for route in self._routes if host.lower() in hosts(route)]
+
+    def _misses(self, routes: Iterable[Route], change: Change) -> list[Miss]:
+        found = [(list(_faults(route, change)), route) for route in routes]
+        found.sort(key=lambda pair: sum(fault.distance for fault in pair[0]))
+        return [
+            Miss(self._places[id(route)], route, tuple(fault.reason for fault in faults)) for faults, route in found
+        ]
+
+    def _from_route(self, route: Route, url: str) -> Iterator[Source]:
+        at = self._places[id(route)]
+        for text in route.urls:
+            keys = [key for key in dict.fromkeys(_candidates(text, route, url)) if self._gives(route, key, url)]
+            yield from (Source(at, route, f"urls: {text}", key) for key in keys)
+            if not keys and _is_vague(text) and re.fullmatch(_pattern(text, route), url):
+                yield Source(at, route, f"urls: {text}")
+        for text in route.prefixes:
+            if re.match(_pattern(text, route), url):
+                yield Source(at, route, f"prefixes: {text}")
+        if urlsplit(url).netloc.lower() in map(str.lower, route.hosts):
+            yield Source(at, route, f"hosts: {urlsplit(url).netloc}")
+
+    def _gives(self, route: Route, key: str, url: str) -> bool:
+        """Whether a change of a key has the route name this URL: the way there is the router's own."""
+        kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else ChangeKind.REMOVED
+        demands, _ = self._alone[id(route)].demands([Change(route.bucket, key, kind)] if key else ())
+        return any(Target(TargetKind.URL, url) in demand.wants for demand in demands)
+
+
+def places(text: str, name: str) -> list[str]:
+    """File and line of each route of a config's text."""
+    source = yaml_source.parse(text, name)
+    return [source.at(("routes", place)) for place in range(len(source.data["routes"]))]
+
+
+def hosts(route: Route) -> frozenset[str]:
+    """The host names of a route's URLs, prefixes and hosts, in lower case, with their ports."""
+    texts = [text.replace("{bucket}", route.bucket) for text in (*route.urls, *route.prefixes)]
+    return frozenset(map(str.lower, (*(urlsplit(text).netloc for text in texts), *route.hosts)))
+
+
+def _faults(route: Route, change: Change) -> Iterator[_Fault]:
+    if route.bucket != change.bucket:
+        yield _Fault(f"its bucket is {route.bucket}", _FAR + _unlikeness(route.bucket, change.bucket))
+    if not change.key.startswith(route.prefix):
+        unlike = 1 - len(commonprefix((route.prefix, change.key))) / len(route.prefix)
+        yield _Fault(f"the key doesn't begin with its prefix {route.prefix}{_hint(route, change)}", _NEAR + unlike)
+    for pattern in route.exclude:
+        if _compiled(pattern).match(change.key):
+            yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
+    if change.kind not in route.on:
+        yield _Fault(f"it acts on {' and '.join(route.on)} objects alone", _NEXT)
+
+
+@cache
+def _unlikeness(one: str, other: str) -> float:
+    return 1 - SequenceMatcher(None, one, other).ratio()
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
+
+
+def _hint(route: Route, change: Change) -> str:
+    if change.key.lower().startswith(route.prefix.lower()):
+        return ", but for upper and lower case"
+    if change.key.lstrip("/").startswith(route.prefix.lstrip("/")):
+        return ", but for the slash before it"
+    return ""
+
+
+# What a placeholder may stand for. Pieces of a key are found from the left: {stem} takes as little as it can, so that
+# {ext} is the last extension.
+_PIECES = {"dir": "(?:.*/)?", "name": "[^/]*", "stem": "[^/]*?", "ext": r"(?:\.[^/.]*)?"}
+_FIELD = re.compile(r"\{([a-z]+)\}")
+
+
+def _pattern(text: str, route: Route) -> str:
+    """A regular expression of the texts that a template gives, with a group for each placeholder."""
+    seen: set[str] = set()
+
+    def group(name: str) -> str:
+        if name == "bucket":
+            return re.escape(quote(route.bucket, safe=""))
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>{_PIECES.get(name, '.*')})"
+
+    pieces = _FIELD.split(text)
+    return "(?s:" + "".join(group(piece) if place % 2 else re.escape(piece) for place, piece in enumerate(pieces)) + ")"
+
+
+def _is_vague(text: str) -> bool:
+    """Whether a template gives one text for many objects."""
+    fields = url_templates.parse(text).fields
+    return not fields & {"key", "path"} and not (fields >= {"dir", "name"} or fields >= {"dir", "stem", "ext"})
+
+
+def _candidates(text: str, route: Route, url: str) -> Iterator[str]:
+    """Keys that may have a URL; too many rather than too few."""
+    encoded = _key_of(text, route, url, quote(route.prefix))
+    if encoded is None:
+        return
+    for spelled in (encoded, encoded.replace("+", " ")):
+        for key in (unquote(spelled), *_served_as(unquote(spelled), route)):
+            yield key
+            yield from _made_from(key, route)
+
+
+def _key_of(text: str, route: Route, found: str, prefix: str) -> str | None:
+    """The key in a text that a template gave, spelled as in the text; None where it can't be told."""
+    match = re.fullmatch(_pattern(text, route), found)
+    fields = match.groupdict() if match else {}
+    if "key" in fields:
+        return str(fields["key"])
+    if "path" in fields:
+        return f"{prefix}{fields['path']}"
+    if "dir" not in fields:
+        return None
+    return str(fields["dir"] + fields.get("name", fields.get("stem", "") + fields.get("ext", "")))
+
+
+def _served_as(key: str, route: Route) -> Iterator[str]:
+    """Keys of the documents that are served where no object has the URL's own key."""
+    if route.index:
+        yield f"{key}{'' if not key or key.endswith('/') else '/'}{route.index}"
+    yield from (f"{key}{ending}" for ending in route.strip)
+
+
+def _made_from(key: str, route: Route) -> Iterator[str]:
+    """Keys with which another one is stale: the picture, for one of its sizes."""
+    for also in route.also:
+        for text in also.as_:
+            found = _key_of(text, route, key, route.prefix)
+            if found is not None:
+                yield found

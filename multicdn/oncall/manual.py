@@ -1,0 +1,295 @@
+"""Purges and preloads that a person asks for, as the demands that delivery and the queue know. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from multicdn.errors import MulticdnError
+from multicdn.oncall.explain import hosts
+from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
+from multicdn.planning.planner import unlocated
+from multicdn.provider import Discover, SoftPurge, capability
+from multicdn.queue.message import Parked, encode
+from multicdn.routing.route_checks import wished_soft
+from multicdn.routing.router import Demand, Want
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from multicdn.config import Config
+    from multicdn.routing.matcher import Tags
+    from multicdn.provider import Provider
+    from multicdn.routing.route import Route
+    from multicdn.routing.router import Failure, Router
+
+# Of one message to the function, so that several invocations share a large piece of work.
+_MOST_TARGETS = 1000
+
+
+class RequestError(MulticdnError):
+    """What a person asked for can't be done; the text says what to ask for instead. Nothing has been called."""
+
+
+class Object(Struct, frozen=True):
+    """An object in S3.
+
+    Attributes:
+        bucket, key: as in a change.
+        listed: whether it was found by listing the bucket rather than named.
+    """
+
+    bucket: str
+    key: str
+    listed: bool = False
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What a person asks for.
+
+    Attributes:
+        id: unique, so that no vendor takes a second request for a repetition of the first.
+        action: purge or preload.
+        objects: whatever the routes make of them.
+        targets: URLs, prefixes, tags, or everything, as they are.
+        providers: names of the instances to restrict it to; empty for all that the routes name.
+        soft: whether to mark as stale; None for what routes and providers say.
+    """
+
+    id: str
+    action: Action = Action.PURGE
+    objects: tuple[Object, ...] = ()
+    targets: tuple[Target, ...] = ()
+    providers: tuple[str, ...] = ()
+    soft: bool | None = None
+
+
+class Orders(Struct, frozen=True):
+    """What a request comes to.
+
+    Attributes:
+        demands: for the providers.
+        unmatched: objects of which no route, or none with a chosen provider, wants anything.
+        failures: S3 URI and reason of objects of which something could not be found out.
+    """
+
+    demands: tuple[Demand, ...]
+    unmatched: tuple[Object, ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+def tagged(router: Router, request: Request) -> set[tuple[str, str, str]]:
+    """Bucket, key and name of the metadata that routes take tags from."""
+    return router.tagged(_changes(request)) if request.action is Action.PURGE else set()
+
+
+def orders(config: Config, router: Router, request: Request, tags: Tags | None = None) -> Orders:
+    """Turn a request into demands.
+
+    Args:
+        config: the checked config.
+        router: of the config.
+        request: what is asked for.
+        tags: of the objects, where ``tagged`` names any.
+
+    Raises:
+        RequestError: a provider is unknown or can't do it, a URL isn't one, or nobody serves its host.
+    """
+    for name in request.providers:
+        _known(config, name)
+    by_object, unmatched, failures = _of_objects(config, router, request, tags)
+    failed = ((f"s3://{each.change.bucket}/{each.change.key}", each.reason) for each in failures)
+    demands = (*by_object, *_of_targets(config, request))
+    return Orders(demands, tuple(unmatched), tuple(dict.fromkeys(failed)))
+
+
+def messages(demands: Iterable[Demand], request: Request, now: float) -> Iterator[tuple[Parked, str]]:
+    """The demands as messages for the function's queue, each as the job and as text.
+
+    Targets stay as routing spells them: the function asks its own providers, and merges what arrives together.
+    """
+    for demand in demands:
+        for job in unlocated(demand):
+            for part in _parts(job):
+                parked = Parked(part, attempt=0, since=now, origins=(request.id,))
+                yield from ((parked, body) for body in encode(parked))
+
+
+def _parts(job: Job) -> Iterator[Job]:
+    if len(job.targets) <= _MOST_TARGETS:
+        yield job
+    else:
+        for half in job.halves():
+            yield from _parts(half)
+
+
+def _of_objects(
+    config: Config, router: Router, request: Request, tags: Tags | None
+) -> tuple[list[Demand], list[Object], Sequence[Failure]]:
+    demands, failures = router.demands(_changes(request), tags)
+    chosen = request.providers or tuple(config.providers)
+    wanted = [
+        _softened(config, demand, request.soft)
+        for demand in demands
+        if demand.action is request.action and demand.provider in chosen
+    ]
+    failed = {(failure.change.bucket, failure.change.key) for failure in failures}
+    named = [each for each in request.objects if (each.bucket, each.key) not in failed]
+    return wanted, [each for each in named if not _has_route(router, each, request)], failures
+
+
+def _changes(request: Request) -> Iterator[Change]:
+    """Both kinds of change for each object, so that a route acts whichever it listens to; created counts for both."""
+    for each in request.objects:
+        if request.action is Action.PURGE:
+            yield Change(each.bucket, each.key, ChangeKind.REMOVED, cause=request.id)
+        yield Change(each.bucket, each.key, cause=request.id)
+
+
+def _has_route(router: Router, each: Object, request: Request) -> bool:
+    chosen = set(request.providers)
+    for route in router.matching(each.bucket, each.key):
+        acting = set(_acting(route, request.action))
+        if acting & chosen if chosen else acting:
+            return True
+    return False
+
+
+def _softened(config: Config, demand: Demand, soft: bool | None) -> Demand:  # noqa: FBT001
+    if soft is None or demand.action is Action.PRELOAD:
+        return demand
+    if soft:
+        for kind in {target.kind for target in demand.wants}:
+            _require_soft(config, demand.provider, kind)
+    return msgspec.structs.replace(demand, soft=soft)
+
+
+def _of_targets(config: Config, request: Request) -> list[Demand]:
+    demands: dict[tuple[str, bool, str], Demand] = {}
+    asking = frozenset((request.id,))
+    for target in dict.fromkeys(request.targets):
+        _check(target)
+        for name, soft, bucket in _takers(config, request, target):
+            place = name, soft, bucket
+            demand = demands.setdefault(place, Demand(name, request.action, soft, bucket, {}))
+            demand.wants[target] = Want(asking, asking)
+    return list(demands.values())
+
+
+def _takers(config: Config, request: Request, target: Target) -> Iterator[tuple[str, bool, str]]:
+    """Provider, softness and bucket of each demand for a target.
+
+    The bucket matters to providers that stand for others: they are looked up by it.
+    """
+    chosen = request.providers or tuple(dict.fromkeys(_serving(config, request.action, target)))
+    for name in chosen:
+        provider = _capable(config, name, request.action, target, chosen)
+        routes = [route for route in config.routes if name in _acting(route, request.action)]
+        if not request.providers:
+            routes = [route for route in routes if _serves(route, target)]
+        if request.soft:
+            _require_soft(config, name, target.kind)
+        soft = request.action is Action.PURGE and _is_soft(provider, routes, target.kind, request.soft)
+        for bucket in _buckets(config, name, provider, routes):
+            yield name, soft, bucket
+
+
+def _serving(config: Config, action: Action, target: Target) -> list[str]:
+    """The providers to ask where none is named: those whose routes have something at the URL's host, or have tags.
+
+    Raises:
+        RequestError: there are none.
+    """
+    if target.kind is TargetKind.EVERYTHING:
+        raise RequestError("name the providers to empty with --provider")
+    found = [name for route in config.routes if _serves(route, target) for name in _acting(route, action)]
+    if not found and target.kind is TargetKind.TAG:
+        raise RequestError(f"no route purges by tag; name the providers for tag {target.value!r} with --provider")
+    if not found:
+        known = sorted({host for route in config.routes if _acting(route, action) for host in hosts(route)})
+        where = f"no route has providers to {action} {urlsplit(target.value).netloc}"
+        raise RequestError(f"{where} (known: {', '.join(known) or 'none'}); name them with --provider")
+    return found
+
+
+def _serves(route: Route, target: Target) -> bool:
+    if target.kind is TargetKind.TAG:
+        return route.wants("tags")
+    return urlsplit(target.value).netloc.lower() in hosts(route)
+
+
+def _acting(route: Route, action: Action) -> tuple[str, ...]:
+    if action is Action.PRELOAD:
+        return route.preload if ChangeKind.CREATED in route.on else ()
+    return route.purge
+
+
+def _capable(config: Config, name: str, action: Action, target: Target, chosen: Sequence[str]) -> Provider:
+    """The instance of a name.
+
+    Raises:
+        RequestError: it can't do it. Leaving it out silently would leave its cache stale.
+    """
+    provider = config.providers[name]
+    lacking = provider.lacks(action, target.kind)
+    if capability(provider, action, target.kind) is not None and not lacking:
+        return provider
+    others = [other for other in chosen if capability(config.providers[other], action, target.kind)]
+    remedy = f"; name those that can with --provider: {', '.join(others)}" if others and not lacking else ""
+    why = f": {lacking}" if lacking else ""
+    raise RequestError(f"{name} ({config.types[name]}) can't {action} by {target.kind}{why}{remedy}")
+
+
+def _is_soft(provider: Provider, routes: Sequence[Route], kind: TargetKind, wish: bool | None) -> bool:  # noqa: FBT001
+    """Whether to mark as stale: as wished, else if all the routes do so; one that drops must not be let down."""
+    if not isinstance(provider, SoftPurge) or kind not in provider.soft_kinds:
+        return False
+    if wish is not None:
+        return wish
+    return all(wished_soft(route, provider) for route in routes) if routes else provider.soft
+
+
+def _require_soft(config: Config, name: str, kind: TargetKind) -> None:
+    provider = config.providers[name]
+    if not isinstance(provider, SoftPurge) or kind not in provider.soft_kinds:
+        raise RequestError(f"{name} ({config.types[name]}) has no soft purge by {kind}; leave out --soft")
+
+
+def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Route]) -> Iterable[str]:
+    """The buckets by which to look a provider up; any one will do for those that needn't be."""
+    found = dict.fromkeys(route.bucket for route in routes)
+    if not (isinstance(provider, Discover) and provider.discovers):
+        return list(found or {config.routes[0].bucket: None})[:1]
+    if not found:
+        raise RequestError(f"{name} is found out by a bucket, and no route names one for it")
+    return found
+
+
+def _known(config: Config, name: str) -> None:
+    if name not in config.providers:
+        near = difflib.get_close_matches(name, config.providers, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(config.providers)})"
+        raise RequestError(f"no provider is called {name!r}{hint}")
+
+
+def _check(target: Target) -> None:
+    """Refuse a URL that no browser sends.
+
+    Raises:
+        RequestError: with what to write instead.
+    """
+    if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
+        return
+    parts = urlsplit(target.value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise RequestError(f"{target.value!r} isn't an absolute URL; write https://www.example.com/path")
+    if re.search(r"[^!-~]", target.value):
+        encoded = quote(target.value, safe="!#$%&'()*+,/:;=?@[]~")
+        raise RequestError(f"{target.value!r} holds characters that must be percent-encoded: {encoded}")
+    if "#" in target.value:
+        raise RequestError(f"{target.value!r} has a fragment, which browsers keep to themselves; leave out #...")

@@ -1,0 +1,1 @@
+"""From Demands to Jobs: the fewest calls that the limits allow. Pure."""

@@ -1,0 +1,207 @@
+"""From what one provider is to do to the fewest calls that its limits allow. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from multicdn.errors import TargetsRefused
+from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
+from multicdn.provider import capability
+from multicdn.routing.router import Demand, Want
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.provider import Limits, Provider
+
+
+# Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
+_SAME = "="
+
+
+class Plan(Struct, frozen=True):
+    """What one provider will be asked.
+
+    Attributes:
+        jobs: purges first.
+        rejected: targets that the provider can't act on, as outcomes that need no call.
+        bug: the first exception that a plugin raised in spelling a target; these targets are among the rejected, to
+            be tried again when the plugin is repaired.
+    """
+
+    jobs: tuple[Job, ...] = ()
+    rejected: tuple[Outcome, ...] = ()
+    bug: Exception | None = None
+
+
+def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Sequence[Job] = ()) -> Plan:
+    """Cut what one provider instance is to do into jobs.
+
+    Args:
+        name: of the instance, for the jobs.
+        provider: the instance.
+        demands: of this instance alone.
+        returned: its jobs of earlier invocations. They are merged with what is new; one that ends up with the same
+            targets as before keeps its reference.
+    """
+    located = _Located(name, provider)
+    for job in returned:
+        located.take_back(job)
+    for demand in demands:
+        located.add(demand)
+    located.drop_soft_where_hard()
+    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug)
+
+
+class _Located:
+    """Targets in the vendor's spelling, without duplicates, by what a call can hold together."""
+
+    def __init__(self, name: str, provider: Provider) -> None:
+        self._name = name
+        self._provider = provider
+        self._groups: dict[tuple[Action, TargetKind, bool], dict[str, Want]] = {}
+        self._returned: dict[str, int] = {}
+        self.rejected: list[Outcome] = []
+        self.bug: Exception | None = None
+
+    def take_back(self, job: Job) -> None:
+        """Add the targets of a job of an earlier invocation, which are spelled for the vendor already."""
+        if capability(self._provider, job.action, job.kind) is None:
+            reason = f"{type(self._provider).__name__} can't {job.action} by {job.kind}, as the config once had it"
+            self.rejected.append(Outcome(job, Status.REFUSED, reason))
+            return
+        mark = job.reference and f"{_SAME}{job.reference}"
+        self._returned[mark] = len(job.targets)
+        group = self._group(job.action, job.kind, soft=job.soft)
+        for target, causes in zip(job.targets, job.causes, strict=True):
+            _join(group, target, Want(causes, frozenset((mark,))))
+
+    def add(self, demand: Demand) -> None:
+        action, soft, locate = demand.action, demand.soft, self._provider.locate
+        groups: dict[TargetKind, dict[str, Want]] = {}
+        for target, want in demand.wants.items():
+            try:
+                for spelled in tuple(locate(target, action)):
+                    group = groups.get(spelled.kind)
+                    if group is None:
+                        group = groups[spelled.kind] = self._group(action, spelled.kind, soft=soft)
+                    _join(group, spelled.value, want)
+            except TargetsRefused as refusal:
+                self._reject_unspelled(demand, target, want, refusal.reason)
+            except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
+                self.bug = self.bug or error
+                reason = f"bug in the plugin: {type(error).__name__}: {error}"
+                self._reject_unspelled(demand, target, want, reason, Status.RETRY)
+
+    def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:
+        group = self._groups.get((action, kind, soft))
+        if group is None:
+            self._limits(action, kind)
+            group = self._groups[action, kind, soft] = {}
+        return group
+
+    def drop_soft_where_hard(self) -> None:
+        """A target that must be dropped needn't be marked stale as well."""
+        for (action, kind, soft), group in self._groups.items():
+            hard = self._groups.get((action, kind, False), {}) if soft else {}
+            for value in group.keys() & hard.keys():
+                _join(hard, value, group.pop(value))
+
+    def jobs(self) -> Iterator[Job]:
+        # Purges stand before preloads: "purge" sorts after "preload", hence the explicit key.
+        for (action, kind, soft), group in sorted(self._groups.items(), key=lambda item: item[0][0] != Action.PURGE):
+            limits = self._limits(action, kind)
+            for batch in self._batches(action, kind, group, limits):
+                yield self._job(action, kind, batch, soft=soft)
+
+    def _limits(self, action: Action, kind: TargetKind) -> Limits:
+        found = capability(self._provider, action, kind)
+        if found is None:  # a plugin's `locate` made a kind that its provider lacks
+            raise TypeError(f"{type(self._provider).__name__}.locate made a {kind}, which it can't {action}")
+        return getattr(self._provider, found.limits)  # type: ignore[no-any-return]
+
+    def _batches(
+        self, action: Action, kind: TargetKind, group: dict[str, Want], limits: Limits
+    ) -> Iterator[list[tuple[str, Want]]]:
+        """Fill each batch up to the vendor's count and bytes before the next one is begun."""
+        batch: list[tuple[str, Want]] = []
+        size = limits.envelope
+        # A character takes at most four bytes: most targets needn't be measured.
+        short = math.inf if limits.target_bytes is None else limits.target_bytes // 4
+        for value, want in group.items():
+            weight = self._provider.weigh(value) if limits.bytes is not None else 0
+            if (weight or len(value) > short) and self._too_long(action, kind, value, want, weight, limits):
+                continue
+            full = len(batch) == limits.targets or (limits.bytes is not None and size + weight > limits.bytes)
+            if batch and full:
+                yield batch
+                batch, size = [], limits.envelope
+            batch.append((value, want))
+            size += weight
+        if batch:
+            yield batch
+
+    def _too_long(self, action: Action, kind: TargetKind, value: str, want: Want, weight: int, limits: Limits) -> bool:
+        length = len(value) if value.isascii() else len(value.encode())
+        if limits.target_bytes is not None and length > limits.target_bytes:
+            reason = f"it is {length} bytes long, and the vendor takes {limits.target_bytes} at most"
+        elif limits.bytes is not None and limits.envelope + weight > limits.bytes:
+            reason = f"it alone makes a body of over {limits.bytes} bytes, which is all that the vendor takes"
+        else:
+            return False
+        self._reject(action, Target(kind, value), want, reason)
+        return True
+
+    def _reject(self, action: Action, target: Target, want: Want, reason: str) -> None:
+        job = Job(self._name, action, target.kind, (target.value,), (want.causes,))
+        self.rejected.append(Outcome(job, Status.REJECTED, reason))
+
+    def _reject_unspelled(
+        self, demand: Demand, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
+    ) -> None:
+        """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
+        what = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
+        self.rejected.append(Outcome(Job(self._name, *what, bucket=demand.bucket), status, reason))
+
+    def _job(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> Job:
+        targets = tuple(value for value, _ in batch)
+        causes = tuple(want.causes for _, want in batch)
+        return Job(self._name, action, kind, targets, causes, soft, self._reference(action, kind, batch, soft=soft))
+
+    def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
+        marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
+        if len(marks) == 1 and self._returned.get(mark := marks.pop()) == len(batch):
+            return mark.removeprefix(_SAME)
+        behind: list[str] = []
+        for value, want in batch:
+            if "" in want.marks:
+                return ""
+            behind += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
+        return digest(self._name, action.value, kind.value, str(soft), *behind)
+
+
+def _join(group: dict[str, Want], value: str, want: Want) -> None:
+    known = group.get(value)
+    group[value] = want if known is None else Want(known.asking | want.asking, known.marks | want.marks)
+
+
+def unlocated(demand: Demand) -> Iterator[Job]:
+    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be parked as it is."""
+    kinds: dict[TargetKind, list[tuple[str, frozenset[str]]]] = {}
+    for target, want in demand.wants.items():
+        kinds.setdefault(target.kind, []).append((target.value, want.causes))
+    for kind, pairs in kinds.items():
+        values, causes = zip(*pairs, strict=True)
+        yield Job(demand.provider, demand.action, kind, values, causes, demand.soft, bucket=demand.bucket)
+
+
+def as_demand(job: Job) -> Demand:
+    """A job of ``unlocated`` as the demand that it was. What it asks for is new for as long as nobody was asked."""
+    wants = {
+        Target(job.kind, value): Want(set(causes), set(causes))
+        for value, causes in zip(job.targets, job.causes, strict=True)
+    }
+    return Demand(job.provider, job.action, job.soft, job.bucket, wants)

@@ -1,0 +1,1 @@
+"""What stayed undelivered: messages, retries, the way to the queue and the dead letters."""

@@ -1,0 +1,1 @@
+"""From Changes to Demands: which routes apply, and what the CDNs know the objects by."""

@@ -1,0 +1,142 @@
+"""Routes ready for many keys: which of them cover a key, and what a change of it makes stale. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+from multicdn.routing import url_templates
+from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.route import MEMBERS, is_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from multicdn.routing.route import Route
+    from multicdn.routing.url_templates import Template
+
+UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
+
+# Tags that objects have in their metadata, by bucket, key, and the name of the metadata.
+Tags = Mapping[tuple[str, str, str], Sequence[str]]
+
+
+class Bucket:
+    """The routes of one bucket. Time grows with the number of different prefix lengths, not of routes.
+
+    Attributes:
+        tagged: whether any of them takes tags from metadata.
+    """
+
+    def __init__(self) -> None:
+        self._by_prefix: dict[str, list[Matcher]] = {}
+        self._lengths: list[int] = []
+        self.tagged = False
+
+    def add(self, matcher: Matcher) -> None:
+        """Add a route."""
+        prefix = matcher.route.prefix
+        self._by_prefix.setdefault(prefix, []).append(matcher)
+        self._lengths = sorted({len(known) for known in self._by_prefix})
+        self.tagged = self.tagged or bool(matcher.route.tags_from)
+
+    def covering(self, key: str) -> list[Matcher]:
+        """All routes that cover a key, those with the shortest prefix first."""
+        return [
+            matcher
+            for length in self._lengths
+            if length <= len(key)
+            for matcher in self._by_prefix.get(key[:length], ())
+            if matcher.excluded is None or matcher.excluded.match(key) is None
+        ]
+
+
+class Matcher:
+    """A route with its patterns and templates parsed.
+
+    Args:
+        route: has passed all checks.
+        soft: for each provider that purges, whether it marks changed objects as stale.
+
+    Attributes:
+        route: the route.
+        excluded: matches the keys to leave alone; None where there are none.
+    """
+
+    def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
+        self.route = route
+        self.excluded = _any_of(route.exclude) if route.exclude else None
+        self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
+        self._also = [(_any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
+        self._templates = [
+            (kind, [url_templates.parse(text) for text in route.texts(member)])
+            for member, kind in MEMBERS.items()
+            if route.texts(member)
+        ]
+        self._anchors = [found for text in route.prefixes if (found := url_templates.anchor(text))]
+        self._orders = {kind: tuple(self._for_kind(kind, soft)) for kind in ChangeKind}
+
+    def orders(self, kind: ChangeKind) -> tuple[tuple[str, Action, bool], ...]:
+        """Provider, action and softness for a change of a kind."""
+        return self._orders[kind]
+
+    def _for_kind(self, kind: ChangeKind, soft: Mapping[str, bool]) -> Iterator[tuple[str, Action, bool]]:
+        for name in dict.fromkeys(self.route.purge):
+            # A removed object must not be served as stale either.
+            yield name, Action.PURGE, soft[name] and kind is not ChangeKind.REMOVED
+        if kind is ChangeKind.CREATED:
+            for name in dict.fromkeys(self.route.preload):
+                yield name, Action.PRELOAD, False
+
+    def targets(self, change: Change, url_hook: UrlHook | None, tags: Tags) -> dict[Target, str]:
+        """What a change makes stale, and the key behind each."""
+        found: dict[Target, str] = {}
+        for kind, parsed in self._templates:
+            texts = self._texts(kind, parsed, change)
+            if url_hook is not None and kind is TargetKind.URL:
+                texts = {text: texts.get(text, change.key) for text in url_hook(change, list(texts))}
+            if kind is TargetKind.PREFIX:
+                texts = self._below_root(texts, found)
+            for text, key in texts.items():
+                # A tag such as "{dir}" is empty for an object at the root, and must never come to mean everything.
+                if text or kind is TargetKind.EVERYTHING:
+                    found[Target(kind, text)] = key
+        if self.route.tags_from:
+            place = (change.bucket, change.key, self.route.metadata)
+            found.update((Target(TargetKind.TAG, tag), change.key) for tag in tags.get(place, ()))
+        return found
+
+    def _texts(self, kind: TargetKind, parsed: Sequence[Template], change: Change) -> dict[str, str]:
+        """The texts of a change, and the key behind each."""
+        forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
+        bucket, prefix = change.bucket, self.route.prefix
+        found = dict.fromkeys(url_templates.expand(parsed, bucket, change.key, prefix, forms), change.key)
+        if self._also:
+            for key in self._alternates(change):
+                for text in url_templates.expand(parsed, bucket, key, prefix, forms):
+                    found.setdefault(text, key)
+        return found
+
+    def _alternates(self, change: Change) -> Iterator[str]:
+        for patterns, parsed in self._also:
+            if patterns.match(change.key):
+                yield from url_templates.alternates(parsed, change.bucket, change.key, self.route.prefix)
+
+    def _below_root(self, prefixes: Mapping[str, str], found: dict[Target, str]) -> dict[str, str]:
+        """Take out prefixes that would be a whole host because the object lies at its root, and put its URLs instead.
+
+        A prefix that is written out as a whole host stays, and so do all where the route allows it.
+        """
+        if self.route.allow_root:
+            return dict(prefixes)
+        roots = {text for text in prefixes if is_root(text) and text not in self.route.prefixes}
+        for key in {prefixes[text] for text in roots}:
+            for url in url_templates.expand(self._anchors, self.route.bucket, key, self.route.prefix, self._forms):
+                found[Target(TargetKind.URL, url)] = key
+        return {text: key for text, key in prefixes.items() if text not in roots}
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)))

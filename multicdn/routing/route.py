@@ -1,0 +1,159 @@
+"""A route of the config file: which objects, by what the CDNs know them, and which providers act on it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from multicdn.routing import url_templates
+from multicdn.model import ChangeKind, TargetKind
+
+_PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in url_templates.PLACEHOLDERS)
+
+_METADATA = "x-amz-meta-"
+
+# Which member of a route holds the targets of a kind.
+MEMBERS = {
+    "urls": TargetKind.URL,
+    "prefixes": TargetKind.PREFIX,
+    "tags": TargetKind.TAG,
+    "hosts": TargetKind.HOST,
+    "everything": TargetKind.EVERYTHING,
+}
+
+
+class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that hold something made from another key, such as a picture in other sizes, and are stale with it."""
+
+    keys: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="shell patterns over whole keys; * also matches slashes")
+    ]
+    as_: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description=f"templates of the other keys, such as {{dir}}{{stem}}@2x{{ext}}; "
+             f"placeholders: {_PLACEHOLDERS}"),
+    ] = msgspec.field(name="as")  # fmt: skip
+
+
+class Collapse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When many URLs below one directory become a prefix. Exactly one of ``over`` and ``budget``."""
+
+    over: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="purge a directory by its prefix when more than this many URLs below it are to be purged"),
+    ] = None
+    budget: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="purge as many directories by prefix as needed to have no more than this many targets"),
+    ] = None
+    harm: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="unchanged objects that may be dropped for each changed one; default: 1 with a budget, "
+             "any number with `over`"),
+    ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Refuse two policies at once, and none.
+
+        Raises:
+            ValueError: the sentence is for the author of the config file.
+        """
+        if (self.over is None) == (self.budget is None):
+            raise ValueError("write either `over` or `budget`")
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
+
+    The descriptions of the members are those that the JSON schema shows.
+    """
+
+    bucket: Annotated[str, Meta(description="exact name of the bucket")]
+    prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
+    on: Annotated[tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, both")] = (
+        ChangeKind.CREATED,
+        ChangeKind.REMOVED,
+    )
+    exclude: Annotated[
+        tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; * also matches slashes")
+    ] = ()
+    index: Annotated[str, Meta(description="index document: dir/index.html is then also purged as dir/")] = ""
+    bare: Annotated[bool, Meta(description="whether an index document is also purged as dir, without the slash")] = (
+        False
+    )
+    strip: Annotated[
+        tuple[str, ...], Meta(description="endings that URLs go without: with .html, about.html is also about")
+    ] = ()
+    also: Annotated[
+        tuple[Also, ...], Meta(description="other keys that are stale with a key, such as a picture in other sizes")
+    ] = ()
+    urls: Annotated[
+        tuple[str, ...], Meta(description=f"templates of absolute URLs; placeholders: {_PLACEHOLDERS}")
+    ] = ()
+    prefixes: Annotated[
+        tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
+    ] = ()
+    tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
+    tags_from: Annotated[
+        str, Meta(description="metadata of created objects that lists their tags, such as cache-tag (x-amz-meta- is "
+                  "understood)")
+    ] = ""  # fmt: skip
+    hosts: Annotated[tuple[str, ...], Meta(description="host names to purge whole, at any change")] = ()
+    everything: Annotated[
+        bool, Meta(description="whether any change empties the whole zone, service or distribution")
+    ] = False
+    purge: Annotated[tuple[str, ...], Meta(description="names of the providers that purge")] = ()
+    preload: Annotated[tuple[str, ...], Meta(description="names of the providers that preload the URLs")] = ()
+    soft: Annotated[
+        bool | None,
+        Meta(description="mark stale rather than drop; wins over the providers' setting; removals always drop"),
+    ] = None
+    collapse: Annotated[
+        Literal["never", "budget"] | Collapse,
+        Meta(description="when many URLs below one directory become a prefix: never, {over: N}, or budget, which "
+             "spends no more than the targets that the vendor gives for nothing"),
+    ] = "never"  # fmt: skip
+    allow_root: Annotated[
+        bool, Meta(description="whether a prefix made from a key may be a whole host, as https://host/ is")
+    ] = False
+
+    def texts(self, member: str) -> tuple[str, ...]:
+        """The templates of one of ``MEMBERS``; one empty text for an explicit ``everything: true``."""
+        if member == "everything":
+            return ("",) if self.everything else ()
+        return getattr(self, member)  # type: ignore[no-any-return]
+
+    def wants(self, member: str) -> bool:
+        """Whether the route purges by one of ``MEMBERS``."""
+        return bool(self.texts(member)) or (member == "tags" and bool(self.tags_from))
+
+    @property
+    def metadata(self) -> str:
+        """The name under which S3 lists the metadata of ``tags_from``; empty without."""
+        return self.tags_from.lower().removeprefix(_METADATA)
+
+
+def is_root(text: str) -> bool:
+    """Whether a URL prefix is all of its host."""
+    return urlsplit(text).path in ("", "/")
+
+
+def fault_of_target(kind: TargetKind, text: str) -> str:
+    """What is wrong with a template of a kind; empty if nothing is."""
+    if kind in (TargetKind.URL, TargetKind.PREFIX):
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
+        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
+            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
+        if "{" in parts.netloc.replace("{bucket}", ""):
+            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
+    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
+        return f"{text!r} isn't a host name; write www.example.com"
+    elif kind is TargetKind.TAG and not text:
+        return "is empty"
+    return ""

@@ -1,0 +1,157 @@
+"""What is wrong with a route, said before it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from multicdn.routing import url_templates
+from multicdn.model import Action, TargetKind
+from multicdn.provider import SoftPurge, capabilities, capability
+from multicdn.routing.route import MEMBERS, fault_of_target, is_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from multicdn.provider import Provider
+    from multicdn.routing.route import Route
+    from multicdn.config.yaml_source import Path
+
+
+class Fault(NamedTuple):
+    """One thing about a route.
+
+    Attributes:
+        path: of the member, below the route.
+        text: a sentence that goes on from the member's name.
+        warning: whether the route works all the same.
+    """
+
+    path: Path
+    text: str
+    warning: bool = False
+
+
+def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
+    """All that is wrong with a route, and what is probably not meant.
+
+    Args:
+        route: each of its values is right by itself.
+        providers: by name; names that aren't among them are reported elsewhere.
+        types: the providers' plugin names.
+    """
+    yield from _plain(route)
+    yield from _templates(route)
+    yield from _alternates(route)
+    yield from _nothing_to_do(route)
+    for place, name in enumerate(route.purge):
+        for text in _unable_to_purge(route, providers[name]) if name in providers else ():
+            yield Fault(("purge", place), f"{name} ({types[name]}) {text}")
+    for place, name in enumerate(route.preload):
+        if name in providers and not capability(providers[name], Action.PRELOAD, TargetKind.URL):
+            text = f"{name} ({types[name]}) can't preload; it can {_abilities(providers[name])}"
+            yield Fault(("preload", place), text)
+
+
+def wished_soft(route: Route, provider: Provider) -> bool:
+    """Whether changed objects are to be marked stale: the route's word, else the provider's."""
+    if route.soft is not None:
+        return route.soft
+    return isinstance(provider, SoftPurge) and provider.soft
+
+
+def _plain(route: Route) -> Iterator[Fault]:
+    if not route.bucket:
+        yield Fault(("bucket",), "is empty")
+    if not route.on:
+        yield Fault(("on",), "is empty: write created, removed, or leave it out for both")
+    if "/" in route.index:
+        yield Fault(("index",), "is the name of a file, without slashes, such as index.html")
+    if route.bare and not route.index:
+        yield Fault(("bare",), "needs `index`, the name of the documents that stand for their directories")
+    for place, ending in enumerate(route.strip):
+        if not ending or "/" in ending:
+            yield Fault(("strip", place), "is the end of a file's name, such as .html")
+    if route.prefix.startswith("/"):
+        yield Fault(("prefix",), "begins with a slash, and keys in S3 rarely do", warning=True)
+    if "*" in route.prefix:
+        text = "holds a *, which stands for itself: leave it out to match all that follows"
+        yield Fault(("prefix",), text, warning=True)
+
+
+def _templates(route: Route) -> Iterator[Fault]:
+    for member, kind in MEMBERS.items():
+        for place, text in enumerate(route.texts(member)):
+            if fault := _fault_of_template(text, kind):
+                yield Fault((member, place), fault)
+
+
+def _fault_of_template(text: str, kind: TargetKind | None = None) -> str:
+    try:
+        url_templates.parse(text)
+        return fault_of_target(kind, text) if kind else ""
+    except ValueError as error:
+        return str(error)
+
+
+def _alternates(route: Route) -> Iterator[Fault]:
+    relative = any("{path}" in text for member in MEMBERS for text in route.texts(member))
+    for place, also in enumerate(route.also):
+        for number, template in enumerate(also.as_):
+            where = ("also", place, "as", number)
+            if fault := _fault_of_template(template):
+                yield Fault(where, fault)
+            elif relative and not _stays_below(route.prefix, template):
+                text = f"may leave the prefix {route.prefix!r}, and then has no {{path}}; begin with {{dir}}"
+                yield Fault(where, text)
+
+
+def _stays_below(prefix: str, text: str) -> bool:
+    """Whether all keys that a template makes of keys below a prefix are below it, too."""
+    return text.startswith(("{key}", prefix)) or (text.startswith("{dir}") and prefix.endswith("/"))
+
+
+def _nothing_to_do(route: Route) -> Iterator[Fault]:
+    if not route.purge and not route.preload:
+        yield Fault((), "does nothing: name providers under `purge` or `preload`")
+    if route.purge and not any(map(route.wants, MEMBERS)):
+        yield Fault(("purge",), "has nothing to purge: write `urls` (or prefixes, tags, hosts)")
+    if route.preload and not route.urls:
+        yield Fault(("preload",), "has nothing to load: write `urls`")
+    if route.collapse != "never" and not route.urls:
+        yield Fault(("collapse",), "has nothing to collapse: write `urls`")
+
+
+def _unable_to_purge(route: Route, provider: Provider) -> Iterator[str]:
+    for member, kind in MEMBERS.items():
+        if route.wants(member) and (text := _unable(route, provider, member, kind)):
+            yield text
+    if _made_urls(route) and not capability(provider, Action.PURGE, TargetKind.URL):
+        yield "can't purge by URL, as `prefixes` need for objects at the root of a host; or set `allow_root: true`"
+
+
+def _unable(route: Route, provider: Provider, member: str, kind: TargetKind) -> str:
+    if not capability(provider, Action.PURGE, kind):
+        remedy = "give it a route of its own with what it can do"
+        return f"can't purge by `{member}`; it can {_abilities(provider)}; {remedy}"
+    if lacking := provider.lacks(Action.PURGE, kind):
+        return f"can't purge by `{member}`: {lacking}"
+    if route.soft and not isinstance(provider, SoftPurge):
+        return "has no soft purge; leave out `soft` to drop objects at once"
+    if isinstance(provider, SoftPurge) and kind not in provider.soft_kinds and wished_soft(route, provider):
+        return f"has no soft purge by `{member}`; set `soft: false` on this route"
+    return ""
+
+
+def _made_urls(route: Route) -> bool:
+    """Whether prefixes of the route may turn into URLs, lest they be a whole host."""
+    return not route.allow_root and any(_may_be_root(text) for text in route.prefixes if not _fault_of_template(text))
+
+
+def _may_be_root(text: str) -> bool:
+    anchor = url_templates.anchor(text)
+    return anchor is not None and anchor.text != text and is_root(text.partition("{")[0])
+
+
+def _abilities(provider: Provider) -> str:
+    found: Iterable[str] = (f"{what.action} by {what.kind}" for what in capabilities(provider))
+    return ", ".join(found)

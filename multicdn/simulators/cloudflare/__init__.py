@@ -1,0 +1,5 @@
+"""Cloudflare on loopback."""
+
+from multicdn.simulators.cloudflare.api import CloudflareSimulator
+
+__all__ = ["CloudflareSimulator"]

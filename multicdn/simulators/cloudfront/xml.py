@@ -1,0 +1,210 @@
+"""The documents of the CloudFront API, version 2020-05-31."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from multicdn.simulators.cloudfront.model import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from multicdn.simulators.cloudfront.invalidations import Invalidation
+    from multicdn.simulators.cloudfront.model import Distribution, S3Origin, Tenant
+
+NAMESPACE = "http://cloudfront.amazonaws.com/doc/2020-05-31/"
+
+# An element: its name, and its text or its children.
+Element = tuple[str, "str | Sequence[Element]"]
+
+_LARGEST_PAGE = 100
+_UNCHANGED = "2026-01-01T00:00:00Z"
+
+
+def document(root: Element) -> bytes:
+    """Write a document."""
+    name, content = root
+    return f'<?xml version="1.0"?>\n<{name} xmlns="{NAMESPACE}">{_content(content)}</{name}>'.encode()
+
+
+def error(code: str, message: str, *, sender: bool, request_id: str) -> bytes:
+    """The document of an error."""
+    told = [("Type", "Sender" if sender else "Receiver"), ("Code", code), ("Message", message)]
+    return document(("ErrorResponse", [("Error", told), ("RequestId", request_id)]))
+
+
+def read(body: bytes) -> ET.Element:
+    """Parse a request body.
+
+    Raises:
+        ValueError: it is no XML.
+    """
+    try:
+        return ET.fromstring(body)  # noqa: S314 - our own client on loopback, and expat limits expansion
+    except ET.ParseError as problem:
+        raise ValueError(str(problem)) from None
+
+
+def read_batch(body: bytes) -> tuple[str, int, tuple[str, ...]]:
+    """Caller reference, quantity and items of an InvalidationBatch.
+
+    Raises:
+        Refused: the body is missing, or no such thing.
+    """
+    if not body:
+        raise Refused("MissingBody", "This operation requires a body. Ensure that the body is present.")
+    try:
+        batch = read(body)
+        quantity = int(text(batch, "Paths/Quantity") or "")
+    except ValueError:
+        raise Refused("MalformedXML", "The XML that you provided isn't well formed, or lacks the quantity.") from None
+    reference = text(batch, "CallerReference")
+    if not reference:
+        raise Refused("InvalidArgument", "The caller reference is missing.")
+    return reference, quantity, texts(batch, "Paths/Items/Path")
+
+
+def text(parent: ET.Element, path: str) -> str | None:
+    """The text of a child named by a path without namespaces; None where it is absent."""
+    found = parent.find("/".join(f"{{{NAMESPACE}}}{name}" for name in path.split("/")))
+    return None if found is None else found.text or ""
+
+
+def texts(parent: ET.Element, path: str) -> tuple[str, ...]:
+    """The texts of all children named by a path."""
+    found = parent.findall("/".join(f"{{{NAMESPACE}}}{name}" for name in path.split("/")))
+    return tuple(child.text or "" for child in found)
+
+
+def listing(items: Sequence[Element]) -> list[Element]:
+    """A list in CloudFront's manner: ``Items`` is absent where it would be empty."""
+    quantity: Element = ("Quantity", str(len(items)))
+    return [quantity, ("Items", items)] if items else [quantity]
+
+
+def page(root: str, shown: Sequence[tuple[str, Element]], options: Mapping[str, str]) -> Element:
+    """The document of one page of a list; ``shown`` has the name of each element, which is its marker."""
+    chosen, following, size = cut(shown, options)
+    last: list[Element] = [("NextMarker", following)] if following else []
+    truncated = "true" if following else "false"
+    head: list[Element] = [("Marker", options.get("Marker", "")), *last, ("MaxItems", str(size))]
+    return (root, [*head, ("IsTruncated", truncated), *listing(chosen)])
+
+
+def cut(shown: Sequence[tuple[str, Element]], options: Mapping[str, str]) -> tuple[list[Element], str, int]:
+    """One page: its elements, the marker of the next one or empty, and the size that was asked for.
+
+    Raises:
+        Refused: the marker or the size makes no sense.
+    """
+    marker, size = options.get("Marker", ""), options.get("MaxItems") or str(_LARGEST_PAGE)
+    names = [name for name, _ in shown]
+    if not size.isdecimal() or int(size) < 1 or (marker and marker not in names):
+        raise Refused("InvalidArgument", "Marker or MaxItems is invalid.")
+    start = names.index(marker) + 1 if marker else 0
+    end = start + min(int(size), _LARGEST_PAGE)
+    following = names[end - 1] if end < len(names) else ""
+    return [element for _, element in shown[start:end]], following, int(size)
+
+
+def invalidation(found: Invalidation, status: str) -> Element:
+    """One invalidation in full."""
+    paths = listing([("Path", item) for item in found.items])
+    batch: list[Element] = [("Paths", paths), ("CallerReference", found.reference)]
+    return ("Invalidation", [*_head(found, status), ("InvalidationBatch", batch)])
+
+
+def invalidation_summary(found: Invalidation, status: str) -> Element:
+    """One invalidation in a list."""
+    return ("InvalidationSummary", _head(found, status))
+
+
+def distribution_summary(found: Distribution) -> Element:
+    """One distribution in a list."""
+    return (
+        "DistributionSummary",
+        [
+            ("Id", found.id),
+            ("ARN", found.arn),
+            ("Status", "Deployed"),
+            ("LastModifiedTime", _UNCHANGED),
+            ("DomainName", found.domain),
+            *_settings(found),
+        ],
+    )
+
+
+def distribution_config(found: Distribution) -> Element:
+    """The configuration of a distribution. Only it tells about tags."""
+    tags: list[Element] = [("CacheTagConfig", [("HeaderName", found.tag_header)])] if found.tag_header else []
+    return ("DistributionConfig", [("CallerReference", found.id), ("DefaultRootObject", ""), *_settings(found), *tags])
+
+
+def tenant(found: Tenant, name: str = "DistributionTenant") -> Element:
+    """One tenant, or its summary in a list."""
+    domains: list[Element] = [("member", [("Domain", domain), ("Status", "active")]) for domain in found.domains]
+    return (
+        name,
+        [
+            ("Id", found.id),
+            ("DistributionId", found.distribution),
+            ("Name", found.id),
+            ("Arn", found.arn),
+            ("Domains", domains),
+            ("CreatedTime", _UNCHANGED),
+            ("LastModifiedTime", _UNCHANGED),
+            ("Enabled", "true"),
+            ("Status", "Deployed"),
+        ],
+    )
+
+
+def _head(found: Invalidation, status: str) -> list[Element]:
+    moment = datetime.datetime.fromtimestamp(found.created_at, datetime.UTC)
+    created = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [("Id", found.id), ("Status", status), ("CreateTime", created)]
+
+
+def _settings(found: Distribution) -> list[Element]:
+    behaviour: list[Element] = [("TargetOriginId", "origin-0"), ("ViewerProtocolPolicy", "redirect-to-https")]
+    restriction: list[Element] = [("RestrictionType", "none"), ("Quantity", "0")]
+    return [
+        ("Aliases", listing([("CNAME", alias) for alias in found.aliases])),
+        ("Origins", listing([_origin(origin, f"origin-{place}") for place, origin in enumerate(found.origins)])),
+        ("DefaultCacheBehavior", behaviour),
+        ("CacheBehaviors", listing([])),
+        ("CustomErrorResponses", listing([])),
+        ("Comment", ""),
+        ("PriceClass", "PriceClass_All"),
+        ("Enabled", str(found.enabled).lower()),
+        ("ViewerCertificate", [("CloudFrontDefaultCertificate", "true")]),
+        ("Restrictions", [("GeoRestriction", restriction)]),
+        ("WebACLId", ""),
+        ("HttpVersion", "http2"),
+        ("IsIPV6Enabled", "true"),
+        ("Staging", str(found.staging).lower()),
+        ("ConnectionMode", "tenant-only" if found.tenant_only else "direct"),
+    ]
+
+
+def _origin(origin: S3Origin, name: str) -> Element:
+    access: Element = ("S3OriginConfig", [("OriginAccessIdentity", "")])
+    return (
+        "Origin",
+        [
+            ("Id", name),
+            ("DomainName", origin.domain),
+            ("OriginPath", origin.path),
+            ("CustomHeaders", listing([])),
+            access,
+        ],
+    )
+
+
+def _content(content: str | Sequence[Element]) -> str:
+    if isinstance(content, str):
+        return escape(content)
+    return "".join(f"<{name}>{_content(inner)}</{name}>" for name, inner in content)

@@ -1,0 +1,5 @@
+"""Fastly on loopback."""
+
+from multicdn.simulators.fastly.api import FastlySimulator
+
+__all__ = ["FastlySimulator"]

@@ -1,0 +1,1 @@
+"""What all simulators are made of."""

@@ -1,0 +1,146 @@
+"""Conformance of what a plugin declares: no calls are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING
+
+import pytest
+
+from multicdn import config
+from multicdn.authoring import catalog
+from multicdn.errors import ConfigError, TargetsRefused
+from multicdn.model import Target, TargetKind
+from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
+from multicdn.testing._conformance.base import Promises, Vendor
+from multicdn.testing._conformance.side_effects import import_afresh, outside_work
+from multicdn.testing._conformance.failure_cases import NAMES, ODD_PATHS
+
+if TYPE_CHECKING:
+    from multicdn.provider import Capability
+
+_SOUNDS_SECRET = re.compile(
+    r"(.*_)?(token|secret|password|passwd|passphrase|credentials?|api_?key|private_key)", re.IGNORECASE
+)
+
+# Shorter ones could stand in a text by chance.
+_SHORTEST_SECRET = 12
+
+
+class Declarations(Promises):
+    """A plugin is what it says, and says what users need to know."""
+
+    def _plugins(self) -> Plugins:
+        """The plugin alone, found as if it were installed."""
+        value = f"{self.plugin.__module__}:{self.plugin.__qualname__}"
+        return Plugins([EntryPoint(self._name, value, PROVIDER_GROUP)], disabled=())
+
+    @property
+    def _name(self) -> str:
+        return self.plugin.__name__.lower()
+
+    def test_it_is_a_plugin(self) -> None:
+        """The core takes the class: frozen, complete, of this version of the contract."""
+        assert self._plugins().provider_class(self._name) is self.plugin, "two classes: is its file imported twice?"
+
+    def test_its_options_are_frozen(self, running: Vendor) -> None:
+        """Nothing changes an instance, which several threads use."""
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            running.provider.endpoint = "https://elsewhere.example"  # type: ignore[misc]
+
+    def test_it_is_documented(self) -> None:
+        """``multicdn providers NAME`` has something to say."""
+        entry = catalog.entry(self._plugins(), self._name)
+        assert entry.summary, "give the class a docstring; its first line is the summary"
+        assert entry.docs.startswith("https://"), "set `docs` to the vendor's page about purging"
+        assert entry.permissions, "set `permissions`: what the credentials must be allowed to do"
+        unexplained = [option.name for option in entry.options if not option.help]
+        assert not unexplained, f"declare {', '.join(unexplained)} with option(help=...)"
+
+    def test_its_example_passes_the_config_check(self) -> None:
+        """What ``multicdn providers NAME`` shows can be copied."""
+        assert self.plugin.example, "set `example`: options as they would stand in a config file"
+        try:
+            config.parse(catalog.example_config(self.plugin, self._name), "example", self._plugins())
+        except ConfigError as error:
+            pytest.fail(f"`example` isn't accepted:\n{error}", pytrace=False)
+
+    def test_options_that_hold_secrets_are_secrets(self, running: Vendor) -> None:
+        """A secret in an ordinary option would be written into config files and shown in logs."""
+        for option in catalog.options(self.plugin):
+            sounds = _SOUNDS_SECRET.fullmatch(option.name) and option.name not in self.plain_options
+            assert option.secret or not sounds, (
+                f"option {option.name!r} sounds like a secret and isn't one: annotate it with Secret, "
+                f"or explain it in `plain_options`"
+            )
+        for secret in running.provider.secrets():
+            assert len(secret.reveal()) >= _SHORTEST_SECRET, (
+                f"the test's own secrets need {_SHORTEST_SECRET} characters or more, to be recognised in a text"
+            )
+
+    def test_importing_it_is_light(self) -> None:
+        """An SDK costs a cold start hundreds of milliseconds, even where this vendor isn't configured."""
+        done = import_afresh(self.plugin.__module__)
+        assert not done.error, f"importing {self.plugin.__module__} fails by itself:\n{done.error}"
+        heavy = sorted(done.packages - self.imports_at_start.keys())
+        assert not heavy, (
+            f"importing the plugin imports {', '.join(heavy)}: move that into the method or property that needs it, "
+            f"or explain it in `imports_at_start`"
+        )
+        assert not done.outside, f"importing the plugin uses the network: {', '.join(done.outside)}"
+
+    def test_an_endpoint_in_clear_is_refused(self, running: Vendor) -> None:
+        """Credentials never travel over plain HTTP, but on this machine."""
+        with pytest.raises(ValueError, match="endpoint"):
+            dataclasses.replace(running.provider, endpoint="http://api.example.com")
+
+    def test_its_limits_make_sense(self, running: Vendor, what: Capability) -> None:
+        """No limit keeps the core from ever making a call."""
+        limits = getattr(running.provider, what.limits)
+        numbers = (limits.targets, limits.parallel, limits.calls_per_second, limits.targets_per_second, limits.bytes)
+        assert all(number is None or number > 0 for number in numbers), f"{what.limits} holds a 0: {limits}"
+        assert limits.targets == 1 or what.kind is not TargetKind.EVERYTHING, "there is but one everything"
+
+    def test_locate_is_pure(self, running: Vendor, what: Capability) -> None:
+        """It runs for every object, on the way from the event to the plan: no network, no files, no memory."""
+        target = Target(what.kind, self.sample(what, 0))
+        first = running.provider.locate(target, what.action)
+        with outside_work() as seen:
+            again = running.provider.locate(target, what.action)
+        assert again == first, f"`locate` gives {first} and then {again} for the same target"
+        assert not seen, f"`locate` must be pure, and does {', '.join(seen)}"
+
+    def test_locate_keeps_urls_apart(self, running: Vendor, by_url: Capability) -> None:
+        """Cache keys are byte-exact, so no two URLs may become one that stands for neither."""
+        known: dict[object, str] = {}
+        for path in (*ODD_PATHS.values(), "/a"):
+            try:
+                found = running.provider.locate(Target(TargetKind.URL, self.site + path), by_url.action)
+            except TargetsRefused:
+                continue
+            assert found not in known, f"`locate` makes the same of {path} and {known.get(found)}: {found}"
+            known[found] = path
+
+    def test_nothing_but_everything_becomes_everything(self, running: Vendor, batched: Capability) -> None:
+        """A cache is only emptied on an explicit order, never by an empty value."""
+        for value in ("", self.sample(batched, 0)):
+            try:
+                found = running.provider.locate(Target(batched.kind, value), batched.action)
+            except TargetsRefused:
+                continue
+            kinds = {target.kind for target in found}
+            assert TargetKind.EVERYTHING not in kinds, f"`locate` turns the {batched.kind} {value!r} into everything"
+            assert not value or all(target.value for target in found), f"`locate` makes an empty target of {value!r}"
+
+    def test_what_differs_is_explained(self) -> None:
+        """An exception from the rules names a rule that exists, and a reason."""
+        unknown = [*(self.expected.keys() - NAMES), *(self.refused_urls.keys() - ODD_PATHS.keys())]
+        assert not unknown, f"nothing is called {', '.join(unknown)}; there are {', '.join(sorted(NAMES))}"
+        explained = (self.refused_urls, self.further_calls, self.imports_at_start, self.plain_options)
+        reasons = [
+            *(one.reason for one in self.expected.values()),
+            *(why for each in explained for why in each.values()),
+        ]
+        assert all(reason.strip() for reason in reasons), "give each exception its reason"

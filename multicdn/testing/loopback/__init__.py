@@ -1,0 +1,1 @@
+"""An AWS and the simulated CDNs on this machine."""

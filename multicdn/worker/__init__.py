@@ -1,0 +1,1 @@
+"""The handler on a long poll, for containers. Never in Lambda."""

@@ -1,0 +1,311 @@
+"""The handler without Lambda: a long poll on the queue, for those who run containers.
+
+Lambda's event source mapping is followed in what a handler can see: the same event, the same partial batch response,
+nothing deleted that failed. docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import signal
+import threading
+import time
+import traceback
+import uuid
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from multicdn.worker.lambda_event import failed_messages, sqs_event
+from multicdn.telemetry import emit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    Handler = Callable[[dict[str, Any], "WorkerContext"], object]
+
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: API_ReceiveMessage and API_DeleteMessageBatch
+_MOST_AT_ONCE = 10
+_LONGEST_POLL = 20
+_LONGEST_HIDDEN = 43_200
+
+# docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+_LARGEST_BATCH = 10_000
+_LONGEST_WINDOW = 300
+
+# Seconds, but at most this share, of the time in which messages are hidden, kept back to delete them.
+_RESERVE, _RESERVED_SHARE = 2.0, 0.1
+
+_DELETE_ATTEMPTS = 4
+_DELETE_PAUSE = 0.05  # times ``backoff``, times the square of the attempts
+_LONGEST_BACKOFF = 30.0
+
+# A receive that is under way when the worker is stopped is waited for this long: what it brings can be given back.
+_LINGER = 0.5
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """What a handler sees of Lambda's context object.
+
+    Attributes:
+        deadline: on the monotonic clock; after it the messages may be given to somebody else.
+        aws_request_id: different for every batch.
+        function_name: always ``multicdn-worker``.
+    """
+
+    deadline: float
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    function_name: str = "multicdn-worker"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds in which the handler should have returned, never negative."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+class Worker:
+    """Feeds a handler from an SQS queue until it is stopped. Run as many as you like on one queue.
+
+    Args:
+        sqs: boto3 client; its read timeout must be longer than ``wait``.
+        queue_url: the queue.
+        handler: called with the event and the context of a Lambda function, one batch at a time.
+        batch_size: at most this many messages a batch, 1 to 10,000; above 10 needs ``gather``.
+        wait: seconds that a poll waits for a first message, 0 to 20.
+        gather: seconds, from the first message of a batch on, in which more are collected, 0 to 300.
+        timeout: seconds for one batch, ``gather`` included, in which its messages are hidden from others; by default
+            the queue's visibility timeout.
+        backoff: seconds before the next try when the queue can't be reached; doubles up to half a minute.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        sqs: SQSClient,
+        queue_url: str,
+        handler: Handler,
+        *,
+        batch_size: int = _MOST_AT_ONCE,
+        wait: int = _LONGEST_POLL,
+        gather: float = 0.0,
+        timeout: int | None = None,
+        backoff: float = 1.0,
+    ) -> None:
+        _check("batch_size", batch_size, 1, _LARGEST_BATCH if gather else _MOST_AT_ONCE)
+        _check("wait", wait, 0, _LONGEST_POLL)
+        _check("gather", gather, 0, _LONGEST_WINDOW)
+        if timeout is not None:
+            _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
+        self._sqs, self._queue_url, self._handler = sqs, queue_url, handler
+        self._batch_size, self._wait, self._gather = batch_size, wait, gather
+        self._first_backoff = self._backoff = backoff
+        self._arn, self._hidden = "", timeout or 0
+        self._stopping = False
+        # May be filled from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
+        self._inbox: SimpleQueue[list[MessageTypeDef] | Exception | None] = SimpleQueue()
+
+    def run(self) -> None:
+        """Work until ``stop``. The batch under way is finished, and its messages deleted, before this returns.
+
+        Raises:
+            ValueError: the queue's visibility timeout is too short for ``gather``.
+        """
+        emit(logging.INFO, "worker-started", queue=self._queue_url)
+        while not self._stopping:
+            self.step()
+        emit(logging.INFO, "worker-stopped", queue=self._queue_url)
+
+    def step(self) -> int:
+        """Wait for one batch and handle it.
+
+        Returns:
+            How many messages it had; 0 if none came, the queue couldn't be reached, or the worker was stopped.
+        """
+        batch, deadline = self._collect()
+        if batch:
+            self._handle(batch, WorkerContext(deadline))
+        return len(batch)
+
+    def stop(self) -> None:
+        """Let ``run`` return: soon if it waits for messages, else after the batch under way. From any thread."""
+        self._stopping = True
+        self._inbox.put(None)
+
+    def stop_on(self, *signals: signal.Signals) -> None:
+        """Stop at the first of these signals; a second one does what it did before. From the main thread only."""
+        before = {number: signal.getsignal(number) for number in signals}
+
+        def on_signal(number: int, _: object) -> None:
+            signal.signal(number, before[signal.Signals(number)])
+            self.stop()
+
+        for number in signals:
+            signal.signal(number, on_signal)
+
+    def _collect(self) -> tuple[list[MessageTypeDef], float]:
+        """Collect one batch; also say until when it is surely ours."""
+        found = self._receive(self._wait, self._batch_size)
+        now = time.monotonic()
+        deadline = now + self._time_for_a_batch()
+        # By id: while a batch is gathered a message may come again, and only its latest receipt is good.
+        batch = {message["MessageId"]: message for message in found}
+        while found and not self._stopping and len(batch) < self._batch_size:
+            left = now + self._gather - time.monotonic()
+            if left <= 0:
+                break
+            # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait.
+            found = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
+            batch.update((message["MessageId"], message) for message in found)
+        return list(batch.values()), deadline
+
+    def _receive(self, wait: int, most: int) -> list[MessageTypeDef]:
+        """Receive once, in a thread, so that ``stop`` needn't wait for the poll to end."""
+        threading.Thread(target=self._poll, args=(wait, min(most, _MOST_AT_ONCE)), daemon=True).start()
+        got = self._inbox.get()
+        if isinstance(got, Exception):
+            self._back_off(got)
+            return []
+        if got is None:
+            self._give_back_the_late()
+            return []
+        self._backoff = self._first_backoff
+        return got
+
+    def _poll(self, wait: int, most: int) -> None:
+        try:
+            if not self._arn:
+                self._describe_queue()
+            answer = self._sqs.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=most,
+                WaitTimeSeconds=wait,
+                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=["All"],
+                VisibilityTimeout=self._hidden,
+            )
+            self._inbox.put(answer.get("Messages", []))
+        except Exception as error:  # noqa: BLE001 - a worker outlives whatever befalls its connection
+            self._inbox.put(error)
+
+    def _describe_queue(self) -> None:
+        answer = self._sqs.get_queue_attributes(
+            QueueUrl=self._queue_url, AttributeNames=["QueueArn", "VisibilityTimeout"]
+        )
+        self._hidden = self._hidden or int(answer["Attributes"]["VisibilityTimeout"])
+        self._arn = answer["Attributes"]["QueueArn"]
+
+    def _time_for_a_batch(self) -> float:
+        if self._arn and self._hidden <= self._gather:
+            message = f"{self._queue_url} hides messages for {self._hidden} s, but gathering takes {self._gather:g} s"
+            raise ValueError(message)
+        return self._hidden - min(_RESERVE, self._hidden * _RESERVED_SHARE)
+
+    def _back_off(self, error: Exception) -> None:
+        emit(logging.ERROR, "worker-receive", queue=self._queue_url, reason=_told(error), seconds=self._backoff)
+        try:
+            self._inbox.get(timeout=self._backoff)  # only ``stop`` puts anything in now
+        except Empty:
+            self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
+
+    def _give_back_the_late(self) -> None:
+        """Let others have at once what a poll that we no longer wait for has brought."""
+        try:
+            late = self._inbox.get(timeout=_LINGER)
+        except Empty:
+            return
+        for message in late if isinstance(late, list) else ():
+            try:
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+                )
+            except Exception as error:  # noqa: BLE001 - it comes back all the same, only later
+                emit(logging.WARNING, "worker-give-back", message=message["MessageId"], reason=_told(error))
+
+    def _handle(self, batch: list[MessageTypeDef], context: WorkerContext) -> None:
+        try:
+            reply = self._handler(sqs_event(batch, self._arn), context)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the batch may be deleted
+            trace = "".join(traceback.format_exception(error))
+            emit(logging.ERROR, "worker-handler", messages=len(batch), error=_told(error), trace=trace)
+            return
+        failed = failed_messages(reply, [message["MessageId"] for message in batch])
+        self._delete([message for message in batch if message["MessageId"] not in failed])
+        emit(logging.INFO, "worker-batch", messages=len(batch), failed=len(failed))
+
+    def _delete(self, messages: list[MessageTypeDef]) -> None:
+        for start in range(0, len(messages), _MOST_AT_ONCE):
+            left, reason = messages[start : start + _MOST_AT_ONCE], ""
+            for attempt in range(_DELETE_ATTEMPTS):
+                time.sleep(self._first_backoff * _DELETE_PAUSE * attempt**2)
+                left, reason = self._try_to_delete(left)
+                if not left:
+                    break
+            else:
+                ids = [message["MessageId"] for message in left]
+                emit(logging.WARNING, "worker-delete", messages=ids, reason=reason)
+
+    def _try_to_delete(self, messages: list[MessageTypeDef]) -> tuple[list[MessageTypeDef], str]:
+        """Delete ten at most; return those that are still there, and why."""
+        entries = [{"Id": str(at), "ReceiptHandle": each["ReceiptHandle"]} for at, each in enumerate(messages)]
+        try:
+            answer = self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - as in _poll
+            return messages, _told(error)
+        failed = answer.get("Failed", [])
+        reason = "; ".join(sorted({f"{entry['Code']}: {entry.get('Message', '')}" for entry in failed}))
+        return [messages[int(entry["Id"])] for entry in failed], reason
+
+
+def serve(queue_url: str, **settings: Any) -> None:
+    """Run multicdn's own handler on a queue until SIGTERM or SIGINT.
+
+    Args:
+        queue_url: the queue. Its region counts where the environment names none.
+        settings: those of ``Worker``.
+
+    Raises:
+        ValueError: a setting is out of its range.
+        ConfigError, PluginError: the config that the environment names can't be used; seen before the first poll.
+    """
+    import boto3
+
+    from multicdn.handler import dispatcher, handler
+
+    dispatcher()
+    sqs = boto3.session.Session().client("sqs", region_name=region_of(queue_url))
+    worker = Worker(sqs, queue_url, handler, **settings)
+    worker.stop_on(signal.SIGTERM, signal.SIGINT)
+    worker.run()
+
+
+def region_of(queue_url: str) -> str:
+    """The region of a queue: the one in its URL, or where that has none the environment's.
+
+    Raises:
+        ValueError: neither names one.
+    """
+    import boto3
+
+    found = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.", queue_url)
+    region = found[1] if found else boto3.session.Session().region_name
+    if region is None:
+        message = f"no region: the URL {queue_url} doesn't name one; set AWS_REGION"
+        raise ValueError(message)
+    return region
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _check(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        message = f"{name} is {value:g}, but must be from {least:g} to {most:g}"
+        raise ValueError(message)

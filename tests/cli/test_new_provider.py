@@ -1,0 +1,163 @@
+"""``multicdn new-provider``: what it writes passes its own tests, installs beside the wheel, and is routed to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from kit.environments import ROOT, install, run
+
+from multicdn.cli import main
+from multicdn.cli.new_provider import Names
+from multicdn.testing.recording import RecordingVendor, Request, Response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Shared
+
+EVENT = ROOT / "tests" / "data" / "s3-put-odd-key.json"
+TOKEN = "token-of-the-clean-environment"
+URL = "https://www.example.com/ordner/ein%20bild%2B100%25/gr%C3%B6%C3%9Fe%20%E4%B8%AD%E6%96%87.jpg"
+HANDLE = "import json, sys; from multicdn.handler import handler; print(json.dumps(handler(json.load(sys.stdin))))"
+
+
+def new_provider(name: str, into: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["new-provider", name, "--into", str(into)])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("acme", Names("acme", "multicdn-acme", "multicdn_acme", "Acme")),
+        ("big_cdn-2", Names("big-cdn-2", "multicdn-big-cdn-2", "multicdn_big_cdn_2", "BigCdn2")),
+        ("none", Names("none", "multicdn-none", "multicdn_none", "NoneCdn")),  # None is a keyword
+        ("call", Names("call", "multicdn-call", "multicdn_call", "CallCdn")),  # Call is part of the contract
+    ],
+)
+def test_names_are_derived_from_one(name: str, names: Names) -> None:
+    assert Names.of(name) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Acme", "lower-case letters"),
+        ("2fast", "a letter first"),
+        ("acme-", "can't be a name"),
+        ("acme__x", "can't be a name"),
+        ("../acme", "can't be a name"),
+        ("multicdn-acme", "leave out the prefix: acme"),
+        ("fastly", "there is a provider 'fastly' (multicdn_providers.fastly:Fastly from multicdn "),
+        ("providers", "there is a module multicdn_providers already"),
+    ],
+)
+def test_a_name_that_would_break_something_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    code, text = new_provider(name, tmp_path)
+    assert code == 2
+    assert words in text
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    kept = tmp_path / "multicdn-acme" / "notes.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    code, text = new_provider("acme", tmp_path)
+    assert code == 1
+    assert "is there already, and not empty" in text
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_no_trace_of_acme_is_left(tmp_path: Path) -> None:
+    assert new_provider("big_cdn-2", tmp_path)[0] == 0
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 6
+    texts = [f"{path.relative_to(tmp_path)} {path.read_text(encoding='utf-8')}" for path in files]
+    assert not [found for text in texts for found in re.findall("acme|@[A-Z]+@", text, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize(("name", "tools"), [("big_cdn-2", ("pytest", "mypy")), ("call", ("pytest",))])
+def test_it_passes_its_own_tests_and_strict_types_at_once(name: str, tools: tuple[str, ...], tmp_path: Path) -> None:
+    assert new_provider(name, tmp_path)[0] == 0
+    [folder] = tmp_path.glob("multicdn-*")
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    run(*pip, "--target", tmp_path / "site", folder)
+    paths = {"PYTHONPATH": str(tmp_path / "site"), "MYPYPATH": str(ROOT)}
+    for tool in tools:
+        command = [sys.executable, "-m", tool]
+        done = subprocess.run(command, cwd=folder, env={**os.environ, **paths}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def acme(shared: Shared, wheel: Path) -> Path:
+    """An environment with the wheel and a new plugin for acme, and nothing else that they don't depend on."""
+
+    def fill(folder: Path) -> None:
+        assert new_provider("acme", folder)[0] == 0
+        install(folder / "environment", wheel, folder / "multicdn-acme")
+
+    return shared("acme", fill)
+
+
+def multicdn(acme: Path, *arguments: str, **environment: str) -> str:
+    command = [str(acme / "environment" / "bin" / "multicdn"), *arguments]
+    done = subprocess.run(command, env=environment, cwd=acme, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_it_is_listed_with_its_distribution_and_version(acme: Path) -> None:
+    listed = multicdn(acme, "providers", COLUMNS="200")
+    [row] = [line for line in listed.splitlines() if "acme" in line]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        "acme", "alive", "url", "no", "no", "30 a call", "multicdn-acme 0.1.0",
+    ]  # fmt: skip
+
+
+def test_the_config_in_its_readme_passes_the_check(acme: Path, tmp_path: Path) -> None:
+    readme = (acme / "multicdn-acme" / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    (tmp_path / "readme.yml").write_text(block)
+    assert multicdn(acme, "config", "check", str(tmp_path / "readme.yml")) == "readme.yml: ok: 1 provider, 1 route\n"
+
+
+def test_the_handler_routes_to_it(acme: Path, tmp_path: Path) -> None:
+    event = EVENT.read_text(encoding="utf-8")
+    bucket = json.loads(event)["Records"][0]["s3"]["bucket"]["name"]
+
+    def api(request: Request) -> Response:
+        known = request.headers.get("Authorization") == f"Bearer {TOKEN}"
+        return Response.json({"id": "1"}) if known else Response.json({"message": "unknown token"}, 401)
+
+    with RecordingVendor(api) as vendor:
+        config = tmp_path / "multicdn.config.yml"
+        config.write_text(f"""
+version: 1
+providers:
+  acme: {{zone: www, token: "${{env:ACME_TOKEN}}", endpoint: "{vendor.endpoint}"}}
+routes:
+  - bucket: {bucket}
+    urls: ["https://www.example.com/{{key}}"]
+    purge: [acme]
+""")
+        done = subprocess.run(
+            [acme / "environment" / "bin" / "python", "-c", HANDLE],
+            env={"MULTICDN_CONFIG": str(config), "ACME_TOKEN": TOKEN},
+            input=event,
+            capture_output=True,
+            text=True,
+        )
+    [call] = vendor.calls
+    urls = call.json()["urls"]
+    assert (call.method, call.target) == ("POST", "/zones/www/purge")
+    assert URL in urls  # beside other spellings that browsers may use for the same key
+    assert json.loads(done.stdout) == {"providers": {"acme": {"calls": 1, "accepted": len(urls)}}}, done.stderr

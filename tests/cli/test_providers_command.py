@@ -1,0 +1,141 @@
+"""``multicdn providers``: what each installed provider is, can do, needs, and where it comes from."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import EntryPoint, version
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from generate import own_plugins
+from kit.sample_plugins import installed
+
+from multicdn import config
+from multicdn.authoring import catalog
+from multicdn.cli import main
+from multicdn.cli.providers import description, markdown_table
+from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
+
+if TYPE_CHECKING:
+    from multicdn.authoring.catalog import Entry
+
+OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost")
+
+
+def listed(**environment: str) -> dict[str, list[str]]:
+    """The table, as cells by provider."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", CliRunner().invoke(main, ["providers"], env=environment).output)
+    rows = [[cell.strip() for cell in line.strip("│┃").split("│")] for line in text.splitlines() if "│" in line]
+    return {row[0]: row for row in rows}
+
+
+def own(name: str) -> Entry:
+    return catalog.entry(own_plugins(), name)
+
+
+def row(entry: Entry) -> list[str]:
+    return markdown_table([entry]).splitlines()[-1].strip("| ").split(" | ")
+
+
+def test_every_provider_has_a_row_with_status_capabilities_limits_and_source() -> None:
+    table = listed()
+    assert set(OWN) <= set(table)
+    assert all(len(table[name]) == 7 and all(table[name]) for name in OWN)
+    assert {table[name][-1] for name in OWN} == {f"multicdn {version('multicdn')}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("akamai", ["alive", "url, tag, everything", "yes", "no"]),
+        ("cloudflare", ["alive", "url, prefix, tag, host, everything", "yes", "no"]),
+        ("cloudfront", ["alive", "url, prefix, tag, everything", "no", "no"]),
+        ("edgecast", ["retired 2025-01-15", "url, prefix", "no", "yes"]),
+        ("fastly", ["alive", "url, tag, everything", "yes", "no"]),
+        ("highwinds", ["retired 2024-06", "url, prefix, host", "yes", "no"]),
+        ("pixboost", ["alive", "url", "no", "yes"]),
+    ],
+)
+def test_a_row_says_what_a_vendor_can_do(name: str, cells: list[str]) -> None:
+    assert row(own(name))[1:5] == cells
+
+
+@pytest.mark.parametrize(
+    "environment", [{"COLUMNS": "80"}, {"COLUMNS": "80", "FORCE_COLOR": "1"}], ids=("pipe", "terminal")
+)
+def test_names_are_whole_where_there_is_little_room(environment: dict[str, str]) -> None:
+    assert set(OWN) <= set(listed(**environment))
+
+
+def test_a_provider_that_purges_no_urls_shows_the_limits_of_what_it_does() -> None:
+    assert row(catalog.entry(installed(), "warmer"))[-1] == "preload by url: 10 a call"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_description_has_all_that_a_user_needs(name: str) -> None:
+    entry = own(name)
+    assert entry.summary
+    assert entry.docs.startswith("https://")
+    assert entry.permissions
+    assert all(option.help and option.type for option in entry.options)
+    text = description(entry)
+    for part in ("What it can do:", "Options:", "The credentials need:", f"Example:\n  providers:\n    {name}:\n"):
+        assert part in text
+    assert all(f"  {option.name} " in text for option in entry.options)
+    assert all(ability.limits in text for ability in entry.abilities)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_example_can_be_copied_into_a_config(name: str) -> None:
+    plugins = own_plugins()
+    loaded = config.parse(catalog.example_config(plugins.provider_class(name), name), "example.yml", plugins)
+    assert loaded.types == {name: name}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_secret_of_an_example_is_a_reference(name: str) -> None:
+    options = {option.name: option for option in own(name).options}
+    example = own_plugins().provider_class(name).example
+    assert example
+    assert all(re.fullmatch(r"\$\{\w+:.+\}", value) for key, value in example.items() if options[key].secret)
+
+
+@pytest.mark.parametrize(
+    ("provider", "option", "words"),
+    [
+        ("fastly", "token", "secret reference, required"),
+        ("fastly", "environment", "production | staging, default production"),
+        ("fastly", "soft", "true or false, default false"),
+        ("cloudflare", "variants", "list of mapping, optional"),
+        ("cloudflare", "items_per_call", "number, default 100"),
+        ("akamai", "cp_codes", "list of number, optional"),
+        ("akamai", "edgerc", "secret reference, optional"),
+    ],
+)
+def test_options_are_described_with_type_and_default(provider: str, option: str, words: str) -> None:
+    assert re.search(rf"^  {option} +{re.escape(words)}; \S", description(own(provider)), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "limits"),
+    [
+        ("akamai", "tag", "500 targets a minute"),  # 8.33 a second
+        ("highwinds", "url", "100 targets a minute"),
+        ("cloudfront", "url", "30 calls a minute"),
+        ("cloudflare", "url", "800 targets a second"),
+    ],
+)
+def test_rates_are_said_as_vendors_say_them(provider: str, kind: str, limits: str) -> None:
+    assert limits in next(ability.limits for ability in own(provider).abilities if ability.kind == kind)
+
+
+def test_a_retired_service_is_announced() -> None:
+    assert "\nRETIRED Edgio switched the CDN off on 2025-01-15" in description(own("edgecast"))
+
+
+def test_a_broken_plugin_is_listed_with_its_fault() -> None:
+    plugins = Plugins([EntryPoint("gone", "no_such_module:Gone", PROVIDER_GROUP)], disabled=())
+    [entry] = catalog.entries(plugins)
+    assert row(entry)[:2] == ["`gone`", "broken"]
+    assert "does not import: ModuleNotFoundError" in description(entry)

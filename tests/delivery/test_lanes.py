@@ -1,0 +1,198 @@
+"""Several calls and several providers at once: parallel calls, hanging vendors, the end of the time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, ends, of, urls
+
+from multicdn.delivery.delivery import Clock
+from multicdn.errors import TargetsRefused
+from multicdn.model import Receipt, Status, Target, TargetKind
+from multicdn.provider import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Seconds of an invocation in which one vendor hangs: enough for the others even on a busy machine.
+SHORT = 0.8
+
+
+class Meter:
+    """A vendor that counts how many calls are under way, and waits until so many are."""
+
+    def __init__(self, expected: int, seconds: float = 0.0) -> None:
+        self.highest = 0
+        self._seconds = seconds
+        self._now = 0
+        self._lock = threading.Lock()
+        self._together = threading.Barrier(expected)
+
+    def __call__(self, seen: Seen) -> Receipt:
+        with self._lock:
+            self._now += 1
+            self.highest = max(self.highest, self._now)
+        self._together.wait(10)
+        time.sleep(self._seconds)
+        with self._lock:
+            self._now -= 1
+        return accept(seen)
+
+
+class Hanging:
+    """A vendor that doesn't answer before it is released."""
+
+    def __init__(self) -> None:
+        self._released = threading.Event()
+        self.release = self._released.set
+
+    def __call__(self, seen: Seen) -> Receipt:
+        self._released.wait(30)
+        return accept(seen)
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    """Hangs until the test is over."""
+    vendor = Hanging()
+    yield vendor
+    vendor.release()
+
+
+def wait_for_threads_to_end(before: set[threading.Thread]) -> None:
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert set(threading.enumerate()) <= before
+
+
+# Calls at once
+
+
+def test_as_many_calls_are_under_way_as_the_limits_allow_and_never_more() -> None:
+    meter = Meter(4)
+    acme = Scripted(limits=Limits(targets=1, parallel=4), answer=meter)
+    report = delivery(acme, clock=Clock()).deliver([demand(urls(20))], 30)
+    assert meter.highest == 4
+    assert len(of(report, Status.ACCEPTED)) == 20
+
+
+def test_one_call_at_a_time_unless_the_limits_say_otherwise() -> None:
+    meter = Meter(1, seconds=0.002)
+    report = delivery(Scripted(limits=Limits(targets=1), answer=meter)).deliver([demand(urls(10))], 30)
+    assert meter.highest == 1
+    assert len(of(report, Status.ACCEPTED)) == 10
+
+
+def test_each_method_keeps_to_its_own_limit_of_calls_at_once() -> None:
+    by_url, by_tag = Meter(4), Meter(1, seconds=0.005)
+
+    def answer(seen: Seen) -> Receipt:
+        return (by_tag if seen.method == "purge_tags" else by_url)(seen)
+
+    acme = Scripted(limits=Limits(targets=1, parallel=4), limits_of_tags=Limits(targets=1), answer=answer)
+    wanted = [demand(urls(8)), demand([f"tag-{n}" for n in range(8)], kind=TargetKind.TAG)]
+    report = delivery(acme, clock=Clock()).deliver(wanted, 30)
+    assert (by_url.highest, by_tag.highest) == (4, 1)
+    assert len(of(report, Status.ACCEPTED)) == 16
+
+
+def test_halves_are_worked_off_by_all_threads() -> None:
+    """The second half must not wait for a thread that has ended because there was nothing else to do."""
+    acme = Scripted(limits=Limits(targets=8, parallel=4))
+    refused = threading.Event()
+
+    def answer(seen: Seen) -> Receipt:
+        if len(seen.targets) == 8 and not refused.is_set():
+            refused.set()
+            raise TargetsRefused("one of them")
+        return accept(seen)
+
+    object.__setattr__(acme, "answer", answer)
+    report = delivery(acme, clock=Clock()).deliver([demand(urls(32))], 30)
+    assert len(of(report, Status.ACCEPTED)) == 32
+    assert sorted(len(seen.targets) for seen in acme.calls) == [4, 4, 8, 8, 8, 8]
+
+
+def test_providers_are_called_side_by_side() -> None:
+    together = threading.Barrier(3)
+
+    def answer(seen: Seen) -> Receipt:
+        together.wait(10)
+        return accept(seen)
+
+    providers = [Scripted(answer=answer) for _ in range(3)]
+    wanted = [demand(urls(1), name) for name in ("acme", "bravo", "charlie")]
+    report = delivery(*providers, clock=Clock()).deliver(wanted, 30)
+    assert [outcome.status for outcome in report] == [Status.ACCEPTED] * 3
+
+
+# Vendors that hang
+
+
+def test_a_hanging_vendor_costs_the_others_nothing_and_is_undelivered_when_the_time_is_over(hanging: Hanging) -> None:
+    acme, bravo, charlie = Scripted(answer=hanging), Scripted(), Scripted()
+    wanted = [demand(urls(5), name) for name in ("acme", "bravo", "charlie")]
+    report = delivery(acme, bravo, charlie, clock=Clock()).deliver(wanted, SHORT)
+    assert {name: status for (name, _), [status] in ends(report).items()} == {
+        "acme": Status.RETRY,
+        "bravo": Status.ACCEPTED,
+        "charlie": Status.ACCEPTED,
+    }
+    assert {outcome.reason for outcome in report.undelivered} == {"no answer before the function's time was up"}
+
+
+def test_what_a_hanging_vendor_says_too_late_changes_nothing_and_leads_to_no_further_call(hanging: Hanging) -> None:
+    before = set(threading.enumerate())
+    acme = Scripted(limits=Limits(targets=1, parallel=2), answer=hanging)
+    report = delivery(acme, clock=Clock()).deliver([demand(urls(10))], SHORT)
+    assert len(of(report, Status.RETRY)) == 10
+    made = len(acme.calls)
+    hanging.release()
+    wait_for_threads_to_end(before)
+    assert len(acme.calls) == made <= 2
+    assert len(of(report, Status.RETRY)) == 10
+
+
+def test_a_vendor_that_hung_is_served_again_in_the_next_invocation(hanging: Hanging) -> None:
+    calls: list[Seen] = []
+
+    def answer(seen: Seen) -> Receipt:
+        calls.append(seen)
+        return hanging(seen) if len(calls) == 1 else accept(seen)
+
+    acme = Scripted(answer=answer)
+    deliver = delivery(acme, clock=Clock()).deliver
+    assert of(deliver([demand(urls(1))], SHORT), Status.RETRY) == urls(1)
+    assert of(deliver([demand(urls(1))], 30), Status.ACCEPTED) == urls(1)
+
+
+def test_what_was_delivered_before_a_vendor_hung_counts(hanging: Hanging) -> None:
+    def answer(seen: Seen) -> Receipt:
+        return accept(seen) if seen.targets[0] in urls(3) else hanging(seen)
+
+    acme = Scripted(limits=Limits(targets=1), answer=answer)
+    report = delivery(acme, clock=Clock()).deliver([demand(urls(6))], SHORT)
+    assert of(report, Status.ACCEPTED) == urls(3)
+    assert of(report, Status.RETRY) == urls(6)[3:]
+
+
+def test_a_plugin_that_hangs_while_it_spells_targets_is_undelivered_too(hanging: Hanging) -> None:
+    def spell(target: Target) -> tuple[Target, ...]:
+        hanging(Seen("locate", (target.value,), None))  # type: ignore[arg-type]
+        return (target,)
+
+    wanted = [demand(urls(2)), demand(urls(2), "bravo")]
+    report = delivery(Scripted(spell=spell), Scripted(), clock=Clock()).deliver(wanted, SHORT)
+    assert [ends(report)["acme", url] for url in urls(2)] == [[Status.RETRY]] * 2
+    assert [ends(report)["bravo", url] for url in urls(2)] == [[Status.ACCEPTED]] * 2
+
+
+def test_no_thread_is_left_when_all_vendors_answered() -> None:
+    before = set(threading.enumerate())
+    providers = [Scripted(limits=Limits(targets=1, parallel=8)) for _ in range(3)]
+    wanted = [demand(urls(20), name) for name in ("acme", "bravo", "charlie")]
+    delivery(*providers, clock=Clock()).deliver(wanted, 30)
+    wait_for_threads_to_end(before)

@@ -1,0 +1,128 @@
+"""Preloads: after the purges, and only of what was purged."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, script, urls
+
+from multicdn.delivery.delivery import Clock
+from multicdn.errors import CallRefused, RetryLater, TargetsRefused
+from multicdn.model import Action, Receipt, Report, Status, TargetKind
+from multicdn.provider import Limits
+
+PRELOAD = Action.PRELOAD
+
+
+def endings(report: Report) -> dict[tuple[str, str, Action], Status]:
+    return {
+        (outcome.job.provider, target, outcome.job.action): outcome.status
+        for outcome in report
+        for target in outcome.job.targets
+    }
+
+
+def test_preloads_come_after_all_purges_of_the_provider() -> None:
+    acme = Scripted(limits=Limits(targets=1))
+    delivery(acme).deliver([demand(urls(3), action=PRELOAD), demand(urls(3))], 60)
+    assert [seen.method for seen in acme.calls] == ["purge_urls"] * 3 + ["preload_urls"] * 3
+
+
+def test_a_preload_alone_needs_no_purge() -> None:
+    acme = Scripted()
+    report = delivery(acme).deliver([demand(urls(2), action=PRELOAD)], 60)
+    assert [seen.method for seen in acme.calls] == ["preload_urls"]
+    assert report.undelivered == ()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ended"), [(TargetsRefused("bad URL"), Status.REJECTED), (RetryLater("busy", 1000.0), Status.RETRY)]
+)
+def test_only_what_was_purged_is_loaded(trouble: Exception, ended: Status) -> None:
+    bad, good = urls(2)
+
+    def answer(seen: Seen) -> Receipt:
+        if seen.method == "purge_urls" and bad in seen.targets:
+            raise trouble
+        return accept(seen)
+
+    # The good one comes first, so that a wait for the bad one can't keep it from being purged.
+    acme = Scripted(limits=Limits(targets=1), answer=answer)
+    report = delivery(acme).deliver([demand([good, bad]), demand([good, bad], action=PRELOAD)], 60)
+    found = endings(report)
+    assert (found["acme", bad, Action.PURGE], found["acme", bad, PRELOAD]) == (ended, Status.RETRY)
+    assert all(bad not in seen.targets for seen in acme.calls if seen.method == "preload_urls")
+    assert found["acme", good, Action.PURGE] is Status.ACCEPTED
+    # A lane that was told to wait for longer than there is time loads nothing either.
+    assert found["acme", good, PRELOAD] is (Status.ACCEPTED if ended is Status.REJECTED else Status.RETRY)
+
+
+def test_a_target_whose_message_asked_for_another_purge_that_failed_is_not_loaded() -> None:
+    """One message, purged by tag and loaded by URL: the load must not bring back what the tag still holds."""
+
+    def answer(seen: Seen) -> Receipt:
+        if seen.method == "purge_tags":
+            raise TargetsRefused("bad tag")
+        return accept(seen)
+
+    acme = Scripted(answer=answer)
+    by_tag, by_url = demand(["x"], kind=TargetKind.TAG), demand(["x"], action=PRELOAD)
+    report = delivery(acme).deliver([by_tag, by_url], 60)
+    assert [seen.method for seen in acme.calls] == ["purge_tags"]
+    assert {outcome.status for outcome in report} == {Status.REJECTED, Status.RETRY}
+
+
+def test_an_instance_that_only_loads_waits_until_the_others_have_purged() -> None:
+    purging, loading = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def purge(seen: Seen) -> Receipt:
+        purging.set()
+        assert not loading.wait(0.05), "the load came before the purge had ended"
+        order.append("purged")
+        return accept(seen)
+
+    def load(seen: Seen) -> Receipt:
+        loading.set()
+        order.append("loaded")
+        return accept(seen)
+
+    wanted = [demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")]
+    report = delivery(Scripted(answer=load), Scripted(answer=purge), clock=Clock()).deliver(wanted, 30)
+    assert purging.is_set()
+    assert order == ["purged", "loaded"]
+    assert report.undelivered == ()
+
+
+def test_an_instance_that_only_loads_does_not_wait_for_one_that_hangs() -> None:
+    released = threading.Event()
+
+    def hang(seen: Seen) -> Receipt:
+        released.wait(30)
+        return accept(seen)
+
+    wanted = [demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")]
+    report = delivery(Scripted(), Scripted(answer=hang), clock=Clock()).deliver(wanted, 1.6)
+    released.set()
+    assert endings(report) == {
+        ("acme", urls(1)[0], PRELOAD): Status.ACCEPTED,
+        ("bravo", urls(1)[0], Action.PURGE): Status.RETRY,
+    }
+
+
+@pytest.mark.parametrize("trouble", [CallRefused("no such zone"), KeyError("bug")])
+def test_an_instance_that_only_loads_does_so_although_another_failed_to_purge(trouble: Exception) -> None:
+    acme, bravo = Scripted(), Scripted(answer=script(trouble))
+    report = delivery(acme, bravo).deliver([demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")], 60)
+    assert endings(report)["acme", urls(1)[0], PRELOAD] is Status.ACCEPTED
+
+
+def test_the_bug_of_a_provider_that_never_gets_to_purge_does_not_keep_the_loader_waiting() -> None:
+    """A wait for the purge that never comes would take half of the time, and this test with it."""
+    wanted = [demand(urls(1), action=PRELOAD), demand(urls(1), "nobody")]
+    report = delivery(Scripted(), clock=Clock()).deliver(wanted, 1000)
+    assert endings(report) == {
+        ("acme", urls(1)[0], PRELOAD): Status.ACCEPTED,
+        ("nobody", urls(1)[0], Action.PURGE): Status.REFUSED,
+    }

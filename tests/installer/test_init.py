@@ -1,0 +1,128 @@
+"""``multicdn init`` writes a config that passes the check, by flags and by questions."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from multicdn import config as config_file
+from multicdn.authoring import starter
+from multicdn.cli import main
+from multicdn.plugins.discovery import Plugins
+from multicdn.secrets import parse_reference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multicdn.testing.loopback.aws import LoopbackAws
+
+BASE = ("--bucket", "acme-site", "--domain", "www.acme.com")
+FASTLY = ("--vendor", "fastly", "--set", "fastly.service=SU1Z0isxPaozGVKXdv0eY")
+
+
+def init(folder: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["init", "--output", str(folder / "c.yml"), *arguments], input="")
+    return result.exit_code, result.output
+
+
+def test_flags_alone_make_a_config_that_passes(tmp_path: Path) -> None:
+    cloudfront = ("--vendor", "cloudfront", "--set", "cloudfront.distribution=auto")
+    code, said = init(tmp_path, *BASE, *FASTLY, *cloudfront, "--prefix", "a b/", "--region", "eu-west-1")
+    assert code == 0, said
+    assert "multicdn secret put ssm:/multicdn/fastly/token" in said
+    loaded = config_file.load(tmp_path / "c.yml")
+    assert list(loaded.providers) == ["fastly", "cloudfront"]
+    [route] = loaded.routes
+    assert (route.bucket, route.prefix, route.index) == ("acme-site", "a b/", "index.html")
+    assert route.urls == ("https://www.acme.com/{path}",)
+    assert loaded.install.region == "eu-west-1"
+    assert (tmp_path / "c.yml").read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("vendor", sorted(Plugins().providers))
+def test_every_vendor_can_be_chosen(vendor: str, tmp_path: Path) -> None:
+    settings = [f"--set={vendor}.{name}={value}" for name, value in _answers(vendor).items()]
+    code, said = init(tmp_path, *BASE, "--vendor", vendor, *settings)
+    assert code == 0, said
+    for name in starter.references(Plugins(), vendor):
+        assert parse_reference(f"${{ssm:/multicdn/{vendor}/{name}}}")
+
+
+def _answers(vendor: str) -> dict[str, str]:
+    """What somebody would answer: the example, or something of the right shape."""
+    known = {"endpoint": "https://api.example.net", "distribution": "auto", "zone": "023e105f4ecef8ad9ca31a8372d0c353"}
+    asked = starter.questions(Plugins(), vendor)
+    return {name: example or known.get(name, "x1") for name, example in asked.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ((*BASE,), "--vendor is missing"),
+        (("--domain", "x", *FASTLY), "--bucket is missing"),
+        ((*BASE, "--vendor", "fastly"), "fastly needs the option 'service': --set fastly.service="),
+        ((*BASE, *FASTLY, "--set", "fastly.servise=x"), "fastly has no option 'servise'"),
+        ((*BASE, *FASTLY, "--set", "nonsense"), "write VENDOR.OPTION=VALUE"),
+        ((*BASE, *FASTLY, "--set", "akamai.host=x"), "there is no --vendor akamai"),
+        ((*BASE, "--vendor", "fasty"), "did you mean 'fastly'?"),
+        (("--bucket", "b", "--domain", "www acme", *FASTLY), "percent-encoded"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
+    tmp_path: Path, arguments: tuple[str, ...], word: str
+) -> None:
+    code, said = init(tmp_path, *arguments)
+    assert code != 0
+    assert word in said
+    assert not (tmp_path / "c.yml").exists()
+
+
+def test_the_address_of_the_site_is_taken_as_its_host_name(tmp_path: Path) -> None:
+    code, said = init(tmp_path, "--bucket", "b", "--domain", "https://www.acme.com/", *FASTLY)
+    assert code == 0, said
+    assert config_file.load(tmp_path / "c.yml").routes[0].urls == ("https://www.acme.com/{key}",)
+
+
+def test_a_file_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("mine")
+    code, said = init(tmp_path, *BASE, *FASTLY)
+    assert code == 1
+    assert "--force" in said
+    assert (tmp_path / "c.yml").read_text() == "mine"
+    assert init(tmp_path, *BASE, *FASTLY, "--force")[0] == 0
+
+
+def test_questions_list_what_the_account_has(account: LoopbackAws, tmp_path: Path) -> None:
+    answers = ["acme-site", "www.acme.com", "cloudfront, fastly", "auto", "SU1Z0isxPaozGVKXdv0eY"]
+    said = _at_a_terminal(
+        [sys.executable, "-m", "multicdn", "init", "--output", str(tmp_path / "c.yml")], answers, account
+    )
+    assert "  acme-site" in said
+    assert "  cloudfront" in said
+    loaded = config_file.load(tmp_path / "c.yml")
+    assert loaded.types == {"cloudfront": "cloudfront", "fastly": "fastly"}
+
+
+def _at_a_terminal(command: list[str], answers: list[str], aws: LoopbackAws) -> str:
+    """Run a command that believes to be at a terminal, and type the answers."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, **aws.environment(), "COVERAGE_PROCESS_START": ""}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
+    os.close(theirs)
+    os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
+    said = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            said += chunk
+    except OSError:
+        pass  # the other end of the terminal was closed
+    finally:
+        os.close(ours)
+    assert process.wait(30) == 0, said.decode()
+    return said.decode()

@@ -1,0 +1,329 @@
+"""Plan, apply, look and remove on AWS on loopback, with signatures and policies enforced."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import botocore.client
+from kit import installs
+import pytest
+
+from multicdn.installer import apply, cloudformation, permissions, run, steps as instructions
+from multicdn.installer.errors import InstallError
+from multicdn.installer.status import lines
+
+if TYPE_CHECKING:
+    from kit.installs import Installer
+
+    from multicdn.testing.loopback.aws import LoopbackAws
+
+TWO = installs.ROUTES + f"\n  - {{bucket: second-site, prefix: a/, {installs.PURGE}}}"
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "_PAUSE", 0.01)
+    monkeypatch.setattr(apply, "_PATIENCE", 0.2)
+    monkeypatch.setattr(cloudformation, "_FIRST_PAUSE", 0.02)
+
+
+def stacks(aws: LoopbackAws) -> dict[str, str]:
+    found = aws.client("cloudformation").describe_stacks()["Stacks"]
+    return {one["StackName"]: one["StackStatus"] for one in found}
+
+
+def function_of(aws: LoopbackAws) -> dict[str, Any]:
+    [found] = aws.client("cloudformation").describe_stacks(StackName="multicdn")["Stacks"]
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in found["Outputs"]}
+    configuration: dict[str, Any] = aws.client("lambda").get_function_configuration(
+        FunctionName=outputs["FunctionName"]
+    )
+    return {**configuration, "outputs": outputs}
+
+
+@pytest.mark.parametrize("trigger", ["queue", "direct", "eventbridge"])
+def test_install_change_remove_leaves_others_as_they_were(
+    account: LoopbackAws, installer: Installer, trigger: str
+) -> None:
+    installs.put_foreign(account)
+    before = installs.everything(account)
+    installer.write(installs.text(f"trigger: {trigger}"))
+    assert installer.apply().steps
+    again = installer.apply()
+    assert again.steps == ()
+    assert again.lines[-1] == "Nothing to change."
+    installer.write(installs.text(f"trigger: {trigger}, memory: 1024"))
+    changed = installer.apply()
+    assert "    MemorySize: 512 -> 1024" in [line.removeprefix("  ") for line in changed.lines]
+    assert function_of(account)["MemorySize"] == 1024
+    assert installer.apply().steps == ()
+    theirs = before["notifications"][installs.BUCKET]
+    now = installs.notifications(account)
+    for kind in theirs:
+        mine = (
+            1
+            if (kind == "QueueConfigurations" and trigger == "queue")
+            or (kind.startswith("Lambda") and trigger == "direct")
+            else 0
+        )
+        assert json.dumps(
+            now[kind][: len(now[kind]) - mine] if isinstance(now[kind], list) else now[kind]
+        ) == json.dumps(theirs[kind])
+    assert installer.destroy().steps
+    assert installs.everything(account) == before
+    assert installer.destroy().lines[-1] == "Nothing of ours is here."
+
+
+def test_plan_changes_nothing(account: LoopbackAws, installer: Installer) -> None:
+    before = installs.everything(account)
+    made = installer.plan()
+    assert installs.everything(account) == before
+    assert stacks(account) == {}
+    text = "\n".join(made.lines)
+    assert "Stack multicdn: make it" in text
+    assert "+ Function (AWS::Lambda::Function)" in text
+    assert "cloudfront:GetDistributionConfig on cloudfront:distribution/E8F6HK73EP0LT" in text
+    assert "+ allow ssm:GetParameter on ssm:parameter/multicdn/fastly/token" in text
+    assert "+ ObjectCreated:*, ObjectRemoved:*, LifecycleExpiration:* -> the new queue" in text
+
+
+def test_everything_called_is_on_the_list_of_permissions(
+    account: LoopbackAws, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: set[str] = set()
+    genuine = botocore.client.BaseClient._make_api_call
+
+    def record(client: Any, operation: str, parameters: Any) -> Any:
+        called.add(f"{client.meta.service_model.signing_name}:{operation}")
+        return genuine(client, operation, parameters)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", record)
+    installer.write(installs.text("trigger: eventbridge"))
+    installer.apply()
+    run.looked_at(installer.session())
+    installer.write(installs.text("trigger: queue"))
+    installer.apply()
+    installer.destroy()
+    renamed = {
+        "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
+        "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
+        "s3:HeadBucket": "s3:ListBucket",
+        "s3:ListObjectsV2": "s3:ListBucket",
+        "s3:DeleteObjects": "s3:DeleteObject",
+        "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+    }
+    listed = {action for right in permissions.RIGHTS for action in right.actions}
+    needed = {renamed.get(name, name) for name in called} - {"sts:GetCallerIdentity"}  # everybody may ask that
+    assert needed - listed == set()
+
+
+def test_two_buckets_then_one(account: LoopbackAws, installer: Installer) -> None:
+    account.client("s3").create_bucket(Bucket="second-site")
+    installer.write(installs.text(routes=TWO))
+    installer.apply()
+    [entry] = installs.notifications(account, "second-site")["QueueConfigurations"]
+    assert entry["Filter"]["Key"]["FilterRules"] == [{"Name": "prefix", "Value": "a/"}]
+    installer.write(installs.text())
+    made = installer.apply()
+    assert "take ours out of the notifications of second-site" in list(map(str, made.steps))
+    assert installs.notifications(account, "second-site") == {}
+    assert installer.apply().steps == ()
+
+
+def test_a_bucket_that_is_gone_does_not_stop_the_removal(account: LoopbackAws, installer: Installer) -> None:
+    account.client("s3").create_bucket(Bucket="second-site")
+    installer.write(installs.text(routes=TWO))
+    installer.apply()
+    account.client("s3").delete_bucket(Bucket="second-site")
+    installer.destroy()
+    assert stacks(account) == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("queue", "direct"), ("direct", "queue"), ("queue", "eventbridge"), ("eventbridge", "direct")]
+)
+def test_another_trigger_is_ready_before_the_old_one_goes(
+    account: LoopbackAws, installer: Installer, old: str, new: str
+) -> None:
+    before = installs.everything(account)
+    installer.write(installs.text(f"trigger: {old}"))
+    installer.apply()
+    queue = function_of(account)["outputs"].get("QueueUrl")
+    if queue:  # the test event of S3 would be waited for
+        account.client("sqs").purge_queue(QueueUrl=queue)
+    installer.write(installs.text(f"trigger: {new}"))
+    made = installer.apply()
+    kinds = [type(step).__name__ for step in made.steps]
+    first, last = kinds.index("Deploy"), len(kinds) - 1 - kinds[::-1].index("Deploy")
+    assert first < kinds.index("Notify") < last
+    assert installer.apply().steps == ()
+    installer.destroy()
+    assert installs.everything(account) == before
+
+
+def test_eventbridge_is_left_on_for_a_rule_of_somebody_else(account: LoopbackAws, installer: Installer) -> None:
+    installer.write(installs.text("trigger: eventbridge"))
+    installer.apply()
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [installs.BUCKET]}}}
+    account.client("events").put_rule(Name="theirs", EventPattern=json.dumps(pattern))
+    installer.destroy()
+    assert installs.notifications(account) == {"EventBridgeConfiguration": {}}
+    assert installs.everything(account)["rules"] == ["theirs"]
+
+
+def test_eventbridge_that_was_on_before_stays_on(account: LoopbackAws, installer: Installer) -> None:
+    on: dict[str, Any] = {"EventBridgeConfiguration": {}}
+    account.client("s3").put_bucket_notification_configuration(Bucket=installs.BUCKET, NotificationConfiguration=on)
+    installer.write(installs.text("trigger: eventbridge"))
+    installer.apply()
+    installer.destroy()
+    assert installs.notifications(account) == on
+
+
+def test_dead_letters_outlive_the_installation_until_told_otherwise(account: LoopbackAws, installer: Installer) -> None:
+    installer.apply()
+    url = function_of(account)["outputs"]["DeadLetterQueueUrl"]
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="a purge that was given up")
+    made = installer.destroy()
+    assert "stays, with 1 messages; --drop-messages" in made.warnings[0]
+    assert stacks(account) == {}
+    assert installs.everything(account)["queues"] == [url.rpartition("/")[2]]
+    installer.apply()
+    installer.destroy(drop_messages=True)
+    assert installs.everything(account)["queues"] == []
+
+
+def test_a_half_failed_installation_is_taken_back(
+    account: LoopbackAws, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = installs.everything(account)
+    _deny(account, monkeypatch, "s3:PutBucketNotification")
+    with pytest.raises(InstallError) as failed:
+        installer.apply()
+    assert "not allowed: s3:PutBucketNotification" in str(failed.value)
+    assert str(failed.value).endswith("Nothing of this installation is left.")
+    assert installs.everything(account) == before
+    assert stacks(account) == {}
+
+
+def test_a_half_failed_change_is_gone_on_with(
+    account: LoopbackAws, installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.client("s3").create_bucket(Bucket="second-site")
+    installer.apply()
+    installer.write(installs.text(routes=TWO))
+    with monkeypatch.context() as patch:
+        _deny(account, patch, "s3:PutBucketNotification")
+        with pytest.raises(InstallError, match="What was done before stays; run it again"):
+            installer.apply()
+    assert installs.notifications(account, "second-site") == {}
+    assert [type(step).__name__ for step in installer.apply().steps] == ["Notify", "DeleteObjects"]
+    assert installer.apply().steps == ()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_killed_installation_is_gone_on_with(account: LoopbackAws, installer: Installer, steps: int) -> None:
+    made = installer.plan()
+    opened = installer.session()
+    for step in made.steps[:steps]:
+        apply.carry_out(step, opened.account, installer.said.append)
+    rest = installer.apply()
+    assert len(rest.steps) == len(made.steps) - steps
+    assert installer.apply().steps == ()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_killed_installation_can_be_removed(account: LoopbackAws, installer: Installer, steps: int) -> None:
+    before = installs.everything(account)
+    opened = installer.session()
+    for step in installer.plan().steps[:steps]:
+        apply.carry_out(step, opened.account, installer.said.append)
+    installer.destroy()
+    assert installs.everything(account) == before
+
+
+def test_a_bucket_that_was_made_and_not_marked_is_marked(account: LoopbackAws, installer: Installer) -> None:
+    account.client("s3").create_bucket(Bucket=f"multicdn-{installs.ACCOUNT}-us-east-1")
+    assert isinstance(installer.apply().steps[0], instructions.MakeBucket)
+    assert installer.apply().steps == ()
+
+
+def test_what_cloudformation_refuses_is_named_with_the_resource(account: LoopbackAws, installer: Installer) -> None:
+    before = installs.everything(account)
+    made = installer.plan()
+    deploy = next(step for step in made.steps if isinstance(step, instructions.Deploy))
+    broken = json.loads(json.dumps(deploy.body))
+    broken["Resources"]["Queue"]["Properties"]["VisibilityTimeout"] = 43_201
+    steps = tuple(
+        instructions.Deploy(step.stack, broken, step.parameters, step.tags, step.bucket) if step is deploy else step
+        for step in made.steps
+    )
+    with pytest.raises(InstallError) as failed:
+        run.applied(
+            installer.session(),
+            instructions.Plan(steps, (), fresh=True),
+            installer.said.append,
+            installer.said.append,
+        )
+    assert "  Queue (AWS::SQS::Queue): " in str(failed.value)
+    assert stacks(account) == {}
+    assert installs.everything(account) == before
+
+
+def test_a_change_that_nobody_announced_is_seen(account: LoopbackAws, installer: Installer) -> None:
+    made = installer.plan()
+    installs.put_foreign(account)
+    with pytest.raises(InstallError, match="somebody changed the notifications of acme-site since the plan was made"):
+        run.applied(installer.session(), made, installer.said.append, installer.said.append)
+
+
+def test_an_entry_of_ours_that_was_taken_out_is_put_back(account: LoopbackAws, installer: Installer) -> None:
+    installer.apply()
+    account.client("s3").put_bucket_notification_configuration(Bucket=installs.BUCKET, NotificationConfiguration={})
+    assert [type(step).__name__ for step in installer.apply().steps] == ["Notify"]
+
+
+def test_a_destination_of_others_that_is_gone_is_said_to_be_theirs(account: LoopbackAws, installer: Installer) -> None:
+    installs.put_foreign(account)
+    url = account.client("sqs").get_queue_url(QueueName="others")["QueueUrl"]
+    account.client("sqs").delete_queue(QueueUrl=url)
+    with pytest.raises(
+        InstallError, match="look whether the queues, topics and functions of the other entries still exist"
+    ):
+        installer.apply()
+
+
+def test_a_large_template_goes_by_the_bucket(account: LoopbackAws, installer: Installer) -> None:
+    many = "".join(
+        f"\n  - {{bucket: acme-site, prefix: '{'x' * 60}{place:04}/', {installs.PURGE}}}" for place in range(700)
+    )
+    installer.write(installs.text("trigger: eventbridge", routes=many))
+    made = installer.apply()
+    deploy = next(step for step in made.steps if isinstance(step, instructions.Deploy))
+    assert len(json.dumps(deploy.body, separators=(",", ":"))) > cloudformation.LONGEST_BODY
+    assert len(installs.everything(account)["rules"]) > 20
+    installer.destroy()
+    assert installs.BUCKET in installs.everything(account)["buckets"]
+    assert len(installs.everything(account)["buckets"]) == 1
+
+
+def test_status_says_what_there_is(account: LoopbackAws, installer: Installer) -> None:
+    opened = installer.session()
+    assert list(lines(run.looked_at(opened), "")) == ["Nothing is installed as multicdn."]
+    installer.apply()
+    found = run.looked_at(opened)
+    assert opened.source is not None
+    text = "\n".join(lines(found, opened.source.sha256))
+    assert found.status == "CREATE_COMPLETE"
+    assert (found.dead, found.trigger) == (0, "queue")
+    assert "which is the config here" in text
+    assert "Bucket acme-site: ObjectCreated:*" in text
+    account.client("s3").put_bucket_notification_configuration(Bucket=installs.BUCKET, NotificationConfiguration={})
+    assert "TELLS NOBODY OF OURS" in "\n".join(lines(run.looked_at(opened), "0" * 64))
+    assert "run plan" in "\n".join(lines(run.looked_at(opened), "0" * 64))
+
+
+def _deny(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch, *actions: str, ask: bool = False) -> None:
+    """From now on, act as somebody who may do all but these things; ``ask``: they may ask IAM about it."""
+    installs.become(aws, monkeypatch, denied=actions if ask else (*actions, "iam:SimulatePrincipalPolicy"))

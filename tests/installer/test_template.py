@@ -1,0 +1,246 @@
+"""The template: CloudFormation's linter finds nothing, and it says what it must."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+from kit import installs
+import pytest
+
+from multicdn.errors import ConfigError
+from multicdn.installer.template import stack
+from multicdn.installer.template.stack import State, template
+from multicdn.config.settings import Install, Trigger
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the linter's own dependencies
+    from cfnlint.api import lint
+    from cfnlint.config import ManualArgs
+
+KEY = "kms_key: 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
+VPC = "vpc: {subnets: [subnet-0123456789abcdef0], security_groups: [sg-0123456789abcdef0]}"
+TOPIC = "alarm_topic: 'arn:aws:sns:us-east-1:123456789012:ops'"
+LARGE = "snapstart: true, reserved_concurrency: 7, architecture: x86_64, timeout: 900, memory: 10240"
+EVERYTHING = f"{KEY}, {VPC}, {TOPIC}, {LARGE}"
+MANY = "".join(
+    f"\n  - {{bucket: {bucket}, prefix: 'section-{number:03}/sub/', {installs.PURGE}}}"
+    for bucket in ("acme-site", "acme.site", "acmesite")
+    for number in range(80)
+)
+
+
+def resources(install: str = "", **more: Any) -> dict[str, Any]:
+    return body(install, **more)["Resources"]
+
+
+def body(install: str = "", *, revision: str = "r", triggers: tuple[Trigger, ...] = (), **more: str) -> dict[str, Any]:
+    found = template(installs.config(install, **more), State(), revision=revision, triggers=triggers)
+    return json.loads(json.dumps(found))
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+@pytest.mark.parametrize(
+    "options", ["", EVERYTHING, KEY, VPC, f"snapstart: true, {TOPIC}", "python: '3.11', log_retention_days: 1"]
+)
+def test_the_linter_finds_nothing(trigger: Trigger, options: str) -> None:
+    text = json.dumps(body(f"trigger: {trigger}{options and f', {options}'}"))
+    assert [str(match) for match in _lint(text)] == []
+
+
+@pytest.mark.parametrize("both", [(one, other) for one in Trigger for other in Trigger if one < other])
+def test_the_linter_finds_nothing_while_changing_over(both: tuple[Trigger, ...]) -> None:
+    assert [str(match) for match in _lint(json.dumps(body(triggers=both)))] == []
+
+
+def test_the_linter_finds_nothing_with_many_routes() -> None:
+    assert [str(match) for match in _lint(json.dumps(body("trigger: eventbridge", routes=MANY)))] == []
+
+
+def test_the_linter_would_find_something() -> None:
+    broken = body()
+    broken["Resources"]["Queue"]["Properties"]["VisibilityTimeout"] = 1
+    assert "E3505" in {match.rule.id for match in _lint(json.dumps(broken))}
+
+
+def _lint(text: str) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(lint(text, config=ManualArgs(regions=["us-east-1", "eu-west-1"])))
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_fits_every_partition_account_and_region(trigger: Trigger) -> None:
+    text = json.dumps(resources(f"trigger: {trigger}"))
+    assert "arn:aws:" not in text
+    assert "us-east-1" not in text
+    assert installs.ACCOUNT not in text
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_nothing_has_a_name_that_could_be_taken(trigger: Trigger) -> None:
+    names = {"FunctionName", "QueueName", "RoleName", "LogGroupName", "AlarmName", "DashboardName"}
+    for resource in resources(f"trigger: {trigger}").values():
+        given = names & resource["Properties"].keys()
+        assert all(isinstance(resource["Properties"][name], dict) for name in given)
+
+
+def test_the_queue_hides_messages_for_six_timeouts_and_the_window() -> None:
+    queue = resources("timeout: 100, batch_window: 7")["Queue"]["Properties"]
+    assert queue["VisibilityTimeout"] == 607
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
+
+
+def test_dead_letters_outlive_the_stack_but_not_a_failed_installation() -> None:
+    assert resources()["DeadLetterQueue"]["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_the_mapping_reports_single_failures_and_bounds_concurrency() -> None:
+    mapping = resources("batch_size: 50, batch_window: 3, maximum_concurrency: 9")["EventSourceMapping"]["Properties"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == (50, 3)
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 9}
+
+
+def test_the_functions_settings_name_config_queues_and_level() -> None:
+    variables = resources("log_level: DEBUG")["Function"]["Properties"]["Environment"]["Variables"]
+    assert variables == {
+        "MULTICDN_CONFIG": "multicdn.config.yml",
+        "MULTICDN_LOG_LEVEL": "DEBUG",
+        "MULTICDN_QUEUE_URL": {"Ref": "Queue"},
+        "MULTICDN_DLQ_URL": {"Ref": "DeadLetterQueue"},
+    }
+    assert (
+        not {"MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL"}
+        & resources("trigger: direct")["Function"]["Properties"]["Environment"]["Variables"].keys()
+    )
+
+
+def test_only_our_buckets_of_our_account_may_send() -> None:
+    routes = installs.ROUTES + f"\n  - {{bucket: other, {installs.PURGE}}}"
+    [statement] = resources(routes=routes)["BucketsMaySend"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Fn::Sub": "${AWS::AccountId}"}}
+    assert statement["Condition"]["ArnEquals"]["aws:SourceArn"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:s3:::acme-site"},
+        {"Fn::Sub": "arn:${AWS::Partition}:s3:::other"},
+    ]
+
+
+def test_direct_has_no_queue_but_a_destination_for_failures() -> None:
+    found = resources("trigger: direct")
+    assert not {"Queue", "EventSourceMapping", "BucketsMaySend", "OldestMessageAlarm"} & found.keys()
+    destination = found["EventInvokeConfig"]["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    [permission] = [one for one in found.values() if one["Type"] == "AWS::Lambda::Permission"]
+    assert permission["Properties"]["SourceAccount"] == {"Fn::Sub": "${AWS::AccountId}"}
+    assert permission["Properties"]["SourceArn"] == {"Fn::Sub": "arn:${AWS::Partition}:s3:::acme-site"}
+
+
+def test_every_eventbridge_pattern_is_within_its_limit_and_none_is_lost() -> None:
+    found = resources("trigger: eventbridge", routes=MANY)
+    patterns = [one["Properties"]["EventPattern"] for one in found.values() if one["Type"] == "AWS::Events::Rule"]
+    assert len(patterns) > 3
+    assert max(len(json.dumps(pattern)) for pattern in patterns) <= 2048
+    prefixes = [
+        (pattern["detail"]["bucket"]["name"][0], key["prefix"])
+        for pattern in patterns
+        for key in pattern["detail"]["object"]["key"]
+    ]
+    assert len(prefixes) == len(set(prefixes)) == 240
+
+
+def test_an_eventbridge_rule_for_a_whole_bucket_names_no_keys() -> None:
+    [rule] = [one for one in resources("trigger: eventbridge").values() if one["Type"] == "AWS::Events::Rule"]
+    assert rule["Properties"]["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created", "Object Deleted"],
+        "detail": {"bucket": {"name": ["acme-site"]}},
+    }
+
+
+def test_changing_over_has_both_ways() -> None:
+    found = resources(triggers=(Trigger.QUEUE, Trigger.DIRECT))
+    assert {"Queue", "EventSourceMapping", "BucketsMaySend", "EventInvokeConfig"} <= found.keys()
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_snapstart_is_called_by_its_alias(trigger: Trigger) -> None:
+    found = resources(f"trigger: {trigger}, snapstart: true")
+    callers = [
+        found.get("EventSourceMapping"),
+        *(one for one in found.values() if one["Type"] == "AWS::Lambda::Permission"),
+    ]
+    assert all(caller["Properties"]["FunctionName"] == {"Ref": "Alias"} for caller in callers if caller)
+
+
+def test_snapstart_publishes_a_version_for_new_code_and_for_new_settings() -> None:
+    def version(install: str, revision: str) -> str:
+        [name] = [
+            name for name, one in resources(install, revision=revision).items() if one["Type"] == "AWS::Lambda::Version"
+        ]
+        return name
+
+    first = version("snapstart: true", "1")
+    assert version("snapstart: true", "1") == first
+    assert len({first, version("snapstart: true", "2"), version("snapstart: true, memory: 300", "1")}) == 3
+
+
+def test_options_show_up_where_they_belong() -> None:
+    function = resources(EVERYTHING)["Function"]["Properties"]
+    assert function["KmsKeyArn"].startswith("arn:aws:kms:")
+    assert function["VpcConfig"]["SubnetIds"] == ["subnet-0123456789abcdef0"]
+    assert function["ReservedConcurrentExecutions"] == 7
+    assert function["Architectures"] == ["x86_64"]
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    alarms = [one for one in resources(EVERYTHING).values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) == 4
+    assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
+
+
+def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
+    text, names = resources()["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name in (*names, "AWS::Region"):
+        text = text.replace(f"${{{name}}}", "x")
+    assert "${" not in text
+    assert len(json.loads(text)["widgets"]) == 5
+
+
+def test_the_state_survives_the_template() -> None:
+    state = State("1.2", "abc", Trigger.EVENTBRIDGE, ("a", "b"), ("b",))
+    found = json.loads(json.dumps(template(installs.config(), state, revision="r")))
+    assert stack.remembered(found) == state
+    assert stack.remembered({}) == State()
+
+
+def test_without_settings_all_defaults_count() -> None:
+    assert installs.config().install == Install()
+
+
+@pytest.mark.parametrize(
+    ("install", "word"),
+    [
+        ("memory: 64", ">= 128"),
+        ("timeout: 901", "<= 900"),
+        ("trigger: que", "did you mean 'queue'?"),
+        ("stak: x", "unknown setting 'stak'; did you mean 'stack'?"),
+        ("stack: a_b", "install.stack"),
+        ("python: '3.9'", "unknown value '3.9'"),
+        ("log_retention_days: 8", "unknown value '8'"),
+        ("batch_size: 11, batch_window: 0", "needs a batch_window"),
+        ("snapstart: true, python: '3.11'", "snapstart needs python 3.12"),
+        ("reserved_concurrency: 2, maximum_concurrency: 3", "would be throttled"),
+        ("tags: {'aws:x': y}", "reserved"),
+        ("tags: {'multicdn:stack': y}", "reserved"),
+        ("vpc: {subnets: [subnet-0a]}", "security_groups"),
+        ("kms_key: alias/x", "install.kms_key"),
+        ("tags: {a: '${env:X}'}", "is a reference"),
+    ],
+)
+def test_settings_that_aws_would_refuse_are_refused_with_their_line(install: str, word: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        installs.config(install)
+    assert word in str(refused.value)
+    assert str(refused.value).startswith("multicdn.config.yml:")

@@ -1,0 +1,149 @@
+"""What tests of the installer's bundle share: configs, distributions that exist for a test, one build of each kind."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from multicdn import config
+from multicdn.installer.bundle import build as bundle
+
+if TYPE_CHECKING:
+    import pytest
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+HERE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+ELSEWHERE = "x86_64" if HERE == "arm64" else "arm64"
+
+FASTLY = {"type": "fastly", "token": "${env:FASTLY_TOKEN}", "service": "SU1Z0isxPaozGVKXdv0eY"}
+CLOUDFRONT = {"type": "cloudfront", "distribution": "E8F6HK73EP0LT"}
+
+PLUGIN = '''
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from multicdn.provider import Call, Limits, PurgeUrls, Receipt, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acme(PurgeUrls):
+    """A vendor that exists for a test."""
+
+    endpoint: str = option(default="https://api.acme.example", help="base URL")
+    url_limits = Limits(targets=10)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        import sniffio
+
+        return Receipt(id=sniffio.__version__)
+'''
+
+
+def write_config(folder: Path, providers: dict[str, Any]) -> Path:
+    """A config file with one route, on which all the providers purge."""
+    route = {"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(providers)}
+    file = folder / "my.yml"
+    file.write_text(yaml.safe_dump({"version": 1, "providers": providers, "routes": [route]}), encoding="utf-8")
+    return file
+
+
+def build(folder: Path, providers: dict[str, Any], **settings: Any) -> bundle.Bundle:
+    """Build a bundle, for this machine and Python unless told otherwise."""
+    file = write_config(folder, providers)
+    chosen: dict[str, Any] = {"architecture": HERE, "python": PYTHON, **settings}
+    return bundle.build(config.load(file), file, work=folder / "work", **chosen)
+
+
+@functools.cache
+def fastly_bundle(architecture: str = HERE, python: str = PYTHON) -> bundle.Bundle:
+    """The bundle for Fastly alone, built once."""
+    folder = Path(_folder().name, f"{architecture}-{python}")
+    folder.mkdir()
+    return build(folder, {"fastly": FASTLY}, architecture=architecture, python=python)
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="multicdn-bundles-")  # removed when the process ends
+
+
+def install_plugin(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    requires: tuple[str, ...] = (),
+    files: dict[str, str] | None = None,
+    hooks: str = "",
+) -> Path:
+    """Make a distribution ``multicdn-acme`` with the provider ``acme``, install its wheel, and return where.
+
+    Args:
+        folder: empty.
+        monkeypatch: makes it importable.
+        requires: its requirements.
+        files: further files of its package.
+        hooks: an entry point for hooks, as it stands in pyproject.toml.
+    """
+    source, site = folder / "source", folder / "site"
+    package = source / "multicdn_acme"
+    package.mkdir(parents=True)
+    for name, text in {"__init__.py": PLUGIN, **(files or {})}.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text, encoding="utf-8")
+    listed = ", ".join(f'"{requirement}"' for requirement in requires)
+    project = f"""
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "multicdn-acme"
+version = "1.2"
+dependencies = [{listed}]
+[project.entry-points."multicdn.providers"]
+acme = "multicdn_acme:Acme"
+[project.entry-points."multicdn.hooks"]
+{hooks}
+[tool.setuptools.package-data]
+multicdn_acme = ["**/*", "**/.*"]
+"""
+    (source / "pyproject.toml").write_text(project, encoding="utf-8")
+    options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    make_importable(site, monkeypatch)
+    return site
+
+
+def install_working_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same as ``pip install -e`` leaves behind: metadata here, files there. Returns the package's folder."""
+    package, metadata = folder / "multicdn_acme", folder / "multicdn_acme-1.2.dist-info"
+    texts = {
+        package / "__init__.py": PLUGIN.replace("import sniffio", "pass").replace("sniffio.__version__", "'1'"),
+        package / "words.txt": "data",
+        package / "tests" / "test_acme.py": "",
+        metadata / "METADATA": "Metadata-Version: 2.1\nName: multicdn-acme\nVersion: 1.2\n",
+        metadata / "RECORD": "",
+        metadata / "direct_url.json": '{"url": "file:///somewhere", "dir_info": {"editable": true}}',
+        metadata / "entry_points.txt": "[multicdn.providers]\nacme = multicdn_acme:Acme\n",
+    }
+    for file, text in texts.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    make_importable(folder, monkeypatch)
+    return package
+
+
+def make_importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a folder on the path, and forget what was imported from another one under the same name."""
+    monkeypatch.syspath_prepend(site)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "multicdn_acme"]:
+        monkeypatch.delitem(sys.modules, name)
+    importlib.invalidate_caches()

@@ -1,0 +1,166 @@
+"""Provider plugins of vendors that don't exist, for tests that need a kind of plugin rather than a vendor.
+
+``installed`` makes entry points of them, so that they are found and imported like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Literal
+
+from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
+from multicdn.provider import (
+    Call,
+    Limits,
+    PreloadUrls,
+    PurgeEverything,
+    PurgeHosts,
+    PurgePrefixes,
+    PurgeTags,
+    PurgeUrls,
+    Receipt,
+    Secret,
+    SoftPurge,
+    TargetKind,
+    option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAMPLES = {
+    "plain": "Plain",
+    "full": "Full",
+    "warmer": "Warmer",
+    "chosen": "Chosen",
+    "ended": "Ended",
+    "imagined": "Imagined",
+}
+
+
+def installed(**more: str) -> Plugins:
+    """The samples, and further entry points by name."""
+    values = {**{name: f"kit.sample_plugins:{cls}" for name, cls in SAMPLES.items()}, **more}
+    return Plugins([EntryPoint(name, value, PROVIDER_GROUP) for name, value in values.items()], disabled=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain(PurgeUrls):
+    """A vendor that purges URLs, and nothing else."""
+
+    endpoint: str = option(default="https://api.plain.example", help="base URL")
+    url_limits = Limits(targets=10)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} purged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Full(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, PurgeEverything, PreloadUrls):
+    """A vendor that can do everything, and URLs and tags softly."""
+
+    soft_kinds = frozenset((TargetKind.URL, TargetKind.TAG))
+
+    endpoint: str = option(default="https://api.full.example", help="base URL")
+    token: Secret = option(repr=False, help="API token")
+    service: str = option(help="id of the service")
+
+    url_limits = prefix_limits = tag_limits = host_limits = preload_limits = Limits(targets=10)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} purged")
+
+    def purge_prefixes(self, prefixes: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(prefixes)} purged")
+
+    def purge_tags(self, tags: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(tags)} purged")
+
+    def purge_hosts(self, hosts: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(hosts)} purged")
+
+    def purge_everything(self, call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id="all purged")
+
+    def preload_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} loaded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmer(PreloadUrls):
+    """A vendor that preloads, and can't purge."""
+
+    endpoint: str = option(default="https://api.warmer.example", help="base URL")
+    preload_limits = Limits(targets=10)
+
+    def preload_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} loaded")
+
+
+class Network(StrEnum):
+    """Where a vendor keeps copies."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(PurgeUrls):
+    """A vendor with options of every type."""
+
+    endpoint: str = option(default="https://api.chosen.example", help="base URL")
+    account: str = option(default="", help="id of the account")
+    count: int = option(default=1, help="a number")
+    ratio: float = option(default=1.0, help="a fraction")
+    loud: bool = option(default=False, help="a switch")
+    network: Network = option(default=Network.PRODUCTION, help="an enum")
+    platform: Literal["large", "small"] = option(default="large", help="one of two")
+    names: tuple[str, ...] = option(default=(), help="several")
+    password: Secret | None = option(default=None, repr=False, help="a secret that may be absent")
+
+    url_limits = Limits(targets=10)
+
+    def __post_init__(self) -> None:
+        """Refuse a negative count.
+
+        Raises:
+            ValueError: the sentence is for the author of the config file.
+        """
+        super().__post_init__()
+        if self.count < 0:
+            message = f"count {self.count} is negative"
+            raise ValueError(message)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} purged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Plain):
+    """A vendor that has given up."""
+
+    retired = "the service ended on 2025-01-15"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imagined(PurgeUrls):
+    """A plugin with a switch called ``soft``, of a vendor that has no soft purge."""
+
+    endpoint: str = option(default="https://api.imagined.example", help="base URL")
+    soft: bool = option(default=False, help="means something else here")
+    url_limits = Limits(targets=10)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Accept."""
+        return Receipt(id=f"{len(urls)} purged")

@@ -1,0 +1,309 @@
+"""``multicdn dlq`` against the SQS of the AWS on loopback: nothing is lost on the way there and back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+from kit.queues import Line, Queues, SITE, purged, s3_event
+
+from multicdn.oncall import dead_letters
+from multicdn.queue import sender
+from multicdn.cli import main
+from multicdn.oncall.dead_letters import DeadLetters, NOBODY
+from multicdn.queue.retry import Patience, Standing, letters
+from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
+from multicdn.simulators import Origin
+from multicdn.simulators.kit import faults
+from multicdn.simulators.fastly.api import FastlySimulator
+from multicdn.testing.loopback.resources import make_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from click.testing import Result
+
+    from multicdn.testing.loopback.aws import LoopbackAws
+
+CONFIG = """\
+version: 1
+providers:
+  www: {{type: fastly, endpoint: "{endpoint}", service: SU1Z0isxPaozGVKXdv0eY, token: "${{env:WWW_TOKEN}}"}}
+routes:
+  - {{bucket: acme-site, urls: ["https://www.acme.com/{{key}}"], purge: [www]}}
+"""
+
+
+@pytest.fixture
+def queues(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> Queues:
+    found = Queues(aws.client("sqs"))
+    addresses = {sender.QUEUE: found.url, sender.DEAD_LETTERS: found.dlq}
+    for name, value in {**aws.environment(), **addresses}.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.fixture
+def cdn(monkeypatch: pytest.MonkeyPatch) -> Iterator[FastlySimulator]:
+    with Origin() as origin, FastlySimulator(origin.url) as running:
+        monkeypatch.setenv("WWW_TOKEN", running.token)
+        yield running
+
+
+def dlq(*arguments: str, answer: str = "", code: int = 0) -> str:
+    """Run the command, and return what it printed."""
+    result: Result = CliRunner().invoke(main, ["dlq", *arguments], input=answer)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def bury(queues: Queues, *jobs: tuple[str, str, str]) -> None:
+    """Put jobs into the dead-letter queue, each a provider, a URL and a reason."""
+    outcomes = [
+        Outcome(
+            Job(provider, Action.PURGE, TargetKind.URL, (url, f"{url}?"), (frozenset(("m1",)),) * 2, reference="ref"),
+            Status.REJECTED,
+            reason,
+        )
+        for provider, url, reason in jobs
+    ]
+    known = Standing({"m1": 1_700_000_000.0}, {"m1": 7}, {"m1": ("m0",)})
+    found = letters(Report(tuple(outcomes)), known, Patience(), 1_800_000_000.0)
+    assert queues.parking().send(found) == []
+
+
+# Listing
+
+
+def test_an_empty_queue_says_so(queues: Queues) -> None:
+    assert dlq("list") == "0 dead letters\n"
+
+
+def test_dead_letters_are_listed_by_provider_and_reason_and_stay(queues: Queues) -> None:
+    bury(
+        queues,
+        ("www", "https://a/1", "401: bad token"),
+        ("img", "https://a/2", "400: no such host"),
+        ("www", "https://a/3", "401: bad token"),
+        ("www", "https://a/4", "503: busy"),
+    )
+    expected = (
+        "img: 1 dead letter: 400: no such host\n    https://a/2\n    https://a/2?\n"
+        "www: 2 dead letters: 401: bad token\n    https://a/1\n    https://a/1?\n    https://a/3\n    and 1 more\n"
+        "www: 1 dead letter: 503: busy\n    https://a/4\n    https://a/4?\n"
+        "4 dead letters\n"
+    )
+    for _ in range(2):
+        lines = dlq("list").splitlines()
+        # Which of a group's targets are shown first depends on the order in which SQS hands them out.
+        assert [line for line in lines if "https" not in line] == [
+            line for line in expected.splitlines() if "https" not in line
+        ]
+        assert len(lines) == len(expected.splitlines())
+        assert queues.shown(queues.dlq) == 4
+
+
+def test_one_provider_is_listed_alone_with_the_parts_that_it_was_found_to_stand_for(queues: Queues) -> None:
+    bury(queues, ("site/E1", "/a", "404"), ("site/E2", "/b", "404"), ("www", "https://a/1", "503"))
+    said = dlq("list", "--provider", "site")
+    assert said.startswith("site: 2 dead letters: 404\n")
+    assert said.endswith("2 dead letters\n")
+
+
+def test_more_than_one_receive_is_listed(queues: Queues) -> None:
+    bury(queues, *(("www", f"https://a/{n}", "503") for n in range(37)))
+    assert dlq("list").endswith("\n37 dead letters\n")
+    assert queues.shown(queues.dlq) == 37
+
+
+# Sending back
+
+
+def test_jobs_go_back_as_if_they_were_new(queues: Queues) -> None:
+    bury(queues, ("www", "https://a/1", "503"), ("img", "https://a/2", "503"))
+    assert dlq("redrive") == "2 sent back\n"
+    assert queues.left(queues.dlq) == 0
+    bodies = queues.bodies()
+    assert {body["provider"] for body in bodies} == {"www", "img"}
+    for body in bodies:
+        assert (body["attempt"], body["reference"], body["origins"]) == (0, "ref", ["m0"])
+        assert body["since"] > 1_750_000_000
+
+
+def test_only_the_jobs_of_one_provider_go_back_and_the_others_can_be_seen(queues: Queues) -> None:
+    bury(queues, *((provider, f"https://a/{n}", "503") for n in range(12) for provider in ("www", "img", "www/E1")))
+    assert dlq("redrive", "--provider", "www") == "24 sent back\n"
+    assert Counter(body["provider"] for body in queues.bodies()) == {"www": 12, "www/E1": 12}
+    assert (queues.left(queues.dlq), queues.shown(queues.dlq)) == (12, 12)
+
+
+def test_messages_of_s3_that_the_redrive_policy_moved_are_listed_and_go_back_as_they_were(
+    aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqs, made = aws.client("sqs"), make_queue(aws, "policy", receives=1)
+    for name, value in {
+        **aws.environment(),
+        sender.QUEUE: made.url,
+        sender.DEAD_LETTERS: made.dead_letter_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    event = json.dumps(s3_event("a.css"))
+    sqs.send_message(QueueUrl=made.url, MessageBody=event)
+    [message] = sqs.receive_message(QueueUrl=made.url)["Messages"]
+    sqs.change_message_visibility(QueueUrl=made.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    assert sqs.receive_message(QueueUrl=made.url).get("Messages", []) == []  # it was received too often
+
+    said = dlq("list")
+    assert said.startswith(f"{NOBODY}: 1 dead letter: received too often")
+    assert dlq("redrive", "--provider", "www") == "0 sent back\n"
+    assert dlq("redrive", "--provider", NOBODY) == "1 sent back\n"
+    [message] = sqs.receive_message(QueueUrl=made.url)["Messages"]
+    assert message["Body"] == event
+
+
+@pytest.mark.parametrize("body", ["no JSON", "[1]", '{"multicdn": 9}', '{"multicdn": 1, "provider": 3}'])
+def test_what_nobody_can_read_is_shown_and_goes_back_as_it_was(queues: Queues, body: str) -> None:
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=body)
+    assert dlq("list").startswith(NOBODY)
+    assert dlq("redrive") == "1 sent back\n"
+    [message] = queues.sqs.receive_message(QueueUrl=queues.url)["Messages"]
+    assert message["Body"] == body
+
+
+@pytest.mark.parametrize("command", [["redrive"], ["drop", "--yes"]])
+@pytest.mark.parametrize("operation", ["SendMessage", "DeleteMessageBatch"])
+def test_an_error_halfway_loses_nothing(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, command: list[str], operation: str
+) -> None:
+    """What was sent back before is in the queue, and all else is among the dead letters, for anybody to see."""
+    bury(queues, *(("www", f"https://a/{n}", "503") for n in range(14)))
+    fail_after(monkeypatch, queues, operation, 5 if operation == "SendMessage" or command == ["redrive"] else 1)
+    fails = operation == "DeleteMessageBatch" or command == ["redrive"]
+    said = dlq(*command, code=1 if fails else 0)
+    assert ("Error: " in said) is fails
+    assert "Traceback" not in said
+    back = {body["targets"][0] for body in queues.bodies()}
+    left = {body["targets"][0] for body in queues.bodies(queues.dlq)}
+    dropped = {"redrive": 0, "drop": 10 if fails else 14}[command[0]]
+    assert len(back | left) == 14 - dropped
+    assert queues.left(queues.dlq) == len(left)
+
+
+def fail_after(monkeypatch: pytest.MonkeyPatch, queues: Queues, operation: str, successes: int) -> None:
+    """Let AWS refuse an operation of the command's client after some that it did."""
+    from botocore.exceptions import ClientError
+
+    made: list[int] = []
+
+    def refuse(**_: object) -> None:
+        made.append(1)
+        if len(made) > successes:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not any more"}}, operation)
+
+    class Refused(DeadLetters):
+        def __init__(self, sqs: Any, url: str) -> None:
+            sqs.meta.events.register_first(f"before-call.sqs.{operation}", refuse)
+            super().__init__(sqs, url)
+
+    monkeypatch.setattr(dead_letters, "DeadLetters", Refused)
+
+
+def test_a_message_that_sqs_does_not_delete_is_reported_and_stays(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ok:
+        status_code = 200
+
+    def keep(params: dict[str, Any], **_: object) -> object:
+        failed = [{"Id": "0", "Code": "InternalError", "Message": "try again", "SenderFault": False}]
+        return Ok(), {"Failed": failed, "Successful": []}
+
+    class Keeping(DeadLetters):
+        def __init__(self, sqs: Any, url: str) -> None:
+            sqs.meta.events.register_first("before-call.sqs.DeleteMessageBatch", keep)
+            super().__init__(sqs, url)
+
+    bury(queues, ("www", "https://a/1", "503"))
+    monkeypatch.setattr(dead_letters, "DeadLetters", Keeping)
+    assert "try again" in dlq("redrive", code=1)
+    assert (queues.left(), queues.left(queues.dlq)) == (1, 1)  # twice, and not lost
+
+
+# Dropping
+
+
+@pytest.mark.parametrize(
+    ("answer", "arguments", "left"), [("n\n", [], 3), ("", [], 3), ("y\n", [], 0), ("", ["--yes"], 0)]
+)
+def test_dropping_asks_first(queues: Queues, answer: str, arguments: list[str], left: int) -> None:
+    bury(queues, *(("www", f"https://a/{n}", "503") for n in range(3)))
+    said = dlq("drop", *arguments, answer=answer, code=1 if left else 0)
+    assert ("Drop 3 dead letters for good?" in said) is not bool(arguments)
+    assert (queues.left(queues.dlq), queues.shown(queues.dlq), queues.left()) == (left, left, 0)
+
+
+def test_only_the_letters_of_one_provider_are_dropped(queues: Queues) -> None:
+    bury(queues, *((provider, f"https://a/{n}", "503") for n in range(12) for provider in ("www", "img")))
+    assert dlq("drop", "--provider", "img", "--yes") == "12 dropped\n"
+    assert {body["provider"] for body in queues.bodies(queues.dlq)} == {"www"}
+
+
+def test_with_nothing_to_drop_nobody_is_asked(queues: Queues) -> None:
+    assert dlq("drop") == "0 dropped\n"
+
+
+# Both ends
+
+
+@pytest.mark.parametrize("command", ["list", "redrive", "drop"])
+def test_a_queue_that_does_not_exist_is_said_in_a_sentence(queues: Queues, command: str) -> None:
+    said = dlq(command, "--dlq", queues.dlq + "-gone", code=1)
+    assert said.startswith("Error: ")
+    assert "Traceback" not in said
+
+
+def test_without_the_queues_address_the_command_says_what_it_needs(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(sender.DEAD_LETTERS)
+    assert "--dlq" in dlq("list", code=2)
+
+
+@pytest.fixture
+def fault(cdn: FastlySimulator) -> Callable[[int], None]:
+    return lambda code: cdn.faults.always(faults.status(code, {}, "wrong"))
+
+
+def test_a_job_that_is_given_up_and_listed_and_sent_back_is_delivered(
+    queues: Queues, cdn: FastlySimulator, fault: Callable[[int], None]
+) -> None:
+    line = Line(queues, CONFIG.format(endpoint=cdn.endpoint))
+    fault(404)
+    queues.upload("a.css", "b.css")
+    assert line.step() == []
+    assert queues.left() == 0
+    said = dlq("list")
+    assert said.startswith("www: 1 dead letter: POST ")
+    assert "404: wrong" in said
+    assert f"    {SITE}/a.css" in said
+    cdn.faults.clear()
+    assert dlq("redrive") == "1 sent back\n"
+    assert line.step() == []
+    assert sorted(purged(cdn)) == ["a.css", "b.css"]
+    assert (queues.left(), queues.left(queues.dlq)) == (0, 0)
+
+
+def test_what_is_sent_back_too_early_is_given_up_again_with_its_reason(
+    queues: Queues, cdn: FastlySimulator, fault: Callable[[int], None]
+) -> None:
+    line = Line(queues, CONFIG.format(endpoint=cdn.endpoint))
+    fault(404)
+    queues.upload("a.css")
+    line.step()
+    dlq("redrive")
+    line.step()
+    assert (queues.left(), queues.left(queues.dlq)) == (0, 1)
+    assert "404: wrong" in dlq("list")

@@ -1,0 +1,203 @@
+"""Jobs as messages: written, read, split, packed; and what happens to those that can't be read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multicdn.events import envelopes
+from multicdn.queue import message as queue
+from multicdn.errors import EventError
+from multicdn.model import Action, Job, TargetKind
+from multicdn.queue.message import LARGEST, Parked, decode, encode
+
+# What SQS takes: API_SendMessage.html, "Message Body". JSON in ASCII without control characters is well within it.
+TAKEN = frozenset(map(chr, range(0x20, 0x7F)))
+
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+QUOTA = 262_144
+
+texts = st.text(st.characters(exclude_categories=("Cs",)))
+
+
+def parked(targets: list[str], **changed: Any) -> Parked:
+    job: dict[str, Any] = {"action": Action.PURGE, "kind": TargetKind.URL, "reference": "ref", **changed}
+    causes = (frozenset(("m1",)),) * len(targets)
+    return Parked(Job(provider="acme", targets=tuple(targets), causes=causes, **job), 3, 1_800_000_000.123, ("m1",))
+
+
+@st.composite
+def any_parked(draw: st.DrawFn) -> Parked:
+    targets = tuple(draw(st.lists(texts, min_size=1, max_size=20)))
+    job = Job(
+        provider=draw(texts),
+        action=draw(st.sampled_from(Action)),
+        kind=draw(st.sampled_from(TargetKind)),
+        targets=targets,
+        causes=(frozenset(("came back",)),) * len(targets),
+        soft=draw(st.booleans()),
+        reference=draw(texts),
+        bucket=draw(texts),
+    )
+    since = round(draw(st.floats(0, 4e9)), 3)
+    return Parked(job, draw(st.integers(1, 10_000)), since, tuple(draw(st.lists(texts, max_size=10))))
+
+
+def read(bodies: list[str]) -> list[Parked]:
+    return [decode(json.loads(body), "came back") for body in bodies]
+
+
+def noise(length: int, seed: int) -> str:
+    """Text that hardly shrinks when it is packed."""
+    return base64.urlsafe_b64encode(random.Random(seed).randbytes(length)).decode()[:length]
+
+
+@given(any_parked())
+def test_any_job_is_read_as_it_was_written(before: Parked) -> None:
+    assert read(list(encode(before))) == [before]
+
+
+@given(any_parked())
+def test_a_message_is_json_in_plain_ascii_which_sqs_takes(before: Parked) -> None:
+    [body] = encode(before)
+    assert frozenset(body) <= TAKEN
+    assert json.loads(body)["multicdn"] == 1
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    targets=st.lists(texts, min_size=1, max_size=5),
+    length=st.integers(1, 60_000),
+    count=st.integers(1, 60),
+    seed=st.integers(0, 9),
+)
+def test_however_large_a_job_is_its_messages_keep_the_limit_and_every_target_is_in_one_of_them(
+    targets: list[str], length: int, count: int, seed: int
+) -> None:
+    everything = targets + [f"{n}{noise(length, seed * 100 + n)}" for n in range(count)]
+    bodies = list(encode(parked(everything)))
+    assert all(len(body) <= LARGEST for body in bodies)
+    back = read(bodies)
+    assert [target for each in back for target in each.job.targets] == everything
+    assert {(each.attempt, each.since, each.origins) for each in back} == {(3, 1_800_000_000.123, ("m1",))}
+
+
+@pytest.mark.parametrize("make", [lambda n: f"{n:0>4000}", lambda n: noise(4000, n)], ids=["alike", "random"])
+def test_the_largest_job_of_cloudfront_fits_the_quota_and_loses_and_doubles_nothing(make: Any) -> None:
+    paths = [f"/{make(n)}"[:4000] for n in range(3000)]
+    bodies = list(encode(parked(paths)))
+    assert max(map(len, bodies)) <= LARGEST < QUOTA
+    assert [path for each in read(bodies) for path in each.job.targets] == paths
+
+
+def test_parts_of_a_split_job_have_references_of_their_own_which_are_the_same_every_time() -> None:
+    paths = [noise(4000, n) for n in range(200)]
+    first, second = read(list(encode(parked(paths)))), read(list(encode(parked(paths))))
+    references = [each.job.reference for each in first]
+    assert len(set(references)) == len(references) > 1
+    assert "ref" not in references
+    assert [each.job.reference for each in second] == references
+
+
+def test_a_job_without_a_reference_has_none_after_it_is_split() -> None:
+    back = read(list(encode(parked([noise(4000, n) for n in range(200)], reference=""))))
+    assert {each.job.reference for each in back} == {""}
+
+
+@pytest.mark.parametrize(("size", "packed"), [(60_000, False), (70_000, True)])
+def test_targets_are_packed_from_64_kib_on_where_sqs_charges_for_a_second_request(size: int, packed: bool) -> None:
+    [body] = encode(parked(["a" * size, "b"]))
+    content = json.loads(body)
+    assert ("packed" in content, "targets" in content) == (packed, not packed)
+    assert (len(body) < size) is packed
+    assert read([body])[0].job.targets == ("a" * size, "b")
+
+
+def test_one_target_that_is_larger_than_any_message_is_not_hidden() -> None:
+    """SQS will refuse it, and its messages come back."""
+    [body] = encode(parked([noise(500_000, 1)]))
+    assert len(body) > QUOTA
+
+
+# Messages that can't be read
+
+
+def good(**changed: object) -> dict[str, object]:
+    [body] = encode(parked(["https://a/1"]))
+    return {**json.loads(body), **changed}
+
+
+DAMAGED: list[dict[str, object]] = [
+    good(multicdn=2),
+    good(multicdn="1"),
+    good(multicdn=None),
+    good(multicdn=True),
+    good(provider=None),
+    good(action="explode"),
+    good(kind="colour"),
+    good(targets=[]),
+    good(targets="https://a/1"),
+    good(targets=[1]),
+    good(attempt="first"),
+    good(since="long ago"),
+    good(targets=[], packed="not base64!"),
+    good(targets=[], packed=base64.b64encode(b"not zlib").decode()),
+    good(targets=[], packed=base64.b64encode(zlib.compress(b"not json")).decode()),
+    good(targets=[], packed=base64.b64encode(zlib.compress(b'{"a": 1}')).decode()),
+    good(targets=[], packed=base64.b64encode(zlib.compress(b"[]")).decode()),
+    good(targets=[], packed=base64.b64encode(zlib.compress(b'["a", "b"]')[:-6]).decode()),
+    {"multicdn": 1},
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: ascii(content)[-40:])
+def test_a_damaged_message_is_an_event_error(content: dict[str, object]) -> None:
+    with pytest.raises(EventError, match="parked job"):
+        decode(content, "m1")
+
+
+def test_a_message_of_a_newer_version_says_what_to_do() -> None:
+    with pytest.raises(EventError, match=r"form 2, and this multicdn knows 1; upgrade"):
+        decode(good(multicdn=2), "m1")
+
+
+def s3(key: str) -> dict[str, object]:
+    entity = {"bucket": {"name": "acme-site"}, "object": {"key": key}}
+    return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}]}
+
+
+def batch(*contents: object) -> dict[str, object]:
+    records = [
+        {"messageId": f"m{place}", "eventSource": "aws:sqs", "body": json.dumps(content)}
+        for place, content in enumerate(contents)
+    ]
+    return {"Records": records}
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=lambda content: ascii(content)[-40:])
+def test_a_damaged_message_costs_itself_and_none_of_its_batch(content: dict[str, object]) -> None:
+    intake = envelopes.decode(batch(s3("a.css"), content, good(provider="bravo")))
+    assert [change.key for change in intake.changes] == ["a.css"]
+    assert [each.job.provider for each in intake.parked] == ["bravo"]
+    assert [message.cause for message in intake.unreadable] == ["m1"]
+
+
+def test_a_job_names_the_message_it_came_in_as_its_only_cause() -> None:
+    intake = envelopes.decode(batch(good(targets=["https://a/1", "https://a/2"])))
+    assert intake.parked[0].job.causes == (frozenset(("m0",)),) * 2
+    assert intake.parked[0].origins == ("m1",)
+
+
+@given(st.sets(texts, max_size=40))
+def test_the_shown_ids_are_ten_at_most_without_the_empty_one_and_in_an_order_that_stays(ids: set[str]) -> None:
+    shown = queue.some(frozenset(ids))
+    assert len(shown) == min(10, len(ids - {""}))
+    assert set(shown) <= ids - {""}
+    assert shown == queue.some(frozenset(sorted(ids, reverse=True)))

@@ -1,0 +1,313 @@
+"""What becomes of jobs that were not delivered: which wait, for how long, and which are given up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multicdn.events import envelopes
+from multicdn.events.envelopes import Intake
+from multicdn.queue.retry import Letter, Patience, Standing, letters
+from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
+from multicdn.queue.message import Parked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW = 1_800_000_000.0
+HOUR = 3600.0
+UNDELIVERED = [status for status in Status if status is not Status.ACCEPTED]
+
+PATIENCE = Patience(give_up_after=6 * HOUR, first_delay=30.0, longest_delay=600.0, refused_attempts=3)
+NOTHING_KNOWN = Standing({}, {}, {})
+
+
+def job(causes: dict[str, set[str]], provider: str = "acme", **changed: Any) -> Job:
+    """A purge of targets, each asked for by some messages."""
+    settings: dict[str, Any] = {"action": Action.PURGE, "kind": TargetKind.URL, "reference": "ref", **changed}
+    return Job(
+        provider=provider, targets=tuple(causes), causes=tuple(frozenset(each) for each in causes.values()), **settings
+    )
+
+
+def outcome(status: Status, causes: dict[str, set[str]] | None = None, **changed: Any) -> Outcome:
+    after = changed.pop("after", None)
+    reason = changed.pop("reason", "503: busy")
+    return Outcome(
+        job(causes or {"https://a/1": {"m1"}, "https://a/2": {"m1"}}, **changed), status, reason, after=after
+    )
+
+
+def standing(**messages: tuple[float, int]) -> Standing:
+    """Messages by id: how many seconds ago each was sent, and how often its job was tried before."""
+    return Standing(
+        {name: NOW - age for name, (age, _) in messages.items()},
+        {name: attempts for name, (_, attempts) in messages.items() if attempts},
+        {},
+    )
+
+
+def decide(
+    *outcomes: Outcome, known: Standing = NOTHING_KNOWN, patience: Patience = PATIENCE, jitter: float = 1.0
+) -> list[Letter]:
+    return letters(Report(outcomes), known, patience, NOW, lambda most: most * jitter)
+
+
+def targets(found: list[Letter], *, dead: bool) -> list[str]:
+    return sorted(target for letter in found if letter.dead is dead for target in letter.parked.job.targets)
+
+
+# Parked, or given up
+
+
+@pytest.mark.parametrize(
+    ("status", "age", "attempts", "dead"),
+    [
+        (Status.RETRY, 0, 0, False),
+        (Status.RETRY, 0, 1000, False),
+        (Status.RETRY, 6 * HOUR - 1, 20, False),
+        (Status.RETRY, 6 * HOUR, 0, True),
+        (Status.RETRY, 90 * HOUR, 3, True),
+        (Status.UNAUTHORIZED, 0, 0, False),
+        (Status.UNAUTHORIZED, 0, 1, False),
+        (Status.UNAUTHORIZED, 0, 2, True),
+        (Status.UNAUTHORIZED, 6 * HOUR, 0, True),
+        (Status.REJECTED, 0, 0, True),
+        (Status.REFUSED, 0, 0, True),
+    ],
+)
+def test_what_waits_and_what_is_given_up(status: Status, age: float, attempts: int, dead: bool) -> None:
+    [letter] = decide(outcome(status), known=standing(m1=(age, attempts)))
+    assert letter.dead is dead
+    assert letter.status is status
+    assert letter.parked.attempt == attempts + 1
+    assert letter.parked.since == NOW - age
+    assert (letter.delay == 0) is dead
+
+
+def test_what_was_accepted_becomes_no_letter() -> None:
+    assert decide(outcome(Status.ACCEPTED)) == []
+
+
+def test_a_message_of_an_unknown_age_was_sent_just_now() -> None:
+    [letter] = decide(outcome(Status.RETRY))
+    assert (letter.parked.since, letter.parked.attempt) == (NOW, 1)
+
+
+def test_a_letter_holds_the_whole_job_and_names_the_messages_that_are_done_by_it() -> None:
+    lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}, "https://a/2": {"m3"}}, soft=True, bucket="acme-site")
+    [letter] = decide(lost)
+    assert letter.parked.job == lost.job
+    assert letter.messages == {"m1", "m2", "m3"}
+    [back] = envelopes.decode({"Records": [{"eventSource": "aws:sqs", "messageId": "new", "body": letter.body}]}).parked
+    assert back.job.targets == lost.job.targets
+    assert (back.job.soft, back.job.bucket, back.job.reference) == (True, "acme-site", "ref")
+
+
+# Delays
+
+
+@pytest.mark.parametrize(
+    ("attempts", "least", "most"),
+    [(0, 15, 30), (1, 30, 60), (2, 60, 120), (3, 120, 240), (5, 300, 600), (50, 300, 600), (5000, 300, 600)],
+)
+def test_the_delay_doubles_from_attempt_to_attempt_up_to_the_longest_and_is_spread(
+    attempts: int, least: int, most: int
+) -> None:
+    known = standing(m1=(0, attempts))
+    assert [decide(outcome(Status.RETRY), known=known, jitter=share)[0].delay for share in (0.0, 1.0)] == [least, most]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("after", "least"),
+    [(0.0, 15), (40.2, 41), (700.0, 700), (899.5, 900), (900.0, 900), (86_400.0, 900), (float("inf"), 900)],
+)
+def test_no_delay_is_shorter_than_the_vendor_asked_for_nor_longer_than_sqs_can(
+    after: float, least: int, share: float
+) -> None:
+    [letter] = decide(outcome(Status.RETRY, after=after), jitter=share)
+    assert least <= letter.delay <= max(30, least)
+    assert isinstance(letter.delay, int)
+
+
+def test_a_delay_is_drawn_at_random_unless_a_test_says_otherwise() -> None:
+    report = Report((outcome(Status.RETRY),))
+    delays = {letters(report, standing(m1=(0, 3)), PATIENCE, NOW)[0].delay for _ in range(60)}
+    assert len(delays) > 10
+    assert all(120 <= delay <= 240 for delay in delays)
+
+
+@given(
+    attempts=st.integers(-5, 100_000),
+    after=st.none() | st.floats(0),
+    first=st.floats(1, 900),
+    longest=st.floats(1, 900),
+    share=st.floats(0, 1),
+)
+def test_any_delay_is_one_that_sqs_takes(
+    attempts: int, after: float | None, first: float, longest: float, share: float
+) -> None:
+    patience = Patience(first_delay=first, longest_delay=longest)
+    [letter] = decide(
+        outcome(Status.RETRY, after=after), known=standing(m1=(0, attempts)), patience=patience, jitter=share
+    )
+    assert 0 <= letter.delay <= 900
+
+
+# Many causes
+
+
+def test_old_targets_are_given_up_apart_from_the_young() -> None:
+    lost = outcome(Status.RETRY, {"https://a/old": {"m1"}, "https://a/young": {"m2"}, "https://a/both": {"m1", "m2"}})
+    found = decide(lost, known=standing(m1=(7 * HOUR, 9), m2=(60, 0)))
+    assert targets(found, dead=True) == ["https://a/both", "https://a/old"]
+    assert targets(found, dead=False) == ["https://a/young"]
+    [young] = [letter.parked for letter in found if not letter.dead]
+    assert (young.attempt, young.since, young.job.messages) == (1, NOW - 60, {"m2"})
+
+
+def test_targets_that_were_refused_too_often_are_given_up_apart_from_those_that_were_not() -> None:
+    lost = outcome(Status.UNAUTHORIZED, {"https://a/tired": {"m1"}, "https://a/fresh": {"m2"}})
+    found = decide(lost, known=standing(m1=(60, 2), m2=(5, 0)))
+    assert targets(found, dead=True) == ["https://a/tired"]
+    assert targets(found, dead=False) == ["https://a/fresh"]
+
+
+def test_of_several_causes_the_oldest_age_and_the_most_attempts_count() -> None:
+    lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}, "https://a/2": {"m3"}})
+    [letter] = decide(lost, known=standing(m1=(10, 4), m2=(500, 0), m3=(0, 2)))
+    assert (letter.parked.attempt, letter.parked.since) == (5, NOW - 500)
+
+
+def test_the_first_messages_are_remembered_over_many_attempts() -> None:
+    known = Standing({}, {"back": 3}, {"back": ("first-1", "first-2")})
+    [letter] = decide(outcome(Status.RETRY, {"https://a/1": {"back"}, "https://a/2": {"new"}}), known=known)
+    assert letter.parked.origins == ("first-1", "first-2", "new")
+
+
+def test_what_is_known_of_messages_is_read_from_the_intake() -> None:
+    back = Parked(job({"https://a/1": {"m2"}}), 4, NOW - 300, ("m0",))
+    known = Standing.of(Intake(messages=("m1", "m2"), queued=True, parked=(back,), sent={"m1": NOW, "m2": NOW - 1}))
+    assert known == Standing({"m1": NOW, "m2": NOW - 300}, {"m2": 4}, {"m2": ("m0",)})
+
+
+# Few messages
+
+
+def one_by_one(count: int, status: Status = Status.RETRY, reason: str = "POST /{}: 503") -> list[Outcome]:
+    """As of a vendor that takes one URL a call."""
+    urls = [f"https://a/{number}" for number in range(count)]
+    return [outcome(status, {url: {f"m:{url}"}}, reason=reason.format(url), reference=f"r:{url}") for url in urls]
+
+
+def test_thousands_of_jobs_of_one_target_wait_together() -> None:
+    found = decide(*one_by_one(5000))
+    assert len(found) < 10
+    assert Counter(targets(found, dead=False)) == Counter(f"https://a/{number}" for number in range(5000))
+    for letter in found:
+        for target, causes in zip(letter.parked.job.targets, letter.parked.job.causes, strict=True):
+            assert causes == {f"m:{target}"}
+
+
+def test_jobs_that_wait_together_keep_their_reference_as_long_as_they_are_the_same() -> None:
+    references = [decide(*one_by_one(count))[0].parked.job.reference for count in (3, 3, 4)]
+    assert references[0] == references[1] != references[2]
+    assert (
+        decide(*one_by_one(2), outcome(Status.RETRY, {"https://a/x": {"m"}}, reference=""))[0].parked.job.reference
+        == ""
+    )
+
+
+def test_they_wait_for_as_long_as_the_most_patient_of_them_was_told() -> None:
+    told = [outcome(Status.RETRY, {f"https://a/{after}": {"m"}}, after=after) for after in (None, 300.0, 100.0)]
+    [letter] = decide(*told)
+    assert letter.delay == 300
+
+
+def test_a_job_of_one_target_alone_stays_as_it_is() -> None:
+    [alone] = one_by_one(1)
+    [letter] = decide(alone)
+    assert letter.parked.job == alone.job
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"provider": "bravo"},
+        {"provider": "acme/E1"},
+        {"action": Action.PRELOAD},
+        {"kind": TargetKind.TAG},
+        {"soft": True},
+        {"bucket": "acme-site"},
+    ],
+    ids=str,
+)
+def test_jobs_that_differ_in_more_than_their_targets_stay_apart(other: dict[str, Any]) -> None:
+    found = decide(*one_by_one(2), outcome(Status.RETRY, {"x": {"m"}}, **other))
+    assert sorted(len(letter.parked.job.targets) for letter in found) == [1, 2]
+
+
+def test_targets_that_are_rejected_for_the_same_reason_share_a_dead_letter_and_others_do_not() -> None:
+    same = one_by_one(3, Status.REJECTED, "{} is no URL of this zone")
+    other = outcome(Status.REJECTED, {"https://b/1": {"m"}}, reason="https://b/1 is too long")
+    found = decide(*same, other)
+    assert [(letter.reason, len(letter.parked.job.targets)) for letter in found] == [
+        ("https://a/0 is no URL of this zone (and 2 more)", 3),
+        ("https://b/1 is too long", 1),
+    ]
+
+
+@st.composite
+def any_report(draw: st.DrawFn) -> Report:
+    messages = st.sets(st.sampled_from(["m1", "m2", "m3", "back"]), min_size=1)
+    jobs = draw(
+        st.lists(st.dictionaries(st.text("ab/", min_size=1, max_size=4), messages, min_size=1, max_size=5), max_size=8)
+    )
+    return Report(
+        tuple(
+            outcome(
+                draw(st.sampled_from(UNDELIVERED)),
+                causes,
+                provider=f"p{place}" if draw(st.booleans()) else "acme",
+                kind=draw(st.sampled_from(TargetKind)),
+                reference=draw(st.sampled_from(["", "ref"])),
+                reason=draw(st.sampled_from(["503", "bad"])),
+            )
+            for place, causes in enumerate(jobs)
+        )
+    )
+
+
+@given(
+    report=any_report(),
+    ages=st.lists(st.floats(0, 10 * HOUR), min_size=4, max_size=4),
+    attempts=st.integers(0, 9),
+)
+def test_every_undelivered_target_is_in_exactly_one_letter_for_all_who_asked(
+    report: Report, ages: list[float], attempts: int
+) -> None:
+    names = ("m1", "m2", "m3", "back")
+    known = standing(**{name: (age, attempts * (name == "back")) for name, age in zip(names, ages, strict=True)})
+    found = decide(*report, known=known)
+
+    def asked(jobs: list[Job]) -> Counter[tuple[object, ...]]:
+        return Counter(
+            (one.provider, one.kind, target, causes)
+            for one in jobs
+            for target, causes in zip(one.targets, one.causes, strict=True)
+        )
+
+    assert asked([letter.parked.job for letter in found]) == asked([each.job for each in report])
+    assert all(letter.messages == letter.parked.job.messages for letter in found)
+
+
+def test_a_jitter_gets_the_half_of_the_delay_that_is_left_to_chance() -> None:
+    bounds: list[float] = []
+    draw: Callable[[float], float] = lambda most: bounds.append(most) or 0.0  # type: ignore[func-returns-value]  # noqa: E731
+    letters(Report((outcome(Status.RETRY),)), NOTHING_KNOWN, PATIENCE, NOW, draw)
+    assert bounds == [15.0]

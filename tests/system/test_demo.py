@@ -1,0 +1,60 @@
+"""The demo, as a visitor runs it; and that it fails when an edge stays stale."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from multicdn.cli import demo as play
+from multicdn.simulators.kit import faults
+from multicdn.testing.loopback.environment import Stage
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "multicdn.config.yml"
+VENDORS = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost")
+
+pytestmark = pytest.mark.usefixtures("aws_program")
+
+
+def demo(config: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "multicdn", "demo", "--config", str(config)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+
+
+def test_every_edge_is_stale_then_fresh_and_the_last_line_says_so() -> None:
+    run = demo(EXAMPLE)
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[-1] == "fresh at 7 of 7 edges"
+    rows = {row.split("│")[1].strip(): row for row in lines if row.startswith("│")}
+    assert set(rows) == set(VENDORS)
+    assert all("stale (HIT)" in row and "fresh (" in row for row in rows.values())
+    assert all("fresh (HIT)" in rows[vendor] for vendor in ("edgecast", "pixboost")), "these two were preloaded"
+    assert all("fresh (MISS)" in rows[vendor] for vendor in VENDORS if vendor not in ("edgecast", "pixboost"))
+
+
+def test_the_demo_runs_the_example_as_it_is_shipped() -> None:
+    """All that the stage adds to the config are endpoints."""
+    import yaml
+
+    shipped = yaml.load(EXAMPLE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    with Stage(EXAMPLE) as stage:
+        played = yaml.load(stage.config_path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        endpoints = {name: options.pop("endpoint") for name, options in played["providers"].items()}
+        assert endpoints == {name: edge.endpoint for name, edge in stage.edges.items()}
+    for options in shipped["providers"].values():
+        options.pop("endpoint", None)
+    assert played == shipped
+
+
+def test_an_edge_that_stays_stale_is_told_from_the_fresh_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(play, "_PATIENCE", 3.0)
+    with Stage(EXAMPLE) as stage:
+        stage.edges["fastly"].faults.always(faults.status(401, body=b'{"msg": "Provided credentials are missing"}'))
+        numbers = play._play(stage, Console(file=io.StringIO()))
+    assert {name for name, edge in numbers.items() if not edge.is_fresh} == {"fastly"}

@@ -1,0 +1,41 @@
+"""The conformance suite fails plugins that are written carelessly: each sin by the tests about it, and no others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from kit.careless_plugins import SINS, Sin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLUGINS = {"does it right": Sin(set()), **SINS}
+
+
+def results(folder: Path) -> dict[str, tuple[int, set[str]]]:
+    """For each test file, how many tests ran, and which failed, without ``test_`` and parameters."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--import-mode=prepend", "-p", "no:cacheprovider"]
+    subprocess.run([*command, "--junitxml=results.xml"], cwd=folder, capture_output=True, check=False)
+    cases = ET.parse(folder / "results.xml").findall(".//testcase")
+    ran = Counter(case.get("classname", "").split(".")[0] for case in cases)
+    failed: dict[str, set[str]] = {file: set() for file in ran}
+    for case in cases:
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed[case.get("classname", "").split(".")[0]].add(case.get("name", "")[len("test_") :].partition("[")[0])
+    return {file: (ran[file], failed[file]) for file in ran}
+
+
+def test_each_sin_is_caught_by_the_tests_about_it(tmp_path: Path) -> None:
+    files = {f"test_acme{number:02}": name for number, name in enumerate(PLUGINS)}
+    for file, name in files.items():
+        PLUGINS[name].write(tmp_path, file.removeprefix("test_"))
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    found = results(tmp_path)
+    assert {files[file]: failed for file, (_, failed) in found.items()} == {
+        name: plugin.caught for name, plugin in PLUGINS.items()
+    }
+    assert {number for number, _ in found.values()} == {found["test_acme00"][0]} != {0}
