@@ -22,18 +22,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from rig.lambda_runtime import LambdaFunction
 
 from multicdn import config
 from multicdn.installer.bundle.build import build
 from multicdn.simulators import Origin, load
 from multicdn.testing.loopback.simulator_config import configured
-from rig.lambda_runtime import LambdaFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.simulators import Simulator
     from rig.lambda_runtime import Invocation
+
+    from multicdn.simulators import Simulator
 
 # What a vendor's provider talks through: the least that one must load to make a call.
 FLOORS = {

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from multicdn.planning import collapse, planner
 from multicdn.config.checker import parse
 from multicdn.model import Change
+from multicdn.planning import collapse, planner
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 

@@ -25,7 +25,7 @@ from multicdn import config
 from multicdn.errors import Undelivered
 from multicdn.handler import Dispatcher
 from multicdn.plugins.discovery import Plugins
-from multicdn.simulators import Origin, VENDORS, load
+from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.simulator_config import configured
 

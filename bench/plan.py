@@ -18,9 +18,9 @@ from urllib.parse import quote_plus, unquote_plus
 from rich.console import Console
 from rich.table import Table
 
+from multicdn.config.checker import parse
 from multicdn.events import envelopes
 from multicdn.planning import planner
-from multicdn.config.checker import parse
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 

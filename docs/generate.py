@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from multicdn.authoring import catalog
+from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
 from multicdn.plugins.discovery import Plugins
-from multicdn.authoring.schema import schema
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

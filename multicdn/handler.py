@@ -10,29 +10,29 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multicdn import config, telemetry
-from multicdn.events import envelopes
-from multicdn.planning import collapse
-from multicdn.queue import sender as parking
-from multicdn.routing import object_tags
+from multicdn.aws.s3 import ObjectError, Objects
+from multicdn.config.settings import seconds as seconds_of
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.errors import Undelivered
-from multicdn.queue.retry import Patience, Standing, letters
+from multicdn.events import envelopes
 from multicdn.model import ChangeKind, Outcome, Report
-from multicdn.aws.s3 import ObjectError, Objects
+from multicdn.planning import collapse
 from multicdn.plugins.discovery import Plugins
+from multicdn.queue import sender as parking
+from multicdn.queue.retry import Patience, Standing, letters
+from multicdn.routing import object_tags
 from multicdn.routing.router import Failure, Router
 from multicdn.secrets import redact
-from multicdn.config.settings import seconds as seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from multicdn.config import Config
-    from multicdn.events.envelopes import Intake
-    from multicdn.queue.sender import Parking
-    from multicdn.provider import Provider
-    from multicdn.routing.router import Demand
     from multicdn.config.settings import Retrying
+    from multicdn.events.envelopes import Intake
+    from multicdn.provider import Provider
+    from multicdn.queue.sender import Parking
+    from multicdn.routing.router import Demand
 
 # Seconds kept back from the function's time, to write the report and the reply.
 RESERVE = 1.0

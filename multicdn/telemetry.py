@@ -16,10 +16,10 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from multicdn.planning.collapse import Decision
     from multicdn.events.envelopes import Unreadable
-    from multicdn.queue.retry import Letter
     from multicdn.model import Outcome, Report
+    from multicdn.planning.collapse import Decision
+    from multicdn.queue.retry import Letter
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 

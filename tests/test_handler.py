@@ -16,8 +16,8 @@ from multicdn.handler import Dispatcher
 from multicdn.model import Status
 from multicdn.plugins.discovery import Plugins
 from multicdn.simulators import Origin
-from multicdn.simulators.kit import faults
 from multicdn.simulators.fastly.api import FastlySimulator
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

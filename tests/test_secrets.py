@@ -16,8 +16,8 @@ from urllib.parse import quote
 import boto3
 import msgspec
 import pytest
-from moto import mock_aws
 from kit.sample_plugins import Full, installed
+from moto import mock_aws
 
 from multicdn import config, secrets
 from multicdn.errors import SecretError

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from multicdn.simulators.kit.faults import Fault, Handler
-    from multicdn.simulators.kit.simulator import Simulator
     from multicdn.simulators.kit.http_server import Request, Response
+    from multicdn.simulators.kit.simulator import Simulator
 
 _PAGE = "<html><title>503 Service Unavailable</title><h1>Guru Meditation</h1></html>"
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.bundle.sources import link
-from rig.runtime_api import Event, Heard, MOST_BYTES, RuntimeProcess
+from rig.runtime_api import MOST_BYTES, Event, Heard, RuntimeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

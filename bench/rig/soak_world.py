@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from multicdn import config as config_file
-from multicdn.oncall.dead_letters import DeadLetters
 from multicdn.model import Change
+from multicdn.oncall.dead_letters import DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
@@ -23,10 +23,10 @@ from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue
 from multicdn.testing.loopback.simulator_config import configured
-from rig.worker_processes import Crew
-from rig.soak import Ledger
 from rig.cache_oracle import Stale
 from rig.fault_schedule import Weather
+from rig.soak import Ledger
+from rig.worker_processes import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,10 +14,10 @@ import yaml
 from msgspec import Struct
 
 from multicdn.authoring import globaldots_file
-from multicdn.config.checker import VERSION
-from multicdn.routing.route import Route
-from multicdn.errors import ConfigError
 from multicdn.authoring.globaldots_file import PLACEHOLDER, VENDORS
+from multicdn.config.checker import VERSION
+from multicdn.errors import ConfigError
+from multicdn.routing.route import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multicdn.config.checker import VERSION, option_types, required_options
-from multicdn.routing.route import Route
-from multicdn.errors import PluginError
-from multicdn.secrets import REFERENCE, Secret
 from multicdn.config.settings import Install, Retrying
+from multicdn.errors import PluginError
+from multicdn.routing.route import Route
+from multicdn.secrets import REFERENCE, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -86,7 +86,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from multicdn.plugins import Plugins
+from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, Secret
 from multicdn.testing.conformance import ProviderConformance, Vendor
 from multicdn.testing.recording import RecordingVendor, Request, Response

@@ -22,9 +22,9 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from multicdn.oncall.manual import Object, Orders, Request
     from multicdn.cli.arguments import Loaded
     from multicdn.model import Outcome
+    from multicdn.oncall.manual import Object, Orders, Request
     from multicdn.oncall.preview import Preview
 
     _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -93,10 +93,10 @@ def run(loaded: Loaded, request: Request, settings: Settings) -> int:
 
 def _orders(loaded: Loaded, request: Request) -> Orders:
     """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
+    from multicdn.aws.s3 import Objects
     from multicdn.oncall import manual
     from multicdn.planning import collapse
     from multicdn.routing import object_tags
-    from multicdn.aws.s3 import Objects
     from multicdn.routing.router import Router
 
     router = Router(loaded.config, loaded.url_hook)
@@ -169,8 +169,8 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: Request) -> None:
 
 
 def _why(loaded: Loaded, each: Object, request: Request) -> str:
-    from multicdn.oncall.explain import Explainer
     from multicdn.model import Change
+    from multicdn.oncall.explain import Explainer
 
     explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
     misses = explainer.explain(Change(each.bucket, each.key), nearest=1).misses

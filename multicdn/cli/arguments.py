@@ -13,19 +13,19 @@ import click
 from msgspec import Struct
 
 from multicdn import config as config_file
-from multicdn.events import envelopes
-from multicdn.oncall import explain
-from multicdn.oncall.manual import Object
 from multicdn.config import Config
+from multicdn.events import envelopes
 from multicdn.events.envelopes import Unreadable
 from multicdn.model import Change, ChangeKind, Job
+from multicdn.oncall import explain
+from multicdn.oncall.manual import Object
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from multicdn.planning.collapse import Count
     from multicdn.events.envelopes import ForeignReader
+    from multicdn.planning.collapse import Count
     from multicdn.routing.matcher import UrlHook
 
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*))?", re.DOTALL)

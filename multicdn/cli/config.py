@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from multicdn import config as config_file
+from multicdn.authoring.schema import schema as make_schema
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
-from multicdn.authoring.schema import schema as make_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multicdn.config import Config
     from multicdn.authoring.from_globaldots import Conversion
+    from multicdn.config import Config
 
 
 @click.group()

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from multicdn.cli.arguments import Inputs, Loaded
-    from multicdn.planning.collapse import Count, Decision
     from multicdn.oncall.explain import Explained, Source
-    from multicdn.routing.matcher import Tags
     from multicdn.oncall.preview import Preview
+    from multicdn.planning.collapse import Count, Decision
+    from multicdn.routing.matcher import Tags
     from multicdn.routing.router import Demand, Router
 
 
@@ -104,8 +104,8 @@ class _Answer:
             click.echo(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:
-        from multicdn.planning import collapse
         from multicdn.oncall.preview import previews, resolve_online
+        from multicdn.planning import collapse
         from multicdn.routing.router import Router
 
         config, router = loaded.config, Router(loaded.config, loaded.url_hook)
@@ -124,8 +124,8 @@ class _Answer:
                 objects = render.counted(len(wanted), "object")
                 self._notes.append(f"{objects} may have tags in the metadata, which S3 wasn't asked for (--online)")
             return {}
-        from multicdn.routing import object_tags
         from multicdn.aws.s3 import Objects
+        from multicdn.routing import object_tags
 
         found = object_tags.read(wanted, arguments.PATIENCE, Objects())
         self._notes += sorted(set(found.failed.values()))
@@ -143,8 +143,8 @@ class _Answer:
         return count
 
     def _of_url(self, loaded: Loaded, router: Router, url: str) -> list[Demand]:
-        from multicdn.oncall import manual
         from multicdn.model import Target, TargetKind
+        from multicdn.oncall import manual
 
         request = manual.Request(id="explain", targets=(Target(TargetKind.URL, url),))
         try:

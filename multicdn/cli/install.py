@@ -15,8 +15,8 @@ from multicdn.errors import MulticdnError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.installer.steps import Plan
     from multicdn.installer.run import Session, Source
+    from multicdn.installer.steps import Plan
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -165,8 +165,7 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
 @click.option("--policy", is_flag=True, help="Print the IAM policy for whoever installs instead. Asks AWS who you are.")
 def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
     """Print the CloudFormation template, for a pipeline of your own. It fits any account and region."""
-    from multicdn.installer import permissions
-    from multicdn.installer import run
+    from multicdn.installer import permissions, run
 
     source = run.read(config_path, stack, region)
     if policy:

@@ -1,5 +1,5 @@
 """The config file, read and checked."""
 
-from multicdn.config.checker import Config, load, locate, parse
+from multicdn.config.checker import CONFIG, Config, load, locate, parse
 
-__all__ = ["Config", "load", "locate", "parse"]
+__all__ = ["CONFIG", "Config", "load", "locate", "parse"]

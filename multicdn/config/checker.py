@@ -18,14 +18,14 @@ import msgspec
 
 from multicdn import secrets
 from multicdn.config import yaml_source
-from multicdn.routing import route_checks
+from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Provider
+from multicdn.routing import route_checks
 from multicdn.routing.route import Route
 from multicdn.routing.route_checks import wished_soft
 from multicdn.secrets import Secret
-from multicdn.config.settings import Install, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

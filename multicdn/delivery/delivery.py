@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from multicdn.planning import planner
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
 from multicdn.delivery.lane import (
-    Lane,
     SHORTEST_CALL,
+    Lane,
     bug,
     call_within,
     forget_secrets,
@@ -27,8 +25,10 @@ from multicdn.delivery.lane import (
     wait_before,
 )
 from multicdn.delivery.ledger import Countdown, Ledger
-from multicdn.model import Action, Job, Outcome, Report, Status
 from multicdn.delivery.rate_limit import Pace
+from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
+from multicdn.model import Action, Job, Outcome, Report, Status
+from multicdn.planning import planner
 from multicdn.provider import Discover
 from multicdn.telemetry import plugin_bug
 

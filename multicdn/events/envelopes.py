@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from multicdn.events import s3
-from multicdn.queue import message as queue
 from multicdn.errors import EventError
-from multicdn.model import Change
-from multicdn.queue.message import Parked
+from multicdn.events import s3
 from multicdn.events.s3 import seen
+from multicdn.model import Change
+from multicdn.queue import message as queue
+from multicdn.queue.message import Parked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,8 +9,8 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer import cloudformation, code_bucket, state
-from multicdn.installer.notifications import merge
 from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.notifications import merge
 from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,

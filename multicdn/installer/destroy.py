@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.installer import diff, state as observe
-from multicdn.installer.notifications import merge
+from multicdn.installer import diff
+from multicdn.installer import state as observe
 from multicdn.installer.apply import depth
 from multicdn.installer.errors import code, translated
-from multicdn.installer.steps import DeleteBucket, DeleteObjects, DeleteQueue, DeleteStack, Instruction, Notify, Plan
+from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.eventbridge_rules import listened
 from multicdn.installer.notifications.merge import Wanted
 from multicdn.installer.state import Observed
+from multicdn.installer.steps import DeleteBucket, DeleteObjects, DeleteQueue, DeleteStack, Instruction, Notify, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.installer.errors import InstallError
 from multicdn.config.settings import Install, Trigger
+from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.config import Config
+from multicdn.config.settings import Trigger
 from multicdn.installer import diff
-from multicdn.installer.notifications import merge
-from multicdn.installer.template import role, stack as template
 from multicdn.installer.bundle.build import Bundle
-from multicdn.installer.notifications.prefixes import buckets, covered
 from multicdn.installer.errors import InstallError
+from multicdn.installer.notifications import merge
+from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
+from multicdn.installer.notifications.prefixes import buckets, covered
+from multicdn.installer.state import OWNER_TAG, Observed, folder
 from multicdn.installer.steps import (
     DeleteObjects,
     DeleteStack,
@@ -25,9 +27,8 @@ from multicdn.installer.steps import (
     Plan,
     Upload,
 )
-from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
-from multicdn.installer.state import OWNER_TAG, Observed, folder
-from multicdn.config.settings import Trigger
+from multicdn.installer.template import role
+from multicdn.installer.template import stack as template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

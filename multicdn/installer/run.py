@@ -13,14 +13,15 @@ import msgspec
 
 from multicdn import config as config_file
 from multicdn.config import Config
-from multicdn.installer import apply, cloudformation, destroy, permissions, plan, state as observe, status
-from multicdn.installer.bundle import build
-from multicdn.installer.template import role, stack
+from multicdn.config.settings import Install
+from multicdn.installer import apply, cloudformation, destroy, permissions, plan, status
+from multicdn.installer import state as observe
 from multicdn.installer.account import Account, connect
-from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.bundle import build
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.eventbridge_rules import listened
-from multicdn.config.settings import Install
+from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.template import role, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.installer.template import stack as template
 from multicdn.installer.account import bucket_region
 from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.template import stack as template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.installer import state as observe
-from multicdn.installer.notifications import merge
 from multicdn.installer.apply import depth
 from multicdn.installer.errors import InstallError
+from multicdn.installer.notifications import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from multicdn.queue import message as queue
 from multicdn.errors import EventError, MulticdnError
+from multicdn.queue import message as queue
 from multicdn.queue.message import Parked
 
 if TYPE_CHECKING:

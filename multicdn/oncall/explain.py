@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 from msgspec import Struct
 
 from multicdn.config import yaml_source
-from multicdn.routing import url_templates
 from multicdn.model import Change, ChangeKind, Target, TargetKind
+from multicdn.routing import url_templates
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.errors import MulticdnError
-from multicdn.oncall.explain import hosts
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
+from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
 from multicdn.provider import Discover, SoftPurge, capability
 from multicdn.queue.message import Parked, encode
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.config import Config
-    from multicdn.routing.matcher import Tags
     from multicdn.provider import Provider
+    from multicdn.routing.matcher import Tags
     from multicdn.routing.route import Route
     from multicdn.routing.router import Failure, Router
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.planning.directories import Directory, directories, items, spelled
 from multicdn.model import Action, TargetKind
+from multicdn.planning.directories import Directory, directories, items, spelled
 from multicdn.provider import SoftPurge, capability
 from multicdn.routing.route import Collapse
 from multicdn.routing.router import Demand, Want

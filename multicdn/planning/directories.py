@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn.routing import url_templates
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Target, TargetKind
+from multicdn.routing import url_templates
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.queue import message
 from multicdn.model import Job, Outcome, Status, digest
+from multicdn.queue import message
 from multicdn.queue.message import Parked
 
 if TYPE_CHECKING:

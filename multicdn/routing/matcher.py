@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import translate
 from typing import TYPE_CHECKING
 
-from multicdn.routing import url_templates
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, is_root
 
 if TYPE_CHECKING:

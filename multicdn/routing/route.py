@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from multicdn.routing import url_templates
 from multicdn.model import ChangeKind, TargetKind
+from multicdn.routing import url_templates
 
 _PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in url_templates.PLACEHOLDERS)
 

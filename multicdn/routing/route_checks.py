@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn.routing import url_templates
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
+from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, fault_of_target, is_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from multicdn.config.yaml_source import Path
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
-    from multicdn.config.yaml_source import Path
 
 
 class Fault(NamedTuple):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from multicdn.routing.matcher import Bucket, Matcher, Tags, UrlHook
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.matcher import Bucket, Matcher, Tags, UrlHook
 from multicdn.routing.route import Route
 from multicdn.routing.route_checks import wished_soft
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from multicdn.simulators.kit.cache import Cache, Entry, Url
     from multicdn.simulators.kit.edge import Edge
     from multicdn.simulators.kit.faults import Faults
+    from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
     from multicdn.simulators.kit.origin import Origin
     from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
     from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
-    from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
 
 __all__ = [
     "VENDORS",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
+from multicdn.simulators.kit.http_server import Headers, Request, Response
 from multicdn.simulators.kit.jobs import Jobs, Work
 from multicdn.simulators.kit.simulator import Simulator
-from multicdn.simulators.kit.http_server import Headers, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

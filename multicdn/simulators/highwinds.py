@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.jobs import Jobs
 from multicdn.simulators.kit.rates import SlidingWindow
 from multicdn.simulators.kit.simulator import ApiCall, Simulator
-from multicdn.simulators.kit.http_server import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

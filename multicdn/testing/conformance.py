@@ -17,8 +17,8 @@ from __future__ import annotations
 from multicdn.testing._conformance.base import Api, Vendor
 from multicdn.testing._conformance.calls import Calls
 from multicdn.testing._conformance.declared import Declarations
-from multicdn.testing._conformance.failures import Failures
 from multicdn.testing._conformance.failure_cases import Expected
+from multicdn.testing._conformance.failures import Failures
 
 __all__ = ["Api", "Expected", "ProviderConformance", "ProviderConformanceV1", "Vendor"]
 

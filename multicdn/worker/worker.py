@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from multicdn.worker.lambda_event import failed_messages, sqs_event
 from multicdn.telemetry import emit
+from multicdn.worker.lambda_event import failed_messages, sqs_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable

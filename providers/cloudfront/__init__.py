@@ -33,8 +33,8 @@ from multicdn.provider import (
 
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
-from .paths import encoded, item, path_of, plain_path_of, spellings
 from .origins import path_in_bucket
+from .paths import encoded, item, path_of, plain_path_of, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multicdn import config
-from multicdn.config import yaml_source
-from multicdn.cli import main
-from multicdn.authoring.from_globaldots import Conversion, PLACEHOLDER_ENDPOINT, Stored, convert
-from multicdn.errors import ConfigError
+from multicdn.authoring.from_globaldots import PLACEHOLDER_ENDPOINT, Conversion, Stored, convert
 from multicdn.authoring.globaldots_file import PLACEHOLDER
+from multicdn.cli import main
+from multicdn.config import yaml_source
+from multicdn.errors import ConfigError
 from multicdn.model import Action, Change, ChangeKind
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router

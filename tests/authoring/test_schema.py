@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from multicdn.plugins.discovery import Plugins
 from multicdn.authoring.schema import schema
+from multicdn.plugins.discovery import Plugins
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schema(Plugins())

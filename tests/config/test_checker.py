@@ -11,10 +11,10 @@ from kit.sample_plugins import Chosen, Full, Network, Plain, installed
 
 from multicdn import config
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.errors import ConfigError, PluginError
 from multicdn.model import ChangeKind
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import Route
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:

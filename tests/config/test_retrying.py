@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from multicdn import config
+from multicdn.config.settings import Retrying, seconds
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
-from multicdn.config.settings import Retrying, seconds
 
 CONFIG = """\
 version: 1

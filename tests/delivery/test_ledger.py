@@ -7,9 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, accept, delivery, demand
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, accept, delivery, demand
 
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Receipt, Status, Target, TargetKind

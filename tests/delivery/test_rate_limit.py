@@ -7,9 +7,9 @@ import threading
 import pytest
 from kit.scripted_provider import FakeClock, Scripted, Seen, accept, delivery, demand, of, script, urls
 
+from multicdn.delivery.rate_limit import Pace
 from multicdn.errors import RetryLater
 from multicdn.model import Receipt, Status, TargetKind
-from multicdn.delivery.rate_limit import Pace
 from multicdn.provider import Limits
 
 

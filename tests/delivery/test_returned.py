@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scripted_provider import Finder, Scripted, delivery, demand, ends, of, script, urls
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.scripted_provider import Finder, Scripted, delivery, demand, ends, of, script, urls
 
 from multicdn.errors import CallRefused, RetryLater, TargetsRefused
 from multicdn.model import Action, Job, Status, Target, TargetKind

@@ -11,13 +11,16 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from kit import bundles
 import pytest
+from kit import bundles
 from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
 
 from multicdn import config
 from multicdn.errors import PluginError
-from multicdn.installer.bundle import archive as bundle_archive, build as bundle, check, sources as bundle_sources
+from multicdn.installer.bundle import archive as bundle_archive
+from multicdn.installer.bundle import build as bundle
+from multicdn.installer.bundle import check
+from multicdn.installer.bundle import sources as bundle_sources
 from multicdn.installer.bundle.packages import opened
 from multicdn.installer.bundle.runtime import Target
 from multicdn.installer.errors import InstallError

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit import bundles
 import pytest
+from kit import bundles
 
 from multicdn.simulators import Origin, load
 from multicdn.testing.loopback.simulator_config import configured
@@ -19,9 +19,10 @@ from multicdn.testing.loopback.simulator_config import configured
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rig.lambda_runtime import Invocation
+
     from multicdn.installer.bundle.build import Bundle
     from multicdn.simulators import Simulator
-    from rig.lambda_runtime import Invocation
 
 if sys.platform != "linux":
     pytest.skip("awslambdaric runs on Linux", allow_module_level=True)

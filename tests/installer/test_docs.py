@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from multicdn.installer import permissions
 from multicdn.config.settings import Install, Trigger
+from multicdn.installer import permissions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "install.md").read_text(encoding="utf-8")
 

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-from kit import installs
 import pytest
 import yaml
+from kit import installs
+from rig.lambda_runtime import LambdaFunction
 
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
-from rig.lambda_runtime import LambdaFunction
 from multicdn.testing.loopback.environment import Stage
 
 if TYPE_CHECKING:

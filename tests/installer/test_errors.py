@@ -7,8 +7,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
-from kit import installs
 import pytest
+from kit import installs
 
 from multicdn.errors import MulticdnError
 from multicdn.installer import permissions, run

@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import botocore.client
-from kit import installs
 import pytest
+from kit import installs
 
-from multicdn.installer import apply, cloudformation, permissions, run, steps as instructions
+from multicdn.installer import apply, cloudformation, permissions, run
+from multicdn.installer import steps as instructions
 from multicdn.installer.errors import InstallError
 from multicdn.installer.status import lines
 

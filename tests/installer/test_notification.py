@@ -6,13 +6,12 @@ import copy
 import json
 from typing import Any
 
-from kit import installs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit import installs
 
 from multicdn.installer import diff
-from multicdn.installer.notifications.prefixes import Covered, covered
 from multicdn.installer.notifications.merge import (
     EVENTBRIDGE,
     FUNCTIONS,
@@ -28,6 +27,7 @@ from multicdn.installer.notifications.merge import (
     overlaps,
     same,
 )
+from multicdn.installer.notifications.prefixes import Covered, covered
 from multicdn.model import ChangeKind
 
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED

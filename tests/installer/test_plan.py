@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kit import installs
 import msgspec
 import pytest
+from kit import installs
 
 from multicdn.installer import diff, plan
 from multicdn.installer.errors import InstallError
-from multicdn.installer.steps import Deploy, Notify, Upload
 from multicdn.installer.notifications.eventbridge_rules import may_take
-from multicdn.installer.state import Artifacts, Deployed, OWNER_TAG, Observed
+from multicdn.installer.state import OWNER_TAG, Artifacts, Deployed, Observed
+from multicdn.installer.steps import Deploy, Notify, Upload
 
 if TYPE_CHECKING:
     from pathlib import Path

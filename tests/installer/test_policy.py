@@ -8,17 +8,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit import installs
 import pytest
+from kit import installs
 from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import ARN
 
+from multicdn.config.settings import Install, Trigger
 from multicdn.installer import permissions
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, role_statements, template
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import CAPABILITIES, Call, Discover
-from multicdn.config.settings import Install, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,7 +257,9 @@ _ANSWERS: dict[str, Any] = {
 
 def test_no_other_provider_calls_aws() -> None:
     users = {
-        file.stem.lstrip("_").partition("_")[0] for file in (ROOT / "providers").glob("*.py") if _imports_boto3(file)
+        file.relative_to(ROOT / "providers").parts[0].removesuffix(".py")
+        for file in (ROOT / "providers").rglob("*.py")
+        if _imports_boto3(file)
     }
     assert users == set(AT_AWS)
     for name in set(Plugins().providers) - set(AT_AWS):
@@ -278,15 +280,15 @@ def _imports_boto3(file: Path) -> bool:
 # What the core itself can call at AWS from Lambda, by file.
 CORE = {
     "secrets.py": {"get_parameter": "ssm:GetParameter", "get_secret_value": "secretsmanager:GetSecretValue"},
-    "parking.py": {"send_message_batch": "sqs:SendMessage"},
+    "queue/sender.py": {"send_message_batch": "sqs:SendMessage"},
     # Without s3:ListBucket, S3 answers a HEAD of an object that is gone with 403 instead of 404.
-    "objects.py": {"head_object": "s3:GetObject", "list_objects_v2": "s3:ListBucket"},
+    "aws/s3.py": {"head_object": "s3:GetObject", "list_objects_v2": "s3:ListBucket"},
 }
 # Lambda's own poller acts with the function's role: with-sqs.html, "Execution role permissions".
 POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 # Not in Lambda: people run these.
-AT_HOME = {"worker.py", "deadletters.py", "firstconfig.py"}
+AT_HOME = {"authoring", "cli", "installer", "oncall", "simulators", "testing", "worker"}
 
 
 def test_the_core_calls_what_stands_in_the_list() -> None:
@@ -295,7 +297,7 @@ def test_the_core_calls_what_stands_in_the_list() -> None:
     clients = [boto3.client(name, region_name="us-east-1") for name in ("ssm", "secretsmanager", "sqs", "s3")]
     operations = {method for client in clients for method in client.meta.method_to_api_mapping}
     found = {}
-    for file in (ROOT / "multicdn").glob("*.py"):
+    for file in (ROOT / "multicdn").rglob("*.py"):
         calls = {
             node.attr
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
@@ -308,8 +310,9 @@ def test_the_core_calls_what_stands_in_the_list() -> None:
             and node.func.attr == "get_paginator"
             and isinstance(node.args[0], ast.Constant)
         }
-        if calls and file.name not in AT_HOME:
-            found[file.name] = calls
+        room = file.relative_to(ROOT / "multicdn")
+        if calls and room.parts[0] not in AT_HOME:
+            found[room.as_posix()] = calls
     assert found == {name: set(calls) for name, calls in CORE.items()}
 
 

@@ -6,13 +6,13 @@ import json
 import warnings
 from typing import Any
 
-from kit import installs
 import pytest
+from kit import installs
 
+from multicdn.config.settings import Install, Trigger
 from multicdn.errors import ConfigError
 from multicdn.installer.template import stack
 from multicdn.installer.template.stack import State, template
-from multicdn.config.settings import Install, Trigger
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the linter's own dependencies

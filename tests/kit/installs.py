@@ -10,7 +10,8 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config as config_file
-from multicdn.installer import plan, run as session
+from multicdn.installer import plan
+from multicdn.installer import run as session
 from multicdn.installer.bundle.build import Bundle
 from multicdn.plugins.discovery import Plugins
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from multicdn import config
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.handler import Dispatcher
-from multicdn.queue.sender import Parking
 from multicdn.plugins.discovery import Plugins
+from multicdn.queue.sender import Parking
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:

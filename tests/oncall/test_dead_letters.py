@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from kit.queues import Line, Queues, SITE, purged, s3_event
+from kit.queues import SITE, Line, Queues, purged, s3_event
 
-from multicdn.oncall import dead_letters
-from multicdn.queue import sender
 from multicdn.cli import main
-from multicdn.oncall.dead_letters import DeadLetters, NOBODY
-from multicdn.queue.retry import Patience, Standing, letters
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
+from multicdn.oncall import dead_letters
+from multicdn.oncall.dead_letters import NOBODY, DeadLetters
+from multicdn.queue import sender
+from multicdn.queue.retry import Patience, Standing, letters
 from multicdn.simulators import Origin
-from multicdn.simulators.kit import faults
 from multicdn.simulators.fastly.api import FastlySimulator
+from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.resources import make_queue
 
 if TYPE_CHECKING:

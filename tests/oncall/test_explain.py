@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from kit.scenes import SECOND, SITE, Scene, providers_of, scene, write
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.scenes import SECOND, SITE, Scene, providers_of, scene, write
 
 from multicdn import config
-from multicdn.oncall import explain, preview
-from multicdn.queue import message
 from multicdn.cli import main
-from multicdn.oncall.explain import Explainer
 from multicdn.model import Action, Change, ChangeKind, Job, TargetKind
+from multicdn.oncall import explain, preview
+from multicdn.oncall.explain import Explainer
 from multicdn.plugins.discovery import Plugins
+from multicdn.queue import message
 from multicdn.queue.message import Parked
 from multicdn.routing.router import Router
 

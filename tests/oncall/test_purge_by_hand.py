@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scenes import Scene, WWW, providers_of, scene, write
+from kit.scenes import WWW, Scene, providers_of, scene, write
 
 from multicdn import config
 from multicdn.delivery.delivery import Delivery

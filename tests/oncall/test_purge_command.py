@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit.scenes import DOWNLOADS, ROUTES, SECOND, SITE, Scene, WWW, providers_of, scene, write
 from click.testing import CliRunner
+from kit.scenes import DOWNLOADS, ROUTES, SECOND, SITE, WWW, Scene, providers_of, scene, write
 
 from multicdn import config
-from multicdn.oncall import manual
-from multicdn.oncall.manual import Object, Request, RequestError
 from multicdn.cli import bar, main
 from multicdn.model import Action, Target, TargetKind
+from multicdn.oncall import manual
+from multicdn.oncall.manual import Object, Request, RequestError
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 from multicdn.simulators.kit import faults

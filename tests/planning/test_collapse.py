@@ -15,14 +15,13 @@ from kit.s3 import S3, batch
 from kit.sample_plugins import Full, Plain
 
 from multicdn import config
-from multicdn.planning import collapse, planner
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.planning import collapse, planner
 from multicdn.plugins.discovery import Plugins
-from multicdn.routing.route import Also, Collapse
+from multicdn.routing.route import Also, Collapse, Route
 from multicdn.routing.router import Demand, Router
 from multicdn.secrets import Secret
 from multicdn.simulators import Origin

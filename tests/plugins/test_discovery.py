@@ -343,7 +343,7 @@ def fresh(code: str, *paths: Path) -> str:
 
 LOADED = """
 import sys
-from multicdn.plugins import Plugins
+from multicdn.plugins.discovery import Plugins
 plugins = Plugins()
 plugins.provider_class("fastly")
 print(plugins.hooks is None, *sorted({"pluggy", "boto3", "botocore", "cloudflare", "akamai"} & set(sys.modules)))
@@ -372,7 +372,7 @@ def test_pluggy_is_imported_for_the_first_hook_plugin(site: Site, tmp_path: Path
 def test_installed_third_party_is_found_beside_our_own(site: Site, tmp_path: Path) -> None:
     site.provider("acme", GOOD.format(name="Acme"))
     code = """
-    from multicdn.plugins import Plugins
+    from multicdn.plugins.discovery import Plugins
     plugins = Plugins()
     print(plugins.provider_class("acme").__name__, plugins.provider_class("fastly").__name__)
     """
@@ -383,7 +383,7 @@ def test_third_party_that_claims_the_name_of_ours_never_wins_silently(site: Site
     site.provider("fastly", GOOD.format(name="Acme"), distribution="evil-noop")
     code = """
     from multicdn.errors import PluginError
-    from multicdn.plugins import Plugins
+    from multicdn.plugins.discovery import Plugins
     try:
         Plugins().provider_class("fastly")
     except PluginError as error:

@@ -10,8 +10,8 @@ import pytest
 from kit.sample_plugins import SAMPLES
 
 from multicdn import config
-from multicdn.events import envelopes
 from multicdn.errors import ConfigError, PluginError, SecretError
+from multicdn.events import envelopes
 from multicdn.hooks import HOOKS, Hooks, hookimpl
 from multicdn.model import Change, Report, Target, TargetKind
 from multicdn.plugins.discovery import HOOK_GROUP, PROVIDER_GROUP, Plugins

@@ -14,6 +14,7 @@ import pytest
 
 from multicdn import config, hooks, provider
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import Route
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -79,7 +80,7 @@ def test_every_hook_and_capability_is_documented() -> None:
 
 def test_every_member_of_a_route_is_documented() -> None:
     text = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
-    assert [name for name in config.Route.__struct_fields__ if f"| `{name}` |" not in text] == []
+    assert [name for name in Route.__struct_fields__ if f"| `{name}` |" not in text] == []
 
 
 @pytest.mark.parametrize("name", provider.__all__)

@@ -16,14 +16,14 @@ import pytest
 from multicdn_providers.akamai import Akamai
 
 from multicdn import secrets
-from multicdn.routing import url_templates
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
+from multicdn.routing import url_templates
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
-from multicdn.simulators.kit import faults
+from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, Bucket
 from multicdn.simulators.akamai.edgegrid import ApiClient
-from multicdn.simulators.akamai.api import AkamaiSimulator, Bucket, CP_CODE, STAGING
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,8 +21,8 @@ from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, Retr
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import CAPABILITIES, Call, Secret, capabilities
 from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.cloudflare.api import PLANS, CloudflareSimulator, Environment, Zone, page, refusal
 from multicdn.simulators.kit import faults
-from multicdn.simulators.cloudflare.api import CloudflareSimulator, Environment, PLANS, Zone, page, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from multicdn_providers.cloudfront import CloudFront
 from multicdn_providers.cloudfront.client import Clients
 from multicdn_providers.cloudfront.origins import path_in_bucket
-from multicdn_providers.cloudfront import CloudFront
 
 from multicdn.config.checker import option_types
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, TargetKind
 from multicdn.provider import Call, Target, capabilities
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
-from multicdn.simulators.kit import faults
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, Quotas, S3Origin, Tenant
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import boto3
 import pytest
 from kit.dummy_provider import Dummy
-from multicdn_providers.cloudfront.client import Clients
 from multicdn_providers.akamai import Akamai
 from multicdn_providers.cloudflare import Cloudflare
 from multicdn_providers.cloudfront import CloudFront
+from multicdn_providers.cloudfront.client import Clients
 from multicdn_providers.edgecast import Edgecast
 from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
@@ -20,17 +20,17 @@ from multicdn_providers.pixboost import Pixboost
 from multicdn.errors import RetryLater
 from multicdn.provider import Secret
 from multicdn.simulators import Origin
-from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.akamai.api import AkamaiSimulator
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
+from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
 from multicdn.simulators.edgecast import EdgecastSimulator
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.highwinds import HighwindsSimulator
 from multicdn.simulators.pixboost import PixboostSimulator
+from multicdn.testing._conformance.failure_cases import REDIRECTS
 from multicdn.testing.conformance import Expected, ProviderConformance, Vendor
 from multicdn.testing.recording import RecordingVendor, Response
-from multicdn.testing._conformance.failure_cases import REDIRECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

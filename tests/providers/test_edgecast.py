@@ -23,8 +23,8 @@ from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, Targets
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import Secret, capabilities
 from multicdn.simulators import ManualClock, Origin
-from multicdn.simulators.kit import faults
 from multicdn.simulators.edgecast import EdgecastSimulator
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, Retr
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
 from multicdn.simulators import Origin, Request, Response, Server
-from multicdn.simulators.kit import faults
 from multicdn.simulators.fastly.api import FastlySimulator
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

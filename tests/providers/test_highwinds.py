@@ -26,8 +26,8 @@ from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, Retr
 from multicdn.model import Action, Target, TargetKind
 from multicdn.provider import Call, Secret, SoftPurge, capabilities
 from multicdn.simulators import ManualClock, Origin
-from multicdn.simulators.kit import faults
 from multicdn.simulators.highwinds import HighwindsSimulator
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multicdn.events import envelopes
-from multicdn.queue import message as queue
 from multicdn.errors import EventError
+from multicdn.events import envelopes
 from multicdn.model import Action, Job, TargetKind
+from multicdn.queue import message as queue
 from multicdn.queue.message import LARGEST, Parked, decode, encode
 
 # What SQS takes: API_SendMessage.html, "Message Body". JSON in ASCII without control characters is well within it.

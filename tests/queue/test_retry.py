@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from multicdn.events import envelopes
 from multicdn.events.envelopes import Intake
-from multicdn.queue.retry import Letter, Patience, Standing, letters
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.queue.message import Parked
+from multicdn.queue.retry import Letter, Patience, Standing, letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

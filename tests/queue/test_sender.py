@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from kit.queues import SITE, Line, Ok, Queues, purged, s3_event
 from moto import mock_aws
-from kit.queues import Line, Ok, Queues, SITE, purged, s3_event
 
 from multicdn import handler
-from multicdn.queue import sender
 from multicdn.errors import Undelivered
-from multicdn.queue.retry import Letter, Patience, Standing, letters
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
+from multicdn.queue import sender
+from multicdn.queue.retry import Letter, Patience, Standing, letters
 from multicdn.queue.sender import Parking
 from multicdn.simulators import Origin
-from multicdn.simulators.kit import faults
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, S3Origin
 from multicdn.simulators.fastly.api import FastlySimulator
+from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

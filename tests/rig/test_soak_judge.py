@@ -7,17 +7,17 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from rig.cache_oracle import Owed, Stale
 
 from multicdn import config
-from multicdn.queue import message
-from multicdn.oncall.dead_letters import DeadLetter, NOBODY
 from multicdn.model import Action, Change, Job, TargetKind
+from multicdn.oncall.dead_letters import NOBODY, DeadLetter
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, capability
+from multicdn.queue import message
 from multicdn.queue.message import Parked
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.testing.loopback.simulator_config import configured
-from rig.cache_oracle import Owed, Stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,15 @@ import pytest
 from kit.s3 import S3, batch
 
 from multicdn import config
-from multicdn.routing import object_tags
+from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.errors import TargetsRefused
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
-from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.plugins.discovery import Plugins
-from multicdn.routing.route import Collapse
+from multicdn.routing import object_tags
+from multicdn.routing.route import Collapse, Route
 from multicdn.routing.router import Router
 from multicdn.simulators import Origin
 from multicdn.simulators.fastly.api import FastlySimulator

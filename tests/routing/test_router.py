@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.route import Route
 from multicdn.routing.router import Demand, Failure, Router, supersedes
 from multicdn.secrets import Secret
 

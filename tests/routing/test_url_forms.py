@@ -18,11 +18,10 @@ from kit.sample_plugins import Full
 
 from multicdn import config
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.errors import ConfigError
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.plugins.discovery import Plugins
-from multicdn.routing.route import Also
+from multicdn.routing.route import Also, Route
 from multicdn.routing.router import Router
 from multicdn.secrets import Secret
 

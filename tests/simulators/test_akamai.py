@@ -16,8 +16,8 @@ import requests
 from akamai.edgegrid import EdgeGridAuth
 
 from multicdn.simulators import Headers, ManualClock, Origin, Request
+from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, Bucket
 from multicdn.simulators.akamai.edgegrid import ApiClient, Authorization, Gateway, data_to_sign, signature, signing_key
-from multicdn.simulators.akamai.api import AkamaiSimulator, Bucket, CP_CODE, STAGING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

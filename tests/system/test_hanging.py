@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from kit.queues import Line, Queues
+from moto import mock_aws
 
-from multicdn.simulators import Origin, VENDORS, load
+from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.simulator_config import configured
 

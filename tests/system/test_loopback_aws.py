@@ -19,9 +19,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from multicdn.events import envelopes
-from multicdn.testing.loopback.aws import LoopbackAws, PROGRAM_VARIABLE, find_program
-from multicdn.testing.loopback.resources import let_bucket_send, make_public_bucket, make_queue, notify_queue
+from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
 from multicdn.testing.loopback.processes import StartError, accepts, free_port
+from multicdn.testing.loopback.resources import let_bucket_send, make_public_bucket, make_queue, notify_queue
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_nothing_of_it_is_left_after_the_with_statement(aws_program: Path, tmp_p
 
 PROGRAM = """
 import io, sys, time, zipfile
-from multicdn.testing.aws import LoopbackAws
+from multicdn.testing.loopback.aws import LoopbackAws
 with LoopbackAws(sys.argv[1], auth=False) as aws:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from rig import soak
 
 from multicdn.simulators import VENDORS
-from rig import soak
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 
 if TYPE_CHECKING:

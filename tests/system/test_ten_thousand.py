@@ -12,12 +12,12 @@ from kit.scripted_provider import FakeClock
 
 from multicdn import config
 from multicdn.config import Config
-from multicdn.routing.route import Route
 from multicdn.delivery.delivery import Delivery
 from multicdn.handler import Dispatcher
 from multicdn.model import Receipt
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, Limits, PurgeUrls
+from multicdn.routing.route import Route
 from multicdn.simulators import Origin, Simulator
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator

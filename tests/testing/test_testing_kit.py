@@ -22,9 +22,9 @@ from multicdn.provider import Call, Secret
 from multicdn.simulators.kit.http_server import Headers
 from multicdn.testing._conformance import side_effects
 from multicdn.testing._conformance.base import Wire
+from multicdn.testing._conformance.failure_cases import echo
 from multicdn.testing.conformance import Expected, ProviderConformance
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
-from multicdn.testing._conformance.failure_cases import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -437,7 +437,7 @@ PROGRAM = """
 import signal, sys, threading, time
 import boto3
 from moto import mock_aws
-from multicdn.worker import Worker
+from multicdn.worker.worker import Worker
 
 with mock_aws():
     sqs = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")

@@ -32,7 +32,7 @@ sys.path.insert(0, bundle)
 sys.path.append(runtime)
 from multicdn import handler
 from multicdn.errors import MulticdnError
-from multicdn.plugins import Plugins
+from multicdn.plugins.discovery import Plugins
 try:
     for name in names:
         Plugins().provider_class(name)

@@ -23,7 +23,8 @@ OURS = "multicdn"
 
 # Parts of our own packages that only the command line and the tests import.
 _NOT_IN_LAMBDA = tuple(
-    PurePosixPath(OURS, name) for name in ("authoring", "cli", "installer", "oncall", "simulators", "testing", "worker", "__main__.py")
+    PurePosixPath(OURS, name)
+    for name in ("authoring", "cli", "installer", "oncall", "simulators", "testing", "worker", "__main__.py")
 )
 
 # Files that hold credentials by their very purpose.

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from multicdn.installer.template import alarms, event_sources, role
-from multicdn.installer.notifications.prefixes import buckets, covered
 from multicdn.config.settings import Trigger
+from multicdn.installer.notifications.prefixes import buckets, covered
+from multicdn.installer.template import alarms, event_sources, role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

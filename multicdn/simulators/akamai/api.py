@@ -13,11 +13,11 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
-from multicdn.simulators.akamai.edge import AkamaiEdge, LONGEST_TAG, key_of
+from multicdn.simulators.akamai.edge import LONGEST_TAG, AkamaiEdge, key_of
 from multicdn.simulators.akamai.edgegrid import ApiClient, Gateway
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.rates import TokenBucket
 from multicdn.simulators.kit.simulator import Simulator
-from multicdn.simulators.kit.http_server import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

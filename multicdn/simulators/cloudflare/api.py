@@ -10,11 +10,11 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import parse_qs
 
-from multicdn.simulators.kit.cache import Url
 from multicdn.simulators.cloudflare.edge import CloudflareEdge, Environment, Zone, matcher
+from multicdn.simulators.kit.cache import Url
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.rates import TokenBucket
 from multicdn.simulators.kit.simulator import Simulator
-from multicdn.simulators.kit.http_server import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -17,8 +17,8 @@ from multicdn.simulators.cloudfront.edges import Edges
 from multicdn.simulators.cloudfront.invalidations import Budget, Invalidations, Quotas
 from multicdn.simulators.cloudfront.model import Distribution, Reach, Refused, S3Origin, Tenant, is_valid
 from multicdn.simulators.cloudfront.sigv4 import Credentials, Unauthenticated, authenticate
-from multicdn.simulators.kit.simulator import Simulator
 from multicdn.simulators.kit.http_server import Response
+from multicdn.simulators.kit.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,11 +11,11 @@ import re
 import time
 from typing import TYPE_CHECKING, Literal
 
-from multicdn.simulators.fastly.edge import FastlyEdge, LONGEST_KEY
+from multicdn.simulators.fastly.edge import LONGEST_KEY, FastlyEdge
 from multicdn.simulators.kit.cache import Url
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.rates import SlidingWindow
 from multicdn.simulators.kit.simulator import Simulator
-from multicdn.simulators.kit.http_server import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

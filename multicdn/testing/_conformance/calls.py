@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from multicdn.planning import planner
 from multicdn.delivery.delivery import Delivery
 from multicdn.errors import ProviderError, TargetsRefused
 from multicdn.model import Target, TargetKind
+from multicdn.planning import planner
 from multicdn.provider import Capability, Secret, SoftPurge, capabilities, capability
 from multicdn.routing.router import Demand, Want
 from multicdn.testing._conformance.base import Promises, Sent, Vendor, Wire, make_call, shown

@@ -15,8 +15,8 @@ from multicdn.errors import ConfigError, TargetsRefused
 from multicdn.model import Target, TargetKind
 from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
 from multicdn.testing._conformance.base import Promises, Vendor
-from multicdn.testing._conformance.side_effects import import_afresh, outside_work
 from multicdn.testing._conformance.failure_cases import NAMES, ODD_PATHS
+from multicdn.testing._conformance.side_effects import import_afresh, outside_work
 
 if TYPE_CHECKING:
     from multicdn.provider import Capability

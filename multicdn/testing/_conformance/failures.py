@@ -10,9 +10,9 @@ import pytest
 from multicdn.errors import CallRefused, ProviderError, RetryLater
 from multicdn.simulators.kit import faults
 from multicdn.testing._conformance.base import Promises, Vendor, make_call, shown
+from multicdn.testing._conformance.failure_cases import REDIRECTS, TROUBLES, Expected, echo
 from multicdn.testing._conformance.side_effects import Slept, everything_said, forbid_sleep, logged_by, shown_in
 from multicdn.testing.recording import RecordingVendor, Response
-from multicdn.testing._conformance.failure_cases import Expected, REDIRECTS, TROUBLES, echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Run a program that can't outlive the one that asked for it. A script of its own: it must not need multicdn.
 
-    python guard.py GRACE FOLDER COMMAND ARGUMENT...
+    python supervisor.py GRACE FOLDER COMMAND ARGUMENT...
 
 The program leads a process group of its own. Once it has ended, once this script is told to end, or once the other
 end of this script's standard input is closed, which the kernel sees to even after SIGKILL, the group gets SIGTERM.
