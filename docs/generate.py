@@ -41,6 +41,7 @@ def readme_text() -> str:
 
 
 def main() -> None:
+    """Write both."""
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")
 

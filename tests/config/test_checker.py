@@ -10,7 +10,6 @@ import pytest
 from kit.sample_plugins import Chosen, Full, Network, Plain, installed
 
 from multicdn import config
-from multicdn.config import Config
 from multicdn.errors import ConfigError, PluginError
 from multicdn.model import ChangeKind
 from multicdn.plugins.discovery import Plugins
@@ -19,6 +18,8 @@ from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from multicdn.config import Config
 
 WHOLE = """\
 version: 1
