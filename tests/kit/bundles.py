@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -142,8 +143,11 @@ def install_working_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a folder on the path, and forget what was imported from another one under the same name."""
+    """Put a folder on the path for one test, whose import of it is known neither before nor after."""
     monkeypatch.syspath_prepend(site)
     for name in [name for name in sys.modules if name.partition(".")[0] == "multicdn_acme"]:
-        monkeypatch.delitem(sys.modules, name)
+        del sys.modules[name]
+    # Undone at the test's end: a module that stays imported is found by whoever asks whether the name is free.
+    monkeypatch.setitem(sys.modules, "multicdn_acme", ModuleType("multicdn_acme"))
+    del sys.modules["multicdn_acme"]
     importlib.invalidate_caches()
