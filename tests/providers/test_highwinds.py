@@ -32,11 +32,6 @@ CALL = Call(connect=1.0, read=2.0)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def cdn(origin: Origin, clock: ManualClock) -> Iterator[HighwindsSimulator]:
     with HighwindsSimulator(
         origin.url, token=TOKEN, password=PASSWORD, sub_accounts=["e5f6a7b8"], clock=clock
