@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 AWS_SIM := .aws-sim
 BIN := $(VENV)/bin
-PIP_FLAGS := --disable-pip-version-check --progress-bar off
 PYTEST_FLAGS ?= -n auto --dist loadfile
 
 # Kept by themselves: ministack pins a botocore of its own.
@@ -29,10 +28,11 @@ test: check $(AWS_SIM)/.done
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 check: $(VENV)/.done
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy multicdn bench
-	$(BIN)/mypy providers
+	@echo "Checking format, lint and types ..."
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary multicdn bench
+	@$(BIN)/mypy --no-error-summary providers
 
 format: $(VENV)/.done
 	$(BIN)/ruff format .
@@ -56,12 +56,10 @@ clean:
 $(VENV)/.done: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("multicdn needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing multicdn and its tools into $(VENV) (once; about a minute) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install $(PIP_FLAGS) -c .ci/constraints.txt -e '.[dev]'
+	@.ci/install $(PYTHON) $(VENV) -c .ci/constraints.txt -e '.[dev]'
 	@touch $@
 
 $(AWS_SIM)/.done: Makefile
 	@echo "Installing an AWS for loopback into $(AWS_SIM) (once; some seconds) ..."
-	@$(PYTHON) -m venv $(AWS_SIM)
-	@$(AWS_SIM)/bin/python -m pip install $(PIP_FLAGS) $(MINISTACK)
+	@.ci/install $(PYTHON) $(AWS_SIM) $(MINISTACK)
 	@touch $@

@@ -1,6 +1,6 @@
-"""What any test may ask for: an AWS and a Varnish on loopback, the wheel, and environments to install it in.
+"""What any test may ask for: an origin, an AWS on loopback, the wheel, and environments to install it in.
 
-All of it is costly: a worker process of a test run makes each server once, and the workers share what is built.
+Most of it is costly: a worker process of a test run makes each server once, and the workers share what is built.
 Real parts that this machine lacks are skipped, saying what to install; on CI their absence is a failure.
 """
 
@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kit import varnish
-from kit.environments import ROOT, build, install, locked
+from kit.environments import ROOT, build, install, locked, unavailable
 
-from multicdn.simulators.kit.origin import Origin
+from multicdn.simulators import ManualClock, Origin
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
 
 # Makes what a name stands for in an empty folder, unless another worker has; returns the folder.
@@ -65,13 +64,6 @@ def _own_aws_session() -> None:
         sys.modules["boto3"].DEFAULT_SESSION = None
 
 
-def unavailable(reason: str) -> None:
-    """Skip, unless this is CI: there a missing part would go unnoticed."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def aws_program() -> Path:
     """Path of the AWS simulator."""
@@ -95,18 +87,14 @@ def aws(running_aws: LoopbackAws) -> LoopbackAws:
     return running_aws
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def origin() -> Iterator[Origin]:
-    """The origin behind the edge."""
+    """An origin without objects, for simulated edges to fetch from."""
     with Origin() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
-def edge(origin: Origin) -> Iterator[varnish.Varnish]:
-    """A real caching edge that takes Fastly's purge calls."""
-    reason = varnish.missing()
-    if reason:
-        unavailable(reason)
-    with varnish.Varnish(int(origin.url.rpartition(":")[2]), token=varnish.TOKEN, service=varnish.SERVICE) as running:
-        yield running
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until a test moves it."""
+    return ManualClock()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit.report_hooks import hooked, observer
+from kit.sample_plugins import hooked, observer
 
 from multicdn import config, handler, telemetry
 from multicdn.delivery.delivery import Delivery, Terms

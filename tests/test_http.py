@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from kit.recorded_api import CALL, Vendor, answering, failure
+from kit.http_calls import CALL, failure
 
 from multicdn.errors import CallRefused, TargetsRefused
 from multicdn.http import Http
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def vendor() -> Iterator[Vendor]:
-    with Vendor() as running:
+def vendor() -> Iterator[RecordingVendor]:
+    with RecordingVendor(Response.json({"id": "1"})) as running:
         yield running
 
 
@@ -53,63 +53,63 @@ def vendor() -> Iterator[Vendor]:
         "/" + "a" * 8000,
     ],
 )
-def test_a_target_goes_out_byte_for_byte(vendor: Vendor, base: str, target: str) -> None:
-    Http(vendor.url + base).send("POST", target, CALL)
-    assert [request.target for request in vendor.requests] == [base + target]
+def test_a_target_goes_out_byte_for_byte(vendor: RecordingVendor, base: str, target: str) -> None:
+    Http(vendor.endpoint + base).send("POST", target, CALL)
+    assert [request.target for request in vendor.calls] == [base + target]
 
 
 @pytest.mark.parametrize(("endpoint", "target", "sent"), [("", "", "/"), ("/", "/a", "/a"), ("/v1/", "/a", "/v1/a")])
-def test_an_endpoint_may_end_in_a_slash_or_not(vendor: Vendor, endpoint: str, target: str, sent: str) -> None:
-    Http(vendor.url + endpoint).send("GET", target, CALL)
-    assert [request.target for request in vendor.requests] == [sent]
+def test_an_endpoint_may_end_in_a_slash_or_not(vendor: RecordingVendor, endpoint: str, target: str, sent: str) -> None:
+    Http(vendor.endpoint + endpoint).send("GET", target, CALL)
+    assert [request.target for request in vendor.calls] == [sent]
 
 
 @pytest.mark.parametrize("target", ["/é", "/a b", "/a#b", "/a\r\nHost: evil", "/a\tb", "/\x7f", "/中"])
-def test_what_must_be_encoded_is_refused_and_not_sent(vendor: Vendor, target: str) -> None:
+def test_what_must_be_encoded_is_refused_and_not_sent(vendor: RecordingVendor, target: str) -> None:
     with pytest.raises(TargetsRefused, match="percent-encoded"):
-        Http(vendor.url).send("POST", target, CALL)
-    assert vendor.requests == []
+        Http(vendor.endpoint).send("POST", target, CALL)
+    assert vendor.calls == []
 
 
-def test_json_goes_out_compact_and_in_utf_8(vendor: Vendor) -> None:
-    Http(vendor.url).send("POST", "/purge", CALL, json={"urls": ["https://www.acme.com/中", "b"]})
-    [request] = vendor.requests
+def test_json_goes_out_compact_and_in_utf_8(vendor: RecordingVendor) -> None:
+    Http(vendor.endpoint).send("POST", "/purge", CALL, json={"urls": ["https://www.acme.com/中", "b"]})
+    [request] = vendor.calls
     assert request.body == '{"urls":["https://www.acme.com/中","b"]}'.encode()
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["Content-Length"] == str(len(request.body))
 
 
 @pytest.mark.parametrize("value", [{}, [], "", 0, False])
-def test_an_empty_json_value_is_a_body_too(vendor: Vendor, value: object) -> None:
-    Http(vendor.url).send("POST", "/purge", CALL, json=value)
-    assert vendor.requests[0].body == json.dumps(value).encode()
+def test_an_empty_json_value_is_a_body_too(vendor: RecordingVendor, value: object) -> None:
+    Http(vendor.endpoint).send("POST", "/purge", CALL, json=value)
+    assert vendor.calls[0].body == json.dumps(value).encode()
 
 
-def test_a_form_goes_out_as_one(vendor: Vendor) -> None:
-    Http(vendor.url).send("POST", "/login", CALL, data={"user": "a&b", "password": "ü c"})
-    [request] = vendor.requests
+def test_a_form_goes_out_as_one(vendor: RecordingVendor) -> None:
+    Http(vendor.endpoint).send("POST", "/login", CALL, data={"user": "a&b", "password": "ü c"})
+    [request] = vendor.calls
     assert request.body == b"user=a%26b&password=%C3%BC+c"
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
 
 
-def test_a_request_without_a_body_has_no_content_type(vendor: Vendor) -> None:
-    Http(vendor.url).send("POST", "/purge", CALL)
-    [request] = vendor.requests
+def test_a_request_without_a_body_has_no_content_type(vendor: RecordingVendor) -> None:
+    Http(vendor.endpoint).send("POST", "/purge", CALL)
+    [request] = vendor.calls
     assert (request.body, request.headers.get("Content-Type")) == (b"", None)
 
 
-def test_headers_are_asked_for_each_request_so_that_a_rotated_secret_is_used_at_once(vendor: Vendor) -> None:
+def test_headers_are_asked_for_each_request_so_that_a_rotated_secret_is_used_at_once(vendor: RecordingVendor) -> None:
     tokens = iter(["old", "new"])
-    api = Http(vendor.url, headers=lambda: {"Api-Key": next(tokens), "Accept": "application/json"})
+    api = Http(vendor.endpoint, headers=lambda: {"Api-Key": next(tokens), "Accept": "application/json"})
     api.send("POST", "/1", CALL, headers={"Soft": "1"})
     api.send("POST", "/2", CALL)
-    assert [(request.headers["Api-Key"], request.headers.get("Soft")) for request in vendor.requests] == [
+    assert [(request.headers["Api-Key"], request.headers.get("Soft")) for request in vendor.calls] == [
         ("old", "1"),
         ("new", None),
     ]
 
 
-def test_connections_are_kept(vendor: Vendor) -> None:
+def test_connections_are_kept() -> None:
     connections = set()
     lock = threading.Lock()
 
@@ -118,14 +118,14 @@ def test_connections_are_kept(vendor: Vendor) -> None:
             connections.add(threading.get_ident())  # the server has one thread a connection
         return Response.json({})
 
-    vendor.reply = reply
-    api = Http(vendor.url)
-    for _ in range(5):
-        api.send("POST", "/purge", CALL)
+    with RecordingVendor(reply) as vendor:
+        api = Http(vendor.endpoint)
+        for _ in range(5):
+            api.send("POST", "/purge", CALL)
     assert len(connections) == 1
 
 
-def test_as_many_connections_are_kept_as_calls_are_made_at_once(vendor: Vendor) -> None:
+def test_as_many_connections_are_kept_as_calls_are_made_at_once() -> None:
     together = threading.Barrier(4)
     connections = set()
 
@@ -134,15 +134,15 @@ def test_as_many_connections_are_kept_as_calls_are_made_at_once(vendor: Vendor) 
         connections.add(threading.get_ident())
         return Response.json({})
 
-    vendor.reply = reply
-    api = Http(vendor.url, parallel=4)
-    for _ in range(3):
-        threads = [threading.Thread(target=api.send, args=("POST", "/purge", CALL)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(vendor.requests) == 12
+    with RecordingVendor(reply) as vendor:
+        api = Http(vendor.endpoint, parallel=4)
+        for _ in range(3):
+            threads = [threading.Thread(target=api.send, args=("POST", "/purge", CALL)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert len(vendor.calls) == 12
     assert len(connections) == 4
 
 
@@ -150,31 +150,31 @@ def test_as_many_connections_are_kept_as_calls_are_made_at_once(vendor: Vendor) 
 
 
 @pytest.fixture
-def other() -> Iterator[Vendor]:
+def other() -> Iterator[RecordingVendor]:
     """Somebody else, who must not learn our credentials."""
-    with Vendor() as running:
+    with RecordingVendor(Response.json({"id": "1"})) as running:
         yield running
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(vendor: Vendor, other: Vendor, status: int) -> None:
+def test_a_redirect_is_not_followed(vendor: RecordingVendor, other: RecordingVendor, status: int) -> None:
     error = failure(
         vendor,
-        answering(status, {"Location": f"{other.url}/elsewhere?token=hunter2-token"}),
+        faults.status(status, {"Location": f"{other.endpoint}/elsewhere?token=hunter2-token"}),
         headers=lambda: {"Fastly-Key": "hunter2-token"},
     )
     assert type(error) is CallRefused
     assert str(error).endswith(f"{status} to 127.0.0.1; redirects are never followed with credentials")
-    assert other.requests == []
-    assert len(vendor.requests) == 1
+    assert other.calls == []
+    assert len(vendor.calls) == 1
     assert "hunter2" not in str(error)
 
 
 @pytest.mark.parametrize(
     "location", ["http://[::1", "//", "", "\x01", "http://" + "a" * 300 + "/", "http://%zz\udc80/"]
 )
-def test_a_redirect_to_garbage_is_a_refused_call(vendor: Vendor, location: str) -> None:
-    assert type(failure(vendor, answering(302, {"Location": location}))) is CallRefused
+def test_a_redirect_to_garbage_is_a_refused_call(vendor: RecordingVendor, location: str) -> None:
+    assert type(failure(vendor, faults.status(302, {"Location": location}))) is CallRefused
 
 
 @pytest.fixture
@@ -186,46 +186,46 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NETRC", raising=False)
 
 
-def test_the_test_of_netrc_would_notice_it(vendor: Vendor, netrc: None) -> None:
-    requests.post(vendor.url, headers={"Authorization": "Bearer right"}, timeout=5).close()
-    assert vendor.requests[0].headers["Authorization"].startswith("Basic ")
+def test_the_test_of_netrc_would_notice_it(vendor: RecordingVendor, netrc: None) -> None:
+    requests.post(vendor.endpoint, headers={"Authorization": "Bearer right"}, timeout=5).close()
+    assert vendor.calls[0].headers["Authorization"].startswith("Basic ")
 
 
-def test_netrc_does_not_replace_our_authorization(vendor: Vendor, netrc: None) -> None:
-    Http(vendor.url, headers=lambda: {"Authorization": "Bearer right"}).send("POST", "/purge", CALL)
-    assert vendor.requests[0].headers["Authorization"] == "Bearer right"
+def test_netrc_does_not_replace_our_authorization(vendor: RecordingVendor, netrc: None) -> None:
+    Http(vendor.endpoint, headers=lambda: {"Authorization": "Bearer right"}).send("POST", "/purge", CALL)
+    assert vendor.calls[0].headers["Authorization"] == "Bearer right"
 
 
-def test_netrc_adds_no_authorization_where_we_send_none(vendor: Vendor, netrc: None) -> None:
-    Http(vendor.url).send("POST", "/purge", CALL)
-    assert "Authorization" not in vendor.requests[0].headers
+def test_netrc_adds_no_authorization_where_we_send_none(vendor: RecordingVendor, netrc: None) -> None:
+    Http(vendor.endpoint).send("POST", "/purge", CALL)
+    assert "Authorization" not in vendor.calls[0].headers
 
 
-def test_netrc_does_not_replace_a_signature(vendor: Vendor, netrc: None) -> None:
+def test_netrc_does_not_replace_a_signature(vendor: RecordingVendor, netrc: None) -> None:
     class Signature(requests.auth.AuthBase):
         def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
             request.headers["Authorization"] = "EG1-HMAC-SHA256 signed"
             return request
 
-    Http(vendor.url, auth=Signature()).send("POST", "/purge", CALL)
-    assert vendor.requests[0].headers["Authorization"] == "EG1-HMAC-SHA256 signed"
+    Http(vendor.endpoint, auth=Signature()).send("POST", "/purge", CALL)
+    assert vendor.calls[0].headers["Authorization"] == "EG1-HMAC-SHA256 signed"
 
 
 def test_the_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
-    vendor: Vendor, other: Vendor, monkeypatch: pytest.MonkeyPatch
+    vendor: RecordingVendor, other: RecordingVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(name, other.url)
+        monkeypatch.setenv(name, other.endpoint)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    Http(vendor.url).send("POST", "/through", CALL)
+    Http(vendor.endpoint).send("POST", "/through", CALL)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    Http(vendor.url).send("POST", "/direct", CALL)
-    assert [request.target for request in other.requests] == [f"{vendor.url}/through"]
-    assert [request.target for request in vendor.requests] == ["/direct"]
+    Http(vendor.endpoint).send("POST", "/direct", CALL)
+    assert [request.target for request in other.calls] == [f"{vendor.endpoint}/through"]
+    assert [request.target for request in vendor.calls] == ["/direct"]
 
 
-def test_an_object_that_signs_gets_the_exact_url_and_the_body(vendor: Vendor) -> None:
+def test_an_object_that_signs_gets_the_exact_url_and_the_body(vendor: RecordingVendor) -> None:
     class Signature(requests.auth.AuthBase):
         def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
             request.headers["Signed-Url"] = str(request.url)
@@ -233,22 +233,22 @@ def test_an_object_that_signs_gets_the_exact_url_and_the_body(vendor: Vendor) ->
             request.headers["Signed-Body"] = request.body.decode()
             return request
 
-    api = Http(vendor.url + "/ccu", auth=Signature())
+    api = Http(vendor.endpoint + "/ccu", auth=Signature())
     api.send("POST", "/v3/a%2f/../b?x=%2f", CALL, json={"objects": ["a"]}, headers={"Host": "akab.luna.test"})
-    [request] = vendor.requests
-    assert request.headers["Signed-Url"] == f"{vendor.url}/ccu/v3/a%2f/../b?x=%2f"
+    [request] = vendor.calls
+    assert request.headers["Signed-Url"] == f"{vendor.endpoint}/ccu/v3/a%2f/../b?x=%2f"
     assert request.headers["Signed-Body"].encode() == request.body
     assert request.headers["Host"] == "akab.luna.test"
 
 
-def test_edgegrid_signs_what_goes_out(vendor: Vendor) -> None:
+def test_edgegrid_signs_what_goes_out(vendor: RecordingVendor) -> None:
     """The library's own arithmetic over the target that came, with the time and the nonce that came."""
     from akamai.edgegrid import EdgeGridAuth
 
     auth = EdgeGridAuth("client-token", "client-secret", "access-token")
-    Http(vendor.url, auth=auth).send("POST", "/ccu/v3/a%2fb/../c?x=%2f", CALL, json={"objects": ["a"]})
-    [request] = vendor.requests
+    Http(vendor.endpoint, auth=auth).send("POST", "/ccu/v3/a%2fb/../c?x=%2f", CALL, json={"objects": ["a"]})
+    [request] = vendor.calls
     sent = request.headers["Authorization"]
     stamp, nonce = re.findall("(?:timestamp|nonce)=([^;]+)", sent)
-    came = SimpleNamespace(method="POST", url=vendor.url + request.target, headers={}, body=request.body)
+    came = SimpleNamespace(method="POST", url=vendor.endpoint + request.target, headers={}, body=request.body)
     assert auth.ah.make_auth_header(came, stamp, nonce) == sent

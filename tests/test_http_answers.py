@@ -12,30 +12,30 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.recorded_api import CALL, Vendor, answering, failure
+from kit.http_calls import CALL, failure
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.http import Answer, Http, retry_after, until_epoch
 from multicdn.provider import Call
 from multicdn.secrets import Secret
-from multicdn.simulators.kit.http_server import ConnectionDropped, Request, Response
+from multicdn.testing.recording import RecordingVendor, Response, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kit.recorded_api import Reply
+    from multicdn.simulators.kit.faults import Fault
 
 
 @pytest.fixture
-def vendor() -> Iterator[Vendor]:
-    with Vendor() as running:
+def vendor() -> Iterator[RecordingVendor]:
+    with RecordingVendor(Response.json({"id": "1"})) as running:
         yield running
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_every_status_of_the_two_hundreds_is_a_success(vendor: Vendor, status: int) -> None:
-    vendor.reply = answering(status, {"X-Id": "7"}, b"" if status == 204 else b'{"id": 12}')
-    answer = Http(vendor.url).send("POST", "/purge", CALL)
+def test_every_status_of_the_two_hundreds_is_a_success(vendor: RecordingVendor, status: int) -> None:
+    vendor.faults.once(faults.status(status, {"X-Id": "7"}, b"" if status == 204 else b'{"id": 12}'))
+    answer = Http(vendor.endpoint).send("POST", "/purge", CALL)
     assert (answer.status, answer.headers["x-id"]) == (status, "7")
     if status != 204:
         assert (answer.json(), answer.text("id"), answer.text("name")) == ({"id": 12}, "12", "")
@@ -71,31 +71,31 @@ def test_every_status_of_the_two_hundreds_is_a_success(vendor: Vendor, status: i
     ],
 )
 def test_each_status_becomes_the_error_that_says_what_to_do(
-    vendor: Vendor, status: int, error: type[ProviderError]
+    vendor: RecordingVendor, status: int, error: type[ProviderError]
 ) -> None:
-    found = failure(vendor, answering(status, body=b'{"msg": "so it is"}'))
+    found = failure(vendor, faults.status(status, body=b'{"msg": "so it is"}'))
     assert type(found) is error
     assert str(status) in found.reason
 
 
-def test_a_vendor_may_mean_something_else_by_a_status(vendor: Vendor) -> None:
+def test_a_vendor_may_mean_something_else_by_a_status(vendor: RecordingVendor) -> None:
     meaning = {405: TargetsRefused, 403: RetryLater}
-    assert type(failure(vendor, answering(405), meaning=meaning)) is TargetsRefused
-    error = failure(vendor, answering(403, {"Retry-After": "7"}), meaning=meaning)
+    assert type(failure(vendor, faults.status(405), meaning=meaning)) is TargetsRefused
+    error = failure(vendor, faults.status(403, {"Retry-After": "7"}), meaning=meaning)
     assert isinstance(error, RetryLater)
     assert error.after == 7.0
-    assert type(failure(vendor, answering(404), meaning=meaning)) is CallRefused
+    assert type(failure(vendor, faults.status(404), meaning=meaning)) is CallRefused
 
 
-def test_the_reason_names_request_status_and_the_vendors_words(vendor: Vendor) -> None:
-    error = failure(vendor, answering(400, body=b'{"msg": "Malformed purge request"}'), target="/purge/x?token=y")
-    assert error.reason == f"POST {vendor.url}/purge/x: 400: Malformed purge request"
+def test_the_reason_names_request_status_and_the_vendors_words(vendor: RecordingVendor) -> None:
+    error = failure(vendor, faults.status(400, body=b'{"msg": "Malformed purge request"}'), target="/purge/x?token=y")
+    assert error.reason == f"POST {vendor.endpoint}/purge/x: 400: Malformed purge request"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>It works!</html>", b"[]", b"null", b'{"id": ', b"\xff\xfe", b"[" * 9999])
-def test_a_success_that_is_no_json_object_is_tried_again(vendor: Vendor, body: bytes) -> None:
-    vendor.reply = answering(200, body=body)
-    answer = Http(vendor.url).send("POST", "/purge", CALL)
+def test_a_success_that_is_no_json_object_is_tried_again(vendor: RecordingVendor, body: bytes) -> None:
+    vendor.faults.once(faults.status(200, body=body))
+    answer = Http(vendor.endpoint).send("POST", "/purge", CALL)
     for read in (answer.json, lambda: answer.text("id")):
         with pytest.raises(RetryLater, match="no JSON object"):
             read()
@@ -105,8 +105,8 @@ def test_a_success_that_is_no_json_object_is_tried_again(vendor: Vendor, body: b
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_the_wait_that_an_answer_asks_for_is_in_the_error(vendor: Vendor, status: int) -> None:
-    error = failure(vendor, answering(status, {"Retry-After": "13"}))
+def test_the_wait_that_an_answer_asks_for_is_in_the_error(vendor: RecordingVendor, status: int) -> None:
+    error = failure(vendor, faults.status(status, {"Retry-After": "13"}))
     assert isinstance(error, RetryLater)
     assert error.after == 13.0
 
@@ -157,9 +157,9 @@ def test_without_a_moment_retry_after_counts(value: str) -> None:
     assert until_epoch("Reset")({"Retry-After": "7"}) == 7.0
 
 
-def test_a_vendor_may_have_a_header_of_its_own_for_the_wait(vendor: Vendor) -> None:
+def test_a_vendor_may_have_a_header_of_its_own_for_the_wait(vendor: RecordingVendor) -> None:
     moment = str(int(time.time() + 120))
-    error = failure(vendor, answering(429, {"X-Reset": moment}), wait=until_epoch("X-Reset"))
+    error = failure(vendor, faults.status(429, {"X-Reset": moment}), wait=until_epoch("X-Reset"))
     assert isinstance(error, RetryLater)
     assert error.after == pytest.approx(120, abs=3)
 
@@ -167,30 +167,20 @@ def test_a_vendor_may_have_a_header_of_its_own_for_the_wait(vendor: Vendor) -> N
 # Connections that fail
 
 
-def test_a_vendor_that_says_nothing_is_tried_again(vendor: Vendor) -> None:
-    released = threading.Event()
-
-    def reply(request: Request) -> Response:
-        released.wait(10)
-        raise ConnectionDropped
-
-    error = failure(vendor, reply, call=Call(connect=2.0, read=0.06))
-    released.set()
+def test_a_vendor_that_says_nothing_is_tried_again(vendor: RecordingVendor) -> None:
+    error = failure(vendor, faults.hang(), call=Call(connect=2.0, read=0.06))
     assert type(error) is RetryLater
-    assert error.reason == f"POST {vendor.url}/purge: no answer within 0.1 s"
+    assert error.reason == f"POST {vendor.endpoint}/purge: no answer within 0.1 s"
 
 
-def test_a_vendor_whose_answer_breaks_off_is_tried_again(vendor: Vendor) -> None:
-    error = failure(vendor, lambda request: Response(200, {}, b"x" * 1000, cut_after=200))
+def test_a_vendor_whose_answer_breaks_off_is_tried_again(vendor: RecordingVendor) -> None:
+    error = failure(vendor, lambda *_: Response(200, {}, b"x" * 1000, cut_after=200))
     assert type(error) is RetryLater
     assert "connection failed" in error.reason
 
 
-def test_a_reset_connection_is_tried_again(vendor: Vendor) -> None:
-    def reply(request: Request) -> Response:
-        raise ConnectionDropped
-
-    error = failure(vendor, reply)
+def test_a_reset_connection_is_tried_again(vendor: RecordingVendor) -> None:
+    error = failure(vendor, faults.reset())
     assert type(error) is RetryLater
     assert "connection failed" in error.reason
 
@@ -262,60 +252,56 @@ SECRET = "tok/en+with=odd&signs"
 IN_QUERY = "stands-in-the-query"
 
 
-def _drop(request: Request) -> Response:
-    raise ConnectionDropped
-
-
 @pytest.mark.parametrize(
-    "reply",
+    "fault",
     [
-        answering(400, body=b"bad"),
-        answering(401),
-        answering(503, {"Retry-After": "1"}),
-        answering(302, {"Location": f"https://elsewhere.test/?auth={IN_QUERY}"}),
-        answering(200, body=b"garbage"),
-        _drop,
+        faults.status(400, body=b"bad"),
+        faults.status(401),
+        faults.status(503, {"Retry-After": "1"}),
+        faults.status(302, {"Location": f"https://elsewhere.test/?auth={IN_QUERY}"}),
+        faults.status(200, body=b"garbage"),
+        faults.reset(),
     ],
 )
-def test_what_stands_in_the_query_is_in_no_message_and_no_trace(vendor: Vendor, reply: Reply) -> None:
-    vendor.reply = reply
+def test_what_stands_in_the_query_is_in_no_message_and_no_trace(vendor: RecordingVendor, fault: Fault) -> None:
+    vendor.faults.once(fault)
     target = f"/purge?auth={IN_QUERY}"
     with pytest.raises(ProviderError) as caught:
-        Http(vendor.url).send("POST", target, CALL).json()
-    assert vendor.requests[0].query == f"auth={IN_QUERY}"
+        Http(vendor.endpoint).send("POST", target, CALL).json()
+    assert vendor.calls[0].query == f"auth={IN_QUERY}"
     assert IN_QUERY not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_secret_that_the_vendor_repeats_is_blacked_out(vendor: Vendor) -> None:
+def test_a_secret_that_the_vendor_repeats_is_blacked_out(vendor: RecordingVendor) -> None:
     token = Secret.literal(SECRET)
     headers = {"Authorization": f"Bearer {token.reveal()}"}
     body = json.dumps({"detail": f"the token {SECRET} is wrong"}).encode()
-    error = failure(vendor, answering(403, body=body), headers=lambda: headers)
+    error = failure(vendor, faults.status(403, body=body), headers=lambda: headers)
     assert error.reason.endswith("403: the token [secret] is wrong")
 
 
 @pytest.mark.parametrize("value", ["line\nbreak-in-token", "carriage\rreturn-token", "größer-token-中"])
-def test_a_secret_that_no_header_can_hold_is_refused_and_not_shown(vendor: Vendor, value: str) -> None:
+def test_a_secret_that_no_header_can_hold_is_refused_and_not_shown(vendor: RecordingVendor, value: str) -> None:
     with pytest.raises(CredentialsRefused, match="line break or a foreign character") as caught:
-        Http(vendor.url, headers=lambda: {"Api-Key": value}).send("POST", "/purge", CALL)
+        Http(vendor.endpoint, headers=lambda: {"Api-Key": value}).send("POST", "/purge", CALL)
     shown = "".join(traceback.format_exception(caught.value))
     assert value not in shown
     assert repr(value)[1:-1] not in shown
-    assert vendor.requests == []
+    assert vendor.calls == []
 
 
 # What a provider reads from a refusal itself
 
 
-def test_a_provider_may_read_the_refused_targets_from_an_answer(vendor: Vendor) -> None:
-    vendor.reply = answering(403, body=b'{"detail": "https://a/1"}')
+def test_a_provider_may_read_the_refused_targets_from_an_answer(vendor: RecordingVendor) -> None:
+    vendor.faults.once(faults.status(403, body=b'{"detail": "https://a/1"}'))
 
     def refusal(answer: Answer) -> ProviderError | None:
         return TargetsRefused(answer.reason, [answer.json()["detail"]]) if answer.status == 403 else None
 
     with pytest.raises(TargetsRefused) as caught:
-        Http(vendor.url).send("POST", "/purge", CALL, refusal=refusal)
+        Http(vendor.endpoint).send("POST", "/purge", CALL, refusal=refusal)
     assert caught.value.targets == ("https://a/1",)
-    vendor.reply = answering(401)
+    vendor.faults.once(faults.status(401))
     with pytest.raises(CredentialsRefused):
-        Http(vendor.url).send("POST", "/purge", CALL, refusal=refusal)
+        Http(vendor.endpoint).send("POST", "/purge", CALL, refusal=refusal)

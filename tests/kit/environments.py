@@ -1,20 +1,30 @@
-"""Building the wheel, and making environments: what the fixtures in conftest.py do once for all workers."""
+"""What a test run needs of this machine: the wheel, environments, and programs that may be missing."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+
+
+def unavailable(reason: str) -> None:
+    """Skip, unless this is CI: there a missing part would go unnoticed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def build(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Provider plugins of vendors that don't exist, for tests that need a kind of plugin rather than a vendor.
+"""Provider plugins of vendors that don't exist, and hook plugins, for tests that need a kind of plugin.
 
 ``installed`` makes entry points of them, so that they are found and imported like any other.
 """
@@ -10,7 +10,9 @@ from enum import StrEnum
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Literal
 
-from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
+from multicdn.hooks import hookimpl
+from multicdn.model import Change
+from multicdn.plugins.discovery import HOOK_GROUP, PROVIDER_GROUP, Plugins
 from multicdn.provider import (
     Call,
     Limits,
@@ -29,6 +31,8 @@ from multicdn.provider import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from multicdn.model import Report
 
 SAMPLES = {
     "plain": "Plain",
@@ -164,3 +168,43 @@ class Imagined(PurgeUrls):
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Accept."""
         return Receipt(id=f"{len(urls)} purged")
+
+
+class Observer:
+    """Keeps the reports, reads events of its own kind."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    @hookimpl
+    def multicdn_report(self, report: Report) -> None:
+        self.reports.append(report)
+
+    @hookimpl
+    def multicdn_read_event(self, message: object) -> Sequence[Change] | None:
+        if isinstance(message, dict) and "uploaded" in message:
+            return [Change("acme-site", key) for key in message["uploaded"]]
+        return None
+
+
+class Failing:
+    """Raises in every hook, with a change of the key ``poison`` only."""
+
+    @hookimpl
+    def multicdn_report(self, report: Report) -> None:
+        raise KeyError("metrics are down")
+
+    @hookimpl
+    def multicdn_urls(self, change: Change, urls: Sequence[str]) -> Sequence[str] | None:
+        if change.key == "poison":
+            raise ValueError("no URL for poison")
+        return None
+
+
+observer, failing = Observer(), Failing()
+
+
+def hooked(*names: str) -> Plugins:
+    """The installed providers, and these hooks."""
+    installed = [plugin.entry_point for found in Plugins().providers.values() for plugin in found]
+    return Plugins([*installed, *(EntryPoint(name, f"kit.sample_plugins:{name}", HOOK_GROUP) for name in names)], ())

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from kit.odd_keys import ODD_KEYS
 from multicdn_providers.cloudflare import Cloudflare
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
@@ -34,12 +35,6 @@ CALL = Call(connect=2.0, read=2.0)
 SOFT = Call(soft=True, connect=2.0, read=2.0)
 HASTY = Call(connect=0.05, read=0.05)
 ZONE = "023e105f4ecef8ad9ca31a8372d0c353"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 @pytest.fixture
@@ -243,26 +238,7 @@ def test_the_edge_stops_serving_what_was_purged(
     assert json.loads(made.body) == body
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "a b.css",
-        "a+b.css",
-        "100%25.css",
-        "a#b.css",
-        "a?b.css",
-        "a&b=c;d.css",
-        "~a.css",
-        'it\'s "quoted".css',
-        "back\\slash.css",
-        "*.css",
-        "图片/样式.css",
-        "a//b/../c.css",
-        "{a}.css",
-        "é" * 512,
-        "k" * 1024,
-    ],
-)
+@pytest.mark.parametrize("key", ODD_KEYS.values(), ids=ODD_KEYS)
 def test_odd_keys_reach_the_cache_byte_for_byte(cdn: CloudflareSimulator, origin: Origin, key: str) -> None:
     url = "https://www.acme.com/" + quote(key, safe="/~")
     origin.put(key, "old")

@@ -1,4 +1,4 @@
-"""Every built-in provider, and a dummy with all capabilities, obeys the conformance suite that plugin authors get."""
+"""Every built-in provider obeys the conformance suite that plugin authors get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
 import pytest
-from kit.dummy_provider import Dummy
 from multicdn_providers.akamai import Akamai
 from multicdn_providers.cloudflare import Cloudflare
 from multicdn_providers.cloudfront import CloudFront
@@ -30,7 +29,7 @@ from multicdn.simulators.highwinds import HighwindsSimulator
 from multicdn.simulators.pixboost import PixboostSimulator
 from multicdn.testing._conformance.failure_cases import REDIRECTS
 from multicdn.testing.conformance import Expected, ProviderConformance, Vendor
-from multicdn.testing.recording import RecordingVendor, Response
+from multicdn.testing.recording import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,12 +129,3 @@ class TestHighwinds(Simulated):
 
 class TestPixboost(Simulated):
     plugin, simulator = Pixboost, PixboostSimulator
-
-
-class TestDummy(ProviderConformance):
-    plugin = Dummy
-
-    @contextmanager
-    def vendor(self) -> Iterator[Vendor]:
-        with RecordingVendor(Response.json({"id": "1"})) as api:
-            yield Vendor(Dummy(endpoint=api.endpoint, token=Secret.literal("token-of-the-dummy")), api)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 import pytest
+from kit.odd_keys import ODD_KEYS
 from multicdn_providers.fastly import Fastly
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
@@ -25,12 +26,6 @@ SITE = "https://www.acme.com"
 CALL = Call(connect=1, read=5)
 SOFT = Call(soft=True, connect=1, read=5)
 STAGING = {"Simulator-Environment": "staging"}
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 @pytest.fixture
@@ -72,25 +67,7 @@ class Operation(Protocol):
     def __call__(self, fastly: Fastly, call: Call = ...) -> Receipt: ...
 
 
-ODD_KEYS = [
-    "with space.css",
-    "a+b.css",
-    "percent%25.css",
-    "hash#1.css",
-    "what?.css",
-    "tilde~.css",
-    "quote'\".css",
-    "star*.css",
-    "中文/文件.html",
-    "a//b/../c.css",
-    "dir/",
-    "ünï" * 100,
-    "k" * 1024,
-    "中" * 341 + "x",
-]
-
-
-@pytest.mark.parametrize("key", ODD_KEYS, ids=lambda key: ascii(key)[:20])
+@pytest.mark.parametrize("key", ODD_KEYS.values(), ids=ODD_KEYS)
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: FastlySimulator, fastly: Fastly, key: str
 ) -> None:

@@ -8,17 +8,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.http_vendor import (
-    CALL,
-    ODD_PATHS,
-    TROUBLES,
-    Trouble,
-    all_logs,
-    check_trouble,
-    elsewhere,
-    everything_said,
-    forbid_sockets,
-)
 from multicdn_providers import highwinds
 from multicdn_providers.highwinds import Highwinds
 
@@ -28,27 +17,18 @@ from multicdn.provider import Call, Secret, SoftPurge, capabilities
 from multicdn.simulators import ManualClock, Origin
 from multicdn.simulators.highwinds import HighwindsSimulator
 from multicdn.simulators.kit import faults
+from multicdn.testing._conformance.failure_cases import ODD_PATHS, REDIRECTS, TROUBLES, Trouble
+from multicdn.testing._conformance.side_effects import everything_said, outside_work
+from multicdn.testing.recording import RecordingVendor, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from multicdn.simulators import Request
 
 SITE = "https://www.acme.com"
 TOKEN = "0123456789abcdef-long-lived-token"
 PASSWORD = "pass w0rd+with/odd&characters=中"
 SOFT = Call(soft=True, connect=1.0, read=2.0)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
+CALL = Call(connect=1.0, read=2.0)
 
 
 @pytest.fixture
@@ -80,10 +60,6 @@ def purge(cdn: HighwindsSimulator, *urls: str, call: Call = CALL, **options: obj
     provider_of(cdn, **options).purge_urls([located(url) for url in urls], call)
 
 
-def is_purge(request: Request) -> bool:
-    return request.target.endswith("/purge")
-
-
 def test_it_purges_urls_prefixes_and_hosts_hard_and_soft() -> None:
     assert {what.kind for what in capabilities(Highwinds)} == {TargetKind.URL, TargetKind.PREFIX, TargetKind.HOST}
     assert {what.action for what in capabilities(Highwinds)} == {Action.PURGE}
@@ -102,17 +78,17 @@ def test_its_pace_is_a_hundred_urls_a_minute() -> None:
         assert limits.quota == "highwinds a1b2c3d4"
 
 
-def test_without_an_endpoint_there_is_no_provider_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_sockets(monkeypatch)
-    with pytest.raises(TypeError, match="endpoint"):
+def test_without_an_endpoint_there_is_no_provider_and_no_socket() -> None:
+    with outside_work() as seen, pytest.raises(TypeError, match="endpoint"):
         Highwinds(account="a1b2c3d4", token=Secret.literal(TOKEN))
+    assert not seen
 
 
 @pytest.mark.parametrize("endpoint", ["http://api.example.com", "api.example.com", ""])
-def test_an_endpoint_in_clear_or_none_at_all_is_refused(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_sockets(monkeypatch)
-    with pytest.raises(ValueError, match="endpoint"):
+def test_an_endpoint_in_clear_or_none_at_all_is_refused(endpoint: str) -> None:
+    with outside_work() as seen, pytest.raises(ValueError, match="endpoint"):
         Highwinds(endpoint=endpoint, account="a1b2c3d4", token=Secret.literal(TOKEN))
+    assert not seen
 
 
 @pytest.mark.parametrize("user", ["", "ops"])
@@ -291,32 +267,36 @@ def test_the_wait_may_stand_in_the_words_alone(
     assert caught.value.after == after
 
 
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
-@pytest.mark.parametrize("by_password", [False, True], ids=["token", "password"])
-def test_troubles_become_the_errors_of_the_contract_and_never_show_a_secret(
-    cdn: HighwindsSimulator, by_password: bool, trouble: Trouble, caplog: pytest.LogCaptureFixture
-) -> None:
-    cdn.faults.once(trouble.fault, when=is_purge)
-    provider = login_of(cdn) if by_password else provider_of(cdn)
-    with all_logs(caplog), pytest.raises(trouble.error) as caught:
-        provider.purge_urls(["//www.acme.com/a"], trouble.call)
-    check_trouble(trouble, caught.value)
-    said = everything_said(caught.value, caplog, provider)
-    assert TOKEN not in said
-    assert PASSWORD not in said
+def refusal(status: int) -> Response:
+    return Response.json({"error": "not today", "code": status}, status)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
 def test_troubles_of_the_login_become_the_same_errors(
     cdn: HighwindsSimulator, trouble: Trouble, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cdn.faults.once(trouble.fault, when=lambda request: request.target == "/auth/token")
+    cdn.faults.once(trouble.fault(refusal), when=lambda request: request.target == "/auth/token")
     provider = login_of(cdn)
-    with all_logs(caplog), pytest.raises(trouble.error) as caught:
-        provider.purge_urls(["//www.acme.com/a"], trouble.call)
-    check_trouble(trouble, caught.value)
-    assert PASSWORD not in everything_said(caught.value, caplog, provider)
-    assert not any(call.target.endswith("/purge") for call in cdn.calls)
+    caplog.set_level("DEBUG")
+    with pytest.raises(CredentialsRefused if trouble.error is TargetsRefused else trouble.error) as caught:
+        provider.purge_urls(["//www.acme.com/a"], CALL)
+    assert PASSWORD not in everything_said(caught.value) + caplog.text + repr(provider)
+    assert [call.target for call in cdn.calls] == ["/auth/token"]
+
+
+def test_silence_at_the_login_is_tried_again_later(cdn: HighwindsSimulator) -> None:
+    cdn.faults.once(faults.hang())
+    with pytest.raises(RetryLater, match="no answer within"):
+        login_of(cdn).purge_urls(["//www.acme.com/a"], Call(connect=1.0, read=0.05))
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+def test_the_password_follows_no_redirect(cdn: HighwindsSimulator, status: int) -> None:
+    with RecordingVendor(Response.json({"access_token": "stolen"})) as elsewhere:
+        cdn.faults.once(faults.status(status, {"Location": f"{elsewhere.endpoint}/auth/token"}))
+        with pytest.raises(CallRefused, match="redirects are never followed"):
+            login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
+    assert elsewhere.calls == []
 
 
 @pytest.mark.parametrize("body", ["{}", '{"error": "sorry", "code": 500}', '{"id": null}', "[]", ""])
@@ -419,16 +399,6 @@ def test_a_token_without_an_end_is_kept(cdn: HighwindsSimulator) -> None:
     assert len(cdn.calls) == 3
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-@pytest.mark.parametrize("by_password", [False, True], ids=["token", "password"])
-def test_a_redirect_to_another_host_is_not_followed(cdn: HighwindsSimulator, by_password: bool, status: int) -> None:
-    with elsewhere() as (url, seen):
-        cdn.faults.once(faults.status(status, {"Location": f"{url}/auth/token"}))
-        with pytest.raises(CallRefused, match="redirects are never followed"):
-            (login_of(cdn) if by_password else provider_of(cdn)).purge_urls(["//www.acme.com/a"], CALL)
-    assert seen == []
-
-
 @pytest.mark.parametrize("target", ["/auth/token", "/api/v1/accounts/a1b2c3d4/purge"])
 def test_secrets_that_the_vendor_repeats_are_not_shown(
     cdn: HighwindsSimulator, target: str, caplog: pytest.LogCaptureFixture
@@ -437,8 +407,9 @@ def test_secrets_that_the_vendor_repeats_are_not_shown(
     cdn.faults.always(faults.status(401, body=words), when=lambda request: request.target == target)
     provider = login_of(cdn)
     Secret.literal(TOKEN).reveal()
-    with all_logs(caplog), pytest.raises(ProviderError, match=r"203: no .* and no") as caught:
+    caplog.set_level("DEBUG")
+    with pytest.raises(ProviderError, match=r"203: no .* and no") as caught:
         provider.purge_urls(["//www.acme.com/a"], CALL)
-    said = everything_said(caught.value, caplog, provider)
+    said = everything_said(caught.value) + caplog.text + repr(provider)
     assert PASSWORD not in said
     assert TOKEN not in said

@@ -18,7 +18,6 @@ from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.queue import sender
 from multicdn.queue.retry import Letter, Patience, Standing, letters
 from multicdn.queue.sender import Parking
-from multicdn.simulators import Origin
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, S3Origin
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
@@ -26,6 +25,8 @@ from multicdn.simulators.kit import faults
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from multicdn.simulators import Origin
 
 # One session for all tests: it reads botocore's description of SQS once.
 SESSION = boto3.session.Session("x", "x", region_name="eu-central-1")
@@ -56,12 +57,6 @@ routes:
 def queues() -> Iterator[Queues]:
     with mock_aws():
         yield Queues(SESSION.client("sqs"))
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 @pytest.fixture

@@ -31,12 +31,6 @@ SITE = "https://www.acme.com"
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
 def cdn(origin: Origin) -> Iterator[AkamaiSimulator]:
     with AkamaiSimulator(origin.url, clock=ManualClock()) as running:
         yield running

@@ -38,12 +38,6 @@ class Acme(Simulator):
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
 def acme(origin: Origin) -> Iterator[Acme]:
     with Acme(origin.url, clock=ManualClock(1000.0)) as running:
         yield running

@@ -7,27 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from multicdn.simulators import ManualClock, Origin
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Environment, Zone, page, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multicdn.simulators import ManualClock, Origin
+
 ACME = Zone("acme.com")
 SHOP = Zone("shop.example")
 PAGE = "https://www.acme.com/a.css"
 LIMITED = "token-limited-to-one-zone"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

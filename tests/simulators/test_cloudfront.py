@@ -9,7 +9,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from multicdn.simulators import ManualClock, Origin
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, Quotas, S3Origin, Tenant
 
 if TYPE_CHECKING:
@@ -17,21 +16,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudfront import CloudFrontClient
 
+    from multicdn.simulators import ManualClock, Origin
+
 WWW = "https://www.acme.com"
 SITE = "E8F6HK73EP0LT"
 SESSION = boto3.session.Session()  # a new one for each client would cost 70 ms a test
 PATIENT = Quotas(calls_per_second=None)
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

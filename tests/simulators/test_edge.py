@@ -16,17 +16,6 @@ HOST = "www.acme.com"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
 def edge(origin: Origin, clock: ManualClock) -> Iterator[Edge]:
     made = Edge(origin.url, clock=clock, ttl=100, negative_ttl=10)
     yield made

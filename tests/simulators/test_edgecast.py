@@ -20,12 +20,6 @@ EDGE = "/v2/mcc/customers/1A2B/edge"
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(1_800_000_000.0)
 

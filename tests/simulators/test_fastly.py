@@ -22,17 +22,6 @@ STAGING = {"Simulator-Environment": "staging"}
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
-
-
-@pytest.fixture
 def fastly(origin: Origin, clock: ManualClock) -> Iterator[FastlySimulator]:
     with FastlySimulator(origin.url, clock=clock) as running:
         yield running

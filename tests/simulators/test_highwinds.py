@@ -9,26 +9,16 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from multicdn.simulators import ManualClock, Origin
 from multicdn.simulators.highwinds import HighwindsSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multicdn.simulators import ManualClock, Origin
+
 SITE = "https://www.acme.com"
 ACCOUNT = "/api/v1/accounts/a1b2c3d4"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 @pytest.fixture

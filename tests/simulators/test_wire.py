@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -29,7 +30,8 @@ def ask(server: Server, raw: bytes) -> bytes:
     where = urlsplit(server.url)
     with socket.create_connection((where.hostname, where.port or 0), timeout=5) as connection:
         connection.sendall(raw)
-        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # ENOTCONN: the server has already reset the connection; recv tells
+            connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

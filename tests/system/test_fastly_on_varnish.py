@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
-from kit.varnish import SERVICE, TOKEN
+from kit.environments import unavailable
+from kit.varnish import SERVICE, TOKEN, Varnish, missing
 from multicdn_providers.fastly import Fastly
 
 from multicdn.errors import CallRefused, CredentialsRefused, TargetsRefused
 from multicdn.provider import Call
 from multicdn.secrets import Secret
+from multicdn.simulators import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from kit.varnish import Varnish
+    from collections.abc import Callable, Iterator
 
     from multicdn.model import Receipt
-    from multicdn.simulators.kit.origin import Origin
 
 HARD, SOFT = Call(), Call(soft=True)
 PATIENCE = 10.0
@@ -57,6 +56,23 @@ class Site:
         """How the edge came by an object, and its body."""
         answer = self._edge.get(self.url(path))
         return answer.headers["X-Cache"], answer.body.decode()
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[Origin]:
+    """The origin behind the edge."""
+    with Origin() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def edge(origin: Origin) -> Iterator[Varnish]:
+    """A real caching edge that takes Fastly's purge calls."""
+    reason = missing()
+    if reason:
+        unavailable(reason)
+    with Varnish(int(origin.url.rpartition(":")[2]), token=TOKEN, service=SERVICE) as running:
+        yield running
 
 
 @pytest.fixture

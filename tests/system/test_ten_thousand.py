@@ -18,13 +18,14 @@ from multicdn.model import Receipt
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, Limits, PurgeUrls
 from multicdn.routing.route import Route
-from multicdn.simulators import Origin, Simulator
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator
 from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from multicdn.simulators import Origin, Simulator
 
 COUNT = 10_000
 KEYS = [f"assets/{number:05}.css" for number in range(COUNT)]
@@ -131,12 +132,6 @@ routes:
     urls: ["https://www.acme.com/{{key}}"]
     purge: [cloudfront, cloudflare, fastly]
 """
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as running:
-        yield running
 
 
 @pytest.fixture
