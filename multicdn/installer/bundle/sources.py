@@ -14,18 +14,13 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from multicdn.installer.bundle.rooms import in_lambda
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OURS = "multicdn"
-
-# Parts of our own packages that only the command line and the tests import.
-_NOT_IN_LAMBDA = tuple(
-    PurePosixPath(OURS, name)
-    for name in ("authoring", "cli", "installer", "oncall", "simulators", "testing", "worker", "__main__.py")
-)
 
 # Files that hold credentials by their very purpose.
 _SECRETS = (
@@ -73,7 +68,9 @@ def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
         )
     if not found:
         raise InstallError(f"no files of {distribution.name} {distribution.version} can be found; install it again")
-    return {name: source for name, source in found.items() if _runs(name)}
+    package = found.get(PurePosixPath(OURS, "__init__.py"))
+    rooms = in_lambda(package.parent) if package else frozenset()
+    return {name: source for name, source in found.items() if _is_code(name) and _is_in(rooms, name)}
 
 
 def is_pure(distribution: metadata.Distribution) -> bool:
@@ -118,9 +115,12 @@ def _license(distribution: metadata.Distribution, name: str) -> str | None:
     return next(filter(None, (distribution.read_text(f"{place}{name}") for place in ("licenses/", "", "../"))), None)
 
 
-def _runs(name: PurePosixPath) -> bool:
-    if any(name.is_relative_to(left_out) for left_out in _NOT_IN_LAMBDA):
-        return False
+def _is_in(rooms: frozenset[str], name: PurePosixPath) -> bool:
+    """Whether a file is of one of these rooms of ours, or isn't ours at all."""
+    return name.parts[0] != OURS or Path(name.parts[1]).stem in rooms
+
+
+def _is_code(name: PurePosixPath) -> bool:
     return "__pycache__" not in name.parts and name.suffix not in (".pyc", ".pyi") and not name.name.startswith(".")
 
 
