@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.provider import Limits, Provider
-    from multicdn.routing.router import Demand
+    from multicdn.routing.demand import Demand
 
 
 class Terms(Struct, frozen=True, kw_only=True):

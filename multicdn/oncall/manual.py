@@ -16,17 +16,18 @@ from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
 from multicdn.provider import Discover, SoftPurge, capability
 from multicdn.queue.message import Parked, encode
+from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route_checks import wished_soft
-from multicdn.routing.router import Demand, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.provider import Provider
+    from multicdn.routing.demand import RoutingFailure
     from multicdn.routing.matcher import Tags
     from multicdn.routing.route import Route
-    from multicdn.routing.router import Failure, Router
+    from multicdn.routing.router import Router
 
 # Of one message to the function, so that several invocations share a large piece of work.
 _MOST_TARGETS = 1000
@@ -130,7 +131,7 @@ def _parts(job: Job) -> Iterator[Job]:
 
 def _of_objects(
     config: Config, router: Router, request: Request, tags: Tags | None
-) -> tuple[list[Demand], list[Object], Sequence[Failure]]:
+) -> tuple[list[Demand], list[Object], Sequence[RoutingFailure]]:
     demands, failures = router.demands(_changes(request), tags)
     chosen = request.providers or tuple(config.providers)
     wanted = [

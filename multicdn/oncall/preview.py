@@ -20,7 +20,7 @@ from multicdn.facts import Price, Speed
 from multicdn.model import Action, Job, Outcome, TargetKind
 from multicdn.planning import planner
 from multicdn.provider import Call, Discover, Provider, capability
-from multicdn.routing.router import Demand
+from multicdn.routing.demand import Demand
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
 from multicdn.provider import capability
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ from multicdn.provider import (
     Secret,
     SoftPurge,
 )
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 
 HUNDRED = Limits(targets=100)
 

@@ -22,7 +22,7 @@ from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.planning import collapse, planner
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Also, Collapse, Route
-from multicdn.routing.router import Demand, Router
+from multicdn.routing.router import Router
 from multicdn.secrets import Secret
 from multicdn.simulators import Origin
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.provider import Provider
+    from multicdn.routing.demand import Demand
 
 A = "https://a.example"
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED
