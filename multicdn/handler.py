@@ -173,7 +173,7 @@ def _problems(intake: Intake, failures: list[RoutingFailure], report: Report) ->
     for outcome in report.undelivered:
         job = outcome.job
         more = f" and {len(job.targets) - 1} more" if len(job.targets) > 1 else ""
-        what = f"{job.provider}: {job.action} of {job.targets[0] or job.kind}{more}"
+        what = f"{job.provider}: {job.action} of {job.described[0]}{more}"
         yield redact(f"{what}: {outcome.status}: {outcome.reason}")
 
 
