@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from multicdn import config, telemetry
 from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.config.settings import seconds as seconds_of
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered
 from multicdn.events import envelopes
 from multicdn.model import ChangeKind, Outcome, Report

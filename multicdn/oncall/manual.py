@@ -14,7 +14,7 @@ from multicdn.errors import MulticdnError
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
-from multicdn.provider import Discover, SoftPurge, capability
+from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import Parked, encode
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route_checks import wished_soft
@@ -264,7 +264,7 @@ def _require_soft(config: Config, name: str, kind: TargetKind) -> None:
 def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Route]) -> Iterable[str]:
     """The buckets by which to look a provider up; any one will do for those that needn't be."""
     found = dict.fromkeys(route.bucket for route in routes)
-    if not (isinstance(provider, Discover) and provider.discovers):
+    if not stands_for_others(provider):
         return list(found or {config.routes[0].bucket: None})[:1]
     if not found:
         raise RequestError(f"{name} is found out by a bucket, and no route names one for it")

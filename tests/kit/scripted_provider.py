@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from multicdn.delivery.delivery import Clock, Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Clock, Terms
 from multicdn.model import Action, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import (
     Call,

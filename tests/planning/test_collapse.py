@@ -16,7 +16,8 @@ from kit.sample_plugins import Full, Plain
 
 from multicdn import config
 from multicdn.config import Config
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.planning import collapse, planner
