@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.provider import Provider
-    from multicdn.routing.router import Demand
+    from multicdn.routing.demand import Demand
 
     Strategy = Literal["one call an object", "ours", "ours, budget"]
 

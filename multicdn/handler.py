@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from multicdn import config, telemetry
 from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.config.settings import seconds as seconds_of
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered
 from multicdn.events import envelopes
 from multicdn.model import ChangeKind, Outcome, Report
@@ -21,7 +22,8 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.queue import sender as parking
 from multicdn.queue.retry import Patience, Standing, letters
 from multicdn.routing import object_tags
-from multicdn.routing.router import Failure, Router
+from multicdn.routing.demand import RoutingFailure
+from multicdn.routing.router import Router
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from multicdn.events.envelopes import Intake
     from multicdn.provider import Provider
     from multicdn.queue.sender import Parking
-    from multicdn.routing.router import Demand
+    from multicdn.routing.demand import Demand
 
 # Seconds kept back from the function's time, to write the report and the reply.
 RESERVE = 1.0
@@ -95,13 +97,13 @@ class Dispatcher:
         left = self._parked(intake, report)
         return self._reply(intake, failures, report, left)
 
-    def _demands(self, intake: Intake, seconds: float) -> tuple[list[Demand], list[Failure]]:
+    def _demands(self, intake: Intake, seconds: float) -> tuple[list[Demand], list[RoutingFailure]]:
         """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
         until = time.monotonic() + seconds / 2
         found = object_tags.read(self._router.tagged(intake.changes), seconds / 4, self._objects)
         demands, failures = self._router.demands(intake.changes, found.tags)
         failures += [
-            Failure(change, found.failed[place])
+            RoutingFailure(change, found.failed[place])
             for change in intake.changes
             if change.kind is ChangeKind.CREATED and (place := (change.bucket, change.key)) in found.failed
         ]
@@ -140,7 +142,7 @@ class Dispatcher:
         telemetry.parked(found, failed)
         return Report(tuple(Outcome(letter.parked.job, letter.status, letter.reason) for letter in failed))
 
-    def _tell(self, intake: Intake, failures: list[Failure], report: Report) -> None:
+    def _tell(self, intake: Intake, failures: list[RoutingFailure], report: Report) -> None:
         for message in intake.unreadable:
             telemetry.unreadable(message)
         for failure in failures:
@@ -151,7 +153,7 @@ class Dispatcher:
                 logging.ERROR, "plugin-bug", hook="multicdn_report", reason=f"{type(error).__name__}: {error}"
             )
 
-    def _reply(self, intake: Intake, failures: list[Failure], report: Report, left: Report) -> dict[str, Any]:
+    def _reply(self, intake: Intake, failures: list[RoutingFailure], report: Report, left: Report) -> dict[str, Any]:
         if intake.queued:
             failed = {message.cause for message in intake.unreadable}
             failed |= {failure.change.cause for failure in failures} | left.failed_messages
@@ -164,7 +166,7 @@ class Dispatcher:
         return {"providers": telemetry.summary(report)}
 
 
-def _problems(intake: Intake, failures: list[Failure], report: Report) -> Iterator[str]:
+def _problems(intake: Intake, failures: list[RoutingFailure], report: Report) -> Iterator[str]:
     for message in intake.unreadable:
         yield redact(message.reason)
     for failure in failures:
@@ -172,7 +174,7 @@ def _problems(intake: Intake, failures: list[Failure], report: Report) -> Iterat
     for outcome in report.undelivered:
         job = outcome.job
         more = f" and {len(job.targets) - 1} more" if len(job.targets) > 1 else ""
-        what = f"{job.provider}: {job.action} of {job.targets[0] or job.kind}{more}"
+        what = f"{job.provider}: {job.action} of {job.described[0]}{more}"
         yield redact(f"{what}: {outcome.status}: {outcome.reason}")
 
 

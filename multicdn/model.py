@@ -81,14 +81,14 @@ class Job(Struct, frozen=True):
         provider: name of the provider instance.
         action: purge or preload.
         kind: the one kind that all targets have.
-        targets: what to act on, spelled for the vendor; never empty, no more than the vendor's limits allow.
+        targets: what to act on; never empty. Once the job is ``located``, they are spelled for the vendor, and no more
+            than its limits allow.
         causes: for each target, the ids of the messages that asked for it.
         soft: whether to mark as stale rather than to drop.
         reference: text that is the same for the same batch of the same changes, and differs otherwise. Vendors that
             deduplicate requests (CloudFront's CallerReference) are given it. Empty where a change says nothing by
             which to tell it from the next one of its key.
-        bucket: where the changes happened, while the targets are still spelled as routing spells them, because their
-            provider could not be asked; empty once they are spelled for the vendor.
+        bucket: where the changes happened, for a job that is not ``located``; else empty.
     """
 
     provider: str
@@ -99,6 +99,31 @@ class Job(Struct, frozen=True):
     soft: bool = False
     reference: str = ""
     bucket: str = ""
+
+    @property
+    def instance(self) -> str:
+        """Name of the configured instance: ``site`` of ``site/E8F6HK73EP0LT``, and of ``site``."""
+        return self.provider.partition("/")[0]
+
+    @property
+    def part(self) -> str:
+        """Name of what the instance was found to stand for: ``E8F6HK73EP0LT``; empty for the instance itself."""
+        return self.provider.partition("/")[2]
+
+    @property
+    def located(self) -> bool:
+        """Whether its targets are spelled for the vendor; if not, they are as routing spells them."""
+        return not self.bucket
+
+    @property
+    def everything(self) -> bool:
+        """Whether it is for all that the provider has; then its only target is an empty text."""
+        return self.kind is TargetKind.EVERYTHING
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Its targets, for people to read."""
+        return tuple(map(described, self.targets))
 
     @property
     def messages(self) -> frozenset[str]:
@@ -205,6 +230,11 @@ class Report(Struct, frozen=True):
     def failed_messages(self) -> frozenset[str]:
         """Ids of the messages of which something stayed undelivered."""
         return frozenset().union(*(outcome.job.messages for outcome in self.undelivered))
+
+
+def described(target: str) -> str:
+    """A target for people to read: everything has no name of its own."""
+    return target or "(everything)"
 
 
 def digest(*parts: str) -> str:

@@ -42,7 +42,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -78,6 +78,7 @@ __all__ = [
     "capabilities",
     "capability",
     "option",
+    "stands_for_others",
 ]
 
 # Raised when a plugin written for an older contract would misbehave silently.
@@ -360,6 +361,11 @@ def capability(provider: Provider | type[Provider], action: Action, kind: Target
     found = _BY_WHAT.get((action, kind))
     cls = provider if isinstance(provider, type) else type(provider)
     return found if found is not None and issubclass(cls, found.base) else None
+
+
+def stands_for_others(provider: Provider) -> TypeGuard[Discover]:
+    """Whether an instance stands for providers that are found out at run time."""
+    return isinstance(provider, Discover) and provider.discovers
 
 
 def check_endpoint(endpoint: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from kit.sample_plugins import hooked, observer
 
 from multicdn import config, handler, telemetry
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.errors import ConfigError, Undelivered
 from multicdn.handler import Dispatcher
 from multicdn.model import Status

@@ -221,7 +221,8 @@ def _enqueue(request: Request, orders: Orders, queue_url: str) -> int:
 
 
 def _deliver(loaded: Loaded, request: Request, orders: Orders, seconds: float) -> int:
-    from multicdn.delivery.delivery import Delivery, Terms
+    from multicdn.delivery.delivery import Delivery
+    from multicdn.delivery.invocation import Terms
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
@@ -269,7 +270,7 @@ def _ends_of(name: str, outcomes: Sequence[Outcome], action: Action) -> Iterator
             reasons[outcome.status, outcome.reason].append(outcome)
     for (status, reason), failed in reasons.items():
         yield f"{name}: {action} of {_targets(failed)} {_WORDS[status]}: {reason}"
-        yield from (f"  {target or '(everything)'}" for target in _some_targets(failed))
+        yield from (f"  {target}" for target in _some_targets(failed))
 
 
 _WORDS = {
@@ -281,12 +282,14 @@ _WORDS = {
 
 
 def _targets(outcomes: Iterable[Outcome]) -> str:
-    targets = [target for outcome in outcomes for target in outcome.job.targets]
-    return "everything" if targets == [""] else render.counted(len(targets), "target")
+    jobs = [outcome.job for outcome in outcomes]
+    if all(job.everything for job in jobs):
+        return "everything"
+    return render.counted(sum(len(job.targets) for job in jobs), "target")
 
 
 def _some_targets(outcomes: Iterable[Outcome]) -> list[str]:
-    return [target for outcome in outcomes for target in outcome.job.targets][:_NAMED]
+    return [target for outcome in outcomes for target in outcome.job.described][:_NAMED]
 
 
 def _receipts(outcomes: Sequence[Outcome]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from multicdn.model import described
 from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
@@ -109,7 +110,7 @@ def _of(letters: list[DeadLetter], provider: str | None) -> list[DeadLetter]:
 def _lines(group: Group) -> list[str]:
     targets = [target for letter in group.letters for target in letter.targets]
     more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
-    shown = [f"    {target or '(everything)'}" for target in targets[:_SHOWN]]
+    shown = [f"    {described(target)}" for target in targets[:_SHOWN]]
     return [f"{group.provider}: {_counted(group.letters)}: {group.reason}", *shown, *more]
 
 

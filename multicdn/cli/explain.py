@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from multicdn.oncall.explain import Explained, Source
     from multicdn.oncall.preview import Preview
     from multicdn.planning.collapse import Count, Decision
+    from multicdn.routing.demand import Demand
     from multicdn.routing.matcher import Tags
-    from multicdn.routing.router import Demand, Router
+    from multicdn.routing.router import Router
 
 
 @click.command()

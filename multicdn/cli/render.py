@@ -125,9 +125,8 @@ def _does(route: Route, kind: ChangeKind) -> str:
 def _ask(ask: Ask, limit: int) -> Iterator[str]:
     soft = "soft " if ask.soft else ""
     yield f"  {soft}{ask.action} by {ask.kind}: {counted(ask.targets, 'target')} in {counted(len(ask.batches), 'call')}"
-    targets = (target for batch in ask.batches for target in batch)
-    for target in islice(targets, limit):
-        yield f"    {target or '(everything)'}"
+    for target in islice(ask.described(), limit):
+        yield f"    {target}"
     if ask.targets > limit:
         yield f"    and {ask.targets - limit:,} more"
     if ask.action is Action.PURGE:
@@ -143,7 +142,7 @@ def _soon(speed: Speed | None) -> str:
 
 def _past(job: Job) -> str:
     done = "purged" if job.action is Action.PURGE else "preloaded"
-    return f"{done}: {job.targets[0] or '(everything)'}"
+    return f"{done}: {job.described[0]}"
 
 
 def _cost(preview: Preview) -> Iterator[str]:

@@ -1,4 +1,16 @@
-"""The calls to one concrete provider: in turn, at its pace, tried again, cut where the vendor refuses a part."""
+"""The calls to one concrete provider: in turn, at its rate, tried again, cut where the vendor refuses a part.
+
+The states of a job, and what moves it from one to the next:
+
+    waiting  --its turn by the vendor's rate-->                         calling
+    waiting  --the lane was refused, or its turn comes too late-->      ended, undelivered
+    calling  --the vendor took all of it-->                             ended, accepted
+    calling  --the vendor is busy, or secrets are asked for anew-->     again: waiting, behind the others
+    calling  --some targets are bad, or it is throttled too often-->    halved: both parts waiting
+    calling  --nothing of it can succeed, now or ever-->                ended, undelivered
+
+Where the vendor names the bad targets, they end at once, and only the others wait again.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +22,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from multicdn.delivery.invocation import forget_secrets
+from multicdn.delivery.ledger import status_of
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Job, Outcome, Receipt, Status
-from multicdn.provider import Call, capability
+from multicdn.planning.planner import bug
+from multicdn.provider import capability
 from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from multicdn.delivery.delivery import Run, Terms
+    from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
     from multicdn.provider import Capability, Limits, Provider
-
-# Below this many seconds no call is begun: it could not end before the function is stopped.
-SHORTEST_CALL = 0.25
 
 # A batch that is throttled this often may be larger than the vendor ever admits at once: it is halved.
 _THROTTLED_TOO_OFTEN = 3
@@ -66,8 +78,7 @@ class Lane:
         self._provider = provider
         self._ledger = ledger
         self._run = run
-        self._clock = run.delivery.clock
-        self._terms = run.delivery.terms
+        self._clock = run.clock
         self._purges = [job for job in jobs if job.action is Action.PURGE]
         self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
         self._waiting: deque[_Try] = deque()
@@ -106,13 +117,13 @@ class Lane:
             self._parallel = min(self._limits(alike[0]).parallel, len(alike))
             side_by_side([self._worker] * self._parallel)
 
-    def _what(self, job: Job) -> Capability:
-        found = capability(self._provider, job.action, job.kind)
-        assert found is not None, "planning makes no job that the provider can't do"
-        return found
+    def _way(self, job: Job) -> Capability:
+        way = capability(self._provider, job.action, job.kind)
+        assert way is not None, "planning makes no job that the provider can't do"
+        return way
 
     def _limits(self, job: Job) -> Limits:
-        return getattr(self._provider, self._what(job).limits)  # type: ignore[no-any-return]
+        return getattr(self._provider, self._way(job).limits)  # type: ignore[no-any-return]
 
     def _worker(self) -> None:
         while (attempt := self._take()) is not None:
@@ -147,13 +158,13 @@ class Lane:
             if start < self._resume_at:
                 start = self._book(attempt.job)
             wait = max(0.0, start - self._clock.now())
-            if wait + SHORTEST_CALL > self._run.left():
+            if not self._run.has_time(wait):
                 reason = f"its turn comes in {wait:.1f} s, after the function's time"
                 return self._end(attempt, Status.RETRY, reason, wait)
             if wait == 0:
                 return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1))
             self._clock.sleep(wait)
-        return self._end(attempt, refused_status(self._refusal), str(self._refusal))
+        return self._end(attempt, status_of(self._refusal), str(self._refusal))
 
     def _make(self, attempt: _Try) -> None:
         renewed = self._renewed
@@ -182,16 +193,14 @@ class Lane:
         self._end(attempt, Status.RETRY, bug(error))
 
     def _book(self, job: Job) -> float:
-        """The moment from which the vendor's pace, and a wait that it asked for, allow a call for this job."""
+        """The moment from which the vendor's rate, and a wait that it asked for, allow a call for this job."""
         earliest = max(self._clock.now(), self._resume_at)
-        latest = self._run.deadline - SHORTEST_CALL
-        what, limits = self._what(job), self._limits(job)
-        return self._run.delivery.book(self._name, what.limits, limits, len(job.targets), earliest, latest)
+        return self._run.book(self._name, self._way(job).limits, self._limits(job), len(job.targets), earliest)
 
     def _call(self, job: Job) -> Receipt:
-        method = getattr(self._provider, self._what(job).method)
-        call = call_within(self._terms, self._run.left(), soft=job.soft, reference=job.reference)
-        receipt = method(call) if job.kind == "everything" else method(job.targets, call)
+        method = getattr(self._provider, self._way(job).method)
+        call = self._run.call(soft=job.soft, reference=job.reference)
+        receipt = method(call) if job.everything else method(job.targets, call)
         if not isinstance(receipt, Receipt):
             raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
         return receipt
@@ -200,8 +209,8 @@ class Lane:
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
-        wait = wait_before(self._terms, max(attempt.tries - 1, rounds), error.after, self._run.delivery.jitter)
-        over = attempt.tries >= self._terms.tries or wait + SHORTEST_CALL > self._run.left()
+        wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
+        over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
         if error.after is not None or not over:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
             with self._condition:
@@ -246,7 +255,7 @@ class Lane:
                     self._renewed = True
             return self._again(attempt)
         self._refusal = error
-        return self._end(attempt, refused_status(error), str(error))
+        return self._end(attempt, status_of(error), str(error))
 
     def _end(
         self,
@@ -259,35 +268,6 @@ class Lane:
         seconds = self._clock.now() - attempt.since
         outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds)
         self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
-
-
-def call_within(terms: Terms, left: float, *, soft: bool = False, reference: str = "") -> Call:
-    """Limits of time for one call: none may outlive the function."""
-    return Call(soft=soft, reference=reference, connect=min(terms.connect, left), read=min(terms.read, left))
-
-
-def wait_before(terms: Terms, tried: int, asked: float | None, jitter: Callable[[float], float]) -> float:
-    """Seconds before the next try: a growing random time, but what the vendor asked for and a little more at least."""
-    grown = jitter(min(terms.longest, terms.base * 2.0**tried))
-    if asked is None:
-        return grown
-    return max(grown, asked + jitter(min(terms.base, asked / 10 + terms.base / 10)))
-
-
-def refused_status(error: CallRefused | SecretError) -> Status:
-    """Credentials, and secrets that can't be read, may be put right while the job waits; settings need a person."""
-    return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED
-
-
-def bug(error: Exception) -> str:
-    """The reason of an outcome for which a plugin is to blame."""
-    return f"bug in the plugin: {type(error).__name__}: {error}"
-
-
-def forget_secrets(provider: Provider) -> None:
-    """Let a provider's secrets be resolved anew."""
-    for secret in provider.secrets():
-        secret.forget()
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from multicdn.errors import CredentialsRefused, RetryLater, SecretError
 from multicdn.model import Job, Outcome, Report, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from multicdn.errors import ProviderError
 
 
 class Ledger:
@@ -68,24 +71,11 @@ class Ledger:
             return self._outcomes + [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
 
 
-class Countdown:
-    """Opens when every instance that purges has done so."""
+def status_of(error: ProviderError | SecretError) -> Status:
+    """How jobs end that an error kept from being done.
 
-    def __init__(self) -> None:
-        self._missing = 0
-        self._condition = threading.Condition()
-
-    def expect(self, number: int) -> None:
-        """Say how many there are, before any is done."""
-        self._missing = number
-
-    def done(self) -> None:
-        """Say that one of them is done."""
-        with self._condition:
-            self._missing -= 1
-            self._condition.notify_all()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until all are done, or the seconds are over."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._missing <= 0, seconds)
+    Credentials, and secrets that can't be read, may be put right while the jobs wait; settings need a person.
+    """
+    if isinstance(error, RetryLater):
+        return Status.RETRY
+    return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED

@@ -1,17 +1,22 @@
-"""Keeping below a vendor's rate, within one process."""
+"""Keeping below the vendors' rates, within one process."""
 
 from __future__ import annotations
 
 import math
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multicdn.provider import Limits
 
 
-class Pace:
+class TokenBucket:
     """A token bucket that may be overdrawn: a call that is larger than the bucket waits until it is paid for.
 
     Its owner sees to it that no two threads use it at once.
 
     Args:
-        per_second: how fast it fills; 0 sets no pace.
+        per_second: how fast it fills; 0 sets no limit.
         burst: how much it holds. What is booked within it needs no wait.
     """
 
@@ -36,3 +41,60 @@ class Pace:
 
     def _level_at(self, moment: float) -> float:
         return min(self._burst, self._level + (moment - self._at) * self._per_second)
+
+
+class RateLimits:
+    """The rates of all vendors. They outlive an invocation, since the vendors remember as well.
+
+    Args:
+        concurrency: how many processes run at once; each takes its share of every rate.
+    """
+
+    def __init__(self, concurrency: int = 1) -> None:
+        self._share = 1 / concurrency
+        self._buckets: dict[tuple[str, ...], TokenBucket] = {}
+        self._lock = threading.Lock()
+
+    def book(self, name: str, method: str, limits: Limits, targets: int, at: float, latest: float) -> float:
+        """Book a call to a provider, and return the moment from which it may be made, ``at`` or later.
+
+        What could only be made after ``latest`` isn't booked: it won't be, and must not delay others.
+
+        Args:
+            name: of the provider.
+            method: of it; methods and providers share a rate only where their limits name the same quota.
+            limits: of the method.
+            targets: how many the call has.
+            at: the earliest moment.
+            latest: the latest one.
+        """
+        with self._lock:
+            for_call = self._bucket("calls", name, method, limits)
+            for_targets = self._bucket("targets", name, method, limits)
+            start = max(for_call.start(1, at), for_targets.start(targets, at))
+            if start <= latest:
+                # Both at the moment of the call: the one that had room before would fill up again meanwhile.
+                for_call.book(1, start)
+                for_targets.book(targets, start)
+            return start
+
+    def _bucket(self, unit: str, name: str, method: str, limits: Limits) -> TokenBucket:
+        budget = _budget(unit, name, method, limits)
+        if budget not in self._buckets:
+            per_second, burst = _rate(unit, limits)
+            self._buckets[budget] = TokenBucket(per_second * self._share, max(1.0, burst * self._share))
+        return self._buckets[budget]
+
+
+def _budget(unit: str, name: str, method: str, limits: Limits) -> tuple[str, ...]:
+    if not limits.quota:
+        return unit, name, method
+    # CloudFront has one rate for paths and tags together, and another one for wildcards.
+    return unit, limits.quota, str(limits.targets_per_second if unit == "targets" else "")
+
+
+def _rate(unit: str, limits: Limits) -> tuple[float, float]:
+    """How many a second, and how many at once. Unless the vendor says otherwise, one call of full size may start."""
+    if unit == "calls":
+        return limits.calls_per_second or 0.0, limits.burst
+    return limits.targets_per_second or 0.0, limits.target_burst or limits.targets

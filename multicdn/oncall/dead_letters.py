@@ -157,8 +157,7 @@ def _letter(message: Any) -> DeadLetter:
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
         body=message["Body"],
-        # "site/E8F6HK73EP0LT" is a distribution that the instance "site" was found to stand for.
-        provider=parked.job.provider.partition("/")[0] if parked else NOBODY,
+        provider=parked.job.instance if parked else NOBODY,
         reason=attributes.get("reason") or "received too often without being handled; see the function's log",
         parked=parked,
     )

@@ -14,19 +14,20 @@ from multicdn.errors import MulticdnError
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
-from multicdn.provider import Discover, SoftPurge, capability
+from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import Parked, encode
+from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route_checks import wished_soft
-from multicdn.routing.router import Demand, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.provider import Provider
+    from multicdn.routing.demand import RoutingFailure
     from multicdn.routing.matcher import Tags
     from multicdn.routing.route import Route
-    from multicdn.routing.router import Failure, Router
+    from multicdn.routing.router import Router
 
 # Of one message to the function, so that several invocations share a large piece of work.
 _MOST_TARGETS = 1000
@@ -130,7 +131,7 @@ def _parts(job: Job) -> Iterator[Job]:
 
 def _of_objects(
     config: Config, router: Router, request: Request, tags: Tags | None
-) -> tuple[list[Demand], list[Object], Sequence[Failure]]:
+) -> tuple[list[Demand], list[Object], Sequence[RoutingFailure]]:
     demands, failures = router.demands(_changes(request), tags)
     chosen = request.providers or tuple(config.providers)
     wanted = [
@@ -263,7 +264,7 @@ def _require_soft(config: Config, name: str, kind: TargetKind) -> None:
 def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Route]) -> Iterable[str]:
     """The buckets by which to look a provider up; any one will do for those that needn't be."""
     found = dict.fromkeys(route.bucket for route in routes)
-    if not (isinstance(provider, Discover) and provider.discovers):
+    if not stands_for_others(provider):
         return list(found or {config.routes[0].bucket: None})[:1]
     if not found:
         raise RequestError(f"{name} is found out by a bucket, and no route names one for it")

@@ -8,27 +8,29 @@ from __future__ import annotations
 import math
 import typing
 from collections import defaultdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from multicdn.config.checker import option_types
-from multicdn.delivery.delivery import Delivery, Terms
-from multicdn.delivery.lane import bug
-from multicdn.errors import ProviderError, SecretError
+from multicdn.delivery.discovery import discover
+from multicdn.delivery.rate_limit import RateLimits
+from multicdn.delivery.shares import by_instance, refused_unknown, shares
 from multicdn.facts import Price, Speed
-from multicdn.model import Action, Job, Outcome, TargetKind
-from multicdn.planning import planner
-from multicdn.provider import Call, Discover, Provider, capability
-from multicdn.routing.router import Demand
+from multicdn.model import Action, Job, Outcome, TargetKind, described
+from multicdn.planning.planner import bug
+from multicdn.provider import Call, Provider, capability, stands_for_others
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.config import Config
-
-    Resolve = Callable[[Discover, str], Mapping[str, Provider]]
+    from multicdn.delivery.shares import Find, Share, Work
+    from multicdn.planning.planner import Plan
+    from multicdn.provider import Discover
+    from multicdn.routing.demand import Demand
 
 # Said of a provider that nobody was asked about.
 UNRESOLVED = "what it stands for can only be found out by asking the vendor (--online); shown as if for one of them"
@@ -53,6 +55,10 @@ class Ask(Struct, frozen=True):
     def targets(self) -> int:
         """How many targets there are."""
         return sum(map(len, self.batches))
+
+    def described(self) -> Iterator[str]:
+        """The targets, for people to read."""
+        return map(described, chain.from_iterable(self.batches))
 
 
 class Preview(Struct, frozen=True):
@@ -99,7 +105,7 @@ class Preview(Struct, frozen=True):
 
 
 def previews(
-    config: Config, demands: Iterable[Demand], returned: Iterable[Job] = (), resolve: Resolve | None = None
+    config: Config, demands: Iterable[Demand], returned: Iterable[Job] = (), resolve: Find | None = None
 ) -> list[Preview]:
     """Show what each provider would be asked, in the order of the config.
 
@@ -109,15 +115,10 @@ def previews(
         returned: jobs that wait in the queue.
         resolve: asks a vendor what a provider stands for in front of a bucket; without it nobody is asked.
     """
-    shares = _Shares(config, resolve)
-    for demand in demands:
-        shares.add(demand)
-    for job in returned:
-        shares.take_back(job)
-    pace = Delivery({}, Terms(concurrency=config.concurrency))
-    found = [_preview(share, config, pace) for share in shares.parts.values()]
     order = {name: place for place, name in enumerate(config.providers)}
-    return sorted(found + shares.impossible, key=lambda each: order.get(_instance(each.name), len(order)))
+    work = sorted(by_instance(demands, returned), key=lambda work: order.get(work.instance, len(order)))
+    rates = RateLimits(config.concurrency)
+    return [preview for each in work for preview in _previews(each, config, resolve, rates)]
 
 
 def where(provider: Provider) -> dict[str, str]:
@@ -126,109 +127,48 @@ def where(provider: Provider) -> dict[str, str]:
     These are all that differ from their defaults, and those with a few named values (production or staging) even where
     they don't. Secrets, and what the plugin keeps out of its ``repr``, are left out.
     """
-    found = {name: _shown(provider, name, hint) for name, hint in option_types(type(provider)).items()}
-    found["endpoint"] = found.pop("endpoint")  # at the end: it is rarely what one looks for
-    return {name: shown for name, shown in found.items() if shown}
+    options = {name: _shown(provider, name, hint) for name, hint in option_types(type(provider)).items()}
+    options["endpoint"] = options.pop("endpoint")  # at the end: it is rarely what one looks for
+    return {name: shown for name, shown in options.items() if shown}
 
 
 def resolve_online(provider: Discover, bucket: str) -> Mapping[str, Provider]:
     """Ask the vendor. Calls the network, and may read secrets."""
-    return provider.discover(bucket, Call())
+    return discover(provider, bucket, Call())
 
 
-class _Share(Struct):
-    """What falls to one concrete provider."""
-
-    name: str
-    provider: Provider
-    demands: list[Demand]
-    returned: list[Job]
-    note: str = ""
-    exact: bool = True
-
-
-class _Shares:
-    """Sorts demands and jobs by concrete provider, as delivery does."""
-
-    def __init__(self, config: Config, resolve: Resolve | None) -> None:
-        self._config = config
-        self._resolve = resolve
-        self._known: dict[tuple[str, str], Mapping[str, Provider] | None] = {}
-        self.parts: dict[str, _Share] = {}
-        self.impossible: list[Preview] = []
-
-    def add(self, demand: Demand) -> None:
-        name = demand.provider
-        provider = self._config.providers.get(name)
-        if provider is None:
-            self._impossible(name, f"the config has no provider called {name!r}")
-        elif not (isinstance(provider, Discover) and provider.discovers):
-            self._share(name, provider).demands.append(demand)
-        elif self._resolve is None:
-            self._share(name, provider, exact=False).demands.append(demand)
-        else:
-            for part, concrete in self._found(name, provider, demand.bucket).items():
-                self._share(f"{name}/{part}", concrete).demands.append(demand)
-
-    def take_back(self, job: Job) -> None:
-        if job.bucket:
-            return self.add(planner.as_demand(job))
-        instance, _, part = job.provider.partition("/")
-        provider = self._config.providers.get(instance)
+def _previews(work: Work, config: Config, resolve: Find | None, rates: RateLimits) -> Iterator[Preview]:
+    """What an instance, or each of those that it stands for, would be asked; then what nobody can do."""
+    provider = config.providers.get(work.instance)
+    kind, settings = config.types.get(work.instance, ""), where(provider) if provider else {}
+    undone: list[Outcome] = []
+    if provider is None:
+        undone += refused_unknown(work)
+    else:
+        by_provider = shares(work, provider, resolve, undone.append)
         try:
-            if provider is None:
-                raise LookupError(f"the config has no provider called {instance!r}")
-            if part and not isinstance(provider, Discover):
-                raise LookupError(f"{instance} doesn't stand for others")
-            concrete = provider.part(part) if part and isinstance(provider, Discover) else provider
-        except Exception as error:  # noqa: BLE001 - a plugin's `part` may refuse the name in any way
-            return self._impossible(job.provider, str(error))
-        return self._share(job.provider, concrete).returned.append(job)
-
-    def _found(self, name: str, provider: Discover, bucket: str) -> Mapping[str, Provider]:
-        assert self._resolve is not None, "only asked when there is a way to ask"
-        if (name, bucket) not in self._known:
-            found: Mapping[str, Provider] = {}
-            try:
-                found = self._resolve(provider, bucket)
-                fault = "" if found else f"nothing found that serves the bucket {bucket!r}"
-            except (ProviderError, SecretError) as error:
-                fault = str(error)
-            self._known[name, bucket] = found
-            if fault:
-                self._impossible(name, fault)
-        return self._known[name, bucket] or {}
-
-    def _share(self, name: str, provider: Provider, *, exact: bool = True) -> _Share:
-        notes = ("" if exact else UNRESOLVED, provider.retired and f"retired: {provider.retired}")
-        return self.parts.setdefault(name, _Share(name, provider, [], [], "; ".join(filter(None, notes)), exact))
-
-    def _impossible(self, name: str, why: str) -> None:
-        instance = _instance(name)
-        provider = self._config.providers.get(instance)
-        settings = where(provider) if provider else {}
-        preview = Preview(name, self._config.types.get(instance, ""), settings, note=why, exact=False)
-        if preview not in self.impossible:
-            self.impossible.append(preview)
+            plans = [(share, share.plan()) for share in by_provider]
+        except Exception as error:  # noqa: BLE001 - a plugin whose `locate` or limits fail; the others can be shown
+            yield Preview(work.instance, kind, settings, note=bug(error), exact=False)
+        else:
+            yield from (_preview(share, plan, kind, rates) for share, plan in plans)
+    for name, reason in dict.fromkeys((outcome.job.provider, outcome.reason) for outcome in undone):
+        yield Preview(name, kind, settings, note=reason, exact=False)
 
 
-def _preview(share: _Share, config: Config, pace: Delivery) -> Preview:
-    provider = share.provider
-    kind, settings = config.types[_instance(share.name)], where(provider)
-    try:
-        plan = planner.plan(share.name, provider, share.demands, share.returned)
-    except Exception as error:  # noqa: BLE001 - a plugin whose `locate` or limits fail; the others can be shown
-        return Preview(share.name, kind, settings, note=bug(error), exact=False)
+def _preview(share: Share, plan: Plan, kind: str, rates: RateLimits) -> Preview:
+    provider, exact = share.provider, not stands_for_others(share.provider)
+    notes = ("" if exact else UNRESOLVED, provider.retired and f"retired: {provider.retired}")
     return Preview(
         name=share.name,
         type=kind,
-        where=settings,
+        where=where(provider),
         asks=tuple(_asks(provider, plan.jobs)),
         rejected=plan.rejected,
-        seconds=max((_begins(share.name, provider, job, pace) for job in plan.jobs), default=0.0),
+        seconds=max((_begins(share.name, provider, job, rates) for job in plan.jobs), default=0.0),
         price=provider.price,
-        note=share.note,
-        exact=share.exact,
+        note="; ".join(filter(None, notes)),
+        exact=exact,
     )
 
 
@@ -241,16 +181,11 @@ def _asks(provider: Provider, jobs: Sequence[Job]) -> Iterator[Ask]:
         yield Ask(action, kind, soft, tuple(batches), speed)
 
 
-def _begins(name: str, provider: Provider, job: Job, pace: Delivery) -> float:
+def _begins(name: str, provider: Provider, job: Job, rates: RateLimits) -> float:
     """Seconds until a job's call may begin, after all that were booked before it."""
-    what = capability(provider, job.action, job.kind)
-    assert what is not None, "planning makes no job that the provider can't do"
-    return pace.book(name, what.limits, getattr(provider, what.limits), len(job.targets), 0.0, math.inf)
-
-
-def _instance(name: str) -> str:
-    """``site/E8F6HK73EP0LT`` is a part of the instance ``site``."""
-    return name.partition("/")[0]
+    way = capability(provider, job.action, job.kind)
+    assert way is not None, "planning makes no job that the provider can't do"
+    return rates.book(name, way.limits, getattr(provider, way.limits), len(job.targets), 0.0, math.inf)
 
 
 def _shown(provider: Provider, name: str, hint: Any) -> str:

@@ -22,8 +22,8 @@ from msgspec import Struct
 from multicdn.model import Action, TargetKind
 from multicdn.planning.directories import Directory, directories, items, spelled
 from multicdn.provider import SoftPurge, capability
+from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import Collapse
-from multicdn.routing.router import Demand, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

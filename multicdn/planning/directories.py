@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.provider import Provider
+    from multicdn.routing.demand import Demand, Origin
     from multicdn.routing.route import Route
-    from multicdn.routing.router import Demand, Origin
 
 
 class Item(NamedTuple):

@@ -10,7 +10,7 @@ from msgspec import Struct
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
 from multicdn.provider import capability
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,8 +93,7 @@ class _Located:
                 self._reject_unspelled(demand, target, want, refusal.reason)
             except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
                 self.bug = self.bug or error
-                reason = f"bug in the plugin: {type(error).__name__}: {error}"
-                self._reject_unspelled(demand, target, want, reason, Status.RETRY)
+                self._reject_unspelled(demand, target, want, bug(error), Status.RETRY)
 
     def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:
         group = self._groups.get((action, kind, soft))
@@ -186,6 +185,11 @@ class _Located:
 def _join(group: dict[str, Want], value: str, want: Want) -> None:
     known = group.get(value)
     group[value] = want if known is None else Want(known.asking | want.asking, known.marks | want.marks)
+
+
+def bug(error: Exception) -> str:
+    """The reason of an outcome for which a plugin is to blame."""
+    return f"bug in the plugin: {type(error).__name__}: {error}"
 
 
 def unlocated(demand: Demand) -> Iterator[Job]:

@@ -134,7 +134,7 @@ def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
     """What jobs of one target must share to wait, or to be given up, together."""
     job = outcome.job
     # Answers repeat the target; and why something failed that is tried again matters less than that it did.
-    reason = "" if outcome.status is Status.RETRY else outcome.reason.replace(job.targets[0] or "\0", "")
+    reason = "" if outcome.status is Status.RETRY else outcome.reason.replace(job.described[0], "")
     return job.provider, job.action, job.kind, job.soft, job.bucket, outcome.status, reason
 
 

@@ -23,7 +23,7 @@ UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
 Tags = Mapping[tuple[str, str, str], Sequence[str]]
 
 
-class Bucket:
+class BucketRoutes:
     """The routes of one bucket. Time grows with the number of different prefix lengths, not of routes.
 
     Attributes:
@@ -39,7 +39,7 @@ class Bucket:
         """Add a route."""
         prefix = matcher.route.prefix
         self._by_prefix.setdefault(prefix, []).append(matcher)
-        self._lengths = sorted({len(known) for known in self._by_prefix})
+        self._lengths = sorted({*map(len, self._by_prefix)})
         self.tagged = self.tagged or bool(matcher.route.tags_from)
 
     def covering(self, key: str) -> list[Matcher]:
@@ -75,7 +75,7 @@ class Matcher:
             for member, kind in MEMBERS.items()
             if route.texts(member)
         ]
-        self._anchors = [found for text in route.prefixes if (found := url_templates.anchor(text))]
+        self._anchors = [anchor for text in route.prefixes if (anchor := url_templates.anchor(text))]
         self._orders = {kind: tuple(self._for_kind(kind, soft)) for kind in ChangeKind}
 
     def orders(self, kind: ChangeKind) -> tuple[tuple[str, Action, bool], ...]:
@@ -92,39 +92,39 @@ class Matcher:
 
     def targets(self, change: Change, url_hook: UrlHook | None, tags: Tags) -> dict[Target, str]:
         """What a change makes stale, and the key behind each."""
-        found: dict[Target, str] = {}
+        targets: dict[Target, str] = {}
         for kind, parsed in self._templates:
             texts = self._texts(kind, parsed, change)
             if url_hook is not None and kind is TargetKind.URL:
                 texts = {text: texts.get(text, change.key) for text in url_hook(change, list(texts))}
             if kind is TargetKind.PREFIX:
-                texts = self._below_root(texts, found)
+                texts = self._below_root(texts, targets)
             for text, key in texts.items():
                 # A tag such as "{dir}" is empty for an object at the root, and must never come to mean everything.
                 if text or kind is TargetKind.EVERYTHING:
-                    found[Target(kind, text)] = key
+                    targets[Target(kind, text)] = key
         if self.route.tags_from:
-            place = (change.bucket, change.key, self.route.metadata)
-            found.update((Target(TargetKind.TAG, tag), change.key) for tag in tags.get(place, ()))
-        return found
+            of_object = tags.get((change.bucket, change.key, self.route.metadata), ())
+            targets.update((Target(TargetKind.TAG, tag), change.key) for tag in of_object)
+        return targets
 
     def _texts(self, kind: TargetKind, parsed: Sequence[Template], change: Change) -> dict[str, str]:
         """The texts of a change, and the key behind each."""
         forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
         bucket, prefix = change.bucket, self.route.prefix
-        found = dict.fromkeys(url_templates.expand(parsed, bucket, change.key, prefix, forms), change.key)
+        keys = dict.fromkeys(url_templates.expand(parsed, bucket, change.key, prefix, forms), change.key)
         if self._also:
             for key in self._alternates(change):
                 for text in url_templates.expand(parsed, bucket, key, prefix, forms):
-                    found.setdefault(text, key)
-        return found
+                    keys.setdefault(text, key)
+        return keys
 
     def _alternates(self, change: Change) -> Iterator[str]:
         for patterns, parsed in self._also:
             if patterns.match(change.key):
                 yield from url_templates.alternates(parsed, change.bucket, change.key, self.route.prefix)
 
-    def _below_root(self, prefixes: Mapping[str, str], found: dict[Target, str]) -> dict[str, str]:
+    def _below_root(self, prefixes: Mapping[str, str], targets: dict[Target, str]) -> dict[str, str]:
         """Take out prefixes that would be a whole host because the object lies at its root, and put its URLs instead.
 
         A prefix that is written out as a whole host stays, and so do all where the route allows it.
@@ -134,7 +134,7 @@ class Matcher:
         roots = {text for text in prefixes if is_root(text) and text not in self.route.prefixes}
         for key in {prefixes[text] for text in roots}:
             for url in url_templates.expand(self._anchors, self.route.bucket, key, self.route.prefix, self._forms):
-                found[Target(TargetKind.URL, url)] = key
+                targets[Target(TargetKind.URL, url)] = key
         return {text: key for text, key in prefixes.items() if text not in roots}
 
 

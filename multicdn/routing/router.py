@@ -2,82 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
-from multicdn.routing.matcher import Bucket, Matcher, Tags, UrlHook
-from multicdn.routing.route import Route
+from multicdn.routing.demand import Demand, Origin, RoutingFailure, Want
+from multicdn.routing.matcher import BucketRoutes, Matcher
 from multicdn.routing.route_checks import wished_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.config import Config
-
-__all__ = ["Demand", "Failure", "Origin", "Router", "Tags", "UrlHook", "Want", "supersedes"]
-
-
-class Want(Struct, frozen=True):
-    """Who asked for a target.
-
-    Attributes:
-        asking: ids of the messages.
-        marks: identities of the changes behind it, so that a new upload is a new request.
-    """
-
-    asking: frozenset[str] | set[str]
-    marks: frozenset[str] | set[str]
-
-    @property
-    def causes(self) -> frozenset[str]:
-        """Ids of the messages."""
-        return frozenset(self.asking)
-
-    def joined(self, other: Want) -> Want:
-        """This want and another. Most targets have one want, which is shared; a tag may have thousands and grows."""
-        if isinstance(self.asking, set) and isinstance(self.marks, set):
-            self.asking.update(other.asking)
-            self.marks.update(other.marks)
-            return self
-        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
-
-
-class Origin(NamedTuple):
-    """From which key a URL was made, and what happened to its object; None for a key that another one's change made."""
-
-    key: str
-    kind: ChangeKind | None
-
-
-class Demand(Struct, frozen=True):
-    """What one provider instance is to do for the changes of one bucket.
-
-    Attributes:
-        provider: name of the instance.
-        action: purge or preload.
-        soft: whether to mark as stale.
-        bucket: where the changes happened.
-        wants: targets as routing spells them (the provider hasn't been asked yet), and who asked for each.
-        route: the one route behind it, if that has a policy for collapsing; else None.
-        origins: then, of each URL.
-    """
-
-    provider: str
-    action: Action
-    soft: bool
-    bucket: str
-    wants: dict[Target, Want]
-    route: Route | None = None
-    origins: dict[Target, Origin] = {}
-
-
-class Failure(Struct, frozen=True):
-    """A change of which something could not be found out, so that its message has to come back."""
-
-    change: Change
-    reason: str
+    from multicdn.routing.matcher import Tags, UrlHook
+    from multicdn.routing.route import Route
 
 
 class Router:
@@ -89,10 +26,10 @@ class Router:
     """
 
     def __init__(self, config: Config, url_hook: UrlHook | None = None) -> None:
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, BucketRoutes] = {}
         for route in config.routes:
             soft = {name: wished_soft(route, config.providers[name]) for name in route.purge}
-            self._buckets.setdefault(route.bucket, Bucket()).add(Matcher(route, soft))
+            self._buckets.setdefault(route.bucket, BucketRoutes()).add(Matcher(route, soft))
         self._url_hook = url_hook
 
     def matching(self, bucket: str, key: str) -> Iterator[Route]:
@@ -114,7 +51,7 @@ class Router:
         routes = self._buckets.get(bucket)
         return routes is not None and routes.tagged
 
-    def demands(self, changes: Iterable[Change], tags: Tags | None = None) -> tuple[list[Demand], list[Failure]]:
+    def demands(self, changes: Iterable[Change], tags: Tags | None = None) -> tuple[list[Demand], list[RoutingFailure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
         Of several changes of one key the newest decides, for each route among those that it listens to.
@@ -127,27 +64,28 @@ class Router:
         for change in changes:
             for matcher in self._covering(change.bucket, change.key):
                 if change.kind in matcher.route.on:
-                    place = (id(matcher), change.key)
-                    known = newest.get(place)
-                    if known is None or supersedes(change, known[1]):
-                        newest[place] = (matcher, change)
+                    earlier = newest.get((id(matcher), change.key))
+                    if earlier is None or supersedes(change, earlier[1]):
+                        newest[id(matcher), change.key] = (matcher, change)
         return self._collect(newest.values(), tags or {})
 
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()
 
-    def _collect(self, matched: Iterable[tuple[Matcher, Change]], tags: Tags) -> tuple[list[Demand], list[Failure]]:
+    def _collect(
+        self, matched: Iterable[tuple[Matcher, Change]], tags: Tags
+    ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
         for matcher, change in matched:
             try:
                 targets = matcher.targets(change, self._url_hook, tags)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
-                failures.append(Failure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
+                failures.append(RoutingFailure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
                 continue
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
-            for demand in demands.of(matcher, change.kind):
+            for demand in demands.changed_by(matcher, change.kind):
                 _add(demand, targets, change, want)
         return demands.all(), failures
 
@@ -157,22 +95,23 @@ class _Demands:
 
     def __init__(self) -> None:
         self._demands: dict[tuple[str, Action, bool, str, int], Demand] = {}
-        self._known: dict[tuple[int, ChangeKind], list[Demand]] = {}
+        self._by_route: dict[tuple[int, ChangeKind], list[Demand]] = {}
 
-    def of(self, matcher: Matcher, kind: ChangeKind) -> list[Demand]:
-        """Those that a change of a kind belongs to under a route."""
-        known = self._known.get((id(matcher), kind))
-        if known is None:
-            known = self._known[id(matcher), kind] = [self._one(matcher, *order) for order in matcher.orders(kind)]
-        return known
+    def changed_by(self, matcher: Matcher, kind: ChangeKind) -> list[Demand]:
+        """The demands that get the targets of a change: one for each order that its route gives for its kind."""
+        demands = self._by_route.get((id(matcher), kind))
+        if demands is None:
+            demands = [self._demand(matcher, *order) for order in matcher.orders(kind)]
+            self._by_route[id(matcher), kind] = demands
+        return demands
 
-    def _one(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
+    def _demand(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
         route = matcher.route
         collapsing = route.collapse != "never" and action is Action.PURGE
-        place = (provider, action, soft, route.bucket, id(matcher) if collapsing else 0)
-        if place not in self._demands:
-            self._demands[place] = Demand(*place[:4], {}, route if collapsing else None, {})
-        return self._demands[place]
+        shared = (provider, action, soft, route.bucket, id(matcher) if collapsing else 0)
+        if shared not in self._demands:
+            self._demands[shared] = Demand(*shared[:4], {}, route if collapsing else None, {})
+        return self._demands[shared]
 
     def all(self) -> list[Demand]:
         """All that have something to do."""
@@ -204,11 +143,11 @@ def _add(demand: Demand, targets: Mapping[Target, str], change: Change, want: Wa
     wants = demand.wants
     for target in targets:
         if demand.action is Action.PURGE or target.kind is TargetKind.URL:
-            known = wants.setdefault(target, want)
-            if known is not want:
-                wants[target] = known.joined(want)
+            earlier = wants.setdefault(target, want)
+            if earlier is not want:
+                wants[target] = earlier.joined(want)
     if demand.route is not None:
         for target, key in targets.items():
-            known_origin = demand.origins.get(target)
-            if known_origin is None or known_origin.kind is None:
+            origin = demand.origins.get(target)
+            if origin is None or origin.kind is None:
                 demand.origins[target] = Origin(key, change.kind if key == change.key else None)

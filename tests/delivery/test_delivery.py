@@ -122,7 +122,8 @@ def test_each_wait_is_drawn_at_random_from_zero_to_its_bound() -> None:
 
 
 def test_without_a_jitter_of_its_own_delivery_draws_different_waits() -> None:
-    from multicdn.delivery.delivery import Delivery, Terms
+    from multicdn.delivery.delivery import Delivery
+    from multicdn.delivery.invocation import Terms
 
     clock = FakeClock()
     acme = Scripted(answer=script(*[RetryLater("busy")] * 7))

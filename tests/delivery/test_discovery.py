@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, delivery, demand, ends, urls
 
-from multicdn.delivery.delivery import Clock, Delivery
+from multicdn.delivery.discovery import Discoveries
+from multicdn.delivery.invocation import Clock
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Receipt, Report, Status, Target
 from multicdn.provider import Provider, Secret
@@ -63,7 +64,7 @@ def test_what_was_found_is_remembered_for_the_next_invocations_and_asked_anew_in
     finder = Finder(find=finding({"acme-site": {"east": Scripted()}}))
     deliver = delivery(finder, clock=clock).deliver
     deliver([demand(urls(1))], 60)
-    clock.sleep(Delivery.DISCOVERY_LIFETIME - 1)
+    clock.sleep(Discoveries.LIFETIME - 1)
     deliver([demand(urls(1))], 60)
     assert finder.asked == ["acme-site"]
     clock.sleep(2)

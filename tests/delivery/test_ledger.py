@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from multicdn.model import Outcome
-    from multicdn.routing.router import Demand
+    from multicdn.routing.demand import Demand
 
 NAMES = ("acme", "bravo", "charlie")
 KINDS = (

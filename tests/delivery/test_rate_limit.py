@@ -7,7 +7,7 @@ import threading
 import pytest
 from kit.scripted_provider import FakeClock, Scripted, Seen, accept, delivery, demand, of, script, urls
 
-from multicdn.delivery.rate_limit import Pace
+from multicdn.delivery.rate_limit import TokenBucket
 from multicdn.errors import RetryLater
 from multicdn.model import Receipt, Status, TargetKind
 from multicdn.provider import Limits
@@ -205,22 +205,22 @@ def test_a_lane_in_which_one_batch_after_the_other_fails_waits_longer_and_longer
 
 
 def test_a_pace_of_nothing_never_waits() -> None:
-    pace = Pace(0.0, 1.0)
-    pace.book(100, 0.0)
-    assert pace.start(100, 0.0) == 0.0
+    bucket = TokenBucket(0.0, 1.0)
+    bucket.book(100, 0.0)
+    assert bucket.start(100, 0.0) == 0.0
 
 
 def test_a_pace_fills_up_to_its_burst_and_no_further() -> None:
-    pace = Pace(2.0, 4.0)
-    pace.book(4, 100.0)
-    assert pace.start(1, 100.0) == 100.5
-    assert pace.start(4, 1000.0) == 1000.0
-    pace.book(4, 1000.0)
-    assert pace.start(4, 1000.0) == 1002.0
+    bucket = TokenBucket(2.0, 4.0)
+    bucket.book(4, 100.0)
+    assert bucket.start(1, 100.0) == 100.5
+    assert bucket.start(4, 1000.0) == 1000.0
+    bucket.book(4, 1000.0)
+    assert bucket.start(4, 1000.0) == 1002.0
 
 
 def test_a_call_larger_than_the_burst_waits_for_a_full_bucket_and_is_paid_for_afterwards() -> None:
-    pace = Pace(1.0, 2.0)
-    assert pace.start(10, 0.0) == 0.0
-    pace.book(10, 0.0)
-    assert pace.start(1, 0.0) == 9.0
+    bucket = TokenBucket(1.0, 2.0)
+    assert bucket.start(10, 0.0) == 0.0
+    bucket.book(10, 0.0)
+    assert bucket.start(1, 0.0) == 9.0

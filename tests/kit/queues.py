@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.handler import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import Parking

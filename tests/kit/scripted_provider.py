@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from multicdn.delivery.delivery import Clock, Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Clock, Terms
 from multicdn.model import Action, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import (
     Call,
@@ -22,7 +23,7 @@ from multicdn.provider import (
     Secret,
     SoftPurge,
 )
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 
 HUNDRED = Limits(targets=100)
 

@@ -15,6 +15,7 @@ from kit.scenes import SECOND, SITE, Scene, providers_of, scene, write
 
 from multicdn import config
 from multicdn.cli import main
+from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Job, TargetKind
 from multicdn.oncall import explain, preview
 from multicdn.oncall.explain import Explainer
@@ -231,14 +232,24 @@ def test_a_parked_job_in_an_event_is_explained(file: Path) -> None:
     [
         ("gone", "", "the config has no provider called 'gone'"),
         ("gone", "acme-site", "the config has no provider called 'gone'"),
-        ("www/E1EXAMPLE", "", "www doesn't stand for others"),
+        ("gone/E1EXAMPLE", "", "the config has no provider called 'gone'"),
+        ("www/E1EXAMPLE", "", "www no longer stands for others; www/E1EXAMPLE is not in the config"),
+        ("site/E2QWRUHEXAMPLE", "", "site no longer stands for others; site/E2QWRUHEXAMPLE is not in the config"),
+        ("found", "", "found stands for others now, and the job names none of them"),
     ],
 )
-def test_a_parked_job_that_nobody_can_take_says_why(file: Path, provider: str, bucket: str, note: str) -> None:
+def test_a_parked_job_that_nobody_can_take_says_why_as_the_function_does(
+    file: Path, provider: str, bucket: str, note: str, caplog: pytest.LogCaptureFixture
+) -> None:
     job = Job(provider, Action.PURGE, TargetKind.URL, ("/a",), (frozenset(("m",)),), bucket=bucket)
     [body] = message.encode(Parked(job, 1, 0.0))
     [found] = ask_json(file, "-", stdin=body)["providers"]
-    assert (found["note"], found["calls"], found["exact"]) == (note, 0, False)
+    assert (found["name"], found["note"], found["calls"], found["exact"]) == (provider, note, 0, False)
+    plugins = Plugins()
+    event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]}
+    Dispatcher(config.load(file, plugins), plugins).dispatch(event, 60)
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "multicdn"]
+    assert [(line["provider"], line["reason"]) for line in lines if line["event"] == "refused"] == [(provider, note)]
 
 
 def test_a_folder_is_explained_as_what_its_sync_would_create(file: Path, tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from kit.sample_plugins import Full, Plain
 
 from multicdn import config
 from multicdn.config import Config
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.planning import collapse, planner
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Also, Collapse, Route
-from multicdn.routing.router import Demand, Router
+from multicdn.routing.router import Router
 from multicdn.secrets import Secret
 from multicdn.simulators import Origin
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.provider import Provider
+    from multicdn.routing.demand import Demand
 
 A = "https://a.example"
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED

@@ -27,7 +27,7 @@ from multicdn.provider import (
     SoftPurge,
     option,
 )
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 from multicdn.simulators import Request, Response, Server
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from kit.s3 import S3, batch
 from multicdn import config
 from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.config import Config
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.errors import TargetsRefused
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind

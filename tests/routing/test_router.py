@@ -11,8 +11,9 @@ from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
 from multicdn.config import Config
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.demand import Demand, RoutingFailure
 from multicdn.routing.route import Route
-from multicdn.routing.router import Demand, Failure, Router, supersedes
+from multicdn.routing.router import Router, supersedes
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -454,7 +455,7 @@ def test_hook_that_fails_costs_its_change_only() -> None:
     changes = [Change("b", key, cause=f"m-{key}") for key in ("a", "bad", "c")]
     found, failures = router(route(), hook=hook).demands(changes)
     assert [set(demand.wants) for demand in found] == [{url("a"), url("c")}]
-    assert failures == [Failure(changes[1], "a plugin failed on its URLs: LookupError: no such page")]
+    assert failures == [RoutingFailure(changes[1], "a plugin failed on its URLs: LookupError: no such page")]
 
 
 def test_hook_that_fails_halfway_leaves_nothing_of_its_change_behind() -> None:

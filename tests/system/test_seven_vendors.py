@@ -10,7 +10,8 @@ import pytest
 from kit.scripted_provider import FakeClock
 
 from multicdn import config
-from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.model import Change, Report, Status
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router

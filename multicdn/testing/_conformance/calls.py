@@ -14,7 +14,7 @@ from multicdn.errors import ProviderError, TargetsRefused
 from multicdn.model import Target, TargetKind
 from multicdn.planning import planner
 from multicdn.provider import Capability, Secret, SoftPurge, capabilities, capability
-from multicdn.routing.router import Demand, Want
+from multicdn.routing.demand import Demand, Want
 from multicdn.testing._conformance.base import Promises, Sent, Vendor, Wire, make_call, shown
 from multicdn.testing._conformance.failure_cases import ODD_PATHS
 

@@ -1,0 +1,96 @@
+"""One configured provider instance in one invocation."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from multicdn.delivery.lane import Lane, side_by_side
+from multicdn.delivery.shares import shares
+from multicdn.model import Action
+from multicdn.planning.planner import bug
+from multicdn.telemetry import plugin_bug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from multicdn.delivery.discovery import Discoveries
+    from multicdn.delivery.invocation import Run
+    from multicdn.delivery.ledger import Ledger
+    from multicdn.delivery.shares import Work
+    from multicdn.model import Job, Outcome
+    from multicdn.provider import Discover, Provider
+
+
+class InstanceRun(threading.Thread):
+    """Finds out what an instance stands for, plans, and runs a lane for each provider found.
+
+    Args:
+        work: of the instance.
+        provider: the instance.
+        ledger: where the ends of its jobs are noted.
+        discoveries: of this and earlier invocations.
+        run: the invocation.
+
+    Attributes:
+        ledger: the same.
+        purges: whether it has anything to purge.
+    """
+
+    def __init__(self, work: Work, provider: Provider, ledger: Ledger, discoveries: Discoveries, run: Run) -> None:
+        super().__init__(name=f"multicdn-{work.instance}", daemon=True)
+        self.ledger = ledger
+        self.purges = any(job.action is Action.PURGE for job in work.jobs)
+        self._work = work
+        self._provider = provider
+        self._discoveries = discoveries
+        self._run = run
+        self._purges_open = self.purges
+        # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
+        self.ledger.open(work.jobs)
+
+    def run(self) -> None:
+        """Do all of it. Whatever goes wrong stays in the ledger."""
+        try:
+            self._serve()
+        except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
+            plugin_bug(self._work.instance, error)
+            self.ledger.abandon(bug(error))
+        finally:
+            self._end_purges()
+
+    def _serve(self) -> None:
+        lanes = self._lanes()
+        side_by_side([lane.purge for lane in lanes])
+        self._end_purges()
+        if any(lane.preloads for lane in lanes):
+            self._preload(lanes)
+
+    def _lanes(self) -> list[Lane]:
+        lanes = []
+        jobs: list[Job] = []
+        ended: list[Outcome] = []
+        for share in shares(self._work, self._provider, self._find, self.ledger.end):
+            plan = share.plan()
+            if plan.bug:
+                plugin_bug(share.name, plan.bug)
+            ended += plan.rejected
+            jobs += plan.jobs
+            lanes.append(Lane(share.name, share.provider, plan.jobs, self.ledger, self._run))
+        self.ledger.replace(self._work.jobs, jobs, ended)
+        return lanes
+
+    def _find(self, provider: Discover, bucket: str) -> Mapping[str, Provider]:
+        return self._discoveries.find(self._work.instance, provider, bucket, self._run)
+
+    def _preload(self, lanes: Sequence[Lane]) -> None:
+        """Preload after the purges: what is loaded before them may be the old bytes."""
+        if not self.purges:
+            # Another instance may stand for the same cache; one that hangs must not keep this one waiting for long.
+            self._run.purged.wait(self._run.left() / 2)
+        side_by_side([lane.preload for lane in lanes])
+
+    def _end_purges(self) -> None:
+        if self._purges_open:
+            self._purges_open = False
+            self._run.purged.done()

@@ -1,0 +1,76 @@
+"""What routing asks of the providers. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from multicdn.model import Action, Change, ChangeKind, Target
+from multicdn.routing.route import Route
+
+
+class Want(Struct, frozen=True):
+    """Who asked for a target.
+
+    Attributes:
+        asking: ids of the messages.
+        marks: identities of the changes behind it, so that a new upload is a new request.
+    """
+
+    asking: frozenset[str] | set[str]
+    marks: frozenset[str] | set[str]
+
+    @property
+    def causes(self) -> frozenset[str]:
+        """Ids of the messages."""
+        return frozenset(self.asking)
+
+    def joined(self, other: Want) -> Want:
+        """This want and another. Most targets have one want, which is shared; a tag may have thousands and grows."""
+        if isinstance(self.asking, set) and isinstance(self.marks, set):
+            self.asking.update(other.asking)
+            self.marks.update(other.marks)
+            return self
+        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
+
+
+class Origin(NamedTuple):
+    """The object that a URL was made from.
+
+    Attributes:
+        key: of the object.
+        kind: what happened to it; None where nothing did, and the change of another object made this one stale.
+    """
+
+    key: str
+    kind: ChangeKind | None
+
+
+class Demand(Struct, frozen=True):
+    """What one provider instance is to do for the changes of one bucket.
+
+    Attributes:
+        provider: name of the instance.
+        action: purge or preload.
+        soft: whether to mark as stale.
+        bucket: where the changes happened.
+        wants: targets as routing spells them (the provider hasn't been asked yet), and who asked for each.
+        route: the one route behind it, if that has a policy for collapsing; else None.
+        origins: with a route, the object behind each URL; else empty.
+    """
+
+    provider: str
+    action: Action
+    soft: bool
+    bucket: str
+    wants: dict[Target, Want]
+    route: Route | None = None
+    origins: dict[Target, Origin] = {}
+
+
+class RoutingFailure(Struct, frozen=True):
+    """A change of which something could not be found out, so that its message has to come back."""
+
+    change: Change
+    reason: str
