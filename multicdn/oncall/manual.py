@@ -16,7 +16,7 @@ from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
 from multicdn.provider import Discover, SoftPurge, capability
 from multicdn.queue.message import Parked, encode
-from multicdn.routing.route_checks import wished_soft
+from multicdn.routing.route import wished_soft
 from multicdn.routing.router import Demand, Want
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from kit.s3 import S3, batch
 from kit.sample_plugins import Full, Plain
 
 from multicdn import config
-from multicdn.config import Config
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
@@ -68,7 +67,7 @@ class Bucket:
 
 
 def demands_of(provider: Provider, routes: Sequence[Route], changes: Iterable[Change]) -> list[Demand]:
-    found, failures = Router(Config("c.yml", {"cdn": provider}, {}, tuple(routes))).demands(changes)
+    found, failures = Router(routes, {"cdn": provider}).demands(changes)
     assert failures == []
     return found
 
