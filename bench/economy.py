@@ -113,7 +113,7 @@ def trickle() -> list[list[str]]:
 def measure(vendor: str, strategy: Strategy, events: Sequence[Sequence[str]]) -> Cost:
     """Plan all events with one strategy, and add up what the vendor is asked."""
     config = parse(CONFIG.format(policy="budget" if strategy == "ours, budget" else "never"), "bench", Plugins())
-    provider, router = config.providers[vendor], Router(config)
+    provider, router = config.providers[vendor], Router(config.routes, config.providers)
     calls = targets = innocent = 0
     unchanged, spent = site(), dict[type["Provider"], int]()
     for changed in events:

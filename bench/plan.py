@@ -91,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     batch = event(arguments.objects)
     config = parse(CONFIG, "bench", Plugins())
-    router = Router(config)
+    router = Router(config.routes, config.providers)
 
     intake = envelopes.decode(batch)
     demands, _ = router.demands(intake.changes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import grimp
 
-from multicdn.installer.bundle.sources import rooms_in_lambda
+from multicdn.installer.bundle.rooms import in_lambda
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ def picture() -> str:
     """A Mermaid diagram: what runs in Lambda, and what only people use."""
     imports = arrows()
     rooms = in_order(imports)[::-1]
-    lambda_rooms = rooms_in_lambda() | {PROVIDERS}
+    lambda_rooms = in_lambda(ROOT / PACKAGE) | {PROVIDERS}
     lines = ["flowchart TD"]
     for title, inside in (("for people, never in Lambda", False), ("in Lambda", True)):
         lines += [f'  subgraph {"lambda" if inside else "people"}["{title}"]']
@@ -80,18 +80,17 @@ def picture() -> str:
 
 
 def figures() -> str:
-    """How large the house is: rooms, arrows, floors, and how long its functions are."""
+    """How large the house is: files, rooms, arrows, floors, and how long its functions are."""
     imports = arrows()
-    top = len(list(ROOT.glob("multicdn/*.py")))
     folders = [folder for folder in ROOT.glob("multicdn/*") if (folder / "__init__.py").exists()]
     modules = [*ROOT.glob("multicdn/**/*.py"), *ROOT.glob("providers/**/*.py")]
     lengths = sorted(length for module in modules for length in _function_lengths(module))
-    return "\n".join(
-        (
-            f"files at the top {top}, folders {len(folders)}, modules {len(modules)}",
-            f"rooms {len(imports)}, arrows {sum(map(len, imports.values()))}, floors {max(_floors(imports).values())}, cycles 0",
-            f"lines a function: median {lengths[len(lengths) // 2]}, p90 {lengths[len(lengths) * 9 // 10]}, most {lengths[-1]}",
-        )
+    median, tenth = lengths[len(lengths) // 2], lengths[len(lengths) * 9 // 10]
+    files = len(list(ROOT.glob("multicdn/*.py")))
+    return (
+        f"files at the top {files}, folders {len(folders)}, modules {len(modules)}\n"
+        f"rooms {len(imports)}, arrows {sum(map(len, imports.values()))}, floors {max(_floors(imports).values())}\n"
+        f"lines a function: median {median}, p90 {tenth}, most {lengths[-1]}"
     )
 
 

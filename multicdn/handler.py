@@ -71,7 +71,7 @@ class Dispatcher:
         parking: Callable[[], Parking] | None = None,
     ) -> None:
         self._hooks = plugins.hooks
-        self._router = Router(config, self._hooks.urls if self._hooks else None)
+        self._router = Router(config.routes, config.providers, self._hooks.urls if self._hooks else None)
         self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency))
         self._objects = Objects()
         self._spent: dict[str, dict[type[Provider], int]] = {}

@@ -51,7 +51,7 @@ class Stale:
 
     def __init__(self, config: Config, edges: Mapping[str, Simulator]) -> None:
         self._providers = config.providers
-        self._router = Router(config)
+        self._router = Router(config.routes, config.providers)
         self._edges = edges
         self._purges: dict[Owed, _Spoilt] = {}
         self._preloads: dict[Owed, float] = {}

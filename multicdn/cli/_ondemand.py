@@ -99,7 +99,7 @@ def _orders(loaded: Loaded, request: Request) -> Orders:
     from multicdn.routing import object_tags
     from multicdn.routing.router import Router
 
-    router = Router(loaded.config, loaded.url_hook)
+    router = Router(loaded.config.routes, loaded.config.providers, loaded.url_hook)
     found = object_tags.read(manual.tagged(router, request), arguments.PATIENCE, Objects())
     orders = manual.orders(loaded.config, router, request, found.tags)
     demands, decisions = collapse.collapse(orders.demands, loaded.config.providers, arguments.counter())

@@ -109,7 +109,8 @@ class _Answer:
         from multicdn.planning import collapse
         from multicdn.routing.router import Router
 
-        config, router = loaded.config, Router(loaded.config, loaded.url_hook)
+        config = loaded.config
+        router = Router(config.routes, config.providers, loaded.url_hook)
         demands, failures = router.demands(self._asked.changes, self._tags(router, online=online))
         self._notes += [f"{failure.change.key}: {failure.reason}" for failure in failures]
         demands, self._decisions = collapse.collapse(demands, config.providers, self._counter(online=online))

@@ -78,11 +78,10 @@ def _confirm(loaded: arguments.Loaded, request: Any) -> None:
     from multicdn.oncall.preview import where
     from multicdn.routing.router import Router
 
-    manual.orders(loaded.config, Router(loaded.config), request)  # what can't be done needn't be confirmed
+    config = loaded.config
+    manual.orders(config, Router(config.routes, config.providers), request)  # what can't be done needn't be confirmed
     for name in request.providers:
-        settings = ", ".join(f"{option} {value}" for option, value in where(loaded.config.providers[name]).items())
-        click.echo(
-            f"{name} ({loaded.config.types[name]}: {settings}) will be emptied; all requests then go to the origin."
-        )
+        settings = ", ".join(f"{option} {value}" for option, value in where(config.providers[name]).items())
+        click.echo(f"{name} ({config.types[name]}: {settings}) will be emptied; all requests then go to the origin.")
         if click.prompt("Type its name to go on", default="", show_default=False) != name:
             raise click.ClickException("not confirmed; nothing was called")

@@ -17,14 +17,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multicdn import secrets
-from multicdn.config import yaml_source
+from multicdn.config import route_checks, yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Provider
-from multicdn.routing import route_checks
 from multicdn.routing.route import Route
-from multicdn.routing.route_checks import wished_soft
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ __all__ = [
     "option_types",
     "parse",
     "required_options",
-    "wished_soft",
 ]
 
 CONFIG = "MULTICDN_CONFIG"

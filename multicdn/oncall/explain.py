@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from difflib import SequenceMatcher
-from fnmatch import translate
 from functools import cache
 from os.path import commonprefix
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +14,7 @@ from msgspec import Struct
 from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, Target, TargetKind
 from multicdn.routing import url_templates
+from multicdn.routing.matcher import any_of
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 
@@ -102,10 +101,8 @@ class Explainer:
     def __init__(self, config: Config, places: Sequence[str], url_hook: UrlHook | None = None) -> None:
         self._places = dict(zip(map(id, config.routes), places, strict=True))
         self._routes = config.routes
-        self._router = Router(config, url_hook)
-        self._alone = {
-            id(route): Router(dataclasses.replace(config, routes=(route,)), url_hook) for route in config.routes
-        }
+        self._router = Router(config.routes, config.providers, url_hook)
+        self._alone = {id(route): Router((route,), config.providers, url_hook) for route in config.routes}
 
     def explain(self, change: Change, nearest: int = 3) -> Explained:
         """Say which routes act on a change, and why the nearest others don't."""
@@ -172,7 +169,7 @@ def _faults(route: Route, change: Change) -> Iterator[_Fault]:
         unlike = 1 - len(commonprefix((route.prefix, change.key))) / len(route.prefix)
         yield _Fault(f"the key doesn't begin with its prefix {route.prefix}{_hint(route, change)}", _NEAR + unlike)
     for pattern in route.exclude:
-        if _compiled(pattern).match(change.key):
+        if any_of((pattern,)).match(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
         yield _Fault(f"it acts on {' and '.join(route.on)} objects alone", _NEXT)
@@ -181,11 +178,6 @@ def _faults(route: Route, change: Change) -> Iterator[_Fault]:
 @cache
 def _unlikeness(one: str, other: str) -> float:
     return 1 - SequenceMatcher(None, one, other).ratio()
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern))
 
 
 def _hint(route: Route, change: Change) -> str:

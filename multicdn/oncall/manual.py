@@ -17,7 +17,7 @@ from multicdn.planning.planner import unlocated
 from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import Parked, encode
 from multicdn.routing.demand import Demand, Want
-from multicdn.routing.route_checks import wished_soft
+from multicdn.routing.route import wished_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import translate
+from functools import cache
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
@@ -12,7 +13,7 @@ from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, is_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from multicdn.routing.route import Route
     from multicdn.routing.url_templates import Template
@@ -67,9 +68,9 @@ class Matcher:
 
     def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
         self.route = route
-        self.excluded = _any_of(route.exclude) if route.exclude else None
+        self.excluded = any_of(route.exclude) if route.exclude else None
         self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
-        self._also = [(_any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
+        self._also = [(any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
         self._templates = [
             (kind, [url_templates.parse(text) for text in route.texts(member)])
             for member, kind in MEMBERS.items()
@@ -138,5 +139,7 @@ class Matcher:
         return {text: key for text, key in prefixes.items() if text not in roots}
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+@cache
+def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile shell patterns into one that matches where any of them does."""
     return re.compile("|".join(map(translate, patterns)))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
+from multicdn.provider import SoftPurge
 from multicdn.routing import url_templates
+
+if TYPE_CHECKING:
+    from multicdn.provider import Provider
 
 _PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in url_templates.PLACEHOLDERS)
 
@@ -142,18 +145,8 @@ def is_root(text: str) -> bool:
     return urlsplit(text).path in ("", "/")
 
 
-def fault_of_target(kind: TargetKind, text: str) -> str:
-    """What is wrong with a template of a kind; empty if nothing is."""
-    if kind in (TargetKind.URL, TargetKind.PREFIX):
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
-        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
-            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
-        if "{" in parts.netloc.replace("{bucket}", ""):
-            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
-    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
-        return f"{text!r} isn't a host name; write www.example.com"
-    elif kind is TargetKind.TAG and not text:
-        return "is empty"
-    return ""
+def wished_soft(route: Route, provider: Provider) -> bool:
+    """Whether changed objects are to be marked stale: the route's word, else the provider's."""
+    if route.soft is not None:
+        return route.soft
+    return isinstance(provider, SoftPurge) and provider.soft

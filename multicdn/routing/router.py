@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.demand import Demand, Origin, RoutingFailure, Want
 from multicdn.routing.matcher import BucketRoutes, Matcher
-from multicdn.routing.route_checks import wished_soft
+from multicdn.routing.route import wished_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from multicdn.config import Config
     from multicdn.routing.matcher import Tags, UrlHook
     from multicdn.routing.route import Route
 
 
 class Router:
-    """The routes of a config, ready for many changes.
+    """Routes, ready for many changes.
 
     Args:
-        config: the checked config.
+        routes: have passed all checks.
+        providers: all that the routes name, by name.
         url_hook: adds to or rewrites the URLs of a change.
     """
 
-    def __init__(self, config: Config, url_hook: UrlHook | None = None) -> None:
+    def __init__(
+        self, routes: Iterable[Route], providers: Mapping[str, Provider], url_hook: UrlHook | None = None
+    ) -> None:
         self._buckets: dict[str, BucketRoutes] = {}
-        for route in config.routes:
-            soft = {name: wished_soft(route, config.providers[name]) for name in route.purge}
+        for route in routes:
+            soft = {name: wished_soft(route, providers[name]) for name in route.purge}
             self._buckets.setdefault(route.bucket, BucketRoutes()).add(Matcher(route, soft))
         self._url_hook = url_hook
 

@@ -247,7 +247,7 @@ def checked(text: str) -> config.Config:
 def asks(new: config.Config, bucket: str, kind: ChangeKind = ChangeKind.CREATED) -> Asked:
     """The same of a config of ours, for the key ``img/cat.jpg``."""
     found = set()
-    demands, failures = Router(new).demands([Change(bucket, "img/cat.jpg", kind)])
+    demands, failures = Router(new.routes, new.providers).demands([Change(bucket, "img/cat.jpg", kind)])
     assert not failures
     for demand in demands:
         vendor = new.types[demand.provider]
@@ -260,7 +260,7 @@ def asks(new: config.Config, bucket: str, kind: ChangeKind = ChangeKind.CREATED)
 
 
 def urls(new: config.Config, vendor: str, key: str) -> set[str]:
-    demands, _ = Router(new).demands([Change("b", key)])
+    demands, _ = Router(new.routes, new.providers).demands([Change("b", key)])
     return {want.value for demand in demands if new.types[demand.provider] == vendor for want in demand.wants}
 
 

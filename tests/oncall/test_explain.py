@@ -376,7 +376,7 @@ def test_a_route_either_acts_or_has_a_reason_not_to(key: str, kind: ChangeKind) 
     explained = explainer.explain(change, nearest=99)
     assert len(explained.matches) + len(explained.misses) == len(found.routes)
     assert all(miss.reasons for miss in explained.misses)
-    acting = [route for route in Router(found).matching("b", key) if kind in route.on]
+    acting = [route for route in Router(found.routes, found.providers).matching("b", key) if kind in route.on]
     assert [match.route for match in explained.matches] == acting
 
 
@@ -388,7 +388,7 @@ def test_a_route_either_acts_or_has_a_reason_not_to(key: str, kind: ChangeKind) 
 def test_every_url_that_a_key_gives_leads_back_to_it(key: str) -> None:
     found, explainer = loaded(ROUTES)
     for kind in ChangeKind:
-        for demand in Router(found).demands([Change("b", key, kind)])[0]:
+        for demand in Router(found.routes, found.providers).demands([Change("b", key, kind)])[0]:
             for target in demand.wants:
                 sources = [source.key for source in explainer.sources(target.value)]
                 # Of "a/x" and "c/x" alike {stem} is x: t/x@2x tells the name alone.
@@ -451,7 +451,7 @@ def test_zone_service_and_environment_are_shown_and_secrets_are_not(name: str, s
 
 def test_targets_that_a_vendor_cannot_act_on_are_shown_with_the_reason() -> None:
     found, _ = loaded("  - {bucket: b, urls: ['https://a/{key}'], purge: [beta, site]}\n")
-    demands, _ = Router(found).demands([Change("b", "~x")])
+    demands, _ = Router(found.routes, found.providers).demands([Change("b", "~x")])
     site, beta = preview.previews(found, demands)
     assert "CloudFront can't invalidate a tilde" in site.rejected[0].reason
     assert site.calls == 0
@@ -464,7 +464,7 @@ def test_the_pace_of_a_quota_is_shared_by_those_who_share_it() -> None:
     text = text.replace("routes:", "delivery: {concurrency: 1}\nroutes:")
     text = text.replace("  found:", "  other: {type: cloudfront, distribution: E2QWRUHEXAMPLE}\n  found:")
     found = config.parse(text, "test.yml", Plugins())
-    demands, _ = Router(found).demands(Change("b", str(number)) for number in range(3000))
+    demands, _ = Router(found.routes, found.providers).demands(Change("b", str(number)) for number in range(3000))
     site, other = preview.previews(found, demands)
     assert site.seconds == 0
     assert other.seconds == pytest.approx(3000 / 150)
@@ -477,7 +477,7 @@ def test_a_plugin_that_fails_is_named_and_the_others_are_shown(monkeypatch: pyte
         raise TypeError("no scales today")
 
     monkeypatch.setattr(type(found.providers["edge"]), "weigh", careless)
-    site, edge = preview.previews(found, Router(found).demands([Change("b", "x")])[0])
+    site, edge = preview.previews(found, Router(found.routes, found.providers).demands([Change("b", "x")])[0])
     assert site.calls == 1
     assert (edge.note, edge.exact) == ("bug in the plugin: TypeError: no scales today", False)
 

@@ -15,7 +15,6 @@ from kit.s3 import S3, batch
 from kit.sample_plugins import Full, Plain
 
 from multicdn import config
-from multicdn.config import Config
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
 from multicdn.handler import Dispatcher
@@ -70,7 +69,7 @@ class Bucket:
 
 
 def demands_of(provider: Provider, routes: Sequence[Route], changes: Iterable[Change]) -> list[Demand]:
-    found, failures = Router(Config("c.yml", {"cdn": provider}, {}, tuple(routes))).demands(changes)
+    found, failures = Router(routes, {"cdn": provider}).demands(changes)
     assert failures == []
     return found
 

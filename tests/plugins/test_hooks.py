@@ -309,7 +309,10 @@ def test_foreign_event_becomes_purges_of_the_urls_that_a_plugin_adds(plugins: Pl
     assert hooks is not None
     event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m1", "body": '{"page": "news"}'}]}
     intake = envelopes.decode(event, hooks.read_event)
-    [demand], failures = Router(loaded(plugins), hooks.urls).demands([*intake.changes, Change("b", "bad", cause="m2")])
+    config = loaded(plugins)
+    [demand], failures = Router(config.routes, config.providers, hooks.urls).demands(
+        [*intake.changes, Change("b", "bad", cause="m2")]
+    )
     assert set(demand.wants) == {
         Target(TargetKind.URL, "https://www.acme.com/news"),
         Target(TargetKind.URL, "https://www.acme.com/amp/news"),

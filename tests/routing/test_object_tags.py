@@ -11,7 +11,6 @@ from kit.s3 import S3, batch
 
 from multicdn import config
 from multicdn.aws.s3 import ObjectError, Objects
-from multicdn.config import Config
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
 from multicdn.errors import TargetsRefused
@@ -139,13 +138,13 @@ def route(**members: Any) -> Route:
     return Route(**{"bucket": "b", "tags_from": "x-amz-meta-Cache-Tag", "purge": ("fastly",), **members})
 
 
-def made(*routes: Route) -> Config:
+def router(*routes: Route) -> Router:
     text = """
 version: 1
 providers: {fastly: {token: "${env:T}", service: s}}
 routes: [{bucket: b, tags: [t], purge: [fastly]}]
 """
-    return Config("c.yml", config.parse(text, "c.yml", Plugins()).providers, {}, routes)
+    return Router(routes, config.parse(text, "c.yml", Plugins()).providers)
 
 
 @pytest.mark.parametrize(
@@ -164,26 +163,26 @@ routes: [{bucket: b, tags: [t], purge: [fastly]}]
 def test_only_created_objects_of_routes_that_want_it_are_asked(
     members: dict[str, Any], change: Change, asked: set[tuple[str, str, str]]
 ) -> None:
-    assert Router(made(route(**members))).tagged([change]) == asked
+    assert router(route(**members)).tagged([change]) == asked
 
 
 def test_tags_of_an_object_are_purged_by_the_routes_that_want_them() -> None:
     routes = route(tags=("{stem}",)), route(tags_from="other"), route(tags_from="", tags=("all",))
     tags = {("b", "k.x", "cache-tag"): ("t1", "t2"), ("b", "l", "cache-tag"): ("no",)}
-    [demand], _ = Router(made(*routes)).demands([Change("b", "k.x")], tags)
+    [demand], _ = router(*routes).demands([Change("b", "k.x")], tags)
     assert {target.value for target in demand.wants} == {"k", "t1", "t2", "all"}
     assert {target.kind for target in demand.wants} == {TargetKind.TAG}
 
 
 def test_buckets_that_are_read() -> None:
     routes = (route(), route(bucket="c", tags_from=""), route(bucket="d"))
-    assert object_tags.buckets_read(made(*routes)) == {"b", "d"}
+    assert object_tags.buckets_read(routes) == {"b", "d"}
 
 
 def test_buckets_that_are_listed() -> None:
     policies = ["never", "budget", Collapse(over=5), Collapse(over=5, harm=0), Collapse(budget=5)]
     routes = [route(bucket=str(number), collapse=policy) for number, policy in enumerate(policies)]
-    assert object_tags.buckets_listed(made(*routes)) == {"1", "3", "4"}
+    assert object_tags.buckets_listed(routes) == {"1", "3", "4"}
 
 
 # From the event to the edge

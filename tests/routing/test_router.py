@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
-from multicdn.config import Config
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.demand import Demand, RoutingFailure
 from multicdn.routing.route import Route
@@ -51,7 +50,7 @@ def route(**members: Any) -> Route:
 
 
 def router(*routes: Route, hook: Any = None) -> Router:
-    return Router(Config("c.yml", PROVIDERS, {}, routes), hook)
+    return Router(routes, PROVIDERS, hook)
 
 
 def demands(routes: Sequence[Route], *changes: Change) -> list[Demand]:

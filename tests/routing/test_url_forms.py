@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from kit.sample_plugins import Full
 
 from multicdn import config
-from multicdn.config import Config
 from multicdn.errors import ConfigError
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.plugins.discovery import Plugins
@@ -41,7 +40,7 @@ def purged(key: str, kind: ChangeKind = CREATED, **members: Any) -> dict[TargetK
     """All that is purged for a key under a route, by kind."""
     provider = Full(token=Secret.literal("x"), service="s")
     route = Route(**{"bucket": "b", "urls": KEY, "purge": ("cdn",), **members})
-    demands, failures = Router(Config("c.yml", {"cdn": provider}, {}, (route,))).demands([Change("b", key, kind)])
+    demands, failures = Router([route], {"cdn": provider}).demands([Change("b", key, kind)])
     assert failures == []
     found: dict[TargetKind, set[str]] = {}
     for demand in demands:

@@ -48,7 +48,7 @@ class Seven:
 
     def deliver(self, keys: list[str], seconds: float, delivery: Delivery) -> Report:
         changes = [Change("acme-site", key, sequencer=f"{place:016X}") for place, key in enumerate(keys)]
-        demands, failures = Router(self.config).demands(changes)
+        demands, failures = Router(self.config.routes, self.config.providers).demands(changes)
         assert failures == []
         return delivery.deliver(demands, seconds)
 

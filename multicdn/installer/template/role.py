@@ -83,8 +83,8 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
 
 def bucket_statements(config: Config) -> list[Statement]:
     """The right to read objects' metadata and to count objects, for the routes that want it."""
-    read = sorted(object_tags.buckets_read(config))
-    listed = sorted(object_tags.buckets_listed(config) | set(read))
+    read = sorted(object_tags.buckets_read(config.routes))
+    listed = sorted(object_tags.buckets_listed(config.routes) | set(read))
     statements = []
     if read:
         statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))

@@ -89,7 +89,8 @@ class Stage:
         Returns:
             For each provider instance that purges by URL, the plainest URL of every key that it is told about.
         """
-        router = Router(config_file.load(self.config_path))
+        config = config_file.load(self.config_path)
+        router = Router(config.routes, config.providers)
         found: dict[str, dict[str, str]] = {name: {} for name in self.edges}
         for key in keys:
             for demand in router.demands([Change(bucket, key)])[0]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
 from multicdn.routing import url_templates
-from multicdn.routing.route import MEMBERS, fault_of_target, is_root
+from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -52,13 +54,6 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
             yield Fault(("preload", place), text)
 
 
-def wished_soft(route: Route, provider: Provider) -> bool:
-    """Whether changed objects are to be marked stale: the route's word, else the provider's."""
-    if route.soft is not None:
-        return route.soft
-    return isinstance(provider, SoftPurge) and provider.soft
-
-
 def _plain(route: Route) -> Iterator[Fault]:
     if not route.bucket:
         yield Fault(("bucket",), "is empty")
@@ -88,9 +83,26 @@ def _templates(route: Route) -> Iterator[Fault]:
 def _fault_of_template(text: str, kind: TargetKind | None = None) -> str:
     try:
         url_templates.parse(text)
-        return fault_of_target(kind, text) if kind else ""
+        return _fault_of_target(kind, text) if kind else ""
     except ValueError as error:
         return str(error)
+
+
+def _fault_of_target(kind: TargetKind, text: str) -> str:
+    """Say what is wrong with the template of a target; empty if nothing is."""
+    if kind in (TargetKind.URL, TargetKind.PREFIX):
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
+        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
+            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
+        if "{" in parts.netloc.replace("{bucket}", ""):
+            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
+    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
+        return f"{text!r} isn't a host name; write www.example.com"
+    elif kind is TargetKind.TAG and not text:
+        return "is empty"
+    return ""
 
 
 def _alternates(route: Route) -> Iterator[Fault]:
