@@ -12,6 +12,7 @@ from multicdn.routing.route import wished_soft
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from multicdn.provider import Provider
     from multicdn.routing.matcher import Tags, UrlHook
     from multicdn.routing.route import Route
 
