@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, ends, of, urls
+from kit.scripted_provider import Finder, Scripted, Seen, accept, delivery, demand, ends, of, urls
 
 from multicdn.delivery.invocation import Clock
 from multicdn.errors import TargetsRefused
@@ -129,7 +129,38 @@ def test_providers_are_called_side_by_side() -> None:
     assert [outcome.status for outcome in report] == [Status.ACCEPTED] * 3
 
 
+@pytest.mark.parametrize("discovered", [False, True])
+def test_no_provider_waits_for_another_one_to_have_begun(discovered: bool) -> None:
+    def spread() -> float:
+        began: list[float] = []
+
+        def answer(seen: Seen) -> Receipt:
+            began.append(time.monotonic())
+            return accept(seen)
+
+        providers = {name: Scripted(answer=answer) for name in ("acme", "bravo", "charlie", "delta", "echo")}
+        if discovered:
+            deliver, wanted = delivery(Finder(find=lambda _: providers), clock=Clock()).deliver, [demand(urls(1))]
+        else:
+            deliver = delivery(*providers.values(), clock=Clock()).deliver
+            wanted = [demand(urls(1), name) for name in providers]
+        assert deliver(wanted, 30).undelivered == ()
+        return max(began) - min(began)
+
+    # A busy machine may be slow, even several times; but not each time.
+    assert any(spread() < 0.1 for _ in range(20))
+
+
 # Vendors that hang
+
+
+def test_a_vendor_that_hangs_does_not_keep_the_process_alive(hanging: Hanging) -> None:
+    before = set(threading.enumerate())
+    acme = Scripted(limits=Limits(targets=1, parallel=2), answer=hanging)
+    delivery(acme, clock=Clock()).deliver([demand(urls(4))], SHORT)
+    left_behind = set(threading.enumerate()) - before
+    assert len(left_behind) == 3
+    assert all(thread.daemon for thread in left_behind)
 
 
 def test_a_hanging_vendor_costs_the_others_nothing_and_is_undelivered_when_the_time_is_over(hanging: Hanging) -> None:

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, accept, delivery, demand
 
+from multicdn.delivery.ledger import Ledger
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
-from multicdn.model import Action, Receipt, Status, Target, TargetKind
+from multicdn.model import Action, Job, Outcome, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from multicdn.model import Outcome
     from multicdn.routing.demand import Demand
 
 NAMES = ("acme", "bravo", "charlie")
@@ -76,6 +76,44 @@ class Vendor:
         if receipt is not None:
             self.accepted.update((seen.method, target) for target in seen.targets or ("",))
         return receipt
+
+
+# The ledger itself
+
+
+def noted() -> tuple[Ledger, Job, list[Outcome]]:
+    """A ledger with one open job, and what is told of its end."""
+    told: list[Outcome] = []
+    ledger = Ledger(told.append)
+    job = Job("acme", Action.PURGE, TargetKind.URL, ("/1", "/2"), (frozenset(("m",)),) * 2)
+    ledger.open([job])
+    return ledger, job, told
+
+
+def test_a_job_that_ends_twice_ended_as_it_did_first() -> None:
+    ledger, job, told = noted()
+    ledger.end(Outcome(job, Status.ACCEPTED))
+    ledger.end(Outcome(job, Status.RETRY, "too late"))
+    assert told == ledger.close() == [Outcome(job, Status.ACCEPTED)]
+
+
+def test_what_ends_after_the_ledger_was_closed_counts_for_nothing() -> None:
+    ledger, job, told = noted()
+    outcomes = ledger.close()
+    ledger.end(Outcome(job, Status.ACCEPTED))
+    assert told == []
+    assert ledger.close() == outcomes
+    assert [outcome.status for outcome in outcomes] == [Status.RETRY]
+
+
+def test_what_is_cut_after_the_ledger_was_closed_counts_as_it_was() -> None:
+    ledger, job, _ = noted()
+    outcomes = ledger.close()
+    ledger.replace([job], job.halves(), [Outcome(job, Status.REJECTED, "too late")])
+    assert ledger.close() == outcomes == [Outcome(job, Status.RETRY, outcomes[0].reason)]
+
+
+# Delivery's use of it
 
 
 @st.composite

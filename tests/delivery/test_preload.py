@@ -111,6 +111,25 @@ def test_an_instance_that_only_loads_does_not_wait_for_one_that_hangs() -> None:
     }
 
 
+def test_an_instance_that_only_loads_does_not_wait_for_one_that_could_not_plan() -> None:
+    """A wait for the purge that never comes would take half of the time."""
+    loaded = threading.Event()
+
+    class Unplannable(Scripted):
+        def weigh(self, target: str) -> int:
+            raise OverflowError("no scales today")
+
+    def load(seen: Seen) -> Receipt:
+        loaded.set()
+        return accept(seen)
+
+    wanted = [demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")]
+    unplannable = Unplannable(limits=Limits(targets=1, bytes=100))
+    deliver = delivery(Scripted(answer=load), unplannable, clock=Clock()).deliver
+    threading.Thread(target=deliver, args=(wanted, 1000), daemon=True).start()
+    assert loaded.wait(10)
+
+
 @pytest.mark.parametrize("trouble", [CallRefused("no such zone"), KeyError("bug")])
 def test_an_instance_that_only_loads_does_so_although_another_failed_to_purge(trouble: Exception) -> None:
     acme, bravo = Scripted(), Scripted(answer=script(trouble))

@@ -370,6 +370,14 @@ def test_change_without_identity_has_no_reference_rather_than_that_of_another(ma
     assert reference(with_marks(*marks)) == ""
 
 
+def test_parts_of_a_batch_that_came_back_have_references_of_their_own() -> None:
+    """A vendor takes a second call of one reference for a repetition, and accepts it without doing anything."""
+    values = tuple(f"/{number}" for number in range(4))
+    back = Job("cdn", PURGE, URL, values, (frozenset(("m",)),) * 4, reference="as-before")
+    jobs = plan("cdn", Vendor(limits=Limits(targets=2)), (), [back]).jobs
+    assert len({"", "as-before", *(job.reference for job in jobs)}) == 2 + len(jobs) == 4
+
+
 # Parts of jobs
 
 
