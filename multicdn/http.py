@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from multicdn.provider import Call
 
+__all__ = ["Answer", "Http", "retry_after", "until_epoch"]
+
 _LONGEST_QUOTE = 300
 _LONGEST_READ = 65536
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138

@@ -29,10 +29,11 @@ What a provider may count on:
 What a provider must do:
 
 - make exactly one call, within the limits of ``call``, and return a ``Receipt`` if the vendor accepted *all* of it;
-- otherwise raise ``RetryLater``, ``TargetsRefused``, ``CallRefused`` or ``CredentialsRefused`` (``multicdn.errors``);
-  any other exception counts as a bug in the plugin, and the batch as undelivered;
+- otherwise raise ``RetryLater``, ``TargetsRefused``, ``CallRefused`` or ``CredentialsRefused``; any other exception
+  counts as a bug in the plugin, and the batch as undelivered;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
-- import its vendor's SDK inside the method or property that needs it, not at the top of the file.
+- import its vendor's SDK inside the method or property that needs it, not at the top of the file;
+- import nothing else of multicdn than this module, ``multicdn.http`` and ``multicdn.secrets``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from multicdn.facts import Price, Speed
+from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
 
@@ -57,24 +58,30 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION",
     "CAPABILITIES",
+    "Action",
     "Call",
+    "CallRefused",
     "Capability",
+    "CredentialsRefused",
     "Discover",
     "Limits",
     "PreloadUrls",
     "Price",
     "Provider",
+    "ProviderError",
     "PurgeEverything",
     "PurgeHosts",
     "PurgePrefixes",
     "PurgeTags",
     "PurgeUrls",
     "Receipt",
+    "RetryLater",
     "Secret",
     "SoftPurge",
     "Speed",
     "Target",
     "TargetKind",
+    "TargetsRefused",
     "capabilities",
     "capability",
     "option",
@@ -128,6 +135,34 @@ class Call(Struct, frozen=True):
     reference: str = ""
     connect: float = 3.0
     read: float = 10.0
+
+
+class Speed(Struct, frozen=True, kw_only=True):
+    """How soon a purge is seen everywhere, by the vendor's own figures.
+
+    Attributes:
+        seconds: after the vendor has accepted it.
+        share: of how many purges that is said, such as ``95 %``; empty where the vendor doesn't say.
+        page: where it is said.
+    """
+
+    seconds: float
+    page: str
+    share: str = ""
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a vendor charges for purges, by its own list.
+
+    Attributes:
+        dollars: for one target, of whatever kind.
+        free: targets a month of the whole account that cost nothing.
+        page: where it is said.
+    """
+
+    dollars: float
+    free: int
+    page: str
 
 
 def option(*, help: str, **settings: Any) -> Any:  # noqa: A002 - reads as it does in click and argparse

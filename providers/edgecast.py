@@ -11,15 +11,24 @@ from urllib.parse import quote
 
 import msgspec
 
-from multicdn.errors import RetryLater
-from multicdn.http import Http
-from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PreloadUrls, PurgePrefixes, PurgeUrls, Secret, option
+from multicdn.http import Answer, Http
+from multicdn.provider import (
+    Action,
+    Call,
+    Limits,
+    PreloadUrls,
+    PurgePrefixes,
+    PurgeUrls,
+    Receipt,
+    RetryLater,
+    Secret,
+    Target,
+    TargetKind,
+    option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from multicdn.http import Answer
 
 # https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm, as all facts in this file.
 _MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}

@@ -8,15 +8,27 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote
 
-from multicdn.errors import RetryLater, TargetsRefused
-from multicdn.http import Http, until_epoch
-from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PurgeEverything, PurgeTags, PurgeUrls, Secret, SoftPurge, Speed, option
+from multicdn.http import Answer, Http, until_epoch
+from multicdn.provider import (
+    Action,
+    Call,
+    Limits,
+    PurgeEverything,
+    PurgeTags,
+    PurgeUrls,
+    Receipt,
+    RetryLater,
+    Secret,
+    SoftPurge,
+    Speed,
+    Target,
+    TargetKind,
+    TargetsRefused,
+    option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from multicdn.http import Answer
 
 _PARALLEL = 16
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"

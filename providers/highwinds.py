@@ -11,15 +11,27 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-from multicdn.errors import CredentialsRefused, RetryLater, TargetsRefused
-from multicdn.http import Http
-from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PurgeHosts, PurgePrefixes, PurgeUrls, Secret, SoftPurge, option
+from multicdn.http import Answer, Http
+from multicdn.provider import (
+    Action,
+    Call,
+    CredentialsRefused,
+    Limits,
+    PurgeHosts,
+    PurgePrefixes,
+    PurgeUrls,
+    Receipt,
+    RetryLater,
+    Secret,
+    SoftPurge,
+    Target,
+    TargetKind,
+    TargetsRefused,
+    option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from multicdn.http import Answer
 
 # A token isn't used in the last seconds of its life: the call must still arrive.
 _EARLY = 30.0

@@ -9,15 +9,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
-from multicdn.errors import CredentialsRefused, RetryLater
-from multicdn.http import Http
-from multicdn.model import Action, Receipt, Target, TargetKind
-from multicdn.provider import Call, Limits, PreloadUrls, PurgeUrls, Secret, Speed, option
+from multicdn.http import Answer, Http
+from multicdn.provider import (
+    Action,
+    Call,
+    CredentialsRefused,
+    Limits,
+    PreloadUrls,
+    PurgeUrls,
+    Receipt,
+    RetryLater,
+    Secret,
+    Speed,
+    Target,
+    TargetKind,
+    option,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from multicdn.http import Answer
 
 # https://help.pixboost.com/workflows/cache-invalidation: an accepted invalidation ends within about five minutes.
 _SECONDS_ACCEPTED = 300.0

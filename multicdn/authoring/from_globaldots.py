@@ -5,17 +5,16 @@ The values of secrets stay where they are: the result refers to parameters, and 
 
 from __future__ import annotations
 
-import json
 import re
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-import yaml
 from msgspec import Struct
 
 from multicdn.authoring import globaldots_file
 from multicdn.authoring.globaldots_file import PLACEHOLDER, VENDORS
 from multicdn.config.checker import VERSION
+from multicdn.config.yaml_source import scalar
 from multicdn.errors import ConfigError
 from multicdn.routing.route import Route
 
@@ -268,34 +267,25 @@ def _head(name: str, secrets: Sequence[Stored], notes: Sequence[str]) -> Iterato
 def _provider_lines(instances: Sequence[_Instance]) -> Iterator[str]:
     yield from ("", "providers:")
     for instance in instances:
-        yield f"  {instance.name}:"
+        yield f"  {scalar(instance.name)}:"
         if instance.type != instance.name:
             yield f"    type: {instance.type}"
         for option in instance.options:
             yield from _comment(option.comment, indent="    ")
-            yield f"    {option.name}: {_scalar(option.value)}"
+            yield f"    {option.name}: {scalar(option.value)}"
 
 
 def _route_lines(routes: Sequence[Route]) -> Iterator[str]:
     yield from ("", "routes:")
     for route in routes:
-        yield f"  - bucket: {_scalar(route.bucket)}"
+        yield f"  - bucket: {scalar(route.bucket)}"
         yield "    urls:"
-        yield from (f"      - {_scalar(url)}" for url in route.urls)
+        yield from (f"      - {scalar(url)}" for url in route.urls)
         for member in ("purge", "preload"):
             if names := getattr(route, member):
-                yield f"    {member}: [{', '.join(names)}]"
+                yield f"    {member}: [{', '.join(map(scalar, names))}]"
 
 
 def _comment(text: str, mark: str = "", indent: str = "") -> list[str]:
     after = f"{indent}# {' ' * len(mark)}"
     return wrap(text, _WIDTH, initial_indent=f"{indent}# {mark}", subsequent_indent=after, break_on_hyphens=False)
-
-
-def _scalar(text: str) -> str:
-    """A text for YAML: plain where every reader takes it for this text, else in quotes."""
-    try:
-        read = yaml.safe_load(text)
-    except yaml.YAMLError:
-        read = None
-    return text if read == text else json.dumps(text, ensure_ascii=False)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from multicdn.authoring import catalog
-from multicdn.config.checker import option_types, required_options
+from multicdn.config.checker import option_types, parse, required_options
+from multicdn.config.yaml_source import scalar
 from multicdn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +17,13 @@ if TYPE_CHECKING:
 
     from multicdn.plugins.discovery import Plugins
 
-# What YAML could take for something else, or that could end a plain text.
-_PLAIN = re.compile(r"[A-Za-z0-9$/{][A-Za-z0-9$/{}:#._+-]*")
+# Where an answer stands in the file, and by which option it is given.
+_PLACES = {
+    "routes[0].bucket": "--bucket",
+    "routes[0].prefix": "--prefix",
+    "routes[0].urls[0]": "--domain",
+    "install.region": "--region",
+}
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -65,25 +69,54 @@ def references(plugins: Plugins, vendor: str) -> dict[str, str]:
 
 
 def written(draft: Draft, plugins: Plugins) -> str:
-    """The text of the file.
+    """The text of the file, which passes the check.
 
     Raises:
         PluginError: there is no such vendor.
-        ConfigError: a vendor has no such option, or lacks one.
+        ConfigError: an answer is wrong or missing; the problems name the option by which it is given.
     """
-    for vendor in draft.vendors:
-        _check(draft, vendor, plugins)
-    return "\n".join(_lines(draft, plugins)) + "\n"
-
-
-def _check(draft: Draft, vendor: str, plugins: Plugins) -> None:
-    cls = plugins.provider_class(vendor)
-    given, known = draft.options.get(vendor, {}), option_types(cls)
-    problems = [f"{vendor} has no option {name!r} (known: {', '.join(known)})" for name in given if name not in known]
-    lacking = sorted(required_options(cls) - given.keys() - references(plugins, vendor).keys())
-    problems += [f"{vendor} needs the option {name!r}: --set {vendor}.{name}=…" for name in lacking]
+    problems = [f"{option}: {text!r} isn't text in UTF-8" for option, text in _answers(draft) if not _is_utf8(text)]
+    problems += [problem for vendor in draft.vendors for problem in _faults(draft, vendor, plugins)]
     if problems:
         raise ConfigError(problems)
+    text = "\n".join(_lines(draft, plugins)) + "\n"
+    try:
+        parse(text, "", plugins)
+    except ConfigError as error:
+        raise ConfigError([_by_option(draft, problem) for problem in error.problems]) from None
+    return text
+
+
+def _answers(draft: Draft) -> Iterator[tuple[str, str]]:
+    yield from (("--bucket", draft.bucket), ("--domain", draft.domain))
+    yield from (("--prefix", draft.prefix), ("--region", draft.region))
+    for vendor, options in draft.options.items():
+        yield from ((f"--set {vendor}.{name}", value) for name, value in options.items())
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can stand in a file: bytes of a command line that aren't UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _faults(draft: Draft, vendor: str, plugins: Plugins) -> Iterator[str]:
+    cls = plugins.provider_class(vendor)
+    given, options = draft.options.get(vendor, {}), option_types(cls)
+    for name in given:
+        if name not in options:
+            yield f"{vendor} has no option {name!r} (known: {', '.join(options)})"
+    for name in sorted(required_options(cls) - given.keys() - references(plugins, vendor).keys()):
+        yield f"{vendor} needs the option {name!r}: --set {vendor}.{name}=…"
+
+
+def _by_option(draft: Draft, problem: str) -> str:
+    """Name the option by which an answer is given instead of its place in a file that isn't there."""
+    path, _, text = problem.partition(": ")[2].partition(": ")
+    options = dict(_PLACES)
+    for number, vendor in enumerate(draft.vendors):
+        options |= dict.fromkeys((f"providers.{vendor}", f"routes[0].purge[{number}]"), f"--vendor {vendor}")
+        options |= {f"providers.{vendor}.{name}": f"--set {vendor}.{name}" for name in draft.options.get(vendor, {})}
+    return f"{options.get(path, path)}: {text}"
 
 
 def _lines(draft: Draft, plugins: Plugins) -> Iterator[str]:
@@ -103,32 +136,33 @@ def _lines(draft: Draft, plugins: Plugins) -> Iterator[str]:
         yield ""
         yield "# What `multicdn install` makes in AWS; all other settings have defaults."
         yield "install:"
-        yield f"  region: {draft.region}"
+        yield f"  region: {scalar(draft.region)}"
 
 
 def _provider(vendor: str, given: Mapping[str, str], plugins: Plugins) -> Iterator[str]:
     options = {**references(plugins, vendor), **given}
     found = {name: value for name, value in options.items() if value}
     yield f"  {vendor}:{'' if found else ' {}'}"
-    yield from (f"    {name}: {_scalar(value)}" for name, value in found.items())
+    yield from (f"    {name}: {scalar(value)}" for name, value in found.items())
 
 
 def _route(draft: Draft) -> Iterator[str]:
-    yield f"  - bucket: {_scalar(draft.bucket)}"
+    yield f"  - bucket: {scalar(draft.bucket)}"
     if draft.prefix:
-        yield f"    prefix: {_scalar(draft.prefix)}"
+        yield f"    prefix: {scalar(draft.prefix)}"
     if draft.index:
-        yield f"    index: {_scalar(draft.index)}    # {_example(draft.index)}"
-    yield f'    urls: ["https://{draft.domain}/{{{"path" if draft.prefix else "key"}}}"]    # as viewers ask for them'
-    yield f"    purge: [{', '.join(map(_scalar, draft.vendors))}]"
+        yield f"    index: {scalar(draft.index)}    # {_example(draft.index)}"
+    yield "    urls:"
+    yield f"      - {scalar(_url(draft))}    # as viewers ask for them"
+    yield f"    purge: [{', '.join(map(scalar, draft.vendors))}]"
+
+
+def _url(draft: Draft) -> str:
+    return f"https://{draft.domain}/{'{path}' if draft.prefix else '{key}'}"
 
 
 def _example(index: str) -> str:
     return f"docs/{index} is also served as docs/"
-
-
-def _scalar(value: str) -> str:
-    return value if _PLAIN.fullmatch(value) and ": " not in value and " #" not in value else json.dumps(value)
 
 
 def stored_by_hand(draft: Draft, plugins: Plugins) -> Sequence[str]:

@@ -12,11 +12,11 @@ from multicdn.model import Action, ChangeKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from multicdn.facts import Speed
     from multicdn.model import Job
     from multicdn.oncall.explain import Explained, Source
     from multicdn.oncall.preview import Ask, Preview
     from multicdn.planning.collapse import Decision
+    from multicdn.provider import Speed
     from multicdn.routing.route import Route
 
 # Of the JSON; it changes when a member changes its meaning or goes away.

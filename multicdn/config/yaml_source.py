@@ -6,6 +6,7 @@ number or a boolean. So ``on:`` is a word, ``account: 12E4`` isn't a float, and 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,6 +24,9 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 
 # What YAML itself finds in plain texts. Any other tag stands in the file, and asks for what nobody here does.
 _TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merge", "value")
+
+
+_TEXT = "tag:yaml.org,2002:str"
 
 
 class Source(Struct, frozen=True):
@@ -65,6 +69,26 @@ def parse(text: str, name: str) -> Source:
     if builder.problems:
         raise ConfigError(builder.problems)
     return Source(name, data, builder.lines)
+
+
+def scalar(text: str) -> str:
+    """Write a text as a value: plain where every reader takes that for the same text, else in quotes."""
+    return text if text.isprintable() and _reads_as_text(text) else _quoted(text)
+
+
+def _reads_as_text(plain: str) -> bool:
+    try:
+        root: Any = yaml.compose(f"key: {plain}", Loader=_Loader)
+    except yaml.YAMLError:
+        return False
+    value = root.value[0][1]
+    return isinstance(value, yaml.ScalarNode) and value.tag == _TEXT and value.value == plain
+
+
+def _quoted(text: str) -> str:
+    # JSON leaves characters as they are that YAML takes for line breaks, or doesn't take at all.
+    json_text = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in json_text)
 
 
 def _forbidden(text: str, name: str, error: yaml.reader.ReaderError) -> str:

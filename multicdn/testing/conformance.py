@@ -8,19 +8,32 @@
             with RecordingVendor(Response.json({"id": "1"})) as api:
                 yield Vendor(Acme(endpoint=api.endpoint, token=Secret.literal("only-for-tests")), api)
 
-They need pytest, and nothing but this machine. ``RecordingVendor`` is in ``multicdn.testing.recording``; any class of
-``multicdn.simulators`` will do in its place.
+They need pytest, and nothing but this machine. All that a plugin's tests need beside ``multicdn.provider`` is here.
+Any class of ``multicdn.simulators`` will do in place of a ``RecordingVendor``; ``Plugins`` finds what is installed.
 """
 
 from __future__ import annotations
 
+from multicdn.plugins.discovery import Plugins
 from multicdn.testing._conformance.base import Api, Vendor
 from multicdn.testing._conformance.calls import Calls
 from multicdn.testing._conformance.declared import Declarations
 from multicdn.testing._conformance.failure_cases import Expected
 from multicdn.testing._conformance.failures import Failures
+from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
-__all__ = ["Api", "Expected", "ProviderConformance", "ProviderConformanceV1", "Vendor"]
+__all__ = [
+    "Api",
+    "Expected",
+    "Plugins",
+    "ProviderConformance",
+    "ProviderConformanceV1",
+    "RecordingVendor",
+    "Request",
+    "Response",
+    "Vendor",
+    "faults",
+]
 
 
 class ProviderConformanceV1(Declarations, Calls, Failures):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote
 
-from multicdn.errors import CallRefused, TargetsRefused
 from multicdn.http import Http
 from multicdn.provider import (
+    Action,
     Call,
+    CallRefused,
     Limits,
     PurgeEverything,
     PurgeTags,
@@ -23,6 +24,7 @@ from multicdn.provider import (
     Speed,
     Target,
     TargetKind,
+    TargetsRefused,
     option,
 )
 
@@ -32,15 +34,10 @@ from .credentials import Credentials, Signature, clean_host, read_edgerc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from multicdn.model import Action
-
-# https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together.
-_CALLS, _CALLS_PER_SECOND = 100, 50.0
-_URLS, _URLS_PER_SECOND = 10_000, 12_000 / 60
-_TAGS, _TAGS_PER_SECOND = 5_000, 500 / 60
+# https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together;
+# bytes of a body: https://techdocs.akamai.com/purge-cache/reference/413.
+_limits = partial(Limits, bytes=50_000, envelope=len('{"objects":[]}'), calls_per_second=50.0, burst=100)
 _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
-_BYTES = 50_000  # https://techdocs.akamai.com/purge-cache/reference/413
-_ENVELOPE = len('{"objects":[]}')
 
 _EFFECTIVE = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
 
@@ -85,23 +82,8 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     soft: bool = option(help="invalidate rather than delete; Akamai recommends it", default=False)
     endpoint: str = option(help="base URL of the vendor's API; default: https:// and the host", default="")
 
-    url_limits = Limits(
-        targets=_URLS,
-        bytes=_BYTES,
-        envelope=_ENVELOPE,
-        calls_per_second=_CALLS_PER_SECOND,
-        burst=_CALLS,
-        targets_per_second=_URLS_PER_SECOND,
-    )
-    tag_limits = Limits(
-        targets=_TAGS,
-        bytes=_BYTES,
-        envelope=_ENVELOPE,
-        target_bytes=_LONGEST_TAG,
-        calls_per_second=_CALLS_PER_SECOND,
-        burst=_CALLS,
-        targets_per_second=_TAGS_PER_SECOND,
-    )
+    url_limits = _limits(targets=10_000, targets_per_second=12_000 / 60)
+    tag_limits = _limits(targets=5_000, targets_per_second=500 / 60, target_bytes=_LONGEST_TAG)
 
     def __post_init__(self) -> None:
         """Refuse options that can't work together.

@@ -10,14 +10,11 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
-from multicdn.http import retry_after
-from multicdn.model import Receipt
+from multicdn.http import Answer, retry_after
+from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, Receipt, RetryLater, TargetsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from multicdn.http import Answer
 
 _PAUSE = 5.0  # seconds after a 429: https://techdocs.akamai.com/purge-cache/reference/429
 _URL = re.compile(r'https?://[^\s"<>]+')

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 
-from multicdn.errors import CredentialsRefused
-from multicdn.secrets import Secret
+from multicdn.provider import CredentialsRefused, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

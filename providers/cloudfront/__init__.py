@@ -11,12 +11,13 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from multicdn.errors import CallRefused, RetryLater, TargetsRefused
 from multicdn.provider import (
+    Action,
     Call,
+    CallRefused,
     Discover,
     Limits,
     Price,
@@ -28,24 +29,23 @@ from multicdn.provider import (
     Speed,
     Target,
     TargetKind,
+    TargetsRefused,
     option,
 )
 
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
-from .origins import path_in_bucket
-from .paths import encoded, item, path_of, plain_path_of, spellings
+from .iam import statements
+from .operations import distributions_of, invalidate, keeps_tags
+from .paths import located, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mypy_boto3_cloudfront import CloudFrontClient
 
-    from multicdn.model import Action
-
-_TAG = re.compile(r"[!-+\--~]{1,256}")  # visible ASCII without the comma: guide, invalidation-specifying-tags
-# Calls in a row that nobody saw throttled: it began at the sixth to tenth within a second (aws/aws-sdk-js#3983).
-_BURST = 5
+# AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
+# sixth to tenth within a second (aws/aws-sdk-js#3983).
+_limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront")
 _COMPLETED = 25.0  # seconds within which 95 % are reported Completed: AWS announcement of April 2026
 # The same announcement; all ways of purging go through the same pipeline.
 _EFFECTIVE = Speed(seconds=5, share="95 %", page="AWS announcement of April 2026")
@@ -80,21 +80,13 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     clients: Clients | None = field(default=None, repr=False, compare=False, metadata={"internal": True})
 
     # 3,000 single paths in progress (guide, InvalidationLimits, older copies); 150 paths or tags a second (quotas page
-    # of 2026); calls: AWS staff named 0.5 a second for an account, aws/aws-sdk-js#3983; length: InvalidationLimits.
-    url_limits = Limits(
-        targets=3000, target_bytes=4000, targets_per_second=150, calls_per_second=0.5, burst=_BURST, quota="cloudfront"
-    )
+    # of 2026); length: InvalidationLimits.
+    url_limits = _limits(targets=3000, target_bytes=4000, targets_per_second=150)
     # 15 wildcards in progress (InvalidationLimits, older copies); one wildcard a second (quotas page of 2026).
-    prefix_limits = Limits(
-        targets=15, target_bytes=4000, targets_per_second=1, calls_per_second=0.5, burst=_BURST, quota="cloudfront"
-    )
+    prefix_limits = _limits(targets=15, target_bytes=4000, targets_per_second=1)
     # A tag counts as a path; `#` and at most 256 characters: invalidation-specifying-tags.
-    tag_limits = Limits(
-        targets=3000, target_bytes=257, targets_per_second=150, calls_per_second=0.5, burst=_BURST, quota="cloudfront"
-    )
-    everything_limits = Limits(
-        targets=1, targets_per_second=1, target_burst=15, calls_per_second=0.5, burst=_BURST, quota="cloudfront"
-    )
+    tag_limits = _limits(targets=3000, target_bytes=257, targets_per_second=150)
+    everything_limits = _limits(targets=1, targets_per_second=1, target_burst=15)
 
     def __post_init__(self) -> None:
         """Refuse what can't name a distribution.
@@ -120,14 +112,11 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
             TargetsRefused: only emptying the whole distribution would do, or CloudFront has no such tag.
         """
         del action
-        if target.kind is TargetKind.URL and not self.origin_paths and (path := plain_path_of(target.value)):
-            return (Target(TargetKind.URL, path),)
         match target.kind:
             case TargetKind.URL | TargetKind.PREFIX:
-                paths = [below for path in spellings(path_of(target.value)) for below in self._below_origin(path)]
-                return tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+                return located(target, self.origin_paths)
             case TargetKind.TAG:
-                return (Target(TargetKind.TAG, self._tag(target.value)),)
+                return (Target(TargetKind.TAG, tag_of(target.value, self.region)),)
             case TargetKind.EVERYTHING:
                 return (target,)
             case _:
@@ -161,16 +150,11 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         return self.distribution == "auto"
 
     def discover(self, bucket: str, call: Call) -> Mapping[str, CloudFront]:
-        """Return all enabled distributions that have a bucket among their origins, by id.
-
-        Staging distributions are among them: a continuous deployment policy sends them real viewers (guide,
-        understanding-continuous-deployment), and they cache on their own. Multi-tenant distributions aren't:
-        CreateInvalidation answers NoSuchDistribution for them (domits1/Domits#3250); configure their tenants instead.
-        """
+        """Return all enabled distributions that have a bucket among their origins, by id."""
+        found = self._api.ask(call, lambda client: distributions_of(client, bucket))
         return {
-            str(found["Id"]): self._narrowed(str(found["Id"]), paths)
-            for found in self._api.ask(call, _distributions)
-            if found["Enabled"] and found.get("ConnectionMode") != "tenant-only" and (paths := _paths(bucket, found))
+            name: dataclasses.replace(self, distribution=name, origin_paths=paths, clients=self._api)
+            for name, paths in found.items()
         }
 
     def part(self, name: str) -> CloudFront:
@@ -178,19 +162,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         return dataclasses.replace(self, distribution=name)
 
     def iam_statements(self, account: str, partition: str = "aws") -> tuple[dict[str, Any], ...]:
-        """The IAM policy statements that this instance needs, on no more than the ARNs it acts on.
-
-        Args:
-            account: the twelve digits of the account that owns the distribution.
-            partition: ``aws``, or ``aws-cn`` in China.
-        """
-        arn = f"arn:{partition}:cloudfront::{account}:distribution"
-        if self.tenant:
-            actions = ("CreateInvalidationForDistributionTenant", "GetDistributionTenant")
-            return _allow(f"{arn}-tenant/{self.tenant}", *actions), _allow(f"{arn}/*", "GetDistributionConfig")
-        here = f"{arn}/*" if self.discovers else f"{arn}/{self.distribution}"
-        purge = _allow(here, "CreateInvalidation", "GetDistributionConfig")
-        return (purge, _allow("*", "ListDistributions")) if self.discovers else (purge,)
+        """Allow the calls on no more than the ARNs that this instance acts on."""
+        return statements(f"arn:{partition}:cloudfront::{account}", self.distribution, self.tenant)
 
     @cached_property
     def _api(self) -> Clients:
@@ -200,85 +173,23 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     def _with_tags(self) -> set[str]:
         return set()
 
-    def _narrowed(self, distribution: str, origin_paths: tuple[str, ...]) -> CloudFront:
-        return dataclasses.replace(self, distribution=distribution, origin_paths=origin_paths, clients=self._api)
-
-    def _below_origin(self, path: str) -> tuple[str, ...]:
-        """Cut the origin path off: the object ``/site/a.css`` is ``/a.css`` to viewers of an origin at ``/site``."""
-        starts = [encoded(start) for start in self.origin_paths]
-        found = [path.removeprefix(start) for start in starts if path.startswith(start + "/")]
-        return tuple(dict.fromkeys(found)) or (path,)
-
-    def _tag(self, tag: str) -> str:
-        if self.region.startswith("cn-"):
-            message = "CloudFront has no cache tags in the AWS China regions"
-        elif _TAG.fullmatch(tag) is None:
-            message = f"tag {tag!r}: CloudFront wants 1 to 256 visible ASCII characters without space and comma"
-        else:
-            return f"#{tag}"
-        raise TargetsRefused(message, (tag,))
-
     def _invalidate(self, items: Sequence[str], call: Call) -> Receipt:
         # An empty reference stands for no batch in particular: two such calls mustn't pass for one.
         reference = call.reference or uuid.uuid4().hex
-        batch = {"Paths": {"Quantity": len(items), "Items": list(items)}, "CallerReference": reference}
         try:
-            answer = self._api.ask(call, lambda client: self._create(client, batch))
+            number = self._api.ask(
+                call, lambda client: invalidate(client, self.distribution, self.tenant, items, reference)
+            )
         except ReferenceUsed as error:
             # The reference is a digest of the batch, so what was accepted before is this batch.
             return Receipt(note=f"accepted by an earlier call with this reference; {error.reason}")
-        invalidation = answer.get("Invalidation", {})
-        if "Id" not in invalidation:
-            message = "CloudFront's answer to CreateInvalidation has no id: something in between may have answered"
-            raise RetryLater(message)
-        return Receipt(id=invalidation["Id"], estimate=_COMPLETED)
-
-    def _create(self, client: CloudFrontClient, batch: Any) -> Mapping[str, Any]:
-        if self.tenant:
-            return client.create_invalidation_for_distribution_tenant(Id=self.tenant, InvalidationBatch=batch)
-        return client.create_invalidation(DistributionId=self.distribution, InvalidationBatch=batch)
+        return Receipt(id=number, estimate=_COMPLETED)
 
     def _require_tags(self, call: Call) -> None:
         name = self.distribution or self.tenant
         if name in self._with_tags:
             return
-        if not self._api.ask(call, self._keeps_tags):
+        if not self._api.ask(call, lambda client: keeps_tags(client, self.distribution, self.tenant)):
             message = f"no object of {name} has a tag: name the header of its tags in CacheTagConfig.HeaderName"
             raise CallRefused(message)
         self._with_tags.add(name)
-
-    def _keeps_tags(self, client: CloudFrontClient) -> bool:
-        known: Any = client.meta.service_model.shape_for("DistributionConfig")
-        if "CacheTagConfig" not in known.members:
-            return True  # botocore below 1.43.0 can't see it, though it can purge tags
-        distribution = self.distribution
-        if self.tenant:
-            tenant = client.get_distribution_tenant(Identifier=self.tenant).get("DistributionTenant", {})
-            distribution = tenant.get("DistributionId", "")
-        config: Mapping[str, Any] = client.get_distribution_config(Id=distribution).get("DistributionConfig", {})
-        if "Origins" not in config:
-            message = f"CloudFront's answer to GetDistributionConfig has no origins, {distribution} must have some"
-            raise RetryLater(message)
-        return bool(config.get("CacheTagConfig", {}).get("HeaderName"))
-
-
-def _allow(resource: str, *actions: str) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": [f"cloudfront:{action}" for action in actions], "Resource": resource}
-
-
-def _distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    for page in client.get_paginator("list_distributions").paginate():
-        listed: Mapping[str, Any] = page.get("DistributionList", {})
-        if "Quantity" not in listed:
-            message = "CloudFront's answer to ListDistributions is no list: something in between may have answered"
-            raise RetryLater(message)
-        found += listed.get("Items", ())
-    return found
-
-
-def _paths(bucket: str, distribution: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the origins that are the bucket begin in it; empty if none is the bucket."""
-    origins = distribution["Origins"]["Items"]
-    found = (path_in_bucket(bucket, origin["DomainName"], origin.get("OriginPath", "")) for origin in origins)
-    return tuple(dict.fromkeys(path for path in found if path is not None))

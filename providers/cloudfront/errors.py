@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

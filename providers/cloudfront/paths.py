@@ -1,4 +1,4 @@
-"""Spell URLs as the invalidation paths of CloudFront.
+"""Spell URLs as the invalidation paths of CloudFront, and tags as it wants them.
 
 Rules: guide, invalidation-specifying-objects. A path is encoded where RFC 1738 calls a character unsafe or it isn't
 ASCII, and nowhere else; ``*`` is a wildcard as the last character and itself elsewhere.
@@ -7,10 +7,13 @@ ASCII, and nowhere else; ``*`` is a wildcard as the last character and itself el
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from multicdn.errors import TargetsRefused
-from multicdn.model import Target, TargetKind
+from multicdn.provider import Target, TargetKind, TargetsRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.IGNORECASE | re.DOTALL)
 _PLAIN_URL = re.compile(r"https?://[^/?#]*(/[A-Za-z0-9/._-]*)")
@@ -18,7 +21,42 @@ _UNSAFE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[<>\"#{}|\\^\[\]`]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LEFT_ALONE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.&,;=+$@:!()'*")
 _TILDE = re.compile(r"~|%7E", re.IGNORECASE)
+_TAG = re.compile(r"[!-+\--~]{1,256}")  # visible ASCII without the comma: guide, invalidation-specifying-tags
 _LAST_STARS = re.compile(r"(?:\*|%2A)+\Z", re.IGNORECASE)
+
+
+def located(target: Target, origin_paths: Sequence[str] = ()) -> tuple[Target, ...]:
+    """Spell a URL or a URL prefix as paths, below the origins if they begin at a path in the bucket.
+
+    Raises:
+        TargetsRefused: it isn't absolute, or only emptying the whole distribution would do.
+    """
+    if target.kind is TargetKind.URL and not origin_paths and (path := plain_path_of(target.value)):
+        return (Target(TargetKind.URL, path),)
+    paths = [below for path in spellings(path_of(target.value)) for below in _below_origins(path, origin_paths)]
+    return tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+
+
+def _below_origins(path: str, origin_paths: Sequence[str]) -> tuple[str, ...]:
+    """Cut the origin path off: the object ``/site/a.css`` is ``/a.css`` to viewers of an origin at ``/site``."""
+    starts = [encoded(start) for start in origin_paths]
+    below = [path.removeprefix(start) for start in starts if path.startswith(start + "/")]
+    return tuple(dict.fromkeys(below)) or (path,)
+
+
+def tag_of(tag: str, region: str) -> str:
+    """Spell a tag with its ``#``.
+
+    Raises:
+        TargetsRefused: CloudFront has no such tag, or none at all in this region.
+    """
+    if region.startswith("cn-"):
+        message = "CloudFront has no cache tags in the AWS China regions"
+    elif _TAG.fullmatch(tag) is None:
+        message = f"tag {tag!r}: CloudFront wants 1 to 256 visible ASCII characters without space and comma"
+    else:
+        return f"#{tag}"
+    raise TargetsRefused(message, (tag,))
 
 
 def path_of(url: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from multicdn.config import yaml_source
 from multicdn.errors import ConfigError
@@ -128,6 +130,38 @@ def test_every_value_knows_its_line(path: tuple[str | int, ...], line: int) -> N
 
 def test_empty_source_is_at_line_one() -> None:
     assert yaml_source.parse("", "f.yml").at(("version",)) == "f.yml:1"
+
+
+# Writing texts
+
+ODD_TEXTS = [
+    "", " ", "null", "~", "yes", "no", "1", "1.5", "0x1f", "12E4", "2001-99-99", "=", "<<", "{key}", "{tenant}/", "[x",
+    "a: b", "a:", "# x", "a # x", "- x", "-", "? x", "!x", "!!str x", "&a", "*a", "|", ">-", "@x", "`x", "%x", "---",
+    "...", "'x'", '"x"', "it's", "\\", " a", "a ", "a\tb", "a\nb", "a\n\nb\n", "\r", "\x00", "\x7f", "\x85", "\xa0",
+    "\u2028", "\ufeffx", "\ufffe", "ü 😀", "https://www.example.com/{key}", "${ssm:/a}",
+]  # fmt: skip
+
+
+def assert_reads_back(text: str) -> None:
+    written = f"a: {yaml_source.scalar(text)}    # said of it\nb:\n  - {yaml_source.scalar(text)}\n"
+    assert data(written) == {"a": text, "b": [text]}
+    assert yaml.safe_load(written) == {"a": text, "b": [text]}, "another reader of YAML"
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+def test_an_odd_text_reads_back_as_it_is(text: str) -> None:
+    assert_reads_back(text)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the loader is the same for all texts
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_reads_back_as_it_is(text: str) -> None:
+    assert_reads_back(text)
+
+
+@pytest.mark.parametrize("text", ["acme-site", "a b/", "https://www.example.com/{key}", "${ssm:/a}", "grüße", "it's"])
+def test_a_text_that_needs_no_quotes_has_none(text: str) -> None:
+    assert yaml_source.scalar(text) == text
 
 
 # What is refused

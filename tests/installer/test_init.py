@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multicdn import config as config_file
 from multicdn.authoring import starter
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from multicdn.testing.loopback.aws import LoopbackAws
 
 BASE = ("--bucket", "acme-site", "--domain", "www.acme.com")
+PLUGINS = Plugins()
 FASTLY = ("--vendor", "fastly", "--set", "fastly.service=SU1Z0isxPaozGVKXdv0eY")
 
 
@@ -71,7 +75,12 @@ def _answers(vendor: str) -> dict[str, str]:
         ((*BASE, *FASTLY, "--set", "nonsense"), "write VENDOR.OPTION=VALUE"),
         ((*BASE, *FASTLY, "--set", "akamai.host=x"), "there is no --vendor akamai"),
         ((*BASE, "--vendor", "fasty"), "did you mean 'fastly'?"),
-        (("--bucket", "b", "--domain", "www acme", *FASTLY), "percent-encoded"),
+        (("--bucket", "b", "--domain", "www acme", *FASTLY), "--domain: 'https://www acme/{key}' holds characters"),
+        (("--bucket", "b", "--domain", "a{b}.example", *FASTLY), "--domain: "),
+        ((*BASE, *FASTLY, "--region", "x"), "--region: "),
+        ((*BASE, *FASTLY, "--prefix", "\udcff"), "--prefix: '\\udcff' isn't text in UTF-8"),
+        ((*BASE, *FASTLY, "--set", "fastly.environment=prod"), "--set fastly.environment: unknown value 'prod'"),
+        ((*BASE, "--vendor", "cloudflare", "--set", "cloudflare.zone=a/b"), "--vendor cloudflare: zone 'a/b' is no id"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
@@ -80,7 +89,50 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
     code, said = init(tmp_path, *arguments)
     assert code != 0
     assert word in said
+    assert "c.yml" not in said
+    assert not re.search(r":\d+:", said), "a line of a file that isn't there"
     assert not (tmp_path / "c.yml").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{tenant}/",
+        "null",
+        "~",
+        "yes",
+        "1",
+        "a: b",
+        "# x",
+        "a # x",
+        "'x'",
+        '"x"',
+        "[x",
+        "&x",
+        "-",
+        "ü 😀",
+        "a\tb",
+        " a ",
+    ],
+)
+def test_an_odd_answer_is_written_as_it_is(tmp_path: Path, text: str) -> None:
+    code, said = init(tmp_path, *BASE, "--prefix", text, "--vendor", "fastly", "--set", f"fastly.service={text}")
+    assert code == 0, said
+    loaded = config_file.load(tmp_path / "c.yml")
+    assert loaded.routes[0].prefix == text
+    assert loaded.providers["fastly"].service == text
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(bucket=TEXTS, prefix=TEXTS, service=TEXTS)
+def test_whatever_is_answered_is_written_as_it_is(bucket: str, prefix: str, service: str) -> None:
+    options = {"fastly": {"service": service}}
+    draft = starter.Draft(bucket=bucket, domain="a.example", vendors=("fastly",), options=options, prefix=prefix)
+    loaded = config_file.parse(starter.written(draft, PLUGINS), "c.yml", PLUGINS)
+    assert (loaded.routes[0].bucket, loaded.routes[0].prefix) == (bucket, prefix)
+    assert loaded.providers["fastly"].service == service
 
 
 def test_the_address_of_the_site_is_taken_as_its_host_name(tmp_path: Path) -> None:

@@ -100,12 +100,12 @@ def test_the_walk_from_nothing_to_a_vendor_works(workshop: Path, tmp_path: Path)
 
 
 def test_what_is_announced_in_toml_is_what_was_written(tmp_path: Path) -> None:
-    from multicdn.cli._new_provider_files import PYPROJECT
+    from multicdn.cli.new_provider import Names, files
 
     shown, hooks = (
         tomllib.loads(block.text)["project"]["entry-points"] for block in blocks() if block.language == "toml"
     )
-    assert shown == tomllib.loads(PYPROJECT)["project"]["entry-points"]
+    assert shown == tomllib.loads(files(Names.of("acme"))["pyproject.toml"])["project"]["entry-points"]
     assert list(hooks) == ["multicdn.hooks"]
 
 

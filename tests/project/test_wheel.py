@@ -29,6 +29,13 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"multicdn/py.typed", "multicdn_providers/py.typed"} <= set(names)
 
 
+def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
+    folder = ROOT / "multicdn" / "cli" / "new_provider" / "template"
+    written = {str(path.relative_to(ROOT)) for path in folder.rglob("*-tpl")}
+    assert written
+    assert written <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_folder_cannot_be_imported_under_its_own_name(tmp_path: Path) -> None:
     """From the tree, `import providers` would make a second set of the same classes."""
     run = subprocess.run(

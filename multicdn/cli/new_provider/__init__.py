@@ -5,17 +5,28 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 import multicdn
-from multicdn.cli._new_provider_files import FILES
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# What a distribution consists of. Each text is in template/ as it is for a vendor called acme, under its path with -tpl
+# at the end, lest pip compile it and tools check it.
+_FILES = (
+    "pyproject.toml",
+    "README.md",
+    ".gitignore",
+    "src/multicdn_acme/__init__.py",
+    "src/multicdn_acme/py.typed",
+    "tests/test_acme.py",
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _SPELLINGS = re.compile(r"multicdn_acme|test_acme|acme_api|ACME|Acme|acme|@VERSION@")
@@ -68,7 +79,13 @@ class Names(NamedTuple):
 
 def files(names: Names) -> Mapping[str, str]:
     """The texts of all files of a distribution by their paths in it."""
-    return {names.spell(path): names.spell(text) for path, text in FILES.items()}
+    return {names.spell(path): names.spell(text) for path, text in _templates().items()}
+
+
+@cache
+def _templates() -> Mapping[str, str]:
+    folder = Path(__file__).with_name("template")
+    return {path: (folder / f"{path}-tpl").read_text(encoding="utf-8") for path in _FILES}
 
 
 @click.command("new-provider")
@@ -102,7 +119,7 @@ def new_provider(name: str, into: Path) -> None:
 
 def _class_name(made: str) -> str:
     """A class name that Python takes, and that the files don't use for something else."""
-    used = made != "Acme" and any(re.search(rf"\b{made}\b", text) for text in FILES.values())
+    used = made != "Acme" and any(re.search(rf"\b{made}\b", text) for text in _templates().values())
     return f"{made}Cdn" if used or keyword.iskeyword(made) else made
 
 

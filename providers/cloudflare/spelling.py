@@ -1,0 +1,68 @@
+"""Spell targets as Cloudflare knows them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from multicdn.provider import Target, TargetKind, TargetsRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+LONGEST_TAG = 1024  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge-by-tags/
+_MOST_SEPARATORS = 31  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge_by_prefix/
+
+
+def spelled(target: Target) -> Target:
+    """Take its scheme, query and fragment off a prefix, and all but its name off a host.
+
+    Raises:
+        TargetsRefused: a prefix of too many segments, a tag that no header can carry, a value without a host.
+    """
+    spell = _BY_KIND.get(target.kind)
+    return Target(target.kind, spell(target.value)) if spell else target
+
+
+def variants_of(url: str, variants: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Write a URL once for each mapping of request headers: the JSON object of the request body, as text."""
+    return tuple(
+        json.dumps({"url": url, "headers": headers}, ensure_ascii=False, separators=(",", ":")) for headers in variants
+    )
+
+
+def _prefix(value: str) -> str:
+    path = re.split("[?#]", _without_scheme(value))[0].partition("/")[2]
+    prefix = f"{_host(value)}/{path}"
+    if prefix.count("/") > _MOST_SEPARATORS:
+        raise TargetsRefused(f"prefix {value!r} has more than {_MOST_SEPARATORS} path separators", [value])
+    return prefix
+
+
+def _host(value: str) -> str:
+    host = re.split("[/?#]", _without_scheme(value))[0].lower()
+    if not host:  # nothing would be read as everything
+        raise TargetsRefused(f"{value!r} names no host", [value])
+    return host
+
+
+def _without_scheme(value: str) -> str:
+    return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", value)
+
+
+def _tag(value: str) -> str:
+    if not re.fullmatch(r"[!-+\--~]+", value):  # the header Cache-Tag separates its tags with commas
+        message = f"tag {value!r} is empty or has a space, a comma or a character outside printable ASCII"
+        raise TargetsRefused(message, [value])
+    if len(value) > LONGEST_TAG:
+        message = f"tag {value[:40]!r}… has {len(value)} characters; the API takes {LONGEST_TAG}"
+        raise TargetsRefused(message, [value])
+    return value
+
+
+_BY_KIND: dict[TargetKind, Callable[[str], str]] = {
+    TargetKind.PREFIX: _prefix,
+    TargetKind.HOST: _host,
+    TargetKind.TAG: _tag,
+}

@@ -1,0 +1,89 @@
+"""What is asked of CloudFront's API, each a question for a client: invalidations, tags, distributions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from multicdn.provider import RetryLater
+
+from .origins import path_in_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_cloudfront import CloudFrontClient
+
+
+def invalidate(client: CloudFrontClient, distribution: str, tenant: str, items: Sequence[str], reference: str) -> str:
+    """Invalidate paths or tags of a distribution or of a tenant, and return the invalidation's id.
+
+    Raises:
+        RetryLater: the answer isn't CloudFront's.
+    """
+    batch: Any = {"Paths": {"Quantity": len(items), "Items": list(items)}, "CallerReference": reference}
+    answer: Mapping[str, Any]
+    if tenant:
+        answer = client.create_invalidation_for_distribution_tenant(Id=tenant, InvalidationBatch=batch)
+    else:
+        answer = client.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    invalidation: Any = answer.get("Invalidation", {})
+    if "Id" not in invalidation:
+        message = "CloudFront's answer to CreateInvalidation has no id: something in between may have answered"
+        raise RetryLater(message)
+    return str(invalidation["Id"])
+
+
+def keeps_tags(client: CloudFrontClient, distribution: str, tenant: str) -> bool:
+    """Whether a distribution, or that of a tenant, keeps the tags of its objects.
+
+    Raises:
+        RetryLater: the answer isn't CloudFront's.
+    """
+    shape: Any = client.meta.service_model.shape_for("DistributionConfig")
+    if "CacheTagConfig" not in shape.members:
+        return True  # botocore below 1.43.0 can't see it, though it can purge tags
+    if tenant:
+        found: Mapping[str, Any] = client.get_distribution_tenant(Identifier=tenant).get("DistributionTenant", {})
+        distribution = found.get("DistributionId", "")
+    config: Mapping[str, Any] = client.get_distribution_config(Id=distribution).get("DistributionConfig", {})
+    if "Origins" not in config:
+        message = f"CloudFront's answer to GetDistributionConfig has no origins, {distribution} must have some"
+        raise RetryLater(message)
+    return bool(config.get("CacheTagConfig", {}).get("HeaderName"))
+
+
+def distributions_of(client: CloudFrontClient, bucket: str) -> dict[str, tuple[str, ...]]:
+    """Find the enabled distributions that have a bucket among their origins: where each begins in it, by their ids.
+
+    Staging distributions are among them: a continuous deployment policy sends them real viewers (guide,
+    understanding-continuous-deployment), and they cache on their own. Multi-tenant distributions aren't:
+    CreateInvalidation answers NoSuchDistribution for them (domits1/Domits#3250); configure their tenants instead.
+
+    Raises:
+        RetryLater: the answer isn't CloudFront's.
+    """
+    return {
+        str(distribution["Id"]): paths
+        for distribution in _distributions(client)
+        if distribution["Enabled"]
+        and distribution.get("ConnectionMode") != "tenant-only"
+        and (paths := _paths(bucket, distribution))
+    }
+
+
+def _distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
+    distributions: list[Mapping[str, Any]] = []
+    for page in client.get_paginator("list_distributions").paginate():
+        listed: Mapping[str, Any] = page.get("DistributionList", {})
+        if "Quantity" not in listed:
+            message = "CloudFront's answer to ListDistributions is no list: something in between may have answered"
+            raise RetryLater(message)
+        distributions += listed.get("Items", ())
+    return distributions
+
+
+def _paths(bucket: str, distribution: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the origins that are the bucket begin in it; empty if none is the bucket."""
+    origins = distribution["Origins"]["Items"]
+    paths = (path_in_bucket(bucket, origin["DomainName"], origin.get("OriginPath", "")) for origin in origins)
+    return tuple(dict.fromkeys(path for path in paths if path is not None))
