@@ -1,16 +1,30 @@
-"""AWS on loopback, and this process turned to it."""
+"""AWS on loopback, this process turned to it, and one cache of bundles for all tests of a run."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from kit.installs import BUCKET, Installer
 
+from multicdn.installer.bundle.cache import VARIABLE
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from multicdn.testing.loopback.aws import LoopbackAws
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bundle_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache that the worker processes share, and never the user's own."""
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(base / "multicdn-cache"))
+        yield
 
 
 @pytest.fixture

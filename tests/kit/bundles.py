@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import platform
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,11 @@ import yaml
 
 from multicdn import config
 from multicdn.installer.bundle import build as bundle
+from multicdn.installer.bundle.cache import default_folder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -65,15 +67,10 @@ def build(folder: Path, providers: dict[str, Any], **settings: Any) -> bundle.Bu
 
 @functools.cache
 def fastly_bundle(architecture: str = HERE, python: str = PYTHON) -> bundle.Bundle:
-    """The bundle for Fastly alone, built once."""
-    folder = Path(_folder().name, f"{architecture}-{python}")
-    folder.mkdir()
+    """The bundle for Fastly alone, built once in a process; it lies where the tests' cache does."""
+    folder = default_folder().parent / f"{architecture}-{python}-{os.getpid()}"
+    folder.mkdir(parents=True)
     return build(folder, {"fastly": FASTLY}, architecture=architecture, python=python)
-
-
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="multicdn-bundles-")  # removed when the process ends
 
 
 def install_plugin(

@@ -15,7 +15,7 @@ from multicdn.installer.errors import InstallError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multicdn.installer.bundle.runtime import Target
+    from multicdn.installer.bundle.runtime import Runtime
 
 # Where Lambda unpacks the archive; tracebacks name files by it.
 TASK_ROOT = "/var/task"
@@ -60,15 +60,15 @@ def _prune_file(file: Path, name: PurePosixPath) -> None:
         file.unlink(missing_ok=True)
 
 
-def compile_all(folder: Path, target: Target) -> bool:
-    """Compile to byte code for the target. Lambda can't keep what it compiles, so it would at every cold start.
+def compile_all(folder: Path, runtime: Runtime) -> bool:
+    """Compile to byte code for the runtime. Lambda can't keep what it compiles, so it would at every cold start.
 
     The code isn't checked against its source at run time ("unchecked-hash"): nothing changes either.
 
     Returns:
-        False where no Python of the target's version is at hand: byte code is valid for one minor version only.
+        False where no Python of the runtime's version is at hand: byte code is valid for one minor version only.
     """
-    interpreter = target.interpreter()
+    interpreter = runtime.interpreter()
     if interpreter is None:
         return False
     mode = ("--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", TASK_ROOT)
@@ -80,27 +80,38 @@ def compile_all(folder: Path, target: Target) -> bool:
     return any(folder.glob("multicdn/__pycache__/handler.*.pyc"))
 
 
-def pack(folder: Path, archive: Path) -> tuple[str, ...]:
-    """Write an archive whose bytes depend on names and contents only; return the names."""
-    names = tuple(sorted(_names(folder)))
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
-        for name in names:
+def pack(folder: Path, archive: Path) -> None:
+    """Put the files of a folder into an archive, which is made if need be; they win over what is in it.
+
+    The archive's bytes depend on names and contents only.
+    """
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as opened:
+        for name in sorted(_names(folder)):
+            if name in opened.NameToInfo:
+                opened.filelist.remove(opened.NameToInfo.pop(name))
             entry = zipfile.ZipInfo(name, _MOMENT)
             entry.create_system, entry.external_attr, entry.compress_type = _UNIX, _READABLE, zipfile.ZIP_DEFLATED
             opened.writestr(entry, (folder / name).read_bytes())
-    return names
+        opened.filelist.sort(key=lambda entry: entry.filename)
 
 
-def unpacked_size(folder: Path) -> int:
-    """Bytes of all files, as Lambda counts them.
+def unpack(archive: Path, folder: Path) -> None:
+    """Write what ``pack`` put into an archive, but for the byte code, which nothing needs to run."""
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder, [name for name in opened.namelist() if not name.endswith(".pyc")])
+
+
+def refuse_if_too_large(archive: Path) -> None:
+    """Add up what an archive unpacks to, as Lambda does.
 
     Raises:
-        InstallError: more than Lambda takes.
+        InstallError: it is more than Lambda takes.
     """
     sizes: dict[str, int] = {}
-    for name in _names(folder):
-        top = name.partition("/")[0]
-        sizes[top] = sizes.get(top, 0) + (folder / name).stat().st_size
+    with zipfile.ZipFile(archive) as opened:
+        for entry in opened.infolist():
+            top = entry.filename.partition("/")[0]
+            sizes[top] = sizes.get(top, 0) + entry.file_size
     total = sum(sizes.values())
     if total > LARGEST:
         largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
@@ -108,7 +119,6 @@ def unpacked_size(folder: Path) -> int:
         raise InstallError(
             f"the bundle has {total / 1e6:.0f} MB, and Lambda takes {LARGEST / 1e6:.0f}; largest: {shown}"
         )
-    return total
 
 
 def _names(folder: Path) -> Iterator[str]:

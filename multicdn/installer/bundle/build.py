@@ -10,26 +10,29 @@ import hashlib
 import json
 import shutil
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
 from multicdn.installer.bundle import archive, check, sources
+from multicdn.installer.bundle.cache import Cache, default_folder, digest
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels, opened
-from multicdn.installer.bundle.runtime import Target
+from multicdn.installer.bundle.runtime import Runtime
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from multicdn.config import Config
     from multicdn.installer.bundle.runtime import Architecture
 
-# Says what is in the bundle; for people, nothing reads it at run time.
+# Says what is in the bundle, to people and to ``build``; nothing reads it at run time.
 MANIFEST = "multicdn.bundle.json"
 
 
@@ -58,6 +61,36 @@ class Bundle:
     compiled: bool
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """All that the bytes of a bundle depend on.
+
+    Attributes:
+        runtime: that it is for.
+        providers: plugin names, sorted.
+        hooks: likewise.
+        needs: the distributions.
+        own: content of the files that don't come out of wheels, by name in the bundle.
+    """
+
+    runtime: Runtime
+    providers: tuple[str, ...]
+    hooks: tuple[str, ...]
+    needs: Needs
+    own: Mapping[PurePosixPath, bytes]
+
+    def key(self, pins: Mapping[str, str]) -> str:
+        """For the whole bundle."""
+        own = {str(name): hashlib.sha256(content).hexdigest() for name, content in self.own.items()}
+        return digest(self.packages_key(pins), self.providers, self.hooks, self.needs.boto3, own)
+
+    def packages_key(self, pins: Mapping[str, str]) -> str:
+        """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
+        builder = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")}
+        compiled = self.runtime.interpreter() is not None
+        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, pins)
+
+
 def build(
     config: Config,
     config_path: Path,
@@ -81,24 +114,31 @@ def build(
         PluginError: a configured provider isn't installed, or can't be found in the bundle.
         InstallError: a wheel can't be had, credentials would get in, or the bundle is too large.
     """
-    target = Target(architecture, python)
-    providers, hooks = tuple(sorted(set(config.types.values()))), _hooks()
-    needs = _needs(providers, hooks, vendor_boto3=vendor_boto3)
+    recipe = _recipe(Runtime(architecture, python), config, config_path, vendor_boto3=vendor_boto3)
+    cache = Cache(default_folder())
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=work) as folder:
-        task, draft = Path(folder, "task"), Path(folder, "draft.zip")
-        packages = _assemble(task, needs, Wheels(target, Path(folder, "wheels")))
-        shutil.copyfile(config_path, task / FILE_NAME)
-        archive.prune(task)
-        compiled = archive.compile_all(task, target)
-        _write_manifest(task / MANIFEST, target, providers, packages, compiled=compiled, boto3=vendor_boto3)
-        unpacked = archive.unpacked_size(task)
-        check.check(task, providers, tuple(hooks), target)
-        files = archive.pack(task, draft)
-        sha256 = hashlib.sha256(draft.read_bytes()).hexdigest()
-        path = work / f"multicdn-{sha256[:16]}.zip"
+        wheels, draft = Wheels(recipe.runtime, Path(folder, "wheels")), Path(folder, "draft.zip")
+        pins = wheels.pins(recipe.needs)
+        if pins is None or not cache.fetch(recipe.key(pins), draft):
+            task, own = Path(folder, "task"), Path(folder, "own")
+            versions = _add_packages(recipe, task, draft, wheels, pins, cache)
+            _add_own(recipe, task, draft, own, versions)
+            if versions == pins:
+                cache.store(recipe.key(pins), draft)
+        path = work / f"multicdn-{_sha256(draft)[:16]}.zip"
         draft.replace(path)
-    return Bundle(path, sha256, path.stat().st_size, unpacked, files, providers, packages, compiled)
+    return _described(path)
+
+
+def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3: bool) -> _Recipe:
+    providers, hooks = tuple(sorted(set(config.types.values()))), _hooks()
+    needs = _needs(providers, hooks, vendor_boto3=vendor_boto3)
+    own = {PurePosixPath(FILE_NAME): config_path.read_bytes()}
+    for distribution in needs.copied.values():
+        own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
+        own |= {name: text.encode() for name, text in sources.information(distribution).items()}
+    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, own)
 
 
 def _hooks() -> dict[str, metadata.Distribution]:
@@ -117,7 +157,7 @@ def _needs(providers: Sequence[str], hooks: Mapping[str, metadata.Distribution],
         key = canonicalize_name(distribution.name)
         extras = roots.get(key, frozenset()) | ({name} if name in _extras(distribution) else set())
         roots[key] = extras
-        if sources.is_pure(distribution):
+        if key not in copied and sources.is_pure(distribution):
             copied[key] = distribution
     if vendor_boto3:
         roots["boto3"] = frozenset()
@@ -135,39 +175,68 @@ def _extras(distribution: metadata.Distribution) -> list[str]:
     return distribution.metadata.get_all("Provides-Extra") or []
 
 
-def _assemble(task: Path, needs: Needs, wheels: Wheels) -> tuple[str, ...]:
-    """Put all distributions into a folder, and return what they are."""
-    resolved = wheels.resolve(needs)
+def _add_packages(
+    recipe: _Recipe, task: Path, draft: Path, wheels: Wheels, pins: Mapping[str, str] | None, cache: Cache
+) -> dict[str, str]:
+    """Put all that comes out of wheels into a folder and into an archive, and return the versions."""
     task.mkdir()
+    if pins is not None and cache.fetch(recipe.packages_key(pins), draft):
+        archive.unpack(draft, task)
+        return dict(pins)
+    resolved = wheels.resolve(recipe.needs)
     wheels.install(resolved.values(), task)
-    for distribution in needs.copied.values():
-        _copy(distribution, task)
+    archive.prune(task)
+    archive.compile_all(task, recipe.runtime)
+    archive.pack(task, draft)
     versions = {name: opened(wheel).version for name, wheel in resolved.items()}
-    versions |= {name: distribution.version for name, distribution in needs.copied.items()}
-    return tuple(f"{name}=={version}" for name, version in sorted(versions.items()))
+    if versions == pins:
+        cache.store(recipe.packages_key(versions), draft)
+    return versions
 
 
-def _copy(distribution: metadata.Distribution, task: Path) -> None:
-    for name, source in sources.files(distribution).items():
-        _made(task / name).write_bytes(source.read_bytes())
-    for name, text in sources.information(distribution).items():
-        _made(task / name).write_text(text, encoding="utf-8", newline="\n")
+def _add_own(recipe: _Recipe, task: Path, draft: Path, own: Path, versions: Mapping[str, str]) -> None:
+    """Add what is copied and the config, and look whether all of it runs."""
+    for name, content in recipe.own.items():
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_bytes(content)
+    archive.prune(own)
+    compiled = archive.compile_all(own, recipe.runtime)
+    _write_manifest(own / MANIFEST, recipe, versions, compiled=compiled)
+    shutil.copytree(own, task, dirs_exist_ok=True)
+    archive.pack(own, draft)
+    archive.refuse_if_too_large(draft)
+    check.check(task, recipe.providers, recipe.hooks, recipe.runtime)
 
 
-def _made(file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file
-
-
-def _write_manifest(
-    file: Path, target: Target, providers: Sequence[str], packages: Sequence[str], *, compiled: bool, boto3: bool
-) -> None:
+def _write_manifest(file: Path, recipe: _Recipe, versions: Mapping[str, str], *, compiled: bool) -> None:
+    copied = {name: distribution.version for name, distribution in recipe.needs.copied.items()}
     content = {
-        "architecture": target.architecture,
-        "python": target.python,
+        "architecture": recipe.runtime.architecture,
+        "python": recipe.runtime.python,
         "byte_code": compiled,
-        "providers": list(providers),
-        "packages": list(packages),
-        "from_the_runtime": [] if boto3 else sorted(BOTO3),
+        "providers": list(recipe.providers),
+        "packages": [f"{name}=={version}" for name, version in sorted({**versions, **copied}.items())],
+        "from_the_runtime": [] if recipe.needs.boto3 else sorted(BOTO3),
     }
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _described(path: Path) -> Bundle:
+    """Read what a finished archive says of itself."""
+    with zipfile.ZipFile(path) as bundle:
+        manifest = json.loads(bundle.read(MANIFEST))
+        entries = bundle.infolist()
+    return Bundle(
+        path,
+        _sha256(path),
+        path.stat().st_size,
+        sum(entry.file_size for entry in entries),
+        tuple(entry.filename for entry in entries),
+        tuple(manifest["providers"]),
+        tuple(manifest["packages"]),
+        manifest["byte_code"],
+    )
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

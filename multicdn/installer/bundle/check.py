@@ -16,7 +16,7 @@ from multicdn.plugins.discovery import HOOK_GROUP, PROVIDER_GROUP
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from multicdn.installer.bundle.runtime import Target
+    from multicdn.installer.bundle.runtime import Runtime
 
 # What Lambda's runtime has beside the bundle: boto3, and what that requires.
 _RUNTIME = ("boto3", "botocore", "jmespath", "s3transfer", "python-dateutil", "six", "urllib3")
@@ -42,25 +42,25 @@ except MulticdnError as error:
 """
 
 
-def check(bundle: Path, providers: Sequence[str], hooks: Sequence[str], target: Target) -> None:
+def check(bundle: Path, providers: Sequence[str], hooks: Sequence[str], runtime: Runtime) -> None:
     """Discover every provider and hook plugin inside a bundle, by running it where that is possible.
 
     Args:
         bundle: the folder that becomes the archive.
         providers: names of entry points.
         hooks: likewise.
-        target: what it was built for.
+        runtime: what it was built for.
 
     Raises:
         PluginError: one is missing or doesn't import, or an extension module is for another processor.
     """
     check_entry_points(bundle, providers, hooks)
-    _check_machines(bundle, target)
-    interpreter = target.interpreter()
-    if interpreter and target.is_here:
-        with tempfile.TemporaryDirectory(prefix="multicdn-runtime-") as runtime:
-            sources.link(_RUNTIME, Path(runtime))
-            _run(interpreter, bundle, Path(runtime), providers)
+    _check_machines(bundle, runtime)
+    interpreter = runtime.interpreter()
+    if interpreter and runtime.is_here:
+        with tempfile.TemporaryDirectory(prefix="multicdn-runtime-") as brought:
+            sources.link(_RUNTIME, Path(brought))
+            _run(interpreter, bundle, Path(brought), providers)
 
 
 def check_entry_points(bundle: Path, providers: Sequence[str], hooks: Sequence[str]) -> None:
@@ -92,14 +92,14 @@ def _any(base: Path) -> bool:
     return any(base.parent.glob(f"{base.name}.*.so"))
 
 
-def _check_machines(bundle: Path, target: Target) -> None:
+def _check_machines(bundle: Path, runtime: Runtime) -> None:
     wrong = [
         file.relative_to(bundle).as_posix()
         for file in bundle.rglob("*.so*")
-        if (machine := elf_machine(file)) is not None and machine != target.elf_machine
+        if (machine := elf_machine(file)) is not None and machine != runtime.elf_machine
     ]
     if wrong:
-        raise PluginError(f"the bundle is for {target.architecture}, but these aren't: {', '.join(sorted(wrong))}")
+        raise PluginError(f"the bundle is for {runtime.architecture}, but these aren't: {', '.join(sorted(wrong))}")
 
 
 def elf_machine(file: Path) -> int | None:
@@ -109,9 +109,9 @@ def elf_machine(file: Path) -> int | None:
     return int.from_bytes(header[18:20], "little") if header.startswith(_ELF) else None
 
 
-def _run(interpreter: str, bundle: Path, runtime: Path, names: Iterable[str]) -> None:
+def _run(interpreter: str, bundle: Path, brought: Path, names: Iterable[str]) -> None:
     """Discover them with a new interpreter that has nothing but the bundle and Lambda's own packages."""
-    command = [interpreter, "-I", "-S", "-B", "-c", _PROBE, str(bundle), str(runtime), *names]
+    command = [interpreter, "-I", "-S", "-B", "-c", _PROBE, str(bundle), str(brought), *names]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LAMBDA_TASK_ROOT": str(bundle)}
     run = subprocess.run(  # noqa: S603 - our own arguments
         command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False

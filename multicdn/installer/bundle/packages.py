@@ -1,9 +1,9 @@
 """Which distributions a bundle needs, and pip's part in getting them for another machine and another Python.
 
-pip chooses wheels for a target, but not the target's dependencies: it evaluates environment markers for the Python that
-it runs on (github.com/pypa/pip/issues/11664). So the closure is walked here, with the target's markers, and pip fetches
-single wheels. What is installed here is taken in the same version, since that is what was tried out; what isn't, in
-the newest that all its dependents accept.
+pip chooses wheels for a platform, but not that platform's dependencies: it evaluates environment markers for the Python
+that it runs on (github.com/pypa/pip/issues/11664). So the closure is walked here, with the runtime's markers, and pip
+fetches single wheels. What is installed here is taken in the same version, since that is what was tried out; what
+isn't, in the newest that all its dependents accept.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from multicdn.installer.bundle.runtime import Target
+    from multicdn.installer.bundle.runtime import Runtime
 
 # What multicdn itself requires for the command line, and nothing in Lambda imports.
 _COMMAND_LINE = frozenset({"click", "packaging", "rich"})
@@ -44,7 +44,7 @@ _MOST_ROUNDS = 12
 
 
 @dataclass(frozen=True)
-class Want:
+class Constraint:
     """What all dependents of a distribution together ask of it."""
 
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
@@ -69,33 +69,40 @@ class Needs:
 
 
 class Wheels:
-    """Wheels for a target, in a folder of their own.
+    """Wheels for a runtime, in a folder of their own.
 
     Args:
-        target: what they must run on.
+        runtime: what they must run on.
         folder: empty.
     """
 
-    def __init__(self, target: Target, folder: Path) -> None:
-        self._target = target
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self._runtime = runtime
         self._folder = folder
-        self._found: dict[str, Path] = {}
+        self._wheels: dict[str, Path] = {}
+
+    def pins(self, needs: Needs) -> dict[str, str] | None:
+        """Versions of all that has to be fetched, by canonical name; None if pip has to choose one of them.
+
+        Raises:
+            InstallError: two dependents contradict each other.
+        """
+        constraints = self._missing(needs)
+        versions = {name: _usable_version(name, constraint) for name, constraint in constraints.items()}
+        return None if None in versions.values() else {name: str(version) for name, version in versions.items()}
 
     def resolve(self, needs: Needs) -> dict[str, Path]:
         """Fetch the wheels that complete what is copied; by canonical name.
 
         Raises:
-            InstallError: pip can't get one for the target, or two dependents contradict each other.
+            InstallError: pip can't get one for the runtime, or two dependents contradict each other.
         """
         for number in range(_MOST_ROUNDS):
-            wants = self._closure(needs)
-            missing = [
-                _pinned(name, want) for name, want in wants.items() if not self._satisfied(name, want, needs.copied)
-            ]
+            missing = self._missing(needs)
             if not missing:
-                return {name: self._found[name] for name in sorted(wants) if name in self._found}
-            self._fetch(sorted(missing), self._folder / str(number))
-        tangle = ", ".join(missing)
+                return {name: self._wheels[name] for name in sorted(self._closure(needs)) if name in self._wheels}
+            self._fetch(sorted(_requirement(*item) for item in missing.items()), self._folder / str(number))
+        tangle = ", ".join(_requirement(*item) for item in missing.items())
         raise InstallError(
             f"pip finds no versions that go together: {tangle}; install them here, and it takes the same"
         )
@@ -106,30 +113,39 @@ class Wheels:
         Raises:
             InstallError: pip fails.
         """
-        options = ("--no-deps", "--no-index", "--no-compile", f"--target={folder}", *self._target.pip_options)
+        options = ("--no-deps", "--no-index", "--no-compile", f"--target={folder}", *self._runtime.pip_options)
         paths = [str(wheel) for wheel in wheels]
         if paths:
             _pip("install", *options, *paths)
 
-    def _closure(self, needs: Needs) -> dict[str, Want]:
+    def _missing(self, needs: Needs) -> dict[str, Constraint]:
+        """What is needed and isn't at hand yet, as far as the metadata at hand tells."""
+        constraints = self._closure(needs)
+        return {
+            name: constraint
+            for name, constraint in constraints.items()
+            if not self._satisfied(name, constraint, needs.copied)
+        }
+
+    def _closure(self, needs: Needs) -> dict[str, Constraint]:
         """What is needed, as far as the metadata at hand tells."""
-        wants: dict[str, Want] = {}
+        constraints: dict[str, Constraint] = {}
         waiting = [Requirement(f"{name}[{','.join(sorted(extras))}]") for name, extras in needs.roots.items()]
         while waiting:
             requirement = waiting.pop()
             name = canonicalize_name(requirement.name)
-            known = wants.get(name)
-            before = known or Want()
+            known = constraints.get(name)
+            before = known or Constraint()
             extras = before.extras | requirement.extras
-            wants[name] = Want(before.specifier & requirement.specifier, extras)
+            constraints[name] = Constraint(before.specifier & requirement.specifier, extras)
             if known is None or extras != known.extras:
-                texts = self._requires(name, wants[name], needs.copied)
+                texts = self._requires(name, constraints[name], needs.copied)
                 waiting += self._applying(name, texts, extras, needs)
-        return wants
+        return constraints
 
     def _applying(self, name: str, texts: Iterable[str], extras: frozenset[str], needs: Needs) -> Iterator[Requirement]:
-        """The requirements of a distribution that hold on the target."""
-        environments = [{**self._target.markers, "extra": extra} for extra in ("", *sorted(extras))]
+        """The requirements of a distribution that hold on the runtime."""
+        environments = [{**self._runtime.markers, "extra": extra} for extra in ("", *sorted(extras))]
         left_out = frozenset() if needs.boto3 else BOTO3
         if name == OURS:
             left_out |= _COMMAND_LINE if needs.hooks else _COMMAND_LINE | {_HOOKS}
@@ -139,29 +155,31 @@ class Wheels:
             if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
                 yield requirement
 
-    def _requires(self, name: str, want: Want, copied: Mapping[str, metadata.Distribution]) -> Iterable[str]:
+    def _requires(
+        self, name: str, constraint: Constraint, copied: Mapping[str, metadata.Distribution]
+    ) -> Iterable[str]:
         """Requirements of a distribution: of the one that goes into the bundle, or else the one that would."""
         if name in copied:
             return copied[name].requires or ()
-        if name in self._found:
-            return opened(self._found[name]).requires or ()
+        if name in self._wheels:
+            return opened(self._wheels[name]).requires or ()
         installed = _installed(name)
-        return (installed.requires or ()) if installed and _accepts(want, installed.version) else ()
+        return (installed.requires or ()) if installed and _accepts(constraint, installed.version) else ()
 
-    def _satisfied(self, name: str, want: Want, copied: Mapping[str, metadata.Distribution]) -> bool:
+    def _satisfied(self, name: str, constraint: Constraint, copied: Mapping[str, metadata.Distribution]) -> bool:
         if name in copied:
-            if not _accepts(want, copied[name].version):
+            if not _accepts(constraint, copied[name].version):
                 version = copied[name].version
                 raise InstallError(
-                    f"a plugin needs {name}{want.specifier}, and {version} is installed; upgrade one of them"
+                    f"a plugin needs {name}{constraint.specifier}, and {version} is installed; upgrade one of them"
                 )
             return True
-        return name in self._found and _accepts(want, opened(self._found[name]).version)
+        return name in self._wheels and _accepts(constraint, opened(self._wheels[name]).version)
 
     def _fetch(self, requirements: list[str], folder: Path) -> None:
-        _pip("download", "--no-deps", f"--dest={folder}", *self._target.pip_options, *requirements)
+        _pip("download", "--no-deps", f"--dest={folder}", *self._runtime.pip_options, *requirements)
         for wheel in folder.glob("*.whl"):
-            self._found[parse_wheel_filename(wheel.name)[0]] = wheel
+            self._wheels[parse_wheel_filename(wheel.name)[0]] = wheel
 
 
 def opened(wheel: Path) -> metadata.Distribution:
@@ -178,16 +196,19 @@ def _installed(name: str) -> metadata.Distribution | None:
         return None
 
 
-def _pinned(name: str, want: Want) -> str:
+def _requirement(name: str, constraint: Constraint) -> str:
     """What to ask pip for: the version that is installed here, if it will do."""
+    version = _usable_version(name, constraint)
+    return f"{name}=={version}" if version else f"{name}{constraint.specifier}"
+
+
+def _usable_version(name: str, constraint: Constraint) -> str | None:
     installed = _installed(name)
-    if installed and _accepts(want, installed.version):
-        return f"{name}=={installed.version}"
-    return f"{name}{want.specifier}"
+    return installed.version if installed and _accepts(constraint, installed.version) else None
 
 
-def _accepts(want: Want, version: str) -> bool:
-    return want.specifier.contains(version, prereleases=True)
+def _accepts(constraint: Constraint, version: str) -> bool:
+    return constraint.specifier.contains(version, prereleases=True)
 
 
 def _pip(command: str, *arguments: str) -> None:

@@ -24,7 +24,7 @@ _OLDEST_GLIBC = {"arm64": 17, "x86_64": 5}
 
 
 @dataclass(frozen=True)
-class Target:
+class Runtime:
     """One of Lambda's runtimes.
 
     Attributes:
@@ -64,7 +64,7 @@ class Target:
 
     @property
     def pip_options(self) -> tuple[str, ...]:
-        """Options that make pip choose wheels for this target."""
+        """Options that make pip choose wheels for this runtime."""
         chosen = (f"--platform={name}" for name in self.platforms)
         return ("--only-binary=:all:", "--implementation=cp", f"--python-version={self.python}", *chosen)
 
@@ -92,7 +92,7 @@ class Target:
 
     @property
     def is_here(self) -> bool:
-        """Whether extension modules of this target load on this machine."""
+        """Whether extension modules for this runtime load on this machine."""
         library, version = platform.libc_ver()
         return (
             sys.platform == "linux"

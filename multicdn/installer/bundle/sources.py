@@ -60,7 +60,7 @@ def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
     Raises:
         InstallError: one of them is a file that holds credentials, or none can be found.
     """
-    found = dict(_from_working_copy(distribution) if _is_editable(distribution) else _from_record(distribution))
+    found = dict(_located(distribution))
     secrets = [str(source) for name, source in found.items() if is_secret(name)]
     if secrets:
         raise InstallError(
@@ -75,9 +75,7 @@ def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
 
 def is_pure(distribution: metadata.Distribution) -> bool:
     """Whether a distribution is the same on every machine."""
-    listed = distribution.files or ()
-    named = [PurePosixPath(file) for file in listed] if not _is_editable(distribution) else files(distribution)
-    return not any(name.suffix in _COMPILED for name in named)
+    return not any(name.suffix in _COMPILED for name, _ in _located(distribution))
 
 
 def information(distribution: metadata.Distribution) -> dict[PurePosixPath, str]:
@@ -128,6 +126,11 @@ def _is_editable(distribution: metadata.Distribution) -> bool:
     """Whether the files are elsewhere than beside the metadata, as ``direct_url.json`` (PEP 610) says; or no wheel."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     return bool(origin.get("dir_info", {}).get("editable")) or distribution.read_text("RECORD") is None
+
+
+def _located(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
+    """All files of a distribution, but for tests: where each goes, and where it is."""
+    return _from_working_copy(distribution) if _is_editable(distribution) else _from_record(distribution)
 
 
 def _from_record(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPath, Path]]:

@@ -1,0 +1,285 @@
+"""What was built before isn't built again, and whatever befalls the cache, the bundle is the same.
+
+Where pip must not run, it may not ask any index either: then it fails, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from kit import bundles
+from kit.bundles import FASTLY, build, fastly_bundle
+
+from multicdn.installer.bundle.cache import VARIABLE, Cache, default_folder, digest
+from multicdn.installer.errors import InstallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.timeout(600)
+
+ACME = {"type": "acme"}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    file = tmp_path / "archive.zip"
+    file.write_bytes(b"an archive")
+    return file
+
+
+@pytest.fixture
+def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own with the packages of Fastly's bundle, and with the bundle; returns its folder."""
+    fastly_bundle()
+    own = tmp_path / "own" / "bundles"
+    own.mkdir(parents=True)
+    for entry in default_folder().glob("[0-9a-f]*.zip"):
+        (own / entry.name).write_bytes(entry.read_bytes())
+    monkeypatch.setenv(VARIABLE, str(own.parent))
+    return own
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip has no index."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+
+# What doesn't run pip
+
+
+@pytest.mark.usefixtures("filled", "offline")
+def test_the_same_inputs_are_not_built_again(tmp_path: Path) -> None:
+    again = build(tmp_path, {"fastly": FASTLY})
+    assert again.path != fastly_bundle().path
+    assert again.path.read_bytes() == fastly_bundle().path.read_bytes()
+    assert (again.sha256, again.size, again.unpacked) == (
+        fastly_bundle().sha256,
+        fastly_bundle().size,
+        fastly_bundle().unpacked,
+    )
+    assert (again.files, again.packages, again.providers) == (
+        fastly_bundle().files,
+        fastly_bundle().packages,
+        ("fastly",),
+    )
+
+
+@pytest.mark.usefixtures("filled", "offline")
+def test_another_config_takes_the_packages_that_are_there(tmp_path: Path) -> None:
+    built = build(tmp_path, {"fastly": {**FASTLY, "service": "7hKvXbXqLnH0XwH5iOEZd2"}})
+    assert built.files == fastly_bundle().files
+    with zipfile.ZipFile(built.path) as opened:
+        assert b"7hKvXbXqLnH0XwH5iOEZd2" in opened.read("multicdn.config.yml")
+        assert opened.testzip() is None
+
+
+@pytest.mark.usefixtures("filled", "offline")
+def test_a_changed_working_copy_takes_the_packages_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = bundles.install_working_copy(tmp_path, monkeypatch)
+    first = build(tmp_path, {"acme": ACME})
+    (package / "words.txt").write_text("changed", encoding="utf-8")
+    second = build(tmp_path, {"acme": ACME})
+    assert first.sha256 != second.sha256
+    with zipfile.ZipFile(second.path) as opened:
+        assert opened.read("multicdn_acme/words.txt") == b"changed"
+
+
+# What does
+
+
+@pytest.mark.usefixtures("filled", "offline")
+def test_another_version_of_a_package_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = tmp_path / "site" / "idna-3.99.dist-info"
+    newer.mkdir(parents=True)
+    (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: idna\nVersion: 3.99\n", encoding="utf-8")
+    bundles.make_importable(newer.parent, monkeypatch)
+    with pytest.raises(InstallError, match="pip download failed"):
+        build(tmp_path, {"fastly": FASTLY})
+
+
+@pytest.mark.usefixtures("filled", "offline")
+@pytest.mark.parametrize("settings", [{"architecture": bundles.ELSEWHERE}, {"vendor_boto3": True}])
+def test_other_settings_are_other_packages(settings: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="pip download failed"):
+        build(tmp_path, {"fastly": FASTLY}, **settings)
+
+
+def test_what_pip_chose_is_chosen_anew(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that isn't installed here has no version that a key could name."""
+    bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "sampleproject"))
+    before = sorted(filled.iterdir())
+    built = build(tmp_path, {"acme": ACME})
+    assert [package for package in built.packages if package.startswith("sampleproject==")]
+    assert sorted(filled.iterdir()) == before
+
+
+# Damage
+
+
+def _cut(entry: Path) -> None:
+    os.truncate(entry, entry.stat().st_size // 2)
+
+
+def _flip(entry: Path) -> None:
+    content = bytearray(entry.read_bytes())
+    content[len(content) // 2] ^= 1
+    entry.write_bytes(content)
+
+
+def _empty(entry: Path) -> None:
+    entry.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _empty])
+def test_a_damaged_entry_counts_as_none_and_goes(
+    damage: Callable[[Path], None], cache: Cache, archive: Path, tmp_path: Path
+) -> None:
+    cache.store("key", archive)
+    [entry] = (tmp_path / "cache").iterdir()
+    damage(entry)
+    copy = tmp_path / "copy"
+    assert not cache.fetch("key", copy)
+    assert not copy.exists()
+    assert not entry.exists()
+    cache.store("key", archive)
+    assert cache.fetch("key", copy)
+    assert copy.read_bytes() == b"an archive"
+
+
+def test_a_bundle_is_built_again_from_damaged_entries(filled: Path, tmp_path: Path) -> None:
+    for entry in filled.iterdir():
+        _cut(entry)
+    assert build(tmp_path, {"fastly": FASTLY}).sha256 == fastly_bundle().sha256
+
+
+def test_a_cache_that_cannot_be_written_does_without(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Path
+) -> None:
+    del filled
+    monkeypatch.setenv(VARIABLE, str(archive))  # a file, where a folder has to be made
+    cache = Cache(default_folder())
+    cache.store("key", archive)
+    assert not cache.fetch("key", tmp_path / "copy")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(InstallError, match="pip download failed"):
+        build(tmp_path, {"fastly": FASTLY})
+
+
+# Bounds
+
+
+def test_the_entries_that_were_not_used_for_the_longest_time_go(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    cache = Cache(folder, most_bytes=3 * len(archive.read_bytes()))
+    for age, key in enumerate(("d", "c", "b"), start=1):
+        cache.store(key, archive)
+        [entry] = folder.glob(f"{key}-*")
+        os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime - 100 * age))
+    assert cache.fetch("b", tmp_path / "copy")
+    cache.store("e", archive)
+    assert sorted(entry.name[0] for entry in folder.iterdir()) == ["b", "d", "e"]
+
+
+def test_what_an_interrupted_process_left_goes_too(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    left = folder / "new-left.zip"
+    left.write_bytes(b"x" * 100)
+    os.utime(left, (0, 0))
+    Cache(folder, most_bytes=50).store("key", archive)
+    assert [entry.name.partition("-")[0] for entry in folder.iterdir()] == ["key"]
+
+
+def test_files_of_others_stay(archive: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("x" * 100, encoding="utf-8")
+    Cache(folder, most_bytes=10).store("key", archive)
+    assert (folder / "notes.txt").exists()
+
+
+# Several processes
+
+_RUSH = """
+import sys
+from pathlib import Path
+from multicdn.installer.bundle.cache import Cache
+folder, own = Path(sys.argv[1]), Path(sys.argv[2])
+cache = Cache(folder, most_bytes=5_000_000)
+own.with_suffix(".in").write_bytes(b"x" * 1_000_000)
+for turn in range(60):
+    key = f"key{turn % 7}"
+    if cache.fetch(key, own):
+        assert own.read_bytes() == b"x" * 1_000_000
+    else:
+        assert not own.exists()
+        cache.store(key, own.with_suffix(".in"))
+"""
+
+
+def test_several_processes_never_see_half_an_entry(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen([sys.executable, "-c", _RUSH, str(tmp_path / "cache"), str(tmp_path / f"copy{number}")])
+        for number in range(4)
+    ]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0, 0]
+    assert 0 < sum(entry.stat().st_size for entry in (tmp_path / "cache").iterdir()) <= 6_000_000
+    assert not list((tmp_path / "cache").glob("new-*"))
+
+
+# Where it is, and what is never in it
+
+
+def test_the_variable_wins_over_the_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    monkeypatch.setenv(VARIABLE, "/chosen")
+    assert default_folder() == Path("/chosen/bundles")
+    monkeypatch.delenv(VARIABLE)
+    assert default_folder() == Path("/xdg/multicdn/bundles")
+
+
+@pytest.mark.parametrize("base", [None, "", "relative/path"])
+def test_without_a_directory_of_ones_own_it_is_below_the_home(
+    base: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if base is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", base)
+    assert default_folder() == Path("/home/somebody/.cache/multicdn/bundles")
+
+
+def test_nobody_else_may_look_into_it(cache: Cache, archive: Path, tmp_path: Path) -> None:
+    cache.store("key", archive)
+    modes = [path.stat().st_mode & 0o077 for path in (tmp_path / "cache", *(tmp_path / "cache").iterdir())]
+    assert modes == [0, 0]
+
+
+def test_refused_credentials_do_not_get_in(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sorted(filled.iterdir())
+    package = bundles.install_working_copy(tmp_path, monkeypatch)
+    (package / ".edgerc").write_text("client_secret = hunter2", encoding="utf-8")
+    with pytest.raises(InstallError, match="would carry credentials"):
+        build(tmp_path, {"acme": ACME})
+    assert sorted(filled.iterdir()) == before
+
+
+def test_keys_differ_by_every_input() -> None:
+    assert len({digest("a", "b"), digest("b", "a"), digest("ab"), digest(["a", "b"]), digest("a", "b", None)}) == 5
+    assert digest({"x": 1, "y": 2}) == digest({"y": 2, "x": 1})
