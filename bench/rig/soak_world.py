@@ -19,7 +19,7 @@ from multicdn.oncall.dead_letters import DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
+from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue
 from multicdn.testing.loopback.simulator_config import configured
@@ -157,7 +157,7 @@ class World:
         if vendor != "cloudfront":
             return load(vendor)(origin, limits=False)
         keys = self._aws.environment()
-        credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+        credentials = AccessKey(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
         return CloudFrontSimulator(origin, credentials=credentials, limits=False)
 
     def _make_crew(self, path: Path) -> Crew:

@@ -71,7 +71,7 @@ def _cloudflare(around: Surroundings) -> Simulator:
 
 
 def _cloudfront(around: Surroundings) -> Simulator:
-    from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, S3Origin
+    from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator, Distribution, S3Origin
 
     named = around.options.get("distribution", "auto")
     region, key = around.environment["AWS_REGION"], around.environment["AWS_ACCESS_KEY_ID"]
@@ -81,7 +81,7 @@ def _cloudfront(around: Surroundings) -> Simulator:
         origins=(S3Origin(f"{around.bucket}.s3.{region}.amazonaws.com"),),
         tag_header="x-amz-meta-cache-tag",
     )
-    credentials = Credentials(key, around.environment["AWS_SECRET_ACCESS_KEY"])
+    credentials = AccessKey(key, around.environment["AWS_SECRET_ACCESS_KEY"])
     return CloudFrontSimulator(around.origin, distributions=(site,), credentials=credentials, limits=around.limits)
 
 
