@@ -22,7 +22,7 @@ from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 from rig.cache_oracle import Stale
 from rig.fault_schedule import Weather
 from rig.soak import Ledger
@@ -162,7 +162,7 @@ class World:
 
     def _make_crew(self, path: Path) -> Crew:
         settings, queue = self._settings, self._queue
-        described = configured(self.edges)
+        described = config_for(self.edges)
         delivery = {"give_up_after": f"{settings.give_up_after}s", "first_delay": "1s", "longest_delay": "4s"}
         routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
         text = json.dumps({"version": 1, "providers": described.providers, "routes": routes, "delivery": delivery})
