@@ -53,7 +53,7 @@ def test_the_demo_runs_the_example_as_it_is_shipped() -> None:
 
 
 def test_an_edge_that_stays_stale_is_told_from_the_fresh_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_TIMEOUT", 3.0)
+    monkeypatch.setattr(command, "_TIMEOUT", 8.0)
     with LocalEnvironment(EXAMPLE) as local:
         local.edges["fastly"].faults.always(faults.status(401, body=b'{"msg": "Provided credentials are missing"}'))
         results = command._run(local, Console(file=io.StringIO()))
