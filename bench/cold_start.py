@@ -27,7 +27,7 @@ from rig.lambda_runtime import LambdaFunction
 from multicdn import config
 from multicdn.installer.bundle.build import build
 from multicdn.simulators import Origin, load
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def main() -> None:
 
 def _prepare(folder: Path, simulators: dict[str, Simulator]) -> Ready:
     folder.mkdir()
-    described = configured(simulators)
+    described = config_for(simulators)
     route = {"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(simulators)}
     file = folder / "bench.yml"  # JSON is YAML
     file.write_text(json.dumps({"version": 1, "providers": described.providers, "routes": [route]}), encoding="utf-8")

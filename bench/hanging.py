@@ -27,7 +27,7 @@ from multicdn.handler import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.kit import faults
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ class Bench:
 
     def _dispatcher(self, names: Sequence[str]) -> Dispatcher:
         """A new one, with a pace that nothing was booked in yet."""
-        described = configured({name: self._edges[name] for name in names})
+        described = config_for({name: self._edges[name] for name in names})
         os.environ.update(described.environment)
         routes = [{"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(names)}]
         settings = {"delivery": {"concurrency": 1}, "routes": routes}

@@ -19,10 +19,10 @@ from multicdn.oncall.dead_letters import DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
+from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 from rig.cache_oracle import Stale
 from rig.fault_schedule import Weather
 from rig.soak import Ledger
@@ -157,12 +157,12 @@ class World:
         if vendor != "cloudfront":
             return load(vendor)(origin, limits=False)
         keys = self._aws.environment()
-        credentials = Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
+        credentials = AccessKey(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
         return CloudFrontSimulator(origin, credentials=credentials, limits=False)
 
     def _make_crew(self, path: Path) -> Crew:
         settings, queue = self._settings, self._queue
-        described = configured(self.edges)
+        described = config_for(self.edges)
         delivery = {"give_up_after": f"{settings.give_up_after}s", "first_delay": "1s", "longest_delay": "4s"}
         routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
         text = json.dumps({"version": 1, "providers": described.providers, "routes": routes, "delivery": delivery})

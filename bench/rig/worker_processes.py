@@ -81,7 +81,7 @@ class Crew:
 
 
 def _written(process: Process) -> list[str]:
-    return process.last_words(lines=10**9).splitlines()
+    return process.tail(lines=10**9).splitlines()
 
 
 def _number_of(process: Process) -> int | None:

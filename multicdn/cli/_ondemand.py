@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from multicdn.cli.arguments import Loaded
     from multicdn.model import Outcome
-    from multicdn.oncall.manual import Object, Orders, Request
+    from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
 
     _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -47,7 +47,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )  # fmt: skip
 
 
-class Settings(Struct, frozen=True):
+class CommonOptions(Struct, frozen=True):
     """The options that both commands have; named as those."""
 
     what: tuple[str, ...]
@@ -71,7 +71,7 @@ def new_id() -> str:
     return f"by-hand-{uuid.uuid4().hex}"
 
 
-def run(loaded: Loaded, request: Request, settings: Settings) -> int:
+def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
     """Do what is asked for, say how it ended, and return the exit status.
 
     Raises:
@@ -91,7 +91,7 @@ def run(loaded: Loaded, request: Request, settings: Settings) -> int:
     return _deliver(loaded, request, orders, settings.timeout)
 
 
-def _orders(loaded: Loaded, request: Request) -> Orders:
+def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
     from multicdn.aws.s3 import Objects
     from multicdn.oncall import manual
@@ -109,7 +109,7 @@ def _orders(loaded: Loaded, request: Request) -> Orders:
     return msgspec.structs.replace(orders, demands=tuple(demands), failures=(*orders.failures, *unread))
 
 
-def read(settings: Settings) -> tuple[list[Object], list[Target]]:
+def read(settings: CommonOptions) -> tuple[list[Object], list[Target]]:
     """Read the arguments; with ``--recursive`` S3 is asked what there is.
 
     Raises:
@@ -136,7 +136,7 @@ def _words(what: Iterable[str]) -> Iterator[tuple[str, bool]]:
             yield word, False
 
 
-def _objects(word: str, settings: Settings, *, from_list: bool) -> list[Object]:
+def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Object]:
     from multicdn.oncall.manual import Object
 
     bucket, key = arguments.split_s3(word)
@@ -151,7 +151,7 @@ def _objects(word: str, settings: Settings, *, from_list: bool) -> list[Object]:
     return found
 
 
-def _tell_unmatched(loaded: Loaded, orders: Orders, request: Request) -> None:
+def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:
     """Name the objects that nothing will be done for.
 
     Raises:
@@ -168,7 +168,7 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: Request) -> None:
             click.echo(f"  s3://{each.bucket}/{each.key}", err=True)
 
 
-def _why(loaded: Loaded, each: Object, request: Request) -> str:
+def _why(loaded: Loaded, each: Object, request: ManualRequest) -> str:
     from multicdn.model import Change
     from multicdn.oncall.explain import Explainer
 
@@ -198,7 +198,7 @@ def _show(loaded: Loaded, orders: Orders) -> int:
     return 0
 
 
-def _enqueue(request: Request, orders: Orders, queue_url: str) -> int:
+def _enqueue(request: ManualRequest, orders: Orders, queue_url: str) -> int:
     """Send the work to the function's queue, through the same door as what it parks itself."""
     import boto3
 
@@ -220,7 +220,7 @@ def _enqueue(request: Request, orders: Orders, queue_url: str) -> int:
     return _status(len(letters) - len(failed), len(failed) + len(orders.failures))
 
 
-def _deliver(loaded: Loaded, request: Request, orders: Orders, seconds: float) -> int:
+def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: float) -> int:
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
 

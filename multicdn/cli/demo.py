@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from multicdn.simulators import Fetched
-    from multicdn.testing.loopback.environment import Stage
+    from multicdn.testing.loopback.environment import LocalEnvironment
 
 # What the demo uploads: ordinary objects, and keys with all the signs that break naive purgers.
 _KEYS = (
@@ -24,16 +24,16 @@ _KEYS = (
     "img/cats & 'dogs'?.png",
     "downloads/manual (v2+).pdf",
 )
-_PATIENCE = 20.0
-_POLL = 0.005
+_TIMEOUT = 20.0
+_POLL_INTERVAL = 0.005
 _WIDTH = 110  # of a log file, in which nobody wants a table folded
 
 
-class Numbers(NamedTuple):
-    """The story of one edge.
+class EdgeResult(NamedTuple):
+    """What one edge did.
 
     Attributes:
-        warm, stale, purged: what it served, for all its objects, after each act.
+        warm, stale, purged: its answers for its objects: once cached, after the upload, after the purge.
         calls, targets: to its API for the purge.
         seconds: from an upload to fresh bytes, with the handler running; None if they never came.
     """
@@ -68,97 +68,97 @@ def demo(config_file: Path) -> None:
     """
     from rich.console import Console
 
-    from multicdn.testing.loopback.environment import Stage
+    from multicdn.testing.loopback.environment import LocalEnvironment
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
     try:
-        stage = Stage(config_file)
+        local = LocalEnvironment(config_file)
     except (FileNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
-    with stage:
-        numbers = _play(stage, console)
-        if not all(edge.is_fresh for edge in numbers.values()):
+    with local:
+        results = _run(local, console)
+        if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
-            console.print(stage.worker_log(), markup=False, soft_wrap=True)
-    console.print(_table(stage, numbers))
-    fresh = sum(edge.is_fresh for edge in numbers.values())
-    console.print(f"fresh at {fresh} of {len(numbers)} edges")
-    raise SystemExit(0 if fresh == len(numbers) else 1)
+            console.print(local.worker_log(), markup=False, soft_wrap=True)
+    console.print(_table(local, results))
+    fresh = sum(edge.is_fresh for edge in results.values())
+    console.print(f"fresh at {fresh} of {len(results)} edges")
+    raise SystemExit(0 if fresh == len(results) else 1)
 
 
-def _play(stage: Stage, console: Console) -> dict[str, Numbers]:
-    """Play the scenes, and return what each edge did in them."""
-    bucket = stage.buckets[0]
-    urls = stage.urls(bucket, _KEYS)
-    _upload(stage, bucket, b"version 1")
-    _look(stage, urls)
-    warm = _look(stage, urls)
+def _run(local: LocalEnvironment, console: Console) -> dict[str, EdgeResult]:
+    """Upload, fetch, purge and fetch again; return what each edge did."""
+    bucket = local.buckets[0]
+    urls = local.urls(bucket, _KEYS)
+    _upload(local, bucket, b"version 1")
+    _fetch(local, urls)
+    warm = _fetch(local, urls)
     console.print(f"Uploaded version 1 of {len(_KEYS)} objects to s3://{bucket}, and the edges have cached them.")
-    _upload(stage, bucket, b"version 2")
-    stale = _look(stage, urls)
+    _upload(local, bucket, b"version 2")
+    stale = _fetch(local, urls)
     console.print("Uploaded version 2. Nobody has told the edges. Now the handler starts on the queue ...")
-    with stage.worker("--batch-size", "1000", "--gather", "0.2"):
-        stage.wait_until_quiet(_PATIENCE)
-        calls = {name: list(edge.calls) for name, edge in stage.edges.items()}
-        purged = _look(stage, urls)
+    with local.worker("--batch-size", "1000", "--gather", "0.2"):
+        local.wait_until_quiet(_TIMEOUT)
+        calls = {name: list(edge.calls) for name, edge in local.edges.items()}
+        purged = _fetch(local, urls)
         console.print("Purged. Once more, with the handler running, to see how long it takes ...")
-        seconds = _time_to_fresh(stage, bucket, urls, b"version 3")
+        seconds = _time_to_fresh(local, bucket, urls, b"version 3")
     return {
-        name: Numbers(warm[name], stale[name], purged[name], len(made), sum(call.items for call in made), seconds[name])
-        for name, made in calls.items()
+        name: EdgeResult(warm[name], stale[name], purged[name], len(of), sum(call.items for call in of), seconds[name])
+        for name, of in calls.items()
     }
 
 
-def _upload(stage: Stage, bucket: str, version: bytes) -> None:
+def _upload(local: LocalEnvironment, bucket: str, version: bytes) -> None:
     for key in _KEYS:
-        stage.put(bucket, key, version)
+        local.put(bucket, key, version)
 
 
-def _look(stage: Stage, urls: Mapping[str, Mapping[str, str]]) -> dict[str, list[Fetched]]:
+def _fetch(local: LocalEnvironment, urls: Mapping[str, Mapping[str, str]]) -> dict[str, list[Fetched]]:
     """Fetch every object through every edge that serves it, as clients do."""
-    return {name: [stage.edges[name].fetch(url) for url in served.values()] for name, served in urls.items()}
+    return {name: [local.edges[name].fetch(url) for url in served.values()] for name, served in urls.items()}
 
 
 def _time_to_fresh(
-    stage: Stage, bucket: str, urls: Mapping[str, Mapping[str, str]], version: bytes
+    local: LocalEnvironment, bucket: str, urls: Mapping[str, Mapping[str, str]], version: bytes
 ) -> dict[str, float | None]:
     """Upload an object of each edge, and ask that edge for it until it serves the new bytes."""
     chosen = {name: next(iter(served)) for name, served in urls.items() if served}
     began = {}
     for key in dict.fromkeys(chosen.values()):
         began[key] = time.monotonic()
-        stage.put(bucket, key, version)
+        local.put(bucket, key, version)
     seconds: dict[str, float | None] = dict.fromkeys(urls)
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while any(seconds[name] is None for name in chosen) and time.monotonic() < end:
         for name in [name for name in chosen if seconds[name] is None]:
-            if stage.edges[name].fetch(urls[name][chosen[name]]).body == version:
+            if local.edges[name].fetch(urls[name][chosen[name]]).body == version:
                 seconds[name] = time.monotonic() - began[chosen[name]]
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL)
     return seconds
 
 
-def _table(stage: Stage, numbers: Mapping[str, Numbers]) -> object:
+def _table(local: LocalEnvironment, results: Mapping[str, EdgeResult]) -> object:
     from rich.table import Table
 
     table = Table("edge", "before", "after the upload", "calls (targets)", "after the purge", "upload to fresh")
-    for name, edge in numbers.items():
+    for name, edge in results.items():
         table.add_row(
-            stage.edges[name].vendor,
-            _said(edge.warm, b"version 1", "cached"),
-            _said(edge.stale, b"version 2", "fresh?"),
+            local.edges[name].vendor,
+            _verdict(edge.warm, b"version 1", "cached"),
+            _verdict(edge.stale, b"version 2", "fresh?"),
             f"{edge.calls} ({edge.targets})",
-            _said(edge.purged, b"version 2", "[green]fresh[/green]"),
+            _verdict(edge.purged, b"version 2", "[green]fresh[/green]"),
             "[red]never[/red]" if edge.seconds is None else f"{edge.seconds:.3f} s",
         )
     return table
 
 
-def _said(answers: list[Fetched], version: bytes, good: str) -> str:
-    """What an edge served, in a word, and whether it had that in its cache. A HIT after the purge was preloaded."""
+def _verdict(answers: list[Fetched], version: bytes, good: str) -> str:
+    """Word what an edge served, and whether from its cache. A HIT after the purge was preloaded."""
     word = good if _all(answers, version) else "[red]stale[/red]"
     return f"{word} ({' '.join(sorted({answer.cache for answer in answers}))})"
 

@@ -148,7 +148,7 @@ class _Answer:
         from multicdn.model import Target, TargetKind
         from multicdn.oncall import manual
 
-        request = manual.Request(id="explain", targets=(Target(TargetKind.URL, url),))
+        request = manual.ManualRequest(id="explain", targets=(Target(TargetKind.URL, url),))
         try:
             return list(manual.orders(loaded.config, router, request).demands)
         except manual.RequestError as error:

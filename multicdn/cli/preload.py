@@ -20,14 +20,14 @@ def preload(**common: Any) -> None:
 
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
-    from multicdn.oncall.manual import Request
+    from multicdn.oncall.manual import ManualRequest
 
-    settings = _ondemand.Settings(**common)
+    settings = _ondemand.CommonOptions(**common)
     if not settings.what:
         raise click.UsageError("say what: S3 URIs or URLs")
     loaded = arguments.load(settings.config_path)
     objects, targets = _ondemand.read(settings)
-    request = Request(
+    request = ManualRequest(
         id=_ondemand.new_id(),
         action=Action.PRELOAD,
         objects=tuple(objects),

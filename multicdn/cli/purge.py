@@ -38,9 +38,9 @@ def purge(
 
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
-    from multicdn.oncall.manual import Request
+    from multicdn.oncall.manual import ManualRequest
 
-    settings = _ondemand.Settings(**common)
+    settings = _ondemand.CommonOptions(**common)
     selected = (settings.what, tags, prefixes)
     if everything:
         _check_everything(settings, selected)
@@ -52,7 +52,7 @@ def purge(
     targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
     if everything:
         targets.append(Target(TargetKind.EVERYTHING, ""))
-    request = Request(
+    request = ManualRequest(
         id=_ondemand.new_id(),
         action=Action.PURGE,
         objects=tuple(objects),
@@ -65,7 +65,7 @@ def purge(
     raise SystemExit(_ondemand.run(loaded, request, settings))
 
 
-def _check_everything(settings: _ondemand.Settings, selected: Sequence[tuple[str, ...]]) -> None:
+def _check_everything(settings: _ondemand.CommonOptions, selected: Sequence[tuple[str, ...]]) -> None:
     if any(selected):
         raise click.UsageError("--all goes without anything else to purge")
     if not settings.providers:

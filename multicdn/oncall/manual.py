@@ -50,7 +50,7 @@ class Object(Struct, frozen=True):
     listed: bool = False
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class ManualRequest(Struct, frozen=True, kw_only=True):
     """What a person asks for.
 
     Attributes:
@@ -84,12 +84,12 @@ class Orders(Struct, frozen=True):
     failures: tuple[tuple[str, str], ...] = ()
 
 
-def tagged(router: Router, request: Request) -> set[tuple[str, str, str]]:
+def tagged(router: Router, request: ManualRequest) -> set[tuple[str, str, str]]:
     """Bucket, key and name of the metadata that routes take tags from."""
     return router.tagged(_changes(request)) if request.action is Action.PURGE else set()
 
 
-def orders(config: Config, router: Router, request: Request, tags: Tags | None = None) -> Orders:
+def orders(config: Config, router: Router, request: ManualRequest, tags: Tags | None = None) -> Orders:
     """Turn a request into demands.
 
     Args:
@@ -109,7 +109,7 @@ def orders(config: Config, router: Router, request: Request, tags: Tags | None =
     return Orders(demands, tuple(unmatched), tuple(dict.fromkeys(failed)))
 
 
-def messages(demands: Iterable[Demand], request: Request, now: float) -> Iterator[tuple[Parked, str]]:
+def messages(demands: Iterable[Demand], request: ManualRequest, now: float) -> Iterator[tuple[Parked, str]]:
     """The demands as messages for the function's queue, each as the job and as text.
 
     Targets stay as routing spells them: the function asks its own providers, and merges what arrives together.
@@ -130,7 +130,7 @@ def _parts(job: Job) -> Iterator[Job]:
 
 
 def _of_objects(
-    config: Config, router: Router, request: Request, tags: Tags | None
+    config: Config, router: Router, request: ManualRequest, tags: Tags | None
 ) -> tuple[list[Demand], list[Object], Sequence[RoutingFailure]]:
     demands, failures = router.demands(_changes(request), tags)
     chosen = request.providers or tuple(config.providers)
@@ -144,7 +144,7 @@ def _of_objects(
     return wanted, [each for each in named if not _has_route(router, each, request)], failures
 
 
-def _changes(request: Request) -> Iterator[Change]:
+def _changes(request: ManualRequest) -> Iterator[Change]:
     """Both kinds of change for each object, so that a route acts whichever it listens to; created counts for both."""
     for each in request.objects:
         if request.action is Action.PURGE:
@@ -152,7 +152,7 @@ def _changes(request: Request) -> Iterator[Change]:
         yield Change(each.bucket, each.key, cause=request.id)
 
 
-def _has_route(router: Router, each: Object, request: Request) -> bool:
+def _has_route(router: Router, each: Object, request: ManualRequest) -> bool:
     chosen = set(request.providers)
     for route in router.matching(each.bucket, each.key):
         acting = set(_acting(route, request.action))
@@ -170,7 +170,7 @@ def _softened(config: Config, demand: Demand, soft: bool | None) -> Demand:  # n
     return msgspec.structs.replace(demand, soft=soft)
 
 
-def _of_targets(config: Config, request: Request) -> list[Demand]:
+def _of_targets(config: Config, request: ManualRequest) -> list[Demand]:
     demands: dict[tuple[str, bool, str], Demand] = {}
     asking = frozenset((request.id,))
     for target in dict.fromkeys(request.targets):
@@ -182,7 +182,7 @@ def _of_targets(config: Config, request: Request) -> list[Demand]:
     return list(demands.values())
 
 
-def _takers(config: Config, request: Request, target: Target) -> Iterator[tuple[str, bool, str]]:
+def _takers(config: Config, request: ManualRequest, target: Target) -> Iterator[tuple[str, bool, str]]:
     """Provider, softness and bucket of each demand for a target.
 
     The bucket matters to providers that stand for others: they are looked up by it.

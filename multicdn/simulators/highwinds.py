@@ -36,7 +36,7 @@ _SWITCHES = ("recursive", "purgeAllDynamic", "invalidateOnly")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PurgeEntry:
     """One entry of a purge: what it covers, and how it is purged."""
 
     url: Url
@@ -46,7 +46,7 @@ class Item:
     invalidate_only: bool
 
     @classmethod
-    def parse(cls, value: Any) -> Item:
+    def parse(cls, value: Any) -> PurgeEntry:
         """Read an entry of ``list``.
 
         Raises:
@@ -78,7 +78,7 @@ class Item:
 class HighwindsEdge(Edge):
     """Highwinds' cache: each URL by itself, scheme and query included."""
 
-    def purge(self, items: Iterable[Item]) -> None:
+    def purge(self, items: Iterable[PurgeEntry]) -> None:
         """Delete or expire what these entries cover."""
         for item in items:
             if item.invalidate_only:
@@ -230,7 +230,7 @@ class HighwindsSimulator(Simulator):
     def _purge(self, request: Request, account: str) -> Response:
         try:
             entries = _object(request)["list"]
-            items = [Item.parse(entry) for entry in entries]
+            items = [PurgeEntry.parse(entry) for entry in entries]
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             return _error(400, f"not as documented: {problem}")
         if not items:

@@ -14,7 +14,7 @@ import pytest
 from kit import bundles
 
 from multicdn.simulators import Origin, load
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Edges:
         self.origin = origin
         self.key = ""
         self.simulators = simulators
-        self.providers, self.environment = configured(simulators)
+        self.providers, self.environment = config_for(simulators)
 
     def seen(self) -> dict[str, tuple[bytes, str]]:
         """What each edge answers, and from where."""

@@ -27,7 +27,7 @@ from kit import installs
 from rig.lambda_runtime import LambdaFunction
 
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
-from multicdn.testing.loopback.environment import Stage
+from multicdn.testing.loopback.environment import LocalEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Guard(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, stage: Stage, distribution: str) -> None:
+    def __init__(self, stage: LocalEnvironment, distribution: str) -> None:
         super().__init__(("127.0.0.1", 0), _Guarded)
         self.aws = urlsplit(stage.aws.endpoint).netloc
         self.distribution = distribution
@@ -90,7 +90,7 @@ class _Guarded(BaseHTTPRequestHandler):
         pass
 
 
-def _client_of(stage: Stage) -> Any:
+def _client_of(stage: LocalEnvironment) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -108,7 +108,7 @@ def _client_of(stage: Stage) -> Any:
 class House:
     """A stage without its own queue's notifications, a guarded CloudFront, and the installer's door."""
 
-    def __init__(self, stage: Stage, guard: Guard, program: Path) -> None:
+    def __init__(self, stage: LocalEnvironment, guard: Guard, program: Path) -> None:
         self.stage, self.guard = stage, guard
         self._python = _version(program)
         self.bucket = stage.buckets[0]
@@ -164,7 +164,7 @@ def _version(program: Path) -> str:
 @pytest.fixture
 def house(aws_program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setenv(PROGRAM_VARIABLE, str(aws_program))
-    with Stage(ROOT / "multicdn.config.yml") as stage:
+    with LocalEnvironment(ROOT / "multicdn.config.yml") as stage:
         made = stage.aws.client("cloudfront").create_distribution(DistributionConfig=_distribution())
         guard = Guard(stage, made["Distribution"]["Id"])
         threading.Thread(target=guard.serve_forever, args=(0.01,), daemon=True).start()

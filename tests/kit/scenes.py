@@ -18,7 +18,7 @@ from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, S3Origin
 from multicdn.simulators.edgecast import EdgecastSimulator
 from multicdn.simulators.fastly.api import FastlySimulator
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ def running(folder: Path) -> Iterator[Scene]:
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(Origin())
         edges = {name: stack.enter_context(edge) for name, edge in make_edges(origin).items()}
-        found = configured(edges)
+        found = config_for(edges)
         path = folder / "multicdn.config.yml"
         scene = Scene(path, origin, edges, {**found.environment, "AWS_REGION": "us-east-1"})
         write(path, found.providers)

@@ -13,7 +13,7 @@ from multicdn import config
 from multicdn.cli import bar, main
 from multicdn.model import Action, Target, TargetKind
 from multicdn.oncall import manual
-from multicdn.oncall.manual import Object, Request, RequestError
+from multicdn.oncall.manual import ManualRequest, Object, RequestError
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 from multicdn.simulators.kit import faults
@@ -365,7 +365,7 @@ def loaded() -> config.Config:
 
 
 def wanted(loaded: config.Config, **request: Any) -> list[tuple[str, bool, str, list[str]]]:
-    orders = manual.orders(loaded, Router(loaded.routes, loaded.providers), Request(id="r", **request))
+    orders = manual.orders(loaded, Router(loaded.routes, loaded.providers), ManualRequest(id="r", **request))
     return [
         (demand.provider, demand.soft, demand.bucket, [target.value for target in demand.wants])
         for demand in orders.demands
@@ -415,7 +415,7 @@ def test_an_object_for_which_a_hook_fails_is_a_failure_and_not_unmatched(loaded:
     def hook(change: Any, urls: Any) -> Any:
         raise ValueError("not today")
 
-    request = Request(id="r", objects=(Object("one", "a"), Object("nowhere", "b")))
+    request = ManualRequest(id="r", objects=(Object("one", "a"), Object("nowhere", "b")))
     orders = manual.orders(loaded, Router(loaded.routes, loaded.providers, hook), request)
     assert orders.demands == ()
     assert orders.failures == (("s3://one/a", "a plugin failed on its URLs: ValueError: not today"),)
@@ -423,7 +423,7 @@ def test_an_object_for_which_a_hook_fails_is_a_failure_and_not_unmatched(loaded:
 
 
 def test_large_work_becomes_messages_that_several_invocations_share(loaded: config.Config) -> None:
-    request = Request(id="r", objects=tuple(Object("one", str(number)) for number in range(3000)))
+    request = ManualRequest(id="r", objects=tuple(Object("one", str(number)) for number in range(3000)))
     orders = manual.orders(loaded, Router(loaded.routes, loaded.providers), request)
     parked = [parked for parked, _ in manual.messages(orders.demands, request, 1.0)]
     assert {len(each.job.targets) for each in parked} == {750}

@@ -22,7 +22,7 @@ from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
 from multicdn.routing import url_templates
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
-from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, Bucket
+from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, BucketSize
 from multicdn.simulators.akamai.edgegrid import ApiClient
 from multicdn.simulators.kit import faults
 
@@ -619,7 +619,7 @@ def test_429_without_a_readable_body_is_waited_for(cdn: AkamaiSimulator, akamai:
 
 def test_wait_for_a_bucket_of_objects_is_long_enough(origin: Origin) -> None:
     clock = ManualClock()
-    with AkamaiSimulator(origin.url, clock=clock, buckets={"tag": Bucket(100, 2)}) as cdn:
+    with AkamaiSimulator(origin.url, clock=clock, buckets={"tag": BucketSize(100, 2)}) as cdn:
         akamai = provider(cdn)
         tags = [str(number) for number in range(80)]
         akamai.purge_tags(tags, CALL)
@@ -631,7 +631,7 @@ def test_wait_for_a_bucket_of_objects_is_long_enough(origin: Origin) -> None:
 
 
 def test_request_bucket_has_a_pace_of_its_own(origin: Origin) -> None:
-    with AkamaiSimulator(origin.url, clock=ManualClock(), buckets={"requests": Bucket(1, 0.1)}) as cdn:
+    with AkamaiSimulator(origin.url, clock=ManualClock(), buckets={"requests": BucketSize(1, 0.1)}) as cdn:
         akamai = provider(cdn)
         purge_url(akamai)
         error = raised_by(purge_url, akamai)
@@ -640,7 +640,7 @@ def test_request_bucket_has_a_pace_of_its_own(origin: Origin) -> None:
 
 
 def test_batch_that_exceeds_the_accounts_bucket_is_cut(origin: Origin) -> None:
-    with AkamaiSimulator(origin.url, buckets={"url": Bucket(2, 200), "cpcode": Bucket(0, 1)}) as cdn:
+    with AkamaiSimulator(origin.url, buckets={"url": BucketSize(2, 200), "cpcode": BucketSize(0, 1)}) as cdn:
         akamai = provider(cdn)
         with pytest.raises(TargetsRefused, match="limit is 2") as caught:
             akamai.purge_urls([f"{SITE}/{number}" for number in range(3)], CALL)
@@ -726,16 +726,16 @@ def test_redirect_is_neither_followed_nor_signed_for(
 @pytest.mark.parametrize(
     ("buckets", "operation", "pauses"),
     [
-        ({"requests": Bucket(2, 0.5)}, purge_url, [0.0, 4.0]),
-        ({"url": Bucket(2, 0.5)}, purge_url, [0.0, 4.0]),
-        ({"tag": Bucket(2, 1 / 60)}, purge_tag, [0.0, 5.0]),  # full in two minutes, but there is room sooner
-        ({"requests": Bucket(1, 1), "url": Bucket(1, 0.25)}, purge_url, [4.0]),
-        ({"tag": Bucket(1, 1)}, purge_url, [0.0]),
+        ({"requests": BucketSize(2, 0.5)}, purge_url, [0.0, 4.0]),
+        ({"url": BucketSize(2, 0.5)}, purge_url, [0.0, 4.0]),
+        ({"tag": BucketSize(2, 1 / 60)}, purge_tag, [0.0, 5.0]),  # full in two minutes, but there is room sooner
+        ({"requests": BucketSize(1, 1), "url": BucketSize(1, 0.25)}, purge_url, [4.0]),
+        ({"tag": BucketSize(1, 1)}, purge_url, [0.0]),
         ({}, purge_url, [0.0]),
     ],
 )
 def test_a_call_that_empties_a_bucket_asks_for_a_pause(
-    origin: Origin, buckets: dict[str, Bucket], operation: Operation, pauses: list[float]
+    origin: Origin, buckets: dict[str, BucketSize], operation: Operation, pauses: list[float]
 ) -> None:
     with AkamaiSimulator(origin.url, clock=ManualClock(), buckets=buckets) as cdn:
         akamai = provider(cdn)
@@ -749,6 +749,6 @@ def test_without_the_time_of_the_refresh_the_pause_is_that_after_a_429(akamai: A
 
 
 def test_an_account_whose_answers_have_no_rate_headers_needs_no_pause(origin: Origin) -> None:
-    buckets = {"url": Bucket(1, 1)}
+    buckets = {"url": BucketSize(1, 1)}
     with AkamaiSimulator(origin.url, clock=ManualClock(), buckets=buckets, rate_headers=False) as cdn:
         assert purge_url(provider(cdn)).pause == 0

@@ -22,7 +22,7 @@ from multicdn.simulators import Origin
 from multicdn.simulators.akamai.api import AkamaiSimulator
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
 from multicdn.simulators.cloudfront import xml
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials
+from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.simulators.edgecast import EdgecastSimulator
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.highwinds import HighwindsSimulator
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from multicdn.simulators import Simulator
 
 
-KEY = Credentials("AKIACONFORMANCE00000", "conformance/secret/access/key/of/40/char", "conformance-session-token")
+KEY = AccessKey("AKIACONFORMANCE00000", "conformance/secret/access/key/of/40/char", "conformance-session-token")
 
 # What AWS calls the errors of these statuses.
 AWS_CODES = {

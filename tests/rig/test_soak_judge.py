@@ -17,7 +17,7 @@ from multicdn.provider import Call, capability
 from multicdn.queue import message
 from multicdn.queue.message import Parked
 from multicdn.simulators import VENDORS, Origin, load
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Judged]:
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(Origin())
         edges = {vendor: stack.enter_context(load(vendor)(origin.url)) for vendor in VENDORS}
-        found = configured(edges)
+        found = config_for(edges)
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)
         tagged = {"bucket": "b", "tags": ["t-{stem}"], "purge": ["fastly", "cloudflare", "akamai"]}

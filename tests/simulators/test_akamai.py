@@ -16,7 +16,7 @@ import requests
 from akamai.edgegrid import EdgeGridAuth
 
 from multicdn.simulators import Headers, ManualClock, Origin, Request
-from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, Bucket
+from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, BucketSize
 from multicdn.simulators.akamai.edgegrid import ApiClient, Authorization, Gateway, data_to_sign, signature, signing_key
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ def test_body_may_have_fifty_thousand_bytes(cdn: AkamaiSimulator, size: int, sta
 
 def test_request_bucket_is_shared_by_all_kinds_and_refills(origin: Origin) -> None:
     clock = ManualClock()
-    with AkamaiSimulator(origin.url, clock=clock, buckets={"requests": Bucket(2, 50)}) as cdn:
+    with AkamaiSimulator(origin.url, clock=clock, buckets={"requests": BucketSize(2, 50)}) as cdn:
         assert [purge(cdn, "delete/tag", "t").status_code for _ in range(2)] == [201, 201]
         refused = purge(cdn, "delete/url", f"{SITE}/a")
         assert (refused.status_code, refused.json()["title"]) == (429, "Rate Limit exceeded")
@@ -331,7 +331,7 @@ def test_refused_for_its_objects_a_call_consumes_nothing(
     origin: Origin, kind: str, title: str, objects: list[Any]
 ) -> None:
     clock = ManualClock()
-    with AkamaiSimulator(origin.url, clock=clock, buckets={kind: Bucket(4, 2)}) as cdn:
+    with AkamaiSimulator(origin.url, clock=clock, buckets={kind: BucketSize(4, 2)}) as cdn:
         assert purge(cdn, f"delete/{kind}", *objects).headers["X-Ratelimit-Remaining-Objects"] == "1"
         refused = purge(cdn, f"delete/{kind}", *objects)
         assert refused.status_code == 429
@@ -374,7 +374,9 @@ def test_rate_limit_status_takes_nothing_and_can_be_absent(cdn: AkamaiSimulator)
 
 
 def test_limits_can_be_switched_off(origin: Origin) -> None:
-    with AkamaiSimulator(origin.url, limits=False, buckets={"requests": Bucket(1, 1), "tag": Bucket(1, 1)}) as cdn:
+    with AkamaiSimulator(
+        origin.url, limits=False, buckets={"requests": BucketSize(1, 1), "tag": BucketSize(1, 1)}
+    ) as cdn:
         assert [purge(cdn, "delete/tag", "a", "b").status_code for _ in range(3)] == [201] * 3
 
 

@@ -9,7 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, Quotas, S3Origin, Tenant
+from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator, Distribution, Quotas, S3Origin, Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,7 +261,7 @@ def test_clock_may_be_five_minutes_off(
 
 
 def test_permanent_key_needs_no_token(origin: Origin) -> None:
-    key = Credentials("AKIAPERMANENT", "secret-of-permanent")
+    key = AccessKey("AKIAPERMANENT", "secret-of-permanent")
     with CloudFrontSimulator(origin.url, credentials=key) as cdn:
         aws = client_of(cdn, aws_session_token="")
         assert aws.list_distributions()["DistributionList"]["Quantity"] == 1

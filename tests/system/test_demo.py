@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from multicdn.cli import demo as play
+from multicdn.cli import demo as command
 from multicdn.simulators.kit import faults
-from multicdn.testing.loopback.environment import Stage
+from multicdn.testing.loopback.environment import LocalEnvironment
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "multicdn.config.yml"
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("aws_program")
 
 
 def demo(config: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "multicdn", "demo", "--config", str(config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    arguments = [sys.executable, "-m", "multicdn", "demo", "--config", str(config)]
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
 
 
 def test_every_edge_is_stale_then_fresh_and_the_last_line_says_so() -> None:
@@ -39,22 +39,22 @@ def test_every_edge_is_stale_then_fresh_and_the_last_line_says_so() -> None:
 
 
 def test_the_demo_runs_the_example_as_it_is_shipped() -> None:
-    """All that the stage adds to the config are endpoints."""
+    """All that the environment adds to the config are endpoints."""
     import yaml
 
     shipped = yaml.load(EXAMPLE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    with Stage(EXAMPLE) as stage:
-        played = yaml.load(stage.config_path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    with LocalEnvironment(EXAMPLE) as local:
+        played = yaml.load(local.config_path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
         endpoints = {name: options.pop("endpoint") for name, options in played["providers"].items()}
-        assert endpoints == {name: edge.endpoint for name, edge in stage.edges.items()}
+        assert endpoints == {name: edge.endpoint for name, edge in local.edges.items()}
     for options in shipped["providers"].values():
         options.pop("endpoint", None)
     assert played == shipped
 
 
 def test_an_edge_that_stays_stale_is_told_from_the_fresh_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(play, "_PATIENCE", 3.0)
-    with Stage(EXAMPLE) as stage:
-        stage.edges["fastly"].faults.always(faults.status(401, body=b'{"msg": "Provided credentials are missing"}'))
-        numbers = play._play(stage, Console(file=io.StringIO()))
-    assert {name for name, edge in numbers.items() if not edge.is_fresh} == {"fastly"}
+    monkeypatch.setattr(command, "_TIMEOUT", 8.0)
+    with LocalEnvironment(EXAMPLE) as local:
+        local.edges["fastly"].faults.always(faults.status(401, body=b'{"msg": "Provided credentials are missing"}'))
+        results = command._run(local, Console(file=io.StringIO()))
+    assert {name for name, edge in results.items() if not edge.is_fresh} == {"fastly"}

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.kit import faults
-from multicdn.testing.loopback.simulator_config import configured
+from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def seven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seven]:
         for key in KEYS:
             origin.put(key, key, {"Cache-Control": "max-age=3600"})
         edges = {vendor: stack.enter_context(load(vendor)(origin.url)) for vendor in VENDORS}
-        found = configured(edges)
+        found = config_for(edges)
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)
         route: dict[str, Any] = {"bucket": "acme-site", "urls": [URL], "purge": list(VENDORS)}

@@ -17,7 +17,7 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 from multicdn.simulators import Origin
 from multicdn.simulators.kit import faults
-from multicdn.testing.loopback.simulators import Surroundings, simulator_for
+from multicdn.testing.loopback.simulators import SimulatorSettings, simulator_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,8 +71,8 @@ def seven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seven]:
         origin = stack.enter_context(Origin())
         vendors, blocks = {}, []
         for vendor, options in OPTIONS.items():
-            around = Surroundings(origin.url, "acme-site", options, [f"{SITE}/{{key}}"], AWS, limits=False)
-            simulator = simulator_for(vendor, around)
+            settings = SimulatorSettings(origin.url, "acme-site", options, [f"{SITE}/{{key}}"], AWS, limits=False)
+            simulator = simulator_for(vendor, settings)
             vendors[vendor] = stack.enter_context(simulator)
             blocks.append(block(vendor, options, simulator, monkeypatch))
         route = f"  - {{bucket: acme-site, urls: ['{SITE}/{{key}}'], purge: [{', '.join(OPTIONS)}]}}"

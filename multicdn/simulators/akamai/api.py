@@ -37,15 +37,15 @@ _TAG = re.compile(r"[A-Za-z0-9!#$%&'+./^_`|~-]+")
 _ID_PREFIX = {"url": "edup", "tag": "edtp", "cpcode": "edcp"}
 
 
-class Bucket(NamedTuple):
+class BucketSize(NamedTuple):
     """A limit of an account: objects or requests that can be saved up, and how many a second come in."""
 
     burst: int
     per_second: float
 
 
-_REQUESTS = Bucket(100, 50)
-_OBJECTS = {"url": Bucket(10_000, 200), "tag": Bucket(5_000, 500 / 60), "cpcode": Bucket(300, 0.5)}
+_REQUESTS = BucketSize(100, 50)
+_OBJECTS = {"url": BucketSize(10_000, 200), "tag": BucketSize(5_000, 500 / 60), "cpcode": BucketSize(300, 0.5)}
 
 
 class _Refused(Exception):
@@ -95,7 +95,7 @@ class AkamaiSimulator(Simulator):
         cp_codes: Mapping[str, int] | None = None,
         may_purge_tags: bool = True,
         may_purge_cp_codes: bool = True,
-        buckets: Mapping[str, Bucket] | None = None,
+        buckets: Mapping[str, BucketSize] | None = None,
         rate_headers: bool = True,
         rate_limit_status: bool = True,
         wall_clock: Callable[[], float] = time.time,

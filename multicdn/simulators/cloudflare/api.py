@@ -1,4 +1,4 @@
-"""Cloudflare on loopback: the cache purge part of API v4, in front of the edge of ``cloudflare_edge``."""
+"""Cloudflare on loopback: the cache purge part of API v4, in front of the edge in ``cloudflare/edge.py``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from multicdn.simulators.kit.faults import Fault
 
-__all__ = ["PLANS", "CloudflareSimulator", "Environment", "Plan", "Zone", "page", "refusal"]
+__all__ = ["PLANS", "CloudflareSimulator", "Environment", "PlanLimits", "Zone", "page", "refusal"]
 
 
-class Plan(NamedTuple):
+class PlanLimits(NamedTuple):
     """Limits of a plan, shared by the zones of an account that have it, and by hard and soft purges.
 
     Attributes:
@@ -40,10 +40,10 @@ class Plan(NamedTuple):
 
 # https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits (2026-09-29)
 PLANS = {
-    "free": Plan(5 / 60, 25, 800, 100),
-    "pro": Plan(5, 25, 1500, 100),
-    "business": Plan(10, 50, 1500, 100),
-    "enterprise": Plan(50, 500, 3000, 500),
+    "free": PlanLimits(5 / 60, 25, 800, 100),
+    "pro": PlanLimits(5, 25, 1500, 100),
+    "business": PlanLimits(10, 50, 1500, 100),
+    "enterprise": PlanLimits(50, 500, 3000, 500),
 }
 _ITEMS_PER_CALL = 100
 _LONGEST_TAG = 1024

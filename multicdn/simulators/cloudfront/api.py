@@ -16,7 +16,7 @@ from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.edges import Edges
 from multicdn.simulators.cloudfront.invalidations import Budget, Invalidations, Quotas
 from multicdn.simulators.cloudfront.model import Distribution, Reach, Refused, S3Origin, Tenant, is_valid
-from multicdn.simulators.cloudfront.sigv4 import Credentials, Unauthenticated, authenticate
+from multicdn.simulators.cloudfront.sigv4 import AccessKey, Unauthenticated, authenticate
 from multicdn.simulators.kit.http_server import Response
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from multicdn.simulators.kit.edge import Edge
     from multicdn.simulators.kit.http_server import Request
 
-__all__ = ["CloudFrontSimulator", "Credentials", "Distribution", "Quotas", "S3Origin", "Tenant"]
+__all__ = ["AccessKey", "CloudFrontSimulator", "Distribution", "Quotas", "S3Origin", "Tenant"]
 
 _VERSION = "/2020-05-31"
 _SERVER_ERROR = 500
@@ -35,7 +35,7 @@ _SERVER_ERROR = 500
 _OF, _AT = "/distribution/{distribution}", "/distribution-tenant/{tenant}"
 
 _SITE = Distribution("E8F6HK73EP0LT", aliases=("acme.com", "*.acme.com"), tag_header="x-amz-meta-cache-tag")
-_KEY = Credentials("AKIASIMULATEDACCESS0", "simulated/secret/access/key/of/forty/chrs", "simulated-session-token")
+_KEY = AccessKey("AKIASIMULATEDACCESS0", "simulated/secret/access/key/of/forty/chrs", "simulated-session-token")
 
 
 class _Ask(NamedTuple):
@@ -94,7 +94,7 @@ class CloudFrontSimulator(Simulator):
         *,
         distributions: Sequence[Distribution] = (_SITE,),
         tenants: Sequence[Tenant] = (),
-        credentials: Credentials = _KEY,
+        credentials: AccessKey = _KEY,
         region: str = "us-east-1",
         quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         effective_after: float = 0.0,

@@ -26,7 +26,7 @@ _AUTHORIZATION = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class AccessKey:
     """An access key. With a session token it is a temporary one, which is only valid together with the token."""
 
     access_key: str
@@ -48,7 +48,7 @@ class Unauthenticated(Exception):
         super().__init__(code)
 
 
-def authenticate(request: Request, credentials: Credentials, *, region: str, service: str, now: float) -> None:
+def authenticate(request: Request, credentials: AccessKey, *, region: str, service: str, now: float) -> None:
     """Check that a request is signed with these credentials for this service, at about this time.
 
     Raises:
@@ -66,7 +66,7 @@ def authenticate(request: Request, credentials: Credentials, *, region: str, ser
     _check_signature(request, match, credentials.secret_key)
 
 
-def _check_key(request: Request, match: re.Match[str], credentials: Credentials) -> None:
+def _check_key(request: Request, match: re.Match[str], credentials: AccessKey) -> None:
     token = request.headers.get("X-Amz-Security-Token", "")
     if match["key"] != credentials.access_key or token != credentials.session_token:
         raise Unauthenticated("InvalidClientTokenId", "The security token included in the request is invalid.")

@@ -85,7 +85,7 @@ class LoopbackAws:
 
     def log(self) -> str:
         """The end of the server's log: its warnings and errors."""
-        return self._process.last_words() if self._process is not None else ""
+        return self._process.tail() if self._process is not None else ""
 
     def environment(self) -> dict[str, str]:
         """Variables that turn any AWS SDK to this account. Put them over ``os.environ`` of a subprocess."""
@@ -178,5 +178,5 @@ class LoopbackAws:
 
 
 def find_program(program: str | Path | None = None) -> Path:
-    """Where ministack is expected: the argument, else ``$MULTICDN_AWS_SIM``, else below the current directory."""
+    """Locate ministack: the argument, else ``$MULTICDN_AWS_SIM``, else below the current directory."""
     return Path(program or os.environ.get(PROGRAM_VARIABLE) or _DEFAULT_PROGRAM).absolute()

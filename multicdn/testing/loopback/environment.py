@@ -1,8 +1,8 @@
 """Everything around the handler, on this machine: AWS, a bucket that tells a queue, and a simulated edge per provider.
 
-The demo and the end-to-end tests play on it. The handler, the config and the secrets are the real ones: the stage only
-adds the ``endpoint`` of each simulator to a copy of the config, and stores the simulators' secrets where the config's
-references look for them.
+The demo and the end-to-end tests run in it. The handler, the config and the secrets are the real ones: the environment
+only adds the ``endpoint`` of each simulator to a copy of the config, and stores the simulators' secrets where the
+config's references look for them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from multicdn.model import Action, Change, TargetKind
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.routing.router import Router
 from multicdn.testing.loopback.aws import LoopbackAws
-from multicdn.testing.loopback.resources import make_public_bucket, make_queue, notify_queue
-from multicdn.testing.loopback.simulators import Surroundings, simulator_for
+from multicdn.testing.loopback.resources import make_public_bucket, make_queue, notify_queue, queue_depth
+from multicdn.testing.loopback.simulators import SimulatorSettings, simulator_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
     from multicdn.simulators import Simulator
 
-_PATIENCE = 30.0
-_POLL = 0.02
+_TIMEOUT = 30.0
+_POLL_INTERVAL = 0.02
 
 
-class Stage:
-    """A context manager; everything on it is gone at its end.
+class LocalEnvironment:
+    """A context manager; everything in it is gone at its end.
 
     Args:
         config: the config file to run.
@@ -49,7 +49,7 @@ class Stage:
     Attributes:
         aws: the AWS on loopback.
         edges: the simulator of each provider instance.
-        queue: what the buckets' notifications go to.
+        queue: receives the buckets' notifications.
         buckets: names of the buckets in the config.
     """
 
@@ -62,7 +62,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-stage-")))
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-local-")))
             stack.enter_context(self.aws)
             self.queue = make_queue(self.aws, "multicdn")
             origins = {bucket: self._make_bucket(bucket) for bucket in self.buckets}
@@ -84,23 +84,23 @@ class Stage:
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body, CacheControl="max-age=3600", **settings)
 
     def urls(self, bucket: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Under which URL clients get each object through each edge, by the config's own routes.
+        """Resolve the URL of each object at each edge, by the config's own routes.
 
         Returns:
             For each provider instance that purges by URL, the plainest URL of every key that it is told about.
         """
         config = config_file.load(self.config_path)
         router = Router(config.routes, config.providers)
-        found: dict[str, dict[str, str]] = {name: {} for name in self.edges}
+        urls: dict[str, dict[str, str]] = {name: {} for name in self.edges}
         for key in keys:
             for demand in router.demands([Change(bucket, key)])[0]:
-                urls = [target.value for target in demand.wants if target.kind is TargetKind.URL]
-                if demand.action is Action.PURGE and urls:
-                    found[demand.provider].setdefault(key, self.edges[demand.provider].client_url(urls[0]))
-        return found
+                targets = [target.value for target in demand.wants if target.kind is TargetKind.URL]
+                if demand.action is Action.PURGE and targets:
+                    urls[demand.provider].setdefault(key, self.edges[demand.provider].client_url(targets[0]))
+        return urls
 
     def environment(self) -> dict[str, str]:
-        """The environment of a process that runs the handler on this stage."""
+        """Variables for a process that runs the handler here."""
         queues = {QUEUE: self.queue.url, DEAD_LETTERS: self.queue.dead_letter_url}
         return {**os.environ, **self.aws.environment(), "MULTICDN_CONFIG": str(self.config_path), **queues}
 
@@ -120,30 +120,28 @@ class Stage:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(_PATIENCE)
+                process.wait(_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
 
     def worker_log(self) -> str:
-        """What the workers have written so far."""
+        """Return the output of the workers so far."""
         log = self._folder / "worker.log"
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
-    def wait_until_quiet(self, seconds: float = _PATIENCE) -> bool:
+    def wait_until_quiet(self, seconds: float = _TIMEOUT) -> bool:
         """Wait until the queue holds no message, hidden ones included. False if it still does after so many seconds."""
         end = time.monotonic() + seconds
         while self.waiting():
             if time.monotonic() > end:
                 return False
-            time.sleep(_POLL)
+            time.sleep(_POLL_INTERVAL)
         return True
 
     def waiting(self) -> int:
-        """Messages in the queue, with those that somebody is working on, and those that wait for another try."""
-        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
-        found = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue.url, AttributeNames=names)
-        return sum(int(found["Attributes"][name]) for name in names)
+        """Count the messages in the queue: visible, hidden and delayed ones."""
+        return queue_depth(self.aws.client("sqs"), self.queue.url)
 
     def _make_bucket(self, name: str) -> str:
         url = make_public_bucket(self.aws, name)
@@ -157,8 +155,8 @@ class Stage:
         ]
         bucket = routes[0]["bucket"] if routes else self.buckets[0]
         urls = [url for route in routes for url in route.get("urls", ())]
-        around = Surroundings(origins[bucket], bucket, options, urls, self.aws.environment())
-        simulator = simulator_for(options.get("type", name), around)
+        settings = SimulatorSettings(origins[bucket], bucket, options, urls, self.aws.environment())
+        simulator = simulator_for(options.get("type", name), settings)
         for option, value in simulator.secrets().items():
             if option in options:
                 self._store(options[option], value)
@@ -168,5 +166,5 @@ class Stage:
         """Put a secret where a reference of the config looks for it."""
         scheme, name = secrets.parse_reference(reference) or ("", "")
         if scheme != "ssm":
-            raise ValueError(f"the stage stores secrets for ${{ssm:...}} references, not for {reference}")
+            raise ValueError(f"the environment stores secrets for ${{ssm:...}} references, not for {reference}")
         self.aws.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)

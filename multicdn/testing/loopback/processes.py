@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-_GUARD = Path(__file__).with_name("supervisor.py")
-_POLL = 0.01
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_POLL_INTERVAL = 0.01
 
 
 class StartError(RuntimeError):
@@ -38,8 +38,8 @@ class Process:
         self._grace = grace
         # Kept open: the text can still be read when the folder has gone.
         self._log = (folder / "log").open("a+b")
-        self._guard = subprocess.Popen(  # noqa: S603 - tests and demos say what to run
-            [sys.executable, "-I", "-S", str(_GUARD), str(grace), str(folder), *command],
+        self._supervisor = subprocess.Popen(  # noqa: S603 - tests and demos say what to run
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(grace), str(folder), *command],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -50,7 +50,7 @@ class Process:
     @property
     def running(self) -> bool:
         """Whether the program still runs."""
-        return self._guard.poll() is None
+        return self._supervisor.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
         """Wait until the program is ready.
@@ -63,14 +63,14 @@ class Process:
             if ready():
                 return
             if time.monotonic() > deadline:
-                message = f"{self._program} wasn't ready after {timeout:g} s; it wrote:\n{self.last_words()}"
+                message = f"{self._program} wasn't ready after {timeout:g} s; it wrote:\n{self.tail()}"
                 raise StartError(message)
-            time.sleep(_POLL)
-        message = f"{self._program} ended with status {self._guard.returncode}; it wrote:\n{self.last_words()}"
+            time.sleep(_POLL_INTERVAL)
+        message = f"{self._program} ended with status {self._supervisor.returncode}; it wrote:\n{self.tail()}"
         raise StartError(message)
 
-    def last_words(self, lines: int = 20) -> str:
-        """The end of what the program wrote; nothing any more after ``stop``."""
+    def tail(self, lines: int = 20) -> str:
+        """Return the last lines of output; there is none any more after ``stop``."""
         if self._log.closed:
             return "(stopped)"
         self._log.seek(0)
@@ -79,14 +79,14 @@ class Process:
 
     def stop(self) -> None:
         """End the program and all that it started, and remove its folder. Does nothing if that is done."""
-        if self._guard.stdin is not None:
-            self._guard.stdin.close()
-        self._guard.wait(self._grace + 5)
+        if self._supervisor.stdin is not None:
+            self._supervisor.stdin.close()
+        self._supervisor.wait(self._grace + 5)
         self._log.close()
 
 
 def free_port() -> int:
-    """A port that nobody listens on. Another program may take it before you do: be ready to try again."""
+    """Pick a port that nobody listens on. Another program may take it before you do: be ready to try again."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])

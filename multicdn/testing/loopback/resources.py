@@ -50,9 +50,9 @@ def make_queue(aws: LoopbackAws, name: str, *, visibility: int = 30, receives: i
     A received message is hidden from other receivers for ``visibility`` seconds.
     """
     sqs = aws.client("sqs")
-    dead_letter_url, dead_letter_arn = _make_one_queue(sqs, f"{name}-dlq", {})
+    dead_letter_url, dead_letter_arn = _create_queue(sqs, f"{name}-dlq", {})
     redrive = json.dumps({"deadLetterTargetArn": dead_letter_arn, "maxReceiveCount": receives})
-    url, arn = _make_one_queue(sqs, name, {"VisibilityTimeout": str(visibility), "RedrivePolicy": redrive})
+    url, arn = _create_queue(sqs, name, {"VisibilityTimeout": str(visibility), "RedrivePolicy": redrive})
     return Queue(url, arn, dead_letter_url, dead_letter_arn)
 
 
@@ -84,10 +84,17 @@ def notify_queue(
     )
 
 
-def _make_one_queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
+def queue_depth(sqs: Any, url: str) -> int:
+    """Count the messages in a queue: visible, hidden and delayed ones."""
+    names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
+
+
+def _create_queue(sqs: Any, name: str, attributes: dict[str, str]) -> tuple[str, str]:
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    return url, found["Attributes"]["QueueArn"]
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, answer["Attributes"]["QueueArn"]
 
 
 def _anybody_may_read(bucket: str) -> str:

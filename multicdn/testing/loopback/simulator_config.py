@@ -1,4 +1,4 @@
-"""A config for simulators: what a config file and the environment must say so that providers talk to them."""
+"""A config for simulators: with it and its environment variables, providers talk to them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from multicdn.simulators import Simulator
 
 
-class Configured(NamedTuple):
+class SimulatorConfig(NamedTuple):
     """The section ``providers`` of a config file, and the environment variables that it refers to."""
 
     providers: dict[str, dict[str, Any]]
     environment: dict[str, str]
 
 
-def configured(simulators: Mapping[str, Simulator]) -> Configured:
+def config_for(simulators: Mapping[str, Simulator]) -> SimulatorConfig:
     """Describe running simulators, by the names that their providers are to have."""
-    found = Configured({}, {})
+    config = SimulatorConfig({}, {})
     for name, simulator in simulators.items():
         variables = {option: f"{name}_{option}".upper().replace("-", "_") for option in simulator.secrets()}
         references = {option: f"${{env:{variable}}}" for option, variable in variables.items()}
-        found.providers[name] = {**simulator.options(), **references}
-        found.environment.update({variables[option]: value for option, value in simulator.secrets().items()})
+        config.providers[name] = {**simulator.options(), **references}
+        config.environment.update({variables[option]: value for option, value in simulator.secrets().items()})
         if isinstance(simulator, CloudFrontSimulator):
-            found.environment.update(simulator.environment())
-    return found
+            config.environment.update(simulator.environment())
+    return config

@@ -1,4 +1,4 @@
-"""For each vendor, the simulator that answers a provider with given options: same ids, same hosts."""
+"""A factory of simulators: for each vendor the one that answers a provider with given options, ids and hosts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What an edge stands between.
+class SimulatorSettings:
+    """What a simulator is made from.
 
     Attributes:
         origin: base URL of the bucket.
@@ -40,8 +40,8 @@ class Surroundings:
         return sorted({urlsplit(url).netloc for url in self.urls})
 
 
-def simulator_for(vendor: str, around: Surroundings) -> Simulator:
-    """Make the simulator that a provider in these surroundings expects to talk to.
+def simulator_for(vendor: str, settings: SimulatorSettings) -> Simulator:
+    """Make the simulator that a provider with these settings expects to talk to.
 
     Raises:
         ValueError: there is no simulator of this vendor.
@@ -49,73 +49,77 @@ def simulator_for(vendor: str, around: Surroundings) -> Simulator:
     build = _BUILDERS.get(vendor)
     if build is None:
         raise ValueError(f"no simulator of {vendor!r}; there are {', '.join(sorted(_BUILDERS))}")
-    return build(around)
+    return build(settings)
 
 
-def _akamai(around: Surroundings) -> Simulator:
+def _akamai(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.akamai.api import AkamaiSimulator
 
-    network = around.options.get("network", "production")
+    network = settings.options.get("network", "production")
     return AkamaiSimulator(
-        around.origin, network=network, account_key=around.options.get("account_key", ""), limits=around.limits
+        settings.origin, network=network, account_key=settings.options.get("account_key", ""), limits=settings.limits
     )
 
 
-def _cloudflare(around: Surroundings) -> Simulator:
+def _cloudflare(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
 
     # A zone is the domain that is registered: the last two labels will do here.
-    names = {".".join(host.split(".")[-2:]) for host in around.hosts} or {"acme.com"}
-    zone = Zone(min(names), id=around.options["zone"], plan=around.options.get("plan", "free"))
-    return CloudflareSimulator(around.origin, zones=(zone,), limits=around.limits)
+    names = {".".join(host.split(".")[-2:]) for host in settings.hosts} or {"acme.com"}
+    zone = Zone(min(names), id=settings.options["zone"], plan=settings.options.get("plan", "free"))
+    return CloudflareSimulator(settings.origin, zones=(zone,), limits=settings.limits)
 
 
-def _cloudfront(around: Surroundings) -> Simulator:
-    from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, S3Origin
+def _cloudfront(settings: SimulatorSettings) -> Simulator:
+    from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator, Distribution, S3Origin
 
-    named = around.options.get("distribution", "auto")
-    region, key = around.environment["AWS_REGION"], around.environment["AWS_ACCESS_KEY_ID"]
+    named = settings.options.get("distribution", "auto")
+    region, key = settings.environment["AWS_REGION"], settings.environment["AWS_ACCESS_KEY_ID"]
     site = Distribution(
         id="E8F6HK73EP0LT" if named == "auto" else named,
-        aliases=tuple(around.hosts),
-        origins=(S3Origin(f"{around.bucket}.s3.{region}.amazonaws.com"),),
+        aliases=tuple(settings.hosts),
+        origins=(S3Origin(f"{settings.bucket}.s3.{region}.amazonaws.com"),),
         tag_header="x-amz-meta-cache-tag",
     )
-    credentials = Credentials(key, around.environment["AWS_SECRET_ACCESS_KEY"])
-    return CloudFrontSimulator(around.origin, distributions=(site,), credentials=credentials, limits=around.limits)
+    credentials = AccessKey(key, settings.environment["AWS_SECRET_ACCESS_KEY"])
+    return CloudFrontSimulator(settings.origin, distributions=(site,), credentials=credentials, limits=settings.limits)
 
 
-def _edgecast(around: Surroundings) -> Simulator:
+def _edgecast(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.edgecast import EdgecastSimulator
 
-    platform = around.options.get("platform", "large")
-    return EdgecastSimulator(around.origin, account=around.options["account"], platform=platform, limits=around.limits)
+    platform = settings.options.get("platform", "large")
+    return EdgecastSimulator(
+        settings.origin, account=settings.options["account"], platform=platform, limits=settings.limits
+    )
 
 
-def _fastly(around: Surroundings) -> Simulator:
+def _fastly(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.fastly.api import FastlySimulator
 
-    return FastlySimulator(around.origin, service=around.options["service"], hosts=around.hosts, limits=around.limits)
+    return FastlySimulator(
+        settings.origin, service=settings.options["service"], hosts=settings.hosts, limits=settings.limits
+    )
 
 
-def _highwinds(around: Surroundings) -> Simulator:
+def _highwinds(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.highwinds import HighwindsSimulator
 
-    return HighwindsSimulator(around.origin, account=around.options["account"], limits=around.limits)
+    return HighwindsSimulator(settings.origin, account=settings.options["account"], limits=settings.limits)
 
 
-def _pixboost(around: Surroundings) -> Simulator:
+def _pixboost(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.pixboost import PixboostSimulator
 
     # Clients ask with the public key, and the templates of preloads spell what clients ask for.
-    keys = [found[1] for url in around.urls if (found := re.search(r"[?&]auth=([^&]+)", url))]
-    domain = around.options.get("domain", "pixboost.com")
+    keys = [match[1] for url in settings.urls if (match := re.search(r"[?&]auth=([^&]+)", url))]
+    domain = settings.options.get("domain", "pixboost.com")
     return PixboostSimulator(
-        around.origin, domain=domain, api_key=keys[0] if keys else "PUBLIC_API_KEY", limits=around.limits
+        settings.origin, domain=domain, api_key=keys[0] if keys else "PUBLIC_API_KEY", limits=settings.limits
     )
 
 
-_BUILDERS: dict[str, Callable[[Surroundings], Simulator]] = {
+_BUILDERS: dict[str, Callable[[SimulatorSettings], Simulator]] = {
     "akamai": _akamai,
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,

@@ -31,7 +31,7 @@ def main() -> int:
         signal.signal(number, lambda *_: _told_to_end.set())
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 - our own
     threading.Thread(target=_watch_program, args=(program.pid,), daemon=True).start()
-    threading.Thread(target=_watch_other_end, daemon=True).start()
+    threading.Thread(target=_watch_stdin, daemon=True).start()
     while not _told_to_end.wait(_STEP):
         pass
     _signal_group(program.pid, signal.SIGTERM)
@@ -49,7 +49,7 @@ def _watch_program(pid: int) -> None:
     _told_to_end.set()
 
 
-def _watch_other_end() -> None:
+def _watch_stdin() -> None:
     while os.read(0, 4096):
         pass
     _told_to_end.set()
