@@ -382,7 +382,7 @@ CAPABILITIES = (
     Capability(Action.PRELOAD, TargetKind.URL, PreloadUrls, "preload_urls", "preload_limits"),
 )
 
-_BY_WHAT = {(capability.action, capability.kind): capability for capability in CAPABILITIES}
+_BY_ACTION = {(capability.action, capability.kind): capability for capability in CAPABILITIES}
 
 
 def capabilities(provider: Provider | type[Provider]) -> tuple[Capability, ...]:
@@ -393,9 +393,9 @@ def capabilities(provider: Provider | type[Provider]) -> tuple[Capability, ...]:
 
 def capability(provider: Provider | type[Provider], action: Action, kind: TargetKind) -> Capability | None:
     """How a provider does something, or None where it can't."""
-    found = _BY_WHAT.get((action, kind))
+    way = _BY_ACTION.get((action, kind))
     cls = provider if isinstance(provider, type) else type(provider)
-    return found if found is not None and issubclass(cls, found.base) else None
+    return way if way is not None and issubclass(cls, way.base) else None
 
 
 def stands_for_others(provider: Provider) -> TypeGuard[Discover]:

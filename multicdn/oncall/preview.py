@@ -117,7 +117,7 @@ def previews(
     order = {name: place for place, name in enumerate(config.providers)}
     work = sorted(by_instance(demands, returned), key=lambda work: order.get(work.instance, len(order)))
     rates = RateLimits(config.concurrency)
-    return [preview for each in work for preview in _previews(each, config, resolve, rates)]
+    return [preview for of_instance in work for preview in _previews(of_instance, config, resolve, rates)]
 
 
 def where(provider: Provider) -> dict[str, str]:

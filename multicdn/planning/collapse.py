@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.model import Action, TargetKind
-from multicdn.planning.directories import Directory, directories, items, spelled
+from multicdn.planning.directories import Directory, directories, located_urls, spelled
 from multicdn.provider import SoftPurge, capability
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import Collapse
@@ -89,10 +89,10 @@ def collapse(
     for demand in demands:
         provider = providers.get(demand.provider)
         if demand.route is not None and provider is not None:
-            done, decision = _Collapsing(demand, provider, spent.get(type(provider), 0), count).result()
+            collapsed, decision = _Collapsing(demand, provider, spent.get(type(provider), 0), count).result()
             _spend(spent, provider, decision.left)
             decisions.append(decision)
-            result.append(done)
+            result.append(collapsed)
         else:
             result.append(demand)
     return result, decisions
@@ -114,15 +114,14 @@ class _Collapsing:
         self._spent, self._count = spent, count
         policy = self._route.collapse
         self._policy = policy if isinstance(policy, Collapse) else Collapse(budget=self._free())
-        self._items = items(demand, provider)
+        self._urls = located_urls(demand, provider)
 
     def result(self) -> tuple[Demand, Decision]:
-        before = len(spelled(self._items)) + len(self._demand.wants) - len(self._items)
+        before = len(spelled(self._urls)) + len(self._demand.wants) - len(self._urls)
         chosen, reason = self._chosen(before)
-        left = before - len(spelled(item for one in chosen for item in one.covered))
-        left += sum(len(one.spelled) for one in chosen)
-        asked = [directory.innocent for directory in chosen]
-        innocent = None if any(one is None for one in asked) else sum(one or 0 for one in asked)
+        left = before - len(spelled(url for directory in chosen for url in directory.covered)) + _prefixes(chosen)
+        counts = [directory.innocent for directory in chosen]
+        innocent = None if None in counts else sum(count or 0 for count in counts)
         paths = tuple(directory.path for directory in chosen)
         names = self._demand.provider, self._demand.bucket
         return self._replaced(chosen), Decision(
@@ -148,11 +147,11 @@ class _Collapsing:
 
     def _over(self, most: int) -> tuple[list[Directory], str]:
         chosen: list[Directory] = []
-        for directory in sorted(self._directories(), key=lambda one: (-one.path.count("/"), one.path)):
-            inside = [one for one in chosen if one.path.startswith(directory.path)]
-            rest = set(directory.covered).difference(*(one.covered for one in inside))
+        for directory in sorted(self._directories(), key=_deepest):
+            inside = [other for other in chosen if other.path.startswith(directory.path)]
+            rest = set(directory.covered).difference(*(other.covered for other in inside))
             if len(spelled(rest)) > most and (counted := self._harmless(directory)):
-                chosen = [one for one in chosen if one not in inside] + [counted]
+                chosen = [other for other in chosen if other not in inside] + [counted]
         if not chosen:
             return [], f"no directory has more than {most} URLs to purge and few enough unchanged objects"
         kept = self._fitting(sorted(chosen, key=_most_saved))
@@ -175,35 +174,35 @@ class _Collapsing:
 
     def _better(self, chosen: list[Directory], directory: Directory) -> list[Directory]:
         """With a directory, in place of those below it, if that leaves fewer targets and the vendor's quota allows."""
-        if any(directory.path.startswith(one.path) for one in chosen):
+        if any(directory.path.startswith(wider.path) for wider in chosen):
             return chosen
-        other = [*(one for one in chosen if not one.path.startswith(directory.path)), directory]
-        fits = sum(len(one.spelled) for one in other) <= self._quota
-        return other if fits and _saved(other) > _saved(chosen) else chosen
+        better = [*(narrow for narrow in chosen if not narrow.path.startswith(directory.path)), directory]
+        return better if _prefixes(better) <= self._quota and _saved(better) > _saved(chosen) else chosen
 
     def _least_harm_first(self) -> list[Directory]:
         # Small directories save little, and to count each of thousands would take longer than to purge.
         largest = sorted(self._directories(), key=_most_saved)[:_MOST_COUNTED]
-        counted = [found for one in largest if (found := self._harmless(one))]
-        return sorted(counted, key=lambda one: ((one.innocent or 0) / one.saved, *_most_saved(one)))
+        counted = [harmless for directory in largest if (harmless := self._harmless(directory))]
+        return sorted(counted, key=_least_harm)
 
     def _directories(self) -> list[Directory]:
-        return [one for one in directories(self._route, self._provider, self._items) if one.saved > 0]
+        every = directories(self._route, self._provider, self._urls)
+        return [directory for directory in every if directory.saved > 0]
 
     def _fitting(self, chosen: Iterable[Directory]) -> list[Directory]:
         """As many as the vendor's quota allows."""
-        found: list[Directory] = []
+        fitting: list[Directory] = []
         for directory in chosen:
-            if sum(len(one.spelled) for one in (*found, directory)) <= self._quota:
-                found.append(directory)
-        return found
+            if _prefixes([*fitting, directory]) <= self._quota:
+                fitting.append(directory)
+        return fitting
 
     @property
     def _quota(self) -> int:
         """Prefixes that one call takes. More would wait until these are done (CloudFront: 15 in progress)."""
-        found = capability(self._provider, Action.PURGE, TargetKind.PREFIX)
-        assert found is not None
-        return getattr(self._provider, found.limits).targets  # type: ignore[no-any-return]
+        way = capability(self._provider, Action.PURGE, TargetKind.PREFIX)
+        assert way is not None
+        return getattr(self._provider, way.limits).targets  # type: ignore[no-any-return]
 
     def _harmless(self, directory: Directory) -> Directory | None:
         """The directory with its unchanged objects counted; None if there are too many, or nobody knows."""
@@ -213,8 +212,8 @@ class _Collapsing:
                 return directory
             harm = _HARM_OF_BUDGET
         allowed = int(harm * directory.changed())
-        found = self._count(self._demand.bucket, directory.path, allowed + 1)
-        return None if found is None or found > allowed else directory._replace(innocent=found)
+        innocent = self._count(self._demand.bucket, directory.path, allowed + 1)
+        return None if innocent is None or innocent > allowed else directory._replace(innocent=innocent)
 
     def _free(self) -> int:
         price = self._provider.price
@@ -228,7 +227,7 @@ class _Collapsing:
         demand = self._demand
         wants = dict(demand.wants)
         for directory in chosen:
-            gone = [want for item in directory.covered if (want := wants.pop(item.target, None))]
+            gone = [want for url in directory.covered if (want := wants.pop(url.target, None))]
             for prefix in directory.prefixes:
                 wants[prefix] = _all_of([*gone, wants[prefix]] if prefix in wants else gone)
         return Demand(demand.provider, demand.action, demand.soft, demand.bucket, wants)
@@ -247,8 +246,22 @@ def _most_saved(directory: Directory) -> tuple[int, int]:
     return -directory.saved, -len(directory.path)
 
 
+def _least_harm(directory: Directory) -> tuple[float, int, int]:
+    """Sort what drops the fewest unchanged objects for each target saved before the rest."""
+    return (directory.innocent or 0) / directory.saved, *_most_saved(directory)
+
+
+def _deepest(directory: Directory) -> tuple[int, str]:
+    return -directory.path.count("/"), directory.path
+
+
 def _saved(chosen: Iterable[Directory]) -> int:
-    return sum(one.saved for one in chosen)
+    return sum(directory.saved for directory in chosen)
+
+
+def _prefixes(chosen: Iterable[Directory]) -> int:
+    """How many targets the directories themselves are for the vendor."""
+    return sum(len(directory.spelled) for directory in chosen)
 
 
 def _all_of(wants: Sequence[Want]) -> Want:

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from multicdn.routing.route import Route
 
 
-class Item(NamedTuple):
-    """A URL to purge, what the vendor knows it by, and where it is from."""
+class LocatedUrl(NamedTuple):
+    """A URL to purge.
+
+    Attributes:
+        target: as routing spells it.
+        spelled: as the vendor does.
+        origin: the object that it was made from.
+    """
 
     target: Target
     spelled: frozenset[Target]
@@ -41,42 +47,45 @@ class Directory(NamedTuple):
     path: str
     prefixes: tuple[Target, ...]
     spelled: frozenset[Target]
-    covered: tuple[Item, ...]
+    covered: tuple[LocatedUrl, ...]
     saved: int
     innocent: int | None = None
 
     def changed(self) -> int:
         """How many objects below it were created or removed."""
-        return len({item.origin for item in self.covered if item.origin.kind is not None})
+        return len({url.origin for url in self.covered if url.origin.kind is not None})
 
 
-def spelled(items: Iterable[Item]) -> set[Target]:
-    """What a vendor knows some URLs by, each once."""
-    return {one for item in items for one in item.spelled}
+def spelled(urls: Iterable[LocatedUrl]) -> set[Target]:
+    """All that URLs are for the vendor, each target once."""
+    return {target for url in urls for target in url.spelled}
 
 
-def items(demand: Demand, provider: Provider) -> list[Item]:
-    """The URLs of a demand that the vendor knows as such: what it refuses, or has as a prefix already, stays alone."""
-    found = []
+def located_urls(demand: Demand, provider: Provider) -> list[LocatedUrl]:
+    """The URLs of a demand that a prefix could take in.
+
+    Left out are those that the vendor refuses, and those that it spells as something else than a URL.
+    """
+    urls = []
     for target in demand.wants:
         origin = demand.origins.get(target)
         if origin is not None and target.kind is TargetKind.URL:
-            known = _located(provider, target)
-            if known and all(one.kind is TargetKind.URL for one in known):
-                found.append(Item(target, known, origin))
-    return found
+            targets = _located(provider, target)
+            if targets and all(spelled.kind is TargetKind.URL for spelled in targets):
+                urls.append(LocatedUrl(target, targets, origin))
+    return urls
 
 
-def directories(route: Route, provider: Provider, items: Iterable[Item]) -> Iterator[Directory]:
+def directories(route: Route, provider: Provider, urls: Iterable[LocatedUrl]) -> Iterator[Directory]:
     """All directories within a route's prefix that cover any of its URLs.
 
     Those that would be a whole host aren't among them unless the route allows it.
     """
-    anchors = [found for text in route.urls if (found := url_templates.anchor(text))]
-    below: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        for path in _ancestors(item.origin.key):
-            below[path].append(item)
+    anchors = [anchor for text in route.urls if (anchor := url_templates.anchor(text))]
+    below: dict[str, list[LocatedUrl]] = defaultdict(list)
+    for url in urls:
+        for path in _ancestors(url.origin.key):
+            below[path].append(url)
     for path, inside in below.items():
         if path.startswith(route.prefix):
             texts = url_templates.expand(anchors, route.bucket, path, route.prefix)
@@ -84,14 +93,16 @@ def directories(route: Route, provider: Provider, items: Iterable[Item]) -> Iter
                 yield from _directory(path, texts, inside, provider)
 
 
-def _directory(path: str, texts: Sequence[str], inside: Sequence[Item], provider: Provider) -> Iterator[Directory]:
-    covered = tuple(item for item in inside if item.target.value.startswith(tuple(texts)))
-    used = [text for text in texts if any(item.target.value.startswith(text) for item in covered)]
+def _directory(
+    path: str, texts: Sequence[str], inside: Sequence[LocatedUrl], provider: Provider
+) -> Iterator[Directory]:
+    covered = tuple(url for url in inside if url.target.value.startswith(tuple(texts)))
+    used = [text for text in texts if any(url.target.value.startswith(text) for url in covered)]
     prefixes = tuple(Target(TargetKind.PREFIX, text) for text in used)
     located = [_located(provider, prefix) for prefix in prefixes]
     if covered and all(located):
-        known: frozenset[Target] = frozenset().union(*located)
-        yield Directory(path, prefixes, known, covered, len(spelled(covered)) - len(known))
+        targets: frozenset[Target] = frozenset().union(*located)
+        yield Directory(path, prefixes, targets, covered, len(spelled(covered)) - len(targets))
 
 
 def _located(provider: Provider, target: Target) -> frozenset[Target]:

@@ -117,10 +117,10 @@ class _Located:
                 yield self._job(action, kind, batch, soft=soft)
 
     def _limits(self, action: Action, kind: TargetKind) -> Limits:
-        found = capability(self._provider, action, kind)
-        if found is None:  # a plugin's `locate` made a kind that its provider lacks
+        way = capability(self._provider, action, kind)
+        if way is None:  # a plugin's `locate` made a kind that its provider lacks
             raise TypeError(f"{type(self._provider).__name__}.locate made a {kind}, which it can't {action}")
-        return getattr(self._provider, found.limits)  # type: ignore[no-any-return]
+        return getattr(self._provider, way.limits)  # type: ignore[no-any-return]
 
     def _batches(
         self, action: Action, kind: TargetKind, group: dict[str, Want], limits: Limits
@@ -162,8 +162,8 @@ class _Located:
         self, demand: Demand, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
         """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
-        what = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
-        self.rejected.append(Outcome(Job(self._name, *what, bucket=demand.bucket), status, reason))
+        rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
+        self.rejected.append(Outcome(Job(self._name, *rejected, bucket=demand.bucket), status, reason))
 
     def _job(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> Job:
         targets = tuple(value for value, _ in batch)
@@ -174,17 +174,17 @@ class _Located:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
         if len(marks) == 1 and self._returned.get(mark := marks.pop()) == len(batch):
             return mark.removeprefix(_SAME)
-        behind: list[str] = []
+        parts: list[str] = []
         for value, want in batch:
             if "" in want.marks:
                 return ""
-            behind += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
-        return digest(self._name, action.value, kind.value, str(soft), *behind)
+            parts += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
+        return digest(self._name, action.value, kind.value, str(soft), *parts)
 
 
 def _join(group: dict[str, Want], value: str, want: Want) -> None:
-    known = group.get(value)
-    group[value] = want if known is None else Want(known.asking | want.asking, known.marks | want.marks)
+    earlier = group.get(value)
+    group[value] = want if earlier is None else Want(earlier.asking | want.asking, earlier.marks | want.marks)
 
 
 def bug(error: Exception) -> str:
@@ -203,7 +203,11 @@ def unlocated(demand: Demand) -> Iterator[Job]:
 
 
 def as_demand(job: Job) -> Demand:
-    """A job of ``unlocated`` as the demand that it was. What it asks for is new for as long as nobody was asked."""
+    """Turn a job of ``unlocated`` back into a demand.
+
+    Its messages stand for the changes, of which it knows nothing: no vendor has been asked for it yet, so there is no
+    earlier request of which this one must be a repetition.
+    """
     wants = {
         Target(job.kind, value): Want(set(causes), set(causes))
         for value, causes in zip(job.targets, job.causes, strict=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from multicdn.errors import TargetsRefused
 from multicdn.http import Http
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind
-from multicdn.planning.planner import Plan, plan
+from multicdn.planning.planner import Plan, plan, unlocated
 from multicdn.provider import (
     Call,
     Limits,
@@ -376,6 +376,30 @@ def test_parts_of_a_batch_that_came_back_have_references_of_their_own() -> None:
     back = Job("cdn", PURGE, URL, values, (frozenset(("m",)),) * 4, reference="as-before")
     jobs = plan("cdn", Vendor(limits=Limits(targets=2)), (), [back]).jobs
     assert len({"", "as-before", *(job.reference for job in jobs)}) == 2 + len(jobs) == 4
+
+
+# Jobs
+
+
+@pytest.mark.parametrize(
+    ("provider", "instance", "part"), [("site", "site", ""), ("site/E1", "site", "E1"), ("site/a/b", "site", "a/b")]
+)
+def test_a_job_knows_its_instance_and_what_that_was_found_to_stand_for(provider: str, instance: str, part: str) -> None:
+    job = Job(provider, PURGE, URL, ("/a",), (frozenset(),))
+    assert (job.instance, job.part) == (instance, part)
+
+
+def test_a_job_for_everything_says_so_in_words() -> None:
+    everything = Job("cdn", PURGE, TargetKind.EVERYTHING, ("",), (frozenset(),))
+    urls = Job("cdn", PURGE, URL, ("/a", "/b"), (frozenset(),) * 2)
+    assert (everything.everything, everything.described) == (True, ("(everything)",))
+    assert (urls.everything, urls.described) == (False, ("/a", "/b"))
+
+
+def test_a_job_is_located_once_it_is_spelled_for_the_vendor() -> None:
+    demand = wanting(["https://a.example/x"])
+    assert [job.located for job in unlocated(demand)] == [False]
+    assert [(job.located, job.targets) for job in planned(demand).jobs] == [(True, ("/x",))]
 
 
 # Parts of jobs
