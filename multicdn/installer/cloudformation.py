@@ -77,7 +77,7 @@ def delete(account: Account, name: str, say: Say) -> None:
         raise InstallError(_failure(cloudformation, stack_id, seen, name, status))
 
 
-def settle(account: Account, name: str, say: Say) -> None:
+def wait_until_idle(account: Account, name: str, say: Say) -> None:
     """Wait for an operation that is under way, be it of a run that was interrupted."""
     cloudformation = account.client("cloudformation")
     with translated(f"waiting for the stack {name}", "cloudformation"):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from multicdn.installer.account import bucket_region
 from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.template import stack as template
+from multicdn.installer.template.stack import State, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,9 +45,9 @@ class Deployed(Struct, frozen=True):
         return self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
     @property
-    def state(self) -> template.State:
+    def state(self) -> State:
         """What it remembers of the run that made it."""
-        return template.remembered(self.body)
+        return remembered(self.body)
 
 
 class Artifacts(Struct, frozen=True):
@@ -66,7 +66,7 @@ class Artifacts(Struct, frozen=True):
     keys: tuple[str, ...] = ()
 
 
-class Observed(Struct, frozen=True):
+class Current(Struct, frozen=True):
     """What is there.
 
     Attributes:
@@ -85,7 +85,7 @@ class Observed(Struct, frozen=True):
     listened: frozenset[str] = frozenset()
 
 
-def stack(account: Account, name: str) -> Deployed | None:
+def read_stack(account: Account, name: str) -> Deployed | None:
     """Look at a stack.
 
     Raises:
@@ -107,7 +107,7 @@ def stack(account: Account, name: str) -> Deployed | None:
     return deployed
 
 
-def notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def read_notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Read the notifications of buckets.
 
     Raises:
@@ -116,7 +116,7 @@ def notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping
     problems, found = [], {}
     for bucket in buckets:
         try:
-            found[bucket] = notification(account, bucket)
+            found[bucket] = read_notification(account, bucket)
         except InstallError as error:
             problems.append(str(error))
     if problems:
@@ -124,11 +124,11 @@ def notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping
     return found
 
 
-def notification(account: Account, bucket: str) -> Mapping[str, Any]:
+def read_notification(account: Account, bucket: str) -> Mapping[str, Any]:
     """Read the notifications of one bucket, as S3 gives them.
 
     Raises:
-        InstallError: as in ``notifications``.
+        InstallError: as in ``read_notifications``.
     """
     s3 = account.client("s3")
     region = bucket_region(s3, bucket, account.id)
@@ -142,8 +142,8 @@ def notification(account: Account, bucket: str) -> Mapping[str, Any]:
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def existing(account: Account, buckets: Iterable[str]) -> list[str]:
-    """Those of the buckets that exist."""
+def find_existing(account: Account, buckets: Iterable[str]) -> list[str]:
+    """Ask S3 which of the buckets exist."""
     from botocore.exceptions import ClientError
 
     found = []
@@ -157,7 +157,7 @@ def existing(account: Account, buckets: Iterable[str]) -> list[str]:
     return found
 
 
-def artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
+def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
     """Look at the bucket for the function's code.
 
     Args:

@@ -124,7 +124,7 @@ class DeleteBucket(Struct, frozen=True):
 Instruction = MakeBucket | Upload | Deploy | Notify | Drain | DeleteStack | DeleteQueue | DeleteObjects | DeleteBucket
 
 
-class Plan(Struct, frozen=True):
+class InstallPlan(Struct, frozen=True):
     """What would be done.
 
     Attributes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from multicdn.installer.account import Account
 
 
-def listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
+def find_listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
     """Those of the buckets whose events a rule may take that isn't of our stack. Reads only if there are any."""
     wanted = list(buckets)
     if not wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.routing import object_tags
+from multicdn.routing.route import Collapse
 from multicdn.secrets import BUILT_IN, parse_reference
 
 if TYPE_CHECKING:
@@ -83,14 +83,34 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
 
 def bucket_statements(config: Config) -> list[Statement]:
     """The right to read objects' metadata and to count objects, for the routes that want it."""
-    read = sorted(object_tags.buckets_read(config))
-    listed = sorted(object_tags.buckets_listed(config) | set(read))
+    read = sorted(buckets_read(config))
+    listed = sorted(buckets_listed(config) | set(read))
     statements = []
     if read:
         statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))
     if listed:
         statements.append(allow("ListObjects", ["s3:ListBucket"], [_bucket_arn(name) for name in listed]))
     return statements
+
+
+def buckets_read(config: Config) -> set[str]:
+    """Name the buckets whose objects the function reads metadata of.
+
+    It needs ``s3:GetObject`` on their objects, and ``s3:ListBucket`` on themselves: without that, S3 answers 403
+    rather than 404 for an object that is gone (docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
+    """
+    return {route.bucket for route in config.routes if route.tags_from}
+
+
+def buckets_listed(config: Config) -> set[str]:
+    """Name the buckets whose objects the function counts for a limit of harm, which takes ``s3:ListBucket``."""
+    return {route.bucket for route in config.routes if _counts(route.collapse)}
+
+
+def _counts(policy: str | Collapse) -> bool:
+    if isinstance(policy, Collapse):
+        return policy.budget is not None or policy.harm is not None
+    return policy == "budget"
 
 
 def network_statements() -> list[Statement]:
