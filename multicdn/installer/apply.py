@@ -156,8 +156,8 @@ def count_messages(account: Account, url: str) -> int:
         "ApproximateNumberOfMessagesDelayed",
     ]
     with translated("counting messages", "sqs"):
-        found = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(found.get(name, 0)) for name in names)
+        attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes.get(name, 0)) for name in names)
 
 
 def _write(account: Account, bucket: str, wanted: Mapping[str, Any], say: Say) -> None:

@@ -129,11 +129,11 @@ def _change_set(
 def _prepared(cloudformation: Any, change_set: str) -> bool:
     """Wait until a change set can be carried out; False if there is nothing to change."""
     for pause in _pauses():
-        found = cloudformation.describe_change_set(ChangeSetName=change_set)
-        if found["Status"] == "CREATE_COMPLETE":
+        change = cloudformation.describe_change_set(ChangeSetName=change_set)
+        if change["Status"] == "CREATE_COMPLETE":
             return True
-        if found["Status"] == "FAILED":
-            reason = found.get("StatusReason", "")
+        if change["Status"] == "FAILED":
+            reason = change.get("StatusReason", "")
             if any(phrase in reason for phrase in _NO_CHANGES):
                 return False
             cloudformation.delete_change_set(ChangeSetName=change_set)

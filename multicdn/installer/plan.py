@@ -1,4 +1,4 @@
-"""What has to be done so that the account is as the config says. Pure: it is given all that was read."""
+"""Compare the account with the config, and plan the steps that make it so. Pure: it is given all that was read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NOT_YET = "the new {}"
 
 
 class Desired(Struct, frozen=True):
-    """What is wanted.
+    """The installation as it is to be.
 
     Attributes:
         config: checked.
@@ -97,7 +97,7 @@ def refuse(config: Config, current: Current) -> None:
 
 
 def wanted_of(config: Config, bucket: str) -> Wanted:
-    """What a bucket's notifications are to hold; nothing, for a bucket that no route names."""
+    """Our part of a bucket's notifications, as it is to be; empty for a bucket that no route names."""
     trigger = config.install.trigger
     parts = tuple(part for part in covered(config.routes) if part.bucket == bucket)
     if trigger is Trigger.EVENTBRIDGE:
@@ -128,7 +128,9 @@ class _Planner:
 
     def _is_fresh(self) -> bool:
         """Whether a failure may take everything of ours away again."""
-        ours = (merge.ours(found, self._desired.stack) for found in self._current.notifications.values())
+        ours = (
+            merge.ours(configuration, self._desired.stack) for configuration in self._current.notifications.values()
+        )
         return self._before is None and not any(ours)
 
     # Steps

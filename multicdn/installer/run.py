@@ -54,7 +54,7 @@ class ConfigFile:
 
 @dataclass(frozen=True)
 class Session:
-    """What a run works with.
+    """The account, the settings and the config that a run works with.
 
     Attributes:
         account: where.

@@ -1,4 +1,4 @@
-"""What is deployed, and how it fares."""
+"""Read the state of an installation, and put it into words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan consists of: frozen instructions, each of which can be carried out twice without harm."""
+"""The steps of a plan: frozen instructions, each of which can be carried out twice without harm."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ Instruction = MakeBucket | Upload | Deploy | Notify | Drain | DeleteStack | Dele
 
 
 class InstallPlan(Struct, frozen=True):
-    """What would be done.
+    """The steps of one run, in order, and the same in words.
 
     Attributes:
         steps: in order; none where nothing is to be changed.

@@ -150,10 +150,10 @@ def _hooks() -> dict[str, metadata.Distribution]:
 
 def _needs(providers: Sequence[str], hooks: Mapping[str, metadata.Distribution], *, vendor_boto3: bool) -> Needs:
     """The distributions to start from: ours, and those of the plugins, each with the extra of the plugin's name."""
-    found = [("", metadata.distribution(sources.OURS)), *hooks.items(), *map(_provider, providers)]
+    plugins = [("", metadata.distribution(sources.OURS)), *hooks.items(), *map(_provider, providers)]
     roots: dict[str, frozenset[str]] = {}
     copied: dict[str, metadata.Distribution] = {}
-    for name, distribution in found:
+    for name, distribution in plugins:
         key = canonicalize_name(distribution.name)
         extras = roots.get(key, frozenset()) | ({name} if name in _extras(distribution) else set())
         roots[key] = extras

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find_listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
-    """Those of the buckets whose events a rule may take that isn't of our stack. Reads only if there are any."""
+    """Ask EventBridge which of the buckets other rules than our stack's may listen to. Without buckets, don't ask."""
     wanted = list(buckets)
     if not wanted:
         return frozenset()
@@ -27,10 +27,10 @@ def find_listened(account: Account, stack: str, buckets: Iterable[str]) -> froze
 
 def may_take(pattern: str, bucket: str) -> bool:
     """Whether an event pattern may match events of a bucket. In doubt it may."""
-    found = json.loads(pattern)
-    if not _allows(found.get("source"), "aws.s3"):
+    wanted = json.loads(pattern)
+    if not _allows(wanted.get("source"), "aws.s3"):
         return False
-    names = found.get("detail", {}).get("bucket", {}).get("name") if isinstance(found.get("detail"), dict) else None
+    names = wanted.get("detail", {}).get("bucket", {}).get("name") if isinstance(wanted.get("detail"), dict) else None
     return _allows(names, bucket)
 
 

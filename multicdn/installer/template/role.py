@@ -56,17 +56,17 @@ def foreign_secrets(config: Config) -> list[str]:
 
 
 def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
-    """What the providers declare; one that two instances share stands once."""
-    found: list[Statement] = []
+    """The statements that the providers declare, each once."""
+    statements: list[Statement] = []
     for provider in providers.values():
         for statement in provider.iam_statements(ACCOUNT, PARTITION):
-            if statement not in found:
-                found.append(dict(statement))
-    return found
+            if statement not in statements:
+                statements.append(dict(statement))
+    return statements
 
 
 def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> list[Statement]:
-    """The right to read each secret, and to decrypt with the one key that is named."""
+    """The permission to read each secret, and to decrypt with the one key that is named."""
     arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
     for _, _, scheme, name in _references(providers):
         if scheme in arns:
@@ -82,7 +82,7 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
 
 
 def bucket_statements(config: Config) -> list[Statement]:
-    """The right to read objects' metadata and to count objects, for the routes that want it."""
+    """The permission to read objects' metadata and to count objects, for the routes that want it."""
     read = sorted(buckets_read(config))
     listed = sorted(buckets_listed(config) | set(read))
     statements = []
@@ -114,7 +114,7 @@ def _counts(policy: str | Collapse) -> bool:
 
 
 def network_statements() -> list[Statement]:
-    """What Lambda needs to put a function into a VPC."""
+    """The permissions that Lambda needs to put a function into a VPC."""
     anywhere = f"arn:{PARTITION}:ec2:{REGION}:{ACCOUNT}:*/*"
     return [
         allow("DescribeNetwork", list(_DESCRIBE_NETWORK), "*"),
