@@ -15,8 +15,8 @@ from multicdn.errors import MulticdnError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.installer.run import Session, Source
-    from multicdn.installer.steps import Plan
+    from multicdn.installer.run import ConfigFile, Session
+    from multicdn.installer.steps import InstallPlan
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -75,8 +75,8 @@ def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked
     from multicdn.cli.progress import Progress
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
-        session = _open(config_path, stack, region)
-        made = _plan(session, Path(work), progress.begin, unchecked=unchecked)
+        session = _sign_in(config_path, stack, region)
+        made = _make_plan(session, Path(work), progress.begin, unchecked=unchecked)
     _show(made, as_json=as_json)
 
 
@@ -95,21 +95,21 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     from multicdn.installer import run
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
-        session = _open(config_path, stack, region)
-        run.settled(session, progress.say)
-        made = _plan(session, Path(work), progress.begin, unchecked=unchecked)
+        session = _sign_in(config_path, stack, region)
+        run.wait(session, progress.say)
+        made = _make_plan(session, Path(work), progress.begin, unchecked=unchecked)
         if not as_json:
             with progress.paused():
                 _show(made, as_json=False)
                 _ask("Do this?", needed=bool(made.steps), yes=yes)
         elif made.steps and not yes:
             raise click.UsageError("--json asks nothing; add --yes")
-        run.applied(session, made, progress.begin, progress.say)
-        found = run.looked_at(session)
+        run.apply(session, made, progress.begin, progress.say)
+        current = run.status(session)
     if as_json:
-        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(found)}, indent=2))
+        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(current)}, indent=2))
     elif made.steps:
-        click.echo(f"Done. Upload something to {' or '.join(session.source.buckets if session.source else ())}.")
+        click.echo(f"Done. Upload something to {' or '.join(session.buckets)}.")
 
 
 @install.command()
@@ -120,14 +120,14 @@ def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None
     from multicdn.installer import run
     from multicdn.installer.status import lines
 
-    session = _open(config_path, stack, region, needs_config=False)
-    found = run.looked_at(session)
+    session = _sign_in(config_path, stack, region, needs_config=False)
+    current = run.status(session)
     if as_json:
-        click.echo(json.dumps(_plain(found), indent=2))
+        click.echo(json.dumps(_plain(current), indent=2))
     else:
-        for line in lines(found, session.source.sha256 if session.source else ""):
+        for line in lines(current, session.file.sha256 if session.file else ""):
             click.echo(line)
-    raise SystemExit(0 if found.status else 1)
+    raise SystemExit(0 if current.status else 1)
 
 
 @install.command()
@@ -142,20 +142,20 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
     told otherwise.
     """
     from multicdn.cli.progress import Progress
-    from multicdn.installer import apply as deeds
     from multicdn.installer import run
+    from multicdn.installer.apply import execute
 
     with Progress(quiet=as_json) as progress:
-        session = _open(config_path, stack, region, needs_config=False)
-        run.settled(session, progress.say)
-        made = run.removal(session, drop_messages=drop_messages)
+        session = _sign_in(config_path, stack, region, needs_config=False)
+        run.wait(session, progress.say)
+        made = run.plan_removal(session, drop_messages=drop_messages)
         if not as_json:
             with progress.paused():
                 _show(made, as_json=False)
                 _ask("Remove this?", needed=bool(made.steps), yes=yes)
         elif made.steps and not yes:
             raise click.UsageError("--json asks nothing; add --yes")
-        deeds.apply(made, session.account, progress.begin, progress.say)
+        execute(made, session.account, progress.begin, progress.say)
     if as_json:
         click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
 
@@ -167,31 +167,31 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
     """Print the CloudFormation template, for a pipeline of your own. It fits any account and region."""
     from multicdn.installer import permissions, run
 
-    source = run.read(config_path, stack, region)
+    file = run.read(config_path, stack, region)
     if policy:
-        account = run.open_session(source).account
-        made = permissions.policy(source.config.install, account.id, account.region, account.partition, source.buckets)
+        account = run.sign_in(file).account
+        made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
     else:
-        made = run.template_of(source)
+        made = run.template(file)
     click.echo(json.dumps(made, indent=2))
 
 
-def _open(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
+def _sign_in(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
     from multicdn.installer import run
 
-    source: Source | None = None
+    file: ConfigFile | None = None
     if needs_config or config_path.exists():
-        source = run.read(config_path, stack, region)
-    return run.open_session(source, stack, region)
+        file = run.read(config_path, stack, region)
+    return run.sign_in(file, stack, region)
 
 
-def _plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> Plan:
+def _make_plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> InstallPlan:
     from multicdn.installer import run
 
-    return run.planned(session, work, begin, check_permissions=not unchecked)
+    return run.make_plan(session, work, begin, check_permissions=not unchecked)
 
 
-def _show(made: Plan, *, as_json: bool) -> None:
+def _show(made: InstallPlan, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
         return
@@ -210,7 +210,7 @@ def _ask(question: str, *, needed: bool, yes: bool) -> None:
         raise click.Abort
 
 
-def _plain_plan(made: Plan) -> dict[str, Any]:
+def _plain_plan(made: InstallPlan) -> dict[str, Any]:
     return {"steps": list(map(str, made.steps)), "plan": list(made.lines), "warnings": list(made.warnings)}
 
 

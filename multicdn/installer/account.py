@@ -95,15 +95,15 @@ def _is_foreign(s3: Any, bucket: str) -> bool:
     except ClientError:
         with contextlib.suppress(ClientError):
             pages = s3.get_paginator("list_buckets").paginate()
-            return all(bucket != found["Name"] for page in pages for found in page["Buckets"])
+            return all(bucket != ours["Name"] for page in pages for ours in page["Buckets"])
         return False
     return True
 
 
 def _location(s3: Any, bucket: str, **owner: str) -> str:
     """Oldest names of regions: none is us-east-1, and EU is eu-west-1 (API_GetBucketLocation)."""
-    found = s3.get_bucket_location(Bucket=bucket, **owner).get("LocationConstraint") or _HOME
-    return "eu-west-1" if found == "EU" else str(found)
+    region = s3.get_bucket_location(Bucket=bucket, **owner).get("LocationConstraint") or _HOME
+    return "eu-west-1" if region == "EU" else str(region)
 
 
 def _region_of(session: Any, buckets: Sequence[str]) -> str:

@@ -18,10 +18,10 @@ from multicdn.installer.steps import (
     DeleteStack,
     Deploy,
     Drain,
+    InstallPlan,
     Instruction,
     MakeBucket,
     Notify,
-    Plan,
     Upload,
 )
 
@@ -38,7 +38,7 @@ _PAUSE = 2.0
 _DRAIN_PATIENCE = 900.0
 
 
-def apply(plan: Plan, account: Account, begin: Say, say: Say) -> None:
+def execute(plan: InstallPlan, account: Account, begin: Say, say: Say) -> None:
     """Carry out a plan.
 
     Args:
@@ -122,7 +122,7 @@ def _delete_bucket(step: DeleteBucket, account: Account, say: Say) -> None:
 @carry_out.register(Drain)
 def _drain(step: Drain, account: Account, say: Say) -> None:
     end = time.monotonic() + _DRAIN_PATIENCE
-    while (waiting := depth(account, step.url)) and time.monotonic() < end:
+    while (waiting := count_messages(account, step.url)) and time.monotonic() < end:
         say(f"{waiting} messages are still in the queue")
         time.sleep(_PAUSE)
     if waiting:
@@ -133,9 +133,9 @@ def _drain(step: Drain, account: Account, say: Say) -> None:
 
 @carry_out.register(Notify)
 def _notify(step: Notify, account: Account, say: Say) -> None:
-    deployed = state.stack(account, step.stack)
+    deployed = state.read_stack(account, step.stack)
     arn = deployed.outputs[step.output] if step.output and deployed else ""
-    now = state.notification(account, step.bucket)
+    now = state.read_notification(account, step.bucket)
     if not merge.same(merge.foreign(now, step.stack), merge.foreign(step.seen, step.stack)):
         raise InstallError(
             f"somebody changed the notifications of {step.bucket} since the plan was made; nothing was written there, "
@@ -148,16 +148,16 @@ def _notify(step: Notify, account: Account, say: Say) -> None:
     _read_back(account, step.bucket, wanted)
 
 
-def depth(account: Account, url: str) -> int:
-    """How many messages a queue holds, those included that are hidden or delayed."""
+def count_messages(account: Account, url: str) -> int:
+    """Ask SQS how many messages a queue holds, those included that are hidden or delayed."""
     names = [
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesDelayed",
     ]
     with translated("counting messages", "sqs"):
-        found = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(found.get(name, 0)) for name in names)
+        attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes.get(name, 0)) for name in names)
 
 
 def _write(account: Account, bucket: str, wanted: Mapping[str, Any], say: Say) -> None:
@@ -195,7 +195,7 @@ def _unwritten(error: Any, bucket: str) -> str:
 
 def _read_back(account: Account, bucket: str, wanted: Mapping[str, Any]) -> None:
     end = time.monotonic() + _PATIENCE
-    while not merge.same(state.notification(account, bucket), wanted):
+    while not merge.same(state.read_notification(account, bucket), wanted):
         if time.monotonic() > end:
             raise InstallError(f"the notifications of {bucket} aren't what was written: somebody else writes them too")
         time.sleep(_PAUSE)

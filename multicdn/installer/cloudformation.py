@@ -77,7 +77,7 @@ def delete(account: Account, name: str, say: Say) -> None:
         raise InstallError(_failure(cloudformation, stack_id, seen, name, status))
 
 
-def settle(account: Account, name: str, say: Say) -> None:
+def wait_until_idle(account: Account, name: str, say: Say) -> None:
     """Wait for an operation that is under way, be it of a run that was interrupted."""
     cloudformation = account.client("cloudformation")
     with translated(f"waiting for the stack {name}", "cloudformation"):
@@ -129,11 +129,11 @@ def _change_set(
 def _prepared(cloudformation: Any, change_set: str) -> bool:
     """Wait until a change set can be carried out; False if there is nothing to change."""
     for pause in _pauses():
-        found = cloudformation.describe_change_set(ChangeSetName=change_set)
-        if found["Status"] == "CREATE_COMPLETE":
+        change = cloudformation.describe_change_set(ChangeSetName=change_set)
+        if change["Status"] == "CREATE_COMPLETE":
             return True
-        if found["Status"] == "FAILED":
-            reason = found.get("StatusReason", "")
+        if change["Status"] == "FAILED":
+            reason = change.get("StatusReason", "")
             if any(phrase in reason for phrase in _NO_CHANGES):
                 return False
             cloudformation.delete_change_set(ChangeSetName=change_set)

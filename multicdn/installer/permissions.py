@@ -1,7 +1,7 @@
 """What the person who installs must be allowed to do, and whether they are.
 
-IAM can be asked beforehand (SimulatePrincipalPolicy), so that a missing right doesn't show when half is done. Who may
-not ask, or signs in as root, simply goes ahead.
+IAM can be asked beforehand (SimulatePrincipalPolicy), so that a missing permission doesn't show when half is done. Who
+may not ask, or signs in as root, simply goes ahead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALARM = "arn:{partition}:cloudwatch:{region}:{account}:alarm:{stack}-*"
 _RULE = "arn:{partition}:events:{region}:{account}:rule/{stack}-*"
 
 
-class Right(Struct, frozen=True):
+class Permission(Struct, frozen=True):
     """Actions on one kind of resource.
 
     Attributes:
@@ -44,95 +44,95 @@ class Right(Struct, frozen=True):
     option: str = ""
 
 
-def _right(service: str, actions: str, resource: str, *triggers: Trigger, option: str = "") -> Right:
-    return Right(tuple(f"{service}:{action}" for action in actions.split()), resource, triggers, option)
+def _permission(service: str, actions: str, resource: str, *triggers: Trigger, option: str = "") -> Permission:
+    return Permission(tuple(f"{service}:{action}" for action in actions.split()), resource, triggers, option)
 
 
 _QUEUED = (Trigger.QUEUE, Trigger.EVENTBRIDGE)
 
-RIGHTS = (
-    _right(
+PERMISSIONS = (
+    _permission(
         "cloudformation",
         "CreateChangeSet DeleteChangeSet DeleteStack DescribeChangeSet DescribeStackEvents DescribeStacks "
         "ExecuteChangeSet GetTemplate",
         _STACK,
     ),
-    _right("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
-    _right(
+    _permission("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
+    _permission(
         "s3",
         "CreateBucket DeleteBucket GetBucketTagging ListBucket PutBucketPublicAccessBlock PutBucketTagging",
         _CODE,
     ),
-    _right("s3", "DeleteObject GetObject PutObject", _CODE + "/multicdn/{stack}/*"),
-    _right(
+    _permission("s3", "DeleteObject GetObject PutObject", _CODE + "/multicdn/{stack}/*"),
+    _permission(
         "iam",
         "CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PassRole PutRolePolicy TagRole "
         "UpdateAssumeRolePolicy",
         "arn:{partition}:iam::{account}:role/{stack}-*",
     ),
-    _right(
+    _permission(
         "lambda",
         "CreateFunction DeleteFunction GetFunction GetFunctionConfiguration ListTags TagResource "
         "UpdateFunctionCode UpdateFunctionConfiguration",
         _FUNCTION,
     ),
-    _right(
+    _permission(
         "sqs",
         "CreateQueue DeleteQueue GetQueueAttributes ListQueueTags SetQueueAttributes TagQueue",
         _QUEUE,
     ),
-    _right("sqs", "ListQueues", "*"),
-    _right(
+    _permission("sqs", "ListQueues", "*"),
+    _permission(
         "logs",
         "CreateLogGroup DeleteLogGroup ListTagsForResource PutRetentionPolicy TagResource",
         _LOGS,
     ),
-    _right("logs", "DescribeLogGroups", "*"),
-    _right("cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource", _ALARM),
-    _right(
+    _permission("logs", "DescribeLogGroups", "*"),
+    _permission("cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource", _ALARM),
+    _permission(
         "cloudwatch", "DeleteDashboards GetDashboard PutDashboard", "arn:{partition}:cloudwatch::{account}:dashboard/*"
     ),
-    _right("lambda", "CreateEventSourceMapping", "*", *_QUEUED),
-    _right(
+    _permission("lambda", "CreateEventSourceMapping", "*", *_QUEUED),
+    _permission(
         "lambda",
         "DeleteEventSourceMapping GetEventSourceMapping UpdateEventSourceMapping",
         "arn:{partition}:lambda:{region}:{account}:event-source-mapping:*",
         *_QUEUED,
     ),
-    _right("lambda", "AddPermission GetPolicy RemovePermission", _FUNCTION, Trigger.DIRECT),
-    _right(
+    _permission("lambda", "AddPermission GetPolicy RemovePermission", _FUNCTION, Trigger.DIRECT),
+    _permission(
         "lambda",
         "DeleteFunctionEventInvokeConfig GetFunctionEventInvokeConfig PutFunctionEventInvokeConfig "
         "UpdateFunctionEventInvokeConfig",
         _FUNCTION,
         Trigger.DIRECT,
     ),
-    _right(
+    _permission(
         "events",
         "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource",
         _RULE,
         Trigger.EVENTBRIDGE,
     ),
-    _right("events", "ListRules", "*", Trigger.EVENTBRIDGE),
-    _right("lambda", "PutFunctionConcurrency DeleteFunctionConcurrency", _FUNCTION, option="reserved_concurrency"),
-    _right(
+    _permission("events", "ListRules", "*", Trigger.EVENTBRIDGE),
+    _permission("lambda", "PutFunctionConcurrency DeleteFunctionConcurrency", _FUNCTION, option="reserved_concurrency"),
+    _permission(
         "lambda",
         "CreateAlias DeleteAlias GetAlias ListVersionsByFunction PublishVersion UpdateAlias",
         _FUNCTION,
         option="snapstart",
     ),
-    _right("kms", "CreateGrant Decrypt DescribeKey Encrypt", "{kms_key}", option="kms_key"),
-    _right("ec2", "DescribeSecurityGroups DescribeSubnets DescribeVpcs", "*", option="vpc"),
+    _permission("kms", "CreateGrant Decrypt DescribeKey Encrypt", "{kms_key}", option="kms_key"),
+    _permission("ec2", "DescribeSecurityGroups DescribeSubnets DescribeVpcs", "*", option="vpc"),
 )
 
 
-def needed(settings: Install) -> list[Right]:
-    """The rights that installing with these settings takes."""
+def needed(settings: Install) -> list[Permission]:
+    """The permissions that installing with these settings takes."""
     return [
-        right
-        for right in RIGHTS
-        if (not right.triggers or settings.trigger in right.triggers)
-        and (not right.option or getattr(settings, right.option))
+        permission
+        for permission in PERMISSIONS
+        if (not permission.triggers or settings.trigger in permission.triggers)
+        and (not permission.option or getattr(settings, permission.option))
     ]
 
 
@@ -141,11 +141,11 @@ def policy(settings: Install, account: str, region: str, partition: str, buckets
     statements = [
         {
             "Effect": "Allow",
-            "Action": list(right.actions),
+            "Action": list(permission.actions),
             "Resource": resources if len(resources) > 1 else resources[0],
         }
-        for right in needed(settings)
-        if (resources := list(_resources(right, settings, account, region, partition, buckets)))
+        for permission in needed(settings)
+        if (resources := list(_resources(permission, settings, account, region, partition, buckets)))
     ]
     return {"Version": "2012-10-17", "Statement": statements}
 
@@ -162,9 +162,9 @@ def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]
     named = _with_bucket(settings, artifacts)
     missing = [
         f"  {action} on {resource}"
-        for right in needed(settings)
-        for resource in _resources(right, named, account.id, account.region, account.partition, buckets)
-        for action in _denied(account, source, right.actions, resource)
+        for permission in needed(settings)
+        for resource in _resources(permission, named, account.id, account.region, account.partition, buckets)
+        for action in _denied(account, source, permission.actions, resource)
     ]
     if missing:
         raise InstallError("\n".join((f"{account.arn} may not do what installing takes; nothing was done:", *missing)))
@@ -195,7 +195,7 @@ def _denied(account: Account, source: str, actions: Iterable[str], resource: str
 
 
 def _resources(
-    right: Right, settings: Install, account: str, region: str, partition: str, buckets: Sequence[str]
+    permission: Permission, settings: Install, account: str, region: str, partition: str, buckets: Sequence[str]
 ) -> Iterator[str]:
     values = {
         "account": account,
@@ -205,8 +205,8 @@ def _resources(
         "artifacts": settings.artifact_bucket or f"multicdn-{account}-{region}",
         "kms_key": settings.kms_key,
     }
-    for bucket in buckets if "{bucket}" in right.resource else ("",):
-        yield right.resource.format(**values, bucket=bucket)
+    for bucket in buckets if "{bucket}" in permission.resource else ("",):
+        yield permission.resource.format(**values, bucket=bucket)
 
 
 def _with_bucket(settings: Install, artifacts: str) -> Install:

@@ -1,4 +1,4 @@
-"""What has to be done so that the account is as the config says. Pure: it is given all that was read."""
+"""Compare the account with the config, and plan the steps that make it so. Pure: it is given all that was read."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
 from multicdn.installer.notifications.prefixes import buckets, covered
-from multicdn.installer.state import OWNER_TAG, Observed, folder
+from multicdn.installer.state import OWNER_TAG, Current, folder
 from multicdn.installer.steps import (
     DeleteObjects,
     DeleteStack,
     Deploy,
     Drain,
+    InstallPlan,
     Instruction,
     MakeBucket,
     Notify,
-    Plan,
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template import stack as template
+from multicdn.installer.template.stack import State, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,8 +43,8 @@ _DESTINATIONS = {Trigger.QUEUE: (QUEUES, "QueueArn"), Trigger.DIRECT: (FUNCTIONS
 _NOT_YET = "the new {}"
 
 
-class Wish(Struct, frozen=True):
-    """What is wanted.
+class Desired(Struct, frozen=True):
+    """The installation as it is to be.
 
     Attributes:
         config: checked.
@@ -64,30 +64,30 @@ class Wish(Struct, frozen=True):
         return self.config.install.stack
 
 
-def make(wish: Wish, seen: Observed) -> Plan:
-    """Compare what is wanted with what was seen.
+def make(desired: Desired, current: Current) -> InstallPlan:
+    """Compare what is wanted with what is there.
 
     Raises:
         InstallError: S3 or CloudFormation would refuse it, or a secret can't be used in Lambda.
     """
-    refuse(wish.config, seen)
-    return _Planner(wish, seen).plan()
+    refuse(desired.config, current)
+    return _Planner(desired, current).plan()
 
 
-def refuse(config: Config, seen: Observed) -> None:
+def refuse(config: Config, current: Current) -> None:
     """Find what would fail half-way, before anything is done.
 
     Raises:
         InstallError: with every problem, one a line.
     """
     problems = role.secret_problems(config)
-    for bucket, configuration in seen.notifications.items():
+    for bucket, configuration in current.notifications.items():
         wanted = wanted_of(config, bucket)
         problems += _overlaps(configuration, wanted, config.install.stack)
         total = merge.count(merge.merged(configuration, wanted, config.install.stack, ""))
         if total > MOST_ENTRIES:
             problems.append(f"{bucket}: S3 allows {MOST_ENTRIES} notifications of a bucket, and these would be {total}")
-    if seen.deployed and seen.deployed.status == "UPDATE_ROLLBACK_FAILED":
+    if current.deployed and current.deployed.status == "UPDATE_ROLLBACK_FAILED":
         remedy = f"aws cloudformation continue-update-rollback --stack-name {config.install.stack}"
         problems.append(
             f"the stack {config.install.stack!r} is stuck half-way (UPDATE_ROLLBACK_FAILED); run `{remedy}`"
@@ -97,7 +97,7 @@ def refuse(config: Config, seen: Observed) -> None:
 
 
 def wanted_of(config: Config, bucket: str) -> Wanted:
-    """What a bucket's notifications are to hold; nothing, for a bucket that no route names."""
+    """Our part of a bucket's notifications, as it is to be; empty for a bucket that no route names."""
     trigger = config.install.trigger
     parts = tuple(part for part in covered(config.routes) if part.bucket == bucket)
     if trigger is Trigger.EVENTBRIDGE:
@@ -114,61 +114,63 @@ def _overlaps(configuration: merge.Configuration, wanted: Wanted, stack: str) ->
 
 
 class _Planner:
-    def __init__(self, wish: Wish, seen: Observed) -> None:
-        self._wish = wish
-        self._seen = seen
-        self._settings = wish.config.install
-        self._before: Deployed | None = seen.deployed if seen.deployed and seen.deployed.exists else None
-        self._old = self._before.state if self._before else template.State()
-        self._key = f"{folder(wish.stack)}{wish.bundle.sha256}.zip"
+    def __init__(self, desired: Desired, current: Current) -> None:
+        self._desired = desired
+        self._current = current
+        self._settings = desired.config.install
+        self._before: Deployed | None = current.deployed if current.deployed and current.deployed.exists else None
+        self._old = self._before.state if self._before else State()
+        self._key = f"{folder(desired.stack)}{desired.bundle.sha256}.zip"
 
-    def plan(self) -> Plan:
+    def plan(self) -> InstallPlan:
         steps = (*self._code(), *self._stacks(), *self._notifications(), *self._afterwards())
-        return Plan(steps, tuple(self._lines(steps)), tuple(self._warnings()), fresh=self._is_fresh())
+        return InstallPlan(steps, tuple(self._lines(steps)), tuple(self._warnings()), fresh=self._is_fresh())
 
     def _is_fresh(self) -> bool:
         """Whether a failure may take everything of ours away again."""
-        ours = (merge.ours(found, self._wish.stack) for found in self._seen.notifications.values())
+        ours = (
+            merge.ours(configuration, self._desired.stack) for configuration in self._current.notifications.values()
+        )
         return self._before is None and not any(ours)
 
     # Steps
 
     def _code(self) -> Iterator[Instruction]:
-        artifacts = self._seen.artifacts
+        artifacts = self._current.artifacts
         if not artifacts.ready:
             yield MakeBucket(artifacts.bucket)
         if self._key not in artifacts.keys:
-            yield Upload(artifacts.bucket, self._key, self._wish.bundle.path, self._wish.bundle.size)
+            yield Upload(artifacts.bucket, self._key, self._desired.bundle.path, self._desired.bundle.size)
 
     def _stacks(self) -> Iterator[Instruction]:
-        if self._seen.deployed and self._seen.deployed.status in STILLBORN:
-            yield DeleteStack(self._wish.stack)
+        if self._current.deployed and self._current.deployed.status in STILLBORN:
+            yield DeleteStack(self._desired.stack)
         if self._is_changing_over():
             yield self._deploy((self._old.trigger, self._settings.trigger), "both the old trigger and the new one")
         elif self._stack_lines():
             yield self._deploy(())
 
     def _notifications(self) -> Iterator[Instruction]:
-        for bucket, configuration in self._seen.notifications.items():
+        for bucket, configuration in self._current.notifications.items():
             if not merge.same(configuration, self._merged(bucket)):
                 wanted = self._wanted(bucket)
-                yield Notify(bucket, self._wish.stack, wanted, configuration, self._output() if wanted.parts else "")
+                yield Notify(bucket, self._desired.stack, wanted, configuration, self._output() if wanted.parts else "")
 
     def _afterwards(self) -> Iterator[Instruction]:
         if self._is_changing_over():
             if self._old.trigger is not Trigger.DIRECT and not self._settings.queued and self._before:
-                yield Drain(self._wish.stack, self._before.outputs.get("QueueUrl", ""))
+                yield Drain(self._desired.stack, self._before.outputs.get("QueueUrl", ""))
             yield self._deploy((), "the new trigger alone")
-        stale = tuple(key for key in self._seen.artifacts.keys if key != self._key)
+        stale = tuple(key for key in self._current.artifacts.keys if key != self._key)
         if stale:
-            yield DeleteObjects(self._seen.artifacts.bucket, stale)
-        left = (self._before.parameters if self._before else {}).get("BundleBucket", self._seen.artifacts.bucket)
-        if self._before and left != self._seen.artifacts.bucket:
+            yield DeleteObjects(self._current.artifacts.bucket, stale)
+        left = (self._before.parameters if self._before else {}).get("BundleBucket", self._current.artifacts.bucket)
+        if self._before and left != self._current.artifacts.bucket:
             yield DeleteObjects(left, (self._before.parameters["BundleKey"],))
 
     def _deploy(self, triggers: Iterable[Trigger], why: str = "") -> Deploy:
-        bucket = self._seen.artifacts.bucket
-        return Deploy(self._wish.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why)
+        bucket = self._current.artifacts.bucket
+        return Deploy(self._desired.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why)
 
     # What is wanted
 
@@ -176,29 +178,29 @@ class _Planner:
         return self._before is not None and self._old.trigger is not self._settings.trigger
 
     def _body(self, triggers: Iterable[Trigger] = ()) -> dict[str, Any]:
-        made = template.template(self._wish.config, self._state(), revision=self._key, triggers=triggers)
+        made = template(self._desired.config, self._state(), revision=self._key, triggers=triggers)
         return json.loads(json.dumps(made))  # type: ignore[no-any-return]
 
-    def _state(self) -> template.State:
-        config = self._wish.config
+    def _state(self) -> State:
+        config = self._desired.config
         named = buckets(config.routes)
         turned_on = tuple(
             bucket
             for bucket in named
             if self._settings.trigger is Trigger.EVENTBRIDGE
-            and (bucket in self._old.eventbridge or EVENTBRIDGE not in self._seen.notifications[bucket])
+            and (bucket in self._old.eventbridge or EVENTBRIDGE not in self._current.notifications[bucket])
         )
-        return template.State(self._wish.version, self._wish.config_sha256, self._settings.trigger, named, turned_on)
+        return State(self._desired.version, self._desired.config_sha256, self._settings.trigger, named, turned_on)
 
     def _parameters(self) -> dict[str, str]:
-        return {"BundleBucket": self._seen.artifacts.bucket, "BundleKey": self._key}
+        return {"BundleBucket": self._current.artifacts.bucket, "BundleKey": self._key}
 
     def _tags(self) -> dict[str, str]:
-        return {**self._settings.tags, OWNER_TAG: self._wish.stack}
+        return {**self._settings.tags, OWNER_TAG: self._desired.stack}
 
     def _wanted(self, bucket: str) -> Wanted:
-        wanted = wanted_of(self._wish.config, bucket)
-        unused = bucket in self._old.eventbridge and bucket not in self._seen.listened
+        wanted = wanted_of(self._desired.config, bucket)
+        unused = bucket in self._old.eventbridge and bucket not in self._current.listened
         if wanted.eventbridge is None and unused:
             return Wanted(wanted.kind, wanted.parts, eventbridge=False)
         return wanted
@@ -213,20 +215,20 @@ class _Planner:
             known = self._before.outputs if self._before else {}
             what = "queue" if self._settings.queued else "function"
             arn = known.get(self._output(), _NOT_YET.format(what))
-        return merge.merged(self._seen.notifications[bucket], self._wanted(bucket), self._wish.stack, arn)
+        return merge.merged(self._current.notifications[bucket], self._wanted(bucket), self._desired.stack, arn)
 
     # Words
 
     def _lines(self, steps: tuple[Instruction, ...]) -> Iterator[str]:
-        bundle, seen = self._wish.bundle, self._seen
-        yield f"Account {seen.account}, region {seen.region}"
+        bundle, current = self._desired.bundle, self._current
+        yield f"Account {current.account}, region {current.region}"
         there = "" if any(isinstance(step, Upload) for step in steps) else ", is there already"
         yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
-        if not seen.artifacts.ready:
-            yield f"Bucket {seen.artifacts.bucket}: make it, for the code"
-        yield from self._section(f"Stack {self._wish.stack}", self._stack_lines(), new=self._before is None)
-        for bucket in seen.notifications:
-            lines = diff.notifications(seen.notifications[bucket], self._merged(bucket), self._wish.stack)
+        if not current.artifacts.ready:
+            yield f"Bucket {current.artifacts.bucket}: make it, for the code"
+        yield from self._section(f"Stack {self._desired.stack}", self._stack_lines(), new=self._before is None)
+        for bucket in current.notifications:
+            lines = diff.notifications(current.notifications[bucket], self._merged(bucket), self._desired.stack)
             yield f"Notifications of {bucket}:"
             yield from (f"  {line}" for line in lines)
         if not steps:
@@ -249,11 +251,11 @@ class _Planner:
         return lines
 
     def _warnings(self) -> Iterator[str]:
-        yield from self._wish.config.warnings
-        for reference in role.foreign_secrets(self._wish.config):
+        yield from self._desired.config.warnings
+        for reference in role.foreign_secrets(self._desired.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()
-        if not self._wish.bundle.compiled:
+        if not self._desired.bundle.compiled:
             remedy = f"install Python {self._settings.python} here"
             yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"
         if self._is_changing_over() and not self._settings.queued:
@@ -261,7 +263,7 @@ class _Planner:
 
     def _shares(self) -> Iterator[str]:
         """Whether more invocations may run than the vendors' rates are divided between."""
-        shares, limit = self._wish.config.delivery.concurrency, self._settings.concurrency
+        shares, limit = self._desired.config.delivery.concurrency, self._settings.concurrency
         if shares and (limit is None or shares < limit):
             running = f"{limit or 'any number of'} invocations may run"
             yield f"delivery.concurrency is {shares}, but {running}: the vendors' rates may be exceeded"

@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn import config as config_file
-from multicdn.config import Config
+from multicdn.config import Config, load
 from multicdn.config.settings import Install
-from multicdn.installer import apply, cloudformation, destroy, permissions, plan, status
-from multicdn.installer import state as observe
+from multicdn.installer import cloudformation, destroy, permissions, plan, state
 from multicdn.installer.account import Account, connect
-from multicdn.installer.bundle import build
+from multicdn.installer.apply import execute
+from multicdn.installer.bundle.build import build
 from multicdn.installer.errors import InstallError
-from multicdn.installer.notifications.eventbridge_rules import listened
+from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from multicdn.installer.steps import Plan
+    from multicdn.installer.steps import InstallPlan
 
     Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Source:
+class ConfigFile:
     """A config to install.
 
     Attributes:
@@ -54,20 +54,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Session:
-    """What a run works with.
+    """The account, the settings and the config that a run works with.
 
     Attributes:
         account: where.
         settings: name of the stack and so on.
-        source: the config; None where there is no file, which is enough to look and to remove.
+        file: the config; None where there is no file, which is enough to look and to remove.
     """
 
     account: Account
     settings: Install
-    source: Source | None
+    file: ConfigFile | None
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """All buckets that routes name; none without a config."""
+        return self.file.buckets if self.file else ()
 
 
-def read(path: Path, stack_name: str = "", region: str = "") -> Source:
+def read(path: Path, stack_name: str = "", region: str = "") -> ConfigFile:
     """Load a config for installing.
 
     Args:
@@ -78,14 +83,14 @@ def read(path: Path, stack_name: str = "", region: str = "") -> Source:
     Raises:
         ConfigError: it isn't right.
     """
-    loaded = config_file.load(path)
+    loaded = load(path)
     settings = overridden(loaded.install, stack_name, region)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Source(dataclasses.replace(loaded, install=settings), path, digest)
+    return ConfigFile(dataclasses.replace(loaded, install=settings), path, digest)
 
 
 def overridden(settings: Install, stack_name: str, region: str) -> Install:
-    """Put the command line's word over the config's.
+    """Settings in which the command line's word wins over the config's.
 
     Raises:
         InstallError: it isn't one that AWS takes.
@@ -97,126 +102,122 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         raise InstallError(f"--{'/--'.join(given)}: {error}") from error
 
 
-def open_session(source: Source | None, stack_name: str = "", region: str = "") -> Session:
-    """Sign in.
+def sign_in(file: ConfigFile | None, stack_name: str = "", region: str = "") -> Session:
+    """Ask AWS who we are.
 
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
-    settings = source.config.install if source else overridden(Install(), stack_name, region)
-    account = connect(settings.region, source.buckets if source else ())
-    return Session(account, settings, source)
+    settings = file.config.install if file else overridden(Install(), stack_name, region)
+    account = connect(settings.region, file.buckets if file else ())
+    return Session(account, settings, file)
 
 
-def planned(session: Session, work: Path, begin: Say, *, check_permissions: bool = True) -> Plan:
-    """Find out what has to be done. Changes nothing.
+def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bool = True) -> InstallPlan:
+    """Find out what has to be done. Changes nothing in the account.
 
     Args:
         session: with a config.
-        work: folder in which the bundle is built.
+        work: folder for the bundle.
         begin: told of what is being done.
         check_permissions: whether IAM is asked beforehand.
 
     Raises:
         InstallError: it would not work; nothing was done.
     """
-    source, account, settings = _source(session), session.account, session.settings
+    file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
-    _refuse_secrets(source)
-    seen = observed(session, source)
-    plan.refuse(source.config, seen)
+    _refuse_secrets(file)
+    current = read_current(session)
+    plan.refuse(file.config, current)
     if check_permissions:
         begin("asking IAM what you may do")
-        permissions.refuse_if_denied(account, settings, source.buckets, seen.artifacts.bucket)
+        permissions.refuse_if_denied(account, settings, file.buckets, current.artifacts.bucket)
     begin("building the code for Lambda")
-    made = build.build(
-        source.config, source.path, architecture=settings.architecture, python=settings.python, work=work
-    )
-    return plan.make(plan.Wish(source.config, source.sha256, made, metadata.version("multicdn")), seen)
+    bundle = build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
+    return plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
 
 
-def applied(session: Session, wanted: Plan, begin: Say, say: Say) -> None:
+def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:
     """Carry out a plan. If the first installation fails, what there is of it is taken away again.
 
     Raises:
         InstallError: a step failed.
     """
     try:
-        apply.apply(wanted, session.account, begin, say)
+        execute(wanted, session.account, begin, say)
     except InstallError as error:
         if not wanted.fresh:
             raise InstallError(f"{error}\nWhat was done before stays; run it again to go on from there.") from error
         begin("taking away what there is of the failed installation")
-        apply.apply(removal(session, drop_messages=False), session.account, begin, say)
+        execute(plan_removal(session, drop_messages=False), session.account, begin, say)
         raise InstallError(f"{error}\nNothing of this installation is left.") from error
 
 
-def settled(session: Session, say: Say) -> None:
+def wait(session: Session, say: Say) -> None:
     """Wait for what CloudFormation is doing to the stack, if anything."""
-    cloudformation.settle(session.account, session.settings.stack, say)
+    cloudformation.wait_until_idle(session.account, session.settings.stack, say)
 
 
-def removal(session: Session, *, drop_messages: bool) -> Plan:
+def plan_removal(session: Session, *, drop_messages: bool) -> InstallPlan:
     """Plan to take everything of ours away.
 
     Raises:
         InstallError: something may not be looked at.
     """
-    named = session.source.buckets if session.source else ()
     account, settings = session.account, session.settings
-    seen, queues = destroy.observed(account, settings.stack, named, settings.artifact_bucket)
-    return destroy.make(settings.stack, seen, queues, drop_messages=drop_messages)
+    current, queues = destroy.read_current(account, settings.stack, session.buckets, settings.artifact_bucket)
+    return destroy.make(settings.stack, current, queues, drop_messages=drop_messages)
 
 
-def looked_at(session: Session) -> status.Status:
-    """How the installation fares."""
-    return status.read(session.account, session.settings.stack)
+def status(session: Session) -> InstallStatus:
+    """Read how the installation fares."""
+    return read_status(session.account, session.settings.stack)
 
 
-def template_of(source: Source) -> dict[str, Any]:
-    """The template for people with a pipeline of their own. Needs neither AWS nor a bundle.
+def template(file: ConfigFile) -> dict[str, Any]:
+    """Make the template for people with a pipeline of their own. Needs neither AWS nor a bundle.
 
     Raises:
         InstallError: a secret can't be used in Lambda.
     """
-    _refuse_secrets(source)
-    config = source.config
+    _refuse_secrets(file)
     version = metadata.version("multicdn")
-    state = stack.State(version, source.sha256, config.install.trigger, source.buckets)
-    return stack.template(config, state, revision=version + source.sha256)
+    remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
+    return stack.template(file.config, remembered, revision=version + file.sha256)
 
 
-def observed(session: Session, source: Source) -> observe.Observed:
+def read_current(session: Session) -> state.Current:
     """Read all that a plan is made from.
 
     Raises:
         InstallError: a bucket or the stack can't be used, or somebody is changing the stack.
     """
     account, settings = session.account, session.settings
-    deployed = observe.stack(account, settings.stack)
+    deployed = state.read_stack(account, settings.stack)
     if deployed and cloudformation.is_busy(deployed.status):
         raise InstallError(
             f"the stack {settings.stack!r} is being changed ({deployed.status}); wait for the end of that"
         )
     old = deployed.state if deployed else stack.State()
-    gone = observe.existing(account, (bucket for bucket in old.buckets if bucket not in source.buckets))
-    return observe.Observed(
+    dropped = state.find_existing(account, (bucket for bucket in old.buckets if bucket not in session.buckets))
+    return state.Current(
         account.id,
         account.region,
         deployed,
-        observe.notifications(account, (*source.buckets, *gone)),
-        observe.artifacts(account, settings.stack, settings.artifact_bucket),
-        listened(account, settings.stack, old.eventbridge),
+        state.read_notifications(account, (*session.buckets, *dropped)),
+        state.read_artifacts(account, settings.stack, settings.artifact_bucket),
+        find_listened(account, settings.stack, old.eventbridge),
     )
 
 
-def _refuse_secrets(source: Source) -> None:
-    problems = role.secret_problems(source.config)
+def _refuse_secrets(file: ConfigFile) -> None:
+    problems = role.secret_problems(file.config)
     if problems:
         raise InstallError("\n".join(problems))
 
 
-def _source(session: Session) -> Source:
-    if session.source is None:
+def _file(session: Session) -> ConfigFile:
+    if session.file is None:
         raise InstallError("there is no config file; name one with --config, or write one with `multicdn init`")
-    return session.source
+    return session.file

@@ -1,4 +1,4 @@
-"""What is there before anything is done. Reads, and never writes."""
+"""Read the account as it is before anything is done. Never writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from multicdn.installer.account import bucket_region
 from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.template import stack as template
+from multicdn.installer.template.stack import State, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,9 +45,9 @@ class Deployed(Struct, frozen=True):
         return self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
     @property
-    def state(self) -> template.State:
-        """What it remembers of the run that made it."""
-        return template.remembered(self.body)
+    def state(self) -> State:
+        """The notes of the run that made it."""
+        return remembered(self.body)
 
 
 class Artifacts(Struct, frozen=True):
@@ -66,8 +66,8 @@ class Artifacts(Struct, frozen=True):
     keys: tuple[str, ...] = ()
 
 
-class Observed(Struct, frozen=True):
-    """What is there.
+class Current(Struct, frozen=True):
+    """The account as it is.
 
     Attributes:
         account, region: where.
@@ -85,7 +85,7 @@ class Observed(Struct, frozen=True):
     listened: frozenset[str] = frozenset()
 
 
-def stack(account: Account, name: str) -> Deployed | None:
+def read_stack(account: Account, name: str) -> Deployed | None:
     """Look at a stack.
 
     Raises:
@@ -96,39 +96,39 @@ def stack(account: Account, name: str) -> Deployed | None:
     cloudformation = account.client("cloudformation")
     with translated(f"looking at the stack {name}", "cloudformation"):
         try:
-            [found] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+            [description] = cloudformation.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             if code(error) == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-        deployed = _deployed(cloudformation, found)
+        deployed = _deployed(cloudformation, description)
     if deployed.tags.get(OWNER_TAG) != name:
         raise InstallError(f"there is a stack {name!r} that multicdn didn't make; choose another name: --stack NAME")
     return deployed
 
 
-def notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def read_notifications(account: Account, buckets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Read the notifications of buckets.
 
     Raises:
         InstallError: a bucket doesn't exist, or is in another region or account; all of these are named at once.
     """
-    problems, found = [], {}
+    problems, notifications = [], {}
     for bucket in buckets:
         try:
-            found[bucket] = notification(account, bucket)
+            notifications[bucket] = read_notification(account, bucket)
         except InstallError as error:
             problems.append(str(error))
     if problems:
         raise InstallError("\n".join(dict.fromkeys(problems)))
-    return found
+    return notifications
 
 
-def notification(account: Account, bucket: str) -> Mapping[str, Any]:
+def read_notification(account: Account, bucket: str) -> Mapping[str, Any]:
     """Read the notifications of one bucket, as S3 gives them.
 
     Raises:
-        InstallError: as in ``notifications``.
+        InstallError: as in ``read_notifications``.
     """
     s3 = account.client("s3")
     region = bucket_region(s3, bucket, account.id)
@@ -142,22 +142,22 @@ def notification(account: Account, bucket: str) -> Mapping[str, Any]:
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def existing(account: Account, buckets: Iterable[str]) -> list[str]:
-    """Those of the buckets that exist."""
+def find_existing(account: Account, buckets: Iterable[str]) -> list[str]:
+    """Ask S3 which of the buckets exist."""
     from botocore.exceptions import ClientError
 
-    found = []
+    existing = []
     for bucket in buckets:
         try:
             account.client("s3").get_bucket_location(Bucket=bucket)
         except ClientError as error:
             if code(error) == "NoSuchBucket":
                 continue
-        found.append(bucket)
-    return found
+        existing.append(bucket)
+    return existing
 
 
-def artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
+def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
     """Look at the bucket for the function's code.
 
     Args:
@@ -216,18 +216,18 @@ def _is_tagged(s3: Any, bucket: str) -> bool:
     return any(tag["Key"] == ARTIFACTS_TAG for tag in tags)
 
 
-def _deployed(cloudformation: Any, found: Mapping[str, Any]) -> Deployed:
-    status = str(found["StackStatus"])
+def _deployed(cloudformation: Any, description: Mapping[str, Any]) -> Deployed:
+    status = str(description["StackStatus"])
     body: Any = {}
     if status != "REVIEW_IN_PROGRESS":
-        body = cloudformation.get_template(StackName=found["StackId"], TemplateStage="Original")["TemplateBody"]
-    when = found.get("LastUpdatedTime") or found["CreationTime"]
+        body = cloudformation.get_template(StackName=description["StackId"], TemplateStage="Original")["TemplateBody"]
+    when = description.get("LastUpdatedTime") or description["CreationTime"]
     return Deployed(
-        str(found["StackName"]),
+        str(description["StackName"]),
         status,
         body if isinstance(body, dict) else {},
-        {item["ParameterKey"]: item["ParameterValue"] for item in found.get("Parameters", ())},
-        {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())},
-        {item["Key"]: item["Value"] for item in found.get("Tags", ())},
+        {item["ParameterKey"]: item["ParameterValue"] for item in description.get("Parameters", ())},
+        {item["OutputKey"]: item["OutputValue"] for item in description.get("Outputs", ())},
+        {item["Key"]: item["Value"] for item in description.get("Tags", ())},
         when.isoformat(),
     )

@@ -1,4 +1,4 @@
-"""What is deployed, and how it fares."""
+"""Read the state of an installation, and put it into words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.installer import state as observe
-from multicdn.installer.apply import depth
+from multicdn.installer import state
+from multicdn.installer.apply import count_messages
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications import merge
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from multicdn.installer.state import Deployed
 
 
-class Status(Struct, frozen=True):
+class InstallStatus(Struct, frozen=True):
     """An installation.
 
     Attributes:
@@ -45,31 +45,31 @@ class Status(Struct, frozen=True):
     outputs: Mapping[str, str] = {}
 
 
-def read(account: Account, stack: str) -> Status:
+def read_status(account: Account, stack: str) -> InstallStatus:
     """Look at an installation.
 
     Raises:
         InstallError: something may not be looked at.
     """
-    deployed = observe.stack(account, stack)
+    deployed = state.read_stack(account, stack)
     if deployed is None:
-        return Status(stack)
-    outputs, state = deployed.outputs, deployed.state
-    return Status(
+        return InstallStatus(stack)
+    outputs, remembered = deployed.outputs, deployed.state
+    return InstallStatus(
         stack,
         deployed.status,
         deployed.updated,
-        state.version,
-        state.config_sha256,
-        state.trigger.value,
-        {bucket: _entries(account, deployed, bucket) for bucket in state.buckets},
-        depth(account, outputs["QueueUrl"]) if "QueueUrl" in outputs else None,
-        depth(account, outputs["DeadLetterQueueUrl"]) if "DeadLetterQueueUrl" in outputs else None,
+        remembered.version,
+        remembered.config_sha256,
+        remembered.trigger.value,
+        {bucket: _entries(account, deployed, bucket) for bucket in remembered.buckets},
+        count_messages(account, outputs["QueueUrl"]) if "QueueUrl" in outputs else None,
+        count_messages(account, outputs["DeadLetterQueueUrl"]) if "DeadLetterQueueUrl" in outputs else None,
         outputs,
     )
 
 
-def lines(status: Status, config_sha256: str) -> Iterator[str]:
+def lines(status: InstallStatus, config_sha256: str) -> Iterator[str]:
     """The same for people, compared with the config at hand (empty if there is none)."""
     if not status.status:
         yield f"Nothing is installed as {status.stack}."
@@ -95,10 +95,10 @@ def _compared(deployed: str, here: str) -> str:
 
 def _entries(account: Account, deployed: Deployed, bucket: str) -> tuple[str, ...]:
     try:
-        found = observe.notification(account, bucket)
+        configuration = state.read_notification(account, bucket)
     except InstallError as error:
         return (str(error),)
-    entries = [merge.described(kind, entry) for kind, entry in merge.ours(found, deployed.name)]
-    if deployed.state.trigger == "eventbridge" and merge.EVENTBRIDGE in found:
+    entries = [merge.described(kind, entry) for kind, entry in merge.ours(configuration, deployed.name)]
+    if deployed.state.trigger == "eventbridge" and merge.EVENTBRIDGE in configuration:
         entries.append("tells EventBridge")
     return tuple(entries)

@@ -1,4 +1,4 @@
-"""What a plan consists of: frozen instructions, each of which can be carried out twice without harm."""
+"""The steps of a plan: frozen instructions, each of which can be carried out twice without harm."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ class DeleteBucket(Struct, frozen=True):
 Instruction = MakeBucket | Upload | Deploy | Notify | Drain | DeleteStack | DeleteQueue | DeleteObjects | DeleteBucket
 
 
-class Plan(Struct, frozen=True):
-    """What would be done.
+class InstallPlan(Struct, frozen=True):
+    """The steps of one run, in order, and the same in words.
 
     Attributes:
         steps: in order; none where nothing is to be changed.

@@ -10,14 +10,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.aws.s3 import ObjectError, Objects
-from multicdn.routing.route import Collapse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from multicdn.routing.matcher import Tags
-    from multicdn.routing.route import Route
 
 _PARALLEL = 16
 
@@ -35,26 +33,6 @@ class Found(NamedTuple):
 
     tags: Tags
     failed: Mapping[tuple[str, str], str]
-
-
-def buckets_read(routes: Iterable[Route]) -> set[str]:
-    """The buckets whose objects the function reads metadata of.
-
-    It needs ``s3:GetObject`` on their objects, and ``s3:ListBucket`` on themselves: without that, S3 answers 403
-    rather than 404 for an object that is gone (docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
-    """
-    return {route.bucket for route in routes if route.tags_from}
-
-
-def buckets_listed(routes: Iterable[Route]) -> set[str]:
-    """The buckets whose objects the function counts, for routes that limit the harm of a prefix: ``s3:ListBucket``."""
-    return {route.bucket for route in routes if _counts(route.collapse)}
-
-
-def _counts(policy: str | Collapse) -> bool:
-    if isinstance(policy, Collapse):
-        return policy.budget is not None or policy.harm is not None
-    return policy == "budget"
 
 
 def split(text: str) -> tuple[str, ...]:

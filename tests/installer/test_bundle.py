@@ -17,13 +17,14 @@ from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
 
 from multicdn import config
 from multicdn.errors import PluginError
-from multicdn.installer.bundle import archive as bundle_archive
-from multicdn.installer.bundle import build as bundle
 from multicdn.installer.bundle import check
-from multicdn.installer.bundle import sources as bundle_sources
+from multicdn.installer.bundle.archive import pack, prune, refuse_if_too_large
+from multicdn.installer.bundle.build import MANIFEST, Bundle
+from multicdn.installer.bundle.build import build as build_bundle
 from multicdn.installer.bundle.cache import VARIABLE
 from multicdn.installer.bundle.packages import opened
 from multicdn.installer.bundle.runtime import Runtime
+from multicdn.installer.bundle.sources import is_pure, link
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def unpacked(tmp_path: Path) -> Path:
     return tmp_path / "unpacked"
 
 
-def packages(built: bundle.Bundle) -> set[str]:
+def packages(built: Bundle) -> set[str]:
     return {package.partition("==")[0] for package in built.packages}
 
 
-def manifest(built: bundle.Bundle) -> dict[str, object]:
+def manifest(built: Bundle) -> dict[str, object]:
     with zipfile.ZipFile(built.path) as archive:
-        content: dict[str, object] = json.loads(archive.read(bundle.MANIFEST))
+        content: dict[str, object] = json.loads(archive.read(MANIFEST))
     return content
 
 
@@ -192,7 +193,7 @@ def test_wheel_tags_are_for_the_functions_processor_and_python() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "first", "last", "refused"),
+    ("runtime", "first", "last", "refused"),
     [
         (Runtime("x86_64", "3.11"), "manylinux_2_26_x86_64", "manylinux_2_5_x86_64", "manylinux_2_27_x86_64"),
         (Runtime("arm64", "3.11"), "manylinux_2_26_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"),
@@ -200,10 +201,10 @@ def test_wheel_tags_are_for_the_functions_processor_and_python() -> None:
         (Runtime("arm64", "3.13"), "manylinux_2_34_aarch64", "manylinux_2_17_aarch64", "manylinux_2_35_aarch64"),
     ],
 )
-def test_wheels_may_ask_for_the_runtimes_c_library(target: Runtime, first: str, last: str, refused: str) -> None:
-    assert target.platforms[0] == first
-    assert target.platforms[-2:] == (last, f"manylinux2014_{target.machine}")
-    assert refused not in target.platforms
+def test_wheels_may_ask_for_the_runtimes_c_library(runtime: Runtime, first: str, last: str, refused: str) -> None:
+    assert runtime.platforms[0] == first
+    assert runtime.platforms[-2:] == (last, f"manylinux2014_{runtime.machine}")
+    assert refused not in runtime.platforms
 
 
 def test_byte_code_is_that_of_the_functions_python(unpacked: Path) -> None:
@@ -324,7 +325,7 @@ def test_credentials_that_a_dependency_brings_are_refused(tmp_path: Path) -> Non
     (tmp_path / "sdk").mkdir()
     (tmp_path / "sdk" / ".netrc").write_text("", encoding="utf-8")
     with pytest.raises(InstallError, match=r"sdk/\.netrc would carry credentials"):
-        bundle_archive.prune(tmp_path)
+        prune(tmp_path)
 
 
 def test_a_folder_of_tests_is_known_by_what_is_in_it(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_a_folder_of_tests_is_known_by_what_is_in_it(tmp_path: Path) -> None:
     for name in ("sdk/tests/tests.py", "sdk/tests/unique_devices.py", "sdk/core/tests/test_core.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("", encoding="utf-8")
-    bundle_archive.prune(tmp_path)
+    prune(tmp_path)
     assert (tmp_path / "sdk/tests/tests.py").exists()
     assert not (tmp_path / "sdk/core/tests").exists()
 
@@ -341,7 +342,7 @@ def test_a_provider_that_is_not_installed_is_named(tmp_path: Path) -> None:
     file = bundles.write_config(tmp_path, {"fastly": FASTLY})
     other = dataclasses.replace(config.load(file), types={"fastly": "fastlyy"})
     with pytest.raises(PluginError, match="no provider plugin named 'fastlyy'; did you mean 'fastly'"):
-        bundle.build(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
+        build_bundle(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
 
 
 def test_dependents_that_contradict_each_other_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,13 +362,13 @@ def test_more_than_lambda_takes_is_refused(tmp_path: Path, monkeypatch: pytest.M
     (folder / "sdk").mkdir(parents=True)
     (folder / "sdk" / "data.bin").write_bytes(b"x" * 3_000_000)
     (folder / "small.py").write_bytes(b"x" * 10)
-    bundle_archive.pack(folder, archive)
-    bundle_archive.refuse_if_too_large(archive)
-    monkeypatch.setattr(bundle_archive, "LARGEST", 2_000_000)
+    pack(folder, archive)
+    refuse_if_too_large(archive)
+    monkeypatch.setattr("multicdn.installer.bundle.archive.LARGEST", 2_000_000)
     with pytest.raises(
         InstallError, match=r"the bundle has 3 MB, and Lambda takes 2; largest: sdk 3 MB, small\.py 0 MB"
     ):
-        bundle_archive.refuse_if_too_large(archive)
+        refuse_if_too_large(archive)
 
 
 # What the check of the finished bundle finds
@@ -442,12 +443,12 @@ def test_the_name_of_a_provider_that_is_missing_stands_beside_those_that_are_the
 
 
 def test_multicdn_itself_is_copied_and_a_compiled_dependency_is_not() -> None:
-    assert bundle_sources.is_pure(metadata.distribution("multicdn"))
-    assert not bundle_sources.is_pure(metadata.distribution("msgspec"))
+    assert is_pure(metadata.distribution("multicdn"))
+    assert not is_pure(metadata.distribution("msgspec"))
 
 
 def test_links_are_of_the_named_distributions_alone(tmp_path: Path) -> None:
-    bundle_sources.link(("pluggy", "no-such-distribution-here"), tmp_path)
+    link(("pluggy", "no-such-distribution-here"), tmp_path)
     assert sorted(link.name.partition("-")[0] for link in tmp_path.iterdir()) == ["pluggy", "pluggy"]
     assert [each.name for each in metadata.distributions(path=[str(tmp_path)])] == ["pluggy"]
 

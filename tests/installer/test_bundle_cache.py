@@ -16,7 +16,7 @@ import pytest
 from kit import bundles
 from kit.bundles import FASTLY, build, fastly_bundle
 
-from multicdn.installer.bundle.cache import VARIABLE, Cache, default_folder, digest
+from multicdn.installer.bundle.cache import VARIABLE, ArchiveCache, default_folder, digest
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ ACME = {"type": "acme"}
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / "cache")
+def cache(tmp_path: Path) -> ArchiveCache:
+    return ArchiveCache(tmp_path / "cache")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def _empty(entry: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_cut, _flip, _empty])
 def test_a_damaged_entry_counts_as_none_and_goes(
-    damage: Callable[[Path], None], cache: Cache, archive: Path, tmp_path: Path
+    damage: Callable[[Path], None], cache: ArchiveCache, archive: Path, tmp_path: Path
 ) -> None:
     cache.store("key", archive)
     [entry] = (tmp_path / "cache").iterdir()
@@ -172,7 +172,7 @@ def test_a_cache_that_cannot_be_written_does_without(
 ) -> None:
     del filled
     monkeypatch.setenv(VARIABLE, str(archive))  # a file, where a folder has to be made
-    cache = Cache(default_folder())
+    cache = ArchiveCache(default_folder())
     cache.store("key", archive)
     assert not cache.fetch("key", tmp_path / "copy")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -185,7 +185,7 @@ def test_a_cache_that_cannot_be_written_does_without(
 
 def test_the_entries_that_were_not_used_for_the_longest_time_go(archive: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    cache = Cache(folder, most_bytes=3 * len(archive.read_bytes()))
+    cache = ArchiveCache(folder, most_bytes=3 * len(archive.read_bytes()))
     for age, key in enumerate(("d", "c", "b"), start=1):
         cache.store(key, archive)
         [entry] = folder.glob(f"{key}-*")
@@ -201,7 +201,7 @@ def test_what_an_interrupted_process_left_goes_too(archive: Path, tmp_path: Path
     left = folder / "new-left.zip"
     left.write_bytes(b"x" * 100)
     os.utime(left, (0, 0))
-    Cache(folder, most_bytes=50).store("key", archive)
+    ArchiveCache(folder, most_bytes=50).store("key", archive)
     assert [entry.name.partition("-")[0] for entry in folder.iterdir()] == ["key"]
 
 
@@ -209,7 +209,7 @@ def test_files_of_others_stay(archive: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     (folder / "notes.txt").write_text("x" * 100, encoding="utf-8")
-    Cache(folder, most_bytes=10).store("key", archive)
+    ArchiveCache(folder, most_bytes=10).store("key", archive)
     assert (folder / "notes.txt").exists()
 
 
@@ -218,9 +218,9 @@ def test_files_of_others_stay(archive: Path, tmp_path: Path) -> None:
 _RUSH = """
 import sys
 from pathlib import Path
-from multicdn.installer.bundle.cache import Cache
+from multicdn.installer.bundle.cache import ArchiveCache
 folder, own = Path(sys.argv[1]), Path(sys.argv[2])
-cache = Cache(folder, most_bytes=5_000_000)
+cache = ArchiveCache(folder, most_bytes=5_000_000)
 own.with_suffix(".in").write_bytes(b"x" * 1_000_000)
 for turn in range(60):
     key = f"key{turn % 7}"
@@ -265,7 +265,7 @@ def test_without_a_directory_of_ones_own_it_is_below_the_home(
     assert default_folder() == Path("/home/somebody/.cache/multicdn/bundles")
 
 
-def test_nobody_else_may_look_into_it(cache: Cache, archive: Path, tmp_path: Path) -> None:
+def test_nobody_else_may_look_into_it(cache: ArchiveCache, archive: Path, tmp_path: Path) -> None:
     cache.store("key", archive)
     modes = [path.stat().st_mode & 0o077 for path in (tmp_path / "cache", *(tmp_path / "cache").iterdir())]
     assert modes == [0, 0]

@@ -21,7 +21,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_service_is_named() -> None:
-    services = {action.split(":")[0] for right in permissions.RIGHTS for action in right.actions}
+    services = {action.split(":")[0] for permission in permissions.PERMISSIONS for action in permission.actions}
     assert [service for service in services if f"| `{service}` |" not in PAGE] == []
 
 

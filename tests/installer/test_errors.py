@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 OTHER = "210987654321"
 
 
-def planned(folder: Path, text: str) -> None:
+def make_plan(folder: Path, text: str) -> None:
     """Plan as the command line does; every trouble here shows before the bundle is built."""
     path = folder / "multicdn.config.yml"
     path.write_text(text, encoding="utf-8")
-    run.planned(run.open_session(run.read(path)), folder, lambda step: None)
+    run.make_plan(run.sign_in(run.read(path)), folder, lambda step: None)
 
 
 def no_bucket(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -139,7 +139,7 @@ def test_is_one_clear_message_and_nothing_is_done(
     text = trouble(account, monkeypatch)
     before = installs.everything(account)
     with pytest.raises(InstallError) as refused:
-        planned(tmp_path, text)
+        make_plan(tmp_path, text)
     for words in TROUBLES[trouble]:
         assert words in str(refused.value)
     assert "Traceback" not in str(refused.value)
@@ -180,12 +180,12 @@ def expired(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("expired")
 def test_expired_credentials_are_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match="the AWS credentials have expired"):
-        planned(tmp_path, installs.text())
+        make_plan(tmp_path, installs.text())
 
 
 def test_a_config_with_problems_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
     with pytest.raises(MulticdnError, match="unknown setting 'stak'"):
-        planned(tmp_path, installs.text("stak: x"))
+        make_plan(tmp_path, installs.text("stak: x"))
 
 
 @pytest.mark.parametrize(("stack", "region"), [("a_b", ""), ("", "Frankfurt"), ("9x", "")])

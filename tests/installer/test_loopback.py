@@ -10,9 +10,9 @@ import pytest
 from kit import installs
 
 from multicdn.installer import apply, cloudformation, permissions, run
-from multicdn.installer import steps as instructions
 from multicdn.installer.errors import InstallError
 from multicdn.installer.status import lines
+from multicdn.installer.steps import Deploy, InstallPlan, MakeBucket
 
 if TYPE_CHECKING:
     from kit.installs import Installer
@@ -102,7 +102,7 @@ def test_everything_called_is_on_the_list_of_permissions(
     monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", record)
     installer.write(installs.text("trigger: eventbridge"))
     installer.apply()
-    run.looked_at(installer.session())
+    run.status(installer.session())
     installer.write(installs.text("trigger: queue"))
     installer.apply()
     installer.destroy()
@@ -114,7 +114,7 @@ def test_everything_called_is_on_the_list_of_permissions(
         "s3:DeleteObjects": "s3:DeleteObject",
         "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     }
-    listed = {action for right in permissions.RIGHTS for action in right.actions}
+    listed = {action for permission in permissions.PERMISSIONS for action in permission.actions}
     needed = {renamed.get(name, name) for name in called} - {"sts:GetCallerIdentity"}  # everybody may ask that
     assert needed - listed == set()
 
@@ -246,24 +246,24 @@ def test_a_killed_installation_can_be_removed(account: LoopbackAws, installer: I
 
 def test_a_bucket_that_was_made_and_not_marked_is_marked(account: LoopbackAws, installer: Installer) -> None:
     account.client("s3").create_bucket(Bucket=f"multicdn-{installs.ACCOUNT}-us-east-1")
-    assert isinstance(installer.apply().steps[0], instructions.MakeBucket)
+    assert isinstance(installer.apply().steps[0], MakeBucket)
     assert installer.apply().steps == ()
 
 
 def test_what_cloudformation_refuses_is_named_with_the_resource(account: LoopbackAws, installer: Installer) -> None:
     before = installs.everything(account)
     made = installer.plan()
-    deploy = next(step for step in made.steps if isinstance(step, instructions.Deploy))
+    deploy = next(step for step in made.steps if isinstance(step, Deploy))
     broken = json.loads(json.dumps(deploy.body))
     broken["Resources"]["Queue"]["Properties"]["VisibilityTimeout"] = 43_201
     steps = tuple(
-        instructions.Deploy(step.stack, broken, step.parameters, step.tags, step.bucket) if step is deploy else step
+        Deploy(step.stack, broken, step.parameters, step.tags, step.bucket) if step is deploy else step
         for step in made.steps
     )
     with pytest.raises(InstallError) as failed:
-        run.applied(
+        run.apply(
             installer.session(),
-            instructions.Plan(steps, (), fresh=True),
+            InstallPlan(steps, (), fresh=True),
             installer.said.append,
             installer.said.append,
         )
@@ -276,7 +276,7 @@ def test_a_change_that_nobody_announced_is_seen(account: LoopbackAws, installer:
     made = installer.plan()
     installs.put_foreign(account)
     with pytest.raises(InstallError, match="somebody changed the notifications of acme-site since the plan was made"):
-        run.applied(installer.session(), made, installer.said.append, installer.said.append)
+        run.apply(installer.session(), made, installer.said.append, installer.said.append)
 
 
 def test_an_entry_of_ours_that_was_taken_out_is_put_back(account: LoopbackAws, installer: Installer) -> None:
@@ -301,7 +301,7 @@ def test_a_large_template_goes_by_the_bucket(account: LoopbackAws, installer: In
     )
     installer.write(installs.text("trigger: eventbridge", routes=many))
     made = installer.apply()
-    deploy = next(step for step in made.steps if isinstance(step, instructions.Deploy))
+    deploy = next(step for step in made.steps if isinstance(step, Deploy))
     assert len(json.dumps(deploy.body, separators=(",", ":"))) > cloudformation.LONGEST_BODY
     assert len(installs.everything(account)["rules"]) > 20
     installer.destroy()
@@ -311,18 +311,18 @@ def test_a_large_template_goes_by_the_bucket(account: LoopbackAws, installer: In
 
 def test_status_says_what_there_is(account: LoopbackAws, installer: Installer) -> None:
     opened = installer.session()
-    assert list(lines(run.looked_at(opened), "")) == ["Nothing is installed as multicdn."]
+    assert list(lines(run.status(opened), "")) == ["Nothing is installed as multicdn."]
     installer.apply()
-    found = run.looked_at(opened)
-    assert opened.source is not None
-    text = "\n".join(lines(found, opened.source.sha256))
+    found = run.status(opened)
+    assert opened.file is not None
+    text = "\n".join(lines(found, opened.file.sha256))
     assert found.status == "CREATE_COMPLETE"
     assert (found.dead, found.trigger) == (0, "queue")
     assert "which is the config here" in text
     assert "Bucket acme-site: ObjectCreated:*" in text
     account.client("s3").put_bucket_notification_configuration(Bucket=installs.BUCKET, NotificationConfiguration={})
-    assert "TELLS NOBODY OF OURS" in "\n".join(lines(run.looked_at(opened), "0" * 64))
-    assert "run plan" in "\n".join(lines(run.looked_at(opened), "0" * 64))
+    assert "TELLS NOBODY OF OURS" in "\n".join(lines(run.status(opened), "0" * 64))
+    assert "run plan" in "\n".join(lines(run.status(opened), "0" * 64))
 
 
 def _deny(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch, *actions: str, ask: bool = False) -> None:

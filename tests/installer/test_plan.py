@@ -11,25 +11,25 @@ from kit import installs
 from multicdn.installer import diff, plan
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.eventbridge_rules import may_take
-from multicdn.installer.state import OWNER_TAG, Artifacts, Deployed, Observed
+from multicdn.installer.state import OWNER_TAG, Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Notify, Upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multicdn.installer.steps import Plan
+    from multicdn.installer.steps import InstallPlan
 
 ARN = "arn:aws:sqs:us-east-1:123456789012:multicdn-Queue-1"
-NOTHING = Observed("123456789012", "us-east-1", None, {"acme-site": {}}, Artifacts("code", ready=False, ours=True))
+NOTHING = Current("123456789012", "us-east-1", None, {"acme-site": {}}, Artifacts("code", ready=False, ours=True))
 
 
-def wish(folder: Path, install: str = "", **more: str) -> plan.Wish:
-    return plan.Wish(installs.config(install, **more), "c" * 64, installs.bundle(folder), "1")
+def desired(folder: Path, install: str = "", **more: str) -> plan.Desired:
+    return plan.Desired(installs.config(install, **more), "c" * 64, installs.bundle(folder), "1")
 
 
-def settled(folder: Path, install: str = "", **changes: Any) -> Observed:
+def settled(folder: Path, install: str = "", **changes: Any) -> Current:
     """What there is once a plan has been carried out."""
-    wanted = wish(folder, install)
+    wanted = desired(folder, install)
     made = plan.make(wanted, NOTHING)
     [deploy] = [step for step in made.steps if isinstance(step, Deploy)]
     [notify] = [step for step in made.steps if isinstance(step, Notify)]
@@ -39,24 +39,24 @@ def settled(folder: Path, install: str = "", **changes: Any) -> Observed:
     from multicdn.installer.notifications.merge import merged
 
     after = {notify.bucket: merged(notify.seen, notify.wanted, "multicdn", ARN)}
-    seen = Observed(
+    current = Current(
         "123456789012", "us-east-1", stack, after, Artifacts("code", ready=True, ours=True, keys=(upload.key,))
     )
-    return msgspec.structs.replace(seen, **changes)
+    return msgspec.structs.replace(current, **changes)
 
 
-def kinds(made: Plan) -> list[str]:
+def kinds(made: InstallPlan) -> list[str]:
     return [type(step).__name__ for step in made.steps]
 
 
 def test_a_first_plan_makes_everything_in_order(tmp_path: Path) -> None:
-    made = plan.make(wish(tmp_path), NOTHING)
+    made = plan.make(desired(tmp_path), NOTHING)
     assert kinds(made) == ["MakeBucket", "Upload", "Deploy", "Notify"]
     assert made.fresh
 
 
 def test_nothing_is_changed_that_is_as_it_should_be(tmp_path: Path) -> None:
-    made = plan.make(wish(tmp_path), settled(tmp_path))
+    made = plan.make(desired(tmp_path), settled(tmp_path))
     assert made.steps == ()
     assert not made.fresh
 
@@ -72,7 +72,7 @@ def test_nothing_is_changed_that_is_as_it_should_be(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_is_said(tmp_path: Path, install: str, line: str) -> None:
-    made = plan.make(wish(tmp_path, install), settled(tmp_path))
+    made = plan.make(desired(tmp_path, install), settled(tmp_path))
     assert kinds(made) == ["Deploy"]
     assert any(line in found for found in made.lines), made.lines
 
@@ -80,31 +80,31 @@ def test_what_changes_is_said(tmp_path: Path, install: str, line: str) -> None:
 @pytest.mark.parametrize("status", plan.STILLBORN)
 def test_a_stack_that_never_lived_is_deleted_first(tmp_path: Path, status: str) -> None:
     stack = Deployed("multicdn", status, {}, {}, {}, {OWNER_TAG: "multicdn"})
-    made = plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
+    made = plan.make(desired(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
     assert kinds(made) == ["MakeBucket", "Upload", "DeleteStack", "Deploy", "Notify"]
 
 
 def test_the_shell_of_a_stack_is_no_stack(tmp_path: Path) -> None:
     stack = Deployed("multicdn", "REVIEW_IN_PROGRESS", {}, {}, {}, {OWNER_TAG: "multicdn"})
-    assert plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack)).fresh
+    assert plan.make(desired(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack)).fresh
 
 
 def test_a_stack_that_is_stuck_is_left_alone(tmp_path: Path) -> None:
     stack = Deployed("multicdn", "UPDATE_ROLLBACK_FAILED", {}, {}, {}, {OWNER_TAG: "multicdn"})
     with pytest.raises(InstallError, match="continue-update-rollback --stack-name multicdn"):
-        plan.make(wish(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
+        plan.make(desired(tmp_path), msgspec.structs.replace(NOTHING, deployed=stack))
 
 
 def test_more_notifications_than_s3_allows_are_refused(tmp_path: Path) -> None:
     theirs = [{"Id": str(n), "QueueArn": "q", "Events": ["s3:ObjectAcl:Put"]} for n in range(100)]
-    seen = msgspec.structs.replace(NOTHING, notifications={"acme-site": {"QueueConfigurations": theirs}})
+    current = msgspec.structs.replace(NOTHING, notifications={"acme-site": {"QueueConfigurations": theirs}})
     with pytest.raises(InstallError, match="S3 allows 100 notifications of a bucket, and these would be 101"):
-        plan.make(wish(tmp_path), seen)
+        plan.make(desired(tmp_path), current)
 
 
 def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:
-    seen = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
-    made = plan.make(wish(tmp_path, "artifact_bucket: other"), seen)
+    current = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
+    made = plan.make(desired(tmp_path, "artifact_bucket: other"), current)
     assert kinds(made) == ["Upload", "Deploy", "DeleteObjects"]
     assert str(made.steps[-1]) == "delete 1 bundle from s3://code"
 
@@ -114,7 +114,7 @@ def test_fewer_shares_than_invocations_are_warned_of(tmp_path: Path) -> None:
     from multicdn import config
     from multicdn.plugins.discovery import Plugins
 
-    made = plan.make(plan.Wish(config.parse(text, "c", Plugins()), "c", installs.bundle(tmp_path), "1"), NOTHING)
+    made = plan.make(plan.Desired(config.parse(text, "c", Plugins()), "c", installs.bundle(tmp_path), "1"), NOTHING)
     assert any("delivery.concurrency is 2, but 5 invocations may run" in warning for warning in made.warnings)
 
 

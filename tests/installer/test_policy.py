@@ -24,6 +24,7 @@ from multicdn.provider import CAPABILITIES, Call, Discover
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multicdn.config import Config
     from multicdn.provider import Provider
 
 ROOT = Path(__file__).parents[2]
@@ -351,3 +352,19 @@ def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
         (["s3:ListBucket"], ["arn:aws:s3:::tagged"]),
     ]
     assert list(faults(filled(statements))) == []
+
+
+def test_buckets_whose_objects_are_read_are_those_of_routes_with_tags_of_their_own() -> None:
+    assert role.buckets_read(_config("tags_from: cache-tag", "index: index.html", "tags_from: other")) == {"b0", "b2"}
+
+
+def test_buckets_that_are_listed_are_those_of_routes_that_limit_the_harm() -> None:
+    policies = ("never", "budget", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
+    assert role.buckets_listed(_config(*(f"collapse: {policy}" for policy in policies))) == {"b1", "b3", "b4"}
+
+
+def _config(*members: str) -> Config:
+    """A route for each, on buckets of their own."""
+    route = "\n  - {{bucket: b{}, urls: ['https://h/{{key}}'], purge: [site], {}}}"
+    routes = "".join(route.format(number, member) for number, member in enumerate(members))
+    return installs.config("", routes, "\n  site: {type: cloudfront, distribution: E8F6HK73EP0LT}")

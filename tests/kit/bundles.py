@@ -8,13 +8,14 @@ import os
 import platform
 import subprocess
 import sys
-from types import ModuleType
+import types
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from multicdn import config
-from multicdn.installer.bundle import build as bundle
+from multicdn.installer.bundle.build import Bundle
+from multicdn.installer.bundle.build import build as build_bundle
 from multicdn.installer.bundle.cache import default_folder
 
 if TYPE_CHECKING:
@@ -58,15 +59,15 @@ def write_config(folder: Path, providers: dict[str, Any]) -> Path:
     return file
 
 
-def build(folder: Path, providers: dict[str, Any], **settings: Any) -> bundle.Bundle:
+def build(folder: Path, providers: dict[str, Any], **settings: Any) -> Bundle:
     """Build a bundle, for this machine and Python unless told otherwise."""
     file = write_config(folder, providers)
     chosen: dict[str, Any] = {"architecture": HERE, "python": PYTHON, **settings}
-    return bundle.build(config.load(file), file, work=folder / "work", **chosen)
+    return build_bundle(config.load(file), file, work=folder / "work", **chosen)
 
 
 @functools.cache
-def fastly_bundle(architecture: str = HERE, python: str = PYTHON) -> bundle.Bundle:
+def fastly_bundle(architecture: str = HERE, python: str = PYTHON) -> Bundle:
     """The bundle for Fastly alone, built once in a process; it lies where the tests' cache does."""
     folder = default_folder().parent / f"{architecture}-{python}-{os.getpid()}"
     folder.mkdir(parents=True)
@@ -145,6 +146,6 @@ def make_importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "multicdn_acme"]:
         del sys.modules[name]
     # Undone at the test's end: a module that stays imported is found by whoever asks whether the name is free.
-    monkeypatch.setitem(sys.modules, "multicdn_acme", ModuleType("multicdn_acme"))
+    monkeypatch.setitem(sys.modules, "multicdn_acme", types.ModuleType("multicdn_acme"))
     del sys.modules["multicdn_acme"]
     importlib.invalidate_caches()

@@ -9,9 +9,9 @@ import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from multicdn import config as config_file
-from multicdn.installer import plan
-from multicdn.installer import run as session
+from multicdn.config import parse
+from multicdn.installer import plan, run
+from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import Bundle
 from multicdn.plugins.discovery import Plugins
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.installer.account import Account
-    from multicdn.installer.steps import Plan
+    from multicdn.installer.steps import InstallPlan
     from multicdn.testing.loopback.aws import LoopbackAws
 
 ACCOUNT = "123456789012"
@@ -42,7 +42,7 @@ def text(install: str = "", routes: str = ROUTES, providers: str = PROVIDERS) ->
 
 
 def config(install: str = "", routes: str = ROUTES, providers: str = PROVIDERS) -> Config:
-    return config_file.parse(text(install, routes, providers), "multicdn.config.yml", Plugins())
+    return parse(text(install, routes, providers), "multicdn.config.yml", Plugins())
 
 
 def bundle(folder: Path, content: str = "") -> Bundle:
@@ -74,31 +74,29 @@ class Installer:
         self.path.write_text(config_text, encoding="utf-8")
         self.bundle = bundle(self.folder, content or config_text)
 
-    def session(self) -> session.Session:
+    def session(self) -> run.Session:
         """Sign in as the environment says; clients are kept while it says the same, since each takes its time."""
         who = os.environ["AWS_ACCESS_KEY_ID"]
-        source = session.read(self.path)
+        file = run.read(self.path)
         if who not in self._accounts:
-            self._accounts[who] = session.open_session(source).account
-        return session.Session(self._accounts[who], source.config.install, source)
+            self._accounts[who] = run.sign_in(file).account
+        return run.Session(self._accounts[who], file.config.install, file)
 
-    def plan(self) -> Plan:
+    def plan(self) -> InstallPlan:
         opened = self.session()
-        assert opened.source is not None
-        wish = plan.Wish(opened.source.config, opened.source.sha256, self.bundle, "0.1.0")
-        return plan.make(wish, session.observed(opened, opened.source))
+        assert opened.file is not None
+        desired = plan.Desired(opened.file.config, opened.file.sha256, self.bundle, "0.1.0")
+        return plan.make(desired, run.read_current(opened))
 
-    def apply(self) -> Plan:
+    def apply(self) -> InstallPlan:
         made = self.plan()
-        session.applied(self.session(), made, self.said.append, self.said.append)
+        run.apply(self.session(), made, self.said.append, self.said.append)
         return made
 
-    def destroy(self, *, drop_messages: bool = False) -> Plan:
-        from multicdn.installer.apply import apply
-
+    def destroy(self, *, drop_messages: bool = False) -> InstallPlan:
         opened = self.session()
-        made = session.removal(opened, drop_messages=drop_messages)
-        apply(made, opened.account, self.said.append, self.said.append)
+        made = run.plan_removal(opened, drop_messages=drop_messages)
+        execute(made, opened.account, self.said.append, self.said.append)
         return made
 
 

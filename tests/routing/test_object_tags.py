@@ -18,7 +18,7 @@ from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing import object_tags
-from multicdn.routing.route import Collapse, Route
+from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 from multicdn.simulators import Origin
 from multicdn.simulators.fastly.api import FastlySimulator
@@ -172,17 +172,6 @@ def test_tags_of_an_object_are_purged_by_the_routes_that_want_them() -> None:
     [demand], _ = router(*routes).demands([Change("b", "k.x")], tags)
     assert {target.value for target in demand.wants} == {"k", "t1", "t2", "all"}
     assert {target.kind for target in demand.wants} == {TargetKind.TAG}
-
-
-def test_buckets_that_are_read() -> None:
-    routes = (route(), route(bucket="c", tags_from=""), route(bucket="d"))
-    assert object_tags.buckets_read(routes) == {"b", "d"}
-
-
-def test_buckets_that_are_listed() -> None:
-    policies = ["never", "budget", Collapse(over=5), Collapse(over=5, harm=0), Collapse(budget=5)]
-    routes = [route(bucket=str(number), collapse=policy) for number, policy in enumerate(policies)]
-    assert object_tags.buckets_listed(routes) == {"1", "3", "4"}
 
 
 # From the event to the edge

@@ -43,8 +43,8 @@ def prune(folder: Path) -> None:
     """
     for name in _STRAY:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for place, folders, files in os.walk(folder, topdown=False):
-        here = Path(place)
+    for parent, folders, files in os.walk(folder, topdown=False):
+        here = Path(parent)
         for name in folders:
             if name == "__pycache__" or is_test_folder(here / name):
                 shutil.rmtree(here / name)

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
 from multicdn.installer.bundle import archive, check, sources
-from multicdn.installer.bundle.cache import Cache, default_folder, digest
+from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels, opened
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
@@ -115,7 +115,7 @@ def build(
         InstallError: a wheel can't be had, credentials would get in, or the bundle is too large.
     """
     recipe = _recipe(Runtime(architecture, python), config, config_path, vendor_boto3=vendor_boto3)
-    cache = Cache(default_folder())
+    cache = ArchiveCache(default_folder())
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=work) as folder:
         wheels, draft = Wheels(recipe.runtime, Path(folder, "wheels")), Path(folder, "draft.zip")
@@ -150,10 +150,10 @@ def _hooks() -> dict[str, metadata.Distribution]:
 
 def _needs(providers: Sequence[str], hooks: Mapping[str, metadata.Distribution], *, vendor_boto3: bool) -> Needs:
     """The distributions to start from: ours, and those of the plugins, each with the extra of the plugin's name."""
-    found = [("", metadata.distribution(sources.OURS)), *hooks.items(), *map(_provider, providers)]
+    plugins = [("", metadata.distribution(sources.OURS)), *hooks.items(), *map(_provider, providers)]
     roots: dict[str, frozenset[str]] = {}
     copied: dict[str, metadata.Distribution] = {}
-    for name, distribution in found:
+    for name, distribution in plugins:
         key = canonicalize_name(distribution.name)
         extras = roots.get(key, frozenset()) | ({name} if name in _extras(distribution) else set())
         roots[key] = extras
@@ -176,7 +176,7 @@ def _extras(distribution: metadata.Distribution) -> list[str]:
 
 
 def _add_packages(
-    recipe: _Recipe, task: Path, draft: Path, wheels: Wheels, pins: Mapping[str, str] | None, cache: Cache
+    recipe: _Recipe, task: Path, draft: Path, wheels: Wheels, pins: Mapping[str, str] | None, cache: ArchiveCache
 ) -> dict[str, str]:
     """Put all that comes out of wheels into a folder and into an archive, and return the versions."""
     task.mkdir()

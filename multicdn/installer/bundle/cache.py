@@ -44,7 +44,7 @@ def digest(*inputs: object) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
 
 
-class Cache:
+class ArchiveCache:
     """Archives by key. Several processes may use one folder at once.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whether a bundle works, found out away from all that is installed here."""
+"""Check that a bundle works, in a process that sees nothing else that is installed here."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def check_entry_points(bundle: Path, providers: Sequence[str], hooks: Sequence[s
     Raises:
         PluginError: one is missing.
     """
-    found: dict[tuple[str, str], metadata.EntryPoint] = {}
+    entries: dict[tuple[str, str], metadata.EntryPoint] = {}
     for distribution in metadata.distributions(path=[str(bundle)]):
-        found |= {(entry.group, entry.name): entry for entry in distribution.entry_points}
+        entries |= {(entry.group, entry.name): entry for entry in distribution.entry_points}
     wanted = [(PROVIDER_GROUP, name) for name in providers] + [(HOOK_GROUP, name) for name in hooks]
     for group, name in wanted:
-        entry = found.get((group, name))
+        entry = entries.get((group, name))
         if entry is None:
-            there = ", ".join(sorted(other for place, other in found if place == group))
+            there = ", ".join(sorted(other for other_group, other in entries if other_group == group))
             hint = f"it has {there}" if there else "it has none: are the .dist-info folders in it?"
             raise PluginError(f"the bundle has no entry point {name!r} in {group}; {hint}")
         if not _has_module(bundle, entry.module):

@@ -45,7 +45,7 @@ _MOST_ROUNDS = 12
 
 @dataclass(frozen=True)
 class Constraint:
-    """What all dependents of a distribution together ask of it."""
+    """Versions and extras that all dependents of a distribution together ask for."""
 
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
     extras: frozenset[str] = frozenset()
@@ -53,7 +53,7 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Needs:
-    """What to put into a bundle.
+    """The distributions that go into a bundle.
 
     Attributes:
         roots: distributions by canonical name, and the extras that are needed of each.
@@ -119,7 +119,7 @@ class Wheels:
             _pip("install", *options, *paths)
 
     def _missing(self, needs: Needs) -> dict[str, Constraint]:
-        """What is needed and isn't at hand yet, as far as the metadata at hand tells."""
+        """Constraints of the distributions that have to be fetched, as far as the metadata at hand tells."""
         constraints = self._closure(needs)
         return {
             name: constraint
@@ -128,7 +128,7 @@ class Wheels:
         }
 
     def _closure(self, needs: Needs) -> dict[str, Constraint]:
-        """What is needed, as far as the metadata at hand tells."""
+        """Constraints of all distributions that are needed, as far as the metadata at hand tells."""
         constraints: dict[str, Constraint] = {}
         waiting = [Requirement(f"{name}[{','.join(sorted(extras))}]") for name, extras in needs.roots.items()]
         while waiting:
@@ -197,7 +197,7 @@ def _installed(name: str) -> metadata.Distribution | None:
 
 
 def _requirement(name: str, constraint: Constraint) -> str:
-    """What to ask pip for: the version that is installed here, if it will do."""
+    """A requirement for pip: the version that is installed here, if it will do."""
     version = _usable_version(name, constraint)
     return f"{name}=={version}" if version else f"{name}{constraint.specifier}"
 

@@ -105,8 +105,8 @@ class Runtime:
         """A Python of this minor version on this machine: the one that runs this, or one on the search path."""
         if sys.version_info[:2] == self.version and sys.implementation.name == "cpython":
             return sys.executable
-        found = shutil.which(f"python{self.python}")
-        return found if found and self._is(found) else None
+        program = shutil.which(f"python{self.python}")
+        return program if program and self._is(program) else None
 
     def _is(self, program: str) -> bool:
         """Ask the program itself: version managers put scripts of that name on the path, which only say no."""

@@ -60,17 +60,17 @@ def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
     Raises:
         InstallError: one of them is a file that holds credentials, or none can be found.
     """
-    found = dict(_located(distribution))
-    secrets = [str(source) for name, source in found.items() if is_secret(name)]
+    located = dict(_located(distribution))
+    secrets = [str(source) for name, source in located.items() if is_secret(name)]
     if secrets:
         raise InstallError(
             f"{distribution.name} would carry credentials into the bundle: {', '.join(secrets)}; move them out"
         )
-    if not found:
+    if not located:
         raise InstallError(f"no files of {distribution.name} {distribution.version} can be found; install it again")
-    package = found.get(PurePosixPath(OURS, "__init__.py"))
+    package = located.get(PurePosixPath(OURS, "__init__.py"))
     rooms = in_lambda(package.parent) if package else frozenset()
-    return {name: source for name, source in found.items() if _is_code(name) and _is_in(rooms, name)}
+    return {name: source for name, source in located.items() if _is_code(name) and _is_in(rooms, name)}
 
 
 def is_pure(distribution: metadata.Distribution) -> bool:
@@ -134,7 +134,7 @@ def _located(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPat
 
 
 def _from_record(distribution: metadata.Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
-    """What the installer of the wheel wrote, without scripts and the metadata."""
+    """Files that the installer of the wheel wrote, without scripts and the metadata."""
     for file in distribution.files or ():
         source = Path(str(distribution.locate_file(file)))
         outside = file.parts[0] == ".." or file.parts[0].endswith(".dist-info")
@@ -164,9 +164,9 @@ def _packages(distribution: metadata.Distribution) -> list[str]:
 
 
 def _walk(folder: Path, name: PurePosixPath) -> Iterator[tuple[PurePosixPath, Path]]:
-    for place, folders, found in os.walk(folder):
-        here = Path(place)
-        folders[:] = [each for each in folders if each != "__pycache__" and not is_test_folder(here / each)]
-        for file in found:
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        folders[:] = [child for child in folders if child != "__pycache__" and not is_test_folder(here / child)]
+        for file in names:
             source = here / file
             yield name / PurePosixPath(source.relative_to(folder).as_posix()), source

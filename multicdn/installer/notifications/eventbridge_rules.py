@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from multicdn.installer.account import Account
 
 
-def listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
-    """Those of the buckets whose events a rule may take that isn't of our stack. Reads only if there are any."""
+def find_listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[str]:
+    """Ask EventBridge which of the buckets other rules than our stack's may listen to. Without buckets, don't ask."""
     wanted = list(buckets)
     if not wanted:
         return frozenset()
@@ -27,10 +27,10 @@ def listened(account: Account, stack: str, buckets: Iterable[str]) -> frozenset[
 
 def may_take(pattern: str, bucket: str) -> bool:
     """Whether an event pattern may match events of a bucket. In doubt it may."""
-    found = json.loads(pattern)
-    if not _allows(found.get("source"), "aws.s3"):
+    wanted = json.loads(pattern)
+    if not _allows(wanted.get("source"), "aws.s3"):
         return False
-    names = found.get("detail", {}).get("bucket", {}).get("name") if isinstance(found.get("detail"), dict) else None
+    names = wanted.get("detail", {}).get("bucket", {}).get("name") if isinstance(wanted.get("detail"), dict) else None
     return _allows(names, bucket)
 
 

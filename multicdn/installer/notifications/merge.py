@@ -34,7 +34,7 @@ MOST_ENTRIES = 100
 
 
 class Wanted(Struct, frozen=True):
-    """What a bucket's configuration is to hold of ours.
+    """Our part of a bucket's configuration, as it is to be.
 
     Attributes:
         kind: of destination, a key of ``DESTINATIONS``.
@@ -167,8 +167,8 @@ def _within(event: str, family: str) -> bool:
 def _filter(entry: Mapping[str, Any]) -> tuple[str, str]:
     """Prefix and suffix; S3 returns their names with a capital."""
     rules = entry.get("Filter", {}).get("Key", {}).get("FilterRules", ())
-    found = {rule["Name"].lower(): rule.get("Value", "") for rule in rules}
-    return found.get("prefix", ""), found.get("suffix", "")
+    values = {rule["Name"].lower(): rule.get("Value", "") for rule in rules}
+    return values.get("prefix", ""), values.get("suffix", "")
 
 
 def _canonical(configuration: Configuration) -> tuple[bool, list[tuple[str, ...]]]:

@@ -27,16 +27,16 @@ _DETAIL_TYPES = {ChangeKind.CREATED: "Object Created", ChangeKind.REMOVED: "Obje
 
 
 def bucket_to_queue(buckets: Iterable[str]) -> Resources:
-    """The right of S3 to send what happens in these buckets, and no other, to the queue."""
+    """The permission for S3 to send what happens in these buckets, and no other, to the queue."""
     sources = [f"arn:{PARTITION}:s3:::{bucket}" for bucket in buckets]
     condition = {"ArnEquals": {"aws:SourceArn": sources}, "StringEquals": {"aws:SourceAccount": ACCOUNT}}
     return {"BucketsMaySend": _may_send("Queue", "s3.amazonaws.com", condition)}
 
 
 def bucket_to_function(buckets: Iterable[str], callee: object, *, alias: bool) -> Resources:
-    """The right of S3 to call the function for these buckets, and what becomes of events that it fails on."""
-    found: Resources = {f"Bucket{_camel(bucket)}MayInvoke": _may_invoke(bucket, callee) for bucket in buckets}
-    found["EventInvokeConfig"] = {
+    """The permission for S3 to call the function for these buckets, and what becomes of events that it fails on."""
+    resources: Resources = {f"Bucket{_camel(bucket)}MayInvoke": _may_invoke(bucket, callee) for bucket in buckets}
+    resources["EventInvokeConfig"] = {
         "Type": "AWS::Lambda::EventInvokeConfig",
         "Properties": {
             "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}}},
@@ -46,12 +46,12 @@ def bucket_to_function(buckets: Iterable[str], callee: object, *, alias: bool) -
         },
     }
     if alias:
-        found["EventInvokeConfig"]["DependsOn"] = "Alias"
-    return found
+        resources["EventInvokeConfig"]["DependsOn"] = "Alias"
+    return resources
 
 
 def eventbridge_to_queue(parts: Sequence[Covered]) -> Resources:
-    """A rule for each group of prefixes, and its right to send to the queues."""
+    """A rule for each group of prefixes, and its permission to send to the queues."""
     rules = {
         name: _rule(pattern)
         for bucket, kinds, prefixes in _groups(parts)

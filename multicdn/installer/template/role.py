@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.routing import object_tags
+from multicdn.routing.route import Collapse
 from multicdn.secrets import BUILT_IN, parse_reference
 
 if TYPE_CHECKING:
@@ -56,17 +56,17 @@ def foreign_secrets(config: Config) -> list[str]:
 
 
 def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
-    """What the providers declare; one that two instances share stands once."""
-    found: list[Statement] = []
+    """The statements that the providers declare, each once."""
+    statements: list[Statement] = []
     for provider in providers.values():
         for statement in provider.iam_statements(ACCOUNT, PARTITION):
-            if statement not in found:
-                found.append(dict(statement))
-    return found
+            if statement not in statements:
+                statements.append(dict(statement))
+    return statements
 
 
 def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> list[Statement]:
-    """The right to read each secret, and to decrypt with the one key that is named."""
+    """The permission to read each secret, and to decrypt with the one key that is named."""
     arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
     for _, _, scheme, name in _references(providers):
         if scheme in arns:
@@ -82,9 +82,9 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
 
 
 def bucket_statements(config: Config) -> list[Statement]:
-    """The right to read objects' metadata and to count objects, for the routes that want it."""
-    read = sorted(object_tags.buckets_read(config.routes))
-    listed = sorted(object_tags.buckets_listed(config.routes) | set(read))
+    """The permission to read objects' metadata and to count objects, for the routes that want it."""
+    read = sorted(buckets_read(config))
+    listed = sorted(buckets_listed(config) | set(read))
     statements = []
     if read:
         statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))
@@ -93,8 +93,28 @@ def bucket_statements(config: Config) -> list[Statement]:
     return statements
 
 
+def buckets_read(config: Config) -> set[str]:
+    """Name the buckets whose objects the function reads metadata of.
+
+    It needs ``s3:GetObject`` on their objects, and ``s3:ListBucket`` on themselves: without that, S3 answers 403
+    rather than 404 for an object that is gone (docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
+    """
+    return {route.bucket for route in config.routes if route.tags_from}
+
+
+def buckets_listed(config: Config) -> set[str]:
+    """Name the buckets whose objects the function counts for a limit of harm, which takes ``s3:ListBucket``."""
+    return {route.bucket for route in config.routes if _counts(route.collapse)}
+
+
+def _counts(policy: str | Collapse) -> bool:
+    if isinstance(policy, Collapse):
+        return policy.budget is not None or policy.harm is not None
+    return policy == "budget"
+
+
 def network_statements() -> list[Statement]:
-    """What Lambda needs to put a function into a VPC."""
+    """The permissions that Lambda needs to put a function into a VPC."""
     anywhere = f"arn:{PARTITION}:ec2:{REGION}:{ACCOUNT}:*/*"
     return [
         allow("DescribeNetwork", list(_DESCRIBE_NETWORK), "*"),

@@ -36,7 +36,7 @@ Resources = dict[str, Resource]
 
 
 class State(Struct, frozen=True):
-    """What a deployed template remembers for the next run; it stands in the template's metadata.
+    """Notes for the next run, in the metadata of the deployed template.
 
     Attributes:
         version: of multicdn.
@@ -77,7 +77,7 @@ def template(config: Config, state: State, *, revision: str, triggers: Iterable[
 
 
 def remembered(body: Mapping[str, Any]) -> State:
-    """What a deployed template remembers; empty for a template of another make."""
+    """Read the notes of a deployed template; empty for a template of another make."""
     return msgspec.convert(body.get("Metadata", {}).get("multicdn", {}), State, strict=False)
 
 
@@ -88,28 +88,28 @@ def _remembered(state: State) -> Any:
 def _resources(config: Config, revision: str, used: frozenset[Trigger]) -> Resources:
     settings = config.install
     queued = bool(used - {Trigger.DIRECT})
-    found = {
+    resources = {
         "DeadLetterQueue": _dead_letter_queue(),
         "LogGroup": _log_group(settings),
         "Role": _role(config, queued=queued),
     }
     if queued:
-        found |= {"Queue": _queue(settings)}
-    found |= {"Function": _function(settings, queued=queued)}
+        resources |= {"Queue": _queue(settings)}
+    resources |= {"Function": _function(settings, queued=queued)}
     callee: object = _att("Function")
     if settings.snapstart:
-        version = _version_name(found["Function"], revision)
-        found |= _snapshot(version)
+        version = _version_name(resources["Function"], revision)
+        resources |= _snapshot(version)
         callee = _ref("Alias")
     if queued:
-        found |= {"EventSourceMapping": _event_source_mapping(settings, callee)}
+        resources |= {"EventSourceMapping": _event_source_mapping(settings, callee)}
     if Trigger.QUEUE in used:
-        found |= event_sources.bucket_to_queue(buckets(config.routes))
+        resources |= event_sources.bucket_to_queue(buckets(config.routes))
     if Trigger.EVENTBRIDGE in used:
-        found |= event_sources.eventbridge_to_queue(covered(config.routes))
+        resources |= event_sources.eventbridge_to_queue(covered(config.routes))
     if Trigger.DIRECT in used:
-        found |= event_sources.bucket_to_function(buckets(config.routes), callee, alias=settings.snapstart)
-    return found | alarms.resources(settings, queued=queued)
+        resources |= event_sources.bucket_to_function(buckets(config.routes), callee, alias=settings.snapstart)
+    return resources | alarms.resources(settings, queued=queued)
 
 
 def _dead_letter_queue() -> Resource:
@@ -159,7 +159,7 @@ def _role(config: Config, *, queued: bool) -> Resource:
 
 
 def role_statements(config: Config, *, queued: bool) -> list[role.Statement]:
-    """Everything that the function may do."""
+    """The statements of the role: everything that the function may do."""
     settings = config.install
     statements = [role.allow("WriteLog", ["logs:CreateLogStream", "logs:PutLogEvents"], _att("LogGroup"))]
     if queued:
@@ -243,16 +243,16 @@ def _event_source_mapping(settings: Install, callee: object) -> Resource:
 
 
 def _outputs(settings: Install, used: frozenset[Trigger]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    outputs: dict[str, Any] = {
         "FunctionName": _ref("Function"),
         "LogGroupName": _ref("LogGroup"),
         "DeadLetterQueueUrl": _ref("DeadLetterQueue"),
     }
     if used - {Trigger.DIRECT}:
-        found |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
+        outputs |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
     if Trigger.DIRECT in used:
-        found |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
-    return {name: {"Value": value} for name, value in found.items()}
+        outputs |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
+    return {name: {"Value": value} for name, value in outputs.items()}
 
 
 def _ref(name: str) -> dict[str, str]:
