@@ -1,10 +1,11 @@
-"""Caches that hold the old bytes of every upload: only a purge that comes after an upload makes them right again."""
+"""Decides whether uploads reached the caches: each holds old bytes, which only a purge after the upload removes."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multicdn.events import envelopes
 from multicdn.model import Action, Change, Target, TargetKind
 from multicdn.routing.router import Router
 from multicdn.simulators.kit.cache import Cache, Entry, Url
@@ -23,29 +24,29 @@ _DAY = 86400.0
 _TAG_HEADERS = ("Surrogate-Key", "Cache-Tag", "Edge-Cache-Tag")
 
 
-class Owed(NamedTuple):
-    """What an upload asks of a provider instance."""
+class Expectation(NamedTuple):
+    """A purge or preload that an upload asks of a provider instance."""
 
     provider: str
     action: Action
     target: Target
 
 
-class _Spoilt(NamedTuple):
-    """An entry that a cache was given."""
+class _StaleEntry(NamedTuple):
+    """An entry of old bytes, and the cache that it was put into."""
 
     cache: Cache
     entry: Entry
 
 
-class Stale:
-    """What is owed for uploads, and whether it was done.
+class CacheOracle:
+    """Knows what is expected after uploads, and whether it was met.
 
-    A purge is done when the edge has lost the old bytes that it was given after the upload. A preload is done when the
+    A purge is met when the edge has lost the old bytes that it was given after the upload. A preload is met when the
     API has accepted a call with its URL after the upload.
 
     Args:
-        config: by whose routes it is owed.
+        config: has the routes that say what is expected.
         edges: the simulator of each provider instance.
     """
 
@@ -53,60 +54,60 @@ class Stale:
         self._providers = config.providers
         self._router = Router(config.routes, config.providers)
         self._edges = edges
-        self._purges: dict[Owed, _Spoilt] = {}
-        self._preloads: dict[Owed, float] = {}
+        self._purges: dict[Expectation, _StaleEntry] = {}
+        self._preloads: dict[Expectation, float] = {}
 
     def __len__(self) -> int:
         return len(self._purges) + len(self._preloads)
 
     def upload(self, change: Change) -> None:
         """An object has changed: let every edge concerned have the old bytes from now on."""
-        for owed in self.asked_by(change):
-            simulator = self._edges[owed.provider]
-            if owed.action is Action.PURGE:
-                self._purges[owed] = _spoil(simulator, owed.target)
+        for expectation in self.expectations(change):
+            simulator = self._edges[expectation.provider]
+            if expectation.action is Action.PURGE:
+                self._purges[expectation] = _store_old_bytes(simulator, expectation.target)
             else:
-                self._preloads[owed] = simulator.clock()
+                self._preloads[expectation] = simulator.clock()
 
-    def undone(self) -> set[Owed]:
-        """What is still owed."""
-        purges = {owed for owed, (cache, entry) in self._purges.items() if cache.get(entry.key) is entry}
-        loaded = {name: _loaded(self._edges[name]) for name in {owed.provider for owed in self._preloads}}
+    def unmet(self) -> set[Expectation]:
+        """Collect the expectations that are still open."""
+        purges = {purge for purge, (cache, entry) in self._purges.items() if cache.get(entry.key) is entry}
+        accepted = {name: _accepted_at(self._edges[name]) for name in {preload.provider for preload in self._preloads}}
         preloads = {
-            owed for owed, since in self._preloads.items() if loaded[owed.provider].get(owed.target.value, 0.0) < since
+            preload
+            for preload, since in self._preloads.items()
+            if accepted[preload.provider].get(preload.target.value, 0.0) < since
         }
         return purges | preloads
 
-    def explained(self, owed: Iterable[Owed], letters: Iterable[DeadLetter]) -> set[Owed]:
-        """What of this stands in dead letters that give a reason."""
-        known = {each for letter in letters if letter.reason for each in self._named_in(letter)}
-        return {each for each in owed if not known.isdisjoint(self._spellings(each))}
+    def explained(self, expectations: Iterable[Expectation], letters: Iterable[DeadLetter]) -> set[Expectation]:
+        """Choose the expectations that stand in dead letters with a reason."""
+        named = {spelling for letter in letters if letter.reason for spelling in self._named_in(letter)}
+        return {expectation for expectation in expectations if not named.isdisjoint(self._spellings(expectation))}
 
-    def asked_by(self, change: Change) -> Iterator[Owed]:
-        """What one change asks of all providers."""
+    def expectations(self, change: Change) -> Iterator[Expectation]:
+        """Derive from one change what is expected of all providers."""
         for demand in self._router.demands([change])[0]:
             for target in demand.wants:
-                yield Owed(demand.provider, demand.action, target)
+                yield Expectation(demand.provider, demand.action, target)
 
-    def _spellings(self, owed: Owed) -> Iterator[tuple[str, Action, str]]:
-        """As routing spells it, and as the vendor wants it."""
-        spelled = self._providers[owed.provider].locate(owed.target, owed.action)
-        for target in (owed.target, *spelled):
-            yield owed.provider, owed.action, target.value
+    def _spellings(self, expectation: Expectation) -> Iterator[tuple[str, Action, str]]:
+        """Spell the target as routing does, and as the vendor wants it."""
+        provider, action, target = expectation
+        for spelled in (target, *self._providers[provider].locate(target, action)):
+            yield provider, action, spelled.value
 
     def _named_in(self, letter: DeadLetter) -> Iterator[tuple[str, Action, str]]:
         if letter.parked is not None:
             for target in letter.parked.job.targets:
                 yield letter.provider, letter.parked.job.action, target
             return
-        from multicdn.events import envelopes
-
         for change in envelopes.decode(json.loads(letter.body)).changes:
-            for owed in self.asked_by(change):
-                yield from self._spellings(owed)
+            for expectation in self.expectations(change):
+                yield from self._spellings(expectation)
 
 
-def _spoil(simulator: Simulator, target: Target) -> _Spoilt:
+def _store_old_bytes(simulator: Simulator, target: Target) -> _StaleEntry:
     """Give an edge something to purge, as if a client had asked for it just before the upload."""
     tagged = target.kind is TargetKind.TAG
     url = Url.parse(f"https://www.acme.com/with-tag/{target.value}" if tagged else simulator.client_url(target.value))
@@ -116,17 +117,17 @@ def _spoil(simulator: Simulator, target: Target) -> _Spoilt:
     entry = Entry(edge.cache_key(url), url, 200, headers, b"old bytes", now, now + _DAY, edge.tags(headers))
     while not edge.cache.store(entry, edge.cache.purges):
         pass  # a purge came in between
-    return _Spoilt(edge.cache, entry)
+    return _StaleEntry(edge.cache, entry)
 
 
-def _loaded(simulator: Simulator) -> dict[str, float]:
-    """When each text in a call was last accepted."""
-    found: dict[str, float] = {}
+def _accepted_at(simulator: Simulator) -> dict[str, float]:
+    """Note for each text in the calls when it was last accepted."""
+    accepted: dict[str, float] = {}
     for call in simulator.calls:
         if 200 <= call.status < 300 and call.body:
             for text in _texts(json.loads(call.body)):
-                found[text] = call.at
-    return found
+                accepted[text] = call.at
+    return accepted
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Bad days of a vendor: random faults of every kind on its API, counted."""
+"""Faults of a vendor's API over time: a random mix of every kind, or an outage; each is counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PAGE = "<html><title>503 Service Unavailable</title><h1>Guru Meditation</h1></html>"
 
-# Each kind of trouble, and how it is made; all are as likely as each other.
+# Each kind of fault, and how it is made; all are as likely as each other.
 _KINDS: Mapping[str, Callable[[], Fault]] = {
     "429": lambda: faults.status(429, {"Retry-After": "1"}, "{}"),
     "500": lambda: faults.status(500, {}, "{}"),
@@ -32,7 +32,7 @@ _KINDS: Mapping[str, Callable[[], Fault]] = {
 }
 
 
-class Weather:
+class FaultSchedule:
     """Switches faults on and off, and counts those that were shown.
 
     Args:
@@ -46,18 +46,18 @@ class Weather:
 
     @property
     def shown(self) -> Counter[str]:
-        """How many faults of each kind were shown so far."""
+        """Faults of each kind that were shown so far, counted."""
         with self._lock:
             return Counter(self._shown)
 
-    def storm(self, simulator: Simulator, share: float) -> None:
+    def mix(self, simulator: Simulator, share: float) -> None:
         """Meet a share of the calls with faults of all kinds."""
-        each = share / len(_KINDS)
-        for place, (name, make) in enumerate(_KINDS.items()):
+        share_of_kind = share / len(_KINDS)
+        for index, (name, make) in enumerate(_KINDS.items()):
             # The oldest rule that applies wins, so the later ones are asked less often.
-            chance = each / (1 - place * each)
-            seed = zlib.crc32(f"{self._seed} {simulator.vendor} {place}".encode())
-            simulator.faults.sometimes(self._counted(name, make()), chance, seed)
+            probability = share_of_kind / (1 - index * share_of_kind)
+            seed = zlib.crc32(f"{self._seed} {simulator.vendor} {index}".encode())
+            simulator.faults.sometimes(self._counted(name, make()), probability, seed)
 
     def outage(self, simulator: Simulator) -> None:
         """Meet every call with a 503."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.bundle.sources import link
-from rig.runtime_api import MOST_BYTES, Event, Heard, RuntimeProcess
+from rig.runtime_api import MOST_BYTES, InvocationEvent, RuntimeProcess, RuntimeSignal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,8 +41,8 @@ _ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why an invocation failed.
+class InvocationFailure:
+    """The cause of a failed invocation.
 
     Attributes:
         type: name of the exception, or Lambda's own word, such as ``Sandbox.Timedout``.
@@ -57,7 +57,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Invocation:
-    """What came of one event.
+    """The result of one event.
 
     Attributes:
         id: of the request.
@@ -70,7 +70,7 @@ class Invocation:
 
     id: str
     payload: Any
-    failure: Failure | None
+    failure: InvocationFailure | None
     seconds: float
     init_seconds: float | None
     memory: int
@@ -151,24 +151,24 @@ class LambdaFunction:
         request, init_seconds = str(uuid.uuid4()), None
         if self._running is None:
             began = time.perf_counter()
-            heard = self._start()
+            signal = self._start()
             init_seconds = time.perf_counter() - began
-            if heard.what != "ready":
-                return self._ended(request, heard, init_seconds=init_seconds, limit=_INIT_SECONDS)
+            if signal.kind != "ready":
+                return self._ended(request, signal, init_seconds=init_seconds, limit=_INIT_SECONDS)
         assert self._running is not None, "it has just been started"
         began = time.perf_counter()
-        heard = self._running.give(Event(request, body, time.time() + self._timeout))
+        signal = self._running.give(InvocationEvent(request, body, time.time() + self._timeout))
         seconds = time.perf_counter() - began
-        return self._ended(request, heard, seconds=seconds, init_seconds=init_seconds, limit=self._timeout)
+        return self._ended(request, signal, seconds=seconds, init_seconds=init_seconds, limit=self._timeout)
 
-    def _start(self) -> Heard:
+    def _start(self) -> RuntimeSignal:
         # -S: the packages installed here are no part of Lambda.
         command = [sys.executable, "-S", "-s", "-m", "awslambdaric", self._handler]
         arn = f"arn:aws:lambda:{self._variables()['AWS_REGION']}:{_ACCOUNT}:function:{self._name}"
         self._running = RuntimeProcess(command, self._task, self._variables(), self.log, arn)
-        heard = self._running.wait_until_ready(_INIT_SECONDS)
+        signal = self._running.wait_until_ready(_INIT_SECONDS)
         self._running.memory()  # in case that it doesn't live long enough to be asked again
-        return heard
+        return signal
 
     def _variables(self) -> dict[str, str]:
         """The whole environment, after lambda/latest/dg/configuration-envvars.html; nothing of this process."""
@@ -197,25 +197,27 @@ class LambdaFunction:
         }
 
     def _ended(
-        self, request: str, heard: Heard, *, limit: float, init_seconds: float | None, seconds: float = 0.0
+        self, request: str, signal: RuntimeSignal, *, limit: float, init_seconds: float | None, seconds: float = 0.0
     ) -> Invocation:
-        """Make sense of what was heard, and leave the process ready for the next event, or gone."""
-        assert self._running is not None, "something was heard of it"
+        """Turn a signal into the result, and leave the process ready for the next event, or gone."""
+        assert self._running is not None, "it gave a signal"
         memory = self._running.memory()
-        is_sound = heard.what in ("response", "error")
-        if not is_sound or self._running.wait_until_ready(_RETURN_SECONDS).what != "ready":
+        is_sound = signal.kind in ("response", "error")
+        if not is_sound or self._running.wait_until_ready(_RETURN_SECONDS).kind != "ready":
             self.stop()
-        failure = None if heard.what == "response" else _failure(request, heard, limit)
-        payload = json.loads(heard.body) if failure is None else None
+        failure = None if signal.kind == "response" else _failure(request, signal, limit)
+        payload = json.loads(signal.body) if failure is None else None
         return Invocation(request, payload, failure, seconds, init_seconds, memory)
 
 
-def _failure(request: str, heard: Heard, limit: float) -> Failure:
-    """What the caller of the function is told; ``limit`` is the time that it had."""
-    if heard.what == "timeout":
-        return Failure("Sandbox.Timedout", f"RequestId: {request} Error: Task timed out after {limit:.2f} seconds")
-    if heard.what == "exit":
-        how = f"signal: {-heard.status}" if heard.status < 0 else f"exit status {heard.status}"
-        return Failure("Runtime.ExitError", f"RequestId: {request} Error: Runtime exited with error: {how}")
-    told = json.loads(heard.body)
-    return Failure(told["errorType"], told["errorMessage"], tuple(told.get("stackTrace") or ()))
+def _failure(request: str, signal: RuntimeSignal, limit: float) -> InvocationFailure:
+    """Word the failure for the caller of the function; ``limit`` is the time that it had."""
+    if signal.kind == "timeout":
+        return InvocationFailure(
+            "Sandbox.Timedout", f"RequestId: {request} Error: Task timed out after {limit:.2f} seconds"
+        )
+    if signal.kind == "exit":
+        how = f"signal: {-signal.status}" if signal.status < 0 else f"exit status {signal.status}"
+        return InvocationFailure("Runtime.ExitError", f"RequestId: {request} Error: Runtime exited with error: {how}")
+    error = json.loads(signal.body)
+    return InvocationFailure(error["errorType"], error["errorMessage"], tuple(error.get("stackTrace") or ()))

@@ -25,21 +25,27 @@ _API = "/2018-06-01/runtime"
 MOST_BYTES = 6 * 1024 * 1024
 
 # Seconds to read what a killed process had written.
-_LAST_WORDS = 5.0
+_DRAIN_SECONDS = 5.0
 
 
-class Event(NamedTuple):
-    """What a handler gets: id of the request, JSON, and the moment at which its time ends, in seconds since 1970."""
+class InvocationEvent(NamedTuple):
+    """An event for a handler: id of the request, JSON, and the deadline in seconds since 1970."""
 
     id: str
     body: bytes
     deadline: float
 
 
-class Heard(NamedTuple):
-    """What a process did: ``ready``, ``response``, ``error``, ``init`` (failed), or ``exit`` with its status."""
+class RuntimeSignal(NamedTuple):
+    """A sign of life, or of its end, of a process.
 
-    what: str
+    Attributes:
+        kind: ``ready``, ``response``, ``error``, ``init`` (failed), ``exit``, or ``timeout`` where none came.
+        body: of a response or error.
+        status: of an exit.
+    """
+
+    kind: str
     body: bytes = b""
     status: int = 0
 
@@ -59,8 +65,8 @@ class RuntimeProcess:
         self, command: list[str], folder: Path, variables: Mapping[str, str], log: list[str], arn: str
     ) -> None:
         self._arn = arn
-        self._events: SimpleQueue[Event | None] = SimpleQueue()
-        self._heard: SimpleQueue[Heard] = SimpleQueue()
+        self._events: SimpleQueue[InvocationEvent | None] = SimpleQueue()
+        self._signals: SimpleQueue[RuntimeSignal] = SimpleQueue()
         self._current = ""
         self._memory = 0
         self._server = Server(self._answer).start()
@@ -76,19 +82,19 @@ class RuntimeProcess:
         self._watcher = threading.Thread(target=self._watch, args=(log,), daemon=True)
         self._watcher.start()
 
-    def wait_until_ready(self, seconds: float) -> Heard:
-        """Wait for the next poll; what else comes, ``timeout`` included, means that the process is no good any more."""
-        return self._hear(time.monotonic() + seconds)
+    def wait_until_ready(self, seconds: float) -> RuntimeSignal:
+        """Wait for the next poll. Any other signal, ``timeout`` included, means that the process must be replaced."""
+        return self._wait_for_signal(time.monotonic() + seconds)
 
-    def give(self, event: Event) -> Heard:
+    def give(self, event: InvocationEvent) -> RuntimeSignal:
         """Hand over an event and wait for the answer, until the event's deadline."""
         self._current = event.id
         until = time.monotonic() + event.deadline - time.time()
         self._events.put(event)
-        return self._hear(until)
+        return self._wait_for_signal(until)
 
     def memory(self) -> int:
-        """The most bytes that the process has had in memory.
+        """Read the most bytes that the process has had in memory.
 
         Its own high-water mark: the one that ``wait4`` gives also counts our memory, from which it was forked.
         """
@@ -103,15 +109,15 @@ class RuntimeProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._watcher.join(_LAST_WORDS)
+        self._watcher.join(_DRAIN_SECONDS)
         self._events.put(None)
         self._server.stop()
 
-    def _hear(self, until: float) -> Heard:
+    def _wait_for_signal(self, until: float) -> RuntimeSignal:
         try:
-            return self._heard.get(timeout=max(0.0, until - time.monotonic()))
+            return self._signals.get(timeout=max(0.0, until - time.monotonic()))
         except Empty:
-            return Heard("timeout")
+            return RuntimeSignal("timeout")
 
     def _watch(self, log: list[str]) -> None:
         assert self._process.stdout is not None, "it was started with a pipe"
@@ -119,27 +125,27 @@ class RuntimeProcess:
             for line in written:
                 # The client writes \r within one log record, which ends with \n.
                 log.append(line.decode(errors="replace").rstrip().replace("\r", "\n"))  # noqa: PERF401 - read meanwhile
-        self._heard.put(Heard("exit", status=self._process.wait()))
+        self._signals.put(RuntimeSignal("exit", status=self._process.wait()))
 
     def _answer(self, request: Request) -> Response:
         path = request.path.removeprefix(_API)
         if (request.method, path) == ("GET", "/invocation/next"):
             return self._next()
         if (request.method, path) == ("POST", "/init/error"):
-            return self._take(Heard("init", request.body))
-        _, _, name, what = f"{path}///".split("/")[:4]
-        if request.method != "POST" or what not in ("response", "error"):
+            return self._take(RuntimeSignal("init", request.body))
+        _, _, request_id, kind = f"{path}///".split("/")[:4]
+        if request.method != "POST" or kind not in ("response", "error"):
             return Response(404)
-        if name != self._current:
-            return _refusal(400, "InvalidRequestID", "the request has ended, or never was")
+        if request_id != self._current:
+            return _error(400, "InvalidRequestID", "the request has ended, or never was")
         if len(request.body) > MOST_BYTES:
             too_large = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": f"{len(request.body)} bytes"}
-            self._take(Heard("error", json.dumps(too_large).encode()))
-            return _refusal(413, "RequestEntityTooLarge", "the response exceeds 6 MB")
-        return self._take(Heard(what, request.body))
+            self._take(RuntimeSignal("error", json.dumps(too_large).encode()))
+            return _error(413, "RequestEntityTooLarge", "the response exceeds 6 MB")
+        return self._take(RuntimeSignal(kind, request.body))
 
     def _next(self) -> Response:
-        self._heard.put(Heard("ready"))
+        self._signals.put(RuntimeSignal("ready"))
         event = self._events.get()
         if event is None:
             return Response(500)
@@ -152,11 +158,11 @@ class RuntimeProcess:
         }
         return Response(200, headers, event.body)
 
-    def _take(self, heard: Heard) -> Response:
+    def _take(self, reported: RuntimeSignal) -> Response:
         self._current = ""
-        self._heard.put(heard)
+        self._signals.put(reported)
         return Response.json({"status": "OK"}, 202)
 
 
-def _refusal(status: int, kind: str, text: str) -> Response:
+def _error(status: int, kind: str, text: str) -> Response:
     return Response.json({"errorType": kind, "errorMessage": text}, status)

@@ -1,4 +1,4 @@
-"""What a soak happens in: AWS on loopback, every vendor's simulator, worker processes, and the uploads."""
+"""The environment of a soak: AWS on loopback, every vendor's simulator, worker processes, and the uploads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.testing.loopback.aws import LoopbackAws
-from multicdn.testing.loopback.resources import make_queue
+from multicdn.testing.loopback.resources import make_queue, queue_depth
 from multicdn.testing.loopback.simulator_config import config_for
-from rig.cache_oracle import Stale
-from rig.fault_schedule import Weather
-from rig.soak import Ledger
-from rig.worker_processes import Crew
+from rig.cache_oracle import CacheOracle
+from rig.fault_schedule import FaultSchedule
+from rig.soak_model import SoakReport
+from rig.worker_processes import WorkerProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from multicdn.simulators import Simulator
-    from rig.soak import Settings
+    from rig.soak_model import SoakSettings
 
 _BUCKET = "acme-site"
 _THUMBNAIL = "https://pixboost.com/api/2/img/https://www.acme.com/{key}/resize?size=x300&auth=simulated-public-key"
@@ -52,19 +52,19 @@ _ROUTES: list[dict[str, Any]] = [
 # Edgecast and Highwinds take some fifty URLs a minute, so few uploads are theirs.
 _FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 12 + ["downloads/"]
 
-_POLL = 0.1
+_POLL_INTERVAL = 0.1
 _TICK = 0.25
 
 
-class World:
-    """AWS, the vendors, the workers, and what is owed. A context manager."""
+class SoakWorld:
+    """AWS, the vendors, the workers, and what is expected of them. A context manager."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.ledger = Ledger()
-        self.edges: dict[str, Simulator] = {}
+    def __init__(self, settings: SoakSettings) -> None:
+        self._report = SoakReport()
+        self._edges: dict[str, Simulator] = {}
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - not for security
-        self._weather = Weather(settings.seed)
+        self._faults = FaultSchedule(settings.seed)
         self._changes: list[Change] = []
         self._stack = contextlib.ExitStack()
 
@@ -78,8 +78,8 @@ class World:
             self._letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
-                self.edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
-            self._crew = stack.enter_context(self._make_crew(folder / "multicdn.config.yml"))
+                self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
+            self._workers = stack.enter_context(self._make_workers(folder / "multicdn.config.yml"))
             self._stack = stack.pop_all()
         return self
 
@@ -88,28 +88,28 @@ class World:
     ) -> None:
         self._stack.close()
 
-    def storm(self) -> None:
-        """Upload, kill, and let the vendors have their trouble."""
+    def upload_under_faults(self) -> None:
+        """Upload objects and kill workers while the vendors show faults."""
         settings = self._settings
-        for name, simulator in self.edges.items():
-            if name == settings.sick:
-                self._weather.outage(simulator)
+        for name, simulator in self._edges.items():
+            if name == settings.down:
+                self._faults.outage(simulator)
             elif name != settings.healthy:
-                self._weather.storm(simulator, settings.trouble)
-        ticks, uploading = round(settings.storm / _TICK), round(settings.seconds / _TICK)
+                self._faults.mix(simulator, settings.fault_share)
+        ticks, uploading = round(settings.fault_seconds / _TICK), round(settings.upload_seconds / _TICK)
         kills = Counter(self._random.choices(range(ticks // 4, ticks + 1), k=settings.kills))
         began = time.monotonic()
         for tick in range(1, ticks + 1):
-            self._upload(settings.uploads * min(tick, uploading) // uploading - self.ledger.uploads)
+            self._upload(settings.uploads * min(tick, uploading) // uploading - self._report.uploads)
             for _ in range(kills[tick]):
                 self._kill()
             time.sleep(max(0.0, began + tick * _TICK - time.monotonic()))
 
-    def calm(self) -> None:
-        """End the trouble of all vendors but the sick one."""
-        for name, simulator in self.edges.items():
-            if name != self._settings.sick:
-                self._weather.clear(simulator)
+    def end_faults(self) -> None:
+        """End the faults of all vendors but the one that is out."""
+        for name, simulator in self._edges.items():
+            if name != self._settings.down:
+                self._faults.clear(simulator)
 
     def drain(self) -> None:
         """Wait until the queue is empty: nothing waits, is delayed or is being worked on.
@@ -117,41 +117,41 @@ class World:
         Raises:
             TimeoutError: that took too long.
         """
-        end = time.monotonic() + self._settings.patience
-        while left := self._count(self._queue.url):
+        end = time.monotonic() + self._settings.drain_timeout
+        while left := queue_depth(self._sqs, self._queue.url):
             if time.monotonic() > end:
-                raise TimeoutError(f"{left} messages are left in the queue; {self._crew.count()}")
-            time.sleep(_POLL)
+                raise TimeoutError(f"{left} messages are left in the queue; {self._workers.count()}")
+            time.sleep(_POLL_INTERVAL)
 
     def judge(self) -> None:
         """Note what is lost: neither done nor among the dead letters."""
-        undone, letters = self._stale.undone(), self._letters.read()
-        explained = self._stale.explained(undone, letters)
+        unmet, letters = self._oracle.unmet(), self._letters.read()
+        explained = self._oracle.explained(unmet, letters)
         self._letters.release(letters)
-        self.ledger.lost = undone - explained
-        self.ledger.in_letters = Counter(owed.provider for owed in explained)
-        self.ledger.calls = {name: len(simulator.calls) for name, simulator in self.edges.items()}
-        self.ledger.targets = {name: sum(call.items for call in each.calls) for name, each in self.edges.items()}
+        self._report.lost = unmet - explained
+        self._report.dead_lettered = Counter(expectation.provider for expectation in explained)
+        self._report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
+        self._report.targets = {name: sum(call.items for call in edge.calls) for name, edge in self._edges.items()}
 
-    def heal(self) -> None:
+    def end_outage(self) -> None:
         """End the outage, and send the dead letters back."""
-        self._weather.clear(self.edges[self._settings.sick])
-        self.ledger.redriven = self._letters.redrive(self._letters.read(), self._queue.url, lambda _: None)
+        self._faults.clear(self._edges[self._settings.down])
+        self._report.redriven = self._letters.redrive(self._letters.read(), self._queue.url, lambda _: None)
 
-    def close(self) -> Ledger:
-        """Note the rest, and return the ledger."""
-        ledger, logged = self.ledger, self._crew.count()
-        ledger.owed = len(self._stale)
-        ledger.faults = self._weather.shown
-        ledger.parked, ledger.dead = logged["parked"], logged["dead-letter"]
-        ledger.handled = sum(line["messages"] for line in self._crew.lines() if line["event"] == "worker-batch")
-        ledger.undone = self._stale.undone()
-        ledger.left = self._count(self._queue.url), self._count(self._queue.dead_letter_url)
-        ledger.complaints = self._crew.complaints()
-        return ledger
+    def report(self) -> SoakReport:
+        """Note the rest, and return the report."""
+        report, logged = self._report, self._workers.count()
+        report.expected = len(self._oracle)
+        report.faults = self._faults.shown
+        report.parked, report.dead = logged["parked"], logged["dead-letter"]
+        report.handled = sum(line["messages"] for line in self._workers.lines() if line["event"] == "worker-batch")
+        report.unmet = self._oracle.unmet()
+        report.left = queue_depth(self._sqs, self._queue.url), queue_depth(self._sqs, self._queue.dead_letter_url)
+        report.stderr = self._workers.stderr()
+        return report
 
     def _simulator(self, vendor: str, origin: str) -> Simulator:
-        """Without the vendors' own limits, which would make the soak last: 429s come by the weather."""
+        """Without the vendors' own limits, which would make the soak last: 429s come by the faults."""
         if vendor == "cloudflare":  # on the plan with the highest rates, for the same reason
             return CloudflareSimulator(origin, zones=[Zone("acme.com", plan="enterprise")], limits=False)
         if vendor != "cloudfront":
@@ -160,57 +160,54 @@ class World:
         credentials = AccessKey(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
         return CloudFrontSimulator(origin, credentials=credentials, limits=False)
 
-    def _make_crew(self, path: Path) -> Crew:
+    def _make_workers(self, path: Path) -> WorkerProcesses:
         settings, queue = self._settings, self._queue
-        described = config_for(self.edges)
+        simulated = config_for(self._edges)
         delivery = {"give_up_after": f"{settings.give_up_after}s", "first_delay": "1s", "longest_delay": "4s"}
         routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
-        text = json.dumps({"version": 1, "providers": described.providers, "routes": routes, "delivery": delivery})
+        text = json.dumps({"version": 1, "providers": simulated.providers, "routes": routes, "delivery": delivery})
         path.write_text(text, encoding="utf-8")
-        self._stale = Stale(config_file.load(path), self.edges)
+        self._oracle = CacheOracle(config_file.load(path), self._edges)
         addresses = {"MULTICDN_CONFIG": str(path), QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
-        environment = {**_inherited(), **self._aws.environment(), **described.environment, **addresses}
+        environment = {**_inherited(), **self._aws.environment(), **simulated.environment, **addresses}
         arguments = ["--queue", queue.url, "--batch-size", str(settings.batch), "--gather", "0.3"]
-        return Crew(settings.workers, arguments, environment)
+        return WorkerProcesses(settings.workers, arguments, environment)
 
     def _upload(self, count: int) -> None:
         """Change objects, and let S3 tell of it, in any order and now and then again."""
         changes = [self._change() for _ in range(count)]
         for change in changes:
-            self._stale.upload(change)
+            self._oracle.upload(change)
         self._changes += changes
-        told = changes + [self._random.choice(self._changes) for _ in changes if self._chance()]
-        self._random.shuffle(told)
-        self._send(told)
+        notices = changes + [self._random.choice(self._changes) for _ in changes if self._chance()]
+        self._random.shuffle(notices)
+        self._send(notices)
 
     def _change(self) -> Change:
-        self.ledger.uploads += 1
+        self._report.uploads += 1
         number = self._random.randrange(self._settings.keys)
         folder = _FOLDERS[number % len(_FOLDERS)]
-        return Change(_BUCKET, f"{folder}{number:05}é.css", sequencer=f"{self.ledger.uploads:016X}")
+        return Change(_BUCKET, f"{folder}{number:05}é.css", sequencer=f"{self._report.uploads:016X}")
 
     def _chance(self) -> bool:
         return self._random.random() < self._settings.copies
 
     def _send(self, changes: Sequence[Change]) -> None:
         for batch in _tens(changes):
-            entries = [{"Id": str(place), "MessageBody": _body(change)} for place, change in enumerate(batch)]
+            entries = [{"Id": str(number), "MessageBody": _body(change)} for number, change in enumerate(batch)]
             answer = self._sqs.send_message_batch(QueueUrl=self._queue.url, Entries=entries)
             assert not answer.get("Failed"), answer
-        self.ledger.messages += len(changes)
-        self.ledger.asked.update(owed.provider for change in changes for owed in self._stale.asked_by(change))
+        self._report.messages += len(changes)
+        self._report.asked.update(
+            expectation.provider for change in changes for expectation in self._oracle.expectations(change)
+        )
 
     def _kill(self) -> None:
-        self.ledger.kills += self._crew.kill(self._random.randrange(self._settings.workers))
-
-    def _count(self, url: str) -> int:
-        names = [f"ApproximateNumberOfMessages{which}" for which in ("", "NotVisible", "Delayed")]
-        found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return sum(int(found[name]) for name in names)
+        self._report.kills += self._workers.kill(self._random.randrange(self._settings.workers))
 
 
 def _body(change: Change) -> str:
-    """As S3 writes it: the key encoded like a form."""
+    """Write a message as S3 does: the key encoded like a form."""
     entity = {
         "bucket": {"name": change.bucket},
         "object": {"key": quote_plus(change.key, safe="/"), "sequencer": change.sequencer},
@@ -220,7 +217,7 @@ def _body(change: Change) -> str:
 
 
 def _inherited() -> dict[str, str]:
-    """What a process needs to run at all; nothing that would turn it to the real AWS."""
+    """Variables that a process needs to run at all; none that would turn it to the real AWS."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MULTICDN_"))}
 
 

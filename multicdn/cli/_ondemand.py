@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.cli import arguments, render
-from multicdn.cli.bar import Bar
+from multicdn.cli.progress import bar
 from multicdn.model import Action, Report, Status, Target, TargetKind
 from multicdn.queue.sender import QUEUE
 from multicdn.secrets import redact
@@ -144,8 +144,8 @@ def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Obj
         if not key or key.endswith("/"):
             raise click.UsageError(f"{word} names no object; add --recursive for all that begins with it")
         return [Object(bucket, key, listed=from_list)]
-    with Bar(f"listing {word}", None) as bar:
-        found = list(arguments.listed(bucket, key, bar.advance))
+    with bar(f"listing {word}", None) as advance:
+        found = list(arguments.listed(bucket, key, advance))
     if not found:
         click.echo(f"{word}: no object begins with it", err=True)
     return found
@@ -226,9 +226,9 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
-    with Bar(doing, _total(_previews(loaded, orders))) as bar:
+    with bar(doing, _total(_previews(loaded, orders))) as advance:
         terms = Terms(concurrency=config.concurrency)
-        delivery = Delivery(config.providers, terms, watch=lambda outcome: bar.advance(len(outcome.job.targets)))
+        delivery = Delivery(config.providers, terms, watch=lambda outcome: advance(len(outcome.job.targets)))
         report = delivery.deliver(orders.demands, seconds)
     for error in loaded.plugins.hooks.report(report) if loaded.plugins.hooks else ():
         click.echo(redact(f"a plugin failed on the report: {type(error).__name__}: {error}"), err=True)

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from multicdn.cli import main
 from multicdn.simulators import Fetched, Origin, Simulator
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Credentials, Distribution, S3Origin
+from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator, Distribution, S3Origin
 from multicdn.simulators.edgecast import EdgecastSimulator
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.testing.loopback.simulator_config import config_for
@@ -77,7 +77,7 @@ def make_edges(origin: Origin) -> dict[str, Simulator]:
     s3 = (S3Origin("acme-site.s3.us-east-1.amazonaws.com"),)
     site = Distribution(id=SITE, aliases=("www.acme.com",), origins=s3)
     second = Distribution(id=SECOND, aliases=("beta.acme.com",), origins=s3)
-    keys = Credentials("AKIDEXAMPLE", "secret-of-a-simulator")
+    keys = AccessKey("AKIDEXAMPLE", "secret-of-a-simulator")
     return {
         "site": CloudFrontSimulator(origin.url, distributions=(site, second), credentials=keys, limits=False),
         "fastly": FastlySimulator(origin.url),

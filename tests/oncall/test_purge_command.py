@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from kit.scenes import DOWNLOADS, ROUTES, SECOND, SITE, WWW, Scene, providers_of, scene, write
 
 from multicdn import config
-from multicdn.cli import bar, main
+from multicdn.cli import main, progress
 from multicdn.model import Action, Target, TargetKind
 from multicdn.oncall import manual
 from multicdn.oncall.manual import ManualRequest, Object, RequestError
@@ -335,10 +335,10 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
             return True
 
     screen = Terminal()
-    monkeypatch.setattr(bar.sys, "stderr", screen)
+    monkeypatch.setattr(progress.sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with bar.Bar("purging", 4) as shown:
-        shown.advance(3)
+    with progress.bar("purging", 4) as advance:
+        advance(3)
     assert "purging" in screen.getvalue()
     assert "3/4" in screen.getvalue()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rig import soak
+from rig.soak_model import SoakReport, SoakSettings
 
 from multicdn.simulators import VENDORS
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
@@ -13,7 +14,7 @@ from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-SETTINGS = soak.Settings()
+SETTINGS = SoakSettings()
 
 
 @pytest.mark.timeout(240)
@@ -21,32 +22,32 @@ def test_nothing_is_lost_and_the_healthy_vendor_is_left_alone(
     aws_program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PROGRAM_VARIABLE, str(aws_program))
-    ledger = soak.run(SETTINGS, print)
-    print("\n".join(ledger.lines()))
+    report = soak.run(SETTINGS, print)
+    print("\n".join(report.lines()))
 
-    assert ledger.complaints == ""
-    check_that_the_storm_was_one(ledger)
-    assert ledger.lost == set()
+    assert report.stderr == ""
+    check_that_faults_were_shown(report)
+    assert report.lost == set()
     # What was given up is delivered once it is sent back.
-    assert ledger.redriven > 0
-    assert ledger.undone == set()
-    assert ledger.left == (0, 0)
+    assert report.redriven > 0
+    assert report.unmet == set()
+    assert report.left == (0, 0)
     # The healthy vendor is asked once for each message, and again only for what a killed worker was at.
-    asked = ledger.asked[SETTINGS.healthy]
-    of_a_batch = SETTINGS.batch * asked / ledger.messages
-    assert ledger.targets[SETTINGS.healthy] <= asked + ledger.kills * of_a_batch
-    assert ledger.in_letters[SETTINGS.healthy] == 0
+    asked = report.asked[SETTINGS.healthy]
+    of_a_batch = SETTINGS.batch * asked / report.messages
+    assert report.targets[SETTINGS.healthy] <= asked + report.kills * of_a_batch
+    assert report.dead_lettered[SETTINGS.healthy] == 0
 
 
-def check_that_the_storm_was_one(ledger: soak.Ledger) -> None:
+def check_that_faults_were_shown(report: SoakReport) -> None:
     """Else nothing would be shown."""
-    assert ledger.uploads == SETTINGS.uploads
-    assert ledger.messages > ledger.uploads
-    assert ledger.owed > ledger.uploads
-    assert ledger.kills > 0
-    assert ledger.parked > 0
-    assert ledger.faults["outage"] > 0
-    assert ledger.faults.total() - ledger.faults["outage"] > 20
-    assert ledger.in_letters[SETTINGS.sick] > 0
-    assert ledger.calls.keys() == VENDORS.keys()
-    assert all(ledger.calls.values())
+    assert report.uploads == SETTINGS.uploads
+    assert report.messages > report.uploads
+    assert report.expected > report.uploads
+    assert report.kills > 0
+    assert report.parked > 0
+    assert report.faults["outage"] > 0
+    assert report.faults.total() - report.faults["outage"] > 20
+    assert report.dead_lettered[SETTINGS.down] > 0
+    assert report.calls.keys() == VENDORS.keys()
+    assert all(report.calls.values())

@@ -1,0 +1,110 @@
+"""Nouns of a soak: the settings that it is run with, and the report of what happened in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from rig.cache_oracle import Expectation
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoakSettings:
+    """Load, faults and limits of a soak.
+
+    Attributes:
+        uploads: how many, over ``upload_seconds``.
+        keys: how many objects there are.
+        upload_seconds: for which uploads come.
+        fault_seconds: for which vendors show faults and workers are killed, from the first upload on.
+        workers: processes on the queue.
+        kills: how often one of them is killed during ``fault_seconds``.
+        copies: share of the messages that are delivered a second time, later and out of order.
+        fault_share: share of the calls that meet a fault, at all vendors but the healthy one.
+        down: the vendor that is out until all others are done.
+        healthy: the vendor without faults.
+        batch: messages that a worker takes at most.
+        give_up_after: seconds after which a job becomes a dead letter.
+        visibility: seconds for which a message is hidden from other workers; a worker's time for a batch.
+        drain_timeout: seconds to wait at most for the queue to be empty.
+        seed: of everything random.
+    """
+
+    uploads: int = 2400
+    keys: int = 1500
+    upload_seconds: float = 6.0
+    fault_seconds: float = 12.0
+    workers: int = 4
+    kills: int = 6
+    copies: float = 0.1
+    fault_share: float = 0.4
+    down: str = "cloudflare"
+    healthy: str = "fastly"
+    batch: int = 250
+    give_up_after: int = 12
+    visibility: int = 6
+    drain_timeout: float = 120.0
+    seed: int = 1
+
+
+@dataclass
+class SoakReport:
+    """What happened, in numbers.
+
+    Attributes:
+        uploads: objects that changed.
+        messages: of S3 that were sent, copies included.
+        handled: messages in batches that workers finished, parked ones included.
+        expected: purges and preloads that the uploads asked for, each vendor and target counted once.
+        asked: targets of each vendor in all messages; one more for each time that it stands in another message.
+        kills: workers killed.
+        faults: shown by the vendors, by kind.
+        parked: messages with jobs that had to wait.
+        dead: messages with jobs that were given up.
+        redriven: dead letters sent back when the vendor that was out was back.
+        calls: to each vendor's API.
+        targets: in those calls.
+        dead_lettered: expectations by vendor that dead letters explained before they were sent back.
+        lost: expectations that were neither met nor explained by a dead letter.
+        unmet: expectations that were not met in the end, when all dead letters had been sent back.
+        left: messages in the queue and among the dead letters in the end.
+        stderr: output of the workers that is no log line.
+    """
+
+    uploads: int = 0
+    messages: int = 0
+    handled: int = 0
+    expected: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    parked: int = 0
+    dead: int = 0
+    redriven: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    targets: dict[str, int] = field(default_factory=dict)
+    dead_lettered: Counter[str] = field(default_factory=Counter)
+    lost: set[Expectation] = field(default_factory=set)
+    unmet: set[Expectation] = field(default_factory=set)
+    left: tuple[int, int] = (0, 0)
+    stderr: str = ""
+
+    def lines(self) -> list[str]:
+        """Format it for people."""
+        calls = ", ".join(f"{name} {count:,} ({self.targets[name]:,} targets)" for name, count in self.calls.items())
+        in_letters = f"{self.dead_lettered.total():,} expected in them: {_counts(self.dead_lettered)}"
+        return [
+            f"uploads    {self.uploads:,} in {self.messages:,} messages: {self.expected:,} purges and preloads",
+            f"deliveries {self.handled:,} messages in finished batches",
+            f"kills      {self.kills}",
+            f"faults     {self.faults.total():,}: {_counts(self.faults)}",
+            f"parked     {self.parked:,}",
+            f"dead       {self.dead:,} letters; {in_letters}",
+            f"redriven   {self.redriven:,}",
+            f"calls      {calls}",
+            f"lost       {len(self.lost):,}; not done in the end: {len(self.unmet):,}",
+        ]
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common()) or "none"
