@@ -82,7 +82,9 @@ def convert(text: str, name: str) -> Conversion:
     if not uses:
         raise ConfigError([f"{name}:1: nothing to convert: no host is behind a vendor that has a provider"])
     accounts = {use.vendor: _Account(legacy, use.vendor) for use in uses}
-    instances = [_instance(accounts[vendor], platform, called) for (vendor, platform), called in _names(uses).items()]
+    instances = [
+        _provider_block(accounts[vendor], platform, called) for (vendor, platform), called in _names(uses).items()
+    ]
     legacy.refuse_problems()
     legacy.note_unused(accounts)
     for note in _general_notes(uses):
@@ -100,7 +102,7 @@ class _Option(NamedTuple):
     comment: str = ""
 
 
-class _Instance(NamedTuple):
+class _ProviderBlock(NamedTuple):
     """A provider of the result."""
 
     name: str
@@ -203,8 +205,8 @@ _OPTIONS: Mapping[str, Callable[[_Account, str], Iterator[_Option]]] = {
 }
 
 
-def _instance(account: _Account, platform: str, name: str) -> _Instance:
-    return _Instance(name, account.vendor, tuple(_OPTIONS[account.vendor](account, platform)))
+def _provider_block(account: _Account, platform: str, name: str) -> _ProviderBlock:
+    return _ProviderBlock(name, account.vendor, tuple(_OPTIONS[account.vendor](account, platform)))
 
 
 def _names(uses: Sequence[Use]) -> dict[tuple[str, str], str]:
@@ -264,7 +266,7 @@ def _head(name: str, secrets: Sequence[Stored], notes: Sequence[str]) -> Iterato
     yield from ("", f"version: {VERSION}")
 
 
-def _provider_lines(instances: Sequence[_Instance]) -> Iterator[str]:
+def _provider_lines(instances: Sequence[_ProviderBlock]) -> Iterator[str]:
     yield from ("", "providers:")
     for instance in instances:
         yield f"  {scalar(instance.name)}:"

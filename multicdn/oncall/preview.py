@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.config.checker import option_types
 from multicdn.delivery.delivery import Delivery, Terms
 from multicdn.delivery.lane import bug
 from multicdn.errors import ProviderError, SecretError
 from multicdn.model import Action, Job, Outcome, TargetKind
 from multicdn.planning import planner
+from multicdn.plugins.options import option_types
 from multicdn.provider import Call, Discover, Price, Provider, Speed, capability
 from multicdn.routing.router import Demand
 from multicdn.secrets import Secret
