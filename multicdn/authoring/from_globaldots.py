@@ -82,7 +82,7 @@ def convert(text: str, name: str) -> Conversion:
     if not uses:
         raise ConfigError([f"{name}:1: nothing to convert: no host is behind a vendor that has a provider"])
     accounts = {use.vendor: _Account(legacy, use.vendor) for use in uses}
-    instances = [
+    blocks = [
         _provider_block(accounts[vendor], platform, called) for (vendor, platform), called in _names(uses).items()
     ]
     legacy.refuse_problems()
@@ -90,7 +90,7 @@ def convert(text: str, name: str) -> Conversion:
     for note in _general_notes(uses):
         legacy.note_in_general(note)
     secrets = tuple(dict.fromkeys(stored for account in accounts.values() for stored in account.secrets))
-    lines = (*_head(name, secrets, legacy.notes()), *_provider_lines(instances), *_route_lines(_routes(uses)))
+    lines = (*_head(name, secrets, legacy.notes()), *_provider_lines(blocks), *_route_lines(_routes(uses)))
     return Conversion("\n".join((*lines, "")), secrets, legacy.notes())
 
 
@@ -266,13 +266,13 @@ def _head(name: str, secrets: Sequence[Stored], notes: Sequence[str]) -> Iterato
     yield from ("", f"version: {VERSION}")
 
 
-def _provider_lines(instances: Sequence[_ProviderBlock]) -> Iterator[str]:
+def _provider_lines(blocks: Sequence[_ProviderBlock]) -> Iterator[str]:
     yield from ("", "providers:")
-    for instance in instances:
-        yield f"  {scalar(instance.name)}:"
-        if instance.type != instance.name:
-            yield f"    type: {instance.type}"
-        for option in instance.options:
+    for block in blocks:
+        yield f"  {scalar(block.name)}:"
+        if block.type != block.name:
+            yield f"    type: {block.type}"
+        for option in block.options:
             yield from _comment(option.comment, indent="    ")
             yield f"    {option.name}: {scalar(option.value)}"
 
