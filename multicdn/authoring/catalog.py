@@ -90,7 +90,7 @@ class InstalledProvider(Struct, frozen=True):
 
 
 def entries(plugins: Plugins) -> list[InstalledProvider]:
-    """All installed providers by name, the broken ones with their fault."""
+    """List the installed providers by name, the broken ones with their fault."""
     return [entry(plugins, name) for name in sorted(plugins.providers)]
 
 

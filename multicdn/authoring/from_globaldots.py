@@ -52,7 +52,7 @@ class Stored(Struct, frozen=True):
 
 
 class Conversion(Struct, frozen=True):
-    """What came of a file.
+    """A converted file.
 
     Attributes:
         text: a config file of ours, with comments.
@@ -124,7 +124,7 @@ class _Account:
         self._legacy.note(("cdnConfigurations", self.vendor, *member), text)
 
     def where(self, member: str) -> str:
-        """Where a member stands."""
+        """Name the place of a member in the old file."""
         if member in self.settings:
             return self._legacy.where(("cdnConfigurations", self.vendor, member))
         return f"`{member}` in {globaldots_file.settings_file(self.vendor)}"
@@ -240,7 +240,7 @@ def _routes(uses: Sequence[Use]) -> list[Route]:
 
 
 def _schemes(use: Use) -> tuple[str, ...]:
-    """Those by which all copies of an object are reached."""
+    """The schemes by which every copy of an object is reached."""
     return ("https", "http") if use.vendor == "cloudflare" else ("http",)
 
 

@@ -37,7 +37,7 @@ _MIXED = (
 
 
 class LegacyVendor(NamedTuple):
-    """What the old tool knew of a vendor.
+    """A vendor as the old tool knew it.
 
     Attributes:
         settings: members of its ``cdnConfigurations``.
@@ -164,7 +164,7 @@ class Legacy:
     # Hosts
 
     def uses(self) -> Iterator[Use]:
-        """All hosts behind vendors that have a provider, in the order of the file."""
+        """Yield the hosts behind vendors that have a provider, in the order of the file."""
         self._unknown(self._data, ("cdnDomains", "cdnConfigurations"), ())
         for vendor, buckets in self._mapping(self._data["cdnDomains"], ("cdnDomains",)).items():
             for bucket, value in self._mapping(buckets, ("cdnDomains", vendor)).items():
@@ -269,7 +269,7 @@ class Legacy:
 
 
 def settings_file(vendor: str) -> str:
-    """Where a vendor's settings stood that aren't in the file."""
+    """Name the file in which a vendor's settings stood that aren't in the config."""
     return f"vendors/{vendor}/config.py"
 
 

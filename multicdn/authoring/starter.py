@@ -28,7 +28,7 @@ _PLACES = {
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """What a person has chosen.
+    """The answers that a config file is made from.
 
     Attributes:
         bucket: whose changes count.

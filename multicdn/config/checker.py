@@ -82,7 +82,7 @@ class Config:
 
 
 def locate() -> Path:
-    """Where the config file is: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
+    """Find the config file: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
     named = os.environ.get(CONFIG)
     folder = Path(os.environ.get("LAMBDA_TASK_ROOT", "."))
     return folder / (named or FILE_NAME)
@@ -313,12 +313,12 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
 
 
 def _plain(name: str) -> str:
-    """What the author of a config file calls a type of msgspec's."""
+    """Spell the name of a type of msgspec's for the author of a config file."""
     return _TYPES.get(name, name)
 
 
 def _words(hint: object) -> Iterator[str]:
-    """All texts that a type allows, for suggestions."""
+    """Yield the texts that a type allows, for suggestions."""
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         yield from (str(member.value) for member in hint)
     elif typing.get_origin(hint) is typing.Literal:
