@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class MulticdnError(Exception):
@@ -100,3 +100,14 @@ class CallRefused(ProviderError):
 
 class CredentialsRefused(CallRefused):
     """The vendor doesn't accept our credentials, or they lack a permission."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """End a sentence about an unknown word: with the known one that is most like it, else with all of them."""
+    import difflib
+
+    spelled = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), spelled, n=1)
+    if near:
+        return f"; did you mean {spelled[near[0]]!r}?"
+    return f" (known: {', '.join(spelled.values())})" if spelled else ""

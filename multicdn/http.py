@@ -97,7 +97,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What the body says, on one line and without secrets, for the text of an error."""
+        """The body as one line of text, without secrets, for the text of an error."""
         return _shown_words(self.body, self._hide)
 
     @property
@@ -260,12 +260,12 @@ class Http:
         return meaning(reason)
 
     def _shown(self, target: str) -> str:
-        """Where a request went, without its query: some vendors want their secret there."""
+        """The URL of a request without its query: some vendors want their secret there."""
         return self._endpoint + target.partition("?")[0]
 
 
 def words(body: bytes) -> str:
-    """What a body says, on one line: the member of a JSON error that explains, or the text without markup."""
+    """Put on one line what a body says: the member of a JSON error that explains, or the text without markup."""
     text = body[:_LONGEST_READ].decode("utf-8", "replace")
     try:
         explained = _explanation(jsonlib.loads(text))

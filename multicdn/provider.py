@@ -95,7 +95,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What one vendor method accepts. Put the vendor's page beside each number.
+    """The limits of one method, by the vendor's word. Put the vendor's page beside each number.
 
     Attributes:
         targets: at most this many targets a call.
@@ -152,7 +152,7 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """What a vendor charges for purges, by its own list.
+    """The price of purges, by the vendor's own list.
 
     Attributes:
         dollars: for one target, of whatever kind.
@@ -216,7 +216,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         return (target,)
 
     def lacks(self, action: Action, kind: TargetKind) -> str:
-        """What this instance would need to do something that its class can do; empty if nothing.
+        """Name what this instance lacks for something that its class can do; empty if nothing.
 
         Asked when the config is loaded: the sentence is for the author of the file.
         """
@@ -239,7 +239,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         return ()
 
     def secrets(self) -> Iterator[Secret]:
-        """All options that hold a secret."""
+        """Yield the options that hold a secret."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Secret):
@@ -338,7 +338,7 @@ class PreloadUrls(Provider):
 
 
 class Discover(Provider):
-    """A provider that stands for several, found out at run time (``distribution: auto``)."""
+    """A provider that stands for several others, which the vendor names at run time (``distribution: auto``)."""
 
     @property
     @abstractmethod
@@ -386,7 +386,7 @@ _BY_ACTION = {(capability.action, capability.kind): capability for capability in
 
 
 def capabilities(provider: Provider | type[Provider]) -> tuple[Capability, ...]:
-    """All that a provider can do."""
+    """List the capabilities of a provider."""
     cls = provider if isinstance(provider, type) else type(provider)
     return tuple(capability for capability in CAPABILITIES if issubclass(cls, capability.base))
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.config.checker import option_types, parse, required_options
+from multicdn.config.checker import parse
 from multicdn.errors import ConfigError, PluginError
 from multicdn.model import TargetKind
+from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Discover, SoftPurge, capabilities
 from multicdn.secrets import Secret
 
@@ -60,7 +61,7 @@ class Ability(Struct, frozen=True):
     limits: str
 
 
-class Entry(Struct, frozen=True):
+class InstalledProvider(Struct, frozen=True):
     """An installed provider plugin.
 
     Attributes:
@@ -88,12 +89,12 @@ class Entry(Struct, frozen=True):
     example: str = ""
 
 
-def entries(plugins: Plugins) -> list[Entry]:
-    """All installed providers by name, the broken ones with their fault."""
+def entries(plugins: Plugins) -> list[InstalledProvider]:
+    """List the installed providers by name, the broken ones with their fault."""
     return [entry(plugins, name) for name in sorted(plugins.providers)]
 
 
-def entry(plugins: Plugins, name: str) -> Entry:
+def entry(plugins: Plugins, name: str) -> InstalledProvider:
     """One installed provider.
 
     Raises:
@@ -106,8 +107,8 @@ def entry(plugins: Plugins, name: str) -> Entry:
     except PluginError as error:
         if not found:
             raise
-        return Entry(name, source, fault=str(error))
-    return Entry(
+        return InstalledProvider(name, source, fault=str(error))
+    return InstalledProvider(
         name=name,
         distribution=source,
         summary=(cls.__doc__ or "").strip().partition("\n")[0],

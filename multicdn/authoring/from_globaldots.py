@@ -52,7 +52,7 @@ class Stored(Struct, frozen=True):
 
 
 class Conversion(Struct, frozen=True):
-    """What came of a file.
+    """A converted file.
 
     Attributes:
         text: a config file of ours, with comments.
@@ -82,13 +82,15 @@ def convert(text: str, name: str) -> Conversion:
     if not uses:
         raise ConfigError([f"{name}:1: nothing to convert: no host is behind a vendor that has a provider"])
     accounts = {use.vendor: _Account(legacy, use.vendor) for use in uses}
-    instances = [_instance(accounts[vendor], platform, called) for (vendor, platform), called in _names(uses).items()]
+    blocks = [
+        _provider_block(accounts[vendor], platform, called) for (vendor, platform), called in _names(uses).items()
+    ]
     legacy.refuse_problems()
     legacy.note_unused(accounts)
     for note in _general_notes(uses):
         legacy.note_in_general(note)
     secrets = tuple(dict.fromkeys(stored for account in accounts.values() for stored in account.secrets))
-    lines = (*_head(name, secrets, legacy.notes()), *_provider_lines(instances), *_route_lines(_routes(uses)))
+    lines = (*_head(name, secrets, legacy.notes()), *_provider_lines(blocks), *_route_lines(_routes(uses)))
     return Conversion("\n".join((*lines, "")), secrets, legacy.notes())
 
 
@@ -100,7 +102,7 @@ class _Option(NamedTuple):
     comment: str = ""
 
 
-class _Instance(NamedTuple):
+class _ProviderBlock(NamedTuple):
     """A provider of the result."""
 
     name: str
@@ -122,7 +124,7 @@ class _Account:
         self._legacy.note(("cdnConfigurations", self.vendor, *member), text)
 
     def where(self, member: str) -> str:
-        """Where a member stands."""
+        """Name the place of a member in the old file."""
         if member in self.settings:
             return self._legacy.where(("cdnConfigurations", self.vendor, member))
         return f"`{member}` in {globaldots_file.settings_file(self.vendor)}"
@@ -203,8 +205,8 @@ _OPTIONS: Mapping[str, Callable[[_Account, str], Iterator[_Option]]] = {
 }
 
 
-def _instance(account: _Account, platform: str, name: str) -> _Instance:
-    return _Instance(name, account.vendor, tuple(_OPTIONS[account.vendor](account, platform)))
+def _provider_block(account: _Account, platform: str, name: str) -> _ProviderBlock:
+    return _ProviderBlock(name, account.vendor, tuple(_OPTIONS[account.vendor](account, platform)))
 
 
 def _names(uses: Sequence[Use]) -> dict[tuple[str, str], str]:
@@ -238,7 +240,7 @@ def _routes(uses: Sequence[Use]) -> list[Route]:
 
 
 def _schemes(use: Use) -> tuple[str, ...]:
-    """Those by which all copies of an object are reached."""
+    """The schemes by which every copy of an object is reached."""
     return ("https", "http") if use.vendor == "cloudflare" else ("http",)
 
 
@@ -264,13 +266,13 @@ def _head(name: str, secrets: Sequence[Stored], notes: Sequence[str]) -> Iterato
     yield from ("", f"version: {VERSION}")
 
 
-def _provider_lines(instances: Sequence[_Instance]) -> Iterator[str]:
+def _provider_lines(blocks: Sequence[_ProviderBlock]) -> Iterator[str]:
     yield from ("", "providers:")
-    for instance in instances:
-        yield f"  {scalar(instance.name)}:"
-        if instance.type != instance.name:
-            yield f"    type: {instance.type}"
-        for option in instance.options:
+    for block in blocks:
+        yield f"  {scalar(block.name)}:"
+        if block.type != block.name:
+            yield f"    type: {block.type}"
+        for option in block.options:
             yield from _comment(option.comment, indent="    ")
             yield f"    {option.name}: {scalar(option.value)}"
 

@@ -6,17 +6,16 @@ What it meant was read off the program, github.com/Globaldots/s3-trigger-purge-c
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.config import yaml_source
-from multicdn.errors import ConfigError
+from multicdn.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
-    Entry = tuple[yaml_source.Path, dict[str, Any]]
+    HostEntry = tuple[yaml_source.Path, dict[str, Any]]
 
 # Stands where the old file doesn't say what ours has to: the check accepts it, and it names nothing that exists.
 PLACEHOLDER = "CHANGE-ME"
@@ -37,8 +36,8 @@ _MIXED = (
 )
 
 
-class Vendor(NamedTuple):
-    """What the old tool knew of a vendor.
+class LegacyVendor(NamedTuple):
+    """A vendor as the old tool knew it.
 
     Attributes:
         settings: members of its ``cdnConfigurations``.
@@ -54,13 +53,13 @@ class Vendor(NamedTuple):
 
 
 VENDORS = {
-    "akamai": Vendor(
+    "akamai": LegacyVendor(
         ("edgerc", "edgerc_section", "use_arl", "user", "password"), ("production", "staging"), "production"
     ),
-    "cloudflare": Vendor(("email", "apikey"), default=PLACEHOLDER),
-    "edgecast": Vendor(("token", "hex"), ("flash", "large", "small", "adn"), "small", loads=True),
-    "fastly": Vendor(("token",)),
-    "highwinds": Vendor(("user", "password")),
+    "cloudflare": LegacyVendor(("email", "apikey"), default=PLACEHOLDER),
+    "edgecast": LegacyVendor(("token", "hex"), ("flash", "large", "small", "adn"), "small", loads=True),
+    "fastly": LegacyVendor(("token",)),
+    "highwinds": LegacyVendor(("user", "password")),
 }
 
 
@@ -92,27 +91,27 @@ class Legacy:
     """A file of the old tool, and what is to be said of it.
 
     Args:
-        source: the file.
+        document: the file.
 
     Raises:
         ConfigError: it isn't a file of the old tool.
     """
 
-    def __init__(self, source: yaml_source.Source) -> None:
-        self._source = source
+    def __init__(self, document: yaml_source.Document) -> None:
+        self._document = document
         self._notes: dict[str, int] = {}
         self._problems: dict[str, int] = {}
-        self._data = self._mapping(source.data, ())
+        self._data = self._mapping(document.data, ())
         if "cdnDomains" not in self._data:
             ours = "; it is one of ours already" if "providers" in self._data else ""
-            raise ConfigError([f"{source.name}:1: no `cdnDomains`, which every file of the old tool has{ours}"])
+            raise ConfigError([f"{document.name}:1: no `cdnDomains`, which every file of the old tool has{ours}"])
         self._accounts = self._mapping(self._data.get("cdnConfigurations"), ("cdnConfigurations",))
 
     # Reporting
 
     def note(self, path: yaml_source.Path, text: str) -> None:
         """Say what can't be carried, or needs a look. Said once, however often it is found."""
-        self._notes.setdefault(f"{self._source.at(path)}: {_shown(path)}: {text}", self._line(path))
+        self._notes.setdefault(f"{self._document.at(path)}: {_shown(path)}: {text}", self._line(path))
 
     def note_in_general(self, text: str) -> None:
         """Say what no line is to blame for."""
@@ -133,13 +132,13 @@ class Legacy:
 
     def where(self, path: yaml_source.Path) -> str:
         """File, line and path."""
-        return f"{self._source.at(path)}, {_shown(path)}"
+        return f"{self._document.at(path)}, {_shown(path)}"
 
     def _problem(self, path: yaml_source.Path, text: str) -> None:
-        self._problems.setdefault(f"{self._source.at(path)}: {_shown(path)}: {text}", self._line(path))
+        self._problems.setdefault(f"{self._document.at(path)}: {_shown(path)}: {text}", self._line(path))
 
     def _line(self, path: yaml_source.Path) -> int:
-        return int(self._source.at(path).rpartition(":")[2])
+        return int(self._document.at(path).rpartition(":")[2])
 
     # Accounts
 
@@ -165,7 +164,7 @@ class Legacy:
     # Hosts
 
     def uses(self) -> Iterator[Use]:
-        """All hosts behind vendors that have a provider, in the order of the file."""
+        """Yield the hosts behind vendors that have a provider, in the order of the file."""
         self._unknown(self._data, ("cdnDomains", "cdnConfigurations"), ())
         for vendor, buckets in self._mapping(self._data["cdnDomains"], ("cdnDomains",)).items():
             for bucket, value in self._mapping(buckets, ("cdnDomains", vendor)).items():
@@ -178,17 +177,16 @@ class Legacy:
                 else:
                     self._leave(vendor, entries, path)
 
-    def _leave(self, vendor: str, entries: Sequence[Entry], path: yaml_source.Path) -> None:
+    def _leave(self, vendor: str, entries: Sequence[HostEntry], path: yaml_source.Path) -> None:
         hosts = ", ".join(filter(None, (self._host(entry, where) for where, entry in entries)))
         if vendor == "chinacache":
             actions = [entry.get("action") for _, entry in entries if not entry.get("host") and entry.get("action")]
             reason = f"there is no provider for ChinaCache (action: {actions[-1] if actions else 'purge'})"
         else:
-            near = difflib.get_close_matches(vendor.lower(), VENDORS, n=1, cutoff=0.8)
-            reason = "the old tool knew no such vendor" + (f"; did you mean {near[0]!r}?" if near else "")
+            reason = f"the old tool knew no such vendor{did_you_mean(vendor, VENDORS)}"
         self.note(path, f"not carried: {hosts}: {reason}")
 
-    def _hosts(self, vendor: str, bucket: str, entries: Sequence[Entry]) -> Iterator[Use]:
+    def _hosts(self, vendor: str, bucket: str, entries: Sequence[HostEntry]) -> Iterator[Use]:
         load = self._load(vendor, entries)
         for path, entry in entries:
             self._unknown(entry, ("host", "platform", "action"), path)
@@ -202,7 +200,7 @@ class Legacy:
             self._problem((*path, "host"), "isn't a host name: write www.example.com, without a scheme, in punycode")
         return host.rstrip("/")
 
-    def _load(self, vendor: str, entries: Sequence[Entry]) -> bool:
+    def _load(self, vendor: str, entries: Sequence[HostEntry]) -> bool:
         """Whether a bucket's list is loaded: the last word of an entry without a host counts, for the whole list."""
         heeded: list[tuple[yaml_source.Path, str]] = []
         ignored: list[tuple[yaml_source.Path, str]] = []
@@ -250,7 +248,7 @@ class Legacy:
         self._problem(path, "must be a mapping of names to values")
         return {}
 
-    def _entries(self, value: object, path: yaml_source.Path) -> list[Entry]:
+    def _entries(self, value: object, path: yaml_source.Path) -> list[HostEntry]:
         if value is not None and not isinstance(value, list):
             self._problem(path, "must be a list of entries, as in `- host: www.example.com`")
             return []
@@ -271,7 +269,7 @@ class Legacy:
 
 
 def settings_file(vendor: str) -> str:
-    """Where a vendor's settings stood that aren't in the file."""
+    """Name the file in which a vendor's settings stood that aren't in the config."""
     return f"vendors/{vendor}/config.py"
 
 

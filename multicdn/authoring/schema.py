@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multicdn.config.checker import VERSION, option_types, required_options
+from multicdn.config.checker import VERSION
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import PluginError
+from multicdn.plugins.options import option_types, required_options
 from multicdn.routing.route import Route
 from multicdn.secrets import REFERENCE, Secret
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.authoring import catalog
-from multicdn.config.checker import option_types, parse, required_options
+from multicdn.config.checker import parse
 from multicdn.config.yaml_source import scalar
-from multicdn.errors import ConfigError
+from multicdn.errors import ConfigError, did_you_mean
+from multicdn.plugins.options import option_types, required_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ _PLACES = {
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """What a person has chosen.
+    """The answers that a config file is made from.
 
     Attributes:
         bucket: whose changes count.
@@ -104,7 +105,7 @@ def _faults(draft: Draft, vendor: str, plugins: Plugins) -> Iterator[str]:
     given, options = draft.options.get(vendor, {}), option_types(cls)
     for name in given:
         if name not in options:
-            yield f"{vendor} has no option {name!r} (known: {', '.join(options)})"
+            yield f"{vendor} has no option {name!r}{did_you_mean(name, options)}"
     for name in sorted(required_options(cls) - given.keys() - references(plugins, vendor).keys()):
         yield f"{vendor} needs the option {name!r}: --set {vendor}.{name}=…"
 

@@ -144,7 +144,7 @@ def _distributions() -> list[str]:
 
 
 def _listed(service: str, ask: Callable[[Any], list[str]]) -> list[str]:
-    """What the account has; nothing, without credentials or the right to look: it is only a help."""
+    """List what the account has; nothing without credentials or the right to look: it is only a help."""
     try:
         import boto3
         from botocore.config import Config

@@ -13,7 +13,7 @@ from multicdn.plugins.discovery import Plugins
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from multicdn.authoring.catalog import Entry
+    from multicdn.authoring.catalog import InstalledProvider
 
 # As in the README: one mark per thing that a vendor can do.
 _KINDS = ("url", "prefix", "tag", "host", "everything")
@@ -35,19 +35,19 @@ def providers(name: str | None, markdown: bool) -> None:  # noqa: FBT001 - click
         _print_table(catalog.entries(plugins))
 
 
-def markdown_table(entries: Iterable[Entry]) -> str:
+def markdown_table(entries: Iterable[InstalledProvider]) -> str:
     """The vendor table of the README."""
     head = ["provider", "status", "purge by", "soft", "preload", "limits of a purge by URL"]
     rows = [head, ["---"] * len(head), *map(_row, entries)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def description(entry: Entry) -> str:
+def description(entry: InstalledProvider) -> str:
     """Everything about one provider, as text."""
     return "\n".join(_lines(entry))
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: InstalledProvider) -> list[str]:
     purges = [ability for ability in entry.abilities if ability.action == "purge"]
     kinds = ", ".join(kind for kind in _KINDS if any(ability.kind == kind for ability in purges))
     limits = next((ability.limits for ability in purges if ability.kind == "url"), _other_limits(entry.abilities))
@@ -61,7 +61,7 @@ def _other_limits(abilities: Sequence[catalog.Ability]) -> str:
     return f"{abilities[0].action} by {abilities[0].kind}: {abilities[0].limits}" if abilities else ""
 
 
-def _status(entry: Entry) -> str:
+def _status(entry: InstalledProvider) -> str:
     if entry.fault:
         return "broken"
     if not entry.retired:
@@ -70,7 +70,7 @@ def _status(entry: Entry) -> str:
     return f"retired {date[0]}" if date else "retired"
 
 
-def _print_table(entries: Sequence[Entry]) -> None:
+def _print_table(entries: Sequence[InstalledProvider]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -88,7 +88,7 @@ def _print_table(entries: Sequence[Entry]) -> None:
             click.echo(entry.fault, err=True)
 
 
-def _lines(entry: Entry) -> Iterable[str]:
+def _lines(entry: InstalledProvider) -> Iterable[str]:
     yield f"{entry.name} ({entry.distribution})"
     yield from (line for line in (entry.summary, entry.docs, entry.fault) if line)
     if entry.retired:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 import os
 import re
-import sys
 import typing
 from collections.abc import Mapping
 from functools import partial
@@ -19,8 +17,9 @@ import msgspec
 from multicdn import secrets
 from multicdn.config import route_checks, yaml_source
 from multicdn.config.settings import Install, Retrying
-from multicdn.errors import ConfigError, PluginError
+from multicdn.errors import ConfigError, PluginError, did_you_mean
 from multicdn.plugins.discovery import Plugins
+from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Provider
 from multicdn.routing.route import Route
 from multicdn.secrets import Secret
@@ -28,7 +27,7 @@ from multicdn.secrets import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multicdn.config.yaml_source import Source
+    from multicdn.config.yaml_source import Document
 
 __all__ = [
     "CONFIG",
@@ -38,9 +37,7 @@ __all__ = [
     "Route",
     "load",
     "locate",
-    "option_types",
     "parse",
-    "required_options",
 ]
 
 CONFIG = "MULTICDN_CONFIG"
@@ -85,7 +82,7 @@ class Config:
 
 
 def locate() -> Path:
-    """Where the config file is: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
+    """Find the config file: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
     named = os.environ.get(CONFIG)
     folder = Path(os.environ.get("LAMBDA_TASK_ROOT", "."))
     return folder / (named or FILE_NAME)
@@ -119,15 +116,15 @@ def parse(text: str, name: str, plugins: Plugins) -> Config:
 class _Checker:
     """Collects the problems of one file."""
 
-    def __init__(self, source: Source, plugins: Plugins) -> None:
-        self._source = source
+    def __init__(self, document: Document, plugins: Plugins) -> None:
+        self._document = document
         self._plugins = plugins
         self._problems: list[tuple[int, str]] = []
         self._warnings: list[str] = []
         self._types: dict[str, str] = {}
 
     def config(self) -> Config:
-        data = self._mapping(self._source.data, ())
+        data = self._mapping(self._document.data, ())
         self._unknown(data, ("version", "providers", "routes", "delivery", "install"), (), "member")
         self._version(data)
         providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
@@ -137,22 +134,22 @@ class _Checker:
         if self._problems:
             raise ConfigError([text for _, text in sorted(self._problems, key=lambda problem: problem[0])])
         self._notices(providers, routes)
-        return Config(self._source.name, providers, self._types, routes, tuple(self._warnings), install, retrying)
+        return Config(self._document.name, providers, self._types, routes, tuple(self._warnings), install, retrying)
 
     # Reporting
 
     def _problem(self, path: yaml_source.Path, text: str) -> None:
-        where = self._source.at(path)
+        where = self._document.at(path)
         line = int(where.rpartition(":")[2])
         self._problems.append((line, f"{where}: {_shown(path)}{text}"))
 
     def _warn(self, path: yaml_source.Path, text: str) -> None:
-        self._warnings.append(f"{self._source.at(path)}: {_shown(path)}{text}")
+        self._warnings.append(f"{self._document.at(path)}: {_shown(path)}{text}")
 
     def _unknown(self, data: Mapping[str, Any], known: tuple[str, ...], path: yaml_source.Path, what: str) -> None:
         for name in data:
             if name not in known:
-                self._problem((*path, name), f"unknown {what} {name!r}{_suggest(name, known)}")
+                self._problem((*path, name), f"unknown {what} {name!r}{did_you_mean(name, known)}")
 
     def _mapping(self, value: object, path: yaml_source.Path) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -194,7 +191,7 @@ class _Checker:
         if scheme in secrets.BUILT_IN:
             return Secret(f"${{{scheme}:{name}}}", partial(secrets.resolve, scheme, name))
         if self._plugins.hooks is None:
-            raise ValueError(f"unknown secret scheme {scheme!r}{_suggest(scheme, tuple(secrets.BUILT_IN))}")
+            raise ValueError(f"unknown secret scheme {scheme!r}{did_you_mean(scheme, secrets.BUILT_IN)}")
         return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
 
     def _stray_references(self, raw: object, value: object, path: yaml_source.Path) -> None:
@@ -288,7 +285,7 @@ class _Checker:
             for place, name in enumerate(getattr(route, member)):
                 if name not in self._types:  # else its own problem is already on the list
                     where = (*path, member, place)
-                    self._problem(where, f"no provider is called {name!r}{_suggest(name, tuple(self._types))}")
+                    self._problem(where, f"no provider is called {name!r}{did_you_mean(name, self._types)}")
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
         used = {name for route in routes for name in (*route.purge, *route.preload)}
@@ -297,40 +294,6 @@ class _Checker:
                 self._warn(("providers", name), f"{self._types[name]} is retired: {provider.retired}")
             if name not in used:
                 self._warn(("providers", name), "no route uses it")
-
-
-def option_types(cls: type[Provider]) -> dict[str, Any]:
-    """The options of a provider and their types. Fields marked ``internal`` in their metadata are none.
-
-    Raises:
-        PluginError: an annotation can't be evaluated; it names something imported for type checking only.
-    """
-    types = {}
-    for field in dataclasses.fields(cls):
-        if field.init and not field.metadata.get("internal"):
-            types[field.name] = _evaluated(cls, field)
-    return types
-
-
-def required_options(cls: type[Provider]) -> set[str]:
-    """The options without a default."""
-    missing = dataclasses.MISSING
-    return {
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.init and field.default is missing and field.default_factory is missing
-    }
-
-
-def _evaluated(cls: type, field: dataclasses.Field[Any]) -> Any:
-    """Turn the text of an annotation into a type, in the module of the class that it stands in."""
-    if not isinstance(field.type, str):
-        return field.type
-    home = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {}))
-    try:
-        return eval(field.type, vars(sys.modules[home.__module__]))  # noqa: S307 - the plugin's own source
-    except NameError as error:
-        raise PluginError(f"{home.__qualname__}.{field.name}: {error}; import it outside TYPE_CHECKING") from None
 
 
 def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
@@ -344,18 +307,18 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
     steps = tuple(int(place) if place else name for place, name in re.findall(r"\[(\d+)\]|\.(\w+)", within))
     invalid = re.fullmatch(r"Invalid enum value '?(.*?)'?", text)
     if invalid:
-        text = f"unknown value {invalid[1]!r}{_suggest(invalid[1], tuple(_words(wanted)))}"
+        text = f"unknown value {invalid[1]!r}{did_you_mean(invalid[1], _words(wanted))}"
     text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
     return (*path, *steps), text.replace("Expected", "expected")
 
 
 def _plain(name: str) -> str:
-    """What the author of a config file calls a type of msgspec's."""
+    """Spell the name of a type of msgspec's for the author of a config file."""
     return _TYPES.get(name, name)
 
 
 def _words(hint: object) -> Iterator[str]:
-    """All texts that a type allows, for suggestions."""
+    """Yield the texts that a type allows, for suggestions."""
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         yield from (str(member.value) for member in hint)
     elif typing.get_origin(hint) is typing.Literal:
@@ -363,11 +326,6 @@ def _words(hint: object) -> Iterator[str]:
     else:
         for argument in typing.get_args(hint):
             yield from _words(argument)
-
-
-def _suggest(word: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})" if known else ""
 
 
 def _shown(path: yaml_source.Path) -> str:

@@ -34,7 +34,7 @@ class Fault(NamedTuple):
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
-    """All that is wrong with a route, and what is probably not meant.
+    """Find what is wrong with a route, and what is probably not meant.
 
     Args:
         route: each of its values is right by itself.

@@ -75,7 +75,7 @@ class Vpc(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Install(Struct, frozen=True, kw_only=True):
-    """What the installer makes. Every member has a default.
+    """The installation in AWS. Every member has a default.
 
     The descriptions of the members are those that the JSON schema shows. Ranges: AWS::Lambda::Function,
     AWS::Lambda::EventSourceMapping and AWS::Logs::LogGroup in the CloudFormation reference.

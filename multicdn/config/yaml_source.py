@@ -29,7 +29,7 @@ _TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merg
 _TEXT = "tag:yaml.org,2002:str"
 
 
-class Source(Struct, frozen=True):
+class Document(Struct, frozen=True):
     """A parsed YAML file.
 
     Attributes:
@@ -49,7 +49,7 @@ class Source(Struct, frozen=True):
         return f"{self.name}:{self.lines.get(path, 1)}"
 
 
-def parse(text: str, name: str) -> Source:
+def parse(text: str, name: str) -> Document:
     """Parse YAML.
 
     Raises:
@@ -68,7 +68,7 @@ def parse(text: str, name: str) -> Source:
     data = None if root is None else builder.build(root, ())
     if builder.problems:
         raise ConfigError(builder.problems)
-    return Source(name, data, builder.lines)
+    return Document(name, data, builder.lines)
 
 
 def scalar(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Struct
 
-from multicdn.errors import MulticdnError
+from multicdn.errors import MulticdnError, did_you_mean
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts
 from multicdn.planning.planner import unlocated
@@ -273,9 +272,7 @@ def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Rou
 
 def _known(config: Config, name: str) -> None:
     if name not in config.providers:
-        near = difflib.get_close_matches(name, config.providers, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f" (known: {', '.join(config.providers)})"
-        raise RequestError(f"no provider is called {name!r}{hint}")
+        raise RequestError(f"no provider is called {name!r}{did_you_mean(name, config.providers)}")
 
 
 def _check(target: Target) -> None:

@@ -7,14 +7,13 @@ Providers are found by the entry-point group ``multicdn.providers`` (name -> cla
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import os
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.errors import PluginError
+from multicdn.errors import PluginError, did_you_mean
 from multicdn.provider import API_VERSION, Provider, capabilities
 
 if TYPE_CHECKING:
@@ -101,9 +100,7 @@ class Plugins:
         installed = sorted(self._providers)
         if not installed:
             return f"no provider plugin named {name!r} (installed: none - is the .dist-info folder in the bundle?)"
-        near = difflib.get_close_matches(name, installed, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"no provider plugin named {name!r}{hint} (installed: {', '.join(installed)})"
+        return f"no provider plugin named {name!r}{did_you_mean(name, installed)}"
 
 
 def _installed() -> Iterator[metadata.EntryPoint]:

@@ -105,7 +105,7 @@ def parse(text: str) -> Template:
 
 
 def expand(templates: Sequence[Template], bucket: str, key: str, prefix: str, forms: Forms = PLAIN) -> list[str]:
-    """All texts that the templates give for a key, without duplicates, the plainest first.
+    """Make the texts that the templates give for a key, without duplicates, the plainest first.
 
     Args:
         templates: of one route.

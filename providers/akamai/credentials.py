@@ -22,7 +22,7 @@ _HOST = re.compile(r"[a-z0-9.-]+(:\d+)?")
 
 
 class Credentials(NamedTuple):
-    """Who we are, and the host that belongs to it; ``account_key`` may be empty."""
+    """The credentials of an API client, and its host; ``account_key`` may be empty."""
 
     host: str
     client_token: Secret

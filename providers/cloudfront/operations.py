@@ -83,7 +83,7 @@ def _distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
 
 
 def _paths(bucket: str, distribution: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the origins that are the bucket begin in it; empty if none is the bucket."""
+    """The paths in a bucket at which its origins begin; empty if none is the bucket."""
     origins = distribution["Origins"]["Items"]
     paths = (path_in_bucket(bucket, origin["DomainName"], origin.get("OriginPath", "")) for origin in origins)
     return tuple(dict.fromkeys(path for path in paths if path is not None))

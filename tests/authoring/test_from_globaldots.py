@@ -639,7 +639,8 @@ KEY = "its `apikey` may do anything in the account; an API token for Cache Purge
             "  cloudinary:\n    b: [{host: j}]\ncdnConfigurations: {akamai: {edgerc: e}}\n",
             [
                 "5: cdnDomains.Fastly.b: not carried: i: the old tool knew no such vendor; did you mean 'fastly'?",
-                "7: cdnDomains.cloudinary.b: not carried: j: the old tool knew no such vendor",
+                "7: cdnDomains.cloudinary.b: not carried: j: "
+                "the old tool knew no such vendor; did you mean 'cloudflare'?",
             ],
             id="unknown vendors",
         ),

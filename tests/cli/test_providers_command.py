@@ -18,7 +18,7 @@ from multicdn.cli.providers import description, markdown_table
 from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
 
 if TYPE_CHECKING:
-    from multicdn.authoring.catalog import Entry
+    from multicdn.authoring.catalog import InstalledProvider
 
 OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost")
 
@@ -30,11 +30,11 @@ def listed(**environment: str) -> dict[str, list[str]]:
     return {row[0]: row for row in rows}
 
 
-def own(name: str) -> Entry:
+def own(name: str) -> InstalledProvider:
     return catalog.entry(own_plugins(), name)
 
 
-def row(entry: Entry) -> list[str]:
+def row(entry: InstalledProvider) -> list[str]:
     return markdown_table([entry]).splitlines()[-1].strip("| ").split(" | ")
 
 

@@ -360,8 +360,7 @@ KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names
         ("names: [a, '${ssm:/n}']", f"names[1]: ${{ssm:/n}} {STRAY}"),
         (
             "type: chosenn",
-            "type: no provider plugin named 'chosenn'; did you mean 'chosen'? "
-            "(installed: chosen, ended, full, imagined, plain, warmer)",
+            "type: no provider plugin named 'chosenn'; did you mean 'chosen'?",
         ),
     ],
 )  # fmt: skip
@@ -394,7 +393,7 @@ def test_name_of_a_provider_is_restricted(name: str) -> None:
 def test_type_that_is_not_installed() -> None:
     assert problems(provider_file("service: s", "fastly")) == [
         "c.yml:3: providers.fastly.type: no provider plugin named 'fastly' "
-        "(installed: chosen, ended, full, imagined, plain, warmer)"
+        "(known: chosen, ended, full, imagined, plain, warmer)"
     ]
 
 
@@ -623,7 +622,7 @@ routes:
         "c.yml:4: providers.full.tokn: unknown option 'tokn'; did you mean 'token'?",
         "c.yml:5: providers.full.service: expected a text, got a list",
         "c.yml:7: providers.other.type: no provider plugin named 'nowhere' "
-        "(installed: chosen, ended, full, imagined, plain, warmer)",
+        "(known: chosen, ended, full, imagined, plain, warmer)",
         "c.yml:8: extra: unknown member 'extra' (known: version, providers, routes, delivery, install)",
         "c.yml:11: routes[0].urls[0]: 'www.acme.com' isn't an absolute URL; "
         "write it as the browser sees it: https://www.example.com/{key}",

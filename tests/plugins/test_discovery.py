@@ -179,11 +179,11 @@ def test_extra_is_no_remedy_for_other_faults_nor_for_other_plugins(site: Site) -
     [
         (
             "cloudfalre",
-            "no provider plugin named 'cloudfalre'; did you mean 'cloudflare'? (installed: acme, cloudflare)",
+            "no provider plugin named 'cloudfalre'; did you mean 'cloudflare'?",
         ),
-        ("zzz", "no provider plugin named 'zzz' (installed: acme, cloudflare)"),
-        ("Acme", "no provider plugin named 'Acme'; did you mean 'acme'? (installed: acme, cloudflare)"),
-        ("", "no provider plugin named '' (installed: acme, cloudflare)"),
+        ("zzz", "no provider plugin named 'zzz' (known: acme, cloudflare)"),
+        ("Acme", "no provider plugin named 'Acme'; did you mean 'acme'?"),
+        ("", "no provider plugin named '' (known: acme, cloudflare)"),
     ],
 )
 def test_unknown_name_is_refused_with_the_nearest_and_all_others(site: Site, name: str, message: str) -> None:

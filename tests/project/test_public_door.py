@@ -94,3 +94,18 @@ def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
     assert not modules & {"requests", "urllib3", "boto3", "botocore", "yaml", "pluggy", "click"}
     ours = {name for name in modules if name.startswith("multicdn.")}
     assert ours == {"multicdn.errors", "multicdn.model", "multicdn.provider", "multicdn.secrets"}
+
+
+def rooms_imported(room: str) -> set[str]:
+    """What a room below multicdn imports of others, type-only imports included."""
+    home = ROOT / "multicdn"
+    paths = (home / f"{room}.py", *(home / room).rglob("*.py"))
+    texts = [path.read_text() for path in paths if path.exists()]
+    return {f"{module}.{name}".split(".")[1] for text in texts for module, name in imported(text)} - {room}
+
+
+def test_config_stands_on_routing_and_plugins_and_these_on_the_contract() -> None:
+    order = ["provider", "plugins", "routing", "config"]
+    above = {room: rooms_imported(room) & set(order[place:]) for place, room in enumerate(order)}
+    assert above == {room: set() for room in order}
+    assert rooms_imported("config") >= {"provider", "plugins", "routing"}

@@ -14,9 +14,9 @@ from multicdn_providers.cloudfront import CloudFront
 from multicdn_providers.cloudfront.client import Clients
 from multicdn_providers.cloudfront.origins import path_in_bucket
 
-from multicdn.config.checker import option_types
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, TargetKind
+from multicdn.plugins.options import option_types
 from multicdn.provider import Call, Target, capabilities
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, Quotas, S3Origin, Tenant

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from multicdn_providers import highwinds
-from multicdn_providers.highwinds import Highwinds
+from multicdn_providers.highwinds import Highwinds, api
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Target, TargetKind
@@ -332,7 +331,7 @@ def test_one_login_serves_many_purges(cdn: HighwindsSimulator) -> None:
 def test_a_token_is_replaced_before_its_end(
     cdn: HighwindsSimulator, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(highwinds, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(api, "time", SimpleNamespace(monotonic=clock))
     provider = login_of(cdn)
     for seconds, logins in ((0, 1), (3569, 1), (2, 2), (3000, 2)):
         clock.advance(seconds)

@@ -33,7 +33,7 @@ _SPELLINGS = re.compile(r"multicdn_acme|test_acme|acme_api|ACME|Acme|acme|@VERSI
 
 
 class Names(NamedTuple):
-    """What a new plugin is called where.
+    """The names of a new plugin.
 
     Attributes:
         plugin: in config files.

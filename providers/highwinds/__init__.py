@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote, urlsplit
 
-from multicdn.http import Answer, Http
 from multicdn.provider import (
     Action,
     Call,
-    CredentialsRefused,
     Limits,
     PurgeHosts,
     PurgePrefixes,
@@ -30,61 +26,10 @@ from multicdn.provider import (
     option,
 )
 
+from .api import HighwindsApi, Login
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# A token isn't used in the last seconds of its life: the call must still arrive.
-_EARLY = 30.0
-
-_AFTER = re.compile(r"retry\b.*?\bin (\d+) seconds?", re.IGNORECASE)
-
-
-class _TokenRefused(CredentialsRefused):
-    """A 401: with a token got by password, its life may be over."""
-
-
-class _Login:
-    """A token got with user name and password, kept until shortly before its end.
-
-    Args:
-        api: where to log in.
-        user, password: of somebody who may purge.
-    """
-
-    def __init__(self, api: Http, user: str, password: Secret) -> None:
-        self._api = api
-        self._user = user
-        self._password = password
-        self._token = ""
-        self._good_until = 0.0
-        self._lock = threading.Lock()
-
-    def token(self, call: Call) -> str:
-        """Return a token, logging in where there is none.
-
-        Raises:
-            ProviderError: CredentialsRefused if the password isn't accepted, otherwise as in the purge methods.
-        """
-        with self._lock:
-            if not self._token or time.monotonic() >= self._good_until:
-                self._log_in(call)
-            return self._token
-
-    def forget(self, token: str) -> None:
-        """Log in anew at the next call, unless that has happened since."""
-        with self._lock:
-            if self._token == token:
-                self._token = ""
-
-    def _log_in(self, call: Call) -> None:
-        form = {"grant_type": "password", "username": self._user, "password": self._password.reveal()}
-        answer = self._api.send("POST", "/auth/token", call, data=form)
-        self._token = answer.text("access_token")
-        if not self._token:
-            raise RetryLater(f"the answer has no access_token: {answer.reason}")
-        life = answer.json().get("expires_in")
-        life = float(life) if isinstance(life, int | float) else float("inf")
-        self._good_until = time.monotonic() + life - min(_EARLY, life / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,19 +96,11 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         raise ValueError(message)
 
     @cached_property
-    def _api(self) -> Http:
-        return Http(self.endpoint, headers=self._headers, meaning={401: _TokenRefused})
-
-    @cached_property
-    def _login(self) -> _Login | None:
-        if self.password is None:
-            return None
-        # OAuth servers answer 400 to a wrong password as well; it is never the fault of a target.
-        meaning = dict.fromkeys((400, 413, 414, 422), CredentialsRefused)
-        return _Login(Http(self.endpoint, headers=self._headers, meaning=meaning), self.user, self.password)
-
-    def _headers(self) -> dict[str, str]:
-        return {"Accept": "application/json", **({"X-Application-Id": self.application} if self.application else {})}
+    def _api(self) -> HighwindsApi:
+        login = None
+        if self.password is not None:
+            login = Login(self.endpoint, self.application, self.user, self.password)
+        return HighwindsApi(self.endpoint, self.application, self.token, login)
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Spell URLs and prefixes without their scheme.
@@ -202,7 +139,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         Raises:
             ProviderError: as in the purge methods; CallRefused if the vendor doesn't know the id.
         """
-        answer = self._send("GET", f"{self._target}/{quote(number, safe='')}", call)
+        answer = self._api.send("GET", f"{self._target}/{quote(number, safe='')}", call)
         done = answer.json().get("progress")
         if not isinstance(done, int | float):
             raise RetryLater(f"the answer has no progress: {answer.reason}")
@@ -211,7 +148,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     def _purge(self, urls: Sequence[str], call: Call, *, recursive: bool) -> Receipt:
         variants = self.purge_all_dynamic and not recursive  # ignored with recursive, which covers them anyway
         how = {"recursive": recursive, "purgeAllDynamic": variants, "invalidateOnly": call.soft}
-        answer = self._send("POST", self._target, call, json={"list": [{"url": url, **how} for url in urls]})
+        answer = self._api.send("POST", self._target, call, json={"list": [{"url": url, **how} for url in urls]})
         number = answer.text("id")
         if not number:
             raise RetryLater(f"the answer has no id: {answer.reason}")
@@ -221,37 +158,8 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     def _target(self) -> str:
         return f"/api/v1/accounts/{quote(self.sub_account or self.account, safe='')}/purge"
 
-    def _send(self, method: str, target: str, call: Call, json: Any = None) -> Answer:
-        """Send with a token; with one that isn't taken and can be replaced, replace it and send once more."""
-        token = self._bearer(call)
-        try:
-            return self._send_with(token, method, target, call, json)
-        except _TokenRefused:
-            if self._login is None:
-                raise
-            self._login.forget(token)
-        return self._send_with(self._bearer(call), method, target, call, json)
-
-    def _send_with(self, token: str, method: str, target: str, call: Call, json: Any) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"}
-        return self._api.send(method, target, call, json=json, headers=headers, refusal=_told_to_wait)
-
-    def _bearer(self, call: Call) -> str:
-        if self._login is not None:
-            return self._login.token(call)
-        assert self.token is not None, "checked in __post_init__"
-        return self.token.reveal()
-
 
 def _without_scheme(url: str) -> str:
     """``//host/path``: with a slash after a bare host, and the query kept."""
     rest = re.sub(r"^https?:", "", url, flags=re.IGNORECASE)
     return rest if urlsplit(rest).path else f"{rest}/"
-
-
-def _told_to_wait(answer: Answer) -> RetryLater | None:
-    """Read the wait from the words of a 429 that comes without ``Retry-After``."""
-    if answer.status != 429 or answer.headers.get("Retry-After"):
-        return None
-    seconds = _AFTER.search(answer.words)
-    return RetryLater(answer.reason, after=float(seconds[1])) if seconds else None
