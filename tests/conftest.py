@@ -53,8 +53,9 @@ def python(shared: Shared, wheel: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def workshop(shared: Shared, wheel: Path) -> Path:
-    """The Python of a plugin author's environment: the wheel, pytest and mypy."""
-    return shared("workshop", lambda folder: install(folder, wheel, "pytest", "mypy")) / "bin" / "python"
+    """The Python of a plugin author's environment: the wheel, pip, pytest and mypy."""
+    tools = ("pip", "setuptools", "pytest", "mypy")
+    return shared("workshop", lambda folder: install(folder, wheel, *tools)) / "bin" / "python"
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from kit.environments import ROOT, install, run
+from kit.environments import PIP, ROOT, install, run
 
 from multicdn.cli import main
 from multicdn.cli.new_provider import Names
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from conftest import Shared
 
 EVENT = ROOT / "tests" / "data" / "s3-put-odd-key.json"
+OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 TOKEN = "token-of-the-clean-environment"
 URL = "https://www.example.com/ordner/ein%20bild%2B100%25/gr%C3%B6%C3%9Fe%20%E4%B8%AD%E6%96%87.jpg"
 HANDLE = "import json, sys; from multicdn.handler import handler; print(json.dumps(handler(json.load(sys.stdin))))"
@@ -88,8 +89,7 @@ def test_no_trace_of_acme_is_left(tmp_path: Path) -> None:
 def test_it_passes_its_own_tests_and_strict_types_at_once(name: str, tools: tuple[str, ...], tmp_path: Path) -> None:
     assert new_provider(name, tmp_path)[0] == 0
     [folder] = tmp_path.glob("multicdn-*")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    run(*pip, "--target", tmp_path / "site", folder)
+    run(*PIP, "install", *OFFLINE, "--target", tmp_path / "site", folder)
     paths = {"PYTHONPATH": str(tmp_path / "site"), "MYPYPATH": str(ROOT)}
     for tool in tools:
         command = [sys.executable, "-m", tool]
@@ -103,7 +103,8 @@ def acme(shared: Shared, wheel: Path) -> Path:
 
     def fill(folder: Path) -> None:
         assert new_provider("acme", folder)[0] == 0
-        install(folder / "environment", wheel, folder / "multicdn-acme")
+        install(folder / "environment", wheel)
+        run(*PIP, "install", *OFFLINE, "--prefix", folder / "environment", folder / "multicdn-acme")
 
     return shared("acme", fill)
 

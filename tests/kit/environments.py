@@ -8,16 +8,18 @@ import os
 import subprocess
 import sys
 import venv
+from importlib.metadata import Distribution, EntryPoint, PathDistribution, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
-CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+PIP = (sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--no-input")
 
 
 def unavailable(reason: str) -> None:
@@ -38,11 +40,49 @@ def build(source: Path, target: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, source)
 
 
-def install(folder: Path, *requirements: Path | str) -> None:
-    """Make an environment in a folder, with these in it."""
-    venv.create(folder, with_pip=True)
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", CONSTRAINTS]
-    run(*pip, *requirements)
+def install(folder: Path, wheel: Path, *tools: str) -> None:
+    """Make an environment of the wheel, what it needs, and tools.
+
+    What it needs is linked from this environment, by what the distributions declare: nothing undeclared gets in, and
+    nobody waits for the network.
+    """
+    venv.create(folder, symlinks=True)
+    [site] = folder.glob("lib/python*/site-packages")
+    run(*PIP, "--python", folder / "bin" / "python", "install", "--no-deps", wheel)
+    [metadata] = site.glob("multicdn-*.dist-info")
+    for needed in _closure([*(PathDistribution(metadata).requires or ()), *tools]):
+        _link(needed, site)
+        for script in needed.entry_points.select(group="console_scripts"):
+            _write_script(folder / "bin", script)
+    run(*PIP, "--python", folder / "bin" / "python", "check")
+
+
+def _closure(requirements: Iterable[str]) -> list[Distribution]:
+    """The installed distributions that some requirements ask for, and those that these ask for."""
+    found: dict[str, Distribution] = {}
+    waiting = [*requirements]
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if requirement.name not in found:
+            found[requirement.name] = distribution(requirement.name)
+            waiting += found[requirement.name].requires or ()
+    return [*found.values()]
+
+
+def _link(linked: Distribution, site: Path) -> None:
+    files = linked.files or ()
+    for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+        target = Path(str(linked.locate_file(top)))
+        if not (site / top).exists():
+            (site / top).symlink_to(target)
+
+
+def _write_script(folder: Path, script: EntryPoint) -> None:
+    call = f"import sys\nfrom {script.module} import {script.attr}\nsys.exit({script.attr}())\n"
+    (folder / script.name).write_text(f"#!{folder / 'python'}\n{call}", encoding="utf-8")
+    (folder / script.name).chmod(0o755)
 
 
 def run(*command: object, cwd: Path | None = None) -> str:

@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from kit.environments import CONSTRAINTS, ROOT
+from kit.environments import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +89,8 @@ def test_the_walk_from_nothing_to_a_vendor_works(workshop: Path, tmp_path: Path)
         {
             **os.environ,
             "PATH": f"{workshop.parent}{os.pathsep}{os.environ['PATH']}",
-            "PIP_CONSTRAINT": str(CONSTRAINTS),
+            "PIP_NO_INDEX": "1",  # all is there
+            "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this as the value of `build_isolation`
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
