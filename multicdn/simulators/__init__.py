@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multicdn.simulators.kit.cache import Cache, Entry, Url
     from multicdn.simulators.kit.edge import Edge
     from multicdn.simulators.kit.faults import Faults
-    from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
+    from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
     from multicdn.simulators.kit.origin import Origin
     from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
     from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
@@ -32,6 +32,7 @@ __all__ = [
     "Headers",
     "ManualClock",
     "Origin",
+    "Refused",
     "Request",
     "Response",
     "Server",
@@ -63,6 +64,7 @@ _HOMES = {
     "Headers": "kit.http_server",
     "ManualClock": "kit.rates",
     "Origin": "kit.origin",
+    "Refused": "kit.http_server",
     "Request": "kit.http_server",
     "Response": "kit.http_server",
     "Server": "kit.http_server",

@@ -120,17 +120,7 @@ class CloudflareEdge(Edge):
         for item in files:
             url, headers = (item["url"], item.get("headers", {})) if isinstance(item, dict) else (item, {})
             key = self.seen_with(Headers(headers)).cache_key(Url.parse(url))
-            if soft:
-                self.cache.expire(key, self.clock())
-            else:
-                self.cache.drop(key)
-
-    def purge_where(self, matches: Callable[[Entry], bool], *, soft: bool) -> None:
-        """Drop all that matches, or mark it stale."""
-        if soft:
-            self.cache.expire_where(matches, self.clock())
-        else:
-            self.cache.drop_where(matches)
+            self.purge_key(key, soft=soft)
 
     def _fetch(self, key: str, url: Url, stale: Entry | None = None) -> Response:
         response = super()._fetch(key, url, stale)

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, unquote
 
 from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.edges import Edges
+from multicdn.simulators.cloudfront.errors import ApiError
 from multicdn.simulators.cloudfront.invalidations import Budget, Invalidations, Quotas
-from multicdn.simulators.cloudfront.model import Distribution, Reach, Refused, S3Origin, Tenant, is_valid
-from multicdn.simulators.cloudfront.sigv4 import AccessKey, Unauthenticated, authenticate
+from multicdn.simulators.cloudfront.model import Distribution, Reach, S3Origin, Tenant, is_valid
+from multicdn.simulators.cloudfront.sigv4 import AccessKey, authenticate
 from multicdn.simulators.kit.http_server import Response
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -179,7 +180,7 @@ class CloudFrontSimulator(Simulator):
         try:
             with self._state:
                 return self._route(request)
-        except (Refused, Unauthenticated) as error:
+        except ApiError as error:
             name = str(uuid.uuid4())
             body = xml.error(error.code, error.message, sender=error.status < _SERVER_ERROR, request_id=name)
             return _answer(error.status, body, name)
@@ -190,16 +191,16 @@ class CloudFrontSimulator(Simulator):
             if match is not None and method == request.method:
                 self._authorise(request, action)
                 return answer(self, _Ask(request, {name: unquote(value) for name, value in match.groupdict().items()}))
-        raise Refused("NoSuchResource", f"{request.method} {request.path} is no operation", 404)
+        raise ApiError("NoSuchResource", f"{request.method} {request.path} is no operation", 404)
 
     def _authorise(self, request: Request, action: str) -> None:
         now = time.time() + self.skew  # not ``clock``: signatures bear the real time
         authenticate(request, self.credentials, region=self.region, service="cloudfront", now=now)
         if self.expired:
-            raise Refused("ExpiredToken", "The security token included in the request is expired", 403)
+            raise ApiError("ExpiredToken", "The security token included in the request is expired", 403)
         if self.allowed is not None and action not in self.allowed:
             who = "arn:aws:sts::123456789012:assumed-role/purge/multicdn"
-            raise Refused("AccessDenied", f"User: {who} is not authorized to perform: cloudfront:{action}", 403)
+            raise ApiError("AccessDenied", f"User: {who} is not authorized to perform: cloudfront:{action}", 403)
 
     def _take_effect(self) -> None:
         for made in self._invalidations.due():
@@ -208,7 +209,7 @@ class CloudFrontSimulator(Simulator):
     def _create(self, ask: _Ask) -> Response:
         owner = self._owner(ask)
         if self._budget is not None and not self._budget.take_call():
-            raise Refused("Throttling", "Rate exceeded")
+            raise ApiError("Throttling", "Rate exceeded")
         made = self._invalidations.create(owner, *self._batch(ask.request.body))
         self._take_effect()
         location = f"https://cloudfront.amazonaws.com{ask.request.path}/{made.id}"
@@ -219,11 +220,11 @@ class CloudFrontSimulator(Simulator):
         """Caller reference and items. One bad item refuses all of them, and the answer doesn't say which it was."""
         reference, quantity, items = xml.read_batch(body)
         if quantity != len(items):
-            raise Refused("InconsistentQuantities", "The value of Quantity and the size of Items don't match.")
+            raise ApiError("InconsistentQuantities", "The value of Quantity and the size of Items don't match.")
         if self._budget is not None and len(items) > self._quotas.batch:
-            raise Refused("BatchTooLarge", "Invalidation batch specified is too large.", 413)
+            raise ApiError("BatchTooLarge", "Invalidation batch specified is too large.", 413)
         if not items or not all(is_valid(item, quotes_refused=self.quotes_refused) for item in items):
-            raise Refused("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
+            raise ApiError("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
         return reference, items
 
     def _owner(self, ask: _Ask) -> str:
@@ -235,17 +236,17 @@ class CloudFrontSimulator(Simulator):
             return self._tenant(ask.names["tenant"]).id
         found = self._distribution(ask.names["distribution"])
         if found.tenant_only:
-            raise Refused("NoSuchDistribution", "The specified distribution does not exist.", 404)
+            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
         return found.id
 
     def _distribution(self, name: str) -> Distribution:
         if name not in self.distributions:
-            raise Refused("NoSuchDistribution", "The specified distribution does not exist.", 404)
+            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
         return self.distributions[name]
 
     def _tenant(self, name: str) -> Tenant:
         if name not in self.tenants:
-            raise Refused("EntityNotFound", "The specified distribution tenant does not exist.", 404)
+            raise ApiError("EntityNotFound", "The specified distribution tenant does not exist.", 404)
         return self.tenants[name]
 
     def _get(self, ask: _Ask) -> Response:

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from multicdn.simulators.cloudfront.model import Refused, is_wildcard
+from multicdn.simulators.cloudfront.errors import ApiError
+from multicdn.simulators.cloudfront.model import is_wildcard
 from multicdn.simulators.kit.rates import TokenBucket
 
 if TYPE_CHECKING:
@@ -121,14 +122,14 @@ class Invalidations:
         """Make one, or return the one that the same reference and items made before, which uses no quota.
 
         Raises:
-            Refused: the reference was used for other items, or a quota is used up.
+            ApiError: the reference was used for other items, or a quota is used up.
         """
         known = next((one for one in self.of(owner) if one.reference == reference), None)
         if known is None:
             return self._new(owner, reference, items)
         if frozenset(known.items) != frozenset(items):
             message = "Your request contains a caller reference that was used for a previous invalidation batch."
-            raise Refused(self.reference_error, message, 409 if "Exists" in self.reference_error else 400)
+            raise ApiError(self.reference_error, message, 409 if "Exists" in self.reference_error else 400)
         return known
 
     def of(self, owner: str) -> list[Invalidation]:
@@ -139,13 +140,13 @@ class Invalidations:
         """Return one by its id, and count that it was asked for.
 
         Raises:
-            Refused: there is none.
+            ApiError: there is none.
         """
         for one in self.of(owner):
             if one.id == name:
                 one.polls += 1
                 return one
-        raise Refused("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
+        raise ApiError("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
 
     def status(self, one: Invalidation) -> str:
         """``InProgress`` or ``Completed``."""
@@ -166,7 +167,7 @@ class Invalidations:
             message = (
                 "Processing your request will cause you to exceed the maximum number of in-progress invalidations."
             )
-            raise Refused("TooManyInvalidationsInProgress", message)
+            raise ApiError("TooManyInvalidationsInProgress", message)
         made = Invalidation(f"I{uuid.uuid4().hex[:25].upper()}", owner, reference, items, self._clock())
         self._made.append(made)
         return made

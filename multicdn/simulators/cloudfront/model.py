@@ -17,20 +17,6 @@ _LONGEST_PATH = 4000
 _MOST_TAGS = 50  # of an object; CloudFront drops the others without a word
 
 
-class Refused(Exception):
-    """A call that isn't done.
-
-    Attributes:
-        code, message, status: of the answer.
-    """
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        self.code = code
-        self.message = message
-        self.status = status
-        super().__init__(code)
-
-
 @dataclass(frozen=True, slots=True)
 class S3Origin:
     """An origin of a distribution: its domain name, and what is put before the viewer's path."""

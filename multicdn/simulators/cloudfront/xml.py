@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from multicdn.simulators.cloudfront.model import Refused
+from multicdn.simulators.cloudfront.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,18 +52,18 @@ def read_batch(body: bytes) -> tuple[str, int, tuple[str, ...]]:
     """Caller reference, quantity and items of an InvalidationBatch.
 
     Raises:
-        Refused: the body is missing, or no such thing.
+        ApiError: the body is missing, or no such thing.
     """
     if not body:
-        raise Refused("MissingBody", "This operation requires a body. Ensure that the body is present.")
+        raise ApiError("MissingBody", "This operation requires a body. Ensure that the body is present.")
     try:
         batch = read(body)
         quantity = int(text(batch, "Paths/Quantity") or "")
     except ValueError:
-        raise Refused("MalformedXML", "The XML that you provided isn't well formed, or lacks the quantity.") from None
+        raise ApiError("MalformedXML", "The XML that you provided isn't well formed, or lacks the quantity.") from None
     reference = text(batch, "CallerReference")
     if not reference:
-        raise Refused("InvalidArgument", "The caller reference is missing.")
+        raise ApiError("InvalidArgument", "The caller reference is missing.")
     return reference, quantity, texts(batch, "Paths/Items/Path")
 
 
@@ -98,12 +98,12 @@ def cut(shown: Sequence[tuple[str, Element]], options: Mapping[str, str]) -> tup
     """One page: its elements, the marker of the next one or empty, and the size that was asked for.
 
     Raises:
-        Refused: the marker or the size makes no sense.
+        ApiError: the marker or the size makes no sense.
     """
     marker, size = options.get("Marker", ""), options.get("MaxItems") or str(_LARGEST_PAGE)
     names = [name for name, _ in shown]
     if not size.isdecimal() or int(size) < 1 or (marker and marker not in names):
-        raise Refused("InvalidArgument", "Marker or MaxItems is invalid.")
+        raise ApiError("InvalidArgument", "Marker or MaxItems is invalid.")
     start = names.index(marker) + 1 if marker else 0
     end = start + min(int(size), _LARGEST_PAGE)
     following = names[end - 1] if end < len(names) else ""

@@ -103,6 +103,18 @@ class Edge:
             return self._serve(entry, "STALE")
         return self._fetch(key, url, entry)
 
+    def purge_key(self, key: str, *, soft: bool = False) -> int:
+        """Drop one entry, or mark it stale (soft purge); return how many there were."""
+        return self.cache.expire(key, self.clock()) if soft else self.cache.drop(key)
+
+    def purge_where(self, matches: Callable[[Entry], bool], *, soft: bool = False) -> int:
+        """Drop all entries that match, or mark them stale (soft purge); return how many there were."""
+        return self.cache.expire_where(matches, self.clock()) if soft else self.cache.drop_where(matches)
+
+    def prefetch(self, url: Url) -> None:
+        """Cache what is at a URL, as if a client had asked for it."""
+        self.handle(Request("GET", url.target, Headers({"Host": url.host, "X-Forwarded-Proto": url.scheme})))
+
     def close(self) -> None:
         """Close the connections to the origin."""
         self._origin.close()
