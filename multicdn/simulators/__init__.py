@@ -82,13 +82,13 @@ def load(vendor: str) -> type[Simulator]:
     Raises:
         KeyError: there is none.
     """
-    found: type[Simulator] = __getattr__(VENDORS[vendor])
-    return found
+    simulator: type[Simulator] = __getattr__(VENDORS[vendor])
+    return simulator
 
 
 def __getattr__(name: str) -> type:
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    found: type = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+    member: type = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return member

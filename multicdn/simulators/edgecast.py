@@ -48,7 +48,7 @@ class EdgecastEdge(Edge):
         return 0.0
 
     def asset_tree(self, host: str) -> str:
-        """What the paths of a host name lead into: two names of one customer origin share their assets."""
+        """Name the assets behind a host name: two names of one customer origin share theirs."""
         return self._hosts.get(host, host)
 
     def purge(self, paths: Iterable[str]) -> None:

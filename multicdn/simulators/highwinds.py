@@ -65,7 +65,7 @@ class PurgeEntry:
         return cls(url, ("http", "https") if both else (url.scheme,), *switches)
 
     def covers(self, entry: Entry) -> bool:
-        """Whether a cached answer falls under this entry."""
+        """Tell if a cached answer falls under this entry."""
         if entry.url.host != self.url.host or entry.url.scheme not in self.schemes:
             return False
         if self.recursive:

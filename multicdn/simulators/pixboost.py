@@ -59,7 +59,7 @@ class PixboostEdge(Edge):
         return super().handle(request)
 
     def variants(self, source: str) -> int:
-        """How many images made of a source are cached."""
+        """Count the cached images that are made of a source."""
         return sum(source_of(entry.url.target) == source for entry in self.cache.entries)
 
     def invalidate(self, source: str) -> None:
@@ -179,7 +179,7 @@ class PixboostSimulator(Simulator):
         return key == self.api_key and self._is_source(source)
 
     def _is_source(self, source: str) -> bool:
-        """Whether a source's domain, or the alias that it begins with, is configured."""
+        """Tell if a source's domain, or the alias that it begins with, is configured."""
         return not self.sources or source.rpartition("://")[2].partition("/")[0].lower() in self.sources
 
 

@@ -137,7 +137,7 @@ class CloudflareSimulator(Simulator):
         return {"token": self.token}
 
     def items(self, request: Request) -> int:
-        """How many files, tags, hosts or prefixes a call has, or 1 for everything."""
+        """Count the files, tags, hosts or prefixes of a call; 1 for everything."""
         body = request.json()
         return sum(len(body[kind]) if isinstance(body[kind], list) else 1 for kind in _KINDS if kind in body)
 
@@ -238,11 +238,11 @@ class CloudflareSimulator(Simulator):
     def _edges(self, zone: Zone, ref: str | None, kind: str) -> list[CloudflareEdge]:
         """The edges that a call is about: one environment, or production and all environments of the zone."""
         if ref is None:
-            return [self.edge, *(self._environments[each.ref] for each in zone.environments)]
-        found = next((each for each in zone.environments if each.ref == ref), None)
-        if found is None:
+            return [self.edge, *(self._environments[one.ref] for one in zone.environments)]
+        environment = next((one for one in zone.environments if one.ref == ref), None)
+        if environment is None:
             raise _refused(404, 7003, f"Could not route to environment {ref}: check the identifier")
-        if kind == "files" and found.by_visitor:
+        if kind == "files" and environment.by_visitor:
             raise _refused(400, 1136, "Purge by URL is impossible in an environment that selects by visitor")
         return [self._environments[ref]]
 

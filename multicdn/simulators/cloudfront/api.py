@@ -170,7 +170,7 @@ class CloudFrontSimulator(Simulator):
         }
 
     def items(self, request: Request) -> int:
-        """How many paths and tags a call has; none for those that only read."""
+        """Count the paths and tags of a call; none for those that only read."""
         if request.method != "POST" or not request.path.endswith("/invalidation"):
             return 0
         return len(xml.texts(xml.read(request.body), "Paths/Items/Path"))
@@ -234,10 +234,10 @@ class CloudFrontSimulator(Simulator):
         """
         if "tenant" in ask.names:
             return self._tenant(ask.names["tenant"]).id
-        found = self._distribution(ask.names["distribution"])
-        if found.tenant_only:
+        distribution = self._distribution(ask.names["distribution"])
+        if distribution.tenant_only:
             raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
-        return found.id
+        return distribution.id
 
     def _distribution(self, name: str) -> Distribution:
         if name not in self.distributions:
@@ -250,8 +250,8 @@ class CloudFrontSimulator(Simulator):
         return self.tenants[name]
 
     def _get(self, ask: _Ask) -> Response:
-        found = self._invalidations.find(self._owner(ask), ask.names["id"])
-        return _found(xml.invalidation(found, self._invalidations.status(found)))
+        made = self._invalidations.find(self._owner(ask), ask.names["id"])
+        return _document(xml.invalidation(made, self._invalidations.status(made)))
 
     def _list(self, ask: _Ask) -> Response:
         mine = self._invalidations.of(self._owner(ask))
@@ -259,21 +259,21 @@ class CloudFrontSimulator(Simulator):
         def shown(one: Invalidation) -> tuple[str, xml.Element]:
             return one.id, xml.invalidation_summary(one, self._invalidations.status(one))
 
-        return _found(xml.page("InvalidationList", [shown(one) for one in mine], ask.options))
+        return _document(xml.page("InvalidationList", [shown(one) for one in mine], ask.options))
 
     def _list_distributions(self, ask: _Ask) -> Response:
         shown = [(one.id, xml.distribution_summary(one)) for one in self.distributions.values()]
-        return _found(xml.page("DistributionList", shown, ask.options))
+        return _document(xml.page("DistributionList", shown, ask.options))
 
     def _get_config(self, ask: _Ask) -> Response:
-        return _found(xml.distribution_config(self._distribution(ask.names["distribution"])))
+        return _document(xml.distribution_config(self._distribution(ask.names["distribution"])))
 
     def _get_tenant(self, ask: _Ask) -> Response:
-        return _found(xml.tenant(self._tenant(ask.names["tenant"])))
+        return _document(xml.tenant(self._tenant(ask.names["tenant"])))
 
     def _get_tenant_by_domain(self, ask: _Ask) -> Response:
         domain = ask.options.get("domain", "")
-        return _found(
+        return _document(
             xml.tenant(self._tenant(next((i for i, one in self.tenants.items() if domain in one.domains), "")))
         )
 
@@ -283,7 +283,7 @@ class CloudFrontSimulator(Simulator):
         shown = [(one.id, xml.tenant(one, "DistributionTenantSummary")) for one in self.tenants.values()]
         chosen, following, _ = xml.cut(shown, options)
         marker: list[xml.Element] = [("NextMarker", following)] if following else []
-        return _found(("ListDistributionTenantsResult", [*marker, ("DistributionTenantList", chosen)]))
+        return _document(("ListDistributionTenantsResult", [*marker, ("DistributionTenantList", chosen)]))
 
     _operations: ClassVar[tuple[_Operation, ...]] = (
         _operation("GET", "/distribution", "ListDistributions", _list_distributions),
@@ -300,7 +300,7 @@ class CloudFrontSimulator(Simulator):
     )
 
 
-def _found(root: xml.Element) -> Response:
+def _document(root: xml.Element) -> Response:
     return _answer(200, xml.document(root), str(uuid.uuid4()), {"ETag": "E2QWRUHEXAMPLE"})
 
 

@@ -233,7 +233,7 @@ class FastlySimulator(Simulator):
 
 
 def _soft(request: Request) -> bool:
-    """Whether the header is there; its value doesn't count."""
+    """Tell if the header for soft purges is there; its value doesn't count."""
     return "Fastly-Soft-Purge" in request.headers
 
 

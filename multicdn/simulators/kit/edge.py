@@ -46,15 +46,15 @@ class Edge:
         self._origin = Client(origin)
 
     def cache_key(self, url: Url) -> str:
-        """What an answer is kept under. All of the URL by default."""
+        """The key that an answer is stored under: the whole URL by default."""
         return str(url)
 
     def origin_target(self, url: Url) -> str:
-        """What the origin is asked for. The same raw path and query by default."""
+        """The target that the origin is asked for: the same raw path and query by default."""
         return url.target
 
     def tags(self, headers: Headers) -> frozenset[str]:
-        """What an answer of the origin can be purged by. None by default."""
+        """The tags that an answer of the origin can be purged by: none by default."""
         del headers
         return frozenset()
 

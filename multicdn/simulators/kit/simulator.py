@@ -45,7 +45,7 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a client got from the edge.
+    """An answer of the edge to a client.
 
     Attributes:
         status, headers, body: the answer.
@@ -113,7 +113,7 @@ class Simulator(ABC):
         """
 
     def items(self, request: Request) -> int:
-        """How many targets a call has. A ``ValueError``, ``KeyError`` or ``TypeError`` counts as none."""
+        """Count the targets of a call. A ``ValueError``, ``KeyError`` or ``TypeError`` counts as none."""
         del request
         return 1
 
