@@ -63,7 +63,7 @@ TRICKLE, DAYS = 50, 30
 
 
 class Cost(NamedTuple):
-    """What some changes cost at one vendor.
+    """The cost of some changes at one vendor.
 
     Attributes:
         calls: to the vendor's API.

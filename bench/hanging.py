@@ -58,9 +58,9 @@ class Bench:
         others = [name for name in names if name != sick]
         if hangs:
             self._edges[sick].faults.always(faults.hang())
-        found = [self._time(dispatcher, others, seconds) for _ in range(_MEASURED)]
+        seconds_each = [self._time(dispatcher, others, seconds) for _ in range(_MEASURED)]
         self._edges[sick].faults.clear()
-        return found
+        return seconds_each
 
     def _dispatcher(self, names: Sequence[str]) -> Dispatcher:
         """A new one, with a pace that nothing was booked in yet."""

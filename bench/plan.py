@@ -113,13 +113,13 @@ def main() -> None:
 
 def _median(work: Callable[[], object], rounds: int, objects: int) -> float:
     """Microseconds an object."""
-    found = []
+    seconds = []
     for _ in range(rounds):
         gc.collect()
         began = time.process_time()  # of the processor, whoever else may want it
         work()
-        found.append(time.process_time() - began)
-    return statistics.median(found) / objects * 1e6
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds) / objects * 1e6
 
 
 def _print(times: dict[str, float], objects: int, jobs: int) -> None:

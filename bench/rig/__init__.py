@@ -1,1 +1,1 @@
-"""What benches and tests share: a soak with its judge, and AWS's runtime API on loopback."""
+"""Machinery of benches and tests: a soak with its oracle, and AWS's runtime API on loopback."""

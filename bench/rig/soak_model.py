@@ -49,7 +49,7 @@ class SoakSettings:
 
 @dataclass
 class SoakReport:
-    """What happened, in numbers.
+    """The result of a soak, in numbers.
 
     Attributes:
         uploads: objects that changed.

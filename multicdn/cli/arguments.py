@@ -1,4 +1,4 @@
-"""What the commands of the on-call engineer are given: S3 URIs, URLs, lists, saved events, folders, listings."""
+"""Arguments of the on-call commands: S3 URIs, URLs, lists, saved events, folders, listings."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class Loaded(Struct, frozen=True):
 
     @property
     def url_hook(self) -> UrlHook | None:
-        """What plugins do to URLs."""
+        """The hook by which plugins rewrite URLs."""
         return self.plugins.hooks.urls if self.plugins.hooks else None
 
     @property
     def event_reader(self) -> ForeignReader | None:
-        """How plugins read events."""
+        """The hook by which plugins read foreign events."""
         return self.plugins.hooks.read_event if self.plugins.hooks else None
 
 
 class Inputs(Struct):
-    """What ``multicdn explain`` is asked about.
+    """Everything that ``multicdn explain`` is asked about.
 
     Attributes:
         changes: of S3.
@@ -164,12 +164,12 @@ class Reader:
 
 
 def is_s3(word: str) -> bool:
-    """Whether a word means to be an S3 URI."""
+    """Tell if a word is meant as an S3 URI."""
     return word.startswith("s3://")
 
 
 def is_web(word: str) -> bool:
-    """Whether a word means to be a public URL."""
+    """Tell if a word is meant as a public URL."""
     return _WEB.match(word) is not None
 
 
@@ -179,10 +179,10 @@ def split_s3(word: str) -> tuple[str, str]:
     Raises:
         UsageError: it has no bucket.
     """
-    found = _S3.fullmatch(word)
-    if found is None:
+    match = _S3.fullmatch(word)
+    if match is None:
         raise click.UsageError(f"{word!r} is no S3 URI; write s3://bucket/key")
-    return found[1], found[2] or ""
+    return match[1], match[2] or ""
 
 
 def lines(text: str) -> Iterator[str]:

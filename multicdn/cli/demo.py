@@ -30,7 +30,7 @@ _WIDTH = 110  # of a log file, in which nobody wants a table folded
 
 
 class EdgeResult(NamedTuple):
-    """What one edge did.
+    """The answers of one edge, and the calls to its API.
 
     Attributes:
         warm, stale, purged: its answers for its objects: once cached, after the upload, after the purge.
@@ -47,7 +47,7 @@ class EdgeResult(NamedTuple):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it served the new bytes of every object, and of the last one too."""
+        """True if it served the new bytes of every object, and of the last one too."""
         return _all(self.purged, b"version 2") and self.seconds is not None
 
 

@@ -1,4 +1,4 @@
-"""How explanations and previews are shown: as text for people, as JSON for programs."""
+"""Explanations and previews as text for people, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -28,56 +28,58 @@ def counted(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
-def explained(found: Sequence[Explained], limit: int) -> Iterator[str]:
+def explained(explanations: Sequence[Explained], limit: int) -> Iterator[str]:
     """Lines on objects and their routes."""
-    for each in found[:limit]:
-        change = each.change
+    for explanation in explanations[:limit]:
+        change = explanation.change
         yield f"s3://{change.bucket}/{change.key} {change.kind}"
-        for match in each.matches:
+        for match in explanation.matches:
             yield f"  {match.at} applies: {_does(match.route, change.kind)}"
-        if not each.matches:
+        if not explanation.matches:
             yield "  no route applies"
-        for miss in each.misses:
+        for miss in explanation.misses:
             yield f"  {miss.at} doesn't: {'; '.join(miss.reasons)}"
         yield ""
-    rest = found[limit:]
+    rest = explanations[limit:]
     if rest:
-        without = sum(not each.matches for each in rest)
+        without = sum(not explanation.matches for explanation in rest)
         yield f"and {counted(len(rest), 'more object')}, {without:,} of them without a route"
         yield ""
 
 
-def sources(url: str, found: Sequence[Source], serving: Sequence[str]) -> Iterator[str]:
+def sources(url: str, origins: Sequence[Source], serving: Sequence[str]) -> Iterator[str]:
     """Lines on a URL and where it comes from."""
     yield url
-    for source in found:
+    for source in origins:
         bucket = source.route.bucket
         key = f"s3://{bucket}/{source.key}" if source.key else f"more than one object of s3://{bucket}"
         yield f"  {source.at} gives it for {key} ({source.how})"
-    if not found:
+    if not origins:
         near = f"; {', '.join(serving)} {'has' if len(serving) == 1 else 'have'} others at its host" if serving else ""
         yield f"  no route gives it{near}"
     yield ""
 
 
-def economy(found: Iterable[Decision]) -> Iterator[str]:
+def economy(decisions: Iterable[Decision]) -> Iterator[str]:
     """Lines on what routes with a policy for it have made of many URLs."""
-    decisions = list(found)
-    for each in decisions:
-        if not each.directories:
-            yield f"{each.provider}: nothing collapsed in {each.bucket}: {each.reason}"
+    decisions = list(decisions)
+    for decision in decisions:
+        if not decision.directories:
+            yield f"{decision.provider}: nothing collapsed in {decision.bucket}: {decision.reason}"
             continue
-        unchanged = "" if each.innocent is None else f", which drops {counted(each.innocent, 'unchanged object')}"
-        names = ", ".join(each.directories)
-        fewer = f"{each.targets:,} targets collapsed to {each.left:,}"
-        yield f"{each.provider}: {fewer} ({names}){unchanged}: {each.reason}"
+        unchanged = (
+            "" if decision.innocent is None else f", which drops {counted(decision.innocent, 'unchanged object')}"
+        )
+        names = ", ".join(decision.directories)
+        fewer = f"{decision.targets:,} targets collapsed to {decision.left:,}"
+        yield f"{decision.provider}: {fewer} ({names}){unchanged}: {decision.reason}"
     if decisions:
         yield ""
 
 
-def previews(found: Iterable[Preview], limit: int) -> Iterator[str]:
+def previews(shown: Iterable[Preview], limit: int) -> Iterator[str]:
     """Lines on what the providers would be asked."""
-    for preview in found:
+    for preview in shown:
         settings = ", ".join(f"{name} {value}" for name, value in preview.where.items())
         kind = f" ({preview.type}{': ' if settings else ''}{settings})" if preview.type else ""
         yield f"{preview.name}{kind}"
@@ -100,23 +102,23 @@ def as_json(
     unreadable: Iterable[tuple[str, str]],
     notes: Iterable[str],
     decisions: Iterable[Decision],
-    found: Iterable[Preview],
+    previewed: Iterable[Preview],
 ) -> dict[str, Any]:
     """Everything, in the form that docs/on-call.md describes."""
     return {
         "version": VERSION,
         "config": name,
-        "objects": [_object(each) for each in objects],
-        "urls": [{"url": url, "sources": [_source(source) for source in each]} for url, each in urls],
+        "objects": [_object(explanation) for explanation in objects],
+        "urls": [{"url": url, "sources": [_source(source) for source in origins]} for url, origins in urls],
         "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
         "notes": list(notes),
-        "economy": [msgspec.to_builtins(each) for each in decisions],
-        "providers": [_provider(preview) for preview in found],
+        "economy": [msgspec.to_builtins(decision) for decision in decisions],
+        "providers": [_provider(preview) for preview in previewed],
     }
 
 
 def _does(route: Route, kind: ChangeKind) -> str:
-    """What a route does with a change, and at which providers."""
+    """Word what a route does with a change, and at which providers."""
     purges = f"purge at {', '.join(route.purge)}" if route.purge else ""
     preloads = f"preload at {', '.join(route.preload)}" if route.preload and kind is ChangeKind.CREATED else ""
     return "; ".join(filter(None, (purges, preloads))) or "nothing to do"
@@ -153,14 +155,14 @@ def _cost(preview: Preview) -> Iterator[str]:
         yield f"  price: up to ${preview.dollars:,.3f} ({terms}; {preview.price.page})"
 
 
-def _object(each: Explained) -> dict[str, Any]:
-    change = each.change
+def _object(explanation: Explained) -> dict[str, Any]:
+    change = explanation.change
     return {
         "bucket": change.bucket,
         "key": change.key,
         "kind": str(change.kind),
-        "routes": [match.at for match in each.matches],
-        "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in each.misses],
+        "routes": [match.at for match in explanation.matches],
+        "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in explanation.misses],
     }
 
 

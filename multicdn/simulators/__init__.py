@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multicdn.simulators.kit.cache import Cache, Entry, Url
     from multicdn.simulators.kit.edge import Edge
     from multicdn.simulators.kit.faults import Faults
-    from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
+    from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
     from multicdn.simulators.kit.origin import Origin
     from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
     from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
@@ -32,6 +32,7 @@ __all__ = [
     "Headers",
     "ManualClock",
     "Origin",
+    "Refused",
     "Request",
     "Response",
     "Server",
@@ -63,6 +64,7 @@ _HOMES = {
     "Headers": "kit.http_server",
     "ManualClock": "kit.rates",
     "Origin": "kit.origin",
+    "Refused": "kit.http_server",
     "Request": "kit.http_server",
     "Response": "kit.http_server",
     "Server": "kit.http_server",
@@ -80,13 +82,13 @@ def load(vendor: str) -> type[Simulator]:
     Raises:
         KeyError: there is none.
     """
-    found: type[Simulator] = __getattr__(VENDORS[vendor])
-    return found
+    simulator: type[Simulator] = __getattr__(VENDORS[vendor])
+    return simulator
 
 
 def __getattr__(name: str) -> type:
     if name not in _HOMES:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    found: type = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+    member: type = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return member

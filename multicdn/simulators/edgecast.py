@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
-from multicdn.simulators.kit.http_server import Headers, Request, Response
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.jobs import Jobs, Work
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -48,7 +48,7 @@ class EdgecastEdge(Edge):
         return 0.0
 
     def asset_tree(self, host: str) -> str:
-        """What the paths of a host name lead into: two names of one customer origin share their assets."""
+        """Name the assets behind a host name: two names of one customer origin share theirs."""
         return self._hosts.get(host, host)
 
     def purge(self, paths: Iterable[str]) -> None:
@@ -65,7 +65,7 @@ class EdgecastEdge(Edge):
     def load(self, urls: Iterable[str]) -> None:
         """Fetch exactly these URLs into the cache."""
         for url in map(Url.parse, urls):
-            self.handle(Request("GET", url.target, Headers({"Host": url.host, "X-Forwarded-Proto": url.scheme})))
+            self.prefetch(url)
 
 
 class EdgecastSimulator(Simulator):
@@ -88,6 +88,7 @@ class EdgecastSimulator(Simulator):
     """
 
     vendor = "edgecast"
+    edge: EdgecastEdge
 
     def __init__(
         self,
@@ -117,11 +118,9 @@ class EdgecastSimulator(Simulator):
         """Make the edge of the platform."""
         return EdgecastEdge(origin, clock=self.clock, hosts=self.hosts)
 
-    def edge_for(self, request: Request) -> Edge:
-        """There is one edge; what is due is done before it answers."""
-        del request
+    def settle(self) -> None:
+        """Do the requests that are due."""
         self.jobs.settle()
-        return self.edge
 
     def options(self) -> dict[str, object]:
         """Endpoint, account and platform."""
@@ -146,7 +145,6 @@ class EdgecastSimulator(Simulator):
             return _error(404, "no such account or method")
         if request.method != ("GET" if route["id"] else "PUT"):
             return _error(405, "this method isn't allowed here")
-        self.jobs.settle()
         return (
             self._status(route["operation"], route["id"]) if route["id"] else self._accept(route["operation"], request)
         )
@@ -164,10 +162,8 @@ class EdgecastSimulator(Simulator):
         return Response.json({"Id": work.id})
 
     def _act(self, action: str, paths: list[str], media_type: int) -> None:
-        edge = self.edge
-        assert isinstance(edge, EdgecastEdge)
         if media_type == PLATFORMS[self.platform]:
-            edge.purge(paths) if action == "purge" else edge.load(paths)
+            self.edge.purge(paths) if action == "purge" else self.edge.load(paths)
 
     def _checked(self, body: Any, *, bulk: bool) -> tuple[list[str], int]:
         """Return the URLs and the platform that a body asks for.

@@ -65,7 +65,7 @@ class PurgeEntry:
         return cls(url, ("http", "https") if both else (url.scheme,), *switches)
 
     def covers(self, entry: Entry) -> bool:
-        """Whether a cached answer falls under this entry."""
+        """Tell if a cached answer falls under this entry."""
         if entry.url.host != self.url.host or entry.url.scheme not in self.schemes:
             return False
         if self.recursive:
@@ -81,10 +81,7 @@ class HighwindsEdge(Edge):
     def purge(self, items: Iterable[PurgeEntry]) -> None:
         """Delete or expire what these entries cover."""
         for item in items:
-            if item.invalidate_only:
-                self.cache.expire_where(item.covers, self.clock())
-            else:
-                self.cache.drop_where(item.covers)
+            self.purge_where(item.covers, soft=item.invalidate_only)
 
 
 class _Token(NamedTuple):
@@ -112,6 +109,7 @@ class HighwindsSimulator(Simulator):
     """
 
     vendor = "highwinds"
+    edge: HighwindsEdge
 
     def __init__(
         self,
@@ -146,11 +144,9 @@ class HighwindsSimulator(Simulator):
         """Make the edge."""
         return HighwindsEdge(origin, clock=self.clock)
 
-    def edge_for(self, request: Request) -> Edge:
-        """There is one edge; what is due is done before it answers."""
-        del request
+    def settle(self) -> None:
+        """Do the requests that are due."""
         self.jobs.settle()
-        return self.edge
 
     def options(self) -> dict[str, object]:
         """Endpoint and account."""
@@ -174,7 +170,6 @@ class HighwindsSimulator(Simulator):
             return self._log_in(request)
         if not self._is_authorized(request):
             return _error(401, "the access token is missing, unknown or expired")
-        self.jobs.settle()
         if (request.method, request.target) == ("GET", "/api/v1/users/me"):
             return Response.json({"accountHash": self.account, "id": _USER_ID})
         route = _ACCOUNT_ROUTE.fullmatch(request.target)
@@ -240,9 +235,7 @@ class HighwindsSimulator(Simulator):
             seconds = math.ceil(wait)
             words = f"more than {URIS_PER_WINDOW} URLs in less than 60 seconds; you may retry this in {seconds} seconds"
             return _error(429, words, headers={"Retry-After": str(seconds)})
-        edge = self.edge
-        assert isinstance(edge, HighwindsEdge)
-        work = self.jobs.submit("purge", [entry["url"] for entry in entries], lambda: edge.purge(items))
+        work = self.jobs.submit("purge", [entry["url"] for entry in entries], lambda: self.edge.purge(items))
         return Response.json({"id": work.id})
 
     def _progress(self, number: str) -> Response:

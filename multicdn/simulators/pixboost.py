@@ -6,6 +6,7 @@ comment says that the behaviour is a guess. The images aren't changed: variants 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from multicdn.simulators.kit.cache import Url
 from multicdn.simulators.kit.edge import Edge
-from multicdn.simulators.kit.http_server import Headers, Request, Response
+from multicdn.simulators.kit.http_server import Request, Response
 from multicdn.simulators.kit.jobs import Jobs
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -58,7 +59,7 @@ class PixboostEdge(Edge):
         return super().handle(request)
 
     def variants(self, source: str) -> int:
-        """How many images made of a source are cached."""
+        """Count the cached images that are made of a source."""
         return sum(source_of(entry.url.target) == source for entry in self.cache.entries)
 
     def invalidate(self, source: str) -> None:
@@ -68,11 +69,8 @@ class PixboostEdge(Edge):
     def warm(self, urls: Iterable[str]) -> None:
         """Make and cache images."""
         for text in urls:
-            try:
-                url = Url.parse(text)
-            except ValueError:
-                continue  # accepted is all that the API promised
-            self.handle(Request("GET", url.target, Headers({"Host": url.host, "X-Forwarded-Proto": url.scheme})))
+            with contextlib.suppress(ValueError):  # accepted is all that the API promised
+                self.prefetch(Url.parse(text))
 
 
 class PixboostSimulator(Simulator):
@@ -92,6 +90,7 @@ class PixboostSimulator(Simulator):
     """
 
     vendor = "pixboost"
+    edge: PixboostEdge
 
     def __init__(
         self,
@@ -119,11 +118,9 @@ class PixboostSimulator(Simulator):
         """Make the edge."""
         return PixboostEdge(origin, clock=self.clock, admits=self._admits)
 
-    def edge_for(self, request: Request) -> Edge:
-        """There is one edge; what is due is done before it answers."""
-        del request
+    def settle(self) -> None:
+        """Do the requests that are due."""
         self.jobs.settle()
-        return self.edge
 
     def secrets(self) -> dict[str, str]:
         """The API secret."""
@@ -150,24 +147,18 @@ class PixboostSimulator(Simulator):
             return Response.json({}, 404)
         if _auth(query) != self.secret:
             return Response.json({}, 401)
-        self.jobs.settle()
         if request.method == "POST" and path == _WARMUP:
             return self._warm_up(request)
         if request.method == "DELETE":
             return self._invalidate(path.removeprefix(_PREFIX))
         return Response.json({}, 405)
 
-    @property
-    def _images(self) -> PixboostEdge:
-        assert isinstance(self.edge, PixboostEdge)
-        return self.edge
-
     def _invalidate(self, source: str) -> Response:
         if not self._is_source(source):
             return Response.json({}, 401)
-        if not self._images.variants(source):
+        if not self.edge.variants(source):
             return Response.json({}, 200)
-        self.jobs.submit("invalidation", [source], lambda: self._images.invalidate(source))
+        self.jobs.submit("invalidation", [source], lambda: self.edge.invalidate(source))
         return Response.json({}, 202)
 
     def _warm_up(self, request: Request) -> Response:
@@ -181,14 +172,14 @@ class PixboostSimulator(Simulator):
         if not images or (self.limits and len(images) > MOST_IMAGES):
             return Response.json({}, 400)
         self.warmed += images
-        self.jobs.submit("warmup", images, lambda: self._images.warm(images))
+        self.jobs.submit("warmup", images, lambda: self.edge.warm(images))
         return Response.json({}, 202)
 
     def _admits(self, source: str, key: str) -> bool:
         return key == self.api_key and self._is_source(source)
 
     def _is_source(self, source: str) -> bool:
-        """Whether a source's domain, or the alias that it begins with, is configured."""
+        """Tell if a source's domain, or the alias that it begins with, is configured."""
         return not self.sources or source.rpartition("://")[2].partition("/")[0].lower() in self.sources
 
 

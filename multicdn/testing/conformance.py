@@ -37,7 +37,7 @@ __all__ = [
 
 
 class ProviderConformanceV1(Declarations, Calls, Failures):
-    """What a provider for version 1 of the contract is held to. Set ``plugin``, and give ``vendor``.
+    """The tests for version 1 of the provider contract. Set ``plugin``, and give ``vendor``.
 
     Further class attributes, for what is different about a vendor. Each holds reasons, and none should be needed
     for a plain HTTP API:

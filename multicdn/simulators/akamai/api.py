@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from multicdn.simulators.akamai.edge import LONGEST_TAG, AkamaiEdge, key_of
 from multicdn.simulators.akamai.edgegrid import ApiClient, Gateway
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.simulators.kit.http_server import Refused, Request, Response
 from multicdn.simulators.kit.rates import TokenBucket
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -46,12 +46,6 @@ class BucketSize(NamedTuple):
 
 _REQUESTS = BucketSize(100, 50)
 _OBJECTS = {"url": BucketSize(10_000, 200), "tag": BucketSize(5_000, 500 / 60), "cpcode": BucketSize(300, 0.5)}
-
-
-class _Refused(Exception):
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        super().__init__(response.status)
 
 
 class AkamaiSimulator(Simulator):
@@ -154,10 +148,7 @@ class AkamaiSimulator(Simulator):
 
     def api(self, request: Request) -> Response:
         """Answer one call: the gateway first, then Fast Purge."""
-        try:
-            return self._gateway.refusal(request) or self._route(request)
-        except _Refused as refused:
-            return refused.response
+        return self._gateway.refusal(request) or self._route(request)
 
     @property
     def _known_cp_codes(self) -> frozenset[int]:
@@ -227,7 +218,7 @@ class AkamaiSimulator(Simulator):
         key = parse_qs(request.query).get("accountSwitchKey", [""])[0]
         if key and key != self.account_key:
             # A guess, as are the titles below for tags and CP codes.
-            raise _Refused(self._gateway.problem(request, 403, "Forbidden", "Invalid account switch key"))
+            raise Refused(self._gateway.problem(request, 403, "Forbidden", "Invalid account switch key"))
         granted = {"url": True, "tag": self.may_purge_tags, "cpcode": self.may_purge_cp_codes}
         if not granted[kind]:
             raise self._refusal(403, "unauthorized", f"the API client may not purge by {kind}", kind)
@@ -247,9 +238,9 @@ class AkamaiSimulator(Simulator):
             for item in wanted:
                 edge.purge_key("".join(key_of(item)), soft=soft)
         elif kind == "tag":
-            edge.purge(lambda entry: not wanted.isdisjoint(entry.tags), soft=soft)
+            edge.purge_where(lambda entry: not wanted.isdisjoint(entry.tags), soft=soft)
         else:
-            edge.purge(lambda entry: self.cp_codes.get(entry.url.host, CP_CODE) in wanted, soft=soft)
+            edge.purge_where(lambda entry: self.cp_codes.get(entry.url.host, CP_CODE) in wanted, soft=soft)
 
     def _spend(self, kind: str, count: int) -> None:
         """Take tokens from both buckets, or none and refuse."""
@@ -291,10 +282,10 @@ class AkamaiSimulator(Simulator):
         kind: str = "cpcode",
         headers: Mapping[str, str] | None = None,
         more: Mapping[str, object] | None = None,
-    ) -> _Refused:
+    ) -> Refused:
         value = {"supportId": self._new_id(kind), "title": title, "httpStatus": status, "describedBy": _DOCS}
         problem = {"Content-Type": "application/api-problem+json", **(headers or {})}
-        return _Refused(Response.json({**value, "detail": detail, **(more or {})}, status, problem))
+        return Refused(Response.json({**value, "detail": detail, **(more or {})}, status, problem))
 
     def _new_id(self, kind: str) -> str:
         return f"{_ID_PREFIX[kind]}-{next(self._ids):022d}"

@@ -13,8 +13,6 @@ from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from multicdn.simulators.kit.http_server import Headers, Response
 
 LONGEST_TAG = 128
@@ -44,14 +42,6 @@ class AkamaiEdge(Edge):
         """None: what was invalidated is revalidated before it is served."""
         del entry
         return 0.0
-
-    def purge(self, matches: Callable[[Entry], bool], *, soft: bool) -> int:
-        """Invalidate or delete what matches; return how many there were."""
-        return self.cache.expire_where(matches, self.clock()) if soft else self.cache.drop_where(matches)
-
-    def purge_key(self, key: str, *, soft: bool) -> int:
-        """Invalidate or delete what is kept under a key; return how many there were."""
-        return self.cache.expire(key, self.clock()) if soft else self.cache.drop(key)
 
     def _fetch(self, key: str, url: Url, stale: Entry | None = None) -> Response:
         """Serve stale if the origin can't be asked (after an invalidate; a delete leaves nothing to serve)."""

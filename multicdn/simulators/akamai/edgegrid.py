@@ -68,7 +68,7 @@ class Authorization:
 def data_to_sign(
     request: Request, unsigned: str, *, scheme: str, headers: Iterable[str] = (), max_body: int = MAX_BODY
 ) -> str:
-    """What a signature is about: seven fields with tabs between them.
+    """Join the seven fields that are signed, with tabs between them.
 
     Args:
         request: the request, with a Host header.

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from multicdn.simulators.cloudflare.edge import CloudflareEdge, Environment, Zone, matcher
 from multicdn.simulators.kit.cache import Url
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.simulators.kit.http_server import Refused, Request, Response
 from multicdn.simulators.kit.rates import TokenBucket
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -137,16 +137,13 @@ class CloudflareSimulator(Simulator):
         return {"token": self.token}
 
     def items(self, request: Request) -> int:
-        """How many files, tags, hosts or prefixes a call has, or 1 for everything."""
+        """Count the files, tags, hosts or prefixes of a call; 1 for everything."""
         body = request.json()
         return sum(len(body[kind]) if isinstance(body[kind], list) else 1 for kind in _KINDS if kind in body)
 
     def api(self, request: Request) -> Response:
         """Answer one call of API v4."""
-        try:
-            return self._route(request, self._authenticate(request))
-        except _Refused as refused:
-            return refused.response
+        return self._route(request, self._authenticate(request))
 
     def _authenticate(self, request: Request) -> frozenset[str]:
         """Return the names of the zones that the credentials open."""
@@ -158,21 +155,21 @@ class CloudflareSimulator(Simulator):
         else:
             opened = frozenset() if bearer is None else self._opened_by_token(bearer)
         if not opened:
-            raise _Refused(401, 10000, "Authentication error")
+            raise _refused(401, 10000, "Authentication error")
         return opened
 
     def _opened_by_key(self, email: str, key: str) -> frozenset[str]:
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
-            raise _Refused(400, 6003, "Invalid request headers", chain=(6102, "Invalid format for X-Auth-Email header"))
+            raise _refused(400, 6003, "Invalid request headers", chain=(6102, "Invalid format for X-Auth-Email header"))
         if not re.fullmatch(r"[0-9a-f]{37}", key):
-            raise _Refused(400, 6003, "Invalid request headers", chain=(6103, "Invalid format for X-Auth-Key header"))
+            raise _refused(400, 6003, "Invalid request headers", chain=(6103, "Invalid format for X-Auth-Key header"))
         return self._every_zone if (email, key) == (self.email, self.key) else frozenset()
 
     def _opened_by_token(self, bearer: str) -> frozenset[str]:
         match = re.fullmatch(r"Bearer ([\w-]{8,})", bearer)
         if match is None:
             chain = (6111, "Invalid format for Authorization header")
-            raise _Refused(400, 6003, "Invalid request headers", chain=chain)
+            raise _refused(400, 6003, "Invalid request headers", chain=chain)
         return self._every_zone if match[1] == self.token else self.limited_tokens.get(match[1], frozenset())
 
     @property
@@ -191,15 +188,15 @@ class CloudflareSimulator(Simulator):
             return _success(
                 [_listed(zone) for zone in self.zones if zone.name in opened and wanted in (None, [zone.name])]
             )
-        raise _Refused(404, 7000, "No route for that URI")
+        raise _refused(404, 7000, "No route for that URI")
 
     def _zone(self, identifier: str, opened: frozenset[str]) -> Zone:
         zone = next((zone for zone in self.zones if zone.id == identifier), None)
         if zone is None:
             status = 404 if re.fullmatch("[0-9a-f]{32}", identifier) else 400
-            raise _Refused(status, 7003, f"Could not route to /zones/{identifier}: check the identifier")
+            raise _refused(status, 7003, f"Could not route to /zones/{identifier}: check the identifier")
         if zone.name not in opened:
-            raise _Refused(403, 10000, "Authentication error")
+            raise _refused(403, 10000, "Authentication error")
         return zone
 
     def _purge(self, request: Request, zone: Zone, ref: str | None, *, soft: bool) -> Response:
@@ -219,14 +216,14 @@ class CloudflareSimulator(Simulator):
         body = _body(request)
         kinds = [kind for kind in _KINDS if kind in body]
         if len(kinds) != 1:
-            raise _Refused(400, 1012, f"Request must contain one of {', '.join(_KINDS)}")
+            raise _refused(400, 1012, f"Request must contain one of {', '.join(_KINDS)}")
         kind, value = kinds[0], body[kinds[0]]
         if kind == "purge_everything":
             if value is not True or len(body) > 1:
-                raise _Refused(400, 1013, "purge_everything must be true and stand alone")
+                raise _refused(400, 1013, "purge_everything must be true and stand alone")
             return kind, []
         if not isinstance(value, list) or not value:
-            raise _Refused(400, 1014, f"{kind} must be an array that isn't empty")
+            raise _refused(400, 1014, f"{kind} must be an array that isn't empty")
         self._check_count(kind, len(value), zone)
         for item in value:
             _CHECKS[kind](item, zone)
@@ -236,17 +233,17 @@ class CloudflareSimulator(Simulator):
         most = PLANS[zone.plan].urls_per_call if kind == "files" else _ITEMS_PER_CALL
         most = min(most, self.most_items or most)
         if count > most:
-            raise _Refused(400, _UNDOCUMENTED, f"{count} {kind} in one request; at most {most}")
+            raise _refused(400, _UNDOCUMENTED, f"{count} {kind} in one request; at most {most}")
 
     def _edges(self, zone: Zone, ref: str | None, kind: str) -> list[CloudflareEdge]:
         """The edges that a call is about: one environment, or production and all environments of the zone."""
         if ref is None:
-            return [self.edge, *(self._environments[each.ref] for each in zone.environments)]
-        found = next((each for each in zone.environments if each.ref == ref), None)
-        if found is None:
-            raise _Refused(404, 7003, f"Could not route to environment {ref}: check the identifier")
-        if kind == "files" and found.by_visitor:
-            raise _Refused(400, 1136, "Purge by URL is impossible in an environment that selects by visitor")
+            return [self.edge, *(self._environments[one.ref] for one in zone.environments)]
+        environment = next((one for one in zone.environments if one.ref == ref), None)
+        if environment is None:
+            raise _refused(404, 7003, f"Could not route to environment {ref}: check the identifier")
+        if kind == "files" and environment.by_visitor:
+            raise _refused(400, 1136, "Purge by URL is impossible in an environment that selects by visitor")
         return [self._environments[ref]]
 
     def _take_tokens(self, zone: Zone, kind: str, count: int) -> None:
@@ -256,24 +253,19 @@ class CloudflareSimulator(Simulator):
         wait = self._url_buckets[pair].take(count) if kind == "files" else self._call_buckets[pair].take()
         if wait:
             headers = {"Retry-After": str(math.ceil(wait))}
-            raise _Refused(429, 971, "Please wait and consider throttling your request speed", headers=headers)
+            raise _refused(429, 971, "Please wait and consider throttling your request speed", headers=headers)
 
 
-class _Refused(Exception):
-    def __init__(
-        self,
-        status: int,
-        code: int,
-        message: str,
-        *,
-        chain: tuple[int, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        error: dict[str, object] = {"code": code, "message": message}
-        if chain:
-            error["error_chain"] = [{"code": chain[0], "message": chain[1]}]
-        self.response = _failure(status, error, headers)
-        super().__init__(message)
+def _refused(
+    status: int,
+    code: int,
+    message: str,
+    *,
+    chain: tuple[int, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Refused:
+    causes = {"error_chain": [{"code": chain[0], "message": chain[1]}]} if chain else {}
+    return Refused(_failure(status, {"code": code, "message": message, **causes}, headers))
 
 
 def refusal(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> Fault:
@@ -313,7 +305,7 @@ def _body(request: Request) -> dict[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise _Refused(400, _UNDOCUMENTED, "the body must be a JSON object")
+        raise _refused(400, _UNDOCUMENTED, "the body must be a JSON object")
     return body
 
 
@@ -325,25 +317,25 @@ def _check_file(item: object, zone: Zone) -> None:
     except ValueError:
         inside = False
     if not inside:
-        raise _Refused(400, 1082, f"{url!r} is no URL of zone {zone.name}")
+        raise _refused(400, 1082, f"{url!r} is no URL of zone {zone.name}")
 
 
 def _check_tag(item: object, zone: Zone) -> None:
     del zone
     if not isinstance(item, str) or not re.fullmatch(rf"[!-~]{{1,{_LONGEST_TAG}}}", item):
-        raise _Refused(400, _UNDOCUMENTED, "a tag is 1 to 1024 characters of printable ASCII without spaces")
+        raise _refused(400, _UNDOCUMENTED, "a tag is 1 to 1024 characters of printable ASCII without spaces")
 
 
 def _check_host(item: object, zone: Zone) -> None:
     if not isinstance(item, str) or not re.fullmatch(r"[^/?#\s]+", item) or not zone.has(item):
-        raise _Refused(400, _UNDOCUMENTED, f"{item!r} is no host name of zone {zone.name}")
+        raise _refused(400, _UNDOCUMENTED, f"{item!r} is no host name of zone {zone.name}")
 
 
 def _check_prefix(item: object, zone: Zone) -> None:
     if not isinstance(item, str) or "://" in item or re.search(r"[?#\s]", item) or not zone.has(item.partition("/")[0]):
-        raise _Refused(400, _UNDOCUMENTED, f"{item!r} is no host and path of zone {zone.name}")
+        raise _refused(400, _UNDOCUMENTED, f"{item!r} is no host and path of zone {zone.name}")
     if item.count("/") > _MOST_SEPARATORS:
-        raise _Refused(400, _UNDOCUMENTED, f"{item!r} has more than {_MOST_SEPARATORS} path separators")
+        raise _refused(400, _UNDOCUMENTED, f"{item!r} has more than {_MOST_SEPARATORS} path separators")
 
 
 _CHECKS: dict[str, Callable[[object, Zone], None]] = {

@@ -1,4 +1,4 @@
-"""What Cloudflare's edge caches, under which key, and how a purge finds it.
+"""Cloudflare's edge: its cache keys, its tags, and how a purge matches them.
 
 The real edge caches by file extension unless a Cache Rule says otherwise; this one behaves as with a rule that makes
 everything eligible, which is what a site in a bucket needs.
@@ -57,7 +57,7 @@ class Environment:
 
     @property
     def by_visitor(self) -> bool:
-        """Whether it depends on who asks, so that no URL alone belongs to it."""
+        """Tell if it depends on the visitor, so that no URL alone belongs to it."""
         return self.header.lower() in _VISITOR_HEADERS
 
 
@@ -77,14 +77,18 @@ class Zone:
             object.__setattr__(self, "id", hashlib.sha256(self.name.encode()).hexdigest()[:32])
 
     def has(self, host: str) -> bool:
-        """Whether a host, with a port or without, is in this zone."""
+        """Tell if a host, with a port or without, is in this zone."""
         name = host.partition(":")[0].lower()
         return name == self.name or name.endswith(f".{self.name}")
 
     def environment_of(self, request: Request) -> str:
         """Id of the environment that answers a request; empty for production."""
-        found = (each.ref for each in self.environments if request.headers.get(each.header, "") == each.value)
-        return next(found, "")
+        refs = (
+            environment.ref
+            for environment in self.environments
+            if request.headers.get(environment.header, "") == environment.value
+        )
+        return next(refs, "")
 
 
 class CloudflareEdge(Edge):
@@ -120,17 +124,7 @@ class CloudflareEdge(Edge):
         for item in files:
             url, headers = (item["url"], item.get("headers", {})) if isinstance(item, dict) else (item, {})
             key = self.seen_with(Headers(headers)).cache_key(Url.parse(url))
-            if soft:
-                self.cache.expire(key, self.clock())
-            else:
-                self.cache.drop(key)
-
-    def purge_where(self, matches: Callable[[Entry], bool], *, soft: bool) -> None:
-        """Drop all that matches, or mark it stale."""
-        if soft:
-            self.cache.expire_where(matches, self.clock())
-        else:
-            self.cache.drop_where(matches)
+            self.purge_key(key, soft=soft)
 
     def _fetch(self, key: str, url: Url, stale: Entry | None = None) -> Response:
         response = super()._fetch(key, url, stale)
@@ -151,7 +145,7 @@ def _cache_status(response: Response, status: str) -> Response:
 
 
 def matcher(zone: Zone, kind: str, values: Sequence[str]) -> Callable[[Entry], bool]:
-    """What a purge by tags, hosts, prefixes or of everything matches: only in the zone, whatever the headers were.
+    """Make the predicate of a purge by tags, hosts, prefixes or of everything: in the zone, for any request headers.
 
     A prefix is compared with host and path as text, query aside: ``acme.com/foo`` also matches ``acme.com/foobar``,
     which the vendor's pages leave open.

@@ -14,9 +14,10 @@ from urllib.parse import parse_qs, unquote
 
 from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.edges import Edges
+from multicdn.simulators.cloudfront.errors import ApiError
 from multicdn.simulators.cloudfront.invalidations import Budget, Invalidations, Quotas
-from multicdn.simulators.cloudfront.model import Distribution, Reach, Refused, S3Origin, Tenant, is_valid
-from multicdn.simulators.cloudfront.sigv4 import AccessKey, Unauthenticated, authenticate
+from multicdn.simulators.cloudfront.model import Distribution, Reach, S3Origin, Tenant, is_valid
+from multicdn.simulators.cloudfront.sigv4 import AccessKey, authenticate
 from multicdn.simulators.kit.http_server import Response
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -169,7 +170,7 @@ class CloudFrontSimulator(Simulator):
         }
 
     def items(self, request: Request) -> int:
-        """How many paths and tags a call has; none for those that only read."""
+        """Count the paths and tags of a call; none for those that only read."""
         if request.method != "POST" or not request.path.endswith("/invalidation"):
             return 0
         return len(xml.texts(xml.read(request.body), "Paths/Items/Path"))
@@ -179,7 +180,7 @@ class CloudFrontSimulator(Simulator):
         try:
             with self._state:
                 return self._route(request)
-        except (Refused, Unauthenticated) as error:
+        except ApiError as error:
             name = str(uuid.uuid4())
             body = xml.error(error.code, error.message, sender=error.status < _SERVER_ERROR, request_id=name)
             return _answer(error.status, body, name)
@@ -190,16 +191,16 @@ class CloudFrontSimulator(Simulator):
             if match is not None and method == request.method:
                 self._authorise(request, action)
                 return answer(self, _Ask(request, {name: unquote(value) for name, value in match.groupdict().items()}))
-        raise Refused("NoSuchResource", f"{request.method} {request.path} is no operation", 404)
+        raise ApiError("NoSuchResource", f"{request.method} {request.path} is no operation", 404)
 
     def _authorise(self, request: Request, action: str) -> None:
         now = time.time() + self.skew  # not ``clock``: signatures bear the real time
         authenticate(request, self.credentials, region=self.region, service="cloudfront", now=now)
         if self.expired:
-            raise Refused("ExpiredToken", "The security token included in the request is expired", 403)
+            raise ApiError("ExpiredToken", "The security token included in the request is expired", 403)
         if self.allowed is not None and action not in self.allowed:
             who = "arn:aws:sts::123456789012:assumed-role/purge/multicdn"
-            raise Refused("AccessDenied", f"User: {who} is not authorized to perform: cloudfront:{action}", 403)
+            raise ApiError("AccessDenied", f"User: {who} is not authorized to perform: cloudfront:{action}", 403)
 
     def _take_effect(self) -> None:
         for made in self._invalidations.due():
@@ -208,7 +209,7 @@ class CloudFrontSimulator(Simulator):
     def _create(self, ask: _Ask) -> Response:
         owner = self._owner(ask)
         if self._budget is not None and not self._budget.take_call():
-            raise Refused("Throttling", "Rate exceeded")
+            raise ApiError("Throttling", "Rate exceeded")
         made = self._invalidations.create(owner, *self._batch(ask.request.body))
         self._take_effect()
         location = f"https://cloudfront.amazonaws.com{ask.request.path}/{made.id}"
@@ -219,11 +220,11 @@ class CloudFrontSimulator(Simulator):
         """Caller reference and items. One bad item refuses all of them, and the answer doesn't say which it was."""
         reference, quantity, items = xml.read_batch(body)
         if quantity != len(items):
-            raise Refused("InconsistentQuantities", "The value of Quantity and the size of Items don't match.")
+            raise ApiError("InconsistentQuantities", "The value of Quantity and the size of Items don't match.")
         if self._budget is not None and len(items) > self._quotas.batch:
-            raise Refused("BatchTooLarge", "Invalidation batch specified is too large.", 413)
+            raise ApiError("BatchTooLarge", "Invalidation batch specified is too large.", 413)
         if not items or not all(is_valid(item, quotes_refused=self.quotes_refused) for item in items):
-            raise Refused("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
+            raise ApiError("InvalidArgument", "Your request contains one or more invalid invalidation paths.")
         return reference, items
 
     def _owner(self, ask: _Ask) -> str:
@@ -233,24 +234,24 @@ class CloudFrontSimulator(Simulator):
         """
         if "tenant" in ask.names:
             return self._tenant(ask.names["tenant"]).id
-        found = self._distribution(ask.names["distribution"])
-        if found.tenant_only:
-            raise Refused("NoSuchDistribution", "The specified distribution does not exist.", 404)
-        return found.id
+        distribution = self._distribution(ask.names["distribution"])
+        if distribution.tenant_only:
+            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
+        return distribution.id
 
     def _distribution(self, name: str) -> Distribution:
         if name not in self.distributions:
-            raise Refused("NoSuchDistribution", "The specified distribution does not exist.", 404)
+            raise ApiError("NoSuchDistribution", "The specified distribution does not exist.", 404)
         return self.distributions[name]
 
     def _tenant(self, name: str) -> Tenant:
         if name not in self.tenants:
-            raise Refused("EntityNotFound", "The specified distribution tenant does not exist.", 404)
+            raise ApiError("EntityNotFound", "The specified distribution tenant does not exist.", 404)
         return self.tenants[name]
 
     def _get(self, ask: _Ask) -> Response:
-        found = self._invalidations.find(self._owner(ask), ask.names["id"])
-        return _found(xml.invalidation(found, self._invalidations.status(found)))
+        made = self._invalidations.find(self._owner(ask), ask.names["id"])
+        return _document(xml.invalidation(made, self._invalidations.status(made)))
 
     def _list(self, ask: _Ask) -> Response:
         mine = self._invalidations.of(self._owner(ask))
@@ -258,21 +259,21 @@ class CloudFrontSimulator(Simulator):
         def shown(one: Invalidation) -> tuple[str, xml.Element]:
             return one.id, xml.invalidation_summary(one, self._invalidations.status(one))
 
-        return _found(xml.page("InvalidationList", [shown(one) for one in mine], ask.options))
+        return _document(xml.page("InvalidationList", [shown(one) for one in mine], ask.options))
 
     def _list_distributions(self, ask: _Ask) -> Response:
         shown = [(one.id, xml.distribution_summary(one)) for one in self.distributions.values()]
-        return _found(xml.page("DistributionList", shown, ask.options))
+        return _document(xml.page("DistributionList", shown, ask.options))
 
     def _get_config(self, ask: _Ask) -> Response:
-        return _found(xml.distribution_config(self._distribution(ask.names["distribution"])))
+        return _document(xml.distribution_config(self._distribution(ask.names["distribution"])))
 
     def _get_tenant(self, ask: _Ask) -> Response:
-        return _found(xml.tenant(self._tenant(ask.names["tenant"])))
+        return _document(xml.tenant(self._tenant(ask.names["tenant"])))
 
     def _get_tenant_by_domain(self, ask: _Ask) -> Response:
         domain = ask.options.get("domain", "")
-        return _found(
+        return _document(
             xml.tenant(self._tenant(next((i for i, one in self.tenants.items() if domain in one.domains), "")))
         )
 
@@ -282,7 +283,7 @@ class CloudFrontSimulator(Simulator):
         shown = [(one.id, xml.tenant(one, "DistributionTenantSummary")) for one in self.tenants.values()]
         chosen, following, _ = xml.cut(shown, options)
         marker: list[xml.Element] = [("NextMarker", following)] if following else []
-        return _found(("ListDistributionTenantsResult", [*marker, ("DistributionTenantList", chosen)]))
+        return _document(("ListDistributionTenantsResult", [*marker, ("DistributionTenantList", chosen)]))
 
     _operations: ClassVar[tuple[_Operation, ...]] = (
         _operation("GET", "/distribution", "ListDistributions", _list_distributions),
@@ -299,7 +300,7 @@ class CloudFrontSimulator(Simulator):
     )
 
 
-def _found(root: xml.Element) -> Response:
+def _document(root: xml.Element) -> Response:
     return _answer(200, xml.document(root), str(uuid.uuid4()), {"ETag": "E2QWRUHEXAMPLE"})
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CloudFrontEdge(Edge):
-    """What one distribution or tenant has cached, for one combination of the headers in its cache key."""
+    """The cache of one distribution or tenant, for one combination of the headers in its cache key."""
 
     def __init__(self, origin: str, settings: Distribution, *, clock: Callable[[], float]) -> None:
         # A day for answers without a lifetime, ten seconds for errors: CloudFront's defaults.
@@ -61,8 +61,8 @@ class Edges:
 
     def at(self, host: str, headers: Mapping[str, str]) -> Edge:
         """The edge that answers a host name for these request headers."""
-        found = self._owner_of(host)
-        return self.of(*found, headers) if found else self._nobody
+        owner = self._owner_of(host)
+        return self.of(*owner, headers) if owner else self._nobody
 
     def of(self, owner: str, settings: Distribution, headers: Mapping[str, str]) -> Edge:
         """The edge of a distribution or tenant for these request headers."""

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from multicdn.simulators.cloudfront.model import Refused, is_wildcard
+from multicdn.simulators.cloudfront.errors import ApiError
+from multicdn.simulators.cloudfront.model import is_wildcard
 from multicdn.simulators.kit.rates import TokenBucket
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Invalidation:
 
     @property
     def wildcards(self) -> int:
-        """How many of its items are wildcards."""
+        """The number of its items that are wildcards."""
         return sum(is_wildcard(item) for item in self.items)
 
 
@@ -59,7 +60,7 @@ class Quotas:
 
 
 class Budget:
-    """What is left of an account's quotas."""
+    """The rest of an account's quotas."""
 
     def __init__(self, quotas: Quotas, clock: Callable[[], float]) -> None:
         self.quotas = quotas
@@ -68,11 +69,11 @@ class Budget:
         self._wildcards = _bucket(quotas.wildcards_per_second, quotas.wildcards_burst, clock)
 
     def take_call(self) -> bool:
-        """Whether one more call is allowed now."""
+        """Take one call from the quota; return whether it was allowed."""
         return self._calls is None or self._calls.take() == 0
 
     def take(self, items: tuple[str, ...], unfinished: Iterable[Invalidation]) -> bool:
-        """Whether these items are allowed now, beside those of the distribution that are in progress."""
+        """Take items from the quotas, beside those in progress; return whether they were allowed."""
         wildcards = sum(is_wildcard(item) for item in items)
         single = len(items) - wildcards
         waiting = tuple(unfinished)
@@ -121,31 +122,31 @@ class Invalidations:
         """Make one, or return the one that the same reference and items made before, which uses no quota.
 
         Raises:
-            Refused: the reference was used for other items, or a quota is used up.
+            ApiError: the reference was used for other items, or a quota is used up.
         """
-        known = next((one for one in self.of(owner) if one.reference == reference), None)
-        if known is None:
+        earlier = next((one for one in self.of(owner) if one.reference == reference), None)
+        if earlier is None:
             return self._new(owner, reference, items)
-        if frozenset(known.items) != frozenset(items):
+        if frozenset(earlier.items) != frozenset(items):
             message = "Your request contains a caller reference that was used for a previous invalidation batch."
-            raise Refused(self.reference_error, message, 409 if "Exists" in self.reference_error else 400)
-        return known
+            raise ApiError(self.reference_error, message, 409 if "Exists" in self.reference_error else 400)
+        return earlier
 
     def of(self, owner: str) -> list[Invalidation]:
-        """Those of one distribution or tenant, the newest first."""
+        """List the invalidations of one distribution or tenant, the newest first."""
         return [one for one in reversed(self._made) if one.owner == owner]
 
     def find(self, owner: str, name: str) -> Invalidation:
         """Return one by its id, and count that it was asked for.
 
         Raises:
-            Refused: there is none.
+            ApiError: there is none.
         """
         for one in self.of(owner):
             if one.id == name:
                 one.polls += 1
                 return one
-        raise Refused("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
+        raise ApiError("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
 
     def status(self, one: Invalidation) -> str:
         """``InProgress`` or ``Completed``."""
@@ -153,12 +154,12 @@ class Invalidations:
         return "Completed" if polled or self._clock() >= one.created_at + self._completed_after else "InProgress"
 
     def due(self) -> list[Invalidation]:
-        """Those that take effect now; each is returned once."""
+        """List the invalidations that take effect now; each is returned once."""
         now = self._clock()
-        found = [one for one in self._made if not one.effective and now >= one.created_at + self._effective_after]
-        for one in found:
+        due = [one for one in self._made if not one.effective and now >= one.created_at + self._effective_after]
+        for one in due:
             one.effective = True
-        return found
+        return due
 
     def _new(self, owner: str, reference: str, items: tuple[str, ...]) -> Invalidation:
         unfinished = [one for one in self.of(owner) if self.status(one) == "InProgress"]
@@ -166,7 +167,7 @@ class Invalidations:
             message = (
                 "Processing your request will cause you to exceed the maximum number of in-progress invalidations."
             )
-            raise Refused("TooManyInvalidationsInProgress", message)
+            raise ApiError("TooManyInvalidationsInProgress", message)
         made = Invalidation(f"I{uuid.uuid4().hex[:25].upper()}", owner, reference, items, self._clock())
         self._made.append(made)
         return made

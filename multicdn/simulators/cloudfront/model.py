@@ -17,20 +17,6 @@ _LONGEST_PATH = 4000
 _MOST_TAGS = 50  # of an object; CloudFront drops the others without a word
 
 
-class Refused(Exception):
-    """A call that isn't done.
-
-    Attributes:
-        code, message, status: of the answer.
-    """
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        self.code = code
-        self.message = message
-        self.status = status
-        super().__init__(code)
-
-
 @dataclass(frozen=True, slots=True)
 class S3Origin:
     """An origin of a distribution: its domain name, and what is put before the viewer's path."""
@@ -75,7 +61,7 @@ class Distribution:
         return f"arn:aws:cloudfront::123456789012:distribution/{self.id}"
 
     def answers(self, host: str) -> bool:
-        """Whether a host name belongs to it. It must be enabled, and no multi-tenant one."""
+        """Tell if it serves a host name. It must be enabled, and no multi-tenant one."""
         if not self.enabled or self.tenant_only:
             return False
         parent = host.partition(".")[2]
@@ -98,7 +84,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a batch drops from the cache of one distribution.
+    """The part of a distribution's cache that a batch drops.
 
     Attributes:
         keys, prefixes, tags: of what it drops.
@@ -111,26 +97,26 @@ class Reach:
     @classmethod
     def of(cls, items: Iterable[str]) -> Self:
         """Sort items by kind. A path with an escaped tilde is accepted and reaches nothing (aws/aws-sdk#525)."""
-        known = [item for item in items if item.startswith("#") or "%7e" not in item.lower()]
-        paths = [item for item in known if item.startswith("/")]
+        effective = [item for item in items if item.startswith("#") or "%7e" not in item.lower()]
+        paths = [item for item in effective if item.startswith("/")]
         return cls(
             frozenset(path for path in paths if not is_wildcard(path)),
             tuple(path[:-1] for path in paths if is_wildcard(path)),
-            frozenset(item[1:].lower() for item in known if item.startswith("#")),
+            frozenset(item[1:].lower() for item in effective if item.startswith("#")),
         )
 
     def covers(self, key: str, tags: frozenset[str]) -> bool:
-        """Whether it drops an object with this cache key and these tags, in all its variants."""
+        """Tell if it drops an object with this cache key and these tags, in all its variants."""
         return key in self.keys or key.startswith(self.prefixes) or not self.tags.isdisjoint(tags)
 
 
 def is_wildcard(item: str) -> bool:
-    """Whether an item is a path that ends in an asterisk; elsewhere an asterisk is itself."""
+    """Tell if an item is a path that ends in an asterisk; elsewhere an asterisk stands for itself."""
     return item.startswith("/") and item.endswith("*")
 
 
 def is_valid(item: str, *, quotes_refused: bool = False) -> bool:
-    """Whether CloudFront accepts an item. Its guide leaves a quote plain, yet two projects saw one refused."""
+    """Tell if CloudFront accepts an item. Its guide leaves a quote plain, yet two projects saw one refused."""
     if item.startswith("#"):
         return _TAG.fullmatch(item) is not None
     if quotes_refused and "'" in item:
@@ -140,5 +126,5 @@ def is_valid(item: str, *, quotes_refused: bool = False) -> bool:
 
 def tags_of(value: str) -> frozenset[str]:
     """The tags in a header, in lower case: they are compared so."""
-    found = [tag.strip().lower() for tag in value.split(",")]
-    return frozenset([tag for tag in found if _TAG.fullmatch(f"#{tag}")][:_MOST_TAGS])
+    candidates = [tag.strip().lower() for tag in value.split(",")]
+    return frozenset([tag for tag in candidates if _TAG.fullmatch(f"#{tag}")][:_MOST_TAGS])

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from multicdn.simulators.cloudfront.errors import ApiError
+
 if TYPE_CHECKING:
     from multicdn.simulators.kit.http_server import Request
 
@@ -34,32 +36,18 @@ class AccessKey:
     session_token: str = field(default="", repr=False)
 
 
-class Unauthenticated(Exception):
-    """A request that isn't signed as it should be.
-
-    Attributes:
-        code, status, message: what the service answers.
-    """
-
-    def __init__(self, code: str, message: str, status: int = 403) -> None:
-        self.code = code
-        self.status = status
-        self.message = message
-        super().__init__(code)
-
-
 def authenticate(request: Request, credentials: AccessKey, *, region: str, service: str, now: float) -> None:
     """Check that a request is signed with these credentials for this service, at about this time.
 
     Raises:
-        Unauthenticated: it isn't.
+        ApiError: it isn't.
     """
     header = request.headers.get("Authorization")
     if header is None:
-        raise Unauthenticated("MissingAuthenticationToken", "Request is missing Authentication Token")
+        raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     match = _AUTHORIZATION.fullmatch(header.strip())
     if match is None or "X-Amz-Date" not in request.headers:
-        raise Unauthenticated("IncompleteSignature", "Authorization header or X-Amz-Date is missing a part", 400)
+        raise ApiError("IncompleteSignature", "Authorization header or X-Amz-Date is missing a part", 400)
     _check_key(request, match, credentials)
     _check_scope(match, region, service)
     _check_time(request.headers["X-Amz-Date"], now)
@@ -69,23 +57,23 @@ def authenticate(request: Request, credentials: AccessKey, *, region: str, servi
 def _check_key(request: Request, match: re.Match[str], credentials: AccessKey) -> None:
     token = request.headers.get("X-Amz-Security-Token", "")
     if match["key"] != credentials.access_key or token != credentials.session_token:
-        raise Unauthenticated("InvalidClientTokenId", "The security token included in the request is invalid.")
+        raise ApiError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
 
 
 def _check_scope(match: re.Match[str], region: str, service: str) -> None:
     if match["region"] != region:
-        raise Unauthenticated("SignatureDoesNotMatch", f"Credential should be scoped to a valid region ({region}).")
+        raise _mismatch(f"Credential should be scoped to a valid region ({region}).")
     if match["service"] != service:
-        raise Unauthenticated("SignatureDoesNotMatch", f"Credential should be scoped to correct service: '{service}'.")
+        raise _mismatch(f"Credential should be scoped to correct service: '{service}'.")
 
 
 def _check_time(stamp: str, now: float) -> None:
     try:
         signed_at = calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
     except ValueError:
-        raise Unauthenticated("IncompleteSignature", f"X-Amz-Date {stamp!r} is no date", 400) from None
+        raise ApiError("IncompleteSignature", f"X-Amz-Date {stamp!r} is no date", 400) from None
     if abs(now - signed_at) > _LONGEST_SKEW:
-        raise Unauthenticated("SignatureDoesNotMatch", f"Signature expired: {stamp} is more than 5 minutes off")
+        raise _mismatch(f"Signature expired: {stamp} is more than 5 minutes off")
 
 
 def _check_signature(request: Request, match: re.Match[str], secret: str) -> None:
@@ -96,7 +84,11 @@ def _check_signature(request: Request, match: re.Match[str], secret: str) -> Non
             "The request signature we calculated does not match the signature you provided. Check your key and signing"
             f" method.\n\nThe Canonical String for this request should have been\n'{canonical}'"
         )
-        raise Unauthenticated("SignatureDoesNotMatch", message)
+        raise _mismatch(message)
+
+
+def _mismatch(message: str) -> ApiError:
+    return ApiError("SignatureDoesNotMatch", message, 403)
 
 
 def _canonical(request: Request, names: str) -> str:

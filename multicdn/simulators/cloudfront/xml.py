@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from multicdn.simulators.cloudfront.model import Refused
+from multicdn.simulators.cloudfront.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,31 +52,34 @@ def read_batch(body: bytes) -> tuple[str, int, tuple[str, ...]]:
     """Caller reference, quantity and items of an InvalidationBatch.
 
     Raises:
-        Refused: the body is missing, or no such thing.
+        ApiError: the body is missing, or no such thing.
     """
     if not body:
-        raise Refused("MissingBody", "This operation requires a body. Ensure that the body is present.")
+        raise ApiError("MissingBody", "This operation requires a body. Ensure that the body is present.")
     try:
         batch = read(body)
         quantity = int(text(batch, "Paths/Quantity") or "")
     except ValueError:
-        raise Refused("MalformedXML", "The XML that you provided isn't well formed, or lacks the quantity.") from None
+        raise ApiError("MalformedXML", "The XML that you provided isn't well formed, or lacks the quantity.") from None
     reference = text(batch, "CallerReference")
     if not reference:
-        raise Refused("InvalidArgument", "The caller reference is missing.")
+        raise ApiError("InvalidArgument", "The caller reference is missing.")
     return reference, quantity, texts(batch, "Paths/Items/Path")
 
 
 def text(parent: ET.Element, path: str) -> str | None:
     """The text of a child named by a path without namespaces; None where it is absent."""
-    found = parent.find("/".join(f"{{{NAMESPACE}}}{name}" for name in path.split("/")))
-    return None if found is None else found.text or ""
+    child = parent.find(_qualified(path))
+    return None if child is None else child.text or ""
 
 
 def texts(parent: ET.Element, path: str) -> tuple[str, ...]:
     """The texts of all children named by a path."""
-    found = parent.findall("/".join(f"{{{NAMESPACE}}}{name}" for name in path.split("/")))
-    return tuple(child.text or "" for child in found)
+    return tuple(child.text or "" for child in parent.findall(_qualified(path)))
+
+
+def _qualified(path: str) -> str:
+    return "/".join(f"{{{NAMESPACE}}}{name}" for name in path.split("/"))
 
 
 def listing(items: Sequence[Element]) -> list[Element]:
@@ -98,61 +101,66 @@ def cut(shown: Sequence[tuple[str, Element]], options: Mapping[str, str]) -> tup
     """One page: its elements, the marker of the next one or empty, and the size that was asked for.
 
     Raises:
-        Refused: the marker or the size makes no sense.
+        ApiError: the marker or the size makes no sense.
     """
     marker, size = options.get("Marker", ""), options.get("MaxItems") or str(_LARGEST_PAGE)
     names = [name for name, _ in shown]
     if not size.isdecimal() or int(size) < 1 or (marker and marker not in names):
-        raise Refused("InvalidArgument", "Marker or MaxItems is invalid.")
+        raise ApiError("InvalidArgument", "Marker or MaxItems is invalid.")
     start = names.index(marker) + 1 if marker else 0
     end = start + min(int(size), _LARGEST_PAGE)
     following = names[end - 1] if end < len(names) else ""
     return [element for _, element in shown[start:end]], following, int(size)
 
 
-def invalidation(found: Invalidation, status: str) -> Element:
+def invalidation(made: Invalidation, status: str) -> Element:
     """One invalidation in full."""
-    paths = listing([("Path", item) for item in found.items])
-    batch: list[Element] = [("Paths", paths), ("CallerReference", found.reference)]
-    return ("Invalidation", [*_head(found, status), ("InvalidationBatch", batch)])
+    paths = listing([("Path", item) for item in made.items])
+    batch: list[Element] = [("Paths", paths), ("CallerReference", made.reference)]
+    return ("Invalidation", [*_head(made, status), ("InvalidationBatch", batch)])
 
 
-def invalidation_summary(found: Invalidation, status: str) -> Element:
+def invalidation_summary(made: Invalidation, status: str) -> Element:
     """One invalidation in a list."""
-    return ("InvalidationSummary", _head(found, status))
+    return ("InvalidationSummary", _head(made, status))
 
 
-def distribution_summary(found: Distribution) -> Element:
+def distribution_summary(distribution: Distribution) -> Element:
     """One distribution in a list."""
     return (
         "DistributionSummary",
         [
-            ("Id", found.id),
-            ("ARN", found.arn),
+            ("Id", distribution.id),
+            ("ARN", distribution.arn),
             ("Status", "Deployed"),
             ("LastModifiedTime", _UNCHANGED),
-            ("DomainName", found.domain),
-            *_settings(found),
+            ("DomainName", distribution.domain),
+            *_settings(distribution),
         ],
     )
 
 
-def distribution_config(found: Distribution) -> Element:
+def distribution_config(distribution: Distribution) -> Element:
     """The configuration of a distribution. Only it tells about tags."""
-    tags: list[Element] = [("CacheTagConfig", [("HeaderName", found.tag_header)])] if found.tag_header else []
-    return ("DistributionConfig", [("CallerReference", found.id), ("DefaultRootObject", ""), *_settings(found), *tags])
+    tags: list[Element] = (
+        [("CacheTagConfig", [("HeaderName", distribution.tag_header)])] if distribution.tag_header else []
+    )
+    return (
+        "DistributionConfig",
+        [("CallerReference", distribution.id), ("DefaultRootObject", ""), *_settings(distribution), *tags],
+    )
 
 
-def tenant(found: Tenant, name: str = "DistributionTenant") -> Element:
+def tenant(tenant_: Tenant, name: str = "DistributionTenant") -> Element:
     """One tenant, or its summary in a list."""
-    domains: list[Element] = [("member", [("Domain", domain), ("Status", "active")]) for domain in found.domains]
+    domains: list[Element] = [("member", [("Domain", domain), ("Status", "active")]) for domain in tenant_.domains]
     return (
         name,
         [
-            ("Id", found.id),
-            ("DistributionId", found.distribution),
-            ("Name", found.id),
-            ("Arn", found.arn),
+            ("Id", tenant_.id),
+            ("DistributionId", tenant_.distribution),
+            ("Name", tenant_.id),
+            ("Arn", tenant_.arn),
             ("Domains", domains),
             ("CreatedTime", _UNCHANGED),
             ("LastModifiedTime", _UNCHANGED),
@@ -162,31 +170,34 @@ def tenant(found: Tenant, name: str = "DistributionTenant") -> Element:
     )
 
 
-def _head(found: Invalidation, status: str) -> list[Element]:
-    moment = datetime.datetime.fromtimestamp(found.created_at, datetime.UTC)
+def _head(made: Invalidation, status: str) -> list[Element]:
+    moment = datetime.datetime.fromtimestamp(made.created_at, datetime.UTC)
     created = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return [("Id", found.id), ("Status", status), ("CreateTime", created)]
+    return [("Id", made.id), ("Status", status), ("CreateTime", created)]
 
 
-def _settings(found: Distribution) -> list[Element]:
+def _settings(distribution: Distribution) -> list[Element]:
     behaviour: list[Element] = [("TargetOriginId", "origin-0"), ("ViewerProtocolPolicy", "redirect-to-https")]
     restriction: list[Element] = [("RestrictionType", "none"), ("Quantity", "0")]
     return [
-        ("Aliases", listing([("CNAME", alias) for alias in found.aliases])),
-        ("Origins", listing([_origin(origin, f"origin-{place}") for place, origin in enumerate(found.origins)])),
+        ("Aliases", listing([("CNAME", alias) for alias in distribution.aliases])),
+        (
+            "Origins",
+            listing([_origin(origin, f"origin-{number}") for number, origin in enumerate(distribution.origins)]),
+        ),
         ("DefaultCacheBehavior", behaviour),
         ("CacheBehaviors", listing([])),
         ("CustomErrorResponses", listing([])),
         ("Comment", ""),
         ("PriceClass", "PriceClass_All"),
-        ("Enabled", str(found.enabled).lower()),
+        ("Enabled", str(distribution.enabled).lower()),
         ("ViewerCertificate", [("CloudFrontDefaultCertificate", "true")]),
         ("Restrictions", [("GeoRestriction", restriction)]),
         ("WebACLId", ""),
         ("HttpVersion", "http2"),
         ("IsIPV6Enabled", "true"),
-        ("Staging", str(found.staging).lower()),
-        ("ConnectionMode", "tenant-only" if found.tenant_only else "direct"),
+        ("Staging", str(distribution.staging).lower()),
+        ("ConnectionMode", "tenant-only" if distribution.tenant_only else "direct"),
     ]
 
 

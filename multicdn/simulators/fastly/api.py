@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 from multicdn.simulators.fastly.edge import LONGEST_KEY, FastlyEdge
 from multicdn.simulators.kit.cache import Url
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.simulators.kit.http_server import Refused, Request, Response
 from multicdn.simulators.kit.rates import SlidingWindow
 from multicdn.simulators.kit.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from multicdn.simulators.kit.edge import Edge
 
 ErrorShape = Literal["legacy", "problem", "jsonapi"]
 
@@ -31,12 +29,6 @@ _HOUR = 3600.0
 
 _SERVICE_ROUTE = re.compile(r"/service/([^/?]+)/(purge_all|purge)(?:/([^?]+))?(?:\?.*)?")
 _CACHED_URL = re.compile(r"(?:https?://)?([^/?:]+(?::\d+)?)([/?].*)?", re.IGNORECASE | re.DOTALL)
-
-
-class _Refused(Exception):
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        super().__init__(response.status)
 
 
 class FastlySimulator(Simulator):
@@ -63,6 +55,7 @@ class FastlySimulator(Simulator):
     """
 
     vendor = "fastly"
+    edge: FastlyEdge
     credential_headers = ("Authorization", "Fastly-Key")
 
     def __init__(
@@ -101,7 +94,7 @@ class FastlySimulator(Simulator):
         """Make the edge of the production environment."""
         return FastlyEdge(origin, clock=self.clock, purge=self._purge_directly)
 
-    def edge_for(self, request: Request) -> Edge:
+    def edge_for(self, request: Request) -> FastlyEdge:
         """Production, unless the client asks for staging."""
         return self.staging if request.headers.get("Simulator-Environment") == "staging" else self.edge
 
@@ -125,10 +118,7 @@ class FastlySimulator(Simulator):
 
     def api(self, request: Request) -> Response:
         """Answer one call of the API."""
-        try:
-            return self._route(request)
-        except _Refused as refused:
-            return refused.response
+        return self._route(request)
 
     def _route(self, request: Request) -> Response:
         if (
@@ -153,22 +143,19 @@ class FastlySimulator(Simulator):
         self._authorize(request, "purge_select")
         match = _CACHED_URL.fullmatch(raw)
         if match is None or len(raw) > LONGEST_URL or ("/" not in raw and "%2f" in raw.lower()):
-            raise _Refused(Response.json({"msg": "Malformed purge request"}, 400))
+            raise Refused(Response.json({"msg": "Malformed purge request"}, 400))
         host, target = match[1].lower(), match[2] or "/"
         if self.hosts and host not in self.hosts:
             raise self._refusal(405, "Method not allowed", f"{host} is not served by this service")
         self._spend(self._urls, 1)
         # The environment header has no effect here: it exists for keys and purge_all only.
         url = Url("https", host, target if target.startswith("/") else f"/{target}")
-        self._production.purge_key(self.edge.cache_key(url), soft=_soft(request))
+        self.edge.purge_key(self.edge.cache_key(url), soft=_soft(request))
         return Response.json({"status": "ok", "id": self._new_id()})
 
     def _purge_directly(self, edge: FastlyEdge, request: Request, url: Url) -> Response:
         if self.purge_requires_auth:
-            try:
-                self._authorize(request, "purge_select")
-            except _Refused as refused:
-                return refused.response
+            self._authorize(request, "purge_select")
         edge.purge_key(edge.cache_key(url), soft=_soft(request))
         return Response.json({"status": "ok", "id": self._new_id()})
 
@@ -218,13 +205,7 @@ class FastlySimulator(Simulator):
         environment = request.headers.get("Fastly-Purge-Environment", "production")
         if environment not in ("production", "staging"):
             raise self._refusal(400, "Bad request", f"unknown environment {environment}")
-        return self.staging if environment == "staging" else self._production
-
-    @property
-    def _production(self) -> FastlyEdge:
-        if not isinstance(self.edge, FastlyEdge):
-            raise TypeError(self.edge)
-        return self.edge
+        return self.staging if environment == "staging" else self.edge
 
     def _spend_keys(self, count: int) -> dict[str, str]:
         self._spend(self._keys, count)
@@ -237,22 +218,22 @@ class FastlySimulator(Simulator):
             reset = {"Fastly-RateLimit-Remaining": "0", "Fastly-RateLimit-Reset": str(int(self.clock() + wait) + 1)}
             raise self._refusal(429, "Too many requests", "rate limit exceeded", reset)
 
-    def _refusal(self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None) -> _Refused:
+    def _refusal(self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None) -> Refused:
         """Make an error body in the shape that is switched on."""
         if self.error_shape == "problem":
             problem = {"Content-Type": "application/problem+json", **(headers or {})}
-            return _Refused(Response.json({"title": title, "detail": detail, "status": status}, status, problem))
+            return Refused(Response.json({"title": title, "detail": detail, "status": status}, status, problem))
         if self.error_shape == "jsonapi":
             kind = {"Content-Type": "application/vnd.api+json", **(headers or {})}
-            return _Refused(Response.json({"errors": [{"title": title, "detail": detail}]}, status, kind))
-        return _Refused(Response.json({"msg": title, "detail": detail}, status, headers))
+            return Refused(Response.json({"errors": [{"title": title, "detail": detail}]}, status, kind))
+        return Refused(Response.json({"msg": title, "detail": detail}, status, headers))
 
     def _new_id(self) -> str:
         return f"4151-{int(self.clock())}-{next(self._ids)}"
 
 
 def _soft(request: Request) -> bool:
-    """Whether the header is there; its value doesn't count."""
+    """Tell if the header for soft purges is there; its value doesn't count."""
     return "Fastly-Soft-Purge" in request.headers
 
 

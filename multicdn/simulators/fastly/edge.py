@@ -63,15 +63,7 @@ class FastlyEdge(Edge):
         """PURGE, and nothing else."""
         return self._purge(self, request, url) if request.method == "PURGE" else super().other_method(request, url)
 
-    def purge_key(self, key: str, *, soft: bool) -> int:
-        """Purge what is kept under a cache key; return how many there were."""
-        return self.cache.expire(key, self.clock()) if soft else self.cache.drop(key)
-
     def purge_tags(self, tags: Iterable[str], *, soft: bool) -> int:
-        """Purge what carries one of these tags; return how many there were."""
+        """Purge the entries with one of these tags; return how many there were."""
         wanted = frozenset(tags)
-
-        def matches(entry: Entry) -> bool:
-            return not wanted.isdisjoint(entry.tags)
-
-        return self.cache.expire_where(matches, self.clock()) if soft else self.cache.drop_where(matches)
+        return self.purge_where(lambda entry: not wanted.isdisjoint(entry.tags), soft=soft)

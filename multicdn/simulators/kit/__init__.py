@@ -1,1 +1,1 @@
-"""What all simulators are made of."""
+"""The parts of every simulator."""

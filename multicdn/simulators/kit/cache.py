@@ -80,7 +80,7 @@ class Entry:
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def is_stale(self, now: float) -> bool:
-        """Whether it must not be served without a word to the origin."""
+        """Tell if it must be revalidated at the origin before it is served."""
         return now >= self.fresh_until
 
 
@@ -107,7 +107,7 @@ class Cache:
 
     @property
     def purges(self) -> int:
-        """How many purges there were; read it before a fetch and hand it to ``store`` after it."""
+        """The number of purges so far; read it before a fetch and hand it to ``store`` after it."""
         return self._purges
 
     def get(self, key: str) -> Entry | None:

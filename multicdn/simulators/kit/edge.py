@@ -46,15 +46,15 @@ class Edge:
         self._origin = Client(origin)
 
     def cache_key(self, url: Url) -> str:
-        """What an answer is kept under. All of the URL by default."""
+        """The key that an answer is stored under: the whole URL by default."""
         return str(url)
 
     def origin_target(self, url: Url) -> str:
-        """What the origin is asked for. The same raw path and query by default."""
+        """The target that the origin is asked for: the same raw path and query by default."""
         return url.target
 
     def tags(self, headers: Headers) -> frozenset[str]:
-        """What an answer of the origin can be purged by. None by default."""
+        """The tags that an answer of the origin can be purged by: none by default."""
         del headers
         return frozenset()
 
@@ -102,6 +102,18 @@ class Edge:
             self._fetch(key, url, entry)
             return self._serve(entry, "STALE")
         return self._fetch(key, url, entry)
+
+    def purge_key(self, key: str, *, soft: bool = False) -> int:
+        """Drop one entry, or mark it stale (soft purge); return how many there were."""
+        return self.cache.expire(key, self.clock()) if soft else self.cache.drop(key)
+
+    def purge_where(self, matches: Callable[[Entry], bool], *, soft: bool = False) -> int:
+        """Drop all entries that match, or mark them stale (soft purge); return how many there were."""
+        return self.cache.expire_where(matches, self.clock()) if soft else self.cache.drop_where(matches)
+
+    def prefetch(self, url: Url) -> None:
+        """Cache what is at a URL, as if a client had asked for it."""
+        self.handle(Request("GET", url.target, Headers({"Host": url.host, "X-Forwarded-Proto": url.scheme})))
 
     def close(self) -> None:
         """Close the connections to the origin."""

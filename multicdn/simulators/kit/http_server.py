@@ -114,8 +114,8 @@ class ConnectionDropped(Exception):
     """Raised by a handler instead of answering: the server resets the connection (TCP RST)."""
 
 
-class _Malformed(Exception):
-    """A request that isn't HTTP as we speak it; the argument is the answer."""
+class Refused(Exception):
+    """Raised instead of returning: a request isn't accepted, and this is the answer."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -208,8 +208,8 @@ class Server:
         """Serve one request; return whether the connection stays open."""
         try:
             received = _read(reader, connection)
-        except _Malformed as malformed:
-            connection.sendall(_render(malformed.response, head=False))
+        except Refused as refused:
+            connection.sendall(_render(refused.response, head=False))
             return False
         if received is None:
             return False
@@ -229,9 +229,9 @@ def _read(reader: BinaryIO, connection: socket.socket) -> tuple[Request, bool] |
         headers = _read_headers(reader)
         length = int(headers.get("Content-Length", "0"))
     except ValueError:
-        raise _Malformed(Response(400)) from None
+        raise Refused(Response(400)) from None
     if "Transfer-Encoding" in headers:
-        raise _Malformed(Response(411))
+        raise Refused(Response(411))
     if headers.get("Expect", "").lower() == "100-continue":
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     body = reader.read(length)

@@ -71,7 +71,7 @@ class Jobs:
         return work
 
     def progress(self, work: Work) -> float:
-        """How much of a request is done, from 0 to 1."""
+        """The share of a request that is done, from 0 to 1."""
         if work.ended_at is not None:
             return 1.0
         if self.polls:
@@ -79,7 +79,7 @@ class Jobs:
         return min(1.0, (self._clock() - work.begun_at) / self.seconds) if self.seconds else 1.0
 
     def outstanding(self, kinds: Sequence[str]) -> int:
-        """How many targets the requests of some kinds have that aren't done."""
+        """Count the targets of those requests of some kinds that aren't done."""
         works = list(self._works.values())
         return sum(len(work.targets) for work in works if work.kind in kinds and work.ended_at is None)
 

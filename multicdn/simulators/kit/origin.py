@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What an origin has under one key."""
+    """An object of an origin."""
 
     body: bytes
     headers: Headers = field(default_factory=Headers)
@@ -85,15 +85,15 @@ class Origin:
         key = self._key(request.path)
         with self._lock:
             self._requests.append(request)
-            found = self._objects.get(key)
+            stored = self._objects.get(key)
         if request.method not in ("GET", "HEAD"):
             return Response(405, {"Allow": "GET, HEAD"})
-        if found is None:
+        if stored is None:
             return Response(404, {"Content-Type": "text/plain"}, b"no such key\n")
-        headers = {**found.headers, "ETag": found.etag}
-        if request.headers.get("If-None-Match") == found.etag:
+        headers = {**stored.headers, "ETag": stored.etag}
+        if request.headers.get("If-None-Match") == stored.etag:
             return Response(304, headers)
-        return Response(200, headers, found.body)
+        return Response(200, headers, stored.body)
 
     def _key(self, path: str) -> str:
         encoded = path.removeprefix("/")

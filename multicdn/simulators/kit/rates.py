@@ -103,7 +103,7 @@ class SlidingWindow:
 
     @property
     def resets_at(self) -> float:
-        """When all units are free again."""
+        """The moment at which all units are free again."""
         with self._lock:
             self._forget()
             return (self._taken[-1][0] if self._taken else self._clock() - self.seconds) + self.seconds

@@ -13,10 +13,12 @@ from multicdn.simulators.kit.cache import Url
 from multicdn.simulators.kit.client import Client
 from multicdn.simulators.kit.edge import Edge
 from multicdn.simulators.kit.faults import Faults
-from multicdn.simulators.kit.http_server import Headers, Request, Response, Server
+from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from multicdn.simulators.kit.faults import Handler
 
 _MASK = "***"
 
@@ -43,7 +45,7 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a client got from the edge.
+    """An answer of the edge to a client.
 
     Attributes:
         status, headers, body: the answer.
@@ -104,12 +106,19 @@ class Simulator(ABC):
 
     @abstractmethod
     def api(self, request: Request) -> Response:
-        """Answer one call of the API: check credentials, limits and contract, and purge ``self.edge.cache``."""
+        """Answer one call of the API: check credentials, limits and contract, and purge ``self.edge.cache``.
+
+        Raises:
+            Refused: with the answer to a call that isn't accepted.
+        """
 
     def items(self, request: Request) -> int:
-        """How many targets a call has. A ``ValueError``, ``KeyError`` or ``TypeError`` counts as none."""
+        """Count the targets of a call. A ``ValueError``, ``KeyError`` or ``TypeError`` counts as none."""
         del request
         return 1
+
+    def settle(self) -> None:  # noqa: B027 - vendors that work at once have nothing to override it for
+        """Do accepted work that is due. Called before the API or the edge answers; does nothing by default."""
 
     def make_edge(self, origin: str) -> Edge:
         """Make the edge. Called by the constructor, after ``clock`` and ``limits`` are set."""
@@ -201,12 +210,14 @@ class Simulator(ABC):
 
     def _answer(self, request: Request) -> Response:
         number = self._record(request)
-        response = self.faults.apply(request, self.api)
+        self.settle()
+        response = self.faults.apply(request, lambda given: _answer_of(self.api, given))
         self._finish(number, response.status)
         return response
 
     def _answer_client(self, request: Request) -> Response:
-        return self.edge_for(request).handle(request)
+        self.settle()
+        return _answer_of(self.edge_for(request).handle, request)
 
     def _record(self, request: Request) -> int:
         try:
@@ -240,3 +251,10 @@ class Simulator(ABC):
         for value in hidden:
             body = body.replace(value.encode(), _MASK.encode())
         return ApiCall(request.method, mask(request.target), headers, body, 0, self.clock(), items)
+
+
+def _answer_of(handle: Handler, request: Request) -> Response:
+    try:
+        return handle(request)
+    except Refused as refused:
+        return refused.response

@@ -1,4 +1,4 @@
-"""What the groups of conformance tests share: the factory that plugin authors give, and ways to make calls."""
+"""The base of the conformance tests: the factory that plugin authors give, and ways to make calls."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Api(Protocol):
 
 @dataclass(frozen=True)
 class Vendor:
-    """What the factory gives: a provider, and the API that it is configured to talk to."""
+    """A provider under test, and the API that it is configured to talk to."""
 
     provider: Provider
     api: Api
@@ -115,8 +115,8 @@ class Promises(ABC):
     def located(self, provider: Provider, what: Capability, numbers: Iterable[int]) -> tuple[str, ...]:
         """Some samples as the vendor knows them."""
         given = [self.sample(what, number) for number in numbers]
-        found = [located for value in given for located in provider.locate(Target(what.kind, value), what.action)]
-        values = tuple(dict.fromkeys(located.value for located in found if located.kind is what.kind))
+        targets = [located for value in given for located in provider.locate(Target(what.kind, value), what.action)]
+        values = tuple(dict.fromkeys(located.value for located in targets if located.kind is what.kind))
         assert values, f"`locate` makes nothing of {given[0]!r} that {what.method} takes; override `sample`, or `site`"
         return values
 
@@ -158,7 +158,7 @@ class Wire:
             self._texts.update(body.splitlines())
 
     def lacks(self, values: Iterable[str]) -> list[str]:
-        """Those of some targets that aren't there."""
+        """List those of some targets that aren't there."""
         return [value for value in values if value not in self._texts and not self._holds(value)]
 
     def _holds(self, value: str) -> bool:

@@ -71,27 +71,27 @@ class Calls(Promises):
         stem, dot, rest = self.sample(batched, 0).partition("conformance")
         [plain] = self.located(running.provider, batched, [0])
         padded = f"{stem}{dot}{'k' * (longest - len(plain.encode()))}{rest}"
-        [found] = running.provider.locate(Target(batched.kind, padded), batched.action)
-        assert len(found.value.encode()) == longest, "the length can't be reached; override `sample`"
-        make_call(running.provider, batched, [found.value])
+        [target] = running.provider.locate(Target(batched.kind, padded), batched.action)
+        assert len(target.value.encode()) == longest, "the length can't be reached; override `sample`"
+        make_call(running.provider, batched, [target.value])
 
     @pytest.mark.parametrize("path", ODD_PATHS.values(), ids=ODD_PATHS.keys())
     def test_an_odd_url_is_sent_exactly(self, running: Vendor, by_url: Capability, path: str) -> None:
         """CDNs compare byte by byte: no letter may be encoded, decoded, folded or normalised on the way."""
         provider, action = running.provider, by_url.action
         try:
-            found = provider.locate(Target(TargetKind.URL, self.site + path), action)
+            located = provider.locate(Target(TargetKind.URL, self.site + path), action)
         except TargetsRefused as refused:
             if next(name for name, odd in ODD_PATHS.items() if odd == path) in self.refused_urls:
                 return
             pytest.fail(
                 f"`locate` refuses {path!r}; if the vendor can't purge it, say why in `refused_urls`: {refused}"
             )
-        for target in found:
+        for target in located:
             way = capability(provider, action, target.kind)
             assert way, f"`locate` made the {target.kind} {target.value!r}, which the provider can't {action}"
             make_call(provider, way, [target.value])
-        missing = Wire(running.api.calls).lacks(target.value for target in found)
+        missing = Wire(running.api.calls).lacks(target.value for target in located)
         assert not missing, (
             f"not sent as it is: {missing}; HTTP clients respell URLs, multicdn.http.Http doesn't. "
             f"Sent: {shown(running.api.calls)}"

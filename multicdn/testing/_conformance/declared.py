@@ -114,25 +114,25 @@ class Declarations(Promises):
 
     def test_locate_keeps_urls_apart(self, running: Vendor, by_url: Capability) -> None:
         """Cache keys are byte-exact, so no two URLs may become one that stands for neither."""
-        known: dict[object, str] = {}
+        path_of: dict[object, str] = {}
         for path in (*ODD_PATHS.values(), "/a"):
             try:
-                found = running.provider.locate(Target(TargetKind.URL, self.site + path), by_url.action)
+                located = running.provider.locate(Target(TargetKind.URL, self.site + path), by_url.action)
             except TargetsRefused:
                 continue
-            assert found not in known, f"`locate` makes the same of {path} and {known.get(found)}: {found}"
-            known[found] = path
+            assert located not in path_of, f"`locate` makes the same of {path} and {path_of.get(located)}: {located}"
+            path_of[located] = path
 
     def test_nothing_but_everything_becomes_everything(self, running: Vendor, batched: Capability) -> None:
         """A cache is only emptied on an explicit order, never by an empty value."""
         for value in ("", self.sample(batched, 0)):
             try:
-                found = running.provider.locate(Target(batched.kind, value), batched.action)
+                located = running.provider.locate(Target(batched.kind, value), batched.action)
             except TargetsRefused:
                 continue
-            kinds = {target.kind for target in found}
+            kinds = {target.kind for target in located}
             assert TargetKind.EVERYTHING not in kinds, f"`locate` turns the {batched.kind} {value!r} into everything"
-            assert not value or all(target.value for target in found), f"`locate` makes an empty target of {value!r}"
+            assert not value or all(target.value for target in located), f"`locate` makes an empty target of {value!r}"
 
     def test_what_differs_is_explained(self) -> None:
         """An exception from the rules names a rule that exists, and a reason."""

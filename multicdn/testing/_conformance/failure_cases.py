@@ -1,4 +1,4 @@
-"""What a vendor's API does on a bad day, what a provider must make of it, and the keys that break naive purgers."""
+"""Failures of a vendor's API with the errors that they must become, and the keys that break naive purgers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a provider makes of a trouble instead, and why.
+    """The error that a provider makes of a trouble instead, and why.
 
     Attributes:
         error: what is raised.

@@ -138,7 +138,7 @@ class Failures(Promises):
         yield "redirect", faults.status(302, {"Location": "/elsewhere"})
 
     def _failure(self, vendor: Vendor, what: Capability) -> ProviderError | None:
-        """What a call raises; None where it takes trouble for success. Other exceptions are the plugin's bugs."""
+        """Return the error of a call; None where it takes trouble for success. Other exceptions are bugs."""
         try:
             self.order(vendor, what)
         except ProviderError as error:
@@ -161,5 +161,5 @@ class Failures(Promises):
 
 
 def _about(seconds: float | None, asked: float) -> bool:
-    """Whether a wait is the one that was asked for; a vendor's date may be rounded."""
+    """Tell if a wait is the one that was asked for; a vendor's date may be rounded."""
     return seconds is not None and abs(seconds - asked) <= 1

@@ -1,4 +1,4 @@
-"""What a piece of code does beside its work: sleep, log, print, open files and sockets, import, show secrets."""
+"""Side effects of a piece of code: sleep, log, print, open files and sockets, import, show secrets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Slept(BaseException):
 
 
 class Import(NamedTuple):
-    """What importing a module did.
+    """The effects of importing a module.
 
     Attributes:
         packages: top-level packages that it brought along, the standard library's and its own left out.
@@ -61,14 +61,14 @@ def import_afresh(module: str) -> Import:
     if run.returncode:
         return Import(frozenset(), (), "\n".join(run.stderr.strip().splitlines()[-3:]))
     modules, outside = json.loads(run.stdout.splitlines()[-1])
-    known = {*sys.stdlib_module_names, "multicdn", module.partition(".")[0]}
-    return Import(frozenset(name.partition(".")[0] for name in modules) - known, tuple(outside))
+    expected = {*sys.stdlib_module_names, "multicdn", module.partition(".")[0]}
+    return Import(frozenset(name.partition(".")[0] for name in modules) - expected, tuple(outside))
 
 
 def own_modules(module: str) -> list[ModuleType]:
     """The imported modules of the package that a module belongs to."""
     top = module.partition(".")[0]
-    return [found for name, found in sys.modules.items() if name.partition(".")[0] == top]
+    return [loaded for name, loaded in sys.modules.items() if name.partition(".")[0] == top]
 
 
 def forbid_sleep(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
@@ -85,12 +85,12 @@ def forbid_sleep(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
         sleep(seconds)
 
     for real, replacement in ((time.sleep, sleep), (asyncio.sleep, sleep_asynchronously)):
-        for found in list(sys.modules.values()):
-            if getattr(found, "__dict__", {}).get("sleep") is real:
-                monkeypatch.setattr(found, "sleep", replacement)
-        for found in own_modules(module):
-            for name in [name for name, value in vars(found).items() if value is real]:
-                monkeypatch.setattr(found, name, replacement)
+        for loaded in list(sys.modules.values()):
+            if getattr(loaded, "__dict__", {}).get("sleep") is real:
+                monkeypatch.setattr(loaded, "sleep", replacement)
+        for loaded in own_modules(module):
+            for name in [name for name, value in vars(loaded).items() if value is real]:
+                monkeypatch.setattr(loaded, name, replacement)
 
 
 def logged_by(records: Iterable[logging.LogRecord], module: str) -> list[str]:
@@ -138,7 +138,7 @@ _hook = _Hook()
 
 
 def everything_said(error: BaseException | None) -> str:
-    """All that a log could show of an exception: text, attributes and trace, those of its causes too.
+    """Collect the texts that a log could show of an exception: message, attributes and trace, those of its causes too.
 
     What ``raise ... from None`` cuts off is shown by no log.
     """
@@ -152,7 +152,7 @@ def everything_said(error: BaseException | None) -> str:
 
 
 def shown_in(text: str, secrets: Iterable[str]) -> bool:
-    """Whether a text shows one of these secrets: as it is, or as it may stand in JSON, a URL or base64."""
+    """Tell if a text shows one of these secrets: as it is, or as it may stand in JSON, a URL or base64."""
     return any(spelling in text for secret in secrets for spelling in _spellings(secret))
 
 

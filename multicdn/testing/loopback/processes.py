@@ -49,7 +49,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether the program still runs."""
+        """True until the program ends."""
         return self._supervisor.poll() is None
 
     def wait_until(self, ready: Callable[[], bool], timeout: float) -> None:
@@ -93,7 +93,7 @@ def free_port() -> int:
 
 
 def accepts(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
+    """Tell if somebody listens on a port of this machine."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=1).close()
     except OSError:

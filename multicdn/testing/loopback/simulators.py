@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimulatorSettings:
-    """What a simulator is made from.
+    """The site and the provider that a simulator is made for.
 
     Attributes:
         origin: base URL of the bucket.
