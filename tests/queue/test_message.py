@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ TAKEN = frozenset(map(chr, range(0x20, 0x7F)))
 
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 QUOTA = 262_144
+
+DATA = Path(__file__).parents[1] / "data"
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 
@@ -124,6 +127,38 @@ def test_one_target_that_is_larger_than_any_message_is_not_hidden() -> None:
     """SQS will refuse it, and its messages come back."""
     [body] = encode(parked([noise(500_000, 1)]))
     assert len(body) > QUOTA
+
+
+# Messages of earlier versions
+
+
+def written(name: str) -> Parked:
+    """What is read of a message that version 1 wrote."""
+    body = (DATA / f"queued-job-v1{name}.json").read_text(encoding="utf-8")
+    [queued] = envelopes.decode({"Records": [{"messageId": "m9", "eventSource": "aws:sqs", "body": body}]}).parked
+    return queued
+
+
+def written_job(provider: str, *targets: str, **changed: Any) -> Job:
+    causes = (frozenset(("m9",)),) * len(targets)
+    return Job(provider, Action.PURGE, TargetKind.URL, targets, causes, **changed)
+
+
+def test_a_job_that_version_1_wrote_is_read() -> None:
+    targets = ("https://www.acme.com/a.css", "https://www.acme.com/gr%C3%B6%C3%9Fe.css")
+    job = written_job("www", *targets, soft=True, reference="0f5a3c7e9b1d2f4a6c8e0b2d4f6a8c0e")
+    assert written("") == Parked(job, 3, 1_764_000_000.25, ("3f0c1d2e-m1", "3f0c1d2e-m2"))
+
+
+def test_a_packed_job_that_version_1_wrote_is_read() -> None:
+    paths = [f"/img/{number:05d}-{'x' * 30}.jpg" for number in range(1600)]
+    job = written_job("site/E2QWRUHEXAMPLE", *paths, reference="1e5a3c7e9b1d2f4a6c8e0b2d4f6a8c0f")
+    assert written("-packed") == Parked(job, 1, 1_764_000_001.0, ("3f0c1d2e-m3",))
+
+
+def test_a_job_that_version_1_wrote_for_a_provider_that_could_not_be_asked_is_read() -> None:
+    job = written_job("site", "https://www.acme.com/b.css", bucket="acme-site")
+    assert written("-unlocated") == Parked(job, 2, 1_764_000_002.5, ("3f0c1d2e-m4",))
 
 
 # Messages that can't be read
