@@ -100,3 +100,13 @@ class CallRefused(ProviderError):
 
 class CredentialsRefused(CallRefused):
     """The vendor doesn't accept our credentials, or they lack a permission."""
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line, for a log or a reason: its type and its text."""
+    return f"{type(error).__name__}: {error}"
+
+
+def bug(error: BaseException) -> str:
+    """The reason of an outcome for which a plugin is to blame: it raised what it may not."""
+    return f"bug in the plugin: {told(error)}"

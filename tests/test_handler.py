@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kit.report_hooks import hooked, observer
 
-from multicdn import config, handler, telemetry
+from multicdn import config, handler, log
 from multicdn.delivery.delivery import Delivery, Terms
+from multicdn.dispatcher import Dispatcher
 from multicdn.errors import ConfigError, Undelivered
-from multicdn.handler import Dispatcher
 from multicdn.model import Status
 from multicdn.plugins.discovery import Plugins
 from multicdn.simulators import Origin
@@ -363,7 +363,7 @@ def test_what_is_odd_in_a_config_is_logged_once(
 def test_a_level_that_does_not_exist_is_a_clear_error(
     stage: Stage, loaded_handler: None, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
-    monkeypatch.setenv(telemetry.LEVEL, level)
+    monkeypatch.setenv(log.LEVEL, level)
     for _ in range(2):
         with pytest.raises(ValueError, match=f"MULTICDN_LOG_LEVEL={level}: no such level .*DEBUG"):
             handler.handler(s3_event("a.css"))
@@ -378,7 +378,7 @@ def test_the_level_decides_whether_accepted_jobs_are_logged(
     level: str,
     shown: bool,
 ) -> None:
-    monkeypatch.setenv(telemetry.LEVEL, level)
+    monkeypatch.setenv(log.LEVEL, level)
     handler.handler(s3_event("a.css"))
     assert ("accepted" in [line["event"] for line in lines(caplog)]) is shown
     assert bool(lines(caplog)) is (level != "ERROR")
@@ -387,7 +387,7 @@ def test_the_level_decides_whether_accepted_jobs_are_logged(
 def test_debug_does_not_make_sdks_log_their_signing_keys(
     stage: Stage, loaded_handler: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(telemetry.LEVEL, "DEBUG")
+    monkeypatch.setenv(log.LEVEL, "DEBUG")
     handler.handler(s3_event("a.css"))
     assert logging.getLogger("multicdn").getEffectiveLevel() == logging.DEBUG
     for name in ("akamai", "akamai.edgegrid.edgegrid", "botocore", "urllib3", "cloudflare"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.config import Config
-    from multicdn.oncall.dead_letters import DeadLetter
+    from multicdn.oncall.dead_letters import DeadMessage
     from multicdn.simulators import Simulator
 
 _DAY = 86400.0
@@ -77,9 +77,9 @@ class Stale:
         }
         return purges | preloads
 
-    def explained(self, owed: Iterable[Owed], letters: Iterable[DeadLetter]) -> set[Owed]:
+    def explained(self, owed: Iterable[Owed], messages: Iterable[DeadMessage]) -> set[Owed]:
         """What of this stands in dead letters that give a reason."""
-        known = {each for letter in letters if letter.reason for each in self._named_in(letter)}
+        known = {each for message in messages if message.reason for each in self._named_in(message)}
         return {each for each in owed if not known.isdisjoint(self._spellings(each))}
 
     def asked_by(self, change: Change) -> Iterator[Owed]:
@@ -94,14 +94,14 @@ class Stale:
         for target in (owed.target, *spelled):
             yield owed.provider, owed.action, target.value
 
-    def _named_in(self, letter: DeadLetter) -> Iterator[tuple[str, Action, str]]:
-        if letter.parked is not None:
-            for target in letter.parked.job.targets:
-                yield letter.provider, letter.parked.job.action, target
+    def _named_in(self, message: DeadMessage) -> Iterator[tuple[str, Action, str]]:
+        if message.queued is not None:
+            for target in message.queued.job.targets:
+                yield message.provider, message.queued.job.action, target
             return
         from multicdn.events import envelopes
 
-        for change in envelopes.decode(json.loads(letter.body)).changes:
+        for change in envelopes.decode(json.loads(message.body)).changes:
             for owed in self.asked_by(change):
                 yield from self._spellings(owed)
 

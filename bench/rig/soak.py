@@ -62,19 +62,19 @@ class Ledger:
     Attributes:
         uploads: objects that changed.
         messages: of S3 that were sent, copies included.
-        handled: messages in batches that workers finished, parked ones included.
+        handled: messages in batches that workers finished, requeued ones included.
         owed: purges and preloads that the uploads asked for, each vendor and target counted once.
         asked: targets of each vendor in all messages; one more for each time that it stands in another message.
         kills: workers killed.
         faults: shown by the vendors, by kind.
-        parked: messages with jobs that had to wait.
+        requeued: messages with jobs that had to wait.
         dead: messages with jobs that were given up.
         redriven: dead letters sent back when the sick vendor was well again.
         calls: to each vendor's API.
         targets: in those calls.
-        in_letters: of what is owed, what the dead letters explained before they were sent back.
+        in_dead_letters: of what is owed, what the dead letters explained before they were sent back.
         lost: of what is owed, what was neither done nor explained by a dead letter.
-        undone: what was not done in the end, when all letters had been sent back.
+        undone: what was not done in the end, when all of them had been sent back.
         left: messages in the queue and among the dead letters in the end.
         complaints: what the workers wrote that is no log line.
     """
@@ -86,12 +86,12 @@ class Ledger:
     asked: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    parked: int = 0
+    requeued: int = 0
     dead: int = 0
     redriven: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
-    in_letters: Counter[str] = field(default_factory=Counter)
+    in_dead_letters: Counter[str] = field(default_factory=Counter)
     lost: set[Owed] = field(default_factory=set)
     undone: set[Owed] = field(default_factory=set)
     left: tuple[int, int] = (0, 0)
@@ -105,8 +105,8 @@ class Ledger:
             f"deliveries {self.handled:,} messages in finished batches",
             f"kills      {self.kills}",
             f"faults     {self.faults.total():,}: {_counts(self.faults)}",
-            f"parked     {self.parked:,}",
-            f"dead       {self.dead:,} letters; {self.in_letters.total():,} owed in them: {_counts(self.in_letters)}",
+            f"requeued   {self.requeued:,}",
+            f"dead       {self.dead:,}; {self.in_dead_letters.total():,} owed in them: {_counts(self.in_dead_letters)}",
             f"redriven   {self.redriven:,}",
             f"calls      {calls}",
             f"lost       {len(self.lost):,}; not done in the end: {len(self.undone):,}",

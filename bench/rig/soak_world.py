@@ -75,7 +75,7 @@ class World:
             self._sqs = self._aws.client("sqs")
             # The redrive policy must not act before we do: a message whose worker is killed counts as received.
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=100)
-            self._letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
+            self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
                 self.edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
@@ -125,25 +125,25 @@ class World:
 
     def judge(self) -> None:
         """Note what is lost: neither done nor among the dead letters."""
-        undone, letters = self._stale.undone(), self._letters.read()
-        explained = self._stale.explained(undone, letters)
-        self._letters.release(letters)
+        undone, messages = self._stale.undone(), self._dead_letters.read()
+        explained = self._stale.explained(undone, messages)
+        self._dead_letters.release(messages)
         self.ledger.lost = undone - explained
-        self.ledger.in_letters = Counter(owed.provider for owed in explained)
+        self.ledger.in_dead_letters = Counter(owed.provider for owed in explained)
         self.ledger.calls = {name: len(simulator.calls) for name, simulator in self.edges.items()}
         self.ledger.targets = {name: sum(call.items for call in each.calls) for name, each in self.edges.items()}
 
     def heal(self) -> None:
         """End the outage, and send the dead letters back."""
         self._weather.clear(self.edges[self._settings.sick])
-        self.ledger.redriven = self._letters.redrive(self._letters.read(), self._queue.url, lambda _: None)
+        self.ledger.redriven = self._dead_letters.redrive(self._dead_letters.read(), self._queue.url, lambda _: None)
 
     def close(self) -> Ledger:
         """Note the rest, and return the ledger."""
         ledger, logged = self.ledger, self._crew.count()
         ledger.owed = len(self._stale)
         ledger.faults = self._weather.shown
-        ledger.parked, ledger.dead = logged["parked"], logged["dead-letter"]
+        ledger.requeued, ledger.dead = logged["requeued"], logged["dead-letter"]
         ledger.handled = sum(line["messages"] for line in self._crew.lines() if line["event"] == "worker-batch")
         ledger.undone = self._stale.undone()
         ledger.left = self._count(self._queue.url), self._count(self._queue.dead_letter_url)

@@ -60,17 +60,17 @@ def sources(url: str, found: Sequence[Source], serving: Sequence[str]) -> Iterat
     yield ""
 
 
-def economy(found: Iterable[Decision]) -> Iterator[str]:
+def collapse(decisions: Sequence[Decision]) -> Iterator[str]:
     """Lines on what routes with a policy for it have made of many URLs."""
-    decisions = list(found)
-    for each in decisions:
-        if not each.directories:
-            yield f"{each.provider}: nothing collapsed in {each.bucket}: {each.reason}"
+    for decision in decisions:
+        if not decision.directories:
+            yield f"{decision.provider}: nothing collapsed in {decision.bucket}: {decision.reason}"
             continue
-        unchanged = "" if each.innocent is None else f", which drops {counted(each.innocent, 'unchanged object')}"
-        names = ", ".join(each.directories)
-        fewer = f"{each.targets:,} targets collapsed to {each.left:,}"
-        yield f"{each.provider}: {fewer} ({names}){unchanged}: {each.reason}"
+        innocent = decision.innocent
+        unchanged = "" if innocent is None else f", which drops {counted(innocent, 'unchanged object')}"
+        names = ", ".join(decision.directories)
+        fewer = f"{decision.targets:,} targets collapsed to {decision.left:,}"
+        yield f"{decision.provider}: {fewer} ({names}){unchanged}: {decision.reason}"
     if decisions:
         yield ""
 

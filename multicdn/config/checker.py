@@ -20,7 +20,7 @@ from multicdn import secrets
 from multicdn.config import yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError
-from multicdn.plugins.discovery import Plugins
+from multicdn.plugins.discovery import NoHooks, Plugins
 from multicdn.provider import Provider
 from multicdn.routing import route_checks
 from multicdn.routing.route import Route
@@ -196,7 +196,7 @@ class _Checker:
         scheme, name = reference
         if scheme in secrets.BUILT_IN:
             return Secret(f"${{{scheme}:{name}}}", partial(secrets.resolve, scheme, name))
-        if self._plugins.hooks is None:
+        if isinstance(self._plugins.hooks, NoHooks):
             raise ValueError(f"unknown secret scheme {scheme!r}{_suggest(scheme, tuple(secrets.BUILT_IN))}")
         return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
 
@@ -337,7 +337,7 @@ def _evaluated(cls: type, field: dataclasses.Field[Any]) -> Any:
 
 
 def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
-    value = plugins.hooks.resolve_secret(scheme, name) if plugins.hooks else None
+    value = plugins.hooks.resolve_secret(scheme, name)
     return secrets.resolve(scheme, name) if value is None else secrets.checked(value, scheme, name)
 
 

@@ -17,7 +17,6 @@ from msgspec import Struct
 from multicdn.delivery.lane import (
     SHORTEST_CALL,
     Lane,
-    bug,
     call_within,
     forget_secrets,
     refused_status,
@@ -26,11 +25,11 @@ from multicdn.delivery.lane import (
 )
 from multicdn.delivery.ledger import Countdown, Ledger
 from multicdn.delivery.rate_limit import Pace
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
+from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError, bug
+from multicdn.log import plugin_bug
 from multicdn.model import Action, Job, Outcome, Report, Status
 from multicdn.planning import planner
 from multicdn.provider import Discover
-from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

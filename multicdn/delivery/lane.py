@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
+from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused, bug
+from multicdn.log import plugin_bug
 from multicdn.model import Action, Job, Outcome, Receipt, Status
 from multicdn.provider import Call, capability
-from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -277,11 +277,6 @@ def wait_before(terms: Terms, tried: int, asked: float | None, jitter: Callable[
 def refused_status(error: CallRefused | SecretError) -> Status:
     """Credentials, and secrets that can't be read, may be put right while the job waits; settings need a person."""
     return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED
-
-
-def bug(error: Exception) -> str:
-    """The reason of an outcome for which a plugin is to blame."""
-    return f"bug in the plugin: {type(error).__name__}: {error}"
 
 
 def forget_secrets(provider: Provider) -> None:

@@ -14,8 +14,7 @@ from msgspec import Struct
 
 from multicdn.config.checker import option_types
 from multicdn.delivery.delivery import Delivery, Terms
-from multicdn.delivery.lane import bug
-from multicdn.errors import ProviderError, SecretError
+from multicdn.errors import ProviderError, SecretError, bug
 from multicdn.facts import Price, Speed
 from multicdn.model import Action, Job, Outcome, TargetKind
 from multicdn.planning import planner

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.errors import TargetsRefused
+from multicdn.errors import TargetsRefused, bug
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
 from multicdn.provider import capability
 from multicdn.routing.router import Demand, Want
@@ -93,7 +93,7 @@ class _Located:
                 self._reject_unspelled(demand, target, want, refusal.reason)
             except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
                 self.bug = self.bug or error
-                reason = f"bug in the plugin: {type(error).__name__}: {error}"
+                reason = bug(error)
                 self._reject_unspelled(demand, target, want, reason, Status.RETRY)
 
     def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:

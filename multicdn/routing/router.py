@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.matcher import Bucket, Matcher, Tags, UrlHook
 from multicdn.routing.route import Route
@@ -144,7 +145,7 @@ class Router:
             try:
                 targets = matcher.targets(change, self._url_hook, tags)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
-                failures.append(Failure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
+                failures.append(Failure(change, f"a plugin failed on its URLs: {told(error)}"))
                 continue
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
             for demand in demands.of(matcher, change.kind):

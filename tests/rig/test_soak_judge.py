@@ -11,11 +11,11 @@ from rig.cache_oracle import Owed, Stale
 
 from multicdn import config
 from multicdn.model import Action, Change, Job, TargetKind
-from multicdn.oncall.dead_letters import NOBODY, DeadLetter
+from multicdn.oncall.dead_letters import NOBODY, DeadMessage
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, capability
 from multicdn.queue import message
-from multicdn.queue.message import Parked
+from multicdn.queue.message import QueuedJob
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.testing.loopback.simulator_config import configured
 
@@ -88,8 +88,8 @@ def test_a_purge_before_the_upload_pays_nothing(judged: Judged, vendor: str) -> 
     assert judged.owed(vendor) == everything
 
 
-def letter(provider: str, parked: Parked | None, body: str = "", reason: str = "503") -> DeadLetter:
-    return DeadLetter("id", "receipt", body, provider, reason, parked)
+def dead(provider: str, queued: QueuedJob | None, body: str = "", reason: str = "503") -> DeadMessage:
+    return DeadMessage("id", "receipt", body, provider, reason, queued)
 
 
 def test_a_dead_letter_explains_its_own_targets_and_no_others(judged: Judged) -> None:
@@ -97,11 +97,11 @@ def test_a_dead_letter_explains_its_own_targets_and_no_others(judged: Judged) ->
     [first, *others] = judged.owed("cloudfront")
     spelled = [target.value for target in judged.config.providers["cloudfront"].locate(first.target, first.action)]
     job = Job("cloudfront", Action.PURGE, TargetKind.URL, tuple(spelled), (frozenset(("m",)),) * len(spelled))
-    body = next(message.encode(Parked(job, 1, 0.0)))
+    body = next(message.encode(QueuedJob(job, 1, 0.0)))
     undone = judged.stale.undone()
-    assert judged.stale.explained(undone, [letter("cloudfront", Parked(job, 1, 0.0), body)]) >= {first}
-    assert judged.stale.explained(undone, [letter("fastly", Parked(job, 1, 0.0), body)]) == set()
-    assert judged.stale.explained(undone, [letter("cloudfront", Parked(job, 1, 0.0), body, reason="")]) == set()
+    assert judged.stale.explained(undone, [dead("cloudfront", QueuedJob(job, 1, 0.0), body)]) >= {first}
+    assert judged.stale.explained(undone, [dead("fastly", QueuedJob(job, 1, 0.0), body)]) == set()
+    assert judged.stale.explained(undone, [dead("cloudfront", QueuedJob(job, 1, 0.0), body, reason="")]) == set()
     assert others
 
 
@@ -111,5 +111,5 @@ def test_a_message_of_s3_among_the_dead_letters_explains_all_that_it_asked_for(j
     entity = {"bucket": {"name": "b"}, "object": {"key": "other.css"}}
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
     undone = judged.stale.undone()
-    explained = judged.stale.explained(undone, [letter(NOBODY, None, json.dumps({"Records": [record]}))])
+    explained = judged.stale.explained(undone, [dead(NOBODY, None, json.dumps({"Records": [record]}))])
     assert explained == {owed for owed in undone if "other" in owed.target.value}
