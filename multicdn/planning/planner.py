@@ -189,7 +189,7 @@ def _join(group: dict[str, Want], value: str, want: Want) -> None:
 
 
 def unlocated(demand: Demand) -> Iterator[Job]:
-    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be parked as it is."""
+    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be queued as it is."""
     kinds: dict[TargetKind, list[tuple[str, frozenset[str]]]] = {}
     for target, want in demand.wants.items():
         kinds.setdefault(target.kind, []).append((target.value, want.causes))

@@ -96,12 +96,12 @@ class Line:
         self.text = text or self.text
         self.__dict__.pop("_dispatcher", None)
 
-    def dispatcher(self, *, queue: bool = True) -> Dispatcher:
-        plugins = Plugins()
+    def dispatcher(self, plugins: Plugins | None = None) -> Dispatcher:
+        plugins = plugins or Plugins()
         loaded = config.parse(self.text, "multicdn.config.yml", plugins)
         terms = Terms(tries=2, base=0.01)
         delivery = Delivery(loaded.providers, terms)
-        return Dispatcher(loaded, plugins, delivery, self.queues.retry_queue if queue else None)
+        return Dispatcher(loaded, plugins, delivery, self.queues.retry_queue)
 
     def step(self) -> list[str]:
         """Let a worker take all there is as one batch, and return the ids of the messages that failed."""

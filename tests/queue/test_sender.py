@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import logging
+import random
+import socket
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +16,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from kit.queues import SITE, Line, Ok, Queues, purged, s3_event
+from kit.report_hooks import hooked, observer
 from moto import mock_aws
 
 from multicdn import handler
@@ -24,7 +31,7 @@ from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # One session for all tests: it reads botocore's description of SQS once.
@@ -100,6 +107,14 @@ def entries_of(params: dict[str, Any]) -> list[dict[str, Any]]:
     return list(json.loads(params["body"])["Entries"])
 
 
+def weight(entry: dict[str, Any]) -> int:
+    """Bytes that SQS counts."""
+    attributes = entry["MessageAttributes"].items()
+    return len(entry["MessageBody"].encode()) + sum(
+        len(name) + len("String") + len(value["StringValue"].encode()) for name, value in attributes
+    )
+
+
 # Sending
 
 
@@ -147,16 +162,22 @@ def test_no_batch_is_larger_than_sqs_takes_at_once(queues: Queues, size: int, re
     assert queues.retry_queue().carry_out(decisions(25, size=size, reason=reason)) == []
     assert queues.left() == 25
     for batch in queues.batches:
-        weight = sum(
-            len(entry["MessageBody"].encode())
-            + sum(
-                len(name) + len("String") + len(value["StringValue"].encode())
-                for name, value in entry["MessageAttributes"].items()
-            )
-            for entry in batch
-        )
-        assert weight <= BATCH_QUOTA
+        assert sum(map(weight, batch)) <= BATCH_QUOTA
         assert len(batch) <= 10
+
+
+def test_the_largest_message_keeps_the_limit_with_the_longest_attributes(queues: Queues) -> None:
+    """From which size on a job is split is the product's matter; what SQS takes at most is not."""
+    for size in range(230_000, 262_000, 1500):
+        noise = base64.b64encode(random.Random(size).randbytes(size * 3 // 4)).decode()
+        job = Job(
+            "acme", Action.PURGE, TargetKind.URL, (noise[: size // 2], noise[size // 2 :]), (frozenset(("m",)),) * 2
+        )
+        rejected = Outcome(job, Status.REJECTED, "\U0001f600" * 1000)
+        decided = decide(Report((rejected,)), MessageHistory({}, {}, {"m": ("i" * 100,) * 10}), RetryPolicy(), 0.0)
+        queues.retry_queue().carry_out(decided)
+    assert {len(json.loads(entry["MessageBody"]).get("targets", ())) for entry in queues.sent} <= {0, 1}
+    assert max(map(weight, queues.sent)) <= BATCH_QUOTA
 
 
 def test_what_sqs_did_not_take_of_a_batch_is_sent_again_and_nothing_else(queues: Queues) -> None:
@@ -322,6 +343,38 @@ def test_a_rejected_target_is_a_dead_letter_at_once_and_the_others_are_delivered
     [body] = queues.bodies(queues.dlq)
     assert (body["provider"], body["targets"]) == ("img", [f"{SITE}/b.css"])
     assert queues.left() == 0
+
+
+def test_jobs_wait_in_the_queue_before_anything_is_logged_or_shown_to_plugins(
+    line: Line, queues: Queues, img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hook that hangs until the function is stopped must not cost what has to be tried again."""
+    caplog.set_level(logging.INFO, logger="multicdn")
+    events = lambda: [json.loads(record.message)["event"] for record in caplog.records if record.name == "multicdn"]  # noqa: E731
+    monkeypatch.setattr(observer, "look", lambda: queues.left())
+    observer.seen.clear()
+    logged_before: list[str] = []
+    queues.on_send(lambda **_: logged_before.extend(events()))
+    img.faults.always(faults.status(503))
+    line.dispatcher(hooked("observer")).dispatch({"Records": [record("a.css")]}, 30)
+    assert observer.seen == [1]
+    assert logged_before == []
+    assert events() == ["requeued", "retry", "report"]
+
+
+def test_a_message_of_s3_that_is_too_old_is_given_up_and_a_young_one_waits(
+    line: Line, queues: Queues, img: FastlySimulator
+) -> None:
+    img.faults.always(faults.status(503))
+    now = time.time()
+    for message, hours in (("old", 7), ("young", 5)):
+        sent = {"attributes": {"SentTimestamp": str(int((now - hours * 3600) * 1000))}, "messageId": message}
+        reply = line.dispatcher().dispatch({"Records": [{**record(f"{message}.css"), **sent}]}, 30)
+        assert reply == {"batchItemFailures": []}
+    [waiting], [dead] = queues.bodies(), queues.bodies(queues.dlq)
+    assert (waiting["targets"], waiting["origins"]) == ([f"{SITE}/young.css"], ["young"])
+    assert (dead["targets"], dead["origins"]) == ([f"{SITE}/old.css"], ["old"])
+    assert waiting["since"] == pytest.approx(now - 5 * 3600, abs=0.01)
 
 
 @pytest.mark.parametrize("what", ["queue", "client"])
@@ -516,6 +569,40 @@ def test_without_a_dead_letter_queue_a_rejected_target_leaves_its_message_to_the
         "batchItemFailures": [{"itemIdentifier": "m1"}]
     }
     assert queues.left() == 0
+
+
+def hang() -> Iterator[str]:
+    """The URL of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def hang_in_connecting() -> Iterator[str]:
+    """The URL of a server that doesn't even take connections: the queue of those that wait for it is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("server", [hang, hang_in_connecting])
+def test_a_queue_that_hangs_is_given_up_within_seconds(
+    img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, server: Callable[[], Iterator[str]]
+) -> None:
+    """Not within the minute that boto3 waits by default: the function would be stopped before it could reply."""
+    img.faults.always(faults.status(404))
+    with contextlib.contextmanager(server)() as url:
+        monkeypatch.setenv(sender.QUEUE, f"{url}/123456789012/work")
+        monkeypatch.setenv(sender.DEAD_LETTERS, f"{url}/123456789012/work-dlq")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", url)
+        started = time.monotonic()
+        reply = handler.handler({"Records": [record("a.css")]}, Remaining())
+        assert time.monotonic() - started < 12
+    assert reply == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 
 
 # CloudFront
