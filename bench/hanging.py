@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from multicdn import config
+from multicdn.dispatcher import Dispatcher
 from multicdn.errors import Undelivered
-from multicdn.handler import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.kit import faults

@@ -111,3 +111,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {spelled[near[0]]!r}?"
     return f" (known: {', '.join(spelled.values())})" if spelled else ""
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line, for a log or a reason: its type and its text."""
+    return f"{type(error).__name__}: {error}"
+
+
+def bug(error: BaseException) -> str:
+    """The reason of an outcome for which a plugin is to blame: it raised what it may not."""
+    return f"bug in the plugin: {told(error)}"

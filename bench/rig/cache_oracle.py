@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.config import Config
-    from multicdn.oncall.dead_letters import DeadLetter
+    from multicdn.oncall.dead_letters import DeadMessage
     from multicdn.simulators import Simulator
 
 _DAY = 86400.0
@@ -80,9 +80,9 @@ class CacheOracle:
         }
         return purges | preloads
 
-    def explained(self, expectations: Iterable[Expectation], letters: Iterable[DeadLetter]) -> set[Expectation]:
+    def explained(self, expectations: Iterable[Expectation], messages: Iterable[DeadMessage]) -> set[Expectation]:
         """Choose the expectations that stand in dead letters with a reason."""
-        named = {spelling for letter in letters if letter.reason for spelling in self._named_in(letter)}
+        named = {spelling for message in messages if message.reason for spelling in self._named_in(message)}
         return {expectation for expectation in expectations if not named.isdisjoint(self._spellings(expectation))}
 
     def expectations(self, change: Change) -> Iterator[Expectation]:
@@ -97,12 +97,12 @@ class CacheOracle:
         for spelled in (target, *self._providers[provider].locate(target, action)):
             yield provider, action, spelled.value
 
-    def _named_in(self, letter: DeadLetter) -> Iterator[tuple[str, Action, str]]:
-        if letter.parked is not None:
-            for target in letter.parked.job.targets:
-                yield letter.provider, letter.parked.job.action, target
+    def _named_in(self, message: DeadMessage) -> Iterator[tuple[str, Action, str]]:
+        if message.queued is not None:
+            for target in message.queued.job.targets:
+                yield message.provider, message.queued.job.action, target
             return
-        for change in envelopes.decode(json.loads(letter.body)).changes:
+        for change in envelopes.decode(json.loads(message.body)).changes:
             for expectation in self.expectations(change):
                 yield from self._spellings(expectation)
 

@@ -54,12 +54,12 @@ class SoakReport:
     Attributes:
         uploads: objects that changed.
         messages: of S3 that were sent, copies included.
-        handled: messages in batches that workers finished, parked ones included.
+        handled: messages in batches that workers finished, requeued ones included.
         expected: purges and preloads that the uploads asked for, each vendor and target counted once.
         asked: targets of each vendor in all messages; one more for each time that it stands in another message.
         kills: workers killed.
         faults: shown by the vendors, by kind.
-        parked: messages with jobs that had to wait.
+        requeued: messages with jobs that had to wait.
         dead: messages with jobs that were given up.
         redriven: dead letters sent back when the vendor that was out was back.
         calls: to each vendor's API.
@@ -78,7 +78,7 @@ class SoakReport:
     asked: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    parked: int = 0
+    requeued: int = 0
     dead: int = 0
     redriven: int = 0
     calls: dict[str, int] = field(default_factory=dict)
@@ -92,14 +92,14 @@ class SoakReport:
     def lines(self) -> list[str]:
         """Format it for people."""
         calls = ", ".join(f"{name} {count:,} ({self.targets[name]:,} targets)" for name, count in self.calls.items())
-        in_letters = f"{self.dead_lettered.total():,} expected in them: {_counts(self.dead_lettered)}"
+        in_dead_letters = f"{self.dead_lettered.total():,} expected in them: {_counts(self.dead_lettered)}"
         return [
             f"uploads    {self.uploads:,} in {self.messages:,} messages: {self.expected:,} purges and preloads",
             f"deliveries {self.handled:,} messages in finished batches",
             f"kills      {self.kills}",
             f"faults     {self.faults.total():,}: {_counts(self.faults)}",
-            f"parked     {self.parked:,}",
-            f"dead       {self.dead:,} letters; {in_letters}",
+            f"requeued   {self.requeued:,}",
+            f"dead       {self.dead:,}; {in_dead_letters}",
             f"redriven   {self.redriven:,}",
             f"calls      {calls}",
             f"lost       {len(self.lost):,}; not done in the end: {len(self.unmet):,}",

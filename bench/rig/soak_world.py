@@ -75,7 +75,7 @@ class SoakWorld:
             self._sqs = self._aws.client("sqs")
             # The redrive policy must not act before we do: a message whose worker is killed counts as received.
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=100)
-            self._letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
+            self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
                 self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
@@ -125,9 +125,9 @@ class SoakWorld:
 
     def judge(self) -> None:
         """Note what is lost: neither done nor among the dead letters."""
-        unmet, letters = self._oracle.unmet(), self._letters.read()
-        explained = self._oracle.explained(unmet, letters)
-        self._letters.release(letters)
+        unmet, messages = self._oracle.unmet(), self._dead_letters.read()
+        explained = self._oracle.explained(unmet, messages)
+        self._dead_letters.release(messages)
         self._report.lost = unmet - explained
         self._report.dead_lettered = Counter(expectation.provider for expectation in explained)
         self._report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
@@ -136,14 +136,14 @@ class SoakWorld:
     def end_outage(self) -> None:
         """End the outage, and send the dead letters back."""
         self._faults.clear(self._edges[self._settings.down])
-        self._report.redriven = self._letters.redrive(self._letters.read(), self._queue.url, lambda _: None)
+        self._report.redriven = self._dead_letters.redrive(self._dead_letters.read(), self._queue.url, lambda _: None)
 
     def report(self) -> SoakReport:
         """Note the rest, and return the report."""
         report, logged = self._report, self._workers.count()
         report.expected = len(self._oracle)
         report.faults = self._faults.shown
-        report.parked, report.dead = logged["parked"], logged["dead-letter"]
+        report.requeued, report.dead = logged["requeued"], logged["dead-letter"]
         report.handled = sum(line["messages"] for line in self._workers.lines() if line["event"] == "worker-batch")
         report.unmet = self._oracle.unmet()
         report.left = queue_depth(self._sqs, self._queue.url), queue_depth(self._sqs, self._queue.dead_letter_url)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_s3 import S3Client
 
@@ -22,7 +25,13 @@ _MOST_PAGES = 25
 # Seconds. Both kinds of call take milliseconds, and happen before anything is purged.
 _CONNECT, _READ = 2.0, 3.0
 
+# Objects that are asked for their metadata at once, and connections that are kept for it.
+_PARALLEL = 16
+
 _Answer = TypeVar("_Answer")
+
+# Bucket and key.
+Place = tuple[str, str]
 
 
 class ObjectError(MulticdnError):
@@ -30,14 +39,7 @@ class ObjectError(MulticdnError):
 
 
 class Objects:
-    """S3 in the region of the function. May be used by several threads at once.
-
-    Args:
-        parallel: connections that are kept.
-    """
-
-    def __init__(self, parallel: int = 16) -> None:
-        self._parallel = parallel
+    """S3 in the region of the function. May be used by several threads at once."""
 
     @cached_property
     def _client(self) -> S3Client:
@@ -47,26 +49,59 @@ class Objects:
         limits = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
-            max_pool_connections=self._parallel,
+            max_pool_connections=_PARALLEL,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
         return boto3.session.Session().client("s3", config=limits)
 
-    def prepare(self) -> None:
-        """Make the client now, before several threads ask for it at once.
+    def metadata(
+        self, places: Collection[Place], seconds: float
+    ) -> tuple[dict[Place, Mapping[str, str]], dict[Place, str]]:
+        """Ask each object for its user metadata, several side by side, for so many seconds at most.
 
-        Raises:
-            ObjectError: there is no boto3, or it can't be set up.
+        Returns:
+            The metadata, by name in lower case and without ``x-amz-meta-``, of the objects that are still there; and
+            for those that S3 did not answer for, the reason.
         """
-        _asked("S3", lambda: self._client)
+        try:
+            _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
+        except ObjectError as error:
+            return {}, dict.fromkeys(places, str(error))
+        pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
+        answers = {place: pool.submit(self._head, *place) for place in places}
+        wait(answers.values(), timeout=max(0.0, seconds))
+        pool.shutdown(wait=False, cancel_futures=True)
+        metadata: dict[Place, Mapping[str, str]] = {}
+        failed: dict[Place, str] = {}
+        for place, answer in answers.items():
+            if answer.cancelled() or not answer.done():
+                failed[place] = "no time was left to read its metadata"
+                continue
+            try:
+                entries = answer.result()
+            except ObjectError as error:
+                failed[place] = str(error)
+            else:
+                if entries is not None:
+                    metadata[place] = entries
+        return metadata, failed
 
-    def metadata(self, bucket: str, key: str) -> Mapping[str, str] | None:
-        """The user metadata of an object, by name in lower case and without ``x-amz-meta-``; None if it is gone.
+    def counter(
+        self, complain: Callable[[ObjectError], None], seconds: float = math.inf
+    ) -> Callable[[str, str, int], int | None]:
+        """What counts as ``unchanged`` does, but says None where S3 refuses, after a complaint, or the time is over."""
+        until = time.monotonic() + seconds
 
-        Raises:
-            ObjectError: S3 refused, or could not be reached.
-        """
-        return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._head(bucket, key))
+        def count(bucket: str, prefix: str, limit: int) -> int | None:
+            if time.monotonic() > until:
+                return None
+            try:
+                return self.unchanged(bucket, prefix, limit)
+            except ObjectError as error:
+                complain(error)
+                return None
+
+        return count
 
     def unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
         """How many objects below a prefix have not changed for a while; ``limit`` says that there are at least these.
@@ -75,33 +110,36 @@ class Objects:
             None where there is more to list than is worth the time.
 
         Raises:
-            ObjectError: as for ``metadata``.
+            ObjectError: S3 refused, or could not be reached.
         """
         return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit))
 
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
+        return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
+
+    def _metadata_of(self, bucket: str, key: str) -> Mapping[str, str] | None:
         from botocore.exceptions import ClientError
 
         try:
-            found = self._client.head_object(Bucket=bucket, Key=key)["Metadata"]
+            metadata = self._client.head_object(Bucket=bucket, Key=key)["Metadata"]
         except ClientError as error:
             # The answer to a HEAD has no body, so the status is all that botocore knows.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
-        return {name.lower(): value for name, value in found.items()}
+        return {name.lower(): value for name, value in metadata.items()}
 
     def _unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
         since = datetime.now(UTC) - _LATELY
-        found = 0
+        unchanged = 0
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for number, page in enumerate(pages, 1):
-            found += sum(each["LastModified"] < since for each in page.get("Contents", ()))
-            if found >= limit:
+            unchanged += sum(item["LastModified"] < since for item in page.get("Contents", ()))
+            if unchanged >= limit:
                 return limit
             if number == _MOST_PAGES and page["IsTruncated"]:
                 return None
-        return found
+        return unchanged
 
 
 def _asked(what: str, ask: Callable[[], _Answer]) -> _Answer:

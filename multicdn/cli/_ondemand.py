@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 from msgspec import Struct
 
 from multicdn.cli import arguments, render
@@ -93,20 +92,14 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
 
 def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
-    from multicdn.aws.s3 import Objects
     from multicdn.oncall import manual
-    from multicdn.planning import collapse
-    from multicdn.routing import object_tags
     from multicdn.routing.router import Router
 
-    router = Router(loaded.config.routes, loaded.config.providers, loaded.url_hook)
-    found = object_tags.read(manual.tagged(router, request), arguments.PATIENCE, Objects())
-    orders = manual.orders(loaded.config, router, request, found.tags)
-    demands, decisions = collapse.collapse(orders.demands, loaded.config.providers, arguments.counter())
-    for line in render.economy(decisions):
+    router = Router(loaded.config.routes, loaded.config.providers, loaded.plugins.hooks.urls)
+    orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
+    for line in render.collapse(orders.decisions):
         click.echo(line)
-    unread = ((f"s3://{bucket}/{key}", reason) for (bucket, key), reason in sorted(found.failed.items()))
-    return msgspec.structs.replace(orders, demands=tuple(demands), failures=(*orders.failures, *unread))
+    return orders
 
 
 def read(settings: CommonOptions) -> tuple[list[Object], list[Target]]:
@@ -145,10 +138,10 @@ def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Obj
             raise click.UsageError(f"{word} names no object; add --recursive for all that begins with it")
         return [Object(bucket, key, listed=from_list)]
     with bar(f"listing {word}", None) as advance:
-        found = list(arguments.listed(bucket, key, advance))
-    if not found:
+        objects = list(arguments.listed(bucket, key, advance))
+    if not objects:
         click.echo(f"{word}: no object begins with it", err=True)
-    return found
+    return objects
 
 
 def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:
@@ -159,24 +152,24 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> N
     """
     from multicdn.oncall.manual import RequestError
 
-    named = [each for each in orders.unmatched if not each.listed]
+    named = [item for item in orders.unmatched if not item.listed]
     if named:
-        raise RequestError("\n".join(_why(loaded, each, request) for each in named[:_NAMED]))
+        raise RequestError("\n".join(_why(loaded, item, request) for item in named[:_NAMED]))
     if orders.unmatched:
         click.echo(f"no route for {render.counted(len(orders.unmatched), 'object')}, left alone", err=True)
-        for each in orders.unmatched[:_NAMED]:
-            click.echo(f"  s3://{each.bucket}/{each.key}", err=True)
+        for item in orders.unmatched[:_NAMED]:
+            click.echo(f"  s3://{item.bucket}/{item.key}", err=True)
 
 
-def _why(loaded: Loaded, each: Object, request: ManualRequest) -> str:
+def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
     from multicdn.model import Change
     from multicdn.oncall.explain import Explainer
 
-    explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
-    misses = explainer.explain(Change(each.bucket, each.key), nearest=1).misses
+    explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
+    misses = explainer.explain(Change(item.bucket, item.key), nearest=1).misses
     nearest = f" (nearest: {misses[0].at}, but {'; '.join(misses[0].reasons)})" if misses else ""
     chosen = f" at {', '.join(request.providers)}" if request.providers else ""
-    return f"s3://{each.bucket}/{each.key}: no route has anything to {request.action}{chosen} for it{nearest}"
+    return f"s3://{item.bucket}/{item.key}: no route has anything to {request.action}{chosen} for it{nearest}"
 
 
 def _tell_failures(orders: Orders) -> None:
@@ -199,30 +192,25 @@ def _show(loaded: Loaded, orders: Orders) -> int:
 
 
 def _enqueue(request: ManualRequest, orders: Orders, queue_url: str) -> int:
-    """Send the work to the function's queue, through the same door as what it parks itself."""
-    import boto3
+    """Send the work to the function's queue, through the same door as what it puts there itself."""
+    from multicdn.aws import sqs
+    from multicdn.oncall.manual import queued_jobs
+    from multicdn.queue.sender import RetryQueue, messages
 
-    from multicdn.oncall.manual import messages
-    from multicdn.queue.retry import Letter
-    from multicdn.queue.sender import Parking
-    from multicdn.worker.worker import region_of
-
-    asking = frozenset((request.id,))
-    letters = [
-        Letter(parked, body, 0, dead=False, status=Status.RETRY, reason="asked for by hand", messages=asking)
-        for parked, body in messages(orders.demands, request, time.time())
-    ]
-    failed = Parking(boto3.session.Session().client("sqs", region_name=region_of(queue_url)), queue_url).send(letters)
+    jobs = queued_jobs(orders.demands, request, time.time())
+    wanted = [message for job in jobs for message in messages(job)]
+    failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     _tell_failures(orders)
-    click.echo(f"{render.counted(len(letters) - len(failed), 'message')} sent to {queue_url}")
+    click.echo(f"{render.counted(len(wanted) - len(failed), 'message')} sent to {queue_url}")
     if failed:
         click.echo(f"{render.counted(len(failed), 'message')} could not be sent", err=True)
-    return _status(len(letters) - len(failed), len(failed) + len(orders.failures))
+    return _status(len(wanted) - len(failed), len(failed) + len(orders.failures))
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: float) -> int:
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
+    from multicdn.reporting import show_to_plugins
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
@@ -230,8 +218,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
         terms = Terms(concurrency=config.concurrency)
         delivery = Delivery(config.providers, terms, watch=lambda outcome: advance(len(outcome.job.targets)))
         report = delivery.deliver(orders.demands, seconds)
-    for error in loaded.plugins.hooks.report(report) if loaded.plugins.hooks else ():
-        click.echo(redact(f"a plugin failed on the report: {type(error).__name__}: {error}"), err=True)
+    show_to_plugins(report, loaded.plugins.hooks, _tell_hook_bug)
     _tell_failures(orders)
     for line in _ends(report, request.action):
         click.echo(redact(line))
@@ -239,9 +226,13 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
     return _status(accepted, len(report.undelivered) + len(orders.failures))
 
 
-def _total(found: Sequence[Preview]) -> int | None:
+def _tell_hook_bug(reason: str) -> None:
+    click.echo(redact(f"a plugin failed on the report: {reason}"), err=True)
+
+
+def _total(previews: Sequence[Preview]) -> int | None:
     """How many targets there are, unless a provider must first be asked what it stands for."""
-    return sum(preview.targets for preview in found) if all(preview.exact for preview in found) else None
+    return sum(preview.targets for preview in previews) if all(preview.exact for preview in previews) else None
 
 
 def _status(done: int, failed: int) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from multicdn.events.envelopes import ForeignReader
-    from multicdn.planning.collapse import Count
-    from multicdn.routing.matcher import UrlHook
+    from multicdn.planning.front import ObjectLookup
 
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*))?", re.DOTALL)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
-# Seconds for what S3 is asked about many objects.
-PATIENCE = 60.0
+# For the metadata of all objects together.
+_METADATA_SECONDS = 60.0
 
 config_option: Callable[[Any], Any] = click.option(
     "--config",
@@ -54,16 +54,6 @@ class Loaded(Struct, frozen=True):
     config: Config
     plugins: Plugins
     places: list[str]
-
-    @property
-    def url_hook(self) -> UrlHook | None:
-        """The hook by which plugins rewrite URLs."""
-        return self.plugins.hooks.urls if self.plugins.hooks else None
-
-    @property
-    def event_reader(self) -> ForeignReader | None:
-        """The hook by which plugins read foreign events."""
-        return self.plugins.hooks.read_event if self.plugins.hooks else None
 
 
 class Inputs(Struct):
@@ -159,7 +149,7 @@ class Reader:
             raise click.UsageError(f"{name} is no event: it isn't JSON ({error})") from None
         intake = envelopes.decode(event, self._event_reader)
         self.inputs.changes += intake.changes
-        self.inputs.jobs += (parked.job for parked in intake.parked)
+        self.inputs.jobs += (queued.job for queued in intake.queued_jobs)
         self.inputs.unreadable += intake.unreadable
 
 
@@ -208,26 +198,22 @@ def listed(bucket: str, prefix: str, progress: Callable[[int], None]) -> Iterato
         s3: Any = boto3.session.Session().client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             contents = page.get("Contents", [])
-            yield from (Object(bucket, each["Key"], listed=True) for each in contents)
+            yield from (Object(bucket, item["Key"], listed=True) for item in contents)
             progress(len(contents))
     except (BotoCoreError, ClientError) as error:
         raise click.ClickException(f"s3://{bucket}/{prefix} can't be listed: {error}") from None
 
 
-def counter() -> Count:
-    """Something that asks S3 how many unchanged objects lie below a prefix, and says where it doesn't get to know."""
-    from multicdn.aws.s3 import ObjectError, Objects
+def s3_lookup() -> ObjectLookup:
+    """Asks S3 about objects, and says on standard error what can't be counted."""
+    from multicdn.aws.s3 import Objects
+    from multicdn.planning.front import ObjectLookup
 
     objects = Objects()
-
-    def count(bucket: str, prefix: str, limit: int) -> int | None:
-        try:
-            return objects.unchanged(bucket, prefix, limit)
-        except ObjectError as error:
-            click.echo(f"not counted: {error}", err=True)
-            return None
-
-    return count
+    return ObjectLookup(
+        partial(objects.metadata, seconds=_METADATA_SECONDS),
+        objects.counter(lambda error: click.echo(f"not counted: {error}", err=True)),
+    )
 
 
 def _files(folder: Path) -> Iterable[str]:

@@ -12,9 +12,9 @@ from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sized
 
-    from multicdn.oncall.dead_letters import DeadLetter, DeadLetters, Group
+    from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, Group
 
 _SHOWN = 3
 
@@ -36,9 +36,9 @@ def list_(url: str, provider: str | None) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
     with _told():
         queue = _queue(url)
-        letters = queue.read()
-        queue.release(letters)
-    chosen = _of(letters, provider)
+        messages = queue.read()
+        queue.release(messages)
+    chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
         click.echo("\n".join(_lines(group)))
     click.echo(_counted(chosen))
@@ -60,7 +60,7 @@ def redrive(url: str, provider: str | None, queue_url: str) -> None:
 def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Delete dead letters for good. Asks first."""
 
-    def confirmed(queue: DeadLetters, chosen: list[DeadLetter]) -> int:
+    def confirmed(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
         if not yes and chosen:
             click.confirm(f"Drop {_counted(chosen)} for good? What they name stays stale until it expires", abort=True)
         return queue.drop(chosen)
@@ -68,19 +68,19 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
     _act(url, provider, "dropped", confirmed)
 
 
-def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadLetter]], int]) -> None:
-    """Do something with the chosen letters, and show the others to the world again, whatever happens."""
+def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadMessage]], int]) -> None:
+    """Do something with the chosen messages, and show the others to the world again, whatever happens."""
     with _told():
         queue = _queue(url)
-        letters = queue.read()
-        chosen = _of(letters, provider)
+        messages = queue.read()
+        chosen = _of(messages, provider)
         handled = False
         try:
             number = act(queue, chosen)
             handled = True
         finally:
-            gone = {letter.id for letter in chosen} if handled else set()
-            queue.release([letter for letter in letters if letter.id not in gone])
+            gone = {message.id for message in chosen} if handled else set()
+            queue.release([message for message in messages if message.id not in gone])
     click.echo(f"{number} {done}")
 
 
@@ -96,24 +96,22 @@ def _told() -> Iterator[None]:
 
 
 def _queue(url: str) -> DeadLetters:
-    import boto3
+    from multicdn.aws import sqs
 
-    from multicdn.worker.worker import region_of
-
-    return dead_letters.DeadLetters(boto3.session.Session().client("sqs", region_name=region_of(url)), url)
+    return dead_letters.DeadLetters(sqs.client(url), url)
 
 
-def _of(letters: list[DeadLetter], provider: str | None) -> list[DeadLetter]:
-    return [letter for letter in letters if provider in (None, letter.provider)]
+def _of(messages: list[DeadMessage], provider: str | None) -> list[DeadMessage]:
+    return [message for message in messages if provider in (None, message.provider)]
 
 
 def _lines(group: Group) -> list[str]:
-    targets = [target for letter in group.letters for target in letter.targets]
+    targets = [target for message in group.messages for target in message.targets]
     more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
     shown = [f"    {described(target)}" for target in targets[:_SHOWN]]
-    return [f"{group.provider}: {_counted(group.letters)}: {group.reason}", *shown, *more]
+    return [f"{group.provider}: {_counted(group.messages)}: {group.reason}", *shown, *more]
 
 
-def _counted(letters: object) -> str:
-    number = len(letters)  # type: ignore[arg-type]
+def _counted(messages: Sized) -> str:
+    number = len(messages)
     return f"{number:,} dead letter{'' if number == 1 else 's'}"

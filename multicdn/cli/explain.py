@@ -10,14 +10,16 @@ import click
 from multicdn.cli import arguments, render
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from multicdn.cli.arguments import Inputs, Loaded
     from multicdn.oncall.explain import Explained, Source
     from multicdn.oncall.preview import Preview
-    from multicdn.planning.collapse import Count, Decision
-    from multicdn.routing.demand import Demand
-    from multicdn.routing.matcher import Tags
+    from multicdn.planning.collapse import Decision
+    from multicdn.planning.front import ObjectLookup
+    from multicdn.routing.demand import Demand, RoutingFailure
+    from multicdn.routing.object_tags import Metadata, Place
     from multicdn.routing.router import Router
 
 
@@ -53,7 +55,7 @@ def explain(
 
     loaded = arguments.load(config_path)
     reader = arguments.Reader(
-        ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.event_reader
+        ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.plugins.hooks.read_event
     )
     for word in what:
         reader.read(word)
@@ -71,7 +73,7 @@ class _Answer:
     def __init__(self, loaded: Loaded, asked: Inputs, *, online: bool) -> None:
         from multicdn.oncall.explain import Explainer
 
-        explainer = Explainer(loaded.config, loaded.places, loaded.url_hook)
+        explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
         self._name = loaded.config.name
         self._asked = asked
         self._explainer = explainer
@@ -99,50 +101,41 @@ class _Answer:
             serving = [match.at for match in self._explainer.serving(_host(url))]
             for line in render.sources(url, sources, serving):
                 click.echo(line)
-        for line in render.economy(self._decisions):
+        for line in render.collapse(self._decisions):
             click.echo(line)
         for line in render.previews(self._previews, limit):
             click.echo(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:
         from multicdn.oncall.preview import previews, resolve_online
-        from multicdn.planning import collapse
+        from multicdn.planning.front import find_work
         from multicdn.routing.router import Router
 
         config = loaded.config
-        router = Router(config.routes, config.providers, loaded.url_hook)
-        demands, failures = router.demands(self._asked.changes, self._tags(router, online=online))
-        self._notes += [f"{failure.change.key}: {failure.reason}" for failure in failures]
-        demands, self._decisions = collapse.collapse(demands, config.providers, self._counter(online=online))
+        router = Router(config.routes, config.providers, loaded.plugins.hooks.urls)
+        lookup = arguments.s3_lookup() if online else self._offline()
+        demands, failures, self._decisions = find_work(router, config.providers, self._asked.changes, lookup)
+        self._notes += _reasons(failures)
         for url in self._asked.urls:
             demands += self._of_url(loaded, router, url)
         return previews(config, demands, self._asked.jobs, resolve_online if online else None)
 
-    def _tags(self, router: Router, *, online: bool) -> Tags:
-        """The tags in the objects' metadata, which only S3 knows."""
-        wanted = router.tagged(self._asked.changes)
-        if not (wanted and online):
-            if wanted:
-                objects = render.counted(len(wanted), "object")
-                self._notes.append(f"{objects} may have tags in the metadata, which S3 wasn't asked for (--online)")
-            return {}
-        from multicdn.aws.s3 import Objects
-        from multicdn.routing import object_tags
+    def _offline(self) -> ObjectLookup:
+        """Asks nobody, and notes what S3 would have been asked."""
+        from multicdn.planning.front import OFFLINE, ObjectLookup
 
-        found = object_tags.read(wanted, arguments.PATIENCE, Objects())
-        self._notes += sorted(set(found.failed.values()))
-        return found.tags
+        def metadata(places: Collection[Place]) -> Metadata:
+            objects = render.counted(len(places), "object")
+            self._notes.append(f"{objects} may have tags in the metadata, which S3 wasn't asked for (--online)")
+            return OFFLINE.metadata(places)
 
-    def _counter(self, *, online: bool) -> Count:
-        if online:
-            return arguments.counter()
         said = "unchanged objects weren't counted, so nothing that depends on them is collapsed (--online)"
 
-        def count(*_: object) -> None:
+        def unchanged(*_: object) -> None:
             if said not in self._notes:
                 self._notes.append(said)
 
-        return count
+        return ObjectLookup(metadata, unchanged)
 
     def _of_url(self, loaded: Loaded, router: Router, url: str) -> list[Demand]:
         from multicdn.model import Target, TargetKind
@@ -154,6 +147,17 @@ class _Answer:
         except manual.RequestError as error:
             self._notes.append(str(error))
             return []
+
+
+def _reasons(failures: Iterable[RoutingFailure]) -> list[str]:
+    """One line for each reason, with the first of the objects that it is about."""
+    by_reason: dict[str, list[str]] = {}
+    for failure in failures:
+        by_reason.setdefault(failure.reason, []).append(failure.change.key)
+    return [
+        f"{keys[0]}{f' and {len(keys) - 1:,} more' if len(keys) > 1 else ''}: {reason}"
+        for reason, keys in by_reason.items()
+    ]
 
 
 def _host(url: str) -> str:

@@ -60,16 +60,14 @@ def sources(url: str, origins: Sequence[Source], serving: Sequence[str]) -> Iter
     yield ""
 
 
-def economy(decisions: Iterable[Decision]) -> Iterator[str]:
+def collapse(decisions: Sequence[Decision]) -> Iterator[str]:
     """Lines on what routes with a policy for it have made of many URLs."""
-    decisions = list(decisions)
     for decision in decisions:
         if not decision.directories:
             yield f"{decision.provider}: nothing collapsed in {decision.bucket}: {decision.reason}"
             continue
-        unchanged = (
-            "" if decision.innocent is None else f", which drops {counted(decision.innocent, 'unchanged object')}"
-        )
+        innocent = decision.innocent
+        unchanged = "" if innocent is None else f", which drops {counted(innocent, 'unchanged object')}"
         names = ", ".join(decision.directories)
         fewer = f"{decision.targets:,} targets collapsed to {decision.left:,}"
         yield f"{decision.provider}: {fewer} ({names}){unchanged}: {decision.reason}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import click
+import signal
 
-from multicdn.worker.worker import serve
+import click
 
 
 @click.command()
@@ -18,6 +18,17 @@ def worker(queue: str, batch_size: int, gather: float) -> None:
     come from the usual places. Run as many workers as you like on one queue.
     """
     try:
-        serve(queue, batch_size=batch_size, gather=gather)
+        _serve(queue, batch_size, gather)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _serve(queue_url: str, batch_size: int, gather: float) -> None:
+    from multicdn.aws import sqs
+    from multicdn.handler import dispatcher, handler
+    from multicdn.worker.worker import Worker
+
+    dispatcher()  # a config that can't be used is seen before the first poll
+    running = Worker(sqs.client(queue_url), queue_url, handler, batch_size=batch_size, gather=gather)
+    running.stop_on(signal.SIGTERM, signal.SIGINT)
+    running.run()

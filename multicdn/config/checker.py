@@ -18,7 +18,7 @@ from multicdn import secrets
 from multicdn.config import route_checks, yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError, did_you_mean
-from multicdn.plugins.discovery import Plugins
+from multicdn.plugins.discovery import NoHooks, Plugins
 from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Provider
 from multicdn.routing.route import Route
@@ -190,7 +190,7 @@ class _Checker:
         scheme, name = reference
         if scheme in secrets.BUILT_IN:
             return Secret(f"${{{scheme}:{name}}}", partial(secrets.resolve, scheme, name))
-        if self._plugins.hooks is None:
+        if isinstance(self._plugins.hooks, NoHooks):
             raise ValueError(f"unknown secret scheme {scheme!r}{did_you_mean(scheme, secrets.BUILT_IN)}")
         return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
 
@@ -297,7 +297,7 @@ class _Checker:
 
 
 def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
-    value = plugins.hooks.resolve_secret(scheme, name) if plugins.hooks else None
+    value = plugins.hooks.resolve_secret(scheme, name)
     return secrets.resolve(scheme, name) if value is None else secrets.checked(value, scheme, name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
-from multicdn.telemetry import plugin_bug
+from multicdn.log import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ def _ask_as_known(provider: Discover, bucket: str, run: Run) -> Mapping[str, Pro
 
 
 def _ask(provider: Discover, bucket: str, run: Run) -> Mapping[str, Provider]:
-    """Ask, with the same patience as in any other call."""
+    """Ask, with the same limits of time as any other call."""
     for tried in range(run.terms.tries):
         if not run.has_time():
             raise RetryLater("no time was left to find out what it stands for")

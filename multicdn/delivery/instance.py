@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from multicdn.delivery.lane import Lane, side_by_side
 from multicdn.delivery.shares import shares
+from multicdn.errors import bug
+from multicdn.log import plugin_bug
 from multicdn.model import Action
-from multicdn.planning.planner import bug
-from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

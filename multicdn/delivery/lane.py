@@ -24,11 +24,10 @@ import msgspec
 
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
-from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
+from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused, bug
+from multicdn.log import plugin_bug
 from multicdn.model import Action, Job, Outcome, Receipt, Status
-from multicdn.planning.planner import bug
 from multicdn.provider import capability
-from multicdn.telemetry import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

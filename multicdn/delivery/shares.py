@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from multicdn.delivery.ledger import status_of
-from multicdn.errors import ProviderError, SecretError
+from multicdn.errors import ProviderError, SecretError, bug
 from multicdn.model import Job, Outcome, Status
 from multicdn.planning import planner
 from multicdn.provider import Discover, Provider, stands_for_others
@@ -125,7 +125,7 @@ def _assigned(
 def _not_found(job: Job, error: Exception) -> Outcome:
     if isinstance(error, ProviderError | SecretError):
         return Outcome(job, status_of(error), str(error), after=getattr(error, "after", None))
-    return Outcome(job, Status.RETRY, planner.bug(error))
+    return Outcome(job, Status.RETRY, bug(error))
 
 
 def _mismatch(provider: Provider, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""From what AWS hands to the function to Changes: unpacks envelopes; ``s3events`` reads what is in them.
+"""From what AWS hands to the function to Changes: unpacks envelopes; ``events.s3`` reads what is in them.
 
 Understood, each alone or wrapped in another: S3 notifications, SQS batches, SNS messages (raw delivery too),
 EventBridge's S3 events, ``s3:TestEvent``. Shapes: docs.aws.amazon.com/AmazonS3/latest/userguide/
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from multicdn.errors import EventError
+from multicdn.errors import EventError, told
 from multicdn.events import s3
 from multicdn.events.s3 import seen
 from multicdn.model import Change
 from multicdn.queue import message as queue
-from multicdn.queue.message import Parked
+from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Intake(Struct, frozen=True):
         unreadable: what could not be read; its neighbours are in ``changes`` all the same.
         queued: whether it came from SQS, so that the reply names the failed messages.
         messages: ids of all SQS messages in the batch.
-        parked: jobs of ours that come back from the queue; each names its message as its only cause.
+        queued_jobs: jobs of ours that come back from the queue; each names its message as its only cause.
         sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
     """
 
@@ -59,7 +59,7 @@ class Intake(Struct, frozen=True):
     unreadable: tuple[Unreadable, ...] = ()
     queued: bool = False
     messages: tuple[str, ...] = ()
-    parked: tuple[Parked, ...] = ()
+    queued_jobs: tuple[QueuedJob, ...] = ()
     sent: dict[str, float] = {}
 
 
@@ -90,7 +90,7 @@ class _Reader:
         self._changes: list[Change] = []
         self._unreadable: list[Unreadable] = []
         self._messages: list[str] = []
-        self._parked: list[Parked] = []
+        self._queued_jobs: list[QueuedJob] = []
         self._sent: dict[str, float] = {}
 
     def intake(self, *, queued: bool) -> Intake:
@@ -99,7 +99,7 @@ class _Reader:
             tuple(self._unreadable),
             queued,
             tuple(self._messages),
-            tuple(self._parked),
+            tuple(self._queued_jobs),
             self._sent,
         )
 
@@ -153,7 +153,7 @@ class _Reader:
             if content.get("Event") == "s3:TestEvent":
                 return None
             if queue.MARK in content:
-                return self._parked.append(queue.decode(content, cause))
+                return self._queued_jobs.append(queue.decode(content, cause))
         self._changes.extend(self._foreign(content, cause))
         return None
 
@@ -179,7 +179,7 @@ class _Reader:
             if changes is not None:
                 return [_checked(change, cause) for change in changes]
         except Exception as error:
-            raise EventError(f"a plugin failed to read {seen(content)}: {type(error).__name__}: {error}") from error
+            raise EventError(f"a plugin failed to read {seen(content)}: {told(error)}") from error
         raise EventError(f"unknown event shape: {seen(content)}")
 
 

@@ -259,7 +259,7 @@ class _Planner:
             remedy = f"install Python {self._settings.python} here"
             yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"
         if self._is_changing_over() and not self._settings.queued:
-            yield "the queue goes away: messages that are parked in it are waited for"
+            yield "the queue goes away: messages that are still in it are waited for"
 
     def _shares(self) -> Iterator[str]:
         """Whether more invocations may run than the vendors' rates are divided between."""

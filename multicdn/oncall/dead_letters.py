@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from multicdn.aws import sqs
 from multicdn.errors import EventError, MulticdnError
-from multicdn.queue import message as queue
-from multicdn.queue.message import Parked
+from multicdn.queue import message as codec
+from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from mypy_boto3_sqs import SQSClient
 
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: ReceiveMessage, and the Batch actions
-_MOST_AT_ONCE = 10
 # Seconds for which messages are hidden from others while they are looked at, or wait for somebody's yes.
 _HIDDEN = 600
 # An empty answer of a short poll proves nothing, as it asks only some of the servers.
@@ -30,14 +29,14 @@ _WAIT = 1
 NOBODY = "(events)"
 
 
-class DeadLetter(Struct, frozen=True):
+class DeadMessage(Struct, frozen=True):
     """A message in the dead-letter queue.
 
     Attributes:
         id, receipt, body: of the message.
         provider: whose job it is, or ``NOBODY``.
         reason: why it could not be delivered.
-        parked: the job; None for a message that isn't ours.
+        queued: the job; None for a message that isn't ours.
     """
 
     id: str
@@ -45,12 +44,12 @@ class DeadLetter(Struct, frozen=True):
     body: str
     provider: str
     reason: str
-    parked: Parked | None
+    queued: QueuedJob | None
 
     @property
     def targets(self) -> tuple[str, ...]:
         """What was to be purged or preloaded."""
-        return self.parked.job.targets if self.parked else ()
+        return self.queued.job.targets if self.queued else ()
 
 
 class Group(Struct, frozen=True):
@@ -58,7 +57,7 @@ class Group(Struct, frozen=True):
 
     provider: str
     reason: str
-    letters: tuple[DeadLetter, ...]
+    messages: tuple[DeadMessage, ...]
 
 
 class QueueError(MulticdnError):
@@ -69,62 +68,63 @@ class DeadLetters:
     """A dead-letter queue.
 
     Args:
-        sqs: boto3 client.
+        client: of SQS.
         url: of the dead-letter queue.
     """
 
-    def __init__(self, sqs: SQSClient, url: str) -> None:
-        self._sqs = sqs
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
         self._url = url
 
-    def read(self) -> list[DeadLetter]:
+    def read(self) -> list[DeadMessage]:
         """All messages, hidden from others for ten minutes. Give them back with ``release`` if they stay."""
-        found: dict[str, DeadLetter] = {}
+        messages: dict[str, DeadMessage] = {}
         while True:
-            answer = self._sqs.receive_message(
+            answer = self._client.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=_MOST_AT_ONCE,
+                MaxNumberOfMessages=sqs.MOST_AT_ONCE,
                 VisibilityTimeout=_HIDDEN,
                 WaitTimeSeconds=_WAIT,
                 MessageAttributeNames=["All"],
             )
-            messages = answer.get("Messages", [])
-            known = len(found)
-            found |= {message["MessageId"]: _letter(message) for message in messages}
-            if len(found) == known:  # none came, or the first ones again, since it took so long
-                return list(found.values())
+            before = len(messages)
+            messages |= {message["MessageId"]: _read(message) for message in answer.get("Messages", [])}
+            if len(messages) == before:  # none came, or the first ones again, since it took so long
+                return list(messages.values())
 
-    def release(self, letters: Iterable[DeadLetter]) -> None:
-        """Show messages to others again."""
-        for batch in _tens(letters):
-            entries: Any = [
-                {"Id": str(place), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
-                for place, letter in enumerate(batch)
-            ]
-            self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+    def release(self, messages: Iterable[DeadMessage]) -> None:
+        """Show messages to others again. SQS refuses those that are shown again anyhow.
 
-    def drop(self, letters: Iterable[DeadLetter]) -> int:
+        Raises:
+            QueueError: SQS could not be asked.
+        """
+        entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": 0} for message in messages]
+        refusals = sqs.call_in_batches(self._client.change_message_visibility_batch, self._url, entries)
+        for code, reason in refusals.values():
+            if not code:
+                raise QueueError(f"{reason}; the messages show again in ten minutes")
+
+    def drop(self, messages: Iterable[DeadMessage]) -> int:
         """Delete messages for good, and return how many.
 
         Raises:
-            QueueError: SQS refused to delete some.
+            QueueError: SQS did not delete some.
         """
-        dropped = 0
-        for batch in _tens(letters):
-            entries: Any = [{"Id": str(place), "ReceiptHandle": each.receipt} for place, each in enumerate(batch)]
-            answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
-            dropped += len(batch) - len(answer.get("Failed", []))
-            if answer.get("Failed"):
-                raise QueueError(f"{dropped} deleted, then: {answer['Failed'][0].get('Message')}")
+        entries = [{"ReceiptHandle": message.receipt} for message in messages]
+        refusals = sqs.call_in_batches(self._client.delete_message_batch, self._url, entries)
+        dropped = len(entries) - len(refusals)
+        if refusals:
+            _, reason = next(iter(refusals.values()))
+            raise QueueError(f"{dropped} deleted, {len(refusals)} not: {reason}")
         return dropped
 
-    def redrive(self, letters: Iterable[DeadLetter], queue_url: str, progress: Callable[[int], None]) -> int:
+    def redrive(self, messages: Iterable[DeadMessage], queue_url: str, progress: Callable[[int], None]) -> int:
         """Send messages back to the queue as if they were new, and return how many.
 
         Each is sent before it is deleted here: what goes wrong in between is done twice, and not lost.
 
         Args:
-            letters: which.
+            messages: which.
             queue_url: where to.
             progress: told how many have been sent, as it goes.
 
@@ -132,54 +132,48 @@ class DeadLetters:
             QueueError: SQS refused to take some; those before it are back in the queue.
         """
         sent = 0
-        for letter in letters:
-            for body in _renewed(letter, time.time()):
-                self._sqs.send_message(QueueUrl=queue_url, MessageBody=body)
-            self.drop([letter])
+        for message in messages:
+            for body in _renewed(message, time.time()):
+                self._client.send_message(QueueUrl=queue_url, MessageBody=body)
+            self.drop([message])
             sent += 1
             progress(sent)
         return sent
 
 
-def grouped(letters: Iterable[DeadLetter]) -> list[Group]:
+def grouped(messages: Iterable[DeadMessage]) -> list[Group]:
     """Group dead letters by provider and reason, the largest group of a provider first."""
-    found: dict[tuple[str, str], list[DeadLetter]] = defaultdict(list)
-    for letter in letters:
-        found[letter.provider, letter.reason].append(letter)
-    groups = [Group(provider, reason, tuple(each)) for (provider, reason), each in found.items()]
-    return sorted(groups, key=lambda group: (group.provider, -len(group.letters), group.reason))
+    by_reason: dict[tuple[str, str], list[DeadMessage]] = defaultdict(list)
+    for message in messages:
+        by_reason[message.provider, message.reason].append(message)
+    groups = [Group(provider, reason, tuple(group)) for (provider, reason), group in by_reason.items()]
+    return sorted(groups, key=lambda group: (group.provider, -len(group.messages), group.reason))
 
 
-def _letter(message: Any) -> DeadLetter:
+def _read(message: Any) -> DeadMessage:
     attributes = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
-    parked = _parked(message["Body"], message["MessageId"])
-    return DeadLetter(
+    queued = _queued(message["Body"], message["MessageId"])
+    return DeadMessage(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
         body=message["Body"],
-        provider=parked.job.instance if parked else NOBODY,
+        provider=queued.job.instance if queued else NOBODY,
         reason=attributes.get("reason") or "received too often without being handled; see the function's log",
-        parked=parked,
+        queued=queued,
     )
 
 
-def _parked(body: str, cause: str) -> Parked | None:
+def _queued(body: str, cause: str) -> QueuedJob | None:
     try:
         content = json.loads(body)
-        return queue.decode(content, cause) if isinstance(content, dict) and queue.MARK in content else None
+        return codec.decode(content, cause) if isinstance(content, dict) and codec.MARK in content else None
     except (ValueError, EventError):
         return None
 
 
-def _renewed(letter: DeadLetter, now: float) -> Iterator[str]:
+def _renewed(message: DeadMessage, now: float) -> Iterator[str]:
     """The messages to send back: a job begins anew, with its age; anything else goes back as it was."""
-    if letter.parked is None:
-        yield letter.body
+    if message.queued is None:
+        yield message.body
         return
-    yield from queue.encode(msgspec.structs.replace(letter.parked, attempt=0, since=now))
-
-
-def _tens(letters: Iterable[DeadLetter]) -> Iterator[Sequence[DeadLetter]]:
-    found = list(letters)
-    for start in range(0, len(found), _MOST_AT_ONCE):
-        yield found[start : start + _MOST_AT_ONCE]
+    yield from codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now))

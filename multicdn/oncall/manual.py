@@ -12,9 +12,11 @@ from msgspec import Struct
 from multicdn.errors import MulticdnError, did_you_mean
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts
+from multicdn.planning.collapse import Decision
+from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
 from multicdn.planning.planner import unlocated
 from multicdn.provider import SoftPurge, capability, stands_for_others
-from multicdn.queue.message import Parked, encode
+from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import wished_soft
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.provider import Provider
-    from multicdn.routing.demand import RoutingFailure
-    from multicdn.routing.matcher import Tags
     from multicdn.routing.route import Route
     from multicdn.routing.router import Router
 
@@ -76,48 +76,53 @@ class Orders(Struct, frozen=True):
         demands: for the providers.
         unmatched: objects of which no route, or none with a chosen provider, wants anything.
         failures: S3 URI and reason of objects of which something could not be found out.
+        decisions: about demands that could be collapsed.
     """
 
     demands: tuple[Demand, ...]
     unmatched: tuple[Object, ...] = ()
     failures: tuple[tuple[str, str], ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
-def tagged(router: Router, request: ManualRequest) -> set[tuple[str, str, str]]:
-    """Bucket, key and name of the metadata that routes take tags from."""
-    return router.tagged(_changes(request)) if request.action is Action.PURGE else set()
-
-
-def orders(config: Config, router: Router, request: ManualRequest, tags: Tags | None = None) -> Orders:
+def orders(config: Config, router: Router, request: ManualRequest, lookup: ObjectLookup = OFFLINE) -> Orders:
     """Turn a request into demands.
 
     Args:
         config: the checked config.
         router: of the config.
         request: what is asked for.
-        tags: of the objects, where ``tagged`` names any.
+        lookup: asked about objects; not about tags if they are to be preloaded, since no tag can be.
 
     Raises:
         RequestError: a provider is unknown or can't do it, a URL isn't one, or nobody serves its host.
     """
     for name in request.providers:
-        _known(config, name)
-    by_object, unmatched, failures = _of_objects(config, router, request, tags)
-    failed = ((f"s3://{each.change.bucket}/{each.change.key}", each.reason) for each in failures)
-    demands = (*by_object, *_of_targets(config, request))
-    return Orders(demands, tuple(unmatched), tuple(dict.fromkeys(failed)))
+        _check_name(config, name)
+    if request.action is Action.PRELOAD:
+        lookup = lookup._replace(metadata=OFFLINE.metadata)
+
+    def choose(demands: Iterable[Demand]) -> Iterator[Demand]:
+        yield from _of_objects(config, demands, request)
+        yield from _of_targets(config, request)
+
+    work = find_work(router, config.providers, tuple(_changes(request)), lookup, choose=choose)
+    failures = dict.fromkeys((f"s3://{each.change.bucket}/{each.change.key}", each.reason) for each in work.failures)
+    failed = {(failure.change.bucket, failure.change.key) for failure in work.failures}
+    known = (item for item in request.objects if (item.bucket, item.key) not in failed)
+    unmatched = (item for item in known if not _has_route(router, item, request))
+    return Orders(tuple(work.demands), tuple(unmatched), tuple(failures), tuple(work.decisions))
 
 
-def messages(demands: Iterable[Demand], request: ManualRequest, now: float) -> Iterator[tuple[Parked, str]]:
-    """The demands as messages for the function's queue, each as the job and as text.
+def queued_jobs(demands: Iterable[Demand], request: ManualRequest, now: float) -> Iterator[QueuedJob]:
+    """The demands as jobs for the function's queue, of a size that several invocations share.
 
     Targets stay as routing spells them: the function asks its own providers, and merges what arrives together.
     """
     for demand in demands:
         for job in unlocated(demand):
             for part in _parts(job):
-                parked = Parked(part, attempt=0, since=now, origins=(request.id,))
-                yield from ((parked, body) for body in encode(parked))
+                yield QueuedJob(part, attempt=0, since=now, origins=(request.id,))
 
 
 def _parts(job: Job) -> Iterator[Job]:
@@ -128,32 +133,27 @@ def _parts(job: Job) -> Iterator[Job]:
             yield from _parts(half)
 
 
-def _of_objects(
-    config: Config, router: Router, request: ManualRequest, tags: Tags | None
-) -> tuple[list[Demand], list[Object], Sequence[RoutingFailure]]:
-    demands, failures = router.demands(_changes(request), tags)
+def _of_objects(config: Config, demands: Iterable[Demand], request: ManualRequest) -> list[Demand]:
+    """The part that is asked for of what the routes demand for the objects."""
     chosen = request.providers or tuple(config.providers)
-    wanted = [
+    return [
         _softened(config, demand, request.soft)
         for demand in demands
         if demand.action is request.action and demand.provider in chosen
     ]
-    failed = {(failure.change.bucket, failure.change.key) for failure in failures}
-    named = [each for each in request.objects if (each.bucket, each.key) not in failed]
-    return wanted, [each for each in named if not _has_route(router, each, request)], failures
 
 
 def _changes(request: ManualRequest) -> Iterator[Change]:
     """Both kinds of change for each object, so that a route acts whichever it listens to; created counts for both."""
-    for each in request.objects:
+    for item in request.objects:
         if request.action is Action.PURGE:
-            yield Change(each.bucket, each.key, ChangeKind.REMOVED, cause=request.id)
-        yield Change(each.bucket, each.key, cause=request.id)
+            yield Change(item.bucket, item.key, ChangeKind.REMOVED, cause=request.id)
+        yield Change(item.bucket, item.key, cause=request.id)
 
 
-def _has_route(router: Router, each: Object, request: ManualRequest) -> bool:
+def _has_route(router: Router, item: Object, request: ManualRequest) -> bool:
     chosen = set(request.providers)
-    for route in router.matching(each.bucket, each.key):
+    for route in router.matching(item.bucket, item.key):
         acting = set(_acting(route, request.action))
         if acting & chosen if chosen else acting:
             return True
@@ -175,8 +175,7 @@ def _of_targets(config: Config, request: ManualRequest) -> list[Demand]:
     for target in dict.fromkeys(request.targets):
         _check(target)
         for name, soft, bucket in _takers(config, request, target):
-            place = name, soft, bucket
-            demand = demands.setdefault(place, Demand(name, request.action, soft, bucket, {}))
+            demand = demands.setdefault((name, soft, bucket), Demand(name, request.action, soft, bucket, {}))
             demand.wants[target] = Want(asking, asking)
     return list(demands.values())
 
@@ -207,14 +206,14 @@ def _serving(config: Config, action: Action, target: Target) -> list[str]:
     """
     if target.kind is TargetKind.EVERYTHING:
         raise RequestError("name the providers to empty with --provider")
-    found = [name for route in config.routes if _serves(route, target) for name in _acting(route, action)]
-    if not found and target.kind is TargetKind.TAG:
+    names = [name for route in config.routes if _serves(route, target) for name in _acting(route, action)]
+    if not names and target.kind is TargetKind.TAG:
         raise RequestError(f"no route purges by tag; name the providers for tag {target.value!r} with --provider")
-    if not found:
+    if not names:
         known = sorted({host for route in config.routes if _acting(route, action) for host in hosts(route)})
         where = f"no route has providers to {action} {urlsplit(target.value).netloc}"
         raise RequestError(f"{where} (known: {', '.join(known) or 'none'}); name them with --provider")
-    return found
+    return names
 
 
 def _serves(route: Route, target: Target) -> bool:
@@ -270,7 +269,7 @@ def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Rou
     return found
 
 
-def _known(config: Config, name: str) -> None:
+def _check_name(config: Config, name: str) -> None:
     if name not in config.providers:
         raise RequestError(f"no provider is called {name!r}{did_you_mean(name, config.providers)}")
 

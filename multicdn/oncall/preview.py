@@ -16,8 +16,8 @@ from msgspec import Struct
 from multicdn.delivery.discovery import discover
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.delivery.shares import by_instance, refused_unknown, shares
+from multicdn.errors import bug
 from multicdn.model import Action, Job, Outcome, TargetKind, described
-from multicdn.planning.planner import bug
 from multicdn.plugins.options import option_types
 from multicdn.provider import Call, Price, Provider, Speed, capability, stands_for_others
 from multicdn.secrets import Secret

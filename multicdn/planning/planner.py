@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.errors import TargetsRefused
+from multicdn.errors import TargetsRefused, bug
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
 from multicdn.provider import capability
 from multicdn.routing.demand import Demand, Want
@@ -93,7 +93,8 @@ class _Located:
                 self._reject_unspelled(demand, target, want, refusal.reason)
             except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
                 self.bug = self.bug or error
-                self._reject_unspelled(demand, target, want, bug(error), Status.RETRY)
+                reason = bug(error)
+                self._reject_unspelled(demand, target, want, reason, Status.RETRY)
 
     def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:
         group = self._groups.get((action, kind, soft))
@@ -187,13 +188,8 @@ def _join(group: dict[str, Want], value: str, want: Want) -> None:
     group[value] = want if earlier is None else Want(earlier.asking | want.asking, earlier.marks | want.marks)
 
 
-def bug(error: Exception) -> str:
-    """The reason of an outcome for which a plugin is to blame."""
-    return f"bug in the plugin: {type(error).__name__}: {error}"
-
-
 def unlocated(demand: Demand) -> Iterator[Job]:
-    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be parked as it is."""
+    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be queued as it is."""
     kinds: dict[TargetKind, list[tuple[str, frozenset[str]]]] = {}
     for target, want in demand.wants.items():
         kinds.setdefault(target.kind, []).append((target.value, want.causes))

@@ -13,13 +13,14 @@ from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.errors import PluginError, did_you_mean
+from multicdn.errors import PluginError, did_you_mean, told
 from multicdn.provider import API_VERSION, Provider, capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.hooks import Hooks
+    from multicdn.model import Change, Report
 
 PROVIDER_GROUP = "multicdn.providers"
 HOOK_GROUP = "multicdn.hooks"
@@ -39,6 +40,26 @@ class Plugin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.value} from {self.distribution} {self.version})"
+
+
+class NoHooks:
+    """What ``Hooks`` is where no hook plugin is installed: it changes and knows nothing."""
+
+    def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
+        """The URLs as they are."""
+        del change
+        return urls
+
+    def resolve_secret(self, scheme: str, name: str) -> str | None:
+        """None: nobody knows the reference."""
+
+    def read_event(self, message: object) -> Sequence[Change] | None:
+        """None: nobody knows the message."""
+
+    def report(self, report: Report) -> Iterator[Exception]:
+        """No errors: nobody looks at it."""
+        del report
+        return iter(())
 
 
 class Plugins:
@@ -75,15 +96,15 @@ class Plugins:
         return cls  # type: ignore[no-any-return]
 
     @cached_property
-    def hooks(self) -> Hooks | None:
-        """The hook implementations that are installed; None, without importing pluggy, where there are none.
+    def hooks(self) -> Hooks | NoHooks:
+        """The hook implementations that are installed. Where there are none, pluggy isn't imported.
 
         Raises:
             PluginError: one of them doesn't import, or implements a hook that doesn't exist.
         """
         wanted = {name: found for name, found in self._hooks.items() if name not in self.disabled}
         if not wanted:
-            return None
+            return NoHooks()
         from multicdn.hooks import Hooks
 
         return Hooks({name: _load(_sole(name, found, "hook plugin")) for name, found in wanted.items()})
@@ -133,7 +154,7 @@ def _load(plugin: Plugin) -> Any:
         return plugin.entry_point.load()
     except Exception as error:
         hint = _extra(plugin) if isinstance(error, ImportError) else ""
-        raise PluginError(f"plugin {plugin} does not import: {type(error).__name__}: {error}{hint}") from error
+        raise PluginError(f"plugin {plugin} does not import: {told(error)}{hint}") from error
 
 
 def _extra(plugin: Plugin) -> str:

@@ -37,8 +37,8 @@ _MOST_PACKED = 1024 * 1024
 _MOST_ORIGINS = 10
 
 
-class Parked(Struct, frozen=True):
-    """A job that waits.
+class QueuedJob(Struct, frozen=True):
+    """A job that waits in the queue.
 
     Attributes:
         job: what is to be done.
@@ -68,19 +68,19 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     origins: tuple[str, ...] = ()
 
 
-def encode(parked: Parked) -> Iterator[str]:
-    """The messages that hold a parked job: one, or several if one would be too large."""
-    targets = parked.job.targets
+def encode(queued: QueuedJob) -> Iterator[str]:
+    """The messages that hold a queued job: one, or several if one would be too large."""
+    targets = queued.job.targets
     if len(targets) == 1 or sum(map(len, targets)) <= _MOST_PACKED:
-        body = _encoded(parked)
+        body = _encoded(queued)
         if len(body) <= LARGEST or len(targets) == 1:
             yield body
             return
-    for half in parked.job.halves():
-        yield from encode(msgspec.structs.replace(parked, job=half))
+    for half in queued.job.halves():
+        yield from encode(msgspec.structs.replace(queued, job=half))
 
 
-def decode(content: dict[str, Any], cause: str) -> Parked:
+def decode(content: dict[str, Any], cause: str) -> QueuedJob:
     """Read a message of ours.
 
     Args:
@@ -91,38 +91,38 @@ def decode(content: dict[str, Any], cause: str) -> Parked:
         EventError: the message is damaged, or of a newer version.
     """
     if content.get(MARK) != VERSION:
-        raise EventError(f"a parked job of form {content.get(MARK)!r}, and this multicdn knows {VERSION}; upgrade it")
+        raise EventError(f"a queued job of form {content.get(MARK)!r}, and this multicdn knows {VERSION}; upgrade it")
     try:
         read = msgspec.convert(content, _Message)
         targets = _unpacked(read.packed) if read.packed else read.targets
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
-        raise EventError(f"a parked job that can't be read: {error}") from None
+        raise EventError(f"a queued job that can't be read: {error}") from None
     if not targets:
-        raise EventError("a parked job without targets")
+        raise EventError("a queued job without targets")
     causes = (frozenset((cause,)),) * len(targets)
     job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket)
-    return Parked(job, read.attempt, read.since, read.origins)
+    return QueuedJob(job, read.attempt, read.since, read.origins)
 
 
-def some(ids: frozenset[str]) -> tuple[str, ...]:
+def shortened(ids: frozenset[str]) -> tuple[str, ...]:
     """As many ids as a message has room for, in an order that doesn't change from run to run."""
     return tuple(sorted(filter(None, ids))[:_MOST_ORIGINS])
 
 
-def _encoded(parked: Parked) -> str:
-    job = parked.job
+def _encoded(queued: QueuedJob) -> str:
+    job = queued.job
     message = _Message(
         multicdn=VERSION,
         provider=job.provider,
         action=job.action,
         kind=job.kind,
-        attempt=parked.attempt,
-        since=round(parked.since, 3),
+        attempt=queued.attempt,
+        since=round(queued.since, 3),
         reference=job.reference,
         soft=job.soft,
         bucket=job.bucket,
         targets=job.targets,
-        origins=parked.origins,
+        origins=queued.origins,
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:

@@ -15,12 +15,11 @@ from msgspec import Struct
 
 from multicdn.model import Job, Outcome, Status, digest
 from multicdn.queue import message
-from multicdn.queue.message import Parked
+from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from multicdn.events.envelopes import Intake
     from multicdn.model import Report
 
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -30,8 +29,8 @@ _LONGEST_DELAY = 900
 _MOST_DOUBLINGS = 20
 
 
-class Patience(Struct, frozen=True, kw_only=True):
-    """For how long jobs are tried, over many invocations.
+class RetryPolicy(Struct, frozen=True, kw_only=True):
+    """How long jobs are tried, over many invocations.
 
     Attributes:
         give_up_after: seconds from the first message on after which a job becomes a dead letter.
@@ -46,73 +45,73 @@ class Patience(Struct, frozen=True, kw_only=True):
     refused_attempts: int = 6
 
 
-class Letter(Struct, frozen=True):
-    """A message to be sent.
+class MessageHistory(Struct, frozen=True):
+    """What happened before to the messages of an invocation, by their ids.
 
     Attributes:
-        parked: the job in it.
-        body: as text.
-        delay: seconds until SQS hands it out; 0 for a dead letter.
-        dead: whether it goes to the dead letters.
-        status, reason: why the job was not delivered.
-        messages: ids of the messages that are done once this is sent.
-    """
-
-    parked: Parked
-    body: str
-    delay: int
-    dead: bool
-    status: Status
-    reason: str
-    messages: frozenset[str]
-
-
-class Standing(Struct, frozen=True):
-    """What is known of the messages of an invocation.
-
-    Attributes:
-        sent: when each was sent, in seconds since 1970; for a parked job, when its first cause was.
-        attempts: how often each parked job was tried before.
-        origins: ids of the messages that asked for a parked job at first.
+        sent: when each was sent, in seconds since 1970; for a queued job, when its first cause was.
+        attempts: how often each queued job was tried before.
+        origins: ids of the messages that asked for a queued job at first.
     """
 
     sent: Mapping[str, float]
     attempts: Mapping[str, int]
     origins: Mapping[str, tuple[str, ...]]
 
-    @classmethod
-    def of(cls, intake: Intake) -> Standing:
-        """What an invocation's intake tells of its messages."""
-        by_message = {next(iter(parked.job.messages)): parked for parked in intake.parked}
-        return cls(
-            sent={**intake.sent, **{cause: parked.since for cause, parked in by_message.items()}},
-            attempts={cause: parked.attempt for cause, parked in by_message.items()},
-            origins={cause: parked.origins for cause, parked in by_message.items()},
-        )
+
+class Requeue(Struct, frozen=True):
+    """The decision to try a job again later.
+
+    Attributes:
+        queued: the job as it goes into the queue.
+        status, reason: why it was not delivered.
+        delay: seconds until SQS hands it out.
+    """
+
+    queued: QueuedJob
+    status: Status
+    reason: str
+    delay: int
 
 
-def letters(
-    report: Report, standing: Standing, patience: Patience, now: float, jitter: Callable[[float], float] | None = None
-) -> list[Letter]:
+class DeadLetter(Struct, frozen=True):
+    """The decision to give a job up.
+
+    Attributes:
+        queued: the job as it goes to the dead letters.
+        status, reason: why it was not delivered.
+    """
+
+    queued: QueuedJob
+    status: Status
+    reason: str
+
+
+Decision = Requeue | DeadLetter
+
+
+def decide(
+    report: Report,
+    history: MessageHistory,
+    policy: RetryPolicy,
+    now: float,
+    jitter: Callable[[float], float] | None = None,
+) -> list[Decision]:
     """Decide what becomes of every job that was not delivered. Pure, but for the jitter.
 
     Args:
         report: of the invocation.
-        standing: of its messages.
-        patience: how long to try.
+        history: of its messages.
+        policy: how long to try.
         now: seconds since 1970.
         jitter: draws from 0 to its argument.
     """
     draw = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
-    found = []
-    for outcome in _joined(report.undelivered):
-        for parked, dead in _parts(outcome, standing, patience, now):
-            delay = 0 if dead else _delay(outcome, parked.attempt, patience, draw)
-            found += [
-                Letter(parked, body, delay, dead, outcome.status, outcome.reason, parked.job.messages)
-                for body in message.encode(parked)
-            ]
-    return found
+    return [
+        decision
+        for outcome in _joined(report.undelivered)
+        for decision in _decisions(outcome, history, policy, now, draw)
+    ]
 
 
 def _joined(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -131,7 +130,7 @@ def _joined(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
 
 
 def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
-    """What jobs of one target must share to wait, or to be given up, together."""
+    """A key that jobs of one target share if they may wait, or be given up, together."""
     job = outcome.job
     # Answers repeat the target; and why something failed that is tried again matters less than that it did.
     reason = "" if outcome.status is Status.RETRY else outcome.reason.replace(job.described[0], "")
@@ -157,36 +156,46 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
     )
 
 
-def _parts(outcome: Outcome, standing: Standing, patience: Patience, now: float) -> Iterator[tuple[Parked, bool]]:
-    """The job, with the targets to be given up apart from the others, whom that must not cost their time."""
+def _decisions(
+    outcome: Outcome, history: MessageHistory, policy: RetryPolicy, now: float, draw: Callable[[float], float]
+) -> Iterator[Decision]:
+    """Give up the targets that are too old or beyond hope, and requeue the rest of the job.
+
+    They are split so that a target asked for just now does not share the end of one that was asked for long ago.
+    """
     job = outcome.job
-    over = [
+    hopeless = [
         target
         for target, causes in zip(job.targets, job.causes, strict=True)
-        if _is_over(outcome.status, _parked(job, causes, standing, now), patience, now)
+        if _is_hopeless(outcome.status, _queued(job, causes, history, now), policy, now)
     ]
-    for part, dead in ((job.only(over), True), (job.without(over), False)):
-        if part is not None:
-            yield _parked(part, part.messages, standing, now), dead
+    given_up, kept = job.only(hopeless), job.without(hopeless)
+    if given_up is not None:
+        yield DeadLetter(_queued(given_up, given_up.messages, history, now), outcome.status, outcome.reason)
+    if kept is not None:
+        queued = _queued(kept, kept.messages, history, now)
+        delay = _delay(outcome, queued.attempt, policy, draw)
+        yield Requeue(queued, outcome.status, outcome.reason, delay)
 
 
-def _parked(job: Job, causes: frozenset[str], standing: Standing, now: float) -> Parked:
-    attempt = 1 + max((standing.attempts.get(cause, 0) for cause in causes), default=0)
-    since = min((standing.sent.get(cause, now) for cause in causes), default=now)
-    first = frozenset(origin for cause in causes for origin in standing.origins.get(cause, (cause,)))
-    return Parked(job, attempt, since, message.some(first))
+def _queued(job: Job, causes: frozenset[str], history: MessageHistory, now: float) -> QueuedJob:
+    """A job with what the messages that asked for it have gone through; the oldest and the most tried one counts."""
+    attempt = 1 + max((history.attempts.get(cause, 0) for cause in causes), default=0)
+    since = min((history.sent.get(cause, now) for cause in causes), default=now)
+    origins = frozenset(origin for cause in causes for origin in history.origins.get(cause, (cause,)))
+    return QueuedJob(job, attempt, since, message.shortened(origins))
 
 
-def _is_over(status: Status, parked: Parked, patience: Patience, now: float) -> bool:
+def _is_hopeless(status: Status, queued: QueuedJob, policy: RetryPolicy, now: float) -> bool:
     if status in (Status.REJECTED, Status.REFUSED):
         return True
-    if status is Status.UNAUTHORIZED and parked.attempt >= patience.refused_attempts:
+    if status is Status.UNAUTHORIZED and queued.attempt >= policy.refused_attempts:
         return True
-    return now - parked.since >= patience.give_up_after
+    return now - queued.since >= policy.give_up_after
 
 
-def _delay(outcome: Outcome, attempt: int, patience: Patience, draw: Callable[[float], float]) -> int:
+def _delay(outcome: Outcome, attempt: int, policy: RetryPolicy, draw: Callable[[float], float]) -> int:
     """Whole seconds: growing, spread, never less than the vendor asked for, and no more than SQS can."""
-    grown = min(patience.longest_delay, patience.first_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+    grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
     spread = grown / 2 + draw(grown / 2)
     return math.ceil(min(_LONGEST_DELAY, max(spread, outcome.after or 0.0)))

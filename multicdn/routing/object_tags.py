@@ -1,30 +1,33 @@
 """Cache tags that objects carry in their own metadata, such as ``x-amz-meta-cache-tag: product-7, shoes``.
 
-S3's events say nothing of metadata, so it costs one HeadObject for each created object of a route that wants it.
+S3's events say nothing of metadata, so it costs one HeadObject for each created object of a route that wants it. Pure:
+whoever calls hands in what asks S3.
 """
 
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn.aws.s3 import ObjectError, Objects
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterable
 
     from multicdn.routing.matcher import Tags
 
-_PARALLEL = 16
+# Bucket and key.
+Place = tuple[str, str]
+
+# The metadata of objects that have any, and the reasons why that of others could not be read.
+Metadata = tuple[Mapping[Place, Mapping[str, str]], Mapping[Place, str]]
+ReadMetadata = Callable[[Collection[Place]], Metadata]
 
 # Fastly separates tags by blanks, all others by commas; a tag that could hold either would be none elsewhere.
 _BETWEEN = re.compile(r"[,\s]+")
 
 
-class Found(NamedTuple):
-    """What the objects said of themselves.
+class ObjectTags(NamedTuple):
+    """The tags that objects have in their metadata.
 
     Attributes:
         tags: by bucket, key and name of the metadata. Objects that are gone, or have none, are missing.
@@ -32,7 +35,7 @@ class Found(NamedTuple):
     """
 
     tags: Tags
-    failed: Mapping[tuple[str, str], str]
+    failed: Mapping[Place, str]
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -40,51 +43,23 @@ def split(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, _BETWEEN.split(text))))
 
 
-def read(wanted: Iterable[tuple[str, str, str]], seconds: float, objects: Objects) -> Found:
-    """Ask each object once, several side by side, and return at the latest when the seconds are over.
+def read(wanted: Iterable[tuple[str, str, str]], ask: ReadMetadata) -> ObjectTags:
+    """Read the tags in the metadata of objects, each of which is asked once.
 
     Args:
         wanted: bucket, key, and name of the metadata in lower case.
-        seconds: that there are; what has not been answered by then has failed.
-        objects: S3.
+        ask: S3; only called where something is wanted.
     """
-    names: dict[tuple[str, str], list[str]] = {}
+    names: dict[Place, list[str]] = {}
     for bucket, key, name in wanted:
         names.setdefault((bucket, key), []).append(name)
     if not names:
-        return Found({}, {})
-    try:
-        objects.prepare()
-    except ObjectError as error:
-        return Found({}, dict.fromkeys(names, str(error)))
-    return _gathered(names, _asked(names, seconds, objects))
-
-
-def _asked(
-    places: Iterable[tuple[str, str]], seconds: float, objects: Objects
-) -> dict[tuple[str, str], Future[Mapping[str, str] | None]]:
-    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
-    asked = {place: pool.submit(objects.metadata, *place) for place in places}
-    wait(asked.values(), timeout=max(0.0, seconds))
-    pool.shutdown(wait=False, cancel_futures=True)
-    return asked
-
-
-def _gathered(
-    names: Mapping[tuple[str, str], Sequence[str]],
-    asked: Mapping[tuple[str, str], Future[Mapping[str, str] | None]],
-) -> Found:
-    tags: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    failed: dict[tuple[str, str], str] = {}
-    for (bucket, key), answer in asked.items():
-        if answer.cancelled() or not answer.done():
-            failed[bucket, key] = "no time was left to read its metadata"
-            continue
-        try:
-            found = answer.result()
-        except ObjectError as error:
-            failed[bucket, key] = str(error)
-        else:
-            has = found or {}
-            tags |= {(bucket, key, name): split(has[name]) for name in names[bucket, key] if name in has}
-    return Found(tags, failed)
+        return ObjectTags({}, {})
+    metadata, failed = ask(names)
+    tags = {
+        (*place, name): split(entries[name])
+        for place, entries in metadata.items()
+        for name in names[place]
+        if name in entries
+    }
+    return ObjectTags(tags, failed)

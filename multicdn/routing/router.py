@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.demand import Demand, Origin, RoutingFailure, Want
 from multicdn.routing.matcher import BucketRoutes, Matcher
@@ -85,7 +86,7 @@ class Router:
             try:
                 targets = matcher.targets(change, self._url_hook, tags)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
-                failures.append(RoutingFailure(change, f"a plugin failed on its URLs: {type(error).__name__}: {error}"))
+                failures.append(RoutingFailure(change, f"a plugin failed on its URLs: {told(error)}"))
                 continue
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
             for demand in demands.changed_by(matcher, change.kind):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import signal
 import threading
 import time
@@ -18,19 +17,20 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from multicdn.telemetry import emit
+from multicdn.aws import sqs
+from multicdn.errors import told
+from multicdn.log import emit
 from multicdn.worker.lambda_event import failed_messages, sqs_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
     Handler = Callable[[dict[str, Any], "WorkerContext"], object]
 
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: API_ReceiveMessage and API_DeleteMessageBatch
-_MOST_AT_ONCE = 10
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html
 _LONGEST_POLL = 20
 _LONGEST_HIDDEN = 43_200
 
@@ -41,8 +41,8 @@ _LONGEST_WINDOW = 300
 # Seconds, but at most this share, of the time in which messages are hidden, kept back to delete them.
 _RESERVE, _RESERVED_SHARE = 2.0, 0.1
 
-_DELETE_ATTEMPTS = 4
-_DELETE_PAUSE = 0.05  # times ``backoff``, times the square of the attempts
+_DELETE_TRIES = 4
+_DELETE_PAUSE = 0.05  # seconds, times ``backoff``, times the square of the tries before
 _LONGEST_BACKOFF = 30.0
 
 # A receive that is under way when the worker is stopped is waited for this long: what it brings can be given back.
@@ -72,7 +72,7 @@ class Worker:
     """Feeds a handler from an SQS queue until it is stopped. Run as many as you like on one queue.
 
     Args:
-        sqs: boto3 client; its read timeout must be longer than ``wait``.
+        client: of SQS; its read timeout must be longer than ``wait``.
         queue_url: the queue.
         handler: called with the event and the context of a Lambda function, one batch at a time.
         batch_size: at most this many messages a batch, 1 to 10,000; above 10 needs ``gather``.
@@ -88,22 +88,22 @@ class Worker:
 
     def __init__(
         self,
-        sqs: SQSClient,
+        client: SQSClient,
         queue_url: str,
         handler: Handler,
         *,
-        batch_size: int = _MOST_AT_ONCE,
+        batch_size: int = sqs.MOST_AT_ONCE,
         wait: int = _LONGEST_POLL,
         gather: float = 0.0,
         timeout: int | None = None,
         backoff: float = 1.0,
     ) -> None:
-        _check("batch_size", batch_size, 1, _LARGEST_BATCH if gather else _MOST_AT_ONCE)
+        _check("batch_size", batch_size, 1, _LARGEST_BATCH if gather else sqs.MOST_AT_ONCE)
         _check("wait", wait, 0, _LONGEST_POLL)
         _check("gather", gather, 0, _LONGEST_WINDOW)
         if timeout is not None:
             _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
-        self._sqs, self._queue_url, self._handler = sqs, queue_url, handler
+        self._sqs, self._queue_url, self._handler = client, queue_url, handler
         self._batch_size, self._wait, self._gather = batch_size, wait, gather
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
@@ -151,23 +151,23 @@ class Worker:
 
     def _collect(self) -> tuple[list[MessageTypeDef], float]:
         """Collect one batch; also say until when it is surely ours."""
-        found = self._receive(self._wait, self._batch_size)
+        messages = self._receive(self._wait, self._batch_size)
         now = time.monotonic()
         deadline = now + self._time_for_a_batch()
         # By id: while a batch is gathered a message may come again, and only its latest receipt is good.
-        batch = {message["MessageId"]: message for message in found}
-        while found and not self._stopping and len(batch) < self._batch_size:
+        batch = {message["MessageId"]: message for message in messages}
+        while messages and not self._stopping and len(batch) < self._batch_size:
             left = now + self._gather - time.monotonic()
             if left <= 0:
                 break
             # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait.
-            found = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
-            batch.update((message["MessageId"], message) for message in found)
+            messages = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
+            batch.update((message["MessageId"], message) for message in messages)
         return list(batch.values()), deadline
 
     def _receive(self, wait: int, most: int) -> list[MessageTypeDef]:
         """Receive once, in a thread, so that ``stop`` needn't wait for the poll to end."""
-        threading.Thread(target=self._poll, args=(wait, min(most, _MOST_AT_ONCE)), daemon=True).start()
+        threading.Thread(target=self._poll, args=(wait, min(most, sqs.MOST_AT_ONCE)), daemon=True).start()
         got = self._inbox.get()
         if isinstance(got, Exception):
             self._back_off(got)
@@ -208,7 +208,7 @@ class Worker:
         return self._hidden - min(_RESERVE, self._hidden * _RESERVED_SHARE)
 
     def _back_off(self, error: Exception) -> None:
-        emit(logging.ERROR, "worker-receive", queue=self._queue_url, reason=_told(error), seconds=self._backoff)
+        emit(logging.ERROR, "worker-receive", queue=self._queue_url, reason=told(error), seconds=self._backoff)
         try:
             self._inbox.get(timeout=self._backoff)  # only ``stop`` puts anything in now
         except Empty:
@@ -226,83 +226,31 @@ class Worker:
                     QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
                 )
             except Exception as error:  # noqa: BLE001 - it comes back all the same, only later
-                emit(logging.WARNING, "worker-give-back", message=message["MessageId"], reason=_told(error))
+                emit(logging.WARNING, "worker-give-back", message=message["MessageId"], reason=told(error))
 
     def _handle(self, batch: list[MessageTypeDef], context: WorkerContext) -> None:
         try:
             reply = self._handler(sqs_event(batch, self._arn), context)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the batch may be deleted
             trace = "".join(traceback.format_exception(error))
-            emit(logging.ERROR, "worker-handler", messages=len(batch), error=_told(error), trace=trace)
+            emit(logging.ERROR, "worker-handler", messages=len(batch), error=told(error), trace=trace)
             return
         failed = failed_messages(reply, [message["MessageId"] for message in batch])
         self._delete([message for message in batch if message["MessageId"] not in failed])
         emit(logging.INFO, "worker-batch", messages=len(batch), failed=len(failed))
 
-    def _delete(self, messages: list[MessageTypeDef]) -> None:
-        for start in range(0, len(messages), _MOST_AT_ONCE):
-            left, reason = messages[start : start + _MOST_AT_ONCE], ""
-            for attempt in range(_DELETE_ATTEMPTS):
-                time.sleep(self._first_backoff * _DELETE_PAUSE * attempt**2)
-                left, reason = self._try_to_delete(left)
-                if not left:
-                    break
-            else:
-                ids = [message["MessageId"] for message in left]
-                emit(logging.WARNING, "worker-delete", messages=ids, reason=reason)
-
-    def _try_to_delete(self, messages: list[MessageTypeDef]) -> tuple[list[MessageTypeDef], str]:
-        """Delete ten at most; return those that are still there, and why."""
-        entries = [{"Id": str(at), "ReceiptHandle": each["ReceiptHandle"]} for at, each in enumerate(messages)]
-        try:
-            answer = self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries)  # type: ignore[arg-type]
-        except Exception as error:  # noqa: BLE001 - as in _poll
-            return messages, _told(error)
-        failed = answer.get("Failed", [])
-        reason = "; ".join(sorted({f"{entry['Code']}: {entry.get('Message', '')}" for entry in failed}))
-        return [messages[int(entry["Id"])] for entry in failed], reason
-
-
-def serve(queue_url: str, **settings: Any) -> None:
-    """Run multicdn's own handler on a queue until SIGTERM or SIGINT.
-
-    Args:
-        queue_url: the queue. Its region counts where the environment names none.
-        settings: those of ``Worker``.
-
-    Raises:
-        ValueError: a setting is out of its range.
-        ConfigError, PluginError: the config that the environment names can't be used; seen before the first poll.
-    """
-    import boto3
-
-    from multicdn.handler import dispatcher, handler
-
-    dispatcher()
-    sqs = boto3.session.Session().client("sqs", region_name=region_of(queue_url))
-    worker = Worker(sqs, queue_url, handler, **settings)
-    worker.stop_on(signal.SIGTERM, signal.SIGINT)
-    worker.run()
-
-
-def region_of(queue_url: str) -> str:
-    """The region of a queue: the one in its URL, or where that has none the environment's.
-
-    Raises:
-        ValueError: neither names one.
-    """
-    import boto3
-
-    found = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.", queue_url)
-    region = found[1] if found else boto3.session.Session().region_name
-    if region is None:
-        message = f"no region: the URL {queue_url} doesn't name one; set AWS_REGION"
-        raise ValueError(message)
-    return region
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
+        refusals = sqs.call_in_batches(
+            self._sqs.delete_message_batch,
+            self._queue_url,
+            [{"ReceiptHandle": message["ReceiptHandle"]} for message in messages],
+            tries=_DELETE_TRIES,
+            pause=self._first_backoff * _DELETE_PAUSE,
+        )
+        if refusals:
+            ids = [messages[place]["MessageId"] for place in refusals]
+            reasons = sorted({f"{code}: {reason}" if code else reason for code, reason in refusals.values()})
+            emit(logging.WARNING, "worker-delete", messages=ids, reason="; ".join(reasons))
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

@@ -179,7 +179,8 @@ ENVELOPES: dict[str, Callable[[Any], Any]] = {
 
 
 def test_every_recorded_event_has_its_row_here() -> None:
-    assert {path.stem for path in EVENTS.glob("*.json")} == set(RECORDED)
+    events = {path.stem for path in EVENTS.glob("*.json") if not path.stem.startswith("queued-job")}
+    assert events == set(RECORDED)
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from multicdn import config
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
-from multicdn.handler import Dispatcher
+from multicdn.dispatcher import Dispatcher
 from multicdn.plugins.discovery import Plugins
-from multicdn.queue.sender import Parking
+from multicdn.queue.sender import RetryQueue
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class Queues:
         """Do something where a SendMessageBatch would go out; a returned response and answer replace it."""
         self.sqs.meta.events.register_first("before-call.sqs.SendMessageBatch", act)
 
-    def parking(self) -> Parking:
-        return Parking(self.sqs, self.url, self.dlq)
+    def retry_queue(self) -> RetryQueue:
+        return RetryQueue(self.sqs, self.url, self.dlq)
 
     def left(self, url: str = "") -> int:
         """Messages that weren't deleted, seen or not."""
@@ -97,11 +97,12 @@ class Line:
         self.text = text or self.text
         self.__dict__.pop("_dispatcher", None)
 
-    def dispatcher(self, *, parking: bool = True) -> Dispatcher:
-        plugins = Plugins()
+    def dispatcher(self, plugins: Plugins | None = None) -> Dispatcher:
+        plugins = plugins or Plugins()
         loaded = config.parse(self.text, "multicdn.config.yml", plugins)
         terms = Terms(tries=2, base=0.01)
-        return Dispatcher(loaded, plugins, Delivery(loaded.providers, terms), self.queues.parking if parking else None)
+        delivery = Delivery(loaded.providers, terms)
+        return Dispatcher(loaded, plugins, delivery, self.queues.retry_queue)
 
     def step(self) -> list[str]:
         """Let a worker take all there is as one batch, and return the ids of the messages that failed."""

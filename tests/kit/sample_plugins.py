@@ -171,14 +171,17 @@ class Imagined(PurgeUrls):
 
 
 class Observer:
-    """Keeps the reports, reads events of its own kind."""
+    """Keeps the reports and what it sees when it gets them, reads events of its own kind."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
+        self.look: Callable[[], object] = lambda: None
+        self.seen: list[object] = []
 
     @hookimpl
     def multicdn_report(self, report: Report) -> None:
         self.reports.append(report)
+        self.seen.append(self.look())
 
     @hookimpl
     def multicdn_read_event(self, message: object) -> Sequence[Change] | None:

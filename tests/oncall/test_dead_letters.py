@@ -15,7 +15,7 @@ from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.oncall import dead_letters
 from multicdn.oncall.dead_letters import NOBODY, DeadLetters
 from multicdn.queue import sender
-from multicdn.queue.retry import Patience, Standing, letters
+from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.simulators import Origin
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
@@ -70,9 +70,9 @@ def bury(queues: Queues, *jobs: tuple[str, str, str]) -> None:
         )
         for provider, url, reason in jobs
     ]
-    known = Standing({"m1": 1_700_000_000.0}, {"m1": 7}, {"m1": ("m0",)})
-    found = letters(Report(tuple(outcomes)), known, Patience(), 1_800_000_000.0)
-    assert queues.parking().send(found) == []
+    history = MessageHistory({"m1": 1_700_000_000.0}, {"m1": 7}, {"m1": ("m0",)})
+    decisions = decide(Report(tuple(outcomes)), history, RetryPolicy(), 1_800_000_000.0)
+    assert queues.retry_queue().carry_out(decisions) == []
 
 
 # Listing
@@ -245,7 +245,7 @@ def test_dropping_asks_first(queues: Queues, answer: str, arguments: list[str], 
     assert (queues.left(queues.dlq), queues.shown(queues.dlq), queues.left()) == (left, left, 0)
 
 
-def test_only_the_letters_of_one_provider_are_dropped(queues: Queues) -> None:
+def test_only_the_dead_letters_of_one_provider_are_dropped(queues: Queues) -> None:
     bury(queues, *((provider, f"https://a/{n}", "503") for n in range(12) for provider in ("www", "img")))
     assert dlq("drop", "--provider", "img", "--yes") == "12 dropped\n"
     assert {body["provider"] for body in queues.bodies(queues.dlq)} == {"www"}

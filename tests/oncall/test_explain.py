@@ -21,7 +21,7 @@ from multicdn.oncall import explain, preview
 from multicdn.oncall.explain import Explainer
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue import message
-from multicdn.queue.message import Parked
+from multicdn.queue.message import QueuedJob
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["scene"]
 
 BIG = tuple(f"s3://big-files/docs/{number}" for number in range(3))
-EVENTS = sorted((Path(__file__).parents[1] / "data").glob("*.json"))
+DATA = Path(__file__).parents[1] / "data"
+EVENTS = sorted(path for path in DATA.glob("*.json") if not path.stem.startswith("queued-job"))
 DOCS = Path(__file__).parents[2] / "docs" / "on-call.md"
 
 PROVIDERS = """\
@@ -218,9 +219,9 @@ def test_what_an_event_holds_beside_readable_records_is_reported(file: Path) -> 
     )
 
 
-def test_a_parked_job_in_an_event_is_explained(file: Path) -> None:
+def test_a_queued_job_in_an_event_is_explained(file: Path) -> None:
     job = Job("found/E1EXAMPLE", Action.PURGE, TargetKind.URL, ("/a", "/b"), (frozenset(("m",)),) * 2)
-    [body] = message.encode(Parked(job, 1, 0.0))
+    [body] = message.encode(QueuedJob(job, 1, 0.0))
     event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]}
     [found] = ask_json(file, "-", stdin=json.dumps(event))["providers"]
     assert (found["name"], found["where"], found["exact"]) == ("found/E1EXAMPLE", {"distribution": "E1EXAMPLE"}, True)
@@ -238,11 +239,11 @@ def test_a_parked_job_in_an_event_is_explained(file: Path) -> None:
         ("found", "", "found stands for others now, and the job names none of them"),
     ],
 )
-def test_a_parked_job_that_nobody_can_take_says_why_as_the_function_does(
+def test_a_queued_job_that_nobody_can_take_says_why_as_the_function_does(
     file: Path, provider: str, bucket: str, note: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = Job(provider, Action.PURGE, TargetKind.URL, ("/a",), (frozenset(("m",)),), bucket=bucket)
-    [body] = message.encode(Parked(job, 1, 0.0))
+    [body] = message.encode(QueuedJob(job, 1, 0.0))
     [found] = ask_json(file, "-", stdin=body)["providers"]
     assert (found["name"], found["note"], found["calls"], found["exact"]) == (provider, note, 0, False)
     plugins = Plugins()

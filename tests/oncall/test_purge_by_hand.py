@@ -9,7 +9,7 @@ from kit.scenes import WWW, Scene, providers_of, scene, write
 
 from multicdn import config
 from multicdn.delivery.delivery import Delivery
-from multicdn.handler import Dispatcher
+from multicdn.dispatcher import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.testing.loopback.resources import make_queue
 from multicdn.worker.worker import Worker

@@ -424,16 +424,16 @@ def test_an_object_for_which_a_hook_fails_is_a_failure_and_not_unmatched(loaded:
 
 def test_large_work_becomes_messages_that_several_invocations_share(loaded: config.Config) -> None:
     request = ManualRequest(id="r", objects=tuple(Object("one", str(number)) for number in range(3000)))
-    orders = manual.orders(loaded, Router(loaded.routes, loaded.providers), request)
-    parked = [parked for parked, _ in manual.messages(orders.demands, request, 1.0)]
-    assert {len(each.job.targets) for each in parked} == {750}
-    assert {(each.job.provider, each.job.bucket, each.job.soft, each.attempt) for each in parked} == {
+    orders = manual.orders(loaded, Router(loaded), request)
+    queued = list(manual.queued_jobs(orders.demands, request, 1.0))
+    assert {len(each.job.targets) for each in queued} == {750}
+    assert {(each.job.provider, each.job.bucket, each.job.soft, each.attempt) for each in queued} == {
         ("auto", "one", False, 0),
         ("www", "one", True, 0),
     }
-    sent = [target for each in parked if each.job.provider == "www" for target in each.job.targets]
+    sent = [target for each in queued if each.job.provider == "www" for target in each.job.targets]
     assert sent == [f"https://a.example/{number}" for number in range(3000)]
-    assert all(each.job.action is Action.PURGE for each in parked)
+    assert all(each.job.action is Action.PURGE for each in queued)
 
 
 @pytest.mark.parametrize("command", ["explain", "purge", "preload"])

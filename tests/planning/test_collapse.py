@@ -17,7 +17,7 @@ from kit.sample_plugins import Full, Plain
 from multicdn import config
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
-from multicdn.handler import Dispatcher
+from multicdn.dispatcher import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.planning import collapse, planner
 from multicdn.plugins.discovery import Plugins
@@ -431,7 +431,7 @@ def test_deploy_is_purged_by_prefix_if_the_bucket_says_that_little_else_is_there
         assert {edge.fetch(f"{site}/{key}").body for key in keys} == {b"new"}
         assert {edge.fetch(f"{site}/{key}").body for key in others} == {b"new" if dropped else b"old"}
     lines = [json.loads(record.message) for record in caplog.records if record.name == "multicdn"]
-    told = [(line["targets"], line["left"], line["directories"]) for line in lines if line["event"] == "economy"]
+    told = [(line["targets"], line["left"], line["directories"]) for line in lines if line["event"] == "collapse"]
     assert told == ([(4, 1, ["d/"])] if dropped else [])
 
 

@@ -306,7 +306,6 @@ def test_foreign_scheme_without_hook_plugins_is_refused_when_the_config_is_loade
 
 def test_foreign_event_becomes_purges_of_the_urls_that_a_plugin_adds(plugins: Plugins) -> None:
     hooks = plugins.hooks
-    assert hooks is not None
     event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m1", "body": '{"page": "news"}'}]}
     intake = envelopes.decode(event, hooks.read_event)
     config = loaded(plugins)
@@ -325,7 +324,6 @@ def test_foreign_event_becomes_purges_of_the_urls_that_a_plugin_adds(plugins: Pl
 
 def test_report_reaches_the_plugin(plugins: Plugins) -> None:
     hooks = plugins.hooks
-    assert hooks is not None
     SEEN.clear()
     assert list(hooks.report(Report())) == []
     assert [Report()] == SEEN

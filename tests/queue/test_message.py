@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import zlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from multicdn.errors import EventError
 from multicdn.events import envelopes
 from multicdn.model import Action, Job, TargetKind
-from multicdn.queue import message as queue
-from multicdn.queue.message import LARGEST, Parked, decode, encode
+from multicdn.queue import message as codec
+from multicdn.queue.message import LARGEST, QueuedJob, decode, encode
 
 # What SQS takes: API_SendMessage.html, "Message Body". JSON in ASCII without control characters is well within it.
 TAKEN = frozenset(map(chr, range(0x20, 0x7F)))
@@ -24,17 +25,19 @@ TAKEN = frozenset(map(chr, range(0x20, 0x7F)))
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 QUOTA = 262_144
 
+DATA = Path(__file__).parents[1] / "data"
+
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 
 
-def parked(targets: list[str], **changed: Any) -> Parked:
+def queued_job(targets: list[str], **changed: Any) -> QueuedJob:
     job: dict[str, Any] = {"action": Action.PURGE, "kind": TargetKind.URL, "reference": "ref", **changed}
     causes = (frozenset(("m1",)),) * len(targets)
-    return Parked(Job(provider="acme", targets=tuple(targets), causes=causes, **job), 3, 1_800_000_000.123, ("m1",))
+    return QueuedJob(Job(provider="acme", targets=tuple(targets), causes=causes, **job), 3, 1_800_000_000.123, ("m1",))
 
 
 @st.composite
-def any_parked(draw: st.DrawFn) -> Parked:
+def any_queued_job(draw: st.DrawFn) -> QueuedJob:
     targets = tuple(draw(st.lists(texts, min_size=1, max_size=20)))
     job = Job(
         provider=draw(texts),
@@ -47,10 +50,10 @@ def any_parked(draw: st.DrawFn) -> Parked:
         bucket=draw(texts),
     )
     since = round(draw(st.floats(0, 4e9)), 3)
-    return Parked(job, draw(st.integers(1, 10_000)), since, tuple(draw(st.lists(texts, max_size=10))))
+    return QueuedJob(job, draw(st.integers(1, 10_000)), since, tuple(draw(st.lists(texts, max_size=10))))
 
 
-def read(bodies: list[str]) -> list[Parked]:
+def read(bodies: list[str]) -> list[QueuedJob]:
     return [decode(json.loads(body), "came back") for body in bodies]
 
 
@@ -59,13 +62,13 @@ def noise(length: int, seed: int) -> str:
     return base64.urlsafe_b64encode(random.Random(seed).randbytes(length)).decode()[:length]
 
 
-@given(any_parked())
-def test_any_job_is_read_as_it_was_written(before: Parked) -> None:
+@given(any_queued_job())
+def test_any_job_is_read_as_it_was_written(before: QueuedJob) -> None:
     assert read(list(encode(before))) == [before]
 
 
-@given(any_parked())
-def test_a_message_is_json_in_plain_ascii_which_sqs_takes(before: Parked) -> None:
+@given(any_queued_job())
+def test_a_message_is_json_in_plain_ascii_which_sqs_takes(before: QueuedJob) -> None:
     [body] = encode(before)
     assert frozenset(body) <= TAKEN
     assert json.loads(body)["multicdn"] == 1
@@ -82,7 +85,7 @@ def test_however_large_a_job_is_its_messages_keep_the_limit_and_every_target_is_
     targets: list[str], length: int, count: int, seed: int
 ) -> None:
     everything = targets + [f"{n}{noise(length, seed * 100 + n)}" for n in range(count)]
-    bodies = list(encode(parked(everything)))
+    bodies = list(encode(queued_job(everything)))
     assert all(len(body) <= LARGEST for body in bodies)
     back = read(bodies)
     assert [target for each in back for target in each.job.targets] == everything
@@ -92,14 +95,14 @@ def test_however_large_a_job_is_its_messages_keep_the_limit_and_every_target_is_
 @pytest.mark.parametrize("make", [lambda n: f"{n:0>4000}", lambda n: noise(4000, n)], ids=["alike", "random"])
 def test_the_largest_job_of_cloudfront_fits_the_quota_and_loses_and_doubles_nothing(make: Any) -> None:
     paths = [f"/{make(n)}"[:4000] for n in range(3000)]
-    bodies = list(encode(parked(paths)))
+    bodies = list(encode(queued_job(paths)))
     assert max(map(len, bodies)) <= LARGEST < QUOTA
     assert [path for each in read(bodies) for path in each.job.targets] == paths
 
 
 def test_parts_of_a_split_job_have_references_of_their_own_which_are_the_same_every_time() -> None:
     paths = [noise(4000, n) for n in range(200)]
-    first, second = read(list(encode(parked(paths)))), read(list(encode(parked(paths))))
+    first, second = read(list(encode(queued_job(paths)))), read(list(encode(queued_job(paths))))
     references = [each.job.reference for each in first]
     assert len(set(references)) == len(references) > 1
     assert "ref" not in references
@@ -107,13 +110,13 @@ def test_parts_of_a_split_job_have_references_of_their_own_which_are_the_same_ev
 
 
 def test_a_job_without_a_reference_has_none_after_it_is_split() -> None:
-    back = read(list(encode(parked([noise(4000, n) for n in range(200)], reference=""))))
+    back = read(list(encode(queued_job([noise(4000, n) for n in range(200)], reference=""))))
     assert {each.job.reference for each in back} == {""}
 
 
 @pytest.mark.parametrize(("size", "packed"), [(60_000, False), (70_000, True)])
 def test_targets_are_packed_from_64_kib_on_where_sqs_charges_for_a_second_request(size: int, packed: bool) -> None:
-    [body] = encode(parked(["a" * size, "b"]))
+    [body] = encode(queued_job(["a" * size, "b"]))
     content = json.loads(body)
     assert ("packed" in content, "targets" in content) == (packed, not packed)
     assert (len(body) < size) is packed
@@ -122,15 +125,47 @@ def test_targets_are_packed_from_64_kib_on_where_sqs_charges_for_a_second_reques
 
 def test_one_target_that_is_larger_than_any_message_is_not_hidden() -> None:
     """SQS will refuse it, and its messages come back."""
-    [body] = encode(parked([noise(500_000, 1)]))
+    [body] = encode(queued_job([noise(500_000, 1)]))
     assert len(body) > QUOTA
+
+
+# Messages of earlier versions
+
+
+def written(name: str) -> QueuedJob:
+    """What is read of a message that version 1 wrote."""
+    body = (DATA / f"queued-job-v1{name}.json").read_text(encoding="utf-8")
+    [queued] = envelopes.decode({"Records": [{"messageId": "m9", "eventSource": "aws:sqs", "body": body}]}).queued_jobs
+    return queued
+
+
+def written_job(provider: str, *targets: str, **changed: Any) -> Job:
+    causes = (frozenset(("m9",)),) * len(targets)
+    return Job(provider, Action.PURGE, TargetKind.URL, targets, causes, **changed)
+
+
+def test_a_job_that_version_1_wrote_is_read() -> None:
+    targets = ("https://www.acme.com/a.css", "https://www.acme.com/gr%C3%B6%C3%9Fe.css")
+    job = written_job("www", *targets, soft=True, reference="0f5a3c7e9b1d2f4a6c8e0b2d4f6a8c0e")
+    assert written("") == QueuedJob(job, 3, 1_764_000_000.25, ("3f0c1d2e-m1", "3f0c1d2e-m2"))
+
+
+def test_a_packed_job_that_version_1_wrote_is_read() -> None:
+    paths = [f"/img/{number:05d}-{'x' * 30}.jpg" for number in range(1600)]
+    job = written_job("site/E2QWRUHEXAMPLE", *paths, reference="1e5a3c7e9b1d2f4a6c8e0b2d4f6a8c0f")
+    assert written("-packed") == QueuedJob(job, 1, 1_764_000_001.0, ("3f0c1d2e-m3",))
+
+
+def test_a_job_that_version_1_wrote_for_a_provider_that_could_not_be_asked_is_read() -> None:
+    job = written_job("site", "https://www.acme.com/b.css", bucket="acme-site")
+    assert written("-unlocated") == QueuedJob(job, 2, 1_764_000_002.5, ("3f0c1d2e-m4",))
 
 
 # Messages that can't be read
 
 
 def good(**changed: object) -> dict[str, object]:
-    [body] = encode(parked(["https://a/1"]))
+    [body] = encode(queued_job(["https://a/1"]))
     return {**json.loads(body), **changed}
 
 
@@ -159,7 +194,7 @@ DAMAGED: list[dict[str, object]] = [
 
 @pytest.mark.parametrize("content", DAMAGED, ids=lambda content: ascii(content)[-40:])
 def test_a_damaged_message_is_an_event_error(content: dict[str, object]) -> None:
-    with pytest.raises(EventError, match="parked job"):
+    with pytest.raises(EventError, match="queued job"):
         decode(content, "m1")
 
 
@@ -185,19 +220,19 @@ def batch(*contents: object) -> dict[str, object]:
 def test_a_damaged_message_costs_itself_and_none_of_its_batch(content: dict[str, object]) -> None:
     intake = envelopes.decode(batch(s3("a.css"), content, good(provider="bravo")))
     assert [change.key for change in intake.changes] == ["a.css"]
-    assert [each.job.provider for each in intake.parked] == ["bravo"]
+    assert [each.job.provider for each in intake.queued_jobs] == ["bravo"]
     assert [message.cause for message in intake.unreadable] == ["m1"]
 
 
 def test_a_job_names_the_message_it_came_in_as_its_only_cause() -> None:
     intake = envelopes.decode(batch(good(targets=["https://a/1", "https://a/2"])))
-    assert intake.parked[0].job.causes == (frozenset(("m0",)),) * 2
-    assert intake.parked[0].origins == ("m1",)
+    assert intake.queued_jobs[0].job.causes == (frozenset(("m0",)),) * 2
+    assert intake.queued_jobs[0].origins == ("m1",)
 
 
 @given(st.sets(texts, max_size=40))
 def test_the_shown_ids_are_ten_at_most_without_the_empty_one_and_in_an_order_that_stays(ids: set[str]) -> None:
-    shown = queue.some(frozenset(ids))
+    shown = codec.shortened(frozenset(ids))
     assert len(shown) == min(10, len(ids - {""}))
     assert set(shown) <= ids - {""}
-    assert shown == queue.some(frozenset(sorted(ids, reverse=True)))
+    assert shown == codec.shortened(frozenset(sorted(ids, reverse=True)))

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multicdn.events import envelopes
-from multicdn.events.envelopes import Intake
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.queue.message import Parked
-from multicdn.queue.retry import Letter, Patience, Standing, letters
+from multicdn.queue import retry
+from multicdn.queue.retry import DeadLetter, Decision, MessageHistory, Requeue, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +20,8 @@ NOW = 1_800_000_000.0
 HOUR = 3600.0
 UNDELIVERED = [status for status in Status if status is not Status.ACCEPTED]
 
-PATIENCE = Patience(give_up_after=6 * HOUR, first_delay=30.0, longest_delay=600.0, refused_attempts=3)
-NOTHING_KNOWN = Standing({}, {}, {})
+POLICY = RetryPolicy(give_up_after=6 * HOUR, first_delay=30.0, longest_delay=600.0, refused_attempts=3)
+NO_HISTORY = MessageHistory({}, {}, {})
 
 
 def job(causes: dict[str, set[str]], provider: str = "acme", **changed: Any) -> Job:
@@ -42,9 +40,9 @@ def outcome(status: Status, causes: dict[str, set[str]] | None = None, **changed
     )
 
 
-def standing(**messages: tuple[float, int]) -> Standing:
+def history(**messages: tuple[float, int]) -> MessageHistory:
     """Messages by id: how many seconds ago each was sent, and how often its job was tried before."""
-    return Standing(
+    return MessageHistory(
         {name: NOW - age for name, (age, _) in messages.items()},
         {name: attempts for name, (_, attempts) in messages.items() if attempts},
         {},
@@ -52,16 +50,28 @@ def standing(**messages: tuple[float, int]) -> Standing:
 
 
 def decide(
-    *outcomes: Outcome, known: Standing = NOTHING_KNOWN, patience: Patience = PATIENCE, jitter: float = 1.0
-) -> list[Letter]:
-    return letters(Report(outcomes), known, patience, NOW, lambda most: most * jitter)
+    *outcomes: Outcome, known: MessageHistory = NO_HISTORY, policy: RetryPolicy = POLICY, jitter: float = 1.0
+) -> list[Decision]:
+    return retry.decide(Report(outcomes), known, policy, NOW, lambda most: most * jitter)
 
 
-def targets(found: list[Letter], *, dead: bool) -> list[str]:
-    return sorted(target for letter in found if letter.dead is dead for target in letter.parked.job.targets)
+def requeued(*outcomes: Outcome, **settings: Any) -> Requeue:
+    """The decision about outcomes that come to one, which must be to try it again."""
+    [decision] = decide(*outcomes, **settings)
+    assert isinstance(decision, Requeue)
+    return decision
 
 
-# Parked, or given up
+def targets(decisions: list[Decision], *, dead: bool) -> list[str]:
+    return sorted(
+        target
+        for decision in decisions
+        if isinstance(decision, DeadLetter) is dead
+        for target in decision.queued.job.targets
+    )
+
+
+# Requeued, or given up
 
 
 @pytest.mark.parametrize(
@@ -81,31 +91,27 @@ def targets(found: list[Letter], *, dead: bool) -> list[str]:
     ],
 )
 def test_what_waits_and_what_is_given_up(status: Status, age: float, attempts: int, dead: bool) -> None:
-    [letter] = decide(outcome(status), known=standing(m1=(age, attempts)))
-    assert letter.dead is dead
-    assert letter.status is status
-    assert letter.parked.attempt == attempts + 1
-    assert letter.parked.since == NOW - age
-    assert (letter.delay == 0) is dead
+    [decision] = decide(outcome(status), known=history(m1=(age, attempts)))
+    assert isinstance(decision, DeadLetter) is dead
+    assert (decision.status, decision.reason) == (status, "503: busy")
+    assert decision.queued.attempt == attempts + 1
+    assert decision.queued.since == NOW - age
 
 
-def test_what_was_accepted_becomes_no_letter() -> None:
+def test_nothing_is_decided_about_what_was_accepted() -> None:
     assert decide(outcome(Status.ACCEPTED)) == []
 
 
 def test_a_message_of_an_unknown_age_was_sent_just_now() -> None:
-    [letter] = decide(outcome(Status.RETRY))
-    assert (letter.parked.since, letter.parked.attempt) == (NOW, 1)
+    queued = requeued(outcome(Status.RETRY)).queued
+    assert (queued.since, queued.attempt) == (NOW, 1)
 
 
-def test_a_letter_holds_the_whole_job_and_names_the_messages_that_are_done_by_it() -> None:
+def test_the_whole_job_is_requeued_and_names_the_messages_that_asked_for_it() -> None:
     lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}, "https://a/2": {"m3"}}, soft=True, bucket="acme-site")
-    [letter] = decide(lost)
-    assert letter.parked.job == lost.job
-    assert letter.messages == {"m1", "m2", "m3"}
-    [back] = envelopes.decode({"Records": [{"eventSource": "aws:sqs", "messageId": "new", "body": letter.body}]}).parked
-    assert back.job.targets == lost.job.targets
-    assert (back.job.soft, back.job.bucket, back.job.reference) == (True, "acme-site", "ref")
+    queued = requeued(lost).queued
+    assert queued.job == lost.job
+    assert queued.origins == ("m1", "m2", "m3")
 
 
 # Delays
@@ -118,8 +124,9 @@ def test_a_letter_holds_the_whole_job_and_names_the_messages_that_are_done_by_it
 def test_the_delay_doubles_from_attempt_to_attempt_up_to_the_longest_and_is_spread(
     attempts: int, least: int, most: int
 ) -> None:
-    known = standing(m1=(0, attempts))
-    assert [decide(outcome(Status.RETRY), known=known, jitter=share)[0].delay for share in (0.0, 1.0)] == [least, most]
+    known = history(m1=(0, attempts))
+    delays = [requeued(outcome(Status.RETRY), known=known, jitter=share).delay for share in (0.0, 1.0)]
+    assert delays == [least, most]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -130,14 +137,15 @@ def test_the_delay_doubles_from_attempt_to_attempt_up_to_the_longest_and_is_spre
 def test_no_delay_is_shorter_than_the_vendor_asked_for_nor_longer_than_sqs_can(
     after: float, least: int, share: float
 ) -> None:
-    [letter] = decide(outcome(Status.RETRY, after=after), jitter=share)
-    assert least <= letter.delay <= max(30, least)
-    assert isinstance(letter.delay, int)
+    delay = requeued(outcome(Status.RETRY, after=after), jitter=share).delay
+    assert least <= delay <= max(30, least)
+    assert isinstance(delay, int)
 
 
 def test_a_delay_is_drawn_at_random_unless_a_test_says_otherwise() -> None:
     report = Report((outcome(Status.RETRY),))
-    delays = {letters(report, standing(m1=(0, 3)), PATIENCE, NOW)[0].delay for _ in range(60)}
+    decided = [each for _ in range(60) for each in retry.decide(report, history(m1=(0, 3)), POLICY, NOW)]
+    delays = {decision.delay for decision in decided if isinstance(decision, Requeue)}
     assert len(delays) > 10
     assert all(120 <= delay <= 240 for delay in delays)
 
@@ -152,11 +160,11 @@ def test_a_delay_is_drawn_at_random_unless_a_test_says_otherwise() -> None:
 def test_any_delay_is_one_that_sqs_takes(
     attempts: int, after: float | None, first: float, longest: float, share: float
 ) -> None:
-    patience = Patience(first_delay=first, longest_delay=longest)
-    [letter] = decide(
-        outcome(Status.RETRY, after=after), known=standing(m1=(0, attempts)), patience=patience, jitter=share
+    policy = RetryPolicy(first_delay=first, longest_delay=longest)
+    decision = requeued(
+        outcome(Status.RETRY, after=after), known=history(m1=(0, attempts)), policy=policy, jitter=share
     )
-    assert 0 <= letter.delay <= 900
+    assert 0 <= decision.delay <= 900
 
 
 # Many causes
@@ -164,36 +172,30 @@ def test_any_delay_is_one_that_sqs_takes(
 
 def test_old_targets_are_given_up_apart_from_the_young() -> None:
     lost = outcome(Status.RETRY, {"https://a/old": {"m1"}, "https://a/young": {"m2"}, "https://a/both": {"m1", "m2"}})
-    found = decide(lost, known=standing(m1=(7 * HOUR, 9), m2=(60, 0)))
-    assert targets(found, dead=True) == ["https://a/both", "https://a/old"]
-    assert targets(found, dead=False) == ["https://a/young"]
-    [young] = [letter.parked for letter in found if not letter.dead]
+    decisions = decide(lost, known=history(m1=(7 * HOUR, 9), m2=(60, 0)))
+    assert targets(decisions, dead=True) == ["https://a/both", "https://a/old"]
+    assert targets(decisions, dead=False) == ["https://a/young"]
+    [young] = [decision.queued for decision in decisions if isinstance(decision, Requeue)]
     assert (young.attempt, young.since, young.job.messages) == (1, NOW - 60, {"m2"})
 
 
 def test_targets_that_were_refused_too_often_are_given_up_apart_from_those_that_were_not() -> None:
     lost = outcome(Status.UNAUTHORIZED, {"https://a/tired": {"m1"}, "https://a/fresh": {"m2"}})
-    found = decide(lost, known=standing(m1=(60, 2), m2=(5, 0)))
-    assert targets(found, dead=True) == ["https://a/tired"]
-    assert targets(found, dead=False) == ["https://a/fresh"]
+    decisions = decide(lost, known=history(m1=(60, 2), m2=(5, 0)))
+    assert targets(decisions, dead=True) == ["https://a/tired"]
+    assert targets(decisions, dead=False) == ["https://a/fresh"]
 
 
 def test_of_several_causes_the_oldest_age_and_the_most_attempts_count() -> None:
     lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}, "https://a/2": {"m3"}})
-    [letter] = decide(lost, known=standing(m1=(10, 4), m2=(500, 0), m3=(0, 2)))
-    assert (letter.parked.attempt, letter.parked.since) == (5, NOW - 500)
+    queued = requeued(lost, known=history(m1=(10, 4), m2=(500, 0), m3=(0, 2))).queued
+    assert (queued.attempt, queued.since) == (5, NOW - 500)
 
 
 def test_the_first_messages_are_remembered_over_many_attempts() -> None:
-    known = Standing({}, {"back": 3}, {"back": ("first-1", "first-2")})
-    [letter] = decide(outcome(Status.RETRY, {"https://a/1": {"back"}, "https://a/2": {"new"}}), known=known)
-    assert letter.parked.origins == ("first-1", "first-2", "new")
-
-
-def test_what_is_known_of_messages_is_read_from_the_intake() -> None:
-    back = Parked(job({"https://a/1": {"m2"}}), 4, NOW - 300, ("m0",))
-    known = Standing.of(Intake(messages=("m1", "m2"), queued=True, parked=(back,), sent={"m1": NOW, "m2": NOW - 1}))
-    assert known == Standing({"m1": NOW, "m2": NOW - 300}, {"m2": 4}, {"m2": ("m0",)})
+    known = MessageHistory({}, {"back": 3}, {"back": ("first-1", "first-2")})
+    lost = outcome(Status.RETRY, {"https://a/1": {"back"}, "https://a/2": {"new"}})
+    assert requeued(lost, known=known).queued.origins == ("first-1", "first-2", "new")
 
 
 # Few messages
@@ -206,33 +208,27 @@ def one_by_one(count: int, status: Status = Status.RETRY, reason: str = "POST /{
 
 
 def test_thousands_of_jobs_of_one_target_wait_together() -> None:
-    found = decide(*one_by_one(5000))
-    assert len(found) < 10
-    assert Counter(targets(found, dead=False)) == Counter(f"https://a/{number}" for number in range(5000))
-    for letter in found:
-        for target, causes in zip(letter.parked.job.targets, letter.parked.job.causes, strict=True):
-            assert causes == {f"m:{target}"}
+    waiting = requeued(*one_by_one(5000)).queued.job
+    assert sorted(waiting.targets) == sorted(f"https://a/{number}" for number in range(5000))
+    for target, causes in zip(waiting.targets, waiting.causes, strict=True):
+        assert causes == {f"m:{target}"}
 
 
 def test_jobs_that_wait_together_keep_their_reference_as_long_as_they_are_the_same() -> None:
-    references = [decide(*one_by_one(count))[0].parked.job.reference for count in (3, 3, 4)]
+    references = [requeued(*one_by_one(count)).queued.job.reference for count in (3, 3, 4)]
     assert references[0] == references[1] != references[2]
-    assert (
-        decide(*one_by_one(2), outcome(Status.RETRY, {"https://a/x": {"m"}}, reference=""))[0].parked.job.reference
-        == ""
-    )
+    nameless = outcome(Status.RETRY, {"https://a/x": {"m"}}, reference="")
+    assert requeued(*one_by_one(2), nameless).queued.job.reference == ""
 
 
-def test_they_wait_for_as_long_as_the_most_patient_of_them_was_told() -> None:
+def test_they_wait_for_as_long_as_the_one_that_was_told_to_wait_longest() -> None:
     told = [outcome(Status.RETRY, {f"https://a/{after}": {"m"}}, after=after) for after in (None, 300.0, 100.0)]
-    [letter] = decide(*told)
-    assert letter.delay == 300
+    assert requeued(*told).delay == 300
 
 
 def test_a_job_of_one_target_alone_stays_as_it_is() -> None:
     [alone] = one_by_one(1)
-    [letter] = decide(alone)
-    assert letter.parked.job == alone.job
+    assert requeued(alone).queued.job == alone.job
 
 
 @pytest.mark.parametrize(
@@ -248,15 +244,15 @@ def test_a_job_of_one_target_alone_stays_as_it_is() -> None:
     ids=str,
 )
 def test_jobs_that_differ_in_more_than_their_targets_stay_apart(other: dict[str, Any]) -> None:
-    found = decide(*one_by_one(2), outcome(Status.RETRY, {"x": {"m"}}, **other))
-    assert sorted(len(letter.parked.job.targets) for letter in found) == [1, 2]
+    decisions = decide(*one_by_one(2), outcome(Status.RETRY, {"x": {"m"}}, **other))
+    assert sorted(len(decision.queued.job.targets) for decision in decisions) == [1, 2]
 
 
 def test_targets_that_are_rejected_for_the_same_reason_share_a_dead_letter_and_others_do_not() -> None:
     same = one_by_one(3, Status.REJECTED, "{} is no URL of this zone")
     other = outcome(Status.REJECTED, {"https://b/1": {"m"}}, reason="https://b/1 is too long")
-    found = decide(*same, other)
-    assert [(letter.reason, len(letter.parked.job.targets)) for letter in found] == [
+    decisions = decide(*same, other)
+    assert [(decision.reason, len(decision.queued.job.targets)) for decision in decisions] == [
         ("https://a/0 is no URL of this zone (and 2 more)", 3),
         ("https://b/1 is too long", 1),
     ]
@@ -288,12 +284,12 @@ def any_report(draw: st.DrawFn) -> Report:
     ages=st.lists(st.floats(0, 10 * HOUR), min_size=4, max_size=4),
     attempts=st.integers(0, 9),
 )
-def test_every_undelivered_target_is_in_exactly_one_letter_for_all_who_asked(
+def test_every_undelivered_target_is_in_exactly_one_decision_for_all_who_asked(
     report: Report, ages: list[float], attempts: int
 ) -> None:
     names = ("m1", "m2", "m3", "back")
-    known = standing(**{name: (age, attempts * (name == "back")) for name, age in zip(names, ages, strict=True)})
-    found = decide(*report, known=known)
+    known = history(**{name: (age, attempts * (name == "back")) for name, age in zip(names, ages, strict=True)})
+    decisions = decide(*report, known=known)
 
     def asked(jobs: list[Job]) -> Counter[tuple[object, ...]]:
         return Counter(
@@ -302,12 +298,11 @@ def test_every_undelivered_target_is_in_exactly_one_letter_for_all_who_asked(
             for target, causes in zip(one.targets, one.causes, strict=True)
         )
 
-    assert asked([letter.parked.job for letter in found]) == asked([each.job for each in report])
-    assert all(letter.messages == letter.parked.job.messages for letter in found)
+    assert asked([decision.queued.job for decision in decisions]) == asked([each.job for each in report])
 
 
 def test_a_jitter_gets_the_half_of_the_delay_that_is_left_to_chance() -> None:
     bounds: list[float] = []
     draw: Callable[[float], float] = lambda most: bounds.append(most) or 0.0  # type: ignore[func-returns-value]  # noqa: E731
-    letters(Report((outcome(Status.RETRY),)), NOTHING_KNOWN, PATIENCE, NOW, draw)
+    retry.decide(Report((outcome(Status.RETRY),)), NO_HISTORY, POLICY, NOW, draw)
     assert bounds == [15.0]

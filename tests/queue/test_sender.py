@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
+import logging
+import random
+import socket
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,20 +16,22 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from kit.queues import SITE, Line, Ok, Queues, purged, s3_event
+from kit.sample_plugins import hooked, observer
 from moto import mock_aws
 
 from multicdn import handler
 from multicdn.errors import Undelivered
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.queue import sender
-from multicdn.queue.retry import Letter, Patience, Standing, letters
-from multicdn.queue.sender import Parking
+from multicdn.queue.retry import DeadLetter, Decision, MessageHistory, RetryPolicy, decide
+from multicdn.queue.sender import RetryQueue
+from multicdn.simulators import Origin
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, S3Origin
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from multicdn.simulators import Origin
@@ -78,8 +86,8 @@ def line(queues: Queues, www: FastlySimulator, img: FastlySimulator) -> Line:
     return Line(queues, CONFIG.format(www=www.endpoint, img=img.endpoint))
 
 
-def some_letters(count: int, *, size: int = 10, status: Status = Status.RETRY, reason: str = "503") -> list[Letter]:
-    """Letters of jobs with two targets each."""
+def decisions(count: int, *, size: int = 10, status: Status = Status.RETRY, reason: str = "503") -> list[Decision]:
+    """What is decided about jobs with two targets each."""
     outcomes = [
         Outcome(
             Job("acme", Action.PURGE, TargetKind.URL, (f"{n}" * size, f"{n}b"), (frozenset((f"m{n}",)),) * 2),
@@ -88,30 +96,38 @@ def some_letters(count: int, *, size: int = 10, status: Status = Status.RETRY, r
         )
         for n in range(count)
     ]
-    return letters(Report(tuple(outcomes)), Standing({}, {}, {}), Patience(), 1_800_000_000.0)
+    return decide(Report(tuple(outcomes)), MessageHistory({}, {}, {}), RetryPolicy(), 1_800_000_000.0)
 
 
 def entries_of(params: dict[str, Any]) -> list[dict[str, Any]]:
     return list(json.loads(params["body"])["Entries"])
 
 
+def weight(entry: dict[str, Any]) -> int:
+    """Bytes that SQS counts."""
+    attributes = entry["MessageAttributes"].items()
+    return len(entry["MessageBody"].encode()) + sum(
+        len(name) + len("String") + len(value["StringValue"].encode()) for name, value in attributes
+    )
+
+
 # Sending
 
 
-def test_letters_that_wait_and_dead_letters_go_to_their_queues(queues: Queues) -> None:
-    found = some_letters(12) + some_letters(3, status=Status.REJECTED)
-    assert queues.parking().send(found) == []
+def test_jobs_that_wait_and_dead_letters_go_to_their_queues(queues: Queues) -> None:
+    decided = decisions(12) + decisions(3, status=Status.REJECTED)
+    assert queues.retry_queue().carry_out(decided) == []
     assert (queues.left(), queues.left(queues.dlq)) == (12, 3)
     assert [len(batch) for batch in queues.batches] == [10, 2, 3]
 
 
 def test_nothing_to_send_is_no_call(queues: Queues) -> None:
-    assert queues.parking().send([]) == []
+    assert queues.retry_queue().carry_out([]) == []
     assert queues.batches == []
 
 
 def test_the_reason_and_all_else_that_a_person_asks_for_stand_in_the_attributes(queues: Queues) -> None:
-    queues.parking().send(some_letters(1, status=Status.REJECTED, reason="POST /purge: 400: no such host"))
+    queues.retry_queue().carry_out(decisions(1, status=Status.REJECTED, reason="POST /purge: 400: no such host"))
     [message] = queues.sqs.receive_message(QueueUrl=queues.dlq, MessageAttributeNames=["All"])["Messages"]
     assert {name: value["StringValue"] for name, value in message["MessageAttributes"].items()} == {
         "provider": "acme",
@@ -128,7 +144,7 @@ def test_the_reason_and_all_else_that_a_person_asks_for_stand_in_the_attributes(
     ids=["empty", "odd", "wide", "long", "lines"],
 )
 def test_whatever_a_vendor_says_can_be_sent(queues: Queues, reason: str) -> None:
-    assert queues.parking().send(some_letters(10, reason=reason, status=Status.REJECTED)) == []
+    assert queues.retry_queue().carry_out(decisions(10, reason=reason, status=Status.REJECTED)) == []
     assert queues.left(queues.dlq) == 10
     for entry in queues.sent:
         for value in entry["MessageAttributes"].values():
@@ -139,19 +155,25 @@ def test_whatever_a_vendor_says_can_be_sent(queues: Queues, reason: str) -> None
 @pytest.mark.parametrize("size", [20_000, 24_000, 61_000, 200_000])
 @pytest.mark.parametrize("reason", ["503", "\U0001f600" * 1000], ids=["short", "wide"])
 def test_no_batch_is_larger_than_sqs_takes_at_once(queues: Queues, size: int, reason: str) -> None:
-    assert queues.parking().send(some_letters(25, size=size, reason=reason)) == []
+    assert queues.retry_queue().carry_out(decisions(25, size=size, reason=reason)) == []
     assert queues.left() == 25
     for batch in queues.batches:
-        weight = sum(
-            len(entry["MessageBody"].encode())
-            + sum(
-                len(name) + len("String") + len(value["StringValue"].encode())
-                for name, value in entry["MessageAttributes"].items()
-            )
-            for entry in batch
-        )
-        assert weight <= BATCH_QUOTA
+        assert sum(map(weight, batch)) <= BATCH_QUOTA
         assert len(batch) <= 10
+
+
+def test_the_largest_message_keeps_the_limit_with_the_longest_attributes(queues: Queues) -> None:
+    """From which size on a job is split is the product's matter; what SQS takes at most is not."""
+    for size in range(230_000, 262_000, 1500):
+        noise = base64.b64encode(random.Random(size).randbytes(size * 3 // 4)).decode()
+        job = Job(
+            "acme", Action.PURGE, TargetKind.URL, (noise[: size // 2], noise[size // 2 :]), (frozenset(("m",)),) * 2
+        )
+        rejected = Outcome(job, Status.REJECTED, "\U0001f600" * 1000)
+        decided = decide(Report((rejected,)), MessageHistory({}, {}, {"m": ("i" * 100,) * 10}), RetryPolicy(), 0.0)
+        queues.retry_queue().carry_out(decided)
+    assert {len(json.loads(entry["MessageBody"]).get("targets", ())) for entry in queues.sent} <= {0, 1}
+    assert max(map(weight, queues.sent)) <= BATCH_QUOTA
 
 
 def test_what_sqs_did_not_take_of_a_batch_is_sent_again_and_nothing_else(queues: Queues) -> None:
@@ -169,7 +191,7 @@ def test_what_sqs_did_not_take_of_a_batch_is_sent_again_and_nothing_else(queues:
         return Ok(), {"Failed": failed, "Successful": [{"Id": entry["Id"]} for entry in taken]}
 
     queues.on_send(refuse_odd_ones)
-    assert queues.parking().send(some_letters(10)) == []
+    assert queues.retry_queue().carry_out(decisions(10)) == []
     assert sent[1] == sent[0][1::2]
     assert queues.left() == 10
 
@@ -187,26 +209,26 @@ def test_what_is_refused_every_time_is_returned_and_the_others_are_sent(
         return Ok(), {"Failed": failed, "Successful": []}
 
     queues.on_send(refuse_the_first)
-    failed = queues.parking().send(some_letters(10))
-    assert [letter.messages for letter in failed] == [{"m0"}]
+    failed = queues.retry_queue().carry_out(decisions(10))
+    assert [decision.queued.job.messages for decision in failed] == [{"m0"}]
     assert queues.left() == 9
     assert "InvalidMessageContents" in caplog.text
 
 
-def test_a_queue_that_cannot_be_reached_costs_its_own_letters_alone(queues: Queues) -> None:
+def test_a_queue_that_cannot_be_reached_costs_its_own_jobs_alone(queues: Queues) -> None:
     def unreachable(params: dict[str, Any], **_: object) -> None:
         if "work-dlq" not in params["body"].decode():
             raise EndpointConnectionError(endpoint_url="https://sqs.example")
 
     queues.on_send(unreachable)
-    failed = queues.parking().send(some_letters(3) + some_letters(2, status=Status.REFUSED))
-    assert [letter.dead for letter in failed] == [False] * 3
+    failed = queues.retry_queue().carry_out(decisions(3) + decisions(2, status=Status.REFUSED))
+    assert [isinstance(decision, DeadLetter) for decision in failed] == [False] * 3
     assert queues.left(queues.dlq) == 2
 
 
 def test_without_a_dead_letter_queue_nothing_is_given_up(queues: Queues) -> None:
-    failed = Parking(queues.sqs, queues.url).send(some_letters(2) + some_letters(3, status=Status.REFUSED))
-    assert [letter.dead for letter in failed] == [True] * 3
+    failed = RetryQueue(queues.sqs, queues.url).carry_out(decisions(2) + decisions(3, status=Status.REFUSED))
+    assert [isinstance(decision, DeadLetter) for decision in failed] == [True] * 3
     assert queues.left() == 2
 
 
@@ -319,8 +341,40 @@ def test_a_rejected_target_is_a_dead_letter_at_once_and_the_others_are_delivered
     assert queues.left() == 0
 
 
+def test_jobs_wait_in_the_queue_before_anything_is_logged_or_shown_to_plugins(
+    line: Line, queues: Queues, img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hook that hangs until the function is stopped must not cost what has to be tried again."""
+    caplog.set_level(logging.INFO, logger="multicdn")
+    events = lambda: [json.loads(record.message)["event"] for record in caplog.records if record.name == "multicdn"]  # noqa: E731
+    monkeypatch.setattr(observer, "look", lambda: queues.left())
+    observer.seen.clear()
+    logged_before: list[str] = []
+    queues.on_send(lambda **_: logged_before.extend(events()))
+    img.faults.always(faults.status(503))
+    line.dispatcher(hooked("observer")).dispatch({"Records": [record("a.css")]}, 30)
+    assert observer.seen == [1]
+    assert logged_before == []
+    assert events() == ["requeued", "retry", "report"]
+
+
+def test_a_message_of_s3_that_is_too_old_is_given_up_and_a_young_one_waits(
+    line: Line, queues: Queues, img: FastlySimulator
+) -> None:
+    img.faults.always(faults.status(503))
+    now = time.time()
+    for message, hours in (("old", 7), ("young", 5)):
+        sent = {"attributes": {"SentTimestamp": str(int((now - hours * 3600) * 1000))}, "messageId": message}
+        reply = line.dispatcher().dispatch({"Records": [{**record(f"{message}.css"), **sent}]}, 30)
+        assert reply == {"batchItemFailures": []}
+    [waiting], [dead] = queues.bodies(), queues.bodies(queues.dlq)
+    assert (waiting["targets"], waiting["origins"]) == ([f"{SITE}/young.css"], ["young"])
+    assert (dead["targets"], dead["origins"]) == ([f"{SITE}/old.css"], ["old"])
+    assert waiting["since"] == pytest.approx(now - 5 * 3600, abs=0.01)
+
+
 @pytest.mark.parametrize("what", ["queue", "client"])
-def test_if_parking_fails_the_messages_that_asked_come_back_and_no_other(
+def test_if_requeueing_fails_the_messages_that_asked_come_back_and_no_other(
     line: Line, queues: Queues, img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     def unreachable(**_: object) -> None:
@@ -329,14 +383,14 @@ def test_if_parking_fails_the_messages_that_asked_come_back_and_no_other(
     if what == "queue":
         queues.on_send(unreachable)
     else:
-        monkeypatch.setattr(queues, "parking", unreachable)
+        monkeypatch.setattr(queues, "retry_queue", unreachable)
     img.faults.always(faults.status(503), when=lambda request: request.target.endswith("b.css"))
     queues.upload("a.css", "b.css")
     assert len(line.step()) == 1
     assert queues.left() == 1
 
 
-def test_a_failed_message_and_a_parked_job_are_told_apart(line: Line, queues: Queues, img: FastlySimulator) -> None:
+def test_a_failed_message_and_a_requeued_job_are_told_apart(line: Line, queues: Queues, img: FastlySimulator) -> None:
     img.faults.always(faults.status(503))
     queues.upload("a.css")
     queues.sqs.send_message(QueueUrl=queues.url, MessageBody="no event")
@@ -360,8 +414,8 @@ def test_a_provider_that_left_the_config_leaves_a_dead_letter_that_says_so(
     alone = "\n".join(row for row in line.text.splitlines() if not row.startswith("  img:"))
     line.restart(alone.replace("[www, img]", "[www]"))
     assert line.step() == []
-    [letter] = queues.batches[-1]
-    assert letter["MessageAttributes"]["reason"]["StringValue"] == "the config has no provider called 'img'"
+    [entry] = queues.batches[-1]
+    assert entry["MessageAttributes"]["reason"]["StringValue"] == "the config has no provider called 'img'"
     assert (queues.left(), queues.left(queues.dlq)) == (0, 1)
     assert purged(www) == ["a.css"]
 
@@ -386,7 +440,7 @@ def test_credentials_that_stay_refused_are_given_up_after_some_attempts(
 ) -> None:
     img.tokens = {}
     queues.upload("a.css")
-    for _ in range(Patience().refused_attempts):
+    for _ in range(RetryPolicy().refused_attempts):
         assert queues.left(queues.dlq) == 0
         line.step()
     assert (queues.left(), queues.left(queues.dlq)) == (0, 1)
@@ -429,7 +483,7 @@ def test_without_time_nothing_is_called_and_everything_waits(
     assert len(set(purged(www))) == len(set(purged(img))) == 30
 
 
-def test_a_vendor_that_hangs_has_its_jobs_parked_before_the_end(
+def test_a_vendor_that_hangs_has_its_jobs_requeued_before_the_end(
     line: Line, queues: Queues, www: FastlySimulator, img: FastlySimulator
 ) -> None:
     img.faults.always(faults.hang())
@@ -469,7 +523,7 @@ def record(key: str) -> dict[str, object]:
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_function_parks_where_its_environment_says(queues: Queues, img: FastlySimulator) -> None:
+def test_the_function_requeues_where_its_environment_says(queues: Queues, img: FastlySimulator) -> None:
     img.faults.always(faults.status(400), when=lambda request: request.target.endswith("bad.css"))
     img.faults.always(faults.status(503))
     event = {"Records": [record("a.css"), {**record("bad.css"), "messageId": "m2"}]}
@@ -511,6 +565,40 @@ def test_without_a_dead_letter_queue_a_rejected_target_leaves_its_message_to_the
         "batchItemFailures": [{"itemIdentifier": "m1"}]
     }
     assert queues.left() == 0
+
+
+def hang() -> Iterator[str]:
+    """The URL of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def hang_in_connecting() -> Iterator[str]:
+    """The URL of a server that doesn't even take connections: the queue of those that wait for it is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("server", [hang, hang_in_connecting])
+def test_a_queue_that_hangs_is_given_up_within_seconds(
+    img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, server: Callable[[], Iterator[str]]
+) -> None:
+    """Not within the minute that boto3 waits by default: the function would be stopped before it could reply."""
+    img.faults.always(faults.status(404))
+    with contextlib.contextmanager(server)() as url:
+        monkeypatch.setenv(sender.QUEUE, f"{url}/123456789012/work")
+        monkeypatch.setenv(sender.DEAD_LETTERS, f"{url}/123456789012/work-dlq")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", url)
+        started = time.monotonic()
+        reply = handler.handler({"Records": [record("a.css")]}, Remaining())
+        assert time.monotonic() - started < 12
+    assert reply == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 
 
 # CloudFront

@@ -11,11 +11,11 @@ from rig.cache_oracle import CacheOracle, Expectation
 
 from multicdn import config
 from multicdn.model import Action, Change, Job, TargetKind
-from multicdn.oncall.dead_letters import NOBODY, DeadLetter
+from multicdn.oncall.dead_letters import NOBODY, DeadMessage
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, capability
 from multicdn.queue import message
-from multicdn.queue.message import Parked
+from multicdn.queue.message import QueuedJob
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.testing.loopback.simulator_config import config_for
 
@@ -88,8 +88,8 @@ def test_a_purge_before_the_upload_does_not_count(scene: Scene, vendor: str) -> 
     assert scene.unmet(vendor) == everything
 
 
-def letter(provider: str, parked: Parked | None, body: str = "", reason: str = "503") -> DeadLetter:
-    return DeadLetter("id", "receipt", body, provider, reason, parked)
+def dead(provider: str, queued: QueuedJob | None, body: str = "", reason: str = "503") -> DeadMessage:
+    return DeadMessage("id", "receipt", body, provider, reason, queued)
 
 
 def test_a_dead_letter_explains_its_own_targets_and_no_others(scene: Scene) -> None:
@@ -97,11 +97,11 @@ def test_a_dead_letter_explains_its_own_targets_and_no_others(scene: Scene) -> N
     [first, *others] = scene.unmet("cloudfront")
     spelled = [target.value for target in scene.config.providers["cloudfront"].locate(first.target, first.action)]
     job = Job("cloudfront", Action.PURGE, TargetKind.URL, tuple(spelled), (frozenset(("m",)),) * len(spelled))
-    body = next(message.encode(Parked(job, 1, 0.0)))
+    body = next(message.encode(QueuedJob(job, 1, 0.0)))
     unmet = scene.oracle.unmet()
-    assert scene.oracle.explained(unmet, [letter("cloudfront", Parked(job, 1, 0.0), body)]) >= {first}
-    assert scene.oracle.explained(unmet, [letter("fastly", Parked(job, 1, 0.0), body)]) == set()
-    assert scene.oracle.explained(unmet, [letter("cloudfront", Parked(job, 1, 0.0), body, reason="")]) == set()
+    assert scene.oracle.explained(unmet, [dead("cloudfront", QueuedJob(job, 1, 0.0), body)]) >= {first}
+    assert scene.oracle.explained(unmet, [dead("fastly", QueuedJob(job, 1, 0.0), body)]) == set()
+    assert scene.oracle.explained(unmet, [dead("cloudfront", QueuedJob(job, 1, 0.0), body, reason="")]) == set()
     assert others
 
 
@@ -111,5 +111,5 @@ def test_a_message_of_s3_among_the_dead_letters_explains_all_that_it_asked_for(s
     entity = {"bucket": {"name": "b"}, "object": {"key": "other.css"}}
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
     unmet = scene.oracle.unmet()
-    explained = scene.oracle.explained(unmet, [letter(NOBODY, None, json.dumps({"Records": [record]}))])
+    explained = scene.oracle.explained(unmet, [dead(NOBODY, None, json.dumps({"Records": [record]}))])
     assert explained == {expectation for expectation in unmet if "other" in expectation.target.value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,8 @@ from multicdn import config
 from multicdn.aws.s3 import ObjectError, Objects
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
+from multicdn.dispatcher import Dispatcher
 from multicdn.errors import TargetsRefused
-from multicdn.handler import Dispatcher
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing import object_tags
@@ -56,13 +57,17 @@ def test_tags_are_separated_by_commas_and_blanks(value: str, tags: tuple[str, ..
 # Asking S3
 
 
+def read_tags(wanted: set[tuple[str, str, str]], seconds: float = 10) -> object_tags.ObjectTags:
+    return object_tags.read(wanted, partial(Objects().metadata, seconds=seconds))
+
+
 def test_each_object_is_asked_once_and_says_all_its_tags(s3: S3) -> None:
     s3.put("b/a.css", cache_tag="css, all", other="x")
     s3.put("b/größe +%.css", cache_tag="odd")
     s3.put("c/a.css")
     wanted = {("b", "a.css", "cache-tag"), ("b", "a.css", "other"), ("b", "größe +%.css", "cache-tag"),
               ("c", "a.css", "cache-tag")}  # fmt: skip
-    found = object_tags.read(wanted, 10, Objects())
+    found = read_tags(wanted)
     assert found.failed == {}
     assert found.tags == {
         ("b", "a.css", "cache-tag"): ("css", "all"),
@@ -73,33 +78,33 @@ def test_each_object_is_asked_once_and_says_all_its_tags(s3: S3) -> None:
 
 
 def test_object_that_is_gone_by_now_has_no_tags_and_is_no_failure(s3: S3) -> None:
-    assert object_tags.read({("b", "gone", "cache-tag")}, 10, Objects()) == ({}, {})
+    assert read_tags({("b", "gone", "cache-tag")}) == ({}, {})
 
 
 def test_refusal_fails_its_object_only(s3: S3) -> None:
     s3.put("b/good", cache_tag="t")
     s3.statuses["b/bad"] = 403
-    found = object_tags.read({("b", "good", "cache-tag"), ("b", "bad", "cache-tag")}, 10, Objects())
+    found = read_tags({("b", "good", "cache-tag"), ("b", "bad", "cache-tag")})
     assert found.tags == {("b", "good", "cache-tag"): ("t",)}
     assert found.failed == {("b", "bad"): "HeadObject of s3://b/bad: 403 Forbidden"}
 
 
 def test_slow_object_fails_alone_when_the_time_is_over(s3: S3) -> None:
     s3.put("b/good", cache_tag="t")
-    found = object_tags.read({("b", "good", "cache-tag"), ("b", "slow", "cache-tag")}, 1, Objects())
+    found = read_tags({("b", "good", "cache-tag"), ("b", "slow", "cache-tag")}, 1)
     assert found.tags == {("b", "good", "cache-tag"): ("t",)}
     assert found.failed == {("b", "slow"): "no time was left to read its metadata"}
 
 
 def test_nothing_wanted_asks_nobody_and_imports_nothing(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    assert object_tags.read(set(), 10, Objects()) == ({}, {})
+    assert read_tags(set()) == ({}, {})
     assert s3.requests == []
 
 
 def test_without_boto3_every_object_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
-    found = object_tags.read({("b", "a", "cache-tag")}, 10, Objects())
+    found = read_tags({("b", "a", "cache-tag")})
     assert found.failed == {("b", "a"): "S3 needs boto3: pip install 'multicdn[aws]'"}
 
 

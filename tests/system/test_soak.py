@@ -45,7 +45,7 @@ def check_that_faults_were_shown(report: SoakReport) -> None:
     assert report.messages > report.uploads
     assert report.expected > report.uploads
     assert report.kills > 0
-    assert report.parked > 0
+    assert report.requeued > 0
     assert report.faults["outage"] > 0
     assert report.faults.total() - report.faults["outage"] > 20
     assert report.dead_lettered[SETTINGS.down] > 0

@@ -13,7 +13,7 @@ from kit.scripted_provider import FakeClock
 from multicdn import config
 from multicdn.config import Config
 from multicdn.delivery.delivery import Delivery
-from multicdn.handler import Dispatcher
+from multicdn.dispatcher import Dispatcher
 from multicdn.model import Receipt
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, Limits, PurgeUrls

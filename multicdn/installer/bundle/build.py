@@ -1,7 +1,7 @@
 """The archive that Lambda runs: multicdn, the configured providers, what they need, and the config file.
 
 It holds no boto3 unless asked to: Lambda's Python runtimes bring one. The calls that multicdn makes are older than any
-runtime still offered, while a copy would add 25 MB (unpacked) for every provider, since parked jobs go to SQS.
+runtime still offered, while a copy would add 25 MB (unpacked) for every provider, since jobs that must wait go to SQS.
 """
 
 from __future__ import annotations

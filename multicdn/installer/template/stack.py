@@ -165,8 +165,8 @@ def role_statements(config: Config, *, queued: bool) -> list[role.Statement]:
     if queued:
         taking = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage"]
         statements.append(role.allow("TakeMessages", [f"sqs:{action}" for action in taking], _att("Queue")))
-    parking = [_att("Queue"), _att("DeadLetterQueue")] if queued else [_att("DeadLetterQueue")]
-    statements.append(role.allow("ParkJobs", ["sqs:SendMessage"], parking))
+    queues = [_att("Queue"), _att("DeadLetterQueue")] if queued else [_att("DeadLetterQueue")]
+    statements.append(role.allow("RequeueJobs", ["sqs:SendMessage"], queues))
     statements += role.provider_statements(config.providers)
     statements += role.secret_statements(config.providers, settings.kms_key)
     statements += role.bucket_statements(config)

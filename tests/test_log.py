@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from multicdn import secrets, telemetry
+from multicdn import log as ground
+from multicdn import reporting, secrets
 from multicdn.events.envelopes import Unreadable
 from multicdn.model import Action, Job, Outcome, Receipt, Report, Status, TargetKind
 from multicdn.secrets import Secret
@@ -66,7 +67,7 @@ REFUSED = Outcome(job("https://a/5", provider="img"), Status.REFUSED, "401: bad 
 
 
 def test_an_event_is_one_line_of_json_whatever_is_in_it(log: Log) -> None:
-    telemetry.emit(logging.INFO, "odd", key="a\nb\u2028中\"'\\", path=io, number=1.5, none=None, many=["x"])
+    ground.emit(logging.INFO, "odd", key="a\nb\u2028中\"'\\", path=io, number=1.5, none=None, many=["x"])
     assert log.text.count("\n") == 1
     assert json.loads(log.text) == {
         "event": "odd",
@@ -79,7 +80,7 @@ def test_an_event_is_one_line_of_json_whatever_is_in_it(log: Log) -> None:
 
 
 def test_a_percent_sign_is_no_format(log: Log) -> None:
-    telemetry.emit(logging.INFO, "odd", key="100%s %d %(name)s")
+    ground.emit(logging.INFO, "odd", key="100%s %d %(name)s")
     assert log.lines == [{"event": "odd", "key": "100%s %d %(name)s"}]
 
 
@@ -88,12 +89,12 @@ def test_half_a_surrogate_pair_does_not_cost_the_line(logger: logging.Logger) ->
     stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     logger.addHandler(logging.StreamHandler(stream))
     logger.setLevel(logging.INFO)
-    telemetry.emit(logging.INFO, "odd", key="a\ud83d.png")
+    ground.emit(logging.INFO, "odd", key="a\ud83d.png")
     assert json.loads(raw.getvalue())["key"] == "a\ud83d.png"
 
 
 def test_an_unreadable_message_is_an_error_that_names_it(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    telemetry.unreadable(Unreadable("m1", "unknown event shape: a list"))
+    reporting.log_unreadable(Unreadable("m1", "unknown event shape: a list"))
     assert log.lines == [{"event": "unreadable", "message": "m1", "reason": "unknown event shape: a list"}]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
@@ -102,7 +103,7 @@ def test_a_bug_of_a_plugin_is_an_error_with_its_trace_in_one_line(log: Log, capl
     try:
         raise KeyError("zone")
     except KeyError as error:
-        telemetry.plugin_bug("www", error)
+        ground.plugin_bug("www", error)
     [line] = log.lines
     assert (line["event"], line["provider"], line["error"]) == ("plugin-bug", "www", "KeyError: 'zone'")
     assert "Traceback" in line["trace"]
@@ -116,7 +117,7 @@ def test_a_bug_of_a_plugin_is_an_error_with_its_trace_in_one_line(log: Log, capl
 def test_what_was_not_accepted_is_a_warning_each_and_the_summary_an_info(
     log: Log, caplog: pytest.LogCaptureFixture
 ) -> None:
-    telemetry.report(Report((ACCEPTED, RETRY, REJECTED, REFUSED)))
+    reporting.log_report(Report((ACCEPTED, RETRY, REJECTED, REFUSED)))
     assert [(record.levelname, line["event"]) for record, line in zip(caplog.records, log.lines, strict=True)] == [
         ("DEBUG", "accepted"),
         ("WARNING", "retry"),
@@ -127,7 +128,7 @@ def test_what_was_not_accepted_is_a_warning_each_and_the_summary_an_info(
 
 
 def test_an_outcome_tells_provider_job_calls_time_and_reason(log: Log) -> None:
-    telemetry.report(Report((RETRY,)))
+    reporting.log_report(Report((RETRY,)))
     expected = {
         "event": "retry",
         "provider": "www",
@@ -144,14 +145,14 @@ def test_an_outcome_tells_provider_job_calls_time_and_reason(log: Log) -> None:
 
 
 def test_an_accepted_outcome_tells_the_vendors_id(log: Log) -> None:
-    telemetry.report(Report((ACCEPTED,)))
+    reporting.log_report(Report((ACCEPTED,)))
     assert (log.lines[0]["id"], log.lines[0]["note"]) == ("id-7", "n")
     assert "reason" not in log.lines[0]
 
 
 def test_a_large_batch_shows_its_first_targets_and_how_many_there_are(log: Log) -> None:
     targets = tuple(f"https://a/{n}" for n in range(3000))
-    telemetry.report(Report((Outcome(job(*targets), Status.RETRY, "busy"),)))
+    reporting.log_report(Report((Outcome(job(*targets), Status.RETRY, "busy"),)))
     assert (log.lines[0]["targets"], log.lines[0]["first"]) == (3000, list(targets[:5]))
 
 
@@ -167,18 +168,18 @@ def test_a_large_batch_shows_its_first_targets_and_how_many_there_are(log: Log) 
 def test_the_level_of_the_environment_decides_what_is_written(
     log: Log, monkeypatch: pytest.MonkeyPatch, level: str, events: list[str]
 ) -> None:
-    monkeypatch.setenv(telemetry.LEVEL, level)
-    telemetry.configure()
-    telemetry.report(Report((ACCEPTED, RETRY)))
+    monkeypatch.setenv(ground.LEVEL, level)
+    ground.configure()
+    reporting.log_report(Report((ACCEPTED, RETRY)))
     assert [line["event"] for line in log.lines] == events
 
 
 def test_the_summary_counts_calls_and_targets_by_how_they_ended() -> None:
-    assert telemetry.summary(Report((ACCEPTED, RETRY, REJECTED, REFUSED, REFUSED))) == {
+    assert reporting.summary(Report((ACCEPTED, RETRY, REJECTED, REFUSED, REFUSED))) == {
         "www": {"calls": 9, "accepted": 2, "retry": 1},
         "img": {"calls": 5, "rejected": 1, "refused": 2},
     }
-    assert telemetry.summary(Report()) == {}
+    assert reporting.summary(Report()) == {}
 
 
 # Secrets
@@ -188,7 +189,7 @@ def test_the_summary_counts_calls_and_targets_by_how_they_ended() -> None:
 def test_a_revealed_secret_is_blacked_out_however_json_escapes_it(log: Log, value: str) -> None:
     secret = Secret.literal(value)
     secret.reveal()
-    telemetry.emit(logging.INFO, "odd", plain=f"token {value}!", nested={"in": [value]}, value=value)
+    ground.emit(logging.INFO, "odd", plain=f"token {value}!", nested={"in": [value]}, value=value)
     assert log.lines == [
         {"event": "odd", "plain": "token [secret]!", "nested": {"in": ["[secret]"]}, "value": "[secret]"}
     ]
@@ -197,20 +198,20 @@ def test_a_revealed_secret_is_blacked_out_however_json_escapes_it(log: Log, valu
 def test_a_secret_that_is_the_beginning_of_another_leaves_nothing_of_it(log: Log) -> None:
     for value in ("abcdef-one", "abcdef-one-and-more"):
         Secret.literal(value).reveal()
-    telemetry.emit(logging.INFO, "odd", text="abcdef-one-and-more abcdef-one")
+    ground.emit(logging.INFO, "odd", text="abcdef-one-and-more abcdef-one")
     assert log.lines[0]["text"] == "[secret] [secret]"
 
 
 def test_a_bug_of_a_plugin_shows_no_secret(log: Log) -> None:
     value = "token-of-the-" + "plugin"
     Secret.literal(value).reveal()
-    telemetry.plugin_bug("www", RuntimeError(f"can't log in with {value}"))
+    ground.plugin_bug("www", RuntimeError(f"can't log in with {value}"))
     assert value not in log.text
     assert "can't log in with [secret]" in log.text
 
 
 def test_a_secret_that_was_never_revealed_does_not_show_either(log: Log) -> None:
-    telemetry.emit(logging.INFO, "odd", secret=Secret("${env:TOKEN}", lambda: "never-revealed"))
+    ground.emit(logging.INFO, "odd", secret=Secret("${env:TOKEN}", lambda: "never-revealed"))
     assert log.lines == [{"event": "odd", "secret": "<secret ${env:TOKEN}>"}]
 
 
@@ -225,7 +226,7 @@ def test_secrets_may_be_revealed_while_others_log(log: Log) -> None:
     def write() -> None:
         try:
             for number in range(200):
-                telemetry.emit(logging.INFO, "odd", number=number)
+                ground.emit(logging.INFO, "odd", number=number)
         except RuntimeError as error:
             failures.append(error)
 
@@ -248,16 +249,16 @@ def test_without_any_handler_lines_go_to_standard_error(
     logger: logging.Logger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    monkeypatch.delenv(telemetry.LEVEL, raising=False)
+    monkeypatch.delenv(ground.LEVEL, raising=False)
     logger.handlers.clear()
-    telemetry.configure()
-    telemetry.configure()
-    telemetry.emit(logging.INFO, "once")
+    ground.configure()
+    ground.configure()
+    ground.emit(logging.INFO, "once")
     assert capsys.readouterr().err == '{"event": "once"}\n'
 
 
 def test_where_the_root_logger_has_handlers_as_in_lambda_none_is_added(logger: logging.Logger) -> None:
     assert logging.getLogger().handlers, "pytest's own"
     logger.handlers.clear()
-    telemetry.configure()
+    ground.configure()
     assert logger.handlers == []

@@ -1,0 +1,49 @@
+"""The log: one line of JSON for each thing that a person may have to look at."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import traceback
+
+from multicdn.errors import told
+from multicdn.secrets import redact
+
+LEVEL = "MULTICDN_LOG_LEVEL"
+
+_log = logging.getLogger("multicdn")
+
+
+def configure() -> None:
+    """Set the level of multicdn's own logger, and of no other: some SDKs log signing keys at DEBUG.
+
+    Raises:
+        ValueError: the environment names a level that doesn't exist.
+    """
+    level = os.environ.get(LEVEL, "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        known = ", ".join(logging.getLevelNamesMapping())
+        raise ValueError(f"{LEVEL}={level}: no such level (known: {known})")
+    _log.setLevel(level)
+    if not logging.getLogger().handlers and not _log.handlers:
+        _log.addHandler(logging.StreamHandler())
+
+
+def is_shown(level: int) -> bool:
+    """Whether lines of a level are written, for those whose fields take time to put together."""
+    return _log.isEnabledFor(level)
+
+
+def emit(level: int, event: str, **fields: object) -> None:
+    """Log one line of JSON, with secrets blacked out."""
+    if is_shown(level):
+        line = redact(json.dumps({"event": event, **fields}, ensure_ascii=False, default=str))
+        # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
+        _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
+
+
+def plugin_bug(provider: str, error: Exception) -> None:
+    """Log an exception that a plugin's author has to look at, with its trace."""
+    trace = "".join(traceback.format_exception(error))
+    emit(logging.ERROR, "plugin-bug", provider=provider, error=told(error), trace=trace)

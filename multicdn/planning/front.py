@@ -1,0 +1,99 @@
+"""From changes to what each provider is to do: tags are read, routes applied, many URLs collapsed. Pure.
+
+The function, a purge by hand and an explanation all come this way. What only S3 knows is asked through what they hand
+in, so an explanation may ask nobody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from multicdn.model import ChangeKind
+from multicdn.planning.collapse import Count, Decision, collapse
+from multicdn.routing import object_tags
+from multicdn.routing.demand import Demand, RoutingFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from multicdn.model import Change
+    from multicdn.provider import Provider
+    from multicdn.routing.router import Router
+
+
+class ObjectLookup(NamedTuple):
+    """How S3 is asked about objects.
+
+    Attributes:
+        metadata: of objects by bucket and key.
+        unchanged: how many objects below a prefix have not changed lately.
+    """
+
+    metadata: object_tags.ReadMetadata
+    unchanged: Count
+
+
+#: Asks nobody: no object has tags, and nothing can be counted.
+OFFLINE = ObjectLookup(lambda _: ({}, {}), lambda *_: None)
+
+
+class Work(NamedTuple):
+    """What some changes ask for.
+
+    Attributes:
+        demands: for the providers.
+        failures: changes of which a part is not in the demands: a plugin failed on their URLs, or S3 did not answer for
+            the tags of their objects. What could be found out of them is in the demands all the same.
+        decisions: about the demands whose routes have a policy for collapsing.
+    """
+
+    demands: list[Demand]
+    failures: list[RoutingFailure]
+    decisions: list[Decision]
+
+
+class Spending:
+    """Targets that this process has asked each vendor for since the month began.
+
+    Vendors charge by account and month, and tell nobody how much is used up. So every process knows its own part alone,
+    beginning with nothing: the function's environments one each, and a command only what it does itself.
+    """
+
+    def __init__(self) -> None:
+        self._month = ""
+        self._spent: dict[type[Provider], int] = {}
+
+    def in_month(self, month: str) -> dict[type[Provider], int]:
+        """What was spent in a month such as ``2026-11``, to be added to; that of another month is forgotten."""
+        if month != self._month:
+            self._month, self._spent = month, {}
+        return self._spent
+
+
+def find_work(
+    router: Router,
+    providers: Mapping[str, Provider],
+    changes: Sequence[Change],
+    lookup: ObjectLookup,
+    spent: dict[type[Provider], int] | None = None,
+    choose: Callable[[list[Demand]], Iterable[Demand]] = list,
+) -> Work:
+    """Work out what changes ask the providers for.
+
+    Args:
+        router: the routes.
+        providers: instances by name.
+        changes: in any order.
+        lookup: asked where a route takes tags from metadata, or a policy needs to know what has not changed.
+        spent: see ``Spending``; what is asked for here is added to it.
+        choose: leaves out or adds demands before any are collapsed.
+    """
+    tags = object_tags.read(router.tagged(changes), lookup.metadata)
+    demands, failures = router.demands(changes, tags.tags)
+    failures += [
+        RoutingFailure(change, tags.failed[place])
+        for change in changes
+        if change.kind is ChangeKind.CREATED and (place := (change.bucket, change.key)) in tags.failed
+    ]
+    collapsed, decisions = collapse(list(choose(demands)), providers, lookup.unchanged, spent)
+    return Work(collapsed, failures, decisions)

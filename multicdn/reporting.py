@@ -1,0 +1,103 @@
+"""The sentences of the log about one invocation: what was read, decided, called, and put back into the queue."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from multicdn.errors import told
+from multicdn.log import emit, is_shown
+from multicdn.model import Status
+from multicdn.queue.retry import Requeue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from multicdn.events.envelopes import Unreadable
+    from multicdn.hooks import Hooks
+    from multicdn.model import Outcome, Report
+    from multicdn.planning.collapse import Decision as CollapseDecision
+    from multicdn.plugins.discovery import NoHooks
+    from multicdn.queue.retry import Decision
+    from multicdn.routing.demand import RoutingFailure
+
+# Enough to recognise what a line is about; a batch may hold thousands.
+_SHOWN_TARGETS = 5
+
+
+def log_unreadable(message: Unreadable) -> None:
+    """Log a message that could not be read."""
+    emit(logging.ERROR, "unreadable", message=message.cause, reason=message.reason)
+
+
+def log_unrouted(failure: RoutingFailure) -> None:
+    """Log a change of which something could not be found out."""
+    emit(logging.ERROR, "unrouted", key=failure.change.key, reason=failure.reason)
+
+
+def log_collapse(decision: CollapseDecision) -> None:
+    """Log why many URLs became prefixes, or why they didn't."""
+    level = logging.INFO if decision.directories else logging.DEBUG
+    emit(level, "collapse", **msgspec.structs.asdict(decision))
+
+
+def log_report(report: Report) -> None:
+    """Log every outcome that wasn't accepted, and a summary by provider."""
+    for outcome in report:
+        level = logging.DEBUG if outcome.status is Status.ACCEPTED else logging.WARNING
+        if is_shown(level):
+            emit(level, outcome.status, **_fields(outcome))
+    emit(logging.INFO, "report", providers=summary(report))
+
+
+def log_decisions(decisions: Iterable[Decision], failed: Collection[Decision]) -> None:
+    """Log which jobs wait in the queue, which went to the dead letters, and which could not be sent there."""
+    unsent = set(map(id, failed))
+    for decision in decisions:
+        queued = decision.queued
+        delay = decision.delay if isinstance(decision, Requeue) else 0
+        sent = "requeued" if isinstance(decision, Requeue) else "dead-letter"
+        event = "not-requeued" if id(decision) in unsent else sent
+        fields = {"provider": queued.job.provider, "attempt": queued.attempt, "targets": len(queued.job.targets)}
+        level = logging.INFO if event == "requeued" else logging.ERROR
+        emit(level, event, **fields, delay=delay, reason=decision.reason)
+
+
+def show_to_plugins(report: Report, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
+    """Show a report to every plugin that wants to see it; what goes wrong in one of them changes nothing.
+
+    Args:
+        report: of the invocation.
+        hooks: of the plugins.
+        complain: told of each exception in one line.
+    """
+    for error in hooks.report(report):
+        complain(told(error))
+
+
+def summary(report: Report) -> dict[str, dict[str, int]]:
+    """Calls, targets by status, for each provider."""
+    totals: dict[str, dict[str, int]] = {}
+    for outcome in report:
+        total = totals.setdefault(outcome.job.provider, {"calls": 0})
+        total["calls"] += outcome.calls
+        total[outcome.status] = total.get(outcome.status, 0) + len(outcome.job.targets)
+    return totals
+
+
+def _fields(outcome: Outcome) -> dict[str, object]:
+    job = outcome.job
+    fields: dict[str, object] = {
+        "provider": job.provider,
+        "action": job.action,
+        "kind": job.kind,
+        "soft": job.soft,
+        "targets": len(job.targets),
+        "first": job.targets[:_SHOWN_TARGETS],
+        "calls": outcome.calls,
+        "seconds": round(outcome.seconds, 3),
+    }
+    optional = {"reason": outcome.reason, "id": outcome.receipt.id, "note": outcome.receipt.note}
+    return {**fields, **{name: value for name, value in optional.items() if value}}
