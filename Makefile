@@ -33,6 +33,7 @@ check: $(VENV)/.done
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary multicdn bench
 	@$(BIN)/mypy --no-error-summary providers
+	@$(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 format: $(VENV)/.done
 	$(BIN)/ruff format .

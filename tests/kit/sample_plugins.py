@@ -30,7 +30,7 @@ from multicdn.provider import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from multicdn.model import Report
 
