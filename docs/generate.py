@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import rooms
+
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
@@ -14,8 +16,10 @@ from multicdn.plugins.discovery import Plugins
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "multicdn.schema.json"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 _TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
+_PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 
 def own_plugins() -> Plugins:
@@ -40,8 +44,15 @@ def readme_text() -> str:
     return _TABLE.sub(lambda _: table + "\n", README.read_text(encoding="utf-8"))
 
 
+def architecture_text() -> str:
+    """docs/architecture.md with its picture of the rooms drawn anew from the imports."""
+    picture = f"```mermaid\n{rooms.picture()}```\n"
+    return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
+
+
 def main() -> None:
-    """Write both."""
+    """Write all of them."""
+    ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")
 

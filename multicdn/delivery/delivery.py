@@ -20,7 +20,7 @@ from multicdn.model import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from multicdn.delivery.shares import Work
+    from multicdn.delivery.shares import InstanceWork
     from multicdn.model import Job, Outcome
     from multicdn.provider import Provider
     from multicdn.routing.demand import Demand
@@ -73,7 +73,7 @@ class Delivery:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
-    def _instance(self, work: Work, run: Run) -> InstanceRun:
+    def _instance(self, work: InstanceWork, run: Run) -> InstanceRun:
         return InstanceRun(work, self.providers[work.instance], Ledger(self._watch), self._discoveries, run)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multicdn.delivery.discovery import Discoveries
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
-    from multicdn.delivery.shares import Work
+    from multicdn.delivery.shares import InstanceWork
     from multicdn.model import Job, Outcome
     from multicdn.provider import Discover, Provider
 
@@ -37,7 +37,9 @@ class InstanceRun(threading.Thread):
         purges: whether it has anything to purge.
     """
 
-    def __init__(self, work: Work, provider: Provider, ledger: Ledger, discoveries: Discoveries, run: Run) -> None:
+    def __init__(
+        self, work: InstanceWork, provider: Provider, ledger: Ledger, discoveries: Discoveries, run: Run
+    ) -> None:
         super().__init__(name=f"multicdn-{work.instance}", daemon=True)
         self.ledger = ledger
         self.purges = any(job.action is Action.PURGE for job in work.jobs)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Find = Callable[[Discover, str], Mapping[str, Provider]]
 
 
-class Work(Struct, frozen=True):
+class InstanceWork(Struct, frozen=True):
     """What falls to one configured instance.
 
     Attributes:
@@ -54,7 +54,7 @@ class Share(NamedTuple):
         return planner.plan(self.name, self.provider, self.demands, self.returned)
 
 
-def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[Work]:
+def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[InstanceWork]:
     """Sort what is new, and what came back, by instance."""
     unlocated: dict[str, list[Demand]] = defaultdict(list)
     located: dict[str, list[Job]] = defaultdict(list)
@@ -68,18 +68,18 @@ def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[Work
     return [_work(name, unlocated[name], located[name]) for name in dict.fromkeys([*unlocated, *located])]
 
 
-def _work(instance: str, demands: list[Demand], returned: list[Job]) -> Work:
+def _work(instance: str, demands: list[Demand], returned: list[Job]) -> InstanceWork:
     jobs = (*(job for demand in demands for job in planner.unlocated(demand)), *returned)
-    return Work(instance, tuple(demands), tuple(returned), jobs)
+    return InstanceWork(instance, tuple(demands), tuple(returned), jobs)
 
 
-def refused_unknown(work: Work) -> list[Outcome]:
+def refused_unknown(work: InstanceWork) -> list[Outcome]:
     """The work of an instance that the config doesn't have."""
     reason = f"the config has no provider called {work.instance!r}"
     return [Outcome(job, Status.REFUSED, reason) for job in work.jobs]
 
 
-def shares(work: Work, provider: Provider, find: Find | None, end: Callable[[Outcome], None]) -> list[Share]:
+def shares(work: InstanceWork, provider: Provider, find: Find | None, end: Callable[[Outcome], None]) -> list[Share]:
     """Sort the work of an instance by the provider that is to do it.
 
     Args:
@@ -102,7 +102,7 @@ def shares(work: Work, provider: Provider, find: Find | None, end: Callable[[Out
 
 
 def _assigned(
-    work: Work, provider: Provider, find: Find | None, end: Callable[[Outcome], None]
+    work: InstanceWork, provider: Provider, find: Find | None, end: Callable[[Outcome], None]
 ) -> Iterator[tuple[str, Provider, Demand]]:
     """Each demand with each provider that it turns out to be for."""
     if find is None or not stands_for_others(provider):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.config import Config
-    from multicdn.delivery.shares import Find, Share, Work
+    from multicdn.delivery.shares import Find, InstanceWork, Share
     from multicdn.planning.planner import Plan
     from multicdn.provider import Discover
     from multicdn.routing.demand import Demand
@@ -136,7 +136,7 @@ def resolve_online(provider: Discover, bucket: str) -> Mapping[str, Provider]:
     return discover(provider, bucket, Call())
 
 
-def _previews(work: Work, config: Config, resolve: Find | None, rates: RateLimits) -> Iterator[Preview]:
+def _previews(work: InstanceWork, config: Config, resolve: Find | None, rates: RateLimits) -> Iterator[Preview]:
     """What an instance, or each of those that it stands for, would be asked; then what nobody can do."""
     provider = config.providers.get(work.instance)
     kind, settings = config.types.get(work.instance, ""), where(provider) if provider else {}

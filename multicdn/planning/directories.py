@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.provider import Provider
-    from multicdn.routing.demand import Demand, Origin
+    from multicdn.routing.demand import Demand, SourceObject
     from multicdn.routing.route import Route
 
 
@@ -29,7 +29,7 @@ class LocatedUrl(NamedTuple):
 
     target: Target
     spelled: frozenset[Target]
-    origin: Origin
+    origin: SourceObject
 
 
 class Directory(NamedTuple):

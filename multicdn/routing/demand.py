@@ -35,7 +35,7 @@ class Want(Struct, frozen=True):
         return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
 
 
-class Origin(NamedTuple):
+class SourceObject(NamedTuple):
     """The object that a URL was made from.
 
     Attributes:
@@ -66,7 +66,7 @@ class Demand(Struct, frozen=True):
     bucket: str
     wants: dict[Target, Want]
     route: Route | None = None
-    origins: dict[Target, Origin] = {}
+    origins: dict[Target, SourceObject] = {}
 
 
 class RoutingFailure(Struct, frozen=True):

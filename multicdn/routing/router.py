@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
-from multicdn.routing.demand import Demand, Origin, RoutingFailure, Want
+from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import BucketRoutes, Matcher
 from multicdn.routing.route import wished_soft
 
@@ -154,4 +154,4 @@ def _add(demand: Demand, targets: Mapping[Target, str], change: Change, want: Wa
         for target, key in targets.items():
             origin = demand.origins.get(target)
             if origin is None or origin.kind is None:
-                demand.origins[target] = Origin(key, change.kind if key == change.key else None)
+                demand.origins[target] = SourceObject(key, change.kind if key == change.key else None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
 from multicdn.simulators.kit.http_server import Request, Response
-from multicdn.simulators.kit.jobs import Jobs, Work
+from multicdn.simulators.kit.jobs import AcceptedRequest, Jobs
 from multicdn.simulators.kit.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class EdgecastSimulator(Simulator):
             return _error(404, "no such request")
         return Response.json(_bulk_status(work) if operation.startswith("bulk") else self._single_status(work))
 
-    def _single_status(self, work: Work) -> dict[str, object]:
+    def _single_status(self, work: AcceptedRequest) -> dict[str, object]:
         return {
             "AccountNumber": self.account,
             "CompleteDate": None if work.ended_at is None else _moment(work.ended_at, "%Y-%m-%d %H:%M"),
@@ -210,7 +210,7 @@ class EdgecastSimulator(Simulator):
         }
 
 
-def _bulk_status(work: Work) -> dict[str, object]:
+def _bulk_status(work: AcceptedRequest) -> dict[str, object]:
     form = "%m/%d/%Y %I:%M:%S %p"
     return {
         "Status_Details": {

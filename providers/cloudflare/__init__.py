@@ -27,7 +27,7 @@ from multicdn.provider import (
     option,
 )
 
-from .client import Credentials, ZoneApi
+from .client import ApiCredentials, ZoneApi
 from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
 from .spelling import LONGEST_TAG, spelled, variants_of
 
@@ -133,7 +133,7 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
 
     @cached_property
     def _api(self) -> ZoneApi:
-        return ZoneApi(self.endpoint, self.zone, self.environment, Credentials(self.token, self.email, self.key))
+        return ZoneApi(self.endpoint, self.zone, self.environment, ApiCredentials(self.token, self.email, self.key))
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Spell a target for Cloudflare.

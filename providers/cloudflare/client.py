@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multicdn.provider import Call
 
 
-class Credentials(NamedTuple):
+class ApiCredentials(NamedTuple):
     """A token, or an e-mail address and a key; those that aren't configured are None."""
 
     token: Secret | None
@@ -37,7 +37,7 @@ class ZoneApi:
         credentials: the secrets among them are revealed anew for each call.
     """
 
-    def __init__(self, endpoint: str, zone: str, environment: str | None, credentials: Credentials) -> None:
+    def __init__(self, endpoint: str, zone: str, environment: str | None, credentials: ApiCredentials) -> None:
         self._endpoint = endpoint
         self._zone = zone
         self._environment = environment

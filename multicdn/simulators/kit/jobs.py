@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class AcceptedRequest:
     """One accepted request.
 
     Attributes:
@@ -42,14 +42,14 @@ class Jobs:
         self.seconds = seconds
         self.polls = polls
         self._clock = clock
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, AcceptedRequest] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def submit(self, kind: str, targets: Sequence[str], act: Callable[[], None]) -> Work:
+    def submit(self, kind: str, targets: Sequence[str], act: Callable[[], None]) -> AcceptedRequest:
         """Accept a request, and do it if it is due at once."""
         with self._lock:
-            work = Work(f"{next(self._ids):08x}", kind, tuple(targets), self._clock(), None, act)
+            work = AcceptedRequest(f"{next(self._ids):08x}", kind, tuple(targets), self._clock(), None, act)
             self._works[work.id] = work
         self.settle()
         return work
@@ -60,7 +60,7 @@ class Jobs:
             if work.ended_at is None and self.progress(work) >= 1:
                 self._do(work)
 
-    def find(self, kind: str, number: str) -> Work | None:
+    def find(self, kind: str, number: str) -> AcceptedRequest | None:
         """Count a question about a request of a kind, and return it as it is then; None where there is no such."""
         work = self._works.get(number)
         if work is None or work.kind != kind:
@@ -70,7 +70,7 @@ class Jobs:
         self.settle()
         return work
 
-    def progress(self, work: Work) -> float:
+    def progress(self, work: AcceptedRequest) -> float:
         """The share of a request that is done, from 0 to 1."""
         if work.ended_at is not None:
             return 1.0
@@ -83,7 +83,7 @@ class Jobs:
         works = list(self._works.values())
         return sum(len(work.targets) for work in works if work.kind in kinds and work.ended_at is None)
 
-    def _do(self, work: Work) -> None:
+    def _do(self, work: AcceptedRequest) -> None:
         with self._lock:
             act, work._act = work._act, None  # noqa: SLF001 - taken by one thread only
         if act is not None:
