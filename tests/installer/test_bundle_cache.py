@@ -259,14 +259,14 @@ def test_the_variable_wins_over_the_cache_directory(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("base", [None, "", "relative/path"])
 def test_without_a_directory_of_ones_own_it_is_below_the_home(
-    base: str | None, monkeypatch: pytest.MonkeyPatch
+    base: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if base is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", base)
-    assert default_folder() == Path("/home/somebody/.cache/multicdn/bundles")
+    assert default_folder() == tmp_path / ".cache/multicdn/bundles"
 
 
 def test_nobody_else_may_look_into_it(cache: ArchiveCache, archive: Path, tmp_path: Path) -> None:
