@@ -74,9 +74,9 @@ def aws_program() -> Path:
     return program
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running_aws(aws_program: Path) -> Iterator[LoopbackAws]:
-    """One account for all tests of a module."""
+    """One server for all tests of a worker process."""
     with LoopbackAws(aws_program) as aws:
         yield aws
 

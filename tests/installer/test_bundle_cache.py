@@ -161,10 +161,14 @@ def test_a_damaged_entry_counts_as_none_and_goes(
     assert copy.read_bytes() == b"an archive"
 
 
-def test_a_bundle_is_built_again_from_damaged_entries(filled: Path, tmp_path: Path) -> None:
+def test_damaged_entries_are_built_again_with_the_same_bytes(filled: Path, tmp_path: Path) -> None:
     for entry in filled.iterdir():
         _cut(entry)
-    assert build(tmp_path, {"fastly": FASTLY}).sha256 == fastly_bundle().sha256
+    deep = tmp_path / "further" / "down"
+    deep.mkdir(parents=True)
+    again = build(deep, {"fastly": FASTLY})
+    assert (again.sha256, again.path.name) == (fastly_bundle().sha256, fastly_bundle().path.name)
+    assert again.path.read_bytes() == fastly_bundle().path.read_bytes()
 
 
 def test_a_cache_that_cannot_be_written_does_without(
@@ -255,14 +259,14 @@ def test_the_variable_wins_over_the_cache_directory(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("base", [None, "", "relative/path"])
 def test_without_a_directory_of_ones_own_it_is_below_the_home(
-    base: str | None, monkeypatch: pytest.MonkeyPatch
+    base: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE)
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if base is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", base)
-    assert default_folder() == Path("/home/somebody/.cache/multicdn/bundles")
+    assert default_folder() == tmp_path / ".cache/multicdn/bundles"
 
 
 def test_nobody_else_may_look_into_it(cache: ArchiveCache, archive: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import functools
 import importlib
 import os
 import platform
-import subprocess
 import sys
 import types
 from typing import TYPE_CHECKING, Any
@@ -51,6 +50,10 @@ class Acme(PurgeUrls):
 '''
 
 
+_METADATA = "multicdn_acme-1.2.dist-info"
+_ENTRY_POINTS = "[multicdn.providers]\nacme = multicdn_acme:Acme\n"
+
+
 def write_config(folder: Path, providers: dict[str, Any]) -> Path:
     """A config file with one route, on which all the providers purge."""
     route = {"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(providers)}
@@ -81,63 +84,53 @@ def install_plugin(
     requires: tuple[str, ...] = (),
     files: dict[str, str] | None = None,
     hooks: str = "",
-) -> Path:
-    """Make a distribution ``multicdn-acme`` with the provider ``acme``, install its wheel, and return where.
+) -> None:
+    """Make a distribution ``multicdn-acme`` with the provider ``acme``, as it is when its wheel is installed.
 
     Args:
         folder: empty.
         monkeypatch: makes it importable.
         requires: its requirements.
         files: further files of its package.
-        hooks: an entry point for hooks, as it stands in pyproject.toml.
+        hooks: a line that names an entry point for hooks.
     """
-    source, site = folder / "source", folder / "site"
-    package = source / "multicdn_acme"
-    package.mkdir(parents=True)
-    for name, text in {"__init__.py": PLUGIN, **(files or {})}.items():
-        (package / name).parent.mkdir(parents=True, exist_ok=True)
-        (package / name).write_text(text, encoding="utf-8")
-    listed = ", ".join(f'"{requirement}"' for requirement in requires)
-    project = f"""
-[build-system]
-requires = ["setuptools"]
-build-backend = "setuptools.build_meta"
-[project]
-name = "multicdn-acme"
-version = "1.2"
-dependencies = [{listed}]
-[project.entry-points."multicdn.providers"]
-acme = "multicdn_acme:Acme"
-[project.entry-points."multicdn.hooks"]
-{hooks}
-[tool.setuptools.package-data]
-multicdn_acme = ["**/*", "**/.*"]
-"""
-    (source / "pyproject.toml").write_text(project, encoding="utf-8")
-    options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(source)]
-    subprocess.run(command, check=True, capture_output=True)
+    site = folder / "site"
+    requirements = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    texts = {
+        "multicdn_acme/__init__.py": PLUGIN,
+        **{f"multicdn_acme/{name}": text for name, text in (files or {}).items()},
+        f"{_METADATA}/METADATA": f"Metadata-Version: 2.1\nName: multicdn-acme\nVersion: 1.2\n{requirements}",
+        f"{_METADATA}/entry_points.txt": f"{_ENTRY_POINTS}[multicdn.hooks]\n{hooks}\n",
+        f"{_METADATA}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{_METADATA}/INSTALLER": "pip\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*texts, f"{_METADATA}/RECORD"))
+    _write(site, {**texts, f"{_METADATA}/RECORD": record})
     make_importable(site, monkeypatch)
-    return site
 
 
 def install_working_copy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same as ``pip install -e`` leaves behind: metadata here, files there. Returns the package's folder."""
-    package, metadata = folder / "multicdn_acme", folder / "multicdn_acme-1.2.dist-info"
-    texts = {
-        package / "__init__.py": PLUGIN.replace("import sniffio", "pass").replace("sniffio.__version__", "'1'"),
-        package / "words.txt": "data",
-        package / "tests" / "test_acme.py": "",
-        metadata / "METADATA": "Metadata-Version: 2.1\nName: multicdn-acme\nVersion: 1.2\n",
-        metadata / "RECORD": "",
-        metadata / "direct_url.json": '{"url": "file:///somewhere", "dir_info": {"editable": true}}',
-        metadata / "entry_points.txt": "[multicdn.providers]\nacme = multicdn_acme:Acme\n",
-    }
-    for file, text in texts.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    _write(
+        folder,
+        {
+            "multicdn_acme/__init__.py": PLUGIN.replace("import sniffio", "pass").replace("sniffio.__version__", "'1'"),
+            "multicdn_acme/words.txt": "data",
+            "multicdn_acme/tests/test_acme.py": "",
+            f"{_METADATA}/METADATA": "Metadata-Version: 2.1\nName: multicdn-acme\nVersion: 1.2\n",
+            f"{_METADATA}/RECORD": "",
+            f"{_METADATA}/direct_url.json": '{"url": "file:///somewhere", "dir_info": {"editable": true}}',
+            f"{_METADATA}/entry_points.txt": _ENTRY_POINTS,
+        },
+    )
     make_importable(folder, monkeypatch)
-    return package
+    return folder / "multicdn_acme"
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def make_importable(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
