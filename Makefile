@@ -10,11 +10,12 @@ PYTEST_FLAGS ?= -n auto --dist loadfile
 MINISTACK := ministack==1.5.33 boto3==1.43.106
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench aws-sim clean
+.PHONY: help demo test quick check format docs bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
 	@echo "make test    format, lint, types and the whole test suite"
+	@echo "make quick   the tests that start no server and no process: under a minute"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
 	@echo "make docs    write the generated parts of README.md and docs/ anew"
@@ -26,6 +27,9 @@ demo: $(VENV)/.done $(AWS_SIM)/.done
 
 test: check $(AWS_SIM)/.done
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+quick: $(VENV)/.done
+	@$(BIN)/python -m pytest --quick -q $(PYTEST_FLAGS)
 
 check: $(VENV)/.done
 	@echo "Checking format, lint and types ..."

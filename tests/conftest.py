@@ -17,6 +17,55 @@ from kit.environments import ROOT, build, install, locked, unavailable
 from multicdn.simulators import ManualClock, Origin
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
 
+# What a quick run leaves out: tests that ask for one of these, and all of these folders. Others are marked by hand, and
+# a quick run fails those that need it.
+COSTLY = {"acme", "aws", "aws_program", "edge", "origin", "python", "running_aws", "shared", "wheel", "workshop"}
+COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
+
+# Audit events of a process that is started, and of a socket that will listen.
+OUTSIDE = {"os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.bind", "subprocess.Popen"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what starts a server or a process")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow; a quick run goes without."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture(scope="session")
+def _outside(request: pytest.FixtureRequest) -> list[str]:
+    """Processes and listening sockets of a quick run, as they come."""
+    seen: list[str] = []
+    if request.config.getoption("--quick"):
+        sys.addaudithook(lambda event, arguments: seen.append(f"{event}{arguments!r}") if event in OUTSIDE else None)
+    return seen
+
+
+@pytest.fixture(autouse=True)
+def _stays_quick(_outside: list[str]) -> Iterator[None]:
+    """Fail a test that belongs to the slow ones."""
+    before = len(_outside)
+    yield
+    assert not _outside[before:], "a quick test starts no server and no process: mark it with pytest.mark.slow"
+
+
 # Makes what a name stands for in an empty folder, unless another worker has; returns the folder.
 Shared = Callable[[str, Callable[[Path], None]], Path]
 
