@@ -32,6 +32,7 @@ def vendor() -> Iterator[RecordingVendor]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_every_status_of_the_two_hundreds_is_a_success(vendor: RecordingVendor, status: int) -> None:
     vendor.faults.once(faults.status(status, {"X-Id": "7"}, b"" if status == 204 else b'{"id": 12}'))
@@ -41,6 +42,7 @@ def test_every_status_of_the_two_hundreds_is_a_success(vendor: RecordingVendor, 
         assert (answer.json(), answer.text("id"), answer.text("name")) == ({"id": 12}, "12", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -78,6 +80,7 @@ def test_each_status_becomes_the_error_that_says_what_to_do(
     assert str(status) in found.reason
 
 
+@pytest.mark.slow
 def test_a_vendor_may_mean_something_else_by_a_status(vendor: RecordingVendor) -> None:
     meaning = {405: TargetsRefused, 403: RetryLater}
     assert type(failure(vendor, faults.status(405), meaning=meaning)) is TargetsRefused
@@ -87,11 +90,13 @@ def test_a_vendor_may_mean_something_else_by_a_status(vendor: RecordingVendor) -
     assert type(failure(vendor, faults.status(404), meaning=meaning)) is CallRefused
 
 
+@pytest.mark.slow
 def test_the_reason_names_request_status_and_the_vendors_words(vendor: RecordingVendor) -> None:
     error = failure(vendor, faults.status(400, body=b'{"msg": "Malformed purge request"}'), target="/purge/x?token=y")
     assert error.reason == f"POST {vendor.endpoint}/purge/x: 400: Malformed purge request"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b"<html>It works!</html>", b"[]", b"null", b'{"id": ', b"\xff\xfe", b"[" * 9999])
 def test_a_success_that_is_no_json_object_is_tried_again(vendor: RecordingVendor, body: bytes) -> None:
     vendor.faults.once(faults.status(200, body=body))
@@ -104,6 +109,7 @@ def test_a_success_that_is_no_json_object_is_tried_again(vendor: RecordingVendor
 # How long to wait
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_the_wait_that_an_answer_asks_for_is_in_the_error(vendor: RecordingVendor, status: int) -> None:
     error = failure(vendor, faults.status(status, {"Retry-After": "13"}))
@@ -157,6 +163,7 @@ def test_without_a_moment_retry_after_counts(value: str) -> None:
     assert until_epoch("Reset")({"Retry-After": "7"}) == 7.0
 
 
+@pytest.mark.slow
 def test_a_vendor_may_have_a_header_of_its_own_for_the_wait(vendor: RecordingVendor) -> None:
     moment = str(int(time.time() + 120))
     error = failure(vendor, faults.status(429, {"X-Reset": moment}), wait=until_epoch("X-Reset"))
@@ -167,24 +174,28 @@ def test_a_vendor_may_have_a_header_of_its_own_for_the_wait(vendor: RecordingVen
 # Connections that fail
 
 
+@pytest.mark.slow
 def test_a_vendor_that_says_nothing_is_tried_again(vendor: RecordingVendor) -> None:
     error = failure(vendor, faults.hang(), call=Call(connect=2.0, read=0.06))
     assert type(error) is RetryLater
     assert error.reason == f"POST {vendor.endpoint}/purge: no answer within 0.1 s"
 
 
+@pytest.mark.slow
 def test_a_vendor_whose_answer_breaks_off_is_tried_again(vendor: RecordingVendor) -> None:
     error = failure(vendor, lambda *_: Response(200, {}, b"x" * 1000, cut_after=200))
     assert type(error) is RetryLater
     assert "connection failed" in error.reason
 
 
+@pytest.mark.slow
 def test_a_reset_connection_is_tried_again(vendor: RecordingVendor) -> None:
     error = failure(vendor, faults.reset())
     assert type(error) is RetryLater
     assert "connection failed" in error.reason
 
 
+@pytest.mark.slow
 def test_a_vendor_that_refuses_connections_is_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -192,6 +203,7 @@ def test_a_vendor_that_refuses_connections_is_tried_again() -> None:
         Http(f"http://127.0.0.1:{port}").send("POST", "/purge", CALL)
 
 
+@pytest.mark.slow
 def test_a_vendor_that_accepts_no_connection_is_tried_again() -> None:
     """A listener whose backlog is full doesn't answer the handshake."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -230,6 +242,7 @@ def speaking(raw: bytes) -> Iterator[str]:
         thread.join(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "raw",
     [
@@ -252,6 +265,7 @@ SECRET = "tok/en+with=odd&signs"
 IN_QUERY = "stands-in-the-query"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -272,6 +286,7 @@ def test_what_stands_in_the_query_is_in_no_message_and_no_trace(vendor: Recordin
     assert IN_QUERY not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.slow
 def test_a_secret_that_the_vendor_repeats_is_blacked_out(vendor: RecordingVendor) -> None:
     token = Secret.literal(SECRET)
     headers = {"Authorization": f"Bearer {token.reveal()}"}
@@ -280,6 +295,7 @@ def test_a_secret_that_the_vendor_repeats_is_blacked_out(vendor: RecordingVendor
     assert error.reason.endswith("403: the token [secret] is wrong")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["line\nbreak-in-token", "carriage\rreturn-token", "größer-token-中"])
 def test_a_secret_that_no_header_can_hold_is_refused_and_not_shown(vendor: RecordingVendor, value: str) -> None:
     with pytest.raises(CredentialsRefused, match="line break or a foreign character") as caught:
@@ -293,6 +309,7 @@ def test_a_secret_that_no_header_can_hold_is_refused_and_not_shown(vendor: Recor
 # What a provider reads from a refusal itself
 
 
+@pytest.mark.slow
 def test_a_provider_may_read_the_refused_targets_from_an_answer(vendor: RecordingVendor) -> None:
     vendor.faults.once(faults.status(403, body=b'{"detail": "https://a/1"}'))
 

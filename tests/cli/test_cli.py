@@ -116,6 +116,7 @@ def test_worker_without_a_region_says_so() -> None:
     assert "set AWS_REGION" in text
 
 
+@pytest.mark.slow
 def test_help_imports_no_sdk() -> None:
     program = (
         "import sys; from click.testing import CliRunner; from multicdn.cli import main; "

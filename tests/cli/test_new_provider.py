@@ -85,6 +85,7 @@ def test_no_trace_of_acme_is_left(tmp_path: Path) -> None:
     assert not [found for text in texts for found in re.findall("acme|@[A-Z]+@", text, re.IGNORECASE)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "tools"), [("big_cdn-2", ("pytest", "mypy")), ("call", ("pytest",))])
 def test_it_passes_its_own_tests_and_strict_types_at_once(name: str, tools: tuple[str, ...], tmp_path: Path) -> None:
     assert new_provider(name, tmp_path)[0] == 0

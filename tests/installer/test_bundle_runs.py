@@ -30,7 +30,7 @@ if sys.platform != "linux":
 from rig.lambda_runtime import LambdaFunction
 
 # Cloudflare's SDK alone has 6,400 files.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EVENTS = Path(__file__).parents[1] / "data"
 SITE = "https://www.acme.com"

@@ -177,6 +177,7 @@ def expired(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("expired")
 def test_expired_credentials_are_said_to_be(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match="the AWS credentials have expired"):

@@ -486,6 +486,7 @@ def test_a_plugin_that_fails_is_named_and_the_others_are_shown(monkeypatch: pyte
 # Online
 
 
+@pytest.mark.slow
 def test_online_names_every_distribution_in_front_of_the_bucket(scene: Scene) -> None:
     providers = providers_of(scene.path)
     providers["site"]["distribution"] = "auto"
@@ -496,6 +497,7 @@ def test_online_names_every_distribution_in_front_of_the_bucket(scene: Scene) ->
     assert scene.calls() == {"site": 1}
 
 
+@pytest.mark.slow
 def test_online_says_why_a_vendor_could_not_be_asked(scene: Scene) -> None:
     providers = providers_of(scene.path)
     providers["site"]["distribution"] = "auto"
@@ -505,6 +507,7 @@ def test_online_says_why_a_vendor_could_not_be_asked(scene: Scene) -> None:
     assert "\nfastly (" in text
 
 
+@pytest.mark.slow
 def test_without_online_no_simulator_hears_of_it(scene: Scene) -> None:
     scene.run("explain", "s3://acme-site/a.css", "https://www.acme.com/b")
     assert scene.calls() == {}

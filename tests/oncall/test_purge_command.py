@@ -21,6 +21,8 @@ from multicdn.simulators.kit import faults
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["scene"]
 
 ALL = ("site", "fastly", "cloudflare")

@@ -405,6 +405,7 @@ routes:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unchanged", "dropped"), [(4, True), (5, False)])
 def test_deploy_is_purged_by_prefix_if_the_bucket_says_that_little_else_is_there(
     s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, unchanged: int, dropped: bool

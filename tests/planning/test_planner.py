@@ -177,6 +177,7 @@ def test_body_is_never_longer_than_the_vendor_takes(values: list[str], most: int
         assert len(body((*first.targets, second.targets[0]))) >= most
 
 
+@pytest.mark.slow
 def test_bytes_on_the_wire_are_those_that_were_planned() -> None:
     seen: list[bytes] = []
 

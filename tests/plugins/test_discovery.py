@@ -350,10 +350,12 @@ print(type(plugins.hooks).__name__, *sorted({"pluggy", "boto3", "botocore", "clo
 """
 
 
+@pytest.mark.slow
 def test_without_hook_plugins_neither_pluggy_nor_a_foreign_sdk_is_imported() -> None:
     assert fresh(LOADED) == "NoHooks"
 
 
+@pytest.mark.slow
 def test_pluggy_is_imported_for_the_first_hook_plugin(site: Site, tmp_path: Path) -> None:
     module = site.module(
         """
@@ -369,6 +371,7 @@ def test_pluggy_is_imported_for_the_first_hook_plugin(site: Site, tmp_path: Path
     assert fresh(LOADED, tmp_path) == "Hooks pluggy"
 
 
+@pytest.mark.slow
 def test_installed_third_party_is_found_beside_our_own(site: Site, tmp_path: Path) -> None:
     site.provider("acme", GOOD.format(name="Acme"))
     code = """
@@ -379,6 +382,7 @@ def test_installed_third_party_is_found_beside_our_own(site: Site, tmp_path: Pat
     assert fresh(code, tmp_path) == "Acme Fastly"
 
 
+@pytest.mark.slow
 def test_third_party_that_claims_the_name_of_ours_never_wins_silently(site: Site, tmp_path: Path) -> None:
     site.provider("fastly", GOOD.format(name="Acme"), distribution="evil-noop")
     code = """

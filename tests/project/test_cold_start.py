@@ -49,6 +49,8 @@ imported = sorted({name.partition(".")[0] for name in sys.modules})
 print(json.dumps({"prepared": prepared, "reply": reply, "imported": imported, "modules": sorted(sys.modules)}))
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cdn() -> Iterator[FastlySimulator]:

@@ -44,6 +44,7 @@ def test_programs_stand_only_where_they_are_run() -> None:
     assert blocks("python") == [], "let test_docs_plugins.py run it, or add a test that does"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", blocks("console"))
 def test_commands_in_the_documentation_print_what_is_shown(text: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"}
@@ -99,6 +100,7 @@ def test_the_example_names_its_schema_in_the_first_line() -> None:
     assert (ROOT / first.removeprefix("# yaml-language-server: $schema=")).samefile(generate.SCHEMA)
 
 
+@pytest.mark.slow
 def test_nothing_here_names_a_path_of_one_machine() -> None:
     """The tree must be as true on a visitor's machine as on ours."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(

@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,6 +38,7 @@ def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
     assert written <= set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.slow
 def test_the_folder_cannot_be_imported_under_its_own_name(tmp_path: Path) -> None:
     """From the tree, `import providers` would make a second set of the same classes."""
     run = subprocess.run(

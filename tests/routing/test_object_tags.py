@@ -61,6 +61,7 @@ def read_tags(wanted: set[tuple[str, str, str]], seconds: float = 10) -> object_
     return object_tags.read(wanted, partial(Objects().metadata, seconds=seconds))
 
 
+@pytest.mark.slow
 def test_each_object_is_asked_once_and_says_all_its_tags(s3: S3) -> None:
     s3.put("b/a.css", cache_tag="css, all", other="x")
     s3.put("b/größe +%.css", cache_tag="odd")
@@ -77,10 +78,12 @@ def test_each_object_is_asked_once_and_says_all_its_tags(s3: S3) -> None:
     assert sorted(request.method for request in s3.requests) == ["HEAD"] * 3
 
 
+@pytest.mark.slow
 def test_object_that_is_gone_by_now_has_no_tags_and_is_no_failure(s3: S3) -> None:
     assert read_tags({("b", "gone", "cache-tag")}) == ({}, {})
 
 
+@pytest.mark.slow
 def test_refusal_fails_its_object_only(s3: S3) -> None:
     s3.put("b/good", cache_tag="t")
     s3.statuses["b/bad"] = 403
@@ -89,6 +92,7 @@ def test_refusal_fails_its_object_only(s3: S3) -> None:
     assert found.failed == {("b", "bad"): "HeadObject of s3://b/bad: 403 Forbidden"}
 
 
+@pytest.mark.slow
 def test_slow_object_fails_alone_when_the_time_is_over(s3: S3) -> None:
     s3.put("b/good", cache_tag="t")
     found = read_tags({("b", "good", "cache-tag"), ("b", "slow", "cache-tag")}, 1)
@@ -96,6 +100,7 @@ def test_slow_object_fails_alone_when_the_time_is_over(s3: S3) -> None:
     assert found.failed == {("b", "slow"): "no time was left to read its metadata"}
 
 
+@pytest.mark.slow
 def test_nothing_wanted_asks_nobody_and_imports_nothing(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     assert read_tags(set()) == ({}, {})
@@ -111,6 +116,7 @@ def test_without_boto3_every_object_fails_with_the_remedy(monkeypatch: pytest.Mo
 # Counting
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "expected", "calls"), [(5, 5, 1), (1000, 1000, 1), (2000, 1500, 3), (1501, 1500, 3)])
 def test_unchanged_objects_are_counted_as_far_as_asked(s3: S3, limit: int, expected: int, calls: int) -> None:
     for number in range(1500):
@@ -121,6 +127,7 @@ def test_unchanged_objects_are_counted_as_far_as_asked(s3: S3, limit: int, expec
     assert len(s3.requests) == calls
 
 
+@pytest.mark.slow
 def test_what_would_take_too_long_to_list_is_not_counted(s3: S3) -> None:
     for number in range(25_000):
         s3.put(f"b/d/{number:05}")
@@ -130,6 +137,7 @@ def test_what_would_take_too_long_to_list_is_not_counted(s3: S3) -> None:
     assert len(s3.requests) == 50
 
 
+@pytest.mark.slow
 def test_listing_that_is_refused_says_so(s3: S3) -> None:
     s3.statuses["b"] = 403
     with pytest.raises(ObjectError, match=r"ListObjectsV2 of s3://b/d/: AccessDenied Access Denied"):
@@ -190,6 +198,7 @@ routes:
 """
 
 
+@pytest.mark.slow
 def test_tag_of_an_uploaded_object_drops_the_pages_that_carry_it(
     s3: S3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

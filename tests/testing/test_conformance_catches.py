@@ -8,10 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import pytest
 from kit.careless_plugins import SINS, Sin
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.slow
 
 PLUGINS = {"does it right": Sin(set()), **SINS}
 

@@ -37,6 +37,7 @@ CALL = Call(connect=1, read=5)
 # The recording server
 
 
+@pytest.mark.slow
 def test_it_remembers_requests_byte_for_byte() -> None:
     with RecordingVendor(Response.json({"id": "1"})) as api:
         answer = Http(api.endpoint).send("POST", "/purge//a/../%2f?x=%20", CALL, json={"urls": [URL]})
@@ -45,6 +46,7 @@ def test_it_remembers_requests_byte_for_byte() -> None:
     assert answer.text("id") == "1"
 
 
+@pytest.mark.slow
 def test_it_plays_an_api_by_a_function_and_shows_faults() -> None:
     with RecordingVendor(lambda request: Response.json({"heard": request.target})) as api:
         api.faults.once(faults.status(503))
@@ -54,6 +56,7 @@ def test_it_plays_an_api_by_a_function_and_shows_faults() -> None:
         assert api.calls == []
 
 
+@pytest.mark.slow
 def test_a_mistake_in_that_function_is_told_to_the_caller() -> None:
     with RecordingVendor(lambda request: Response.json({"n": request.json()["urls"]})) as api:
         answer = requests.post(f"{api.endpoint}/a", json={"tags": []}, timeout=5)
@@ -130,6 +133,7 @@ def test_work_outside_of_the_process_is_noticed(tmp_path: Path) -> None:
     assert any(event.startswith("socket.") for event in called)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "packages", "outside"),
     [
@@ -151,6 +155,7 @@ def test_an_import_is_looked_at_in_a_new_process(
     assert "a_plugin" not in sys.modules
 
 
+@pytest.mark.slow
 def test_an_import_that_fails_says_why() -> None:
     assert "ModuleNotFoundError: No module named 'no_such_plugin'" in side_effects.import_afresh("no_such_plugin").error
 
@@ -164,6 +169,7 @@ def test_a_secret_is_recognised_in_every_spelling(text: str) -> None:
     assert not side_effects.shown_in("-- pass word --", ['pass "word"/€'])
 
 
+@pytest.mark.slow
 def test_credentials_that_are_made_of_a_secret_are_hidden_as_well() -> None:
     """Basic authentication encodes user and password together, so neither the password nor its base64 is in there."""
     password = Secret.literal("correct horse battery")
@@ -196,6 +202,7 @@ def test_an_exception_needs_a_name_that_exists_and_a_reason(attributes: dict[str
         made.test_what_differs_is_explained(made)
 
 
+@pytest.mark.slow
 def test_a_class_without_a_plugin_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         textwrap.dedent(

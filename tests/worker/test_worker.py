@@ -458,6 +458,7 @@ with mock_aws():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_batch_under_way_end_and_then_the_process(number: signal.Signals) -> None:
     with subprocess.Popen(
