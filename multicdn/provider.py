@@ -85,7 +85,6 @@ __all__ = [
     "capabilities",
     "capability",
     "option",
-    "stands_for_others",
 ]
 
 # Raised when a plugin written for an older contract would misbehave silently.

@@ -426,7 +426,7 @@ def test_an_object_for_which_a_hook_fails_is_a_failure_and_not_unmatched(loaded:
 
 def test_large_work_becomes_messages_that_several_invocations_share(loaded: config.Config) -> None:
     request = ManualRequest(id="r", objects=tuple(Object("one", str(number)) for number in range(3000)))
-    orders = manual.orders(loaded, Router(loaded), request)
+    orders = manual.orders(loaded, Router(loaded.routes, loaded.providers), request)
     queued = list(manual.queued_jobs(orders.demands, request, 1.0))
     assert {len(each.job.targets) for each in queued} == {750}
     assert {(each.job.provider, each.job.bucket, each.job.soft, each.attempt) for each in queued} == {
