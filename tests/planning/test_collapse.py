@@ -24,7 +24,7 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Also, Collapse, Route
 from multicdn.routing.router import Router
 from multicdn.secrets import Secret
-from multicdn.simulators import SourceObject
+from multicdn.simulators import Origin
 from multicdn.simulators.cloudflare.api import CloudflareSimulator
 
 if TYPE_CHECKING:
@@ -417,7 +417,7 @@ def test_deploy_is_purged_by_prefix_if_the_bucket_says_that_little_else_is_there
         s3.put(f"acme-site/{key}")
     for key in others:
         s3.put(f"acme-site/{key}", age=60)
-    with SourceObject() as origin, CloudflareSimulator(origin.url) as edge:
+    with Origin() as origin, CloudflareSimulator(origin.url) as edge:
         monkeypatch.setenv("CF_TOKEN", edge.token)
         [zone] = edge.zones
         site = f"https://{zone.name}"
