@@ -39,6 +39,10 @@ class TokenBucket:
         if self._per_second:
             self._level, self._at = self._level_at(at) - amount, at
 
+    def give_back(self, amount: float) -> None:
+        """Take a booking back."""
+        self._level += amount
+
     def _level_at(self, moment: float) -> float:
         return min(self._burst, self._level + (moment - self._at) * self._per_second)
 
@@ -77,6 +81,12 @@ class RateLimits:
                 for_call.book(1, start)
                 for_targets.book(targets, start)
             return start
+
+    def give_back(self, name: str, method: str, limits: Limits, targets: int) -> None:
+        """Take a booking of these arguments back: its call won't be made."""
+        with self._lock:
+            self._bucket("calls", name, method, limits).give_back(1)
+            self._bucket("targets", name, method, limits).give_back(targets)
 
     def _bucket(self, unit: str, name: str, method: str, limits: Limits) -> TokenBucket:
         budget = _budget(unit, name, method, limits)
