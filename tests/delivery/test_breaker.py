@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from kit.scripted_provider import FakeClock, most
 
 from multicdn.delivery.breaker import Breaker, WatchedCall
 from multicdn.errors import CallRefused, RetryLater, SecretError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Bench:

@@ -96,7 +96,7 @@ def test_the_next_invocation_does_not_call_a_vendor_that_hangs(hanging: Hanging)
 
 
 def test_a_vendor_at_work_is_waited_for_however_long_it_takes() -> None:
-    """Thirty calls of 50 ms, one after the other: each of them is work, though all of them take longer than the grace."""
+    """Thirty calls of 50 ms, one after the other: each of them is work, though together they outlast the grace."""
 
     def answer(seen: Seen) -> Receipt:
         time.sleep(0.05)
