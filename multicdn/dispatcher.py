@@ -45,6 +45,9 @@ class Dispatcher:
         plugins: the installed plugins.
         delivery: made from the config unless given.
         retry_queue: makes the way to the queue, when a job has to wait; without it everything goes back to AWS.
+
+    Attributes:
+        settings: of the installation, from the config.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Dispatcher:
         delivery: Delivery | None = None,
         retry_queue: Callable[[], RetryQueue] | None = None,
     ) -> None:
+        self.settings = config.install
         self._hooks = plugins.hooks
         self._router = Router(config.routes, config.providers, self._hooks.urls)
         # Without a queue what is left undelivered fails the invocation, and nothing is gained by ending it sooner.
