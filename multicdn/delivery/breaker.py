@@ -46,6 +46,8 @@ class WatchedCall:
         usual: seconds in which it should be answered; it may take longer, but nobody needs to wait for it.
         since: when it began.
         probe: whether the breaker was open: then it should end when it isn't answered in time.
+        halvings: how often its batch is to be halved: one that was throttled again and again may be larger than the
+            vendor ever admits at once.
         given_up: whether it has been counted as failed before its end.
     """
 
@@ -53,6 +55,7 @@ class WatchedCall:
     usual: float
     since: float
     probe: bool
+    halvings: int = 0
     given_up: bool = False
 
     @property
@@ -91,6 +94,7 @@ class Breaker:
         self._enabled = enabled
         self._calls: list[WatchedCall] = []
         self._failures = 0
+        self._throttled = 0
         self._failing_since = 0.0
         self._latency = 0.0
         self._times_opened = 0
@@ -127,7 +131,8 @@ class Breaker:
                 return None
             patient = self._prompt * 2.0 ** min(attempts, 10)
             usual = min(self._longest, max(patient, 1.5 * self._latency))
-            call = WatchedCall(owner, usual, self._clock.now(), probe=self._is_open)
+            halvings = max(0, self._throttled - _FAILURES + 1) if self._is_open else 0
+            call = WatchedCall(owner, usual, self._clock.now(), self._is_open, halvings)
             self._calls.append(call)
         if call.probe:
             emit(logging.INFO, "breaker", provider=self._name, state="half-open", reason=self._reason)
@@ -156,7 +161,7 @@ class Breaker:
             self._latency = seconds if seconds > self._prompt else 0.0
             if call.given_up:  # too late to be of use, but for how late it was
                 return
-            self._failures = 0
+            self._failures = self._throttled = 0
             if seconds > _SLOW:
                 self._open(f"it takes {seconds:.1f} s to answer", seconds, again=False)
             elif self._is_open and call.probe:
@@ -178,6 +183,7 @@ class Breaker:
             if not self._failures:
                 self._failing_since = call.since
             self._failures += 1
+            self._throttled = self._throttled + 1 if after is not None else 0
             lasting = self._clock.now() - self._failing_since >= _OVER_SECONDS
             if call.probe or seconds > _SLOW or (self._failures >= _FAILURES and lasting):
                 self._open(reason, seconds, after or 0.0)

@@ -199,6 +199,7 @@ class Lane:
                 return self._put_off(attempt, wait, "after the function's time")
             if wait == 0:
                 if call := self._breaker.admit(self, self._attempts):
+                    attempt = self._cut(attempt, call.halvings)
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
             elif not self._run.patience.sleep(wait):
                 self._unused.append((start, attempt.job))
@@ -310,6 +311,18 @@ class Lane:
         self._ledger.replace([attempt.job], (first, second))
         since = attempt.since
         self._again(_Try(first, since, tries, calls=attempt.calls), _Try(second, since, tries))
+
+    def _cut(self, attempt: _Try, halvings: int) -> _Try:
+        """Go on with the first part of a batch; the rest waits."""
+        job, size = attempt.job, max(1, len(attempt.job.targets) >> halvings)
+        rest = job.without(job.targets[:size])
+        if rest is None:
+            return attempt
+        first = job.only(job.targets[:size])
+        assert first is not None, "it has one target at least"
+        self._ledger.replace([job], (first, rest))
+        self._again(_Try(rest, attempt.since))
+        return attempt._replace(job=first)
 
     def _refused_call(self, attempt: _Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
         """Ask for the secrets anew once, since they may have been rotated; then stop calling.

@@ -209,6 +209,26 @@ def test_a_vendor_that_is_out_is_asked_once_for_each_pause_and_told_from_one_tha
     assert [ended.status for ended in report] == [Status.RETRY, Status.ACCEPTED]
 
 
+def test_a_batch_that_a_vendor_never_admits_at_once_gets_through_in_parts_over_many_invocations() -> None:
+    clock = ManualClock()
+
+    def answer(seen: Seen) -> Receipt:
+        if len(seen.targets) > 8:
+            raise RetryLater("429: too many", after=5.0)
+        return accept(seen)
+
+    vendor = delivery(Scripted(answer=answer), clock=clock, grace=0.01)
+    left, done = [demand(urls(64))], set[str]()
+    for _ in range(60):
+        report = vendor.deliver(left, FUNCTION)
+        done |= set(of(report, Status.ACCEPTED))
+        left = [demand(of(report, Status.RETRY))]
+        if not left[0].wants:
+            break
+        clock.pass_(300.0)
+    assert done == set(urls(64))
+
+
 def test_a_preload_does_not_wait_for_a_vendor_that_hangs(hanging: Hanging) -> None:
     began = time.monotonic()
     report = impatient(Scripted(answer=hanging), Scripted()).deliver(
