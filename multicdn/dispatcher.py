@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn import reporting
 from multicdn.aws.s3 import Objects
 from multicdn.config.settings import seconds as seconds_of
+from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered, told
@@ -60,9 +61,7 @@ class Dispatcher:
         self.settings = config.install
         self._hooks = plugins.hooks
         self._router = Router(config.routes, config.providers, self._hooks.urls)
-        # Without a queue what is left undelivered fails the invocation, and nothing is gained by ending it sooner.
-        grace = seconds_of(config.delivery.grace) if retry_queue else math.inf
-        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency, grace=grace))
+        self._delivery = delivery or Delivery(config.providers, _terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
@@ -136,6 +135,15 @@ def _history(intake: Intake) -> MessageHistory:
         sent={**intake.sent, **{cause: queued.since for cause, queued in by_message.items()}},
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
         origins={cause: queued.origins for cause, queued in by_message.items()},
+    )
+
+
+def _terms(config: Config, *, queued: bool) -> Terms:
+    """How hard to try. Without a queue what is left fails the invocation, and nothing is gained by ending it sooner."""
+    return Terms(
+        concurrency=config.concurrency,
+        grace=seconds_of(config.delivery.grace) if queued else math.inf,
+        longest_pause=min(LONGEST_PAUSE, seconds_of(config.delivery.longest_delay)),
     )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _FAILURES, _OVER_SECONDS = 3, 1.0
 
 # Seconds that it stays open at first, each further time twice as long, and at most; up to a half is left to chance.
-_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
+_FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 
 # A call that takes longer than this holds up the invocation. Then none is made for eight times as long, so that a slow
 # vendor holds up no more than a ninth of them.
@@ -73,6 +73,7 @@ class Breaker:
         jitter: draws from 0 to its argument.
         prompt: seconds in which a vendor that is well answers.
         longest: seconds that a call is waited for at most.
+        longest_pause: seconds that it stays open at most, unless the vendor asks for more.
         enabled: if not, it never opens.
     """
 
@@ -84,6 +85,7 @@ class Breaker:
         *,
         prompt: float = 2.0,
         longest: float = 10.0,
+        longest_pause: float = LONGEST_PAUSE,
         enabled: bool = True,
     ) -> None:
         self._name = name
@@ -91,6 +93,7 @@ class Breaker:
         self._jitter = jitter
         self._prompt = prompt
         self._longest = longest
+        self._longest_pause = longest_pause
         self._enabled = enabled
         self._calls: list[WatchedCall] = []
         self._failures = 0
@@ -224,8 +227,9 @@ class Breaker:
         if not self._enabled:
             return
         self._times_opened += again
-        grown = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._times_opened - 1, 10)) if again else 0.0
-        pause = max(grown / 2 + self._jitter(grown / 2), _REST * seconds if seconds > self._prompt else 0.0, after)
+        grown = _FIRST_PAUSE * 2.0 ** min(self._times_opened - 1, 10) if again else 0.0
+        grown, rest = (min(self._longest_pause, each) for each in (grown, _REST * seconds))
+        pause = max(grown / 2 + self._jitter(grown / 2), rest if seconds > self._prompt else 0.0, after)
         self._is_open, self._reason, self._until = True, reason, self._clock.now() + pause
         emit(
             logging.WARNING,

@@ -97,6 +97,7 @@ class Delivery:
             self._jitter,
             prompt=terms.prompt,
             longest=terms.read,
+            longest_pause=terms.longest_pause,
             enabled=not math.isinf(terms.grace),
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.patience import Patience
 from multicdn.provider import Call
 
@@ -33,6 +34,7 @@ class Terms(Struct, frozen=True, kw_only=True):
             open is left undelivered. With a grace, vendors in trouble have circuit breakers, too. Infinite unless what
             is undelivered can wait elsewhere.
         prompt: seconds in which a vendor that is well answers: for so long a call is no waiting.
+        longest_pause: seconds that a circuit breaker stays open at most, unless the vendor asks for more.
     """
 
     tries: int = 8
@@ -43,6 +45,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     concurrency: int = 1
     grace: float = math.inf
     prompt: float = 2.0
+    longest_pause: float = LONGEST_PAUSE
 
 
 class Latch:

@@ -14,7 +14,7 @@ from multicdn.errors import CallRefused, RetryLater, SecretError
 class Bench:
     """A breaker, and calls that end as they are told after as long as they are told."""
 
-    def __init__(self, **settings: bool) -> None:
+    def __init__(self, **settings: float) -> None:
         self.clock = FakeClock()
         self.breaker = Breaker("fastly", self.clock, most, **settings)
 
@@ -119,6 +119,15 @@ def test_each_failed_probe_doubles_the_pause_up_to_five_minutes(bench: Bench) ->
         bench.fail()
         pauses.append(round(bench.breaker.pause()))
     assert pauses == [20, 40, 80, 160, 300, 300, 300]
+
+
+def test_no_pause_is_longer_than_it_may_be_unless_the_vendor_asks_for_it() -> None:
+    bench = Bench(longest_pause=4.0)
+    bench.fail(10.0)
+    assert bench.breaker.pause() == 4
+    bench.clock.sleep(4)
+    bench.fail(0.1, after=60.0)
+    assert bench.breaker.pause() == 60
 
 
 def test_up_to_a_half_of_the_pause_is_left_to_chance() -> None:
