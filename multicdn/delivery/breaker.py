@@ -98,6 +98,7 @@ class Breaker:
         self._calls: list[WatchedCall] = []
         self._failures = 0
         self._throttled = 0
+        self._is_warm = False
         self._failing_since = 0.0
         self._latency = 0.0
         self._times_opened = 0
@@ -161,11 +162,14 @@ class Breaker:
         """The vendor answered, be it with a refusal."""
         with self._lock:
             seconds = self._end(call)
-            self._latency = seconds if seconds > self._prompt else 0.0
+            # The first call may have imported an SDK: how long that took says nothing about the vendor.
+            telling = self._is_warm or call.given_up
+            self._is_warm = True
+            self._latency = seconds if seconds > self._prompt and telling else 0.0
             if call.given_up:  # too late to be of use, but for how late it was
                 return
             self._failures = self._throttled = 0
-            if seconds > _SLOW:
+            if seconds > _SLOW and telling:
                 self._open(f"it takes {seconds:.1f} s to answer", seconds, again=False)
             elif self._is_open and call.probe:
                 self._is_open, self._times_opened = False, 0

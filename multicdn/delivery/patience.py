@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,14 +14,38 @@ if TYPE_CHECKING:
 
     from multicdn.delivery.clock import Clock
 
+# A thread that uses this share of a processor computes, whatever it said: its first call imports an SDK, which takes
+# seconds where a function has a tenth of a processor. One that waits for an answer uses next to nothing.
+_COMPUTING_SHARE = 0.03
+
+# Seconds between two looks at whether one does.
+_LOOK = 0.2
+
 # Between two calls a thread computes; should it hang in a plugin's code, it passes for work no longer than this.
 COMPUTING = 5.0
+
+
+@dataclass
+class _Work:
+    """What a thread does: since when, for how long it is taken for work, and the clock of the time that it computes."""
+
+    until: float
+    seen_at: float
+    clock: int | None
+    computed: float
+
+    def go_on(self, now: float) -> None:
+        """See whether it still computes."""
+        computed = _computed(self.clock)
+        if computed - self.computed > _COMPUTING_SHARE * (now - self.seen_at):
+            self.until = max(self.until, now)
+        self.seen_at, self.computed = now, computed
 
 
 class Patience:
     """The grace of one invocation: seconds, all together, in which no thread of it is at work.
 
-    A thread is at work as long as it says beforehand that its work will take, until it says that it waits. So a call
+    A thread is at work as long as it says beforehand that its work will take, and beyond while it computes. So a call
     that takes longer than is usual, a wait for a vendor's rate, and a wait before another try all use up the grace,
     unless something else is being done meanwhile.
 
@@ -34,20 +59,21 @@ class Patience:
         self._clock = clock
         self._left = grace
         self._settled_at = clock.now()
-        self._busy_until: dict[object, float] = {}
+        self._works: dict[object, _Work] = {}
         self._changed = threading.Condition()
 
     def busy(self, seconds: float, who: object = None) -> None:
         """This thread, or somebody else, is at work: for so many seconds, or until it says otherwise."""
         with self._changed:
             self._settle()
-            self._busy_until[who or threading.get_ident()] = self._clock.now() + seconds
+            clock, now = None if who else _clock_of_this_thread(), self._clock.now()
+            self._works[who or threading.get_ident()] = _Work(now + seconds, now, clock, _computed(clock))
 
     def idle(self, who: object = None) -> None:
         """This thread, or somebody else, waits or has ended."""
         with self._changed:
             self._settle()
-            self._busy_until.pop(who or threading.get_ident(), None)
+            self._works.pop(who or threading.get_ident(), None)
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> bool:
@@ -66,7 +92,7 @@ class Patience:
                 working = self._working()
                 if self.is_over or (not working and missing > self._left):
                     return False
-                self._changed.wait(min(missing, working) if working else missing)
+                self._changed.wait(min(missing, working or _LOOK))
                 self._settle()
         self.busy(COMPUTING)
         return True
@@ -80,7 +106,7 @@ class Patience:
                 missing = until - time.monotonic()
                 if missing <= 0:
                     return
-                self._changed.wait(min(missing, self._working() + self._left))
+                self._changed.wait(min(missing, self._working() or min(self._left, _LOOK)))
                 self._settle()
 
     def end(self) -> None:
@@ -98,11 +124,30 @@ class Patience:
 
     def _working(self) -> float:
         """Seconds for which somebody is at work, from now on."""
-        return max(0.0, max(self._busy_until.values(), default=-math.inf) - self._clock.now())
+        return max(0.0, self._worked_until() - self._clock.now())
+
+    def _worked_until(self) -> float:
+        return max((work.until for work in self._works.values()), default=-math.inf)
 
     def _settle(self) -> None:
         """Take from the grace what has passed without work since this was asked last."""
         now = self._clock.now()
-        worked_until = max(self._busy_until.values(), default=-math.inf)
-        self._left -= max(0.0, now - max(self._settled_at, worked_until))
+        for work in self._works.values():
+            if work.until < now:
+                work.go_on(now)
+        self._left -= max(0.0, now - max(self._settled_at, self._worked_until()))
         self._settled_at = now
+
+
+def _clock_of_this_thread() -> int | None:
+    """The clock that counts what this thread computes; None where the system has none, as on macOS."""
+    clock = getattr(time, "pthread_getcpuclockid", None)
+    return clock(threading.get_ident()) if clock else None
+
+
+def _computed(clock: int | None) -> float:
+    """Seconds that a thread has computed, by its clock."""
+    try:
+        return time.clock_gettime(clock) if clock is not None else -math.inf
+    except OSError:  # the thread has ended
+        return -math.inf

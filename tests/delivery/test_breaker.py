@@ -181,6 +181,13 @@ def test_a_slow_vendor_is_waited_for_when_its_answer_shows_how_slow_it_is(bench:
     assert bench.breaker.pause() == 0
 
 
+def test_the_first_answer_may_be_slow_since_an_sdk_may_have_been_imported(bench: Bench) -> None:
+    bench.answer(6.0)
+    assert bench.breaker.pause() == 0
+    bench.answer(6.0)
+    assert bench.breaker.pause() == 48
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (2, 8), (3, 10), (5000, 10)])
 def test_what_has_been_tried_in_vain_is_waited_for_longer(bench: Bench, attempts: int, seconds: float) -> None:
     """Else a process that is new each time would never learn that a vendor is only slow."""

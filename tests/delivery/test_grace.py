@@ -121,6 +121,17 @@ def test_a_vendor_at_work_is_waited_for_however_long_it_takes() -> None:
     assert len(of(report, Status.ACCEPTED)) == 30
 
 
+def test_a_call_that_computes_is_no_wait_since_it_may_import_an_sdk() -> None:
+    def answer(seen: Seen) -> Receipt:
+        until = time.thread_time() + 0.8
+        while time.thread_time() < until:
+            sum(range(1000))
+        return accept(seen)
+
+    report = impatient(Scripted(answer=answer)).deliver([demand(urls(1))], FUNCTION)
+    assert [ended.status for ended in report] == [Status.ACCEPTED]
+
+
 def test_while_another_vendor_is_at_work_a_wait_costs_nothing() -> None:
     """The paced one gets its turns while the other one works, which it does for longer than the waits take."""
     paced = Scripted(limits=Limits(targets=1, calls_per_second=4))
