@@ -23,7 +23,7 @@ _LONGEST_ERROR = 64 * 1024
 _PIECE = 16 * 1024
 
 
-class Draft(NamedTuple):
+class RequestDraft(NamedTuple):
     """A request: ``target`` goes out byte for byte, ``json`` or ``data`` are its body."""
 
     method: str
@@ -42,7 +42,7 @@ class Exchanged(NamedTuple):
     request: requests.PreparedRequest
 
 
-class Wire:
+class Connections:
     """Connections to one endpoint. Keeps no cookies, follows no redirect.
 
     Args:
@@ -60,7 +60,7 @@ class Wire:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._session.mount(endpoint, _exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel))
 
-    def exchange(self, draft: Draft, call: Call, shown: str) -> Exchanged:
+    def exchange(self, draft: RequestDraft, call: Call, shown: str) -> Exchanged:
         """Send a request and read the answer, whatever its status, within the time and the bytes that it may take.
 
         Args:
@@ -92,7 +92,7 @@ class Wire:
             raise CredentialsRefused(message)
         raise RetryLater(reason)
 
-    def _prepare(self, draft: Draft) -> requests.PreparedRequest:
+    def _prepare(self, draft: RequestDraft) -> requests.PreparedRequest:
         """Prepare with the URL as given: requests collapses ``..`` and re-encodes, and cache keys are byte-exact."""
         # The body is set by hand: requests would escape it to ASCII, and limits in bytes count the UTF-8 form.
         body = None

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
     from socket import socket
 
-__all__ = ["LARGEST_ANSWER", "AnswerTooLong", "NotPacked", "bounded", "cut", "obey", "obey_botocore", "time_left", "unpacked"]
+__all__ = [
+    "LARGEST_ANSWER",
+    "AnswerTooLong",
+    "NotPacked",
+    "bounded",
+    "cut",
+    "obey",
+    "obey_botocore",
+    "time_left",
+    "unpacked",
+]
 
 # Bytes. The largest right answer of a vendor that is read through this: an id for each of 256 surrogate keys of 1 KB.
 LARGEST_ANSWER = 1 << 20
@@ -145,11 +155,11 @@ class _BoundedReads(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(_left(self._bounds, self._sock.gettimeout()))
-        count = self._reads.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._reads.readinto(buffer)
         self._count += count or 0
         if self._count > self._bounds.most:
             raise AnswerTooLong(f"an answer of more than {self._bounds.most} bytes")
-        return count  # type: ignore[no-any-return]
+        return count
 
     def close(self) -> None:
         if not self.closed:

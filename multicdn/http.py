@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from multicdn._exact import is_sendable
-from multicdn._wire import Draft, Wire
+from multicdn._wire import RequestDraft, Connections
 from multicdn._words import words
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.secrets import redact
@@ -176,7 +176,7 @@ class Http:
         self._meaning = {**_MEANING, **(meaning or {})}
         self._wait = wait
         self._login = login
-        self._wire = Wire(self._endpoint, auth, parallel)
+        self._connections = Connections(self._endpoint, auth, parallel)
 
     def send(
         self,
@@ -207,8 +207,8 @@ class Http:
         request = f"{method} {self._shown(target)}"
         if not is_sendable(target):
             raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
-        draft = Draft(method, target, {**self._headers(), **(headers or {})}, json, data)
-        answer = self._answer(self._wire.exchange(draft, call, request), request)
+        draft = RequestDraft(method, target, {**self._headers(), **(headers or {})}, json, data)
+        answer = self._answer(self._connections.exchange(draft, call, request), request)
         if 200 <= answer.status < 300:
             return answer
         explained = refusal(answer) if refusal and answer.status >= 400 else None

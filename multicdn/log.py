@@ -39,7 +39,8 @@ def is_shown(level: int) -> bool:
 def emit(level: int, event: str, **fields: object) -> None:
     """Log one line of JSON, with secrets blacked out."""
     if is_shown(level):
-        line = json.dumps({"event": event, **{name: _shown(value) for name, value in fields.items()}}, ensure_ascii=False)
+        shown = {name: _shown(value) for name, value in fields.items()}
+        line = json.dumps({"event": event, **shown}, ensure_ascii=False)
         # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
         _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
 

@@ -1,7 +1,7 @@
 """Blacking out secrets in whatever spelling a vendor may repeat them.
 
-A value is found as it stands, percent-encoded, with plus for blank, as HTML entities, as JSON escapes, in any mixture of
-these and in several layers, and in base64, of it alone or of a longer text that holds it.
+A value is found as it stands, percent-encoded, with plus for blank, as HTML entities, as JSON escapes, in any mixture
+of these and in several layers, and in base64, of it alone or of a longer text that holds it.
 """
 
 from __future__ import annotations

@@ -499,7 +499,7 @@ def test_value_is_blacked_out_within_a_url(value: str) -> None:
     assert redact(f"GET /purge?auth={quote(value, safe='')}&x=1") == "GET /purge?auth=[secret]&x=1"
 
 
-ODD = "correct horse+battery&staple/\"50%\"=<é>"
+ODD = 'correct horse+battery&staple/"50%"=<é>'
 
 
 def entities(text: str, form: str) -> str:

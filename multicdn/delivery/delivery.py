@@ -80,8 +80,6 @@ class Delivery:
 def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     """Let all instances do their part, side by side."""
     run.purged.expect(sum(instance.purges for instance in instances))
-    for instance in instances:
-        instance.start()
-    for instance in instances:
+    for instance in [instance for instance in instances if instance.begin()]:
         instance.join(max(0.0, run.left()))
     return [outcome for instance in instances for outcome in instance.ledger.close()]

@@ -51,6 +51,16 @@ class InstanceRun(threading.Thread):
         # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
         self.ledger.open(work.jobs)
 
+    def begin(self) -> bool:
+        """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
+        try:
+            self.start()
+        except RuntimeError:
+            self.ledger.abandon("no thread could be started for it: the process has too many")
+            self._end_purges()
+            return False
+        return True
+
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""
         try:

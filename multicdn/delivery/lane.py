@@ -270,12 +270,21 @@ class Lane:
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run tasks in daemon threads: one that hangs must not keep the process, or its caller's thread pool, alive."""
-    if len(tasks) == 1:
-        return tasks[0]()
-    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
+    """Run tasks at once, one of them here, and those here as well for which the process has no thread left.
+
+    The threads are daemons: one that hangs must not keep the process, or its caller's thread pool, alive.
+    """
+    here, others = list(tasks[:1]), tasks[1:]
+    threads = []
+    for task in others:
+        thread = threading.Thread(target=task, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            here.append(task)
+        else:
+            threads.append(thread)
+    for task in here:
+        task()
     for thread in threads:
         thread.join()
-    return None

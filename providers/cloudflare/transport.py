@@ -73,8 +73,8 @@ class BoundedTransport(httpx.BaseTransport):
 class _Backend(httpcore.SyncBackend):
     """Connects within the time that is left."""
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *args: Any, **kw: Any) -> _Stream:  # noqa: ASYNC109
-        return _Stream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), *args, **kw))
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **others: Any) -> _Stream:
+        return _Stream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), *rest, **others))
 
 
 class _Stream(httpcore.NetworkStream):
@@ -108,4 +108,5 @@ def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> floa
 
 
 def _encoding(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    return next((value.decode("ascii", "replace") for name, value in headers if name.lower() == b"content-encoding"), "")
+    found = (value for name, value in headers if name.lower() == b"content-encoding")
+    return next(found, b"").decode("ascii", "replace")

@@ -398,7 +398,9 @@ def test_a_token_without_an_end_is_kept(cdn: HighwindsSimulator) -> None:
     assert len(cdn.calls) == 3
 
 
-@pytest.mark.parametrize("answer", ["no JSON {}", '{{"accessToken": "{}"}}', '{{"token": {{"value": "{}"}}}}', '["{}"]'])
+@pytest.mark.parametrize(
+    "answer", ["no JSON {}", '{{"accessToken": "{}"}}', '{{"token": {{"value": "{}"}}}}', '["{}"]']
+)
 @pytest.mark.parametrize("status", [200, 400, 401, 500, 503])
 def test_a_login_is_never_quoted(
     cdn: HighwindsSimulator, answer: str, status: int, caplog: pytest.LogCaptureFixture
@@ -414,7 +416,7 @@ def test_a_login_is_never_quoted(
 
 def test_the_code_of_a_refused_login_is_shown(cdn: HighwindsSimulator) -> None:
     cdn.faults.once(faults.status(400, body='{"error": "invalid_grant", "error_description": "no hunter2"}'))
-    with pytest.raises(CredentialsRefused, match="400: invalid_grant: [(]the rest") as caught:
+    with pytest.raises(CredentialsRefused, match=r"400: invalid_grant: \(the rest") as caught:
         login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
     assert "hunter2" not in str(caught.value)
 
@@ -423,7 +425,7 @@ def test_a_token_that_was_got_by_password_is_blacked_out(cdn: HighwindsSimulator
     bearer = "eyJ-" + "a-token-nobody-configured"
     cdn.faults.once(faults.status(200, body=json.dumps({"access_token": bearer})))
     cdn.faults.always(faults.status(503, body=f"echo {bearer}"), when=lambda request: "purge" in request.target)
-    with pytest.raises(RetryLater, match="echo .secret."):
+    with pytest.raises(RetryLater, match=r"echo \[secret\]"):
         login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
 
 
