@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 
     from multicdn.provider import Call
 
-# Bytes. An error says what it has to say in less.
-_LONGEST_ERROR = 64 * 1024
 _PIECE = 16 * 1024
 
 
 class RequestDraft(NamedTuple):
-    """A request: ``target`` goes out byte for byte, ``json`` or ``data`` are its body."""
+    """A request: ``target`` goes out byte for byte, ``json`` or ``data`` are its body, ``largest`` is of its answer."""
 
     method: str
     target: str
     headers: Mapping[str, str]
     json: object = None
     data: Mapping[str, str] | None = None
+    largest: int = bounds.LARGEST_ANSWER
 
 
 class Exchanged(NamedTuple):
@@ -74,8 +73,8 @@ class Connections:
         """
         try:
             prepared = self._prepare(draft)
-            with bounds.bounded(call.read):
-                return self._send(prepared, call)
+            with bounds.bounded(call.read, draft.largest):
+                return self._send(prepared, call, draft.largest)
         except (requests.exceptions.InvalidHeader, UnicodeError):
             reason = None
         except requests.exceptions.ConnectTimeout:
@@ -110,15 +109,14 @@ class Connections:
         prepared.url = url
         return prepared
 
-    def _send(self, prepared: requests.PreparedRequest, call: Call) -> Exchanged:
+    def _send(self, prepared: requests.PreparedRequest, call: Call, largest: int) -> Exchanged:
         url = str(prepared.url)
         settings: dict[str, Any] = dict(self._session.merge_environment_settings(url, {}, True, None, None))  # noqa: FBT003
         limits = (min(call.connect, call.read), call.read)
         with self._session.send(prepared, timeout=limits, allow_redirects=False, **settings) as response:
-            most = bounds.LARGEST_ANSWER if 200 <= response.status_code < 300 else _LONGEST_ERROR
             pieces = iter(lambda: response.raw.read(_PIECE, decode_content=False), b"")
-            packed = bounds.cut(pieces, most)
-            body = bounds.unpacked(packed, response.headers.get("Content-Encoding", ""), most)
+            packed = bounds.cut(pieces, largest)
+            body = bounds.unpacked(packed, response.headers.get("Content-Encoding", ""), largest)
             return Exchanged(response.status_code, response.headers, body, prepared)
 
 

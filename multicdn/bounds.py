@@ -37,8 +37,9 @@ __all__ = [
     "unpacked",
 ]
 
-# Bytes. The largest right answer of a vendor that is read through this: an id for each of 256 surrogate keys of 1 KB.
-LARGEST_ANSWER = 1 << 20
+# Bytes of a body, unless a call is known to have a larger one. Few vendors say more than a number, and sixteen answers
+# may come at once.
+LARGEST_ANSWER = 64 * 1024
 
 # Bytes of status line, headers and chunk sizes beside the body.
 _AROUND = 64 * 1024

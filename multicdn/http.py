@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from multicdn._exact import is_sendable
-from multicdn._wire import RequestDraft, Connections
+from multicdn._wire import Connections, RequestDraft
 from multicdn._words import words
+from multicdn.bounds import LARGEST_ANSWER
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.secrets import redact
 
@@ -187,6 +188,7 @@ class Http:
         json: object = None,
         data: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        largest: int = LARGEST_ANSWER,
         refusal: Callable[[Answer], ProviderError | None] | None = None,
     ) -> Answer:
         """Send one request and return its answer if it means success.
@@ -198,6 +200,7 @@ class Http:
             json: the body, sent as JSON.
             data: the body, sent as a form.
             headers: for this request, beside those of the API.
+            largest: bytes of the answer's body that are read; what comes beyond them is left.
             refusal: reads from an answer that isn't a success what its status alone doesn't tell, such as the targets
                 that the vendor names; None leaves it to the status. Redirects never come here.
 
@@ -207,7 +210,7 @@ class Http:
         request = f"{method} {self._shown(target)}"
         if not is_sendable(target):
             raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
-        draft = RequestDraft(method, target, {**self._headers(), **(headers or {})}, json, data)
+        draft = RequestDraft(method, target, {**self._headers(), **(headers or {})}, json, data, largest)
         answer = self._answer(self._connections.exchange(draft, call, request), request)
         if 200 <= answer.status < 300:
             return answer
