@@ -97,8 +97,8 @@ EXPRESSIONS = dict(expressions())
 def made_of(text: str) -> list[str]:
     """What a matcher may stumble over: the letters and words of an expression, and pairs of them."""
     literal = re.sub(r"\\[bBdDwWsSAZ]|\(\?[^)]|[()|?*+^$\[\]{}\\]", " ", text)
-    whole = " ".join(literal.split()[:4]) + " "
-    pieces = [whole, *literal.split(), *"a0A -/.:<*;{,=", "ab", "a-", "a.", "\t", "\n"]
+    beginnings = [" ".join(literal.split()[:count]) + " " for count in (1, 2, 3)]
+    pieces = [*beginnings, *literal.split(), *"a0A -/.:<*;{,=", "ab", "a-", "a.", "\t", "\n"]
     short = list(dict.fromkeys(piece for piece in pieces if len(piece) <= 24))[:24]
     return [*short, *(first + second for first, second in product(short[:4], short[:6]) if first != second)]
 
