@@ -92,12 +92,14 @@ def _forms(value: str) -> _Forms:
     # A value may look encoded itself, and be taken for that together with its surroundings.
     bare = [layer for layer in list(_layers(value))[-1:] if len(layer) >= _SHORTEST_WITHIN_WORDS]
     whole = sorted({value, *in_json, *encoded, *bare}, key=len, reverse=True)
+    # As it stands in a request, of which a vendor may repeat all in base64.
+    pieces = {piece: pattern for sent in {value, *encoded[:2]} for piece, pattern in _pieces(sent)}
     if len(value) < _SHORTEST_WITHIN_WORDS:
         words = "|".join(map(re.escape, whole))
-        return _Forms((), re.compile(rf"(?<![0-9A-Za-z])(?:{words})(?![0-9A-Za-z])"), tuple(_pieces(value)))
+        return _Forms((), re.compile(rf"(?<![0-9A-Za-z])(?:{words})(?![0-9A-Za-z])"), tuple(pieces.items()))
     parts = re.split("[ +]", value)
     loose = re.compile("[ +]".join(map(re.escape, parts))) if len(parts) > 1 else None
-    return _Forms(tuple(whole), loose, tuple(_pieces(value)))
+    return _Forms(tuple(whole), loose, tuple(pieces.items()))
 
 
 def _pieces(value: str) -> Iterable[tuple[str, re.Pattern[str]]]:

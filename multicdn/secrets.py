@@ -40,6 +40,8 @@ _LONGEST_ANSWER_OF_AWS = 10.0
 # Values that are blacked out. More than these many come of tokens that are got anew each hour; then the oldest go.
 _MOST_REVEALED = 256
 
+_CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 _revealed: dict[str, None] = {}
 _revealing = threading.Lock()
 
@@ -132,9 +134,13 @@ def _remember(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return the text with every secret that this process has revealed blacked out, however it is encoded."""
+    """Return the text with every secret that this process has revealed blacked out, however it is encoded.
+
+    The credentials that AWS gives a function are among them.
+    """
     # A copy, since other threads reveal secrets meanwhile.
-    return redaction.redact(text, tuple(_revealed)) if _revealed else text
+    values = {*tuple(_revealed), *filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))}
+    return redaction.redact(text, values) if values else text
 
 
 def quiet(*libraries: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ def _meaning(code: str, status: int) -> type[ProviderError]:
 
 def _first_line(message: str) -> str:
     """Only the first line: below it AWS repeats the request that should have been signed, session token and all."""
-    return message.strip().partition("\n")[0][:_LONGEST_QUOTE]
+    return redact(message.strip().partition("\n")[0])[:_LONGEST_QUOTE]
 
 
 def _unanswered(error: BotoCoreError) -> ProviderError:
