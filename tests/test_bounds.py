@@ -15,13 +15,13 @@ import pytest
 from kit.environments import ROOT
 from kit.hostile_server import ANSWERS, OK, HostileServer, drip, whole
 from kit.real_plugins import NAMES, plugin
-from kit.scripted_provider import demand
+from kit.scripted_provider import Scripted, Seen, accept, demand
 
 from multicdn.bounds import NotPacked, bounded, cut, time_left, unpacked
 from multicdn.delivery.delivery import Delivery
 from multicdn.errors import ProviderError, RetryLater
-from multicdn.model import Status, Target, TargetKind
-from multicdn.provider import Call
+from multicdn.model import Receipt, Status, Target, TargetKind
+from multicdn.provider import Call, Limits
 
 if TYPE_CHECKING:
     from multicdn.provider import Provider
@@ -227,3 +227,26 @@ def test_unpacking_ends_where_it_may() -> None:
     assert unpacked(text, "identity", 1000) == text
     with pytest.raises(NotPacked):
         unpacked(b"nope", "gzip")
+
+
+# Others
+
+
+def test_a_page_made_to_be_slow_costs_another_vendor_no_call() -> None:
+    """A regular expression that took four seconds for it let no other thread have a turn."""
+    page = whole(b"HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\n", b"<" * 65536)
+    with HostileServer(page) as vendor:
+        well = Scripted(limits=Limits(targets=1), answer=_in_a_moment)
+        delivery = Delivery({"fastly": plugin("fastly", vendor.url), "well": well})
+        wanted = [demand([f"{URL}?{number}" for number in range(20)], name) for name in ("fastly", "well")]
+        began = time.monotonic()
+        report = delivery.deliver(wanted, 5.0)
+        assert time.monotonic() - began < 5.0 + LATE
+    accepted = [outcome for outcome in report.outcomes if outcome.status is Status.ACCEPTED]
+    assert {outcome.job.provider for outcome in accepted} == {"well"}
+    assert len(accepted) == 20
+
+
+def _in_a_moment(seen: Seen) -> Receipt:
+    time.sleep(0.05)
+    return accept(seen)
