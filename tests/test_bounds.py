@@ -156,7 +156,12 @@ import json, sys
 from kit.real_plugins import plugin
 from multicdn.delivery.delivery import Delivery
 from kit.scripted_provider import demand
-name, endpoint = sys.argv[1:]
+from multicdn.provider import Call
+name, endpoint, usual = sys.argv[1:]
+try:
+    plugin(name, usual).purge_urls(["/a"], Call(read=60.0))  # all that has to be imported is
+except Exception:
+    pass
 wanted = demand([f"https://www.acme.com/{n}" for n in range(20)], name)
 report = Delivery({name: plugin(name, endpoint)}).deliver([wanted], 2.0)
 [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
@@ -164,10 +169,10 @@ print(json.dumps([int(peak), len(report.outcomes)]))
 """
 
 
-def peak(name: str, vendor: HostileServer) -> int:
+def peak(name: str, vendor: HostileServer, usual: HostileServer) -> int:
     """KB that an invocation's process took at most."""
     done = subprocess.run(
-        [sys.executable, "-c", INVOCATION, name, vendor.url],
+        [sys.executable, "-c", INVOCATION, name, vendor.url, usual.url],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
         text=True,
@@ -182,11 +187,11 @@ def peak(name: str, vendor: HostileServer) -> int:
 @pytest.mark.parametrize("name", ["fastly", "cloudflare", "cloudfront"])
 def test_peak_memory_under_a_bomb_and_an_endless_body_is_nearly_the_normal_one(name: str) -> None:
     normal = whole(b"HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\n", b"<html>Busy</html>")
-    with HostileServer(normal) as vendor:
-        usual = peak(name, vendor)
+    with HostileServer(normal) as usual, HostileServer(normal) as vendor:
+        normally = peak(name, usual, usual)
         for answer in ("gzip bomb", "endless body", "endless head"):
             vendor.answer = ANSWERS[answer]
-            assert peak(name, vendor) <= 1.2 * usual, answer
+            assert peak(name, vendor, usual) <= 1.2 * normally, answer
 
 
 # The parts
