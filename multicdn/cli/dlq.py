@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from multicdn.cli.render import counted
+from multicdn.cli.terminal import say
 from multicdn.model import described
 from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sized
+    from collections.abc import Callable, Iterator
 
     from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, Group
 
@@ -40,8 +42,9 @@ def list_(url: str, provider: str | None) -> None:
         queue.release(messages)
     chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
-        click.echo("\n".join(_lines(group)))
-    click.echo(_counted(chosen))
+        for line in _lines(group):
+            say(line)
+    say(counted(len(chosen), "dead letter"))
 
 
 @dlq.command()
@@ -62,7 +65,10 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
 
     def confirmed(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
         if not yes and chosen:
-            click.confirm(f"Drop {_counted(chosen)} for good? What they name stays stale until it expires", abort=True)
+            click.confirm(
+                f"Drop {counted(len(chosen), 'dead letter')} for good? What they name stays stale until it expires",
+                abort=True,
+            )
         return queue.drop(chosen)
 
     _act(url, provider, "dropped", confirmed)
@@ -81,7 +87,7 @@ def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, 
         finally:
             gone = {message.id for message in chosen} if handled else set()
             queue.release([message for message in messages if message.id not in gone])
-    click.echo(f"{number} {done}")
+    say(f"{number} {done}")
 
 
 @contextlib.contextmanager
@@ -109,9 +115,4 @@ def _lines(group: Group) -> list[str]:
     targets = [target for message in group.messages for target in message.targets]
     more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
     shown = [f"    {described(target)}" for target in targets[:_SHOWN]]
-    return [f"{group.provider}: {_counted(group.messages)}: {group.reason}", *shown, *more]
-
-
-def _counted(messages: Sized) -> str:
-    number = len(messages)
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+    return [f"{group.provider}: {counted(len(group.messages), 'dead letter')}: {group.reason}", *shown, *more]
