@@ -13,6 +13,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from multicdn.bounds import obey
+
 # Printable ASCII but for the fragment sign: what RFC 9112 lets stand in a request line, and a bit more.
 _SENDABLE = re.compile(r"[!-\"$-~]*")
 _AFTER_AUTHORITY = re.compile(r"[^:/]+://[^/?#]*(.*)", re.DOTALL)
@@ -65,4 +67,8 @@ class _Exact:
 
 @cache
 def _exact(connection: type) -> Any:
-    return connection if issubclass(connection, _Exact) else type(connection.__name__, (_Exact, connection), {})
+    if issubclass(connection, _Exact):
+        return connection
+    exact: Any = type(connection.__name__, (_Exact, connection), {})
+    obey(exact)
+    return exact

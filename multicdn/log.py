@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from multicdn.errors import told
@@ -53,9 +54,21 @@ def is_shown(level: int) -> bool:
 def emit(level: int, event: str, **fields: object) -> None:
     """Log one line of JSON, with secrets blacked out."""
     if is_shown(level):
-        line = redact(json.dumps({"event": event, **fields}, ensure_ascii=False, default=str))
+        shown = {name: _shown(value) for name, value in fields.items()}
+        line = json.dumps({"event": event, **shown}, ensure_ascii=False)
         # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
         _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
+
+
+def _shown(value: object) -> object:
+    """A value as JSON takes it, with secrets blacked out of its texts."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {redact(str(name)): _shown(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return redact(str(value))
 
 
 def plugin_bug(provider: str, error: Exception) -> None:

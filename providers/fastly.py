@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from multicdn.http import Answer, Http, until_epoch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PARALLEL = 16
+_LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
 
 _until_reset = until_epoch("Fastly-RateLimit-Reset")
@@ -105,6 +106,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             soft=call.soft,
             json={"surrogate_keys": list(tags)},
             headers=self._where,
+            largest=_LARGEST_LIST,
         )
         ids = answer.json()
         missing = [tag for tag in tags if not ids.get(tag)]
@@ -128,10 +130,10 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         return {"Fastly-Purge-Environment": "staging"} if self.environment == "staging" else {}
 
     def _purge(
-        self, target: str, call: Call, *, soft: bool, json: object = None, headers: Mapping[str, str] | None = None
+        self, target: str, call: Call, *, soft: bool, headers: Mapping[str, str] | None = None, **settings: Any
     ) -> Answer:
         how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, json=json, headers={**how, **(headers or {})})
+        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, **settings)
 
 
 def _accepted(answer: Answer) -> str:

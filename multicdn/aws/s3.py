@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from multicdn.bounds import bounded, obey_botocore
 from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Objects:
         import boto3
         from botocore.config import Config
 
+        obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
@@ -68,11 +70,16 @@ class Objects:
         except ObjectError as error:
             return {}, dict.fromkeys(places, str(error))
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
-        answers = {place: pool.submit(self._head, *place) for place in places}
+        answers: dict[Place, Future[Mapping[str, str] | None]] = {}
+        failed: dict[Place, str] = {}
+        for place in places:
+            try:
+                answers[place] = pool.submit(self._head, *place)
+            except RuntimeError:
+                failed[place] = "no thread could be started to read its metadata: the process has too many"
         wait(answers.values(), timeout=max(0.0, seconds))
         pool.shutdown(wait=False, cancel_futures=True)
         metadata: dict[Place, Mapping[str, str]] = {}
-        failed: dict[Place, str] = {}
         for place, answer in answers.items():
             if answer.cancelled() or not answer.done():
                 failed[place] = "no time was left to read its metadata"
@@ -115,7 +122,8 @@ class Objects:
         return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit))
 
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
-        return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
+        with bounded(2 * _READ):
+            return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
 
     def _metadata_of(self, bucket: str, key: str) -> Mapping[str, str] | None:
         from botocore.exceptions import ClientError

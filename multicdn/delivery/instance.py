@@ -71,6 +71,18 @@ class InstanceRun(threading.Thread):
         """Note that its calls under way are not waited for any longer."""
         self._breaker.give_up()
 
+    def begin(self) -> bool:
+        """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
+        try:
+            self.start()
+        except RuntimeError:
+            self.ledger.abandon("no thread could be started for it: the process has too many")
+            self._end_purges()
+            self.finished = True
+            self._run.patience.idle(self)
+            return False
+        return True
+
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""
         self._run.patience.busy(COMPUTING)

@@ -22,7 +22,6 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LEFT_ALONE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.&,;=+$@:!()'*")
 _TILDE = re.compile(r"~|%7E", re.IGNORECASE)
 _TAG = re.compile(r"[!-+\--~]{1,256}")  # visible ASCII without the comma: guide, invalidation-specifying-tags
-_LAST_STARS = re.compile(r"(?:\*|%2A)+\Z", re.IGNORECASE)
 
 
 def located(target: Target, origin_paths: Sequence[str] = ()) -> tuple[Target, ...]:
@@ -115,7 +114,7 @@ def item(path: str, *, wild: bool) -> Target:
         TargetsRefused: the wildcard would be that of the whole distribution.
     """
     tilde = _TILDE.search(path)
-    stem = _LAST_STARS.sub("", path[: tilde.start()] if tilde else path)
+    stem = _without_last_stars(path[: tilde.start()] if tilde else path)
     if not wild and stem == path:
         return Target(TargetKind.URL, path)
     if stem == "/":
@@ -123,3 +122,10 @@ def item(path: str, *, wild: bool) -> Target:
         message = f"{path}: {reason}, and /* would purge all there is; ask for that with `everything: true`"
         raise TargetsRefused(message, (path,))
     return Target(TargetKind.PREFIX, f"{stem}*")
+
+
+def _without_last_stars(path: str) -> str:
+    while path.endswith(("*", "%2A", "%2a")):
+        path = path.rstrip("*")
+        path = path[:-3] if path.endswith(("%2A", "%2a")) else path
+    return path
