@@ -70,7 +70,14 @@ class Demand(Struct, frozen=True):
 
 
 class RoutingFailure(Struct, frozen=True):
-    """A change of which something could not be found out, so that its message has to come back."""
+    """A change of which something could not be found out, so that it has to come back.
+
+    Attributes:
+        change: the change.
+        reason: in one sentence.
+        missing: the parts of routes that are not in the demands, as ``Matcher.part`` names them.
+    """
 
     change: Change
     reason: str
+    missing: frozenset[str] = frozenset()
