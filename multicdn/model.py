@@ -21,6 +21,8 @@ def is_text(value: object) -> bool:
     """Whether a value is text that has a UTF-8 form, as all that is sent must have; half a surrogate pair has none."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -65,6 +65,8 @@ class Objects:
         """
         try:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
+        except ObjectError as error:
+            return {}, dict.fromkeys(places, str(error))
         except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
             return {}, dict.fromkeys(places, told(error))
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")

@@ -34,7 +34,7 @@ _NOTIFICATION = msgspec.json.Decoder(s3.Notification)
 _DEEPEST = 6
 
 # Whoever may publish to a topic or a bus could else have anything purged.
-_WRAPPED = "a job inside another message, and jobs are taken from the function's own queue alone"
+_WRAPPED = "a job that does not come straight from the function's own queue, and others are not taken"
 
 
 class Unreadable(Struct, frozen=True):
@@ -88,7 +88,7 @@ def decode(event: object, read_foreign: ForeignReader | None = None, own_queue: 
         for message in event["Records"]:  # type: ignore[index]
             reader.read_queued(message)
     else:
-        reader.read(event, "")
+        reader.read(event, "", distrust="" if own_queue is None else _WRAPPED)
     return reader.intake(queued=_is_sqs(event))
 
 

@@ -247,8 +247,10 @@ def test_a_queued_job_that_nobody_can_take_says_why_as_the_function_does(
     [found] = ask_json(file, "-", stdin=body)["providers"]
     assert (found["name"], found["note"], found["calls"], found["exact"]) == (provider, note, 0, False)
     plugins = Plugins()
-    event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]}
-    Dispatcher(config.load(file, plugins), plugins).dispatch(event, 60)
+    arn = "arn:aws:sqs:eu-central-1:123456789012:work"
+    event = {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": arn, "messageId": "m", "body": body}]}
+    queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/work"
+    Dispatcher(config.load(file, plugins), plugins, own_queue=queue).dispatch(event, 60)
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "multicdn"]
     assert [(line["provider"], line["reason"]) for line in lines if line["event"] == "refused"] == [(provider, note)]
 
