@@ -82,7 +82,7 @@ class RetryLater(ProviderError):
     after: float | None = None
 
     def __init__(self, reason: str, after: float | None = None) -> None:
-        self.after = float(after) if after is not None and is_seconds(after) else None
+        self.after = after
         super().__init__(reason)
 
 

@@ -20,9 +20,9 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from multicdn.provider import Call
+    from multicdn.provider import Call, Target
 
-__all__ = ["Answer", "Http", "retry_after", "until_epoch"]
+__all__ = ["Answer", "Http", "refuse_dot_segments", "retry_after", "until_epoch"]
 
 _LONGEST_QUOTE = 300
 _LONGEST_READ = 65536
@@ -75,6 +75,17 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def refuse_dot_segments(target: Target) -> None:
+    """Refuse a target that can't stand in the path of a request. For ``locate``, where a vendor's API wants it there.
+
+    Raises:
+        TargetsRefused: its path has a segment ``.`` or ``..``, escaped or not.
+    """
+    if _exact.has_dot_segments(target.value):
+        reason = "it has a segment . or .., which a proxy would resolve to another path of the API; no browser sends it"
+        raise TargetsRefused(f"{target.value!r}: {reason}", [target.value])
 
 
 class Answer:

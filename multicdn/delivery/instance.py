@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from multicdn.delivery.lane import Lane, side_by_side
 from multicdn.delivery.shares import shares
 from multicdn.errors import bug
-from multicdn.log import plugin_bug
+from multicdn.log import log_widened, plugin_bug
 from multicdn.model import Action
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class InstanceRun(threading.Thread):
         """Do all of it. Whatever goes wrong stays in the ledger."""
         try:
             self._serve()
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
             plugin_bug(self._work.instance, error)
             self.ledger.abandon(bug(error))
         finally:
@@ -76,6 +76,7 @@ class InstanceRun(threading.Thread):
             plan = share.plan()
             if plan.bug:
                 plugin_bug(share.name, plan.bug)
+            log_widened(share.name, plan.widened)
             ended += plan.rejected
             jobs += plan.jobs
             lanes.append(Lane(share.name, share.provider, plan.jobs, self.ledger, self._run))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -30,11 +30,13 @@ class Plan(Struct, frozen=True):
         rejected: targets that the provider can't act on, as outcomes that need no call.
         bug: the first exception that a plugin raised in spelling a target; these targets are among the rejected, to
             be tried again when the plugin is repaired.
+        widened: URLs that the vendor can only purge by a prefix, each with that prefix: more than was asked for goes.
     """
 
     jobs: tuple[Job, ...] = ()
     rejected: tuple[Outcome, ...] = ()
     bug: Exception | None = None
+    widened: tuple[tuple[str, str], ...] = ()
 
 
 def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Sequence[Job] = ()) -> Plan:
@@ -53,7 +55,7 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
     for demand in demands:
         located.add(demand)
     located.drop_soft_where_hard()
-    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug)
+    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug, tuple(located.widened))
 
 
 class _Located:
@@ -67,6 +69,7 @@ class _Located:
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
+        self.widened: list[tuple[str, str]] = []
 
     def take_back(self, job: Job) -> None:
         """Add the targets of a job of an earlier invocation, which are spelled for the vendor already."""
@@ -93,6 +96,8 @@ class _Located:
                     if group is None:
                         group = groups[spelled.kind] = self._group(action, spelled.kind, soft=soft)
                     group.setdefault(spelled.value, []).append(want)
+                    if spelled.kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
+                        self.widened.append((target.value, spelled.value))
             except TargetsRefused as refusal:
                 self._reject_unspelled(demand, target, want, refusal.reason)
             except BaseException as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
@@ -220,7 +225,7 @@ def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:
     if not found:
         raise ValueError("locate returned no target at all; to refuse one, raise TargetsRefused")
     for each in found:
-        if not (isinstance(each, Target) and isinstance(each.kind, TargetKind) and is_text(each.value)):
+        if not isinstance(each, Target) or each.kind not in TargetKind or not is_text(each.value):
             raise TypeError(f"locate returned {each!r:.80}, which is no Target of text")
         if each.kind is TargetKind.EVERYTHING and target.kind is not TargetKind.EVERYTHING:
             raise ValueError(f"locate made everything of a {target.kind}")
@@ -230,9 +235,11 @@ def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:
 
 
 def _checked_limits(limits: Any) -> Limits:
-    if not (isinstance(limits, Limits) and isinstance(limits.targets, int) and limits.targets > 0):
+    if not isinstance(limits, Limits):
         raise TypeError(f"its limits are {limits!r:.80}")
-    return cast("Limits", limits)
+    if not isinstance(getattr(limits, "targets"), int) or limits.targets < 1:  # noqa: B009 - hidden from mypy
+        raise TypeError(f"its limits allow {limits.targets!r:.80} targets")
+    return limits
 
 
 def _checked_weight(weight: Any) -> int:

@@ -76,6 +76,10 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     tenant: str = option(default="", help="id of a distribution tenant, instead of a distribution")
     endpoint: str = option(default=ENDPOINT, help="base URL of the API; the default follows the region to China")
     region: str = option(default="us-east-1", help="region to sign for; only cn-* differs from the default")
+    widen: bool = option(
+        default=True,
+        help="purge a URL that has a ~, or ends in *, by the wildcard that reaches it; false: it is refused instead",
+    )
     origin_paths: tuple[str, ...] = field(default=(), metadata={"internal": True})
     clients: Clients | None = field(default=None, repr=False, compare=False, metadata={"internal": True})
 
@@ -114,7 +118,11 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         del action
         match target.kind:
             case TargetKind.URL | TargetKind.PREFIX:
-                return located(target, self.origin_paths)
+                paths = located(target, self.origin_paths)
+                if not self.widen and target.kind is TargetKind.URL and any(p.kind is not target.kind for p in paths):
+                    message = f"only {paths[0].value} would reach it, and `widen: false` allows no wildcard for a URL"
+                    raise TargetsRefused(message, (target.value,))
+                return paths
             case TargetKind.TAG:
                 return (Target(TargetKind.TAG, tag_of(target.value, self.region)),)
             case TargetKind.EVERYTHING:
