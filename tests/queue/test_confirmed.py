@@ -1,4 +1,4 @@
-"""Sending is over when SQS has confirmed each entry, or when the time is: with boto3, and a server in the place of SQS."""
+"""Sending is over when SQS has confirmed each entry, or when the time is: boto3, and a server in the place of SQS."""
 
 from __future__ import annotations
 
