@@ -47,7 +47,7 @@ _RESERVE, _REPLY = 1.0, 0.2
 
 # Seconds that the end of an invocation takes for each target on a small function (512 MB have 0.29 of a processor),
 # where none of them was delivered; and the part of the time that they may take up.
-_PER_TARGET, _LARGEST_SHARE = 150e-6, 0.5
+_PER_TARGET, _LARGEST_SHARE = 200e-6, 0.6
 
 
 class Dispatcher:
