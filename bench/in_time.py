@@ -1,6 +1,6 @@
 """Whether a cold invocation ends before its limit, at the processor share of a small function, while vendors hang.
 
-    python bench/in_time.py [--records 10000] [--share 0.29] [--limit 20] [--vendors 7]
+    python bench/in_time.py [--records 10000] [--share 0.29] [--limit 30] [--vendors 7]
 
 A function with 512 MB has 0.29 of a processor; in the initialisation phase it has a whole one. So a process of its own
 reads the config, and from then on it is stopped and continued, as the scheduler of a container does. What it may not
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--records", type=int, default=10_000)
     parser.add_argument("--share", type=float, default=0.29)
-    parser.add_argument("--limit", type=float, default=20.0)
+    parser.add_argument("--limit", type=float, default=30.0)
     parser.add_argument("--vendors", type=int, default=len(VENDORS))
     chosen = parser.parse_args()
     names = list(VENDORS)[: chosen.vendors]
