@@ -206,7 +206,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     allowed = Allowed(loaded.config.routes, rewritten=loaded.plugins.hooks.rewrites_urls)
     for job in jobs:
         if reason := allowed.refusal(job.job):
-            raise RequestError(f"the function takes no such job from its queue: {reason}; leave out --queue")
+            raise RequestError(f"the function takes no such job from its queue: {reason}; leave out --queue and its variable")
     wanted = [message for job in jobs for message in messages(job)]
     failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     _tell_failures(orders)
