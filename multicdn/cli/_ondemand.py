@@ -206,7 +206,8 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     allowed = Allowed(loaded.config.routes, rewritten=loaded.plugins.hooks.rewrites_urls)
     for job in jobs:
         if reason := allowed.refusal(job.job):
-            raise RequestError(f"the function takes no such job from its queue: {reason}; leave out --queue and its variable")
+            remedy = "leave out --queue and MULTICDN_QUEUE_URL to call the vendors from here"
+            raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
     wanted = [message for job in jobs for message in messages(job)]
     failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     _tell_failures(orders)

@@ -118,11 +118,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         del action
         match target.kind:
             case TargetKind.URL | TargetKind.PREFIX:
-                paths = located(target, self.origin_paths)
-                if not self.widen and target.kind is TargetKind.URL and any(p.kind is not target.kind for p in paths):
-                    message = f"only {paths[0].value} would reach it, and `widen: false` allows no wildcard for a URL"
-                    raise TargetsRefused(message, (target.value,))
-                return paths
+                return located(target, self.origin_paths, widen=self.widen)
             case TargetKind.TAG:
                 return (Target(TargetKind.TAG, tag_of(target.value, self.region)),)
             case TargetKind.EVERYTHING:
