@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn.cli.render import counted
+from multicdn.cli.terminal import say
 from multicdn.model import described
 from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
@@ -41,8 +42,9 @@ def list_(url: str, provider: str | None) -> None:
         queue.release(messages)
     chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
-        click.echo("\n".join(_lines(group)))
-    click.echo(counted(len(chosen), "dead letter"))
+        for line in _lines(group):
+            say(line)
+    say(counted(len(chosen), "dead letter"))
 
 
 @dlq.command()
@@ -85,7 +87,7 @@ def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, 
         finally:
             gone = {message.id for message in chosen} if handled else set()
             queue.release([message for message in messages if message.id not in gone])
-    click.echo(f"{number} {done}")
+    say(f"{number} {done}")
 
 
 @contextlib.contextmanager

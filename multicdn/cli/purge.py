@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from multicdn.cli import _ondemand, arguments
+from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
 if TYPE_CHECKING:
@@ -96,6 +97,6 @@ def _confirm(loaded: arguments.Loaded, request: Any, whole: Sequence[str]) -> No
 
 
 def _typed(name: str, what: str) -> None:
-    click.echo(f"{what}; all requests then go to the origin.")
+    say(f"{what}; all requests then go to the origin.")
     if click.prompt("Type its name to go on", default="", show_default=False) != name:
         raise click.ClickException("not confirmed; nothing was called")
