@@ -484,6 +484,15 @@ def test_a_plugin_that_fails_is_named_and_the_others_are_shown(monkeypatch: pyte
     assert (edge.note, edge.exact) == ("bug in the plugin: TypeError: no scales today", False)
 
 
+def test_a_url_that_only_a_wider_prefix_reaches_is_named() -> None:
+    found, _ = loaded("  - {bucket: b, urls: ['https://a/{key}'], purge: [site]}\n")
+    changes = [Change("b", key) for key in ("a~1.txt", "img/*", "plain.css")]
+    [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes)[0])
+    assert site.note == "https://a/a~1.txt (and 1 more) can only be purged by the wider /a*"
+    [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes[2:])[0])
+    assert site.note == ""
+
+
 # Online
 
 
