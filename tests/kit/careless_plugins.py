@@ -356,7 +356,6 @@ SINS = {
         "nothing_but_everything_becomes_everything",
         "an_empty_target_is_refused",
     ),
-    "takes whatever it is given": locate("return (target,)", "an_empty_target_is_refused"),
     "weighs in words": swap(
         "    @cached_property",
         "    def weigh(self, target):\n        return '12'\n\n    @cached_property",
