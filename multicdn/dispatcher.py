@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,6 +60,9 @@ class Dispatcher:
         delivery: made from the config unless given.
         retry_queue: makes the way to the queue; without it everything goes back to AWS.
         own_queue: URL of the queue from which jobs are taken.
+
+    Attributes:
+        settings: of the installation, from the config.
     """
 
     def __init__(
@@ -69,9 +73,12 @@ class Dispatcher:
         retry_queue: Callable[[], RetryQueue] | None = None,
         own_queue: str = "",
     ) -> None:
+        self.settings = config.install
         self._hooks = plugins.hooks
         self._router = Router(config.routes, config.providers, self._hooks.urls)
-        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency))
+        # Without a queue what is left undelivered fails the invocation, and nothing is gained by ending it sooner.
+        grace = seconds_of(config.delivery.grace) if retry_queue else math.inf
+        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency, grace=grace))
         self._objects = Objects()
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
@@ -109,7 +116,7 @@ class Dispatcher:
         returned, refused = self._returned(intake)
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
-        report = self._delivery.deliver(work.demands, left_seconds - kept, returned)
+        report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         history, end = _history(intake), until + reserve - _REPLY
@@ -220,6 +227,14 @@ def _history(intake: Intake) -> MessageHistory:
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
         origins={cause: queued.origins for cause, queued in by_message.items()},
     )
+
+
+def _attempts(intake: Intake) -> dict[str, int]:
+    """How often the jobs that came back were tried, by instance: the most of each."""
+    attempts: dict[str, int] = {}
+    for queued in intake.queued_jobs:
+        attempts[queued.job.instance] = max(queued.attempt, attempts.get(queued.job.instance, 0))
+    return attempts
 
 
 def _retry_policy(retrying: Retrying) -> RetryPolicy:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import traceback
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from multicdn.errors import told
@@ -19,8 +20,19 @@ LEVEL = "MULTICDN_LOG_LEVEL"
 _log = logging.getLogger("multicdn")
 
 
-def configure() -> None:
+class _Stamped(logging.Formatter):
+    """Puts time and level before the members of a line, for where nobody else notes them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return f'{{"time": "{moment}", "level": "{record.levelname}", {super().format(record)[1:]}'
+
+
+def configure(*, stamped: bool = False) -> None:
     """Set the level of multicdn's own logger, and of no other: some SDKs log signing keys at DEBUG.
+
+    Args:
+        stamped: whether each line is to have its time and level, which in Lambda is its runtime's business.
 
     Raises:
         ValueError: the environment names a level that doesn't exist.
@@ -31,7 +43,10 @@ def configure() -> None:
         raise ValueError(f"{LEVEL}={level}: no such level (known: {known})")
     _log.setLevel(level)
     if not logging.getLogger().handlers and not _log.handlers:
-        _log.addHandler(logging.StreamHandler())
+        handler = logging.StreamHandler()
+        if stamped:
+            handler.setFormatter(_Stamped())
+        _log.addHandler(handler)
 
 
 def is_shown(level: int) -> bool:
