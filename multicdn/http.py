@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from multicdn._exact import is_sendable
+from multicdn._exact import has_dot_segments, is_sendable
 from multicdn._wire import Connections, RequestDraft
 from multicdn._words import words
 from multicdn.bounds import LARGEST_ANSWER
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import requests
 
     from multicdn._wire import Exchanged
-    from multicdn.provider import Call
+    from multicdn.provider import Call, Target
 
-__all__ = ["Answer", "Http", "retry_after", "until_epoch"]
+__all__ = ["Answer", "Http", "refuse_dot_segments", "retry_after", "until_epoch"]
 
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138
 # https://datatracker.ietf.org/doc/html/rfc6749#section-5.2
@@ -84,6 +84,17 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def refuse_dot_segments(target: Target) -> None:
+    """Refuse a target that can't stand in the path of a request. For ``locate``, where a vendor's API wants it there.
+
+    Raises:
+        TargetsRefused: its path has a segment ``.`` or ``..``, escaped or not.
+    """
+    if has_dot_segments(target.value):
+        reason = "it has a segment . or .., which a proxy would resolve to another path of the API; no browser sends it"
+        raise TargetsRefused(f"{target.value!r}: {reason}", [target.value])
 
 
 class Answer:

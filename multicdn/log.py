@@ -8,9 +8,13 @@ import os
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from multicdn.errors import told
 from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 
@@ -71,7 +75,14 @@ def _shown(value: object) -> object:
     return redact(str(value))
 
 
-def plugin_bug(provider: str, error: Exception) -> None:
+def plugin_bug(provider: str, error: BaseException) -> None:
     """Log an exception that a plugin's author has to look at, with its trace."""
     trace = "".join(traceback.format_exception(error))
     emit(logging.ERROR, "plugin-bug", provider=provider, error=told(error), trace=trace)
+
+
+def log_widened(provider: str, widened: Sequence[tuple[str, str]]) -> None:
+    """Log that URLs are purged by prefixes, since the vendor has no other way; the first of them stands for all."""
+    if widened:
+        url, prefix = widened[0]
+        emit(logging.INFO, "widened", provider=provider, targets=len(widened), first=url, by=prefix)

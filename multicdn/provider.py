@@ -210,9 +210,12 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         provider has. Must be pure and quick: it runs for every object.
 
         Raises:
-            TargetsRefused: the vendor has no way to act on this target.
+            TargetsRefused: the vendor has no way to act on this target, or it is empty, which some vendors take for
+                everything. The core hands in none that is.
         """
         del action
+        if target.kind is not TargetKind.EVERYTHING and not target.value.strip():
+            raise TargetsRefused(f"an empty {target.kind} names nothing", [target.value])
         return (target,)
 
     def lacks(self, action: Action, kind: TargetKind) -> str:

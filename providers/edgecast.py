@@ -100,7 +100,8 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         A prefix becomes one wildcard if it ends in a slash, else two: ``*`` in a name may stop at the next slash.
         """
         if action is Action.PRELOAD or target.kind not in (TargetKind.URL, TargetKind.PREFIX):
-            return (target,)
+            return super().locate(target, action)
+        [target] = super().locate(target, action)
         plain = _without_scheme(target.value).replace("*", "%2A")
         if target.kind is TargetKind.URL:
             return (Target(TargetKind.URL, plain),)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from multicdn.http import Answer, Http, until_epoch
+from multicdn.http import Answer, Http, refuse_dot_segments, until_epoch
 from multicdn.provider import (
     Action,
     Call,
@@ -90,6 +90,8 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         if target.kind is TargetKind.TAG and (not target.value or any(map(str.isspace, target.value))):
             message = "blanks separate Fastly's surrogate keys, so no key holds one"
             raise TargetsRefused(message, [target.value])
+        if target.kind is TargetKind.URL:
+            refuse_dot_segments(target)
         return super().locate(target, action)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:

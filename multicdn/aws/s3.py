@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from multicdn.bounds import bounded, obey_botocore
-from multicdn.errors import MulticdnError
+from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -67,8 +67,8 @@ class Objects:
         """
         try:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
-        except ObjectError as error:
-            return {}, dict.fromkeys(places, str(error))
+        except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
+            return {}, dict.fromkeys(places, _reason(error))
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
         answers: dict[Place, Future[Mapping[str, str] | None]] = {}
         failed: dict[Place, str] = {}
@@ -83,18 +83,14 @@ class Objects:
         for place, answer in answers.items():
             if answer.cancelled() or not answer.done():
                 failed[place] = "no time was left to read its metadata"
-                continue
-            try:
-                entries = answer.result()
-            except ObjectError as error:
-                failed[place] = str(error)
-            else:
-                if entries is not None:
-                    metadata[place] = entries
+            elif (bad := answer.exception()) is not None:  # whatever it is, it must cost this object alone
+                failed[place] = _reason(bad)
+            elif (entries := answer.result()) is not None:
+                metadata[place] = entries
         return metadata, failed
 
     def counter(
-        self, complain: Callable[[ObjectError], None], seconds: float = math.inf
+        self, complain: Callable[[Exception], None], seconds: float = math.inf
     ) -> Callable[[str, str, int], int | None]:
         """What counts as ``unchanged`` does, but says None where S3 refuses, after a complaint, or the time is over."""
         until = time.monotonic() + seconds
@@ -103,23 +99,24 @@ class Objects:
             if time.monotonic() > until:
                 return None
             try:
-                return self.unchanged(bucket, prefix, limit)
-            except ObjectError as error:
+                return self.unchanged(bucket, prefix, limit, until)
+            except Exception as error:  # noqa: BLE001 - what can't be counted isn't collapsed, and nothing else is lost
                 complain(error)
                 return None
 
         return count
 
-    def unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
+    def unchanged(self, bucket: str, prefix: str, limit: int, until: float = math.inf) -> int | None:
         """How many objects below a prefix have not changed for a while; ``limit`` says that there are at least these.
 
         Returns:
-            None where there is more to list than is worth the time.
+            None where there is more to list than is worth the time, or the moment ``until`` of the monotonic clock has
+            come.
 
         Raises:
             ObjectError: S3 refused, or could not be reached.
         """
-        return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit))
+        return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until))
 
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
         with bounded(2 * _READ):
@@ -129,7 +126,7 @@ class Objects:
         from botocore.exceptions import ClientError
 
         try:
-            metadata = self._client.head_object(Bucket=bucket, Key=key)["Metadata"]
+            metadata = self._client.head_object(Bucket=bucket, Key=key).get("Metadata", {})
         except ClientError as error:
             # The answer to a HEAD has no body, so the status is all that botocore knows.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
@@ -137,7 +134,7 @@ class Objects:
             raise
         return {name.lower(): value for name, value in metadata.items()}
 
-    def _unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
+    def _unchanged(self, bucket: str, prefix: str, limit: int, until: float) -> int | None:
         since = datetime.now(UTC) - _LATELY
         unchanged = 0
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -145,9 +142,13 @@ class Objects:
             unchanged += sum(item["LastModified"] < since for item in page.get("Contents", ()))
             if unchanged >= limit:
                 return limit
-            if number == _MOST_PAGES and page["IsTruncated"]:
+            if page["IsTruncated"] and (number == _MOST_PAGES or time.monotonic() >= until):
                 return None
         return unchanged
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, ObjectError) else told(error)
 
 
 def _asked(what: str, ask: Callable[[], _Answer]) -> _Answer:

@@ -9,7 +9,7 @@ from multicdn.delivery.lane import Lane, side_by_side
 from multicdn.delivery.patience import COMPUTING
 from multicdn.delivery.shares import shares
 from multicdn.errors import bug
-from multicdn.log import plugin_bug
+from multicdn.log import log_widened, plugin_bug
 from multicdn.model import Action
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class InstanceRun(threading.Thread):
         self._run.patience.idle(self)
         try:
             self._serve()
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
             plugin_bug(self._work.instance, error)
             self.ledger.abandon(bug(error))
         finally:
@@ -112,6 +112,7 @@ class InstanceRun(threading.Thread):
             plan = share.plan()
             if plan.bug:
                 plugin_bug(share.name, plan.bug)
+            log_widened(share.name, plan.widened)
             ended += plan.rejected
             jobs += plan.jobs
             lanes.append(

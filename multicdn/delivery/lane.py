@@ -233,7 +233,7 @@ class Lane:
             self._refused_targets(attempt, error)
         except (CallRefused, SecretError) as error:
             self._refused_call(attempt, error, renewed=renewed)
-        except Exception as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
+        except BaseException as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
             self._ended_by_bug(attempt, error)
         else:
             self._accepted(attempt, receipt)
@@ -245,7 +245,7 @@ class Lane:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
 
-    def _ended_by_bug(self, attempt: _Try, error: Exception) -> None:
+    def _ended_by_bug(self, attempt: _Try, error: BaseException) -> None:
         plugin_bug(self._name, error)
         self._end(attempt, Status.RETRY, bug(error))
 

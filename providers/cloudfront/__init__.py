@@ -78,6 +78,10 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     tenant: str = option(default="", help="id of a distribution tenant, instead of a distribution")
     endpoint: str = option(default=ENDPOINT, help="base URL of the API; the default follows the region to China")
     region: str = option(default="us-east-1", help="region to sign for; only cn-* differs from the default")
+    widen: bool = option(
+        default=True,
+        help="purge a URL that has a ~, or ends in *, by the wildcard that reaches it; false: it is refused instead",
+    )
     origin_paths: tuple[str, ...] = field(default=(), metadata={"internal": True})
     clients: Clients | None = field(default=None, repr=False, compare=False, metadata={"internal": True})
 
@@ -116,7 +120,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         del action
         match target.kind:
             case TargetKind.URL | TargetKind.PREFIX:
-                return located(target, self.origin_paths)
+                return located(target, self.origin_paths, widen=self.widen)
             case TargetKind.TAG:
                 return (Target(TargetKind.TAG, tag_of(target.value, self.region)),)
             case TargetKind.EVERYTHING:

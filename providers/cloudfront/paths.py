@@ -24,16 +24,22 @@ _TILDE = re.compile(r"~|%7E", re.IGNORECASE)
 _TAG = re.compile(r"[!-+\--~]{1,256}")  # visible ASCII without the comma: guide, invalidation-specifying-tags
 
 
-def located(target: Target, origin_paths: Sequence[str] = ()) -> tuple[Target, ...]:
+def located(target: Target, origin_paths: Sequence[str] = (), *, widen: bool = True) -> tuple[Target, ...]:
     """Spell a URL or a URL prefix as paths, below the origins if they begin at a path in the bucket.
 
     Raises:
-        TargetsRefused: it isn't absolute, or only emptying the whole distribution would do.
+        TargetsRefused: it isn't absolute, or only emptying the whole distribution would do; or without ``widen``, it is
+            a URL that only a wildcard reaches.
     """
     if target.kind is TargetKind.URL and not origin_paths and (path := plain_path_of(target.value)):
         return (Target(TargetKind.URL, path),)
     paths = [below for path in spellings(path_of(target.value)) for below in _below_origins(path, origin_paths)]
-    return tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+    found = tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+    wider = next((each for each in found if each.kind is not target.kind), None)
+    if wider is not None and not widen:
+        message = f"only {wider.value} would reach it, and `widen: false` allows no wildcard for a URL"
+        raise TargetsRefused(message, (target.value,))
+    return found
 
 
 def _below_origins(path: str, origin_paths: Sequence[str]) -> tuple[str, ...]:
