@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ class Dispatcher:
         plugins: the installed plugins.
         delivery: made from the config unless given.
         retry_queue: makes the way to the queue, when a job has to wait; without it everything goes back to AWS.
+
+    Attributes:
+        settings: of the installation, from the config.
     """
 
     def __init__(
@@ -53,9 +57,12 @@ class Dispatcher:
         delivery: Delivery | None = None,
         retry_queue: Callable[[], RetryQueue] | None = None,
     ) -> None:
+        self.settings = config.install
         self._hooks = plugins.hooks
         self._router = Router(config.routes, config.providers, self._hooks.urls)
-        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency))
+        # Without a queue what is left undelivered fails the invocation, and nothing is gained by ending it sooner.
+        grace = seconds_of(config.delivery.grace) if retry_queue else math.inf
+        self._delivery = delivery or Delivery(config.providers, Terms(concurrency=config.concurrency, grace=grace))
         self._objects = Objects()
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
@@ -75,7 +82,7 @@ class Dispatcher:
         intake = envelopes.decode(event, self._hooks.read_event)
         work = self._find_work(intake, seconds)
         returned = [queued.job for queued in intake.queued_jobs]
-        report = self._delivery.deliver(work.demands, until - time.monotonic(), returned)
+        report = self._delivery.deliver(work.demands, until - time.monotonic(), returned, _attempts(intake))
         # Before anything else, so that no hook that hangs can keep the function from writing it.
         left = self._requeue(intake, report)
         self._tell(intake, work.failures, report)
@@ -130,6 +137,14 @@ def _history(intake: Intake) -> MessageHistory:
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
         origins={cause: queued.origins for cause, queued in by_message.items()},
     )
+
+
+def _attempts(intake: Intake) -> dict[str, int]:
+    """How often the jobs that came back were tried, by instance: the most of each."""
+    attempts: dict[str, int] = {}
+    for queued in intake.queued_jobs:
+        attempts[queued.job.instance] = max(queued.attempt, attempts.get(queued.job.instance, 0))
+    return attempts
 
 
 def _retry_policy(retrying: Retrying) -> RetryPolicy:

@@ -7,6 +7,7 @@ import logging
 import os
 import traceback
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from multicdn.errors import told
 from multicdn.secrets import redact
@@ -16,8 +17,19 @@ LEVEL = "MULTICDN_LOG_LEVEL"
 _log = logging.getLogger("multicdn")
 
 
-def configure() -> None:
+class _Stamped(logging.Formatter):
+    """Puts time and level before the members of a line, for where nobody else notes them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return f'{{"time": "{moment}", "level": "{record.levelname}", {super().format(record)[1:]}'
+
+
+def configure(*, stamped: bool = False) -> None:
     """Set the level of multicdn's own logger, and of no other: some SDKs log signing keys at DEBUG.
+
+    Args:
+        stamped: whether each line is to have its time and level, which in Lambda is its runtime's business.
 
     Raises:
         ValueError: the environment names a level that doesn't exist.
@@ -28,7 +40,10 @@ def configure() -> None:
         raise ValueError(f"{LEVEL}={level}: no such level (known: {known})")
     _log.setLevel(level)
     if not logging.getLogger().handlers and not _log.handlers:
-        _log.addHandler(logging.StreamHandler())
+        handler = logging.StreamHandler()
+        if stamped:
+            handler.setFormatter(_Stamped())
+        _log.addHandler(handler)
 
 
 def is_shown(level: int) -> bool:

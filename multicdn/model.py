@@ -185,6 +185,7 @@ class Status(StrEnum):
 
     ACCEPTED = "accepted"
     RETRY = "retry"
+    PACED = "paced"
     REJECTED = "rejected"
     REFUSED = "refused"
     UNAUTHORIZED = "unauthorized"
@@ -195,8 +196,9 @@ class Outcome(Struct, frozen=True):
 
     Attributes:
         job: the job; after a batch was cut, only the part that this outcome is about.
-        status: accepted; retry (it may succeed later); rejected (these targets never will); refused (the settings are
-            wrong: a person is needed); unauthorized (the credentials are, unless they are being rotated).
+        status: accepted; retry (it may succeed later); paced (the vendor was not called, since its rate allows it only
+            later); rejected (these targets never will); refused (the settings are wrong: a person is needed);
+            unauthorized (the credentials are, unless they are being rotated).
         reason: why it was not accepted, in one sentence; empty when it was.
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.

@@ -44,9 +44,9 @@ def log_collapse(decision: CollapseDecision) -> None:
 
 
 def log_report(report: Report) -> None:
-    """Log every outcome that wasn't accepted, and a summary by provider."""
+    """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider."""
     for outcome in report:
-        level = logging.DEBUG if outcome.status is Status.ACCEPTED else logging.WARNING
+        level = logging.DEBUG if outcome.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
         if is_shown(level):
             emit(level, outcome.status, **_fields(outcome))
     emit(logging.INFO, "report", providers=summary(report))

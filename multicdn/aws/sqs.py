@@ -5,6 +5,7 @@ docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: the actions whose
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 # Messages of one call.
 MOST_AT_ONCE = 10
+
+# Hosts of docs.aws.amazon.com/general/latest/gr/sqs-service.html: of today, FIPS, dual-stack, in China, legacy ones, of
+# which the one without a region is that of us-east-1; and of VPC endpoints:
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html
+_HOST = re.compile(
+    r"https?://(?:(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?"
+    r"|(?:(?P<legacy>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.)?queue\.)(?:amazonaws\.com(?:\.cn)?|api\.aws)(?=[:/])"
+)
+_PRIVATE = re.compile(r"https?://vpce-[a-z0-9.-]+\.vpce\.amazonaws\.com(?:\.cn)?(?=[:/])")
 
 # Bytes of one call that sends, whatever the number of its messages.
 _MOST_BYTES = 256 * 1024
@@ -39,14 +49,17 @@ class Refusal(NamedTuple):
 
 
 def client(queue_url: str, config: Config | None = None) -> SQSClient:
-    """Make a client for the region of a queue.
+    """Make a client for the region of a queue, and for its VPC endpoint if the URL names one.
 
     Raises:
         ValueError: no region is named.
     """
     import boto3
 
-    return boto3.session.Session().client("sqs", region_name=region_of(queue_url), config=config)
+    private = _PRIVATE.match(queue_url)
+    return boto3.session.Session().client(
+        "sqs", region_name=region_of(queue_url), endpoint_url=private[0] if private else None, config=config
+    )
 
 
 def region_of(queue_url: str) -> str:
@@ -55,13 +68,20 @@ def region_of(queue_url: str) -> str:
     Raises:
         ValueError: neither names one.
     """
-    import boto3
+    region = region_in(queue_url) or os.environ.get("AWS_REGION")
+    if not region:
+        import boto3
 
-    match = re.match(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.", queue_url)
-    region = match[1] if match else boto3.session.Session().region_name
-    if region is None:
+        region = boto3.session.Session().region_name
+    if not region:
         raise ValueError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
     return region
+
+
+def region_in(queue_url: str) -> str:
+    """The region that the URL of a queue names; empty if it names none."""
+    match = _HOST.match(queue_url)
+    return (match["region"] or match["legacy"] or "us-east-1") if match else ""
 
 
 def call_in_batches(

@@ -267,6 +267,7 @@ def _ends_of(name: str, outcomes: Sequence[Outcome], action: Action) -> Iterator
 
 _WORDS = {
     Status.RETRY: "not done, may succeed later",
+    Status.PACED: "not done yet",
     Status.REJECTED: "rejected",
     Status.REFUSED: "refused",
     Status.UNAUTHORIZED: "refused for the credentials",

@@ -36,11 +36,8 @@ def dlq() -> None:
 @_provider
 def list_(url: str, provider: str | None) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
-    with _told():
-        queue = _queue(url)
-        messages = queue.read()
-        queue.release(messages)
-    chosen = _of(messages, provider)
+    with _told(), _queue(url).opened() as messages:
+        chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
         for line in _lines(group):
             say(line)
@@ -75,18 +72,11 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
 
 
 def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadMessage]], int]) -> None:
-    """Do something with the chosen messages, and show the others to the world again, whatever happens."""
+    """Do something with the chosen messages; those that stay are shown to the world again, whatever happens."""
     with _told():
         queue = _queue(url)
-        messages = queue.read()
-        chosen = _of(messages, provider)
-        handled = False
-        try:
-            number = act(queue, chosen)
-            handled = True
-        finally:
-            gone = {message.id for message in chosen} if handled else set()
-            queue.release([message for message in messages if message.id not in gone])
+        with queue.opened(dead_letters.HELD) as messages:
+            number = act(queue, _of(messages, provider))
     say(f"{number} {done}")
 
 

@@ -37,6 +37,13 @@ class Retrying(Struct, frozen=True, kw_only=True):
     longest_delay: Annotated[
         str, Meta(pattern=_DURATION, description="how long it waits there at most; SQS takes up to 15m")
     ] = "15m"
+    grace: Annotated[
+        str,
+        Meta(
+            pattern=_DURATION,
+            description="how long an invocation goes on while all it does is wait; then the queue takes over",
+        ),
+    ] = "1s"
     concurrency: Annotated[
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="invocations or workers at once, between which the vendors' rates are divided"),

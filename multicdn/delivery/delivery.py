@@ -1,17 +1,21 @@
 """Calling the vendors: side by side, within their limits, until done or until the time is up.
 
 Each provider instance has a lane of its own, with its own threads: whatever happens in it stays in it. A lane that
-hangs is left behind when the time is up, and what it had not finished counts as undelivered.
+hangs is left behind when the time is up, or when it alone holds the invocation up, and what it had not finished counts
+as undelivered.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
+from multicdn.delivery.breaker import Breaker, Breakers
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.discovery import Discoveries
 from multicdn.delivery.instance import InstanceRun
-from multicdn.delivery.invocation import Clock, Run, Terms
+from multicdn.delivery.invocation import Run, Terms
 from multicdn.delivery.ledger import Ledger
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.delivery.shares import by_instance, refused_unknown
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Delivery:
-    """Delivers what providers are to do. Keeps what is worth keeping between invocations: rates, discoveries.
+    """Delivers what providers are to do. Keeps what is worth keeping between invocations: rates, discoveries, breakers.
 
     Args:
         providers: instances by name.
@@ -52,8 +56,15 @@ class Delivery:
         self._watch = watch
         self._rates = RateLimits(self._terms.concurrency)
         self._discoveries = Discoveries(self._clock)
+        self._breakers = Breakers(self._breaker)
 
-    def deliver(self, demands: Iterable[Demand], seconds: float, returned: Iterable[Job] = ()) -> Report:
+    def deliver(
+        self,
+        demands: Iterable[Demand],
+        seconds: float,
+        returned: Iterable[Job] = (),
+        attempts: Mapping[str, int] | None = None,
+    ) -> Report:
         """Act on all demands, and return how each job ended, at the latest when the seconds are over.
 
         Never raises for anything that a vendor or a plugin does.
@@ -62,24 +73,41 @@ class Delivery:
             demands: what is new.
             seconds: that there are.
             returned: jobs of earlier invocations. They are merged with what is new.
+            attempts: how many invocations have tried those of an instance in vain, at most.
         """
         run = Run(self._terms, self._clock, self._jitter, self._rates, seconds)
         instances: list[InstanceRun] = []
         unknown: list[Outcome] = []
         for work in by_instance(demands, returned):
             if work.instance in self.providers:
-                instances.append(self._instance(work, run))
+                instances.append(self._instance(work, run, (attempts or {}).get(work.instance, 0)))
             else:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
-    def _instance(self, work: InstanceWork, run: Run) -> InstanceRun:
-        return InstanceRun(work, self.providers[work.instance], Ledger(self._watch), self._discoveries, run)
+    def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
+        provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
+        return InstanceRun(work, provider, Ledger(self._watch), self._discoveries, run, breaker, attempts)
+
+    def _breaker(self, name: str) -> Breaker:
+        terms = self._terms
+        return Breaker(
+            name,
+            self._clock,
+            self._jitter,
+            prompt=terms.prompt,
+            longest=terms.read,
+            enabled=not math.isinf(terms.grace),
+        )
 
 
 def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     """Let all instances do their part, side by side."""
     run.purged.expect(sum(instance.purges for instance in instances))
-    for instance in [instance for instance in instances if instance.begin()]:
-        instance.join(max(0.0, run.left()))
+    for instance in instances:
+        instance.begin()
+    run.patience.wait_for(lambda: all(instance.finished for instance in instances), max(0.0, run.left()))
+    run.patience.end()
+    for instance in instances:
+        instance.give_up()
     return [outcome for instance in instances for outcome in instance.ledger.close()]

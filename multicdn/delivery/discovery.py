@@ -6,13 +6,16 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.delivery.invocation import forget_secrets
+from multicdn.delivery.patience import COMPUTING
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
 from multicdn.log import plugin_bug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multicdn.delivery.invocation import Clock, Run
+    from multicdn.delivery.breaker import Breaker
+    from multicdn.delivery.clock import Clock
+    from multicdn.delivery.invocation import Run
     from multicdn.provider import Call, Discover, Provider
 
 
@@ -38,7 +41,7 @@ class Discoveries:
         self._discovered: dict[tuple[str, str], Discovered] = {}
         self._lock = threading.Lock()
 
-    def find(self, name: str, provider: Discover, bucket: str, run: Run) -> Mapping[str, Provider]:
+    def find(self, name: str, provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
         """The providers that the instance of a name stands for: as remembered, or else as the vendor says now.
 
         Raises:
@@ -49,7 +52,7 @@ class Discoveries:
         if discovered is not None and discovered.until > self._clock.now():
             return discovered.providers
         try:
-            providers = _ask_as_known(provider, bucket, run)
+            providers = _ask_as_known(provider, bucket, run, breaker)
         except (ProviderError, SecretError):
             raise
         except Exception as error:
@@ -72,25 +75,31 @@ def discover(provider: Discover, bucket: str, call: Call) -> Mapping[str, Provid
     return providers
 
 
-def _ask_as_known(provider: Discover, bucket: str, run: Run) -> Mapping[str, Provider]:
+def _ask_as_known(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
     """Ask with the secrets that are known; where they are refused, with what they are now."""
     try:
-        return _ask(provider, bucket, run)
+        return _ask(provider, bucket, run, breaker)
     except CredentialsRefused:
         forget_secrets(provider)
-        return _ask(provider, bucket, run)
+        return _ask(provider, bucket, run, breaker)
 
 
-def _ask(provider: Discover, bucket: str, run: Run) -> Mapping[str, Provider]:
+def _ask(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
     """Ask, with the same limits of time as any other call."""
     for tried in range(run.terms.tries):
         if not run.has_time():
             raise RetryLater("no time was left to find out what it stands for")
+        watched = breaker.admit(run)
+        if watched is None:
+            raise RetryLater(breaker.reason, after=breaker.pause())
+        run.patience.busy(watched.usual)
         try:
-            return discover(provider, bucket, run.call())
+            with breaker.watch(watched):
+                return discover(provider, bucket, run.call(most=watched.limit))
         except RetryLater as error:
             wait = run.wait_before(tried, error.after)
-            if tried + 1 == run.terms.tries or not run.has_time(wait):
+            if tried + 1 == run.terms.tries or not run.has_time(wait) or not run.patience.sleep(wait):
                 raise
-            run.clock.sleep(wait)
+        finally:
+            run.patience.busy(COMPUTING)
     raise AssertionError("unreachable: the last try returns or raises")

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from multicdn.delivery.lane import Lane, side_by_side
+from multicdn.delivery.patience import COMPUTING
 from multicdn.delivery.shares import shares
 from multicdn.errors import bug
 from multicdn.log import plugin_bug
@@ -14,6 +15,7 @@ from multicdn.model import Action
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from multicdn.delivery.breaker import Breaker
     from multicdn.delivery.discovery import Discoveries
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
@@ -31,38 +33,58 @@ class InstanceRun(threading.Thread):
         ledger: where the ends of its jobs are noted.
         discoveries: of this and earlier invocations.
         run: the invocation.
+        breaker: of the instance.
+        attempts: how many invocations have tried some of the work before.
 
     Attributes:
         ledger: the same.
+        finished: whether all of it has ended.
         purges: whether it has anything to purge.
     """
 
     def __init__(
-        self, work: InstanceWork, provider: Provider, ledger: Ledger, discoveries: Discoveries, run: Run
+        self,
+        work: InstanceWork,
+        provider: Provider,
+        ledger: Ledger,
+        discoveries: Discoveries,
+        run: Run,
+        breaker: Breaker,
+        attempts: int = 0,
     ) -> None:
         super().__init__(name=f"multicdn-{work.instance}", daemon=True)
         self.ledger = ledger
+        self.finished = False
         self.purges = any(job.action is Action.PURGE for job in work.jobs)
         self._work = work
         self._provider = provider
         self._discoveries = discoveries
         self._run = run
+        self._breaker = breaker
+        self._attempts = attempts
         self._purges_open = self.purges
         # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
         self.ledger.open(work.jobs)
+        run.patience.busy(COMPUTING, self)
 
-    def begin(self) -> bool:
-        """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
+    def give_up(self) -> None:
+        """Note that its calls under way are not waited for any longer."""
+        self._breaker.give_up()
+
+    def begin(self) -> None:
+        """Start. A process may have no thread left: that costs this one alone."""
         try:
             self.start()
         except RuntimeError:
             self.ledger.abandon("no thread could be started for it: the process has too many")
             self._end_purges()
-            return False
-        return True
+            self.finished = True
+            self._run.patience.idle(self)
 
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""
+        self._run.patience.busy(COMPUTING)
+        self._run.patience.idle(self)
         try:
             self._serve()
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
@@ -70,10 +92,12 @@ class InstanceRun(threading.Thread):
             self.ledger.abandon(bug(error))
         finally:
             self._end_purges()
+            self.finished = True
+            self._run.patience.idle()
 
     def _serve(self) -> None:
         lanes = self._lanes()
-        side_by_side([lane.purge for lane in lanes])
+        side_by_side([lane.purge for lane in lanes], self._run.patience.idle)
         self._end_purges()
         if any(lane.preloads for lane in lanes):
             self._preload(lanes)
@@ -88,19 +112,21 @@ class InstanceRun(threading.Thread):
                 plugin_bug(share.name, plan.bug)
             ended += plan.rejected
             jobs += plan.jobs
-            lanes.append(Lane(share.name, share.provider, plan.jobs, self.ledger, self._run))
+            lanes.append(
+                Lane(share.name, share.provider, plan.jobs, self.ledger, self._run, self._breaker, self._attempts)
+            )
         self.ledger.replace(self._work.jobs, jobs, ended)
         return lanes
 
     def _find(self, provider: Discover, bucket: str) -> Mapping[str, Provider]:
-        return self._discoveries.find(self._work.instance, provider, bucket, self._run)
+        return self._discoveries.find(self._work.instance, provider, bucket, self._run, self._breaker)
 
     def _preload(self, lanes: Sequence[Lane]) -> None:
         """Preload after the purges: what is loaded before them may be the old bytes."""
         if not self.purges:
             # Another instance may stand for the same cache; one that hangs must not keep this one waiting for long.
             self._run.purged.wait(self._run.left() / 2)
-        side_by_side([lane.preload for lane in lanes])
+        side_by_side([lane.preload for lane in lanes], self._run.patience.idle)
 
     def _end_purges(self) -> None:
         if self._purges_open:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn.delivery.patience import Patience
 from multicdn.provider import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from multicdn.delivery.clock import Clock
     from multicdn.delivery.rate_limit import RateLimits
     from multicdn.provider import Limits, Provider
 
@@ -28,6 +29,10 @@ class Terms(Struct, frozen=True, kw_only=True):
         base, longest: seconds; a wait is drawn from 0 to base * 2 ** try, and never above ``longest``.
         connect, read: seconds a call may wait for its connection and for its answer.
         concurrency: how many invocations run at once; each takes its share of a vendor's rate.
+        grace: seconds that an invocation may spend, all together, in which nothing but waiting happens; then what is
+            open is left undelivered. With a grace, vendors in trouble have circuit breakers, too. Infinite unless what
+            is undelivered can wait elsewhere.
+        prompt: seconds in which a vendor that is well answers: for so long a call is no waiting.
     """
 
     tries: int = 8
@@ -36,26 +41,20 @@ class Terms(Struct, frozen=True, kw_only=True):
     connect: float = 3.0
     read: float = 10.0
     concurrency: int = 1
-
-
-class Clock:
-    """Time for delivery; tests have their own."""
-
-    def now(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+    grace: float = math.inf
+    prompt: float = 2.0
 
 
 class Latch:
-    """Opens when all that it was told to expect is done."""
+    """Opens when all that it was told to expect is done.
 
-    def __init__(self) -> None:
+    Args:
+        patience: of the invocation.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._missing = 0
-        self._condition = threading.Condition()
 
     def expect(self, number: int) -> None:
         """Say how many there are, before any is done."""
@@ -63,14 +62,12 @@ class Latch:
 
     def done(self) -> None:
         """Say that one of them is done."""
-        with self._condition:
+        with self._patience.changing():
             self._missing -= 1
-            self._condition.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait until all are done, or the seconds are over."""
-        with self._condition:
-            self._condition.wait_for(lambda: self._missing <= 0, seconds)
+        """Wait until all are done, the seconds are over, or the invocation is."""
+        self._patience.wait_for(lambda: self._missing <= 0, seconds)
 
 
 class Run:
@@ -85,6 +82,7 @@ class Run:
 
     Attributes:
         purged: opens when all instances have made their purges.
+        patience: how long to wait while nothing else is done.
     """
 
     def __init__(
@@ -92,7 +90,8 @@ class Run:
     ) -> None:
         self.terms = terms
         self.clock = clock
-        self.purged = Latch()
+        self.patience = Patience(clock, terms.grace)
+        self.purged = Latch(self.patience)
         self._jitter = jitter
         self._rates = rates
         self._deadline = clock.now() + seconds
@@ -103,16 +102,25 @@ class Run:
 
     def has_time(self, wait: float = 0.0) -> bool:
         """Whether there is time for a call after a wait."""
-        return wait + _SHORTEST_CALL <= self.left()
+        return not self.patience.is_over and wait + _SHORTEST_CALL <= self.left()
 
-    def call(self, *, soft: bool = False, reference: str = "") -> Call:
-        """A call's circumstances: none may outlive the function."""
-        left = self.left()
+    def call(self, *, soft: bool = False, reference: str = "", most: float = math.inf) -> Call:
+        """A call's circumstances: none may outlive the function, or last longer than it is told to."""
+        left = min(self.left(), most)
         return Call(soft, reference, connect=min(self.terms.connect, left), read=min(self.terms.read, left))
 
     def book(self, name: str, method: str, limits: Limits, targets: int, at: float) -> float:
         """Book a call at its vendor's rate, if its turn comes in time, and return the moment of its turn."""
         return self._rates.book(name, method, limits, targets, at, self._deadline - _SHORTEST_CALL)
+
+    def put_off(self, name: str, method: str, limits: Limits, targets: int, turn: float) -> None:
+        """Take back the booking of a turn: its call won't be made now, but when the job has come back."""
+        self._rates.give_back(name, method, limits, targets)
+        self._rates.keep(name, method, limits, turn)
+
+    def next_turn(self, name: str, method: str, limits: Limits) -> float:
+        """The moment at which a job may be called for that never was: now, unless others wait for their turn."""
+        return self._rates.next_turn(name, method, limits, self.clock.now())
 
     def wait_before(self, tried: int, asked: float | None) -> float:
         """Seconds until the next try: a growing random time, but at least what the vendor asked for and a little."""

@@ -4,6 +4,7 @@ The states of a job, and what moves it from one to the next:
 
     waiting  --its turn by the vendor's rate-->                         calling
     waiting  --the lane was refused, or its turn comes too late-->      ended, undelivered
+    waiting  --its vendor is sick: the circuit breaker is open-->       ended, undelivered
     calling  --the vendor took all of it-->                             ended, accepted
     calling  --the vendor is busy, or secrets are asked for anew-->     again: waiting, behind the others
     calling  --some targets are bad, or it is throttled too often-->    halved: both parts waiting
@@ -17,6 +18,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,14 +26,23 @@ import msgspec
 
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
-from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused, bug
+from multicdn.delivery.patience import COMPUTING
+from multicdn.errors import (
+    CallRefused,
+    CredentialsRefused,
+    RetryLater,
+    SecretError,
+    TargetsRefused,
+    bug,
+)
 from multicdn.log import plugin_bug
 from multicdn.model import Action, Job, Outcome, Receipt, Status
 from multicdn.provider import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from multicdn.delivery.breaker import Breaker, WatchedCall
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
     from multicdn.provider import Capability, Limits, Provider
@@ -41,6 +52,9 @@ _THROTTLED_TOO_OFTEN = 3
 
 # A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
 _MOST_DOUBLINGS = 6
+
+# Seconds between two looks at whether another thread's probe has been answered.
+_GLANCE = 0.1
 
 
 class _Try(NamedTuple):
@@ -70,13 +84,26 @@ class Lane:
         jobs: what to do.
         ledger: where the ends of the jobs are noted.
         run: the invocation.
+        breaker: of the instance.
+        attempts: how many invocations have tried some of the jobs before.
     """
 
-    def __init__(self, name: str, provider: Provider, jobs: Sequence[Job], ledger: Ledger, run: Run) -> None:
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        jobs: Sequence[Job],
+        ledger: Ledger,
+        run: Run,
+        breaker: Breaker,
+        attempts: int = 0,
+    ) -> None:
         self._name = name
         self._provider = provider
         self._ledger = ledger
         self._run = run
+        self._breaker = breaker
+        self._attempts = attempts
         self._clock = run.clock
         self._purges = [job for job in jobs if job.action is Action.PURGE]
         self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
@@ -84,7 +111,9 @@ class Lane:
         self._working = 0
         self._parallel = 1
         self._failures = 0
+        self._trouble = ""
         self._resume_at = 0.0
+        self._unused: list[tuple[float, Job]] = []
         self._refusal: CallRefused | SecretError | None = None
         self._renewed = False
         self._condition = threading.Condition()
@@ -114,7 +143,8 @@ class Lane:
             alike = list(group)
             self._waiting.extend(_Try(job, now) for job in alike)
             self._parallel = min(self._limits(alike[0]).parallel, len(alike))
-            side_by_side([self._worker] * self._parallel)
+            side_by_side([self._worker] * self._parallel, self._run.patience.idle)
+            self._give_back()
 
     def _way(self, job: Job) -> Capability:
         way = capability(self._provider, job.action, job.kind)
@@ -126,6 +156,7 @@ class Lane:
 
     def _worker(self) -> None:
         while (attempt := self._take()) is not None:
+            self._run.patience.busy(COMPUTING)
             try:
                 self._attempt(attempt)
             except Exception as error:  # noqa: BLE001 - of a plugin, outside of its call: limits, or arguments of errors
@@ -137,6 +168,7 @@ class Lane:
 
     def _take(self) -> _Try | None:
         """The next job; waits while another thread may still cut its batch in two."""
+        self._run.patience.idle()
         with self._condition:
             self._condition.wait_for(lambda: self._waiting or not self._working)
             if not self._waiting:
@@ -154,21 +186,47 @@ class Lane:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
         start = -math.inf
         while self._refusal is None:
+            if pause := self._breaker.pause():
+                if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
+                    continue
+                return self._end(attempt, Status.RETRY, self._breaker.reason, pause)
+            if not self._attempts and start == -math.inf and (wait := self._kept_for_others(attempt.job)):
+                return self._put_off(attempt, wait, "with those that wait already")
             if start < self._resume_at:
                 start = self._book(attempt.job)
             wait = max(0.0, start - self._clock.now())
             if not self._run.has_time(wait):
-                reason = f"its turn comes in {wait:.1f} s, after the function's time"
-                return self._end(attempt, Status.RETRY, reason, wait)
+                return self._put_off(attempt, wait, "after the function's time")
             if wait == 0:
-                return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1))
-            self._clock.sleep(wait)
+                if call := self._breaker.admit(self, self._attempts):
+                    return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
+            elif not self._run.patience.sleep(wait):
+                self._unused.append((start, attempt.job))
+                return self._put_off(attempt, wait, "and nothing else is left to do")
         return self._end(attempt, status_of(self._refusal), str(self._refusal))
 
-    def _make(self, attempt: _Try) -> None:
+    def _put_off(self, attempt: _Try, wait: float, why: str) -> None:
+        """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
+        status = Status.RETRY if self._trouble or not wait else Status.PACED
+        trouble = f"{self._trouble}; " if self._trouble else ""
+        return self._end(attempt, status, f"{trouble}its turn comes in {wait:.1f} s, {why}", wait)
+
+    def _kept_for_others(self, job: Job) -> float:
+        """Seconds until the turn of jobs that are in the queue because of the rate; 0 if there are none."""
+        turn = self._run.next_turn(self._name, self._way(job).limits, self._limits(job))
+        return max(0.0, turn - self._clock.now())
+
+    def _give_back(self) -> None:
+        """Take back what was booked for calls that won't be made: until now it told each job from the ones before."""
+        for turn, job in reversed(self._unused):  # the first one is kept last
+            self._run.put_off(self._name, self._way(job).limits, self._limits(job), len(job.targets), turn)
+        self._unused.clear()
+
+    def _make(self, attempt: _Try, call: WatchedCall) -> None:
         renewed = self._renewed
         try:
-            receipt = self._call(attempt.job)
+            with self._watched(call):
+                receipt = self._call(attempt.job, call)
         except RetryLater as error:
             self._retry(attempt, error)
         except TargetsRefused as error:
@@ -182,7 +240,7 @@ class Lane:
 
     def _accepted(self, attempt: _Try, receipt: Receipt) -> None:
         with self._condition:
-            self._failures = 0
+            self._failures, self._trouble = 0, ""
             if receipt.pause:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
@@ -196,9 +254,19 @@ class Lane:
         earliest = max(self._clock.now(), self._resume_at)
         return self._run.book(self._name, self._way(job).limits, self._limits(job), len(job.targets), earliest)
 
-    def _call(self, job: Job) -> Receipt:
+    @contextmanager
+    def _watched(self, call: WatchedCall) -> Iterator[None]:
+        """Count a call as work for as long as it usually takes, and let the breaker know how it ended."""
+        self._run.patience.busy(call.usual)
+        try:
+            with self._breaker.watch(call):
+                yield
+        finally:
+            self._run.patience.busy(COMPUTING)
+
+    def _call(self, job: Job, watched: WatchedCall) -> Receipt:
         method = getattr(self._provider, self._way(job).method)
-        call = self._run.call(soft=job.soft, reference=job.reference)
+        call = self._run.call(soft=job.soft, reference=job.reference, most=watched.limit)
         receipt = method(call) if job.everything else method(job.targets, call)
         if not isinstance(receipt, Receipt):
             raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
@@ -208,6 +276,7 @@ class Lane:
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
+            self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
         if error.after is not None or not over:
@@ -269,10 +338,14 @@ class Lane:
         self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
 
 
-def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None]) -> None:
     """Run tasks at once, one of them here, and those here as well for which the process has no thread left.
 
     The threads are daemons: one that hangs must not keep the process, or its caller's thread pool, alive.
+
+    Args:
+        tasks: what to run.
+        waiting: told when this thread has nothing to do but wait for the others.
     """
     here, others = list(tasks[:1]), tasks[1:]
     threads = []
@@ -286,5 +359,7 @@ def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
             threads.append(thread)
     for task in here:
         task()
+    if threads:
+        waiting()
     for thread in threads:
         thread.join()

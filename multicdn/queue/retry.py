@@ -11,6 +11,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from multicdn.model import Job, Outcome, Status, digest
@@ -133,7 +134,10 @@ def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
     """A key that jobs of one target share if they may wait, or be given up, together."""
     job = outcome.job
     # Answers repeat the target; and why something failed that is tried again matters less than that it did.
-    reason = "" if outcome.status is Status.RETRY else outcome.reason.replace(job.described[0], "")
+    reason = "" if outcome.status in (Status.RETRY, Status.PACED) else outcome.reason.replace(job.described[0], "")
+    if outcome.status is Status.PACED:
+        # Those whose turn comes about then wait together; thousands at a slow vendor don't all come back for each call.
+        reason = f"within minute {(outcome.after or 0.0) // 60:.0f}"
     return job.provider, job.action, job.kind, job.soft, job.bucket, outcome.status, reason
 
 
@@ -151,9 +155,9 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         bucket=first.job.bucket,
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
-    return Outcome(
-        joined, first.status, f"{first.reason} (and {len(group) - 1:,} more)", after=max(asked, default=None)
-    )
+    # When the first one's turn has come, the others are told theirs anew.
+    after = (min if first.status is Status.PACED else max)(asked, default=None)
+    return Outcome(joined, first.status, f"{first.reason} (and {len(group) - 1:,} more)", after=after)
 
 
 def _decisions(
@@ -174,6 +178,8 @@ def _decisions(
         yield DeadLetter(_queued(given_up, given_up.messages, history, now), outcome.status, outcome.reason)
     if kept is not None:
         queued = _queued(kept, kept.messages, history, now)
+        if outcome.status is Status.PACED:  # it was not tried
+            queued = msgspec.structs.replace(queued, attempt=max(1, queued.attempt - 1))
         delay = _delay(outcome, queued.attempt, policy, draw)
         yield Requeue(queued, outcome.status, outcome.reason, delay)
 
@@ -191,11 +197,18 @@ def _is_hopeless(status: Status, queued: QueuedJob, policy: RetryPolicy, now: fl
         return True
     if status is Status.UNAUTHORIZED and queued.attempt >= policy.refused_attempts:
         return True
+    if status is Status.PACED:
+        return False
     return now - queued.since >= policy.give_up_after
 
 
 def _delay(outcome: Outcome, attempt: int, policy: RetryPolicy, draw: Callable[[float], float]) -> int:
-    """Whole seconds: growing, spread, never less than the vendor asked for, and no more than SQS can."""
+    """Whole seconds: growing, spread, never less than the vendor asked for, and no more than SQS can.
+
+    A vendor that is well is only waited for until the turn comes.
+    """
+    if outcome.status is Status.PACED:
+        return math.ceil(min(_LONGEST_DELAY, outcome.after or 0.0))
     grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
     spread = grown / 2 + draw(grown / 2)
     return math.ceil(min(_LONGEST_DELAY, max(spread, outcome.after or 0.0)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import threading
 import time
 import traceback
@@ -69,7 +68,7 @@ class WorkerContext:
 
 
 class Worker:
-    """Feeds a handler from an SQS queue until it is stopped. Run as many as you like on one queue.
+    """Feeds a handler from an SQS queue, a batch at a time, until it is stopped.
 
     Args:
         client: of SQS; its read timeout must be longer than ``wait``.
@@ -117,10 +116,8 @@ class Worker:
         Raises:
             ValueError: the queue's visibility timeout is too short for ``gather``.
         """
-        emit(logging.INFO, "worker-started", queue=self._queue_url)
         while not self._stopping:
             self.step()
-        emit(logging.INFO, "worker-stopped", queue=self._queue_url)
 
     def step(self) -> int:
         """Wait for one batch and handle it.
@@ -137,17 +134,6 @@ class Worker:
         """Let ``run`` return: soon if it waits for messages, else after the batch under way. From any thread."""
         self._stopping = True
         self._inbox.put(None)
-
-    def stop_on(self, *signals: signal.Signals) -> None:
-        """Stop at the first of these signals; a second one does what it did before. From the main thread only."""
-        before = {number: signal.getsignal(number) for number in signals}
-
-        def on_signal(number: int, _: object) -> None:
-            signal.signal(number, before[signal.Signals(number)])
-            self.stop()
-
-        for number in signals:
-            signal.signal(number, on_signal)
 
     def _collect(self) -> tuple[list[MessageTypeDef], float]:
         """Collect one batch; also say until when it is surely ours."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, delivery, demand, ends, urls
 
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.discovery import Discoveries
-from multicdn.delivery.invocation import Clock
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Receipt, Report, Status, Target
 from multicdn.provider import Provider, Secret

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.scripted_provider import Finder, Scripted, Seen, accept, delivery, demand, ends, of, urls
 
-from multicdn.delivery.invocation import Clock
+from multicdn.delivery.clock import Clock
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits

@@ -7,7 +7,7 @@ import threading
 import pytest
 from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, script, urls
 
-from multicdn.delivery.invocation import Clock
+from multicdn.delivery.clock import Clock
 from multicdn.errors import CallRefused, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, Report, Status, TargetKind
 from multicdn.provider import Limits

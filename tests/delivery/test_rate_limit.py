@@ -59,7 +59,7 @@ def test_calls_that_are_never_made_do_not_slow_the_next_invocation() -> None:
     first = deliver([demand(urls(500))], 10)
     assert len(of(first, Status.ACCEPTED)) == 10
     clock.sleep(10)
-    second = deliver([demand(of(first, Status.RETRY))], 10)
+    second = deliver([demand(of(first, Status.PACED))], 10)
     assert len(of(second, Status.ACCEPTED)) == 10
     assert len(acme.calls) == 20
 
@@ -68,7 +68,7 @@ def test_a_job_whose_turn_comes_too_late_says_when() -> None:
     acme = Scripted(limits=Limits(targets=1, calls_per_second=0.01))
     report = delivery(acme).deliver([demand(urls(2))], 60)
     [late] = report.undelivered
-    assert (late.status, late.after, late.calls) == (Status.RETRY, 100.0, 0)
+    assert (late.status, late.after, late.calls) == (Status.PACED, 100.0, 0)
 
 
 def test_providers_of_one_vendor_have_a_pace_each() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
-from multicdn.delivery.invocation import Clock, Terms
+from multicdn.delivery.invocation import Terms
 from multicdn.model import Action, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import (
     Call,

@@ -306,3 +306,27 @@ def test_a_jitter_gets_the_half_of_the_delay_that_is_left_to_chance() -> None:
     draw: Callable[[float], float] = lambda most: bounds.append(most) or 0.0  # type: ignore[func-returns-value]  # noqa: E731
     retry.decide(Report((outcome(Status.RETRY),)), NO_HISTORY, POLICY, NOW, draw)
     assert bounds == [15.0]
+
+
+# A vendor that is well, but was not called because of its rate
+
+
+def test_a_job_whose_turn_comes_later_waits_until_then_and_counts_as_untried() -> None:
+    decision = requeued(outcome(Status.PACED, after=3.2), known=history(m1=(30, 2)))
+    assert (decision.delay, decision.queued.attempt) == (4, 2)
+
+
+def test_one_that_is_new_counts_as_tried_once_as_the_form_of_the_message_wants() -> None:
+    assert requeued(outcome(Status.PACED, after=4.0)).queued.attempt == 1
+
+
+def test_it_is_never_given_up_since_it_was_never_tried() -> None:
+    assert requeued(outcome(Status.PACED, after=4.0), known=history(m1=(7 * HOUR, 0))).delay == 4
+
+
+def test_of_thousands_those_whose_turn_comes_about_then_come_back_together() -> None:
+    """One call each 4 s: a message for each minute, not one with all of them that comes back for every call."""
+    waiting = [outcome(Status.PACED, {f"https://a/{n}": {"m1"}}, after=4.0 * (n + 1)) for n in range(60)]
+    decisions = decide(*waiting)
+    assert [len(decision.queued.job.targets) for decision in decisions] == [14, 15, 15, 15, 1]
+    assert [decision.delay for decision in decisions if isinstance(decision, Requeue)] == [4, 60, 120, 180, 240]

@@ -437,6 +437,7 @@ PROGRAM = """
 import signal, sys, threading, time
 import boto3
 from moto import mock_aws
+from multicdn.worker.crew import Crew
 from multicdn.worker.worker import Worker
 
 with mock_aws():
@@ -450,7 +451,7 @@ with mock_aws():
         sys.stdin.readline()
         print("handled", flush=True)
 
-    worker = Worker(sqs, url, handle, batch_size=1)
+    worker = Crew([Worker(sqs, url, handle, batch_size=1)], url)
     worker.stop_on(signal.SIGTERM, signal.SIGINT)
     worker.run()
     name = "ApproximateNumberOfMessages"
