@@ -71,8 +71,8 @@ class InstanceRun(threading.Thread):
         """Note that its calls under way are not waited for any longer."""
         self._breaker.give_up()
 
-    def begin(self) -> None:
-        """Start. A process may have no thread left: that costs this one alone."""
+    def begin(self) -> bool:
+        """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
         try:
             self.start()
         except RuntimeError:
@@ -80,6 +80,8 @@ class InstanceRun(threading.Thread):
             self._end_purges()
             self.finished = True
             self._run.patience.idle(self)
+            return False
+        return True
 
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""

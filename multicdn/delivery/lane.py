@@ -359,7 +359,6 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
             threads.append(thread)
     for task in here:
         task()
-    if threads:
-        waiting()
+    waiting()
     for thread in threads:
         thread.join()
