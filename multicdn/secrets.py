@@ -37,6 +37,9 @@ _RETRY_SOURCE = 60.0
 # Seconds for all that it takes to ask AWS for a secret, a second try included.
 _LONGEST_ANSWER_OF_AWS = 10.0
 
+# Whoever has a secret of fewer characters has none, and logs would lose their letters.
+_SHORTEST_REDACTED = 3
+
 # Values that are blacked out. More than these many come of tokens that are got anew each hour; then the oldest go.
 _MOST_REVEALED = 256
 
@@ -95,7 +98,7 @@ class Secret:
             return known
         self._good_until = time.monotonic() + random.uniform(_SHORTEST_LIFETIME, LIFETIME)  # noqa: S311 - spreads load
         self._stale = False
-        if value:
+        if len(value) >= _SHORTEST_REDACTED:
             _remember(value)
         return value
 

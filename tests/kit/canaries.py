@@ -158,6 +158,7 @@ def main() -> None:
     for Everybody.encode in ENCODINGS.values():  # type: ignore[assignment]
         Everybody.status = 400
         meet(0.4)
+    meet(8.0)  # in AWS's own words once more: its client takes a while on a busy machine
     Everybody.encode = staticmethod(ENCODINGS["JSON"])
     for Everybody.stores_out in (False, True):
         for Everybody.status in (200, 302, 401, 404, 429, 503):
