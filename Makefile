@@ -50,6 +50,7 @@ bench: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/economy.py
 	$(BIN)/python bench/hanging.py
+	$(BIN)/python bench/in_time.py
 	$(BIN)/python bench/isolation.py
 	$(BIN)/python bench/worker.py
 	$(BIN)/python bench/cold_start.py

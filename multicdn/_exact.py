@@ -13,9 +13,13 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from multicdn.bounds import obey
+
 # Printable ASCII but for the fragment sign: what RFC 9112 lets stand in a request line, and a bit more.
 _SENDABLE = re.compile(r"[!-\"$-~]*")
 _AFTER_AUTHORITY = re.compile(r"[^:/]+://[^/?#]*(.*)", re.DOTALL)
+
+_DOT_SEGMENT = re.compile(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\]|$)", re.IGNORECASE)
 
 _target: ContextVar[str] = ContextVar("target")
 
@@ -23,6 +27,14 @@ _target: ContextVar[str] = ContextVar("target")
 def is_sendable(target: str) -> bool:
     """Whether a request target is free of what must be percent-encoded: blanks, ``#``, controls, other scripts."""
     return _SENDABLE.fullmatch(target) is not None
+
+
+def has_dot_segments(target: str) -> bool:
+    """Whether the path of a request target, or of a URL in it, has a segment that a proxy resolves: ``.`` or ``..``.
+
+    RFC 3986, 5.2.4 and 6.2.2.2: escaped dots count as well, and what is left may be another path of the same API.
+    """
+    return _DOT_SEGMENT.search(re.split("[?#]", target, maxsplit=1)[0]) is not None
 
 
 class ExactSession(requests.Session):
@@ -65,4 +77,8 @@ class _Exact:
 
 @cache
 def _exact(connection: type) -> Any:
-    return connection if issubclass(connection, _Exact) else type(connection.__name__, (_Exact, connection), {})
+    if issubclass(connection, _Exact):
+        return connection
+    exact: Any = type(connection.__name__, (_Exact, connection), {})
+    obey(exact)
+    return exact

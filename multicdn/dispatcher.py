@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn import reporting
 from multicdn.aws.s3 import Objects
@@ -17,25 +17,39 @@ from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered, told
 from multicdn.events import envelopes
 from multicdn.log import emit
-from multicdn.model import Outcome, Report
+from multicdn.model import Outcome, Report, Status
 from multicdn.planning.front import ObjectLookup, Spending, find_work
+from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.routing.allowed import Allowed
 from multicdn.routing.router import Router
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.config.settings import Retrying
     from multicdn.events.envelopes import Intake
+    from multicdn.model import Job
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
+    from multicdn.queue.message import QueuedJob
+    from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
+    from multicdn.queue.waiting import Waiting
     from multicdn.routing.demand import RoutingFailure
 
 # A message of a failed invocation names this many things; all of them are in the log.
 _NAMED = 10
+
+# Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
+# kept for the log and the reply.
+_RESERVE, _REPLY = 1.0, 0.2
+
+# Seconds that the end of an invocation takes for each target on a small function (512 MB have 0.29 of a processor),
+# where none of them was delivered; and the part of the time that they may take up.
+_PER_TARGET, _LARGEST_SHARE = 200e-6, 0.6
 
 
 class Dispatcher:
@@ -45,7 +59,8 @@ class Dispatcher:
         config: the checked config.
         plugins: the installed plugins.
         delivery: made from the config unless given.
-        retry_queue: makes the way to the queue, when a job has to wait; without it everything goes back to AWS.
+        retry_queue: makes the way to the queue; without it everything goes back to AWS.
+        own_queue: URL of the queue from which jobs are taken.
 
     Attributes:
         settings: of the installation, from the config.
@@ -57,6 +72,7 @@ class Dispatcher:
         plugins: Plugins,
         delivery: Delivery | None = None,
         retry_queue: Callable[[], RetryQueue] | None = None,
+        own_queue: str = "",
     ) -> None:
         self.settings = config.install
         self._hooks = plugins.hooks
@@ -66,9 +82,25 @@ class Dispatcher:
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
         self._retry_queue = cache(retry_queue) if retry_queue else None
+        self._own_queue = own_queue
+        self._allowed = Allowed(config.routes, rewritten=self._hooks.rewrites_urls)
 
-    def dispatch(self, event: object, seconds: float) -> dict[str, Any]:
-        """Act on an event within so many seconds.
+    def prepare(self) -> None:
+        """Make the way to the queue now, before the first event: to load boto3 takes longer than the end of one has."""
+        if self._retry_queue is not None:
+            try:
+                self._retry_queue()
+            except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
+                emit(logging.ERROR, "requeue-failed", reason=told(error))
+
+    def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
+        """Act on an event.
+
+        Args:
+            event: from AWS.
+            seconds: that there are for it.
+            reserve: seconds that there are besides, to write the queue. Where there is much that may have to wait, a
+                part of the others is kept for it, too.
 
         Returns:
             For a batch from SQS, ``batchItemFailures`` with the messages that must come back. For a direct event, how
@@ -78,14 +110,30 @@ class Dispatcher:
             Undelivered: a direct event of which something stayed undelivered.
         """
         until = time.monotonic() + seconds
-        intake = envelopes.decode(event, self._hooks.read_event)
+        intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         work = self._find_work(intake, seconds)
-        returned = [queued.job for queued in intake.queued_jobs]
-        report = self._delivery.deliver(work.demands, until - time.monotonic(), returned, _attempts(intake))
-        # Before anything else, so that no hook that hangs can keep the function from writing it.
-        left = self._requeue(intake, report)
-        self._tell(intake, work.failures, report)
-        return _reply(intake, work.failures, report, left)
+        returned, refused = self._returned(intake)
+        left_seconds = until - time.monotonic()
+        kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
+        report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
+        report = Report((*report.outcomes, *refused))
+        # Before any line of the log and any hook, so that nothing can keep the function from writing it.
+        history, end = _history(intake), until + reserve - _REPLY
+        sent = self._requeue(report, history, end)
+        unrouted = self._requeue_unrouted(work.failures, history, end)
+        self._tell(intake, work, report, sent, unrouted)
+        return _reply(intake, unrouted.left, report, sent.left)
+
+    def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
+        """The jobs that came back, and how those end that ask for more than any route could."""
+        jobs, refused = [], []
+        for queued in intake.queued_jobs:
+            reason = self._allowed.refusal(queued.job)
+            if reason:
+                refused.append(Outcome(queued.job, Status.REFUSED, f"not done, since it came from the queue: {reason}"))
+            else:
+                jobs.append(queued.job)
+        return jobs, refused
 
     def _find_work(self, intake: Intake, seconds: float) -> Work:
         """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
@@ -94,31 +142,70 @@ class Dispatcher:
             self._objects.counter(_log_uncounted, seconds / 2),
         )
         spent = self._spending.in_month(time.strftime("%Y-%m"))
-        work = find_work(self._router, self._delivery.providers, intake.changes, lookup, spent)
+        missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
+        return find_work(self._router, self._delivery.providers, intake.changes, lookup, spent, missing=missing)
+
+    def _requeue(self, report: Report, history: MessageHistory, end: float) -> _Sent:
+        """Let what was not delivered wait in the queue."""
+        if self._retry_queue is None or not report.undelivered:
+            return _Sent(left=report)
+        try:
+            decisions = decide(report, history, self._retry_policy, time.time())
+            failed = self._retry_queue().carry_out(decisions, end - time.monotonic())
+        except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
+            return _Sent(left=report, trouble=told(error))
+        left = Report(tuple(Outcome(each.queued.job, each.status, each.reason) for each in failed))
+        return _Sent(decisions, failed, left)
+
+    def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
+        """Let changes of which something could not be found out wait in the queue for that part alone."""
+        if self._retry_queue is None or not failures:
+            return _Unrouted(left=failures)
+        triples = ((failure.change, failure.reason, failure.missing) for failure in failures)
+        try:
+            groups = waiting.decide(triples, history, self._retry_policy, time.time())
+            failed = self._retry_queue().carry_out_unrouted(groups, end - time.monotonic())
+        except Exception as error:  # noqa: BLE001 - as above
+            return _Unrouted(left=failures, trouble=told(error))
+        lost = {change for group in failed for change in group.changes}
+        return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
+
+    def _tell(self, intake: Intake, work: Work, report: Report, sent: _Sent, unrouted: _Unrouted) -> None:
+        for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
+            emit(logging.ERROR, "requeue-failed", reason=trouble)
+        reporting.log_decisions(sent.decisions, sent.failed)
         for decision in work.decisions:
             reporting.log_collapse(decision)
-        return work
-
-    def _requeue(self, intake: Intake, report: Report) -> Report:
-        """Let what was not delivered wait in the queue, and return what could not even be put there."""
-        if self._retry_queue is None or not report.undelivered:
-            return report
-        decisions = decide(report, _history(intake), self._retry_policy, time.time())
-        try:
-            failed = self._retry_queue().carry_out(decisions)
-        except Exception as error:  # noqa: BLE001 - no SQS client could be made; then everything goes back to AWS
-            emit(logging.ERROR, "requeue-failed", reason=told(error))
-            return report
-        reporting.log_decisions(decisions, failed)
-        return Report(tuple(Outcome(each.queued.job, each.status, each.reason) for each in failed))
-
-    def _tell(self, intake: Intake, failures: Iterable[RoutingFailure], report: Report) -> None:
         for message in intake.unreadable:
             reporting.log_unreadable(message)
-        for failure in failures:
+        for failure in work.failures:
             reporting.log_unrouted(failure)
+        reporting.log_unrouted_groups(unrouted.groups, unrouted.failed)
         reporting.log_report(report)
         reporting.show_to_plugins(report, self._hooks, _log_hook_bug)
+
+
+class _Sent(NamedTuple):
+    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS."""
+
+    decisions: Sequence[Decision] = ()
+    failed: Sequence[Decision] = ()
+    left: Report = Report()
+    trouble: str = ""
+
+
+class _Unrouted(NamedTuple):
+    """The same about changes that could not be routed whole."""
+
+    groups: Sequence[waiting.Unrouted] = ()
+    failed: Sequence[waiting.Unrouted] = ()
+    left: Sequence[RoutingFailure] = ()
+    trouble: str = ""
+
+
+def _size(work: Work, returned: Iterable[Job]) -> int:
+    """Targets that may have to wait in the queue."""
+    return sum(len(demand.wants) for demand in work.demands) + sum(len(job.targets) for job in returned)
 
 
 def _log_uncounted(error: Exception) -> None:
@@ -130,7 +217,10 @@ def _log_hook_bug(reason: str) -> None:
 
 
 def _history(intake: Intake) -> MessageHistory:
-    by_message = {next(iter(queued.job.messages)): queued for queued in intake.queued_jobs}
+    by_message: dict[str, QueuedJob | Waiting] = {
+        **{next(iter(queued.job.messages)): queued for queued in intake.queued_jobs},
+        **intake.waiting,
+    }
     return MessageHistory(
         sent={**intake.sent, **{cause: queued.since for cause, queued in by_message.items()}},
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
@@ -168,7 +258,7 @@ def _reply(intake: Intake, failures: Iterable[RoutingFailure], report: Report, l
 
     Args:
         intake: of the event.
-        failures: changes of which something could not be found out.
+        failures: changes of which something could not be found out, and that don't wait in the queue.
         report: of all that was delivered or not.
         left: the part of it that neither was delivered nor waits in the queue.
 

@@ -17,6 +17,7 @@ Providers raise, the core decides and logs. No message may contain a secret.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,9 +63,12 @@ class ProviderError(MulticdnError):
         reason: one sentence for the log, without secrets: the vendor's words where there are any.
     """
 
+    reason: str = "(no reason was given)"
+
     def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+        # Plugins hand over what they have; the log and the queue need text.
+        self.reason = _text(reason)
+        super().__init__(self.reason)
 
 
 class RetryLater(ProviderError):
@@ -74,6 +78,8 @@ class RetryLater(ProviderError):
         reason: what happened.
         after: seconds that the vendor asked us to wait, or None where it didn't say.
     """
+
+    after: float | None = None
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         self.after = after
@@ -89,8 +95,10 @@ class TargetsRefused(ProviderError):
             whole call without naming one. The core then halves the batch until the bad one stands alone.
     """
 
+    targets: tuple[str, ...] = ()
+
     def __init__(self, reason: str, targets: Sequence[str] = ()) -> None:
-        self.targets = tuple(targets)
+        self.targets = (targets,) if isinstance(targets, str) else tuple(targets or ())
         super().__init__(reason)
 
 
@@ -113,9 +121,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(spelled.values())})" if spelled else ""
 
 
+def is_seconds(value: object) -> bool:
+    """Whether a value is a time that can be waited: a number, not negative and not endless."""
+    return isinstance(value, int | float) and 0 <= value < math.inf
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
 def told(error: BaseException) -> str:
-    """An exception in one line, for a log or a reason: its type and its text."""
-    return f"{type(error).__name__}: {error}"
+    """An exception in one line, for a log or a reason: its type and its text, if that can be had."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a plugin's own exception may fail at this, too
+        text = "(its text can't be had)"
+    return f"{type(error).__name__}: {text}"
 
 
 def bug(error: BaseException) -> str:

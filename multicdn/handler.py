@@ -12,7 +12,7 @@ from multicdn.dispatcher import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue import sender
 
-# Seconds kept back from the function's time, to write the queue, the report and the reply.
+# Seconds kept back from the function's time, to write the queue, the report and the reply; for much work more is.
 RESERVE = 1.0
 
 # For callers without a Lambda context.
@@ -44,7 +44,11 @@ def dispatcher() -> Dispatcher:
             loaded = config.load(plugins=plugins)
             for warning in loaded.warnings:
                 log.emit(logging.WARNING, "config", warning=warning)
-            _dispatcher = Dispatcher(loaded, plugins, retry_queue=sender.from_environment())
+            made = Dispatcher(
+                loaded, plugins, retry_queue=sender.from_environment(), own_queue=os.environ.get(sender.QUEUE, "")
+            )
+            made.prepare()
+            _dispatcher = made
         return _dispatcher
 
 
@@ -64,7 +68,7 @@ def handler(event: object, context: Context | None = None) -> dict[str, Any]:
     """
     prepared = dispatcher()  # before the time is read: the first event may have to wait for the config
     seconds = context.get_remaining_time_in_millis() / 1000 if context is not None else _DEFAULT_SECONDS
-    return prepared.dispatch(event, max(0.0, seconds - RESERVE))
+    return prepared.dispatch(event, max(0.0, seconds - RESERVE), RESERVE)
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from multicdn.errors import PluginError
+from multicdn.errors import PluginError, told
+from multicdn.model import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,6 +108,11 @@ class Hooks:
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             yield partial(_call, implementation)
 
+    @property
+    def rewrites_urls(self) -> bool:
+        """Whether any of them may put other URLs in the place of the routes' ones."""
+        return bool(self._manager.hook.multicdn_urls.get_hookimpls())
+
     def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
         """Ask the plugins in turn for the URLs of a change."""
         for ask in self._implementations("multicdn_urls"):
@@ -137,12 +143,18 @@ class Hooks:
 
 
 def _call(implementation: pluggy.HookImpl, **known: object) -> Any:
-    return implementation.function(*(known[name] for name in implementation.argnames))
+    """Call one implementation. What would end a thread or the process, SystemExit or a crash in Rust, only fails it."""
+    try:
+        return implementation.function(*(known[name] for name in implementation.argnames))
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginError(f"hook plugin {implementation.plugin_name!r} raised {told(error)}") from error
 
 
 def _texts(answer: Iterable[str]) -> tuple[str, ...]:
     """The URLs that a plugin returned, without duplicates. A lone text would pass for a list of its letters."""
     texts = tuple(dict.fromkeys(answer))
-    if isinstance(answer, str) or not all(isinstance(text, str) for text in texts):
+    if isinstance(answer, str) or not all(map(is_text, texts)):
         raise TypeError(f"multicdn_urls must return a list of texts, not {answer!r:.80}")
     return texts

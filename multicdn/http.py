@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import email.utils
 import json as jsonlib
-import logging
 import math
-import re
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
-
-from multicdn import _exact
+from multicdn._exact import has_dot_segments, is_sendable
+from multicdn._wire import Connections, RequestDraft
+from multicdn._words import words
+from multicdn.bounds import LARGEST_ANSWER
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from multicdn.provider import Call
+    import requests
 
-__all__ = ["Answer", "Http", "retry_after", "until_epoch"]
+    from multicdn._wire import Exchanged
+    from multicdn.provider import Call, Target
 
-_LONGEST_QUOTE = 300
-_LONGEST_READ = 65536
+__all__ = ["Answer", "Http", "refuse_dot_segments", "retry_after", "until_epoch"]
+
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138
-_MEMBERS_THAT_EXPLAIN = ("detail", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
+# https://datatracker.ietf.org/doc/html/rfc6749#section-5.2
+_NO_CODE = 100_000
+_LOGIN_ERRORS = (
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+)
 
 _MEANING: dict[int, type[ProviderError]] = {
     400: TargetsRefused,
@@ -77,6 +86,17 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def refuse_dot_segments(target: Target) -> None:
+    """Refuse a target that can't stand in the path of a request. For ``locate``, where a vendor's API wants it there.
+
+    Raises:
+        TargetsRefused: its path has a segment ``.`` or ``..``, escaped or not.
+    """
+    if has_dot_segments(target.value):
+        reason = "it has a segment . or .., which a proxy would resolve to another path of the API; no browser sends it"
+        raise TargetsRefused(f"{target.value!r}: {reason}", [target.value])
+
+
 class Answer:
     """A vendor's answer.
 
@@ -87,18 +107,26 @@ class Answer:
     """
 
     def __init__(
-        self, status: int, headers: Mapping[str, str], body: bytes, request: str, hide: Callable[[str], str] = redact
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        request: str,
+        hide: Callable[[str], str] = redact,
+        *,
+        login: bool = False,
     ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
         self._request = request
         self._hide = hide
+        self._login = login
 
     @property
     def words(self) -> str:
-        """The body as one line of text, without secrets, for the text of an error."""
-        return _shown_words(self.body, self._hide)
+        """The body as one line of text, without secrets, for the text of an error; of a login next to nothing."""
+        return _said_to_login(self.body) if self._login else words(self.body, self._hide)
 
     @property
     def reason(self) -> str:
@@ -141,6 +169,7 @@ class Http:
         parallel: how many connections to keep.
         meaning: what a status means where this vendor differs from common usage.
         wait: reads the wait that a 429 or 5xx answer asks for from its headers.
+        login: whether answers hold tokens that nobody has seen yet. None of their text is quoted anywhere then.
     """
 
     def __init__(
@@ -152,16 +181,14 @@ class Http:
         parallel: int = 1,
         meaning: Mapping[int, type[ProviderError]] | None = None,
         wait: Callable[[Mapping[str, str]], float | None] = retry_after,
+        login: bool = False,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._headers = headers or dict
         self._meaning = {**_MEANING, **(meaning or {})}
         self._wait = wait
-        self._session = _exact.ExactSession()
-        # Without an auth of its own, requests would look the host up in ~/.netrc and overwrite our headers.
-        self._session.auth = auth or _leave_alone
-        adapter = _exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel)
-        self._session.mount(self._endpoint, adapter)
+        self._login = login
+        self._connections = Connections(self._endpoint, auth, parallel)
 
     def send(
         self,
@@ -172,6 +199,7 @@ class Http:
         json: object = None,
         data: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        largest: int = LARGEST_ANSWER,
         refusal: Callable[[Answer], ProviderError | None] | None = None,
     ) -> Answer:
         """Send one request and return its answer if it means success.
@@ -183,6 +211,7 @@ class Http:
             json: the body, sent as JSON.
             data: the body, sent as a form.
             headers: for this request, beside those of the API.
+            largest: bytes of the answer's body that are read; what comes beyond them is left.
             refusal: reads from an answer that isn't a success what its status alone doesn't tell, such as the targets
                 that the vendor names; None leaves it to the status. Redirects never come here.
 
@@ -190,94 +219,44 @@ class Http:
             ProviderError: RetryLater, TargetsRefused, CallRefused or CredentialsRefused, by status.
         """
         request = f"{method} {self._shown(target)}"
-        if not _exact.is_sendable(target):
+        if not is_sendable(target):
             raise TargetsRefused(f"{request}: holds characters that must be percent-encoded")
-        response = self._exchange(method, target, call, request, json=json, data=data, headers=headers)
-        hide = _hiding(response.request)
-        answer = Answer(response.status_code, response.headers, response.content, request, hide)
+        draft = RequestDraft(method, target, {**self._headers(), **(headers or {})}, json, data, largest)
+        answer = self._answer(self._connections.exchange(draft, call, request), request)
         if 200 <= answer.status < 300:
             return answer
         explained = refusal(answer) if refusal and answer.status >= 400 else None
-        raise explained or self._error(response, request)
+        raise explained or self._error(answer, request)
 
-    def _exchange(
-        self,
-        method: str,
-        target: str,
-        call: Call,
-        request: str,
-        *,
-        json: object,
-        data: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-    ) -> requests.Response:
-        url = self._endpoint + target
-        session = self._session
-        # The body is set by hand: requests would escape it to ASCII, and limits in bytes count the UTF-8 form.
-        body = None if json is None else jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
-        kind = {} if json is None else {"Content-Type": "application/json"}
-        draft = requests.Request(
-            method, self._endpoint, headers={**kind, **self._headers(), **(headers or {})}, data=body or data
-        )
-        try:
-            prepared = self._prepare(draft, url)
-            settings: dict[str, Any] = dict(session.merge_environment_settings(url, {}, False, None, None))  # noqa: FBT003
-            limits = (call.connect, call.read)
-            return session.send(prepared, timeout=limits, allow_redirects=False, **settings)
-        except (requests.exceptions.InvalidHeader, UnicodeError):
-            reason = None
-        except requests.exceptions.ConnectTimeout:
-            reason = f"{request}: no connection within {call.connect:.1f} s"
-        except requests.exceptions.Timeout:
-            reason = f"{request}: no answer within {call.read:.1f} s"
-        except requests.exceptions.RequestException as error:
-            # The text of these exceptions repeats the URL, whose query may hold a secret: only the class is shown.
-            reason = f"{request}: {_root_cause(error)}"
-        if reason is None:  # raised here rather than above: the error to be chained would show the header
-            message = f"{request}: a header can't be sent; has the secret in it a line break or a foreign character?"
-            raise CredentialsRefused(message)
-        raise RetryLater(reason)
+    def _answer(self, came: Exchanged, request: str) -> Answer:
+        hide = _hiding(came.request)
+        return Answer(came.status, came.headers, came.body, request, hide, login=self._login)
 
-    def _prepare(self, draft: requests.Request, url: str) -> requests.PreparedRequest:
-        """Prepare with the URL as given: requests collapses ``..`` and re-encodes, and cache keys are byte-exact."""
-        auth = self._session.auth
-        draft.auth = _leave_alone
-        prepared = self._session.prepare_request(draft)
-        prepared.url = url
-        prepared.prepare_auth(auth, url)
-        prepared.url = url
-        return prepared
-
-    def _error(self, response: requests.Response, request: str) -> ProviderError:
-        status = response.status_code
-        reason = f"{request}: {status}: {_shown_words(response.content, _hiding(response.request))}"
+    def _error(self, answer: Answer, request: str) -> ProviderError:
+        status = answer.status
         if 300 <= status < 400:
-            where = _host(response.headers.get("Location", ""))
+            where = _host(answer.headers.get("Location", ""))
             return CallRefused(f"{request}: {status} to {where}; redirects are never followed with credentials")
         meaning = self._meaning.get(status) or (RetryLater if status >= 500 else CallRefused)
         if issubclass(meaning, RetryLater):
-            return meaning(reason, after=self._wait(response.headers))
-        return meaning(reason)
+            return meaning(answer.reason, after=self._wait(answer.headers))
+        return meaning(answer.reason)
 
     def _shown(self, target: str) -> str:
         """The URL of a request without its query: some vendors want their secret there."""
         return self._endpoint + target.partition("?")[0]
 
 
-def words(body: bytes) -> str:
-    """Put on one line what a body says: the member of a JSON error that explains, or the text without markup."""
-    text = body[:_LONGEST_READ].decode("utf-8", "replace")
+def _said_to_login(body: bytes) -> str:
+    """Codes of the error, if there are any; anything else in such an answer may be a token."""
     try:
-        explained = _explanation(jsonlib.loads(text))
+        members = jsonlib.loads(body)
     except (ValueError, RecursionError):
-        explained = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
-    line = " ".join(explained.split())
-    return (line[:_LONGEST_QUOTE] + "…" if len(line) > _LONGEST_QUOTE else line) or "(empty body)"
-
-
-def _shown_words(body: bytes, hide: Callable[[str], str]) -> str:
-    """``words`` without secrets, since some vendors repeat the request: before it is cut, and after it is unescaped."""
-    return hide(words(hide(body[:_LONGEST_READ].decode("utf-8", "replace")).encode()))
+        members = None
+    members = members if isinstance(members, dict) else {}
+    said = [f"{code}: " for code in (members.get("code"),) if isinstance(code, int) and abs(code) < _NO_CODE]
+    said += [f"{word}: " for word in _LOGIN_ERRORS if members.get("error") == word]
+    return f"{''.join(said)}(the rest of a login's answer isn't shown, {len(body)} bytes)"
 
 
 def _hiding(request: requests.PreparedRequest) -> Callable[[str], str]:
@@ -286,45 +265,8 @@ def _hiding(request: requests.PreparedRequest) -> Callable[[str], str]:
     return lambda text: redact(text.replace(credentials, "[secret]") if credentials else text)
 
 
-def _explanation(value: object) -> str:
-    """Walk a JSON error to its sentences: APIs disagree about where they put them."""
-    if isinstance(value, dict):
-        found = [_explanation(value[name]) for name in _MEMBERS_THAT_EXPLAIN if value.get(name)]
-        code = value.get("code")
-        sentence = "; ".join(dict.fromkeys(found)) or jsonlib.dumps(value)
-        return f"{code}: {sentence}" if code and found else sentence
-    if isinstance(value, list):
-        return "; ".join(_explanation(item) for item in value)
-    return str(value)
-
-
-def _root_cause(error: BaseException) -> str:
-    """Name the innermost cause that isn't just a wrapper, without its text."""
-    seen: BaseException = error
-    while seen.__context__ is not None:
-        seen = seen.__context__
-    if isinstance(seen, OSError) and seen.strerror:
-        return f"connection failed ({seen.strerror})"
-    return f"connection failed ({type(seen).__name__})"
-
-
 def _host(location: str) -> str:
     try:
         return urlsplit(location).hostname or "nowhere"
     except ValueError:
         return "nowhere"
-
-
-def _without_queries(record: logging.LogRecord) -> bool:
-    """Cut the queries of URLs out of a log record of urllib3: it logs whole ones, in warnings as well."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
-    return True
-
-
-for _logger in ("urllib3.connection", "urllib3.connectionpool"):
-    logging.getLogger(_logger).addFilter(_without_queries)
-
-
-def _leave_alone(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

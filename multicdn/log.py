@@ -6,10 +6,15 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from multicdn.errors import told
 from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 
@@ -53,12 +58,31 @@ def is_shown(level: int) -> bool:
 def emit(level: int, event: str, **fields: object) -> None:
     """Log one line of JSON, with secrets blacked out."""
     if is_shown(level):
-        line = redact(json.dumps({"event": event, **fields}, ensure_ascii=False, default=str))
+        shown = {name: _shown(value) for name, value in fields.items()}
+        line = json.dumps({"event": event, **shown}, ensure_ascii=False)
         # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
         _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
 
 
-def plugin_bug(provider: str, error: Exception) -> None:
+def _shown(value: object) -> object:
+    """A value as JSON takes it, with secrets blacked out of its texts."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {redact(str(name)): _shown(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return redact(str(value))
+
+
+def plugin_bug(provider: str, error: BaseException) -> None:
     """Log an exception that a plugin's author has to look at, with its trace."""
     trace = "".join(traceback.format_exception(error))
     emit(logging.ERROR, "plugin-bug", provider=provider, error=told(error), trace=trace)
+
+
+def log_widened(provider: str, widened: Sequence[tuple[str, str]]) -> None:
+    """Log that URLs are purged by prefixes, since the vendor has no other way; the first of them stands for all."""
+    if widened:
+        url, prefix = widened[0]
+        emit(logging.INFO, "widened", provider=provider, targets=len(widened), first=url, by=prefix)

@@ -11,8 +11,23 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn.errors import is_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is text that has a UTF-8 form, as all that is sent must have; half a surrogate pair has none."""
+    if not isinstance(value, str):
+        return False
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class ChangeKind(StrEnum):
@@ -172,12 +187,24 @@ class Receipt(Struct, frozen=True):
         estimate: seconds until the vendor expects to be done, or None.
         note: anything else that a reader of the report should know.
         pause: seconds to leave before the next call, where the answer says that the vendor's budget is used up.
+
+    Raises:
+        TypeError: a plugin hands over something else.
     """
 
     id: str = ""
     estimate: float | None = None
     note: str = ""
     pause: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would go wrong later, and far from here."""
+        if not (is_text(self.id) and is_text(self.note)):
+            raise TypeError("the id and the note of a Receipt are texts")
+        if not (self.estimate is None or is_seconds(self.estimate)):
+            raise TypeError("the estimate of a Receipt is a number of seconds, or None")
+        if not is_seconds(self.pause):
+            raise TypeError("the pause of a Receipt is a number of seconds")
 
 
 class Status(StrEnum):

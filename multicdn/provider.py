@@ -33,7 +33,7 @@ What a provider must do:
   counts as a bug in the plugin, and the batch as undelivered;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file;
-- import nothing else of multicdn than this module, ``multicdn.http`` and ``multicdn.secrets``.
+- import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets`` and ``multicdn.bounds``.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class Call(Struct, frozen=True):
     Attributes:
         soft: mark stale rather than drop; only ever true for a provider that inherits ``SoftPurge``.
         reference: the same for a repetition of the same batch, different for any other.
-        connect, read: seconds that the call may wait for the connection and for the answer.
+        connect: seconds that the call may wait for the connection.
+        read: seconds that the call may take, until the whole answer is there.
     """
 
     soft: bool = False
@@ -209,9 +210,12 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         provider has. Must be pure and quick: it runs for every object.
 
         Raises:
-            TargetsRefused: the vendor has no way to act on this target.
+            TargetsRefused: the vendor has no way to act on this target, or it is empty, which some vendors take for
+                everything. The core hands in none that is.
         """
         del action
+        if target.kind is not TargetKind.EVERYTHING and not target.value.strip():
+            raise TargetsRefused(f"an empty {target.kind} names nothing", [target.value])
         return (target,)
 
     def lacks(self, action: Action, kind: TargetKind) -> str:

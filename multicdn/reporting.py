@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.plugins.discovery import NoHooks
     from multicdn.queue.retry import Decision
+    from multicdn.queue.waiting import Unrouted
     from multicdn.routing.demand import RoutingFailure
 
 # Enough to recognise what a line is about; a batch may hold thousands.
@@ -63,6 +64,15 @@ def log_decisions(decisions: Iterable[Decision], failed: Collection[Decision]) -
         fields = {"provider": queued.job.provider, "attempt": queued.attempt, "targets": len(queued.job.targets)}
         level = logging.INFO if event == "requeued" else logging.ERROR
         emit(level, event, **fields, delay=delay, reason=decision.reason)
+
+
+def log_unrouted_groups(groups: Iterable[Unrouted], failed: Collection[Unrouted]) -> None:
+    """Log which changes wait in the queue for what could not be found out, which were given up, which weren't sent."""
+    unsent = set(map(id, failed))
+    for group in groups:
+        event = "not-requeued" if id(group) in unsent else "requeued" if group.delay is not None else "dead-letter"
+        fields = {"changes": len(group.changes), "attempt": group.waiting.attempt, "delay": group.delay or 0}
+        emit(logging.INFO if event == "requeued" else logging.ERROR, event, **fields, reason=group.reason)
 
 
 def show_to_plugins(report: Report, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:

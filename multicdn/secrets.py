@@ -8,40 +8,60 @@ Other schemes come from plugins (hook ``multicdn_resolve_secret``).
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
+import random
 import re
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
 
-from multicdn.errors import SecretError
+from multicdn import redaction
+from multicdn.errors import SecretError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
 
-# A rotated secret is seen after this many seconds at the latest; a refused credential is asked for anew at once.
+# A rotated secret is seen after this many seconds at the latest, and not by all processes at once; a refused credential
+# is asked for anew at once.
 LIFETIME = 900.0
+_SHORTEST_LIFETIME = 0.75 * LIFETIME
 
-# Values shorter than this aren't searched for in log text: they would black out ordinary words.
-_SHORTEST_REDACTED = 6
+# While a source is out, it is asked this often, and what it said before is used.
+_RETRY_SOURCE = 60.0
 
-_revealed: set[str] = set()
+# Seconds for all that it takes to ask AWS for a secret, a second try included.
+_LONGEST_ANSWER_OF_AWS = 10.0
+
+# Whoever has a secret of fewer characters has none, and logs would lose their letters.
+_SHORTEST_REDACTED = 3
+
+# Values that are blacked out. More than these many come of tokens that are got anew each hour; then the oldest go.
+_MOST_REVEALED = 256
+
+_CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+_revealed: dict[str, None] = {}
+_revealing = threading.Lock()
+
+_log = logging.getLogger("multicdn")
 
 
 class Secret:
     """A secret by reference. ``reveal()`` is the only way to its value; ``repr``, ``str`` and pickle never show it."""
 
-    __slots__ = ("_lock", "_resolve", "_revealed_at", "_value", "reference")
+    __slots__ = ("_good_until", "_lock", "_resolve", "_stale", "_value", "reference")
 
     def __init__(self, reference: str, resolve: Callable[[], str]) -> None:
         self.reference = reference
         self._resolve = resolve
         self._value: str | None = None
-        self._revealed_at = 0.0
+        self._good_until = 0.0
+        self._stale = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -50,23 +70,43 @@ class Secret:
         return cls("literal", lambda: value)
 
     def reveal(self) -> str:
-        """Return the value, resolving it on first use and again after ``LIFETIME`` seconds.
+        """Return the value, resolving it on first use and again when its time is over.
+
+        A value that was read before is used on while its source is out: the log says so once.
 
         Raises:
-            SecretError: the reference can't be resolved.
+            SecretError: the reference can't be resolved, and never could.
         """
         with self._lock:
-            if self._value is None or time.monotonic() - self._revealed_at > LIFETIME:
-                self._value = self._resolve()
-                self._revealed_at = time.monotonic()
-                if len(self._value) >= _SHORTEST_REDACTED:
-                    _revealed.update(_spellings(self._value))
+            if self._value is None or time.monotonic() > self._good_until:
+                self._value = self._renewed(self._value)
             return self._value
 
     def forget(self) -> None:
         """Resolve anew at the next ``reveal``: the vendor refused the value, it may have been rotated."""
         with self._lock:
-            self._value = None
+            self._good_until = -math.inf
+
+    def _renewed(self, known: str | None) -> str:
+        try:
+            value = self._resolve()
+        except Exception as error:
+            if known is None:
+                raise
+            self._good_until = time.monotonic() + _RETRY_SOURCE
+            self._tell_stale(error)
+            return known
+        self._good_until = time.monotonic() + random.uniform(_SHORTEST_LIFETIME, LIFETIME)  # noqa: S311 - spreads load
+        self._stale = False
+        if len(value) >= _SHORTEST_REDACTED:
+            _remember(value)
+        return value
+
+    def _tell_stale(self, error: Exception) -> None:
+        if not self._stale:
+            self._stale = True
+            line = {"event": "secret-stale", "secret": self.reference, "reason": redact(told(error))}
+            _log.warning("%s", json.dumps(line, ensure_ascii=False))
 
     def __repr__(self) -> str:
         return f"<secret {self.reference}>"
@@ -89,17 +129,34 @@ class Secret:
         raise TypeError(message)
 
 
-def _spellings(value: str) -> tuple[str, ...]:
-    """How a value may stand in a text: as it is, within JSON, within a URL."""
-    return value, json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")
+def _remember(value: str) -> None:
+    with _revealing:
+        _revealed[value] = None
+        if len(_revealed) > _MOST_REVEALED:
+            del _revealed[next(iter(_revealed))]
 
 
 def redact(text: str) -> str:
-    """Return the text with every secret that this process has revealed blacked out."""
-    # A copy, since other threads reveal secrets meanwhile; the longest first, since one may be a part of another.
-    for value in sorted(_revealed, key=len, reverse=True):
-        text = text.replace(value, "[secret]")
-    return text
+    """Return the text with every secret that this process has revealed blacked out, however it is encoded.
+
+    The credentials that AWS gives a function are among them.
+    """
+    # A copy, since other threads reveal secrets meanwhile.
+    values = {*tuple(_revealed), *filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))}
+    return redaction.redact(text, values) if values else text
+
+
+def quiet(*libraries: str) -> None:
+    """Let libraries write nothing below INFO, whatever the level of the root logger is.
+
+    At DEBUG they show signing keys, headers and bodies. Call it where your SDK is imported.
+
+    Args:
+        libraries: names of their loggers.
+    """
+    for library in libraries:
+        logger = logging.getLogger(library)
+        logger.setLevel(max(logger.level, logging.INFO))
 
 
 def parse_reference(text: str) -> tuple[str, str] | None:
@@ -193,12 +250,17 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
+
+        from multicdn.bounds import bounded, obey_botocore
     except ImportError:
         message = f"{reference} needs boto3: pip install 'multicdn[aws]'"
         raise SecretError(message) from None
     make: Callable[..., Any] = boto3.client
+    limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
-        return ask(make(service, config=Config(connect_timeout=3, read_timeout=5)))
+        obey_botocore()
+        with bounded(_LONGEST_ANSWER_OF_AWS):
+            return ask(make(service, config=limits))
     except ClientError as error:
         message = f"{reference}: {error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
         raise SecretError(message) from None
@@ -213,3 +275,6 @@ BUILT_IN: dict[str, Callable[[str], str]] = {
     "ssm": _from_ssm,
     "secretsmanager": _from_secretsmanager,
 }
+
+# Whoever makes the client: botocore shows what a store of secrets answers, and the session token of the function.
+quiet("boto3", "botocore")

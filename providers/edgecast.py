@@ -38,6 +38,7 @@ _MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}
 _MOST_OUTSTANDING = 50
 _SECONDS_OUTSTANDING = 60.0
 
+_LARGEST_STATUS = 1 << 20  # bytes: that of a bulk request may name all of its paths
 _ORIGIN = re.compile(r"https?://(?P<host>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _NO_ROOM = re.compile(r"concurrent|outstanding|too many|(?:purge|load|request)s? limit", re.IGNORECASE)
 
@@ -99,7 +100,8 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         A prefix becomes one wildcard if it ends in a slash, else two: ``*`` in a name may stop at the next slash.
         """
         if action is Action.PRELOAD or target.kind not in (TargetKind.URL, TargetKind.PREFIX):
-            return (target,)
+            return super().locate(target, action)
+        [target] = super().locate(target, action)
         plain = _without_scheme(target.value).replace("*", "%2A")
         if target.kind is TargetKind.URL:
             return (Target(TargetKind.URL, plain),)
@@ -129,7 +131,7 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
             ProviderError: as in the purge methods; CallRefused if the vendor doesn't know the id.
         """
         operation, _, _ = number.partition("/")
-        status = self._api.send("GET", self._target(number), call).json()
+        status = self._api.send("GET", self._target(number), call, largest=_LARGEST_STATUS).json()
         if operation.startswith("bulk"):
             details = status.get("Status_Details")
             return float(isinstance(details, dict) and details.get("Status") == "done")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from multicdn.http import Answer, Http, until_epoch
+from multicdn.http import Answer, Http, refuse_dot_segments, until_epoch
 from multicdn.provider import (
     Action,
     Call,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PARALLEL = 16
+_LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
 
 _until_reset = until_epoch("Fastly-RateLimit-Reset")
@@ -89,6 +90,8 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         if target.kind is TargetKind.TAG and (not target.value or any(map(str.isspace, target.value))):
             message = "blanks separate Fastly's surrogate keys, so no key holds one"
             raise TargetsRefused(message, [target.value])
+        if target.kind is TargetKind.URL:
+            refuse_dot_segments(target)
         return super().locate(target, action)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
@@ -105,6 +108,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             soft=call.soft,
             json={"surrogate_keys": list(tags)},
             headers=self._where,
+            largest=_LARGEST_LIST,
         )
         ids = answer.json()
         missing = [tag for tag in tags if not ids.get(tag)]
@@ -128,10 +132,10 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         return {"Fastly-Purge-Environment": "staging"} if self.environment == "staging" else {}
 
     def _purge(
-        self, target: str, call: Call, *, soft: bool, json: object = None, headers: Mapping[str, str] | None = None
+        self, target: str, call: Call, *, soft: bool, headers: Mapping[str, str] | None = None, **settings: Any
     ) -> Answer:
         how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, json=json, headers={**how, **(headers or {})})
+        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, **settings)
 
 
 def _accepted(answer: Answer) -> str:

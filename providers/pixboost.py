@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
-from multicdn.http import Answer, Http
+from multicdn.http import Answer, Http, refuse_dot_segments
 from multicdn.provider import (
     Action,
     Call,
@@ -82,7 +82,9 @@ class Pixboost(PurgeUrls, PreloadUrls):
         Whether Pixboost knows a source with a query by this spelling was never established.
         """
         if action is Action.PRELOAD or target.kind is not TargetKind.URL:
-            return (target,)
+            return super().locate(target, action)
+        refuse_dot_segments(target)
+        [target] = super().locate(target, action)
         return (Target(TargetKind.URL, target.value.replace("?", "%3F").replace("#", "%23")),)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 import json
 import logging
 import pickle
+import re
 import sys
 import threading
+import time
+from base64 import b64encode, urlsafe_b64encode
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import boto3
 import msgspec
@@ -33,7 +37,7 @@ VALUE = "s3cr3t-value-of-a-token"
 @pytest.fixture(autouse=True)
 def nothing_revealed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redact only what the test itself reveals."""
-    monkeypatch.setattr(secrets, "_revealed", set())
+    monkeypatch.setattr(secrets, "_revealed", {})
 
 
 @pytest.fixture
@@ -226,12 +230,107 @@ def test_value_is_read_on_first_use_and_kept() -> None:
 def test_value_is_read_anew_when_it_is_old(clock: SimpleNamespace) -> None:
     secret = Secret("${env:A}", Store("first-value", "second-value"))
     assert secret.reveal() == "first-value"
-    clock.now += LIFETIME
+    clock.now += LIFETIME / 2
     assert secret.reveal() == "first-value"
-    clock.now += 1
+    clock.now += LIFETIME / 2 + 1
     assert secret.reveal() == "second-value"
-    clock.now += LIFETIME
+    clock.now += LIFETIME / 2
     assert secret.reveal() == "second-value"
+
+
+def test_processes_do_not_all_ask_again_at_the_same_moment(clock: SimpleNamespace) -> None:
+    """A source that throttles would else refuse all functions every quarter of an hour."""
+    lives = set()
+    for _ in range(20):
+        read = Store("value-of-it")
+        secret = Secret("${env:A}", read)
+        secret.reveal()
+        begun = clock.now
+        while read.reads == 1:
+            clock.now += 5
+            secret.reveal()
+        lives.add(clock.now - begun)
+    assert len(lives) > 5
+    assert max(lives) <= LIFETIME + 5
+
+
+# While the source is out
+
+
+class Outage(Store):
+    """A source that can be switched off."""
+
+    out = False
+
+    def __call__(self) -> str:
+        value = super().__call__()
+        if self.out:
+            raise SecretError("${ssm:/a}: ThrottlingException: Rate exceeded")
+        return value
+
+
+def test_a_value_is_used_on_while_its_source_is_out_and_the_log_says_so_once(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = Outage(VALUE)
+    secret = Secret("${ssm:/a}", read)
+    secret.reveal()
+    read.out = True
+    clock.now += 901
+    for _ in range(30):
+        clock.now += 20
+        assert secret.reveal() == VALUE
+    assert 8 <= read.reads <= 12, "asked about once a minute"
+    [line] = [json.loads(record.message) for record in caplog.records if record.name == "multicdn"]
+    assert line == {
+        "event": "secret-stale",
+        "secret": "${ssm:/a}",
+        "reason": "SecretError: ${ssm:/a}: ThrottlingException: Rate exceeded",
+    }
+
+    read.out, read.values = False, ["rotated-value"]
+    clock.now += 61
+    assert secret.reveal() == "rotated-value"
+    read.out = True
+    clock.now += 901
+    assert secret.reveal() == "rotated-value"
+    assert len([record for record in caplog.records if record.name == "multicdn"]) == 2, "another outage"
+
+
+def test_a_refused_value_is_used_on_if_the_source_is_out(clock: SimpleNamespace) -> None:
+    """A vendor's hiccup with 401 during an outage of the source must not end in no calls at all."""
+    read = Outage(VALUE)
+    secret = Secret("${ssm:/a}", read)
+    secret.reveal()
+    read.out = True
+    secret.forget()
+    assert secret.reveal() == VALUE
+
+
+def test_without_a_value_an_outage_is_an_error() -> None:
+    read = Outage(VALUE)
+    read.out = True
+    with pytest.raises(SecretError, match="Rate exceeded"):
+        Secret("${ssm:/a}", read).reveal()
+
+
+def test_what_a_source_says_when_it_is_out_shows_no_secret(
+    clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies: Iterator[str | Exception] = iter([VALUE, RuntimeError(f"no more {VALUE}")])
+
+    def read() -> str:
+        reply = next(replies)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    secret = Secret("${vault:a}", read)
+    secret.reveal()
+    clock.now += 901
+    assert secret.reveal() == VALUE
+    assert "no more [secret]" in caplog.text
+    assert VALUE not in caplog.text
 
 
 def test_forgotten_value_is_read_anew_at_once() -> None:
@@ -371,11 +470,11 @@ def test_rotated_value_stays_blacked_out() -> None:
     assert redact("first-value second-value") == "[secret] [secret]"
 
 
-def test_short_value_does_not_black_out_ordinary_words() -> None:
-    reveal("error")
-    assert redact("an error") == "an error"
-    reveal("errors")
-    assert redact("an error of errors") == "an error of [secret]"
+def test_short_value_is_blacked_out_as_a_word_and_not_within_others() -> None:
+    reveal("k3y")
+    assert redact("auth=k3y, k3y; 'k3y'") == "auth=[secret], [secret]; '[secret]'"
+    assert redact("k3ys monk3y") == "k3ys monk3y"
+    assert redact("Basic%20k3y") == "Basic [secret]"
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -398,6 +497,104 @@ def test_value_is_blacked_out_within_json(value: str) -> None:
 def test_value_is_blacked_out_within_a_url(value: str) -> None:
     reveal(value)
     assert redact(f"GET /purge?auth={quote(value, safe='')}&x=1") == "GET /purge?auth=[secret]&x=1"
+
+
+ODD = 'correct horse+battery&staple/"50%"=<é>'
+
+
+def entities(text: str, form: str) -> str:
+    return "".join(form.format(ord(letter)) for letter in text)
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "percent": lambda text: quote(text, safe=""),
+    "percent in lower case": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
+    "percent but for slashes": quote,
+    "plus": quote_plus,
+    "percent of all": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent of some": lambda text: quote(text, safe=" &/"),
+    "plus and some percent": lambda text: quote_plus(text, safe="+=<"),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "HTML": html.escape,
+    "HTML, quotes left": lambda text: html.escape(text, quote=False),
+    "HTML, decimal": lambda text: entities(text, "&#{};"),
+    "HTML, decimal with zeros": lambda text: entities(text, "&#{:05};"),
+    "HTML, hexadecimal": lambda text: entities(text, "&#x{:x};"),
+    "HTML, capitals": lambda text: entities(text, "&#X{:X};"),
+    "HTML, named": lambda text: text.replace("&", "&amp;").replace("+", "&plus;").replace("/", "&sol;"),
+    "HTML twice": lambda text: html.escape(html.escape(text)),
+    "HTML of percent": lambda text: html.escape(quote(text, safe="&")),
+    "JSON": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON, ASCII": lambda text: json.dumps(text)[1:-1],
+    "JSON, escaped slashes": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON, all escaped": lambda text: "".join(f"\\u{ord(letter):04x}" for letter in text),
+    "JSON, some escaped": lambda text: json.dumps(text)[1:-1].replace("&", "\\u0026").replace("<", "\\u003C"),
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text))[1:-1],
+    "HTML in JSON": lambda text: json.dumps(html.escape(text))[1:-1],
+    "percent of HTML": lambda text: quote(html.escape(text), safe=""),
+    "repr": lambda text: repr(text)[1:-1],
+    "base64": lambda text: b64encode(text.encode()).decode(),
+    "base64 after a byte": lambda text: b64encode(b"u:" + text.encode()).decode(),
+    "base64 after two": lambda text: b64encode(b"user:" + text.encode()).decode(),
+    "base64 within": lambda text: b64encode(b'{"token": "' + text.encode() + b'", "more": 1}').decode(),
+    "base64 for URLs": lambda text: urlsafe_b64encode(b"user:" + text.encode()).decode(),
+    "base64 for URLs, no padding": lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 of percent": lambda text: b64encode(f"auth={quote(text, safe='')}&x=1".encode()).decode(),
+    "base64 of a form": lambda text: b64encode(f"password={quote_plus(text)}&x=1".encode()).decode(),
+    "base64, percent": lambda text: quote(b64encode(b"user:" + text.encode()).decode(), safe=""),
+}
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("value", [ODD, "plain-token-0123456789", "a+b/c==", "100%25sure", "back\\slash&amp;"])
+def test_value_is_blacked_out_in_each_encoding(encode: Callable[[str], str], value: str) -> None:
+    reveal(value)
+    encoded = encode(value)
+    said = redact(f"you sent ({encoded}), and that is wrong")
+    assert "[secret]" in said
+    assert said.startswith("you sent (")
+    assert said.endswith("), and that is wrong")
+    assert value not in said
+    if not encoded.startswith(("eyJ0b2tlbi", "YXV0aD", "cGFzc3dv")):  # what stands before it in base64 isn't its own
+        assert not [piece for piece in pieces(encoded) if piece in said]
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("value", ["a&b+c", "k3y&", "to/en"])
+def test_short_value_is_blacked_out_in_each_encoding(encode: Callable[[str], str], value: str) -> None:
+    reveal(value)
+    encoded = encode(value)
+    assert encoded not in redact(f"you sent ({encoded})")
+
+
+def pieces(encoded: str, length: int = 8) -> Iterator[str]:
+    """All parts of an encoded value that are long enough to give something away."""
+    return (encoded[start : start + length] for start in range(max(1, len(encoded) - length + 1)))
+
+
+def test_what_holds_no_secret_stays_as_it_is() -> None:
+    reveal(ODD)
+    text = 'GET /a%20b?x=%2526&amp;y="\\u0041" <é> + 50%'
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize("unit", ["%41", "&#65;", "&amp;", "\\u0041", "\\\\", "%", "&", "\\", "%25", "&#", "A", "+"])
+def test_blacking_out_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    for value in (ODD, "a+b/c==", "k3y", "plain-token-0123456789"):
+        reveal(value)
+    redact(unit)
+
+    def seconds(size: int) -> float:
+        text = (unit * size)[:size]
+        best = 99.0
+        for _ in range(3):
+            begun = time.thread_time()
+            redact(text)
+            best = min(best, time.thread_time() - begun)
+        return best
+
+    assert seconds(64_000) < 0.5
+    assert seconds(64_000) < 12 * seconds(16_000) + 0.005
 
 
 def test_blacking_out_stands_threads_that_reveal_meanwhile() -> None:

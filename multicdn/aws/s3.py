@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from multicdn.errors import MulticdnError
+from multicdn.bounds import bounded, obey_botocore
+from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -46,6 +47,7 @@ class Objects:
         import boto3
         from botocore.config import Config
 
+        obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
@@ -65,29 +67,30 @@ class Objects:
         """
         try:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
-        except ObjectError as error:
-            return {}, dict.fromkeys(places, str(error))
+        except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
+            return {}, dict.fromkeys(places, _reason(error))
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
-        answers = {place: pool.submit(self._head, *place) for place in places}
+        answers: dict[Place, Future[Mapping[str, str] | None]] = {}
+        failed: dict[Place, str] = {}
+        for place in places:
+            try:
+                answers[place] = pool.submit(self._head, *place)
+            except RuntimeError:
+                failed[place] = "no thread could be started to read its metadata: the process has too many"
         wait(answers.values(), timeout=max(0.0, seconds))
         pool.shutdown(wait=False, cancel_futures=True)
         metadata: dict[Place, Mapping[str, str]] = {}
-        failed: dict[Place, str] = {}
         for place, answer in answers.items():
             if answer.cancelled() or not answer.done():
                 failed[place] = "no time was left to read its metadata"
-                continue
-            try:
-                entries = answer.result()
-            except ObjectError as error:
-                failed[place] = str(error)
-            else:
-                if entries is not None:
-                    metadata[place] = entries
+            elif (bad := answer.exception()) is not None:  # whatever it is, it must cost this object alone
+                failed[place] = _reason(bad)
+            elif (entries := answer.result()) is not None:
+                metadata[place] = entries
         return metadata, failed
 
     def counter(
-        self, complain: Callable[[ObjectError], None], seconds: float = math.inf
+        self, complain: Callable[[Exception], None], seconds: float = math.inf
     ) -> Callable[[str, str, int], int | None]:
         """What counts as ``unchanged`` does, but says None where S3 refuses, after a complaint, or the time is over."""
         until = time.monotonic() + seconds
@@ -96,32 +99,34 @@ class Objects:
             if time.monotonic() > until:
                 return None
             try:
-                return self.unchanged(bucket, prefix, limit)
-            except ObjectError as error:
+                return self.unchanged(bucket, prefix, limit, until)
+            except Exception as error:  # noqa: BLE001 - what can't be counted isn't collapsed, and nothing else is lost
                 complain(error)
                 return None
 
         return count
 
-    def unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
+    def unchanged(self, bucket: str, prefix: str, limit: int, until: float = math.inf) -> int | None:
         """How many objects below a prefix have not changed for a while; ``limit`` says that there are at least these.
 
         Returns:
-            None where there is more to list than is worth the time.
+            None where there is more to list than is worth the time, or the moment ``until`` of the monotonic clock has
+            come.
 
         Raises:
             ObjectError: S3 refused, or could not be reached.
         """
-        return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit))
+        return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until))
 
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
-        return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
+        with bounded(2 * _READ):
+            return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
 
     def _metadata_of(self, bucket: str, key: str) -> Mapping[str, str] | None:
         from botocore.exceptions import ClientError
 
         try:
-            metadata = self._client.head_object(Bucket=bucket, Key=key)["Metadata"]
+            metadata = self._client.head_object(Bucket=bucket, Key=key).get("Metadata", {})
         except ClientError as error:
             # The answer to a HEAD has no body, so the status is all that botocore knows.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
@@ -129,7 +134,7 @@ class Objects:
             raise
         return {name.lower(): value for name, value in metadata.items()}
 
-    def _unchanged(self, bucket: str, prefix: str, limit: int) -> int | None:
+    def _unchanged(self, bucket: str, prefix: str, limit: int, until: float) -> int | None:
         since = datetime.now(UTC) - _LATELY
         unchanged = 0
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -137,9 +142,13 @@ class Objects:
             unchanged += sum(item["LastModified"] < since for item in page.get("Contents", ()))
             if unchanged >= limit:
                 return limit
-            if number == _MOST_PAGES and page["IsTruncated"]:
+            if page["IsTruncated"] and (number == _MOST_PAGES or time.monotonic() >= until):
                 return None
         return unchanged
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, ObjectError) else told(error)
 
 
 def _asked(what: str, ask: Callable[[], _Answer]) -> _Answer:

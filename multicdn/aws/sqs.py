@@ -5,6 +5,7 @@ docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: the actions whose
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
@@ -40,12 +41,16 @@ class Refusal(NamedTuple):
     """Why SQS did not do what it was asked for one entry.
 
     Attributes:
-        code: SQS's own; empty where the whole call failed.
+        code: SQS's own; empty where it said nothing.
         reason: in words.
     """
 
     code: str
     reason: str
+
+
+#: Of what was not sent, or not answered, in time.
+TOO_LATE = Refusal("", "no time was left to send it")
 
 
 def client(queue_url: str, config: Config | None = None) -> SQSClient:
@@ -85,7 +90,13 @@ def region_in(queue_url: str) -> str:
 
 
 def call_in_batches(
-    action: Callable[..., Any], queue_url: str, entries: Iterable[Entry], *, tries: int = 1, pause: float = 0.0
+    action: Callable[..., Any],
+    queue_url: str,
+    entries: Iterable[Entry],
+    *,
+    tries: int = 1,
+    pause: float = 0.0,
+    until: float = math.inf,
 ) -> dict[int, Refusal]:
     """Call a batch action for any number of entries. Never raises for what SQS does.
 
@@ -93,30 +104,78 @@ def call_in_batches(
         action: a method of the client, such as ``delete_message_batch``.
         queue_url: the queue.
         entries: as the action wants them, but for their ``Id``.
-        tries: calls for what SQS has not taken of a batch.
+        tries: calls for what SQS has not confirmed of a batch.
         pause: seconds before each further try, times the square of the number of those before it.
+        until: no call is begun after this moment of the monotonic clock.
 
     Returns:
-        Why SQS did not take an entry in the end, by its place among the entries. Empty if it took them all.
+        Why SQS did not take an entry in the end, by its place among the entries. Empty if it confirmed them all.
     """
     refusals: dict[int, Refusal] = {}
-    for batch in _batches({"Id": str(place), **entry} for place, entry in enumerate(entries)):
-        refused: dict[int, Refusal] = {}
-        for tried in range(tries):
-            time.sleep(pause * tried**2)
-            refused = _call(action, queue_url, [entry for entry in batch if not tried or int(entry["Id"]) in refused])
-            if not refused:
-                break
-        refusals |= refused
+    for batch in called_in_batches(action, queue_url, entries, tries=tries, pause=pause, until=until):
+        refusals |= {place: refusal for place, refusal in batch.items() if refusal is not None}
     return refusals
 
 
+def called_in_batches(
+    action: Callable[..., Any],
+    queue_url: str,
+    entries: Iterable[Entry],
+    *,
+    tries: int = 1,
+    pause: float = 0.0,
+    until: float = math.inf,
+) -> Iterator[dict[int, Refusal | None]]:
+    """The same, batch by batch as SQS answers: None for each entry that it confirmed."""
+    for batch in _batches({"Id": str(place), **entry} for place, entry in enumerate(entries)):
+        refused = {int(entry["Id"]): TOO_LATE for entry in batch}
+        for tried in range(tries):
+            if time.monotonic() >= until:
+                break
+            time.sleep(pause * tried**2)
+            refused = _call(action, queue_url, [entry for entry in batch if int(entry["Id"]) in refused])
+            if not refused:
+                break
+        yield {(place := int(entry["Id"])): refused.get(place) for entry in batch}
+
+
+def is_confirmed(answer: object) -> bool:
+    """Whether SQS says that it has a message: something in between may answer 200 as well, and means nothing by it."""
+    return isinstance(answer, dict) and isinstance(answer.get("MessageId"), str) and bool(answer["MessageId"])
+
+
 def _call(action: Callable[..., Any], queue_url: str, batch: Sequence[Entry]) -> dict[int, Refusal]:
+    """Call once, and say why what is not confirmed, entry by entry, was not taken."""
     try:
-        failed = action(QueueUrl=queue_url, Entries=batch).get("Failed", [])
+        answer = action(QueueUrl=queue_url, Entries=batch)
+        confirmed = {str(result.get("Id")) for result in _results(answer, "Successful") if _is_whole(result, batch)}
+        refused = {str(result.get("Id")): result for result in _results(answer, "Failed")}
     except Exception as error:  # noqa: BLE001 - whatever befalls the connection, the entries were not taken
-        return {int(entry["Id"]): Refusal("", told(error)) for entry in batch}
-    return {int(entry["Id"]): Refusal(entry.get("Code", "?"), entry.get("Message", "")) for entry in failed}
+        return {int(entry["Id"]): Refusal(_code_of(error), told(error)) for entry in batch}
+    return {int(name): _refusal(refused.get(name)) for entry in batch if (name := entry["Id"]) not in confirmed}
+
+
+def _results(answer: object, member: str) -> list[dict[str, Any]]:
+    found = answer.get(member) if isinstance(answer, dict) else None
+    return [result for result in found if isinstance(result, dict)] if isinstance(found, list) else []
+
+
+def _is_whole(result: dict[str, Any], batch: Sequence[Entry]) -> bool:
+    """Whether a confirmation is one: that of a message that was sent has the message's id."""
+    return "MessageBody" not in batch[0] or is_confirmed(result)
+
+
+def _refusal(result: dict[str, Any] | None) -> Refusal:
+    if result is None:
+        return Refusal("", "the answer doesn't confirm it: something in between may have answered in the place of SQS")
+    return Refusal(str(result.get("Code") or "?"), str(result.get("Message") or ""))
+
+
+def _code_of(error: Exception) -> str:
+    """SQS's own code where it refused the whole call; a botocore ClientError has it in its response."""
+    response = getattr(error, "response", None)
+    said = response.get("Error") if isinstance(response, dict) else None
+    return str(said.get("Code") or "") if isinstance(said, dict) else ""
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -87,7 +87,7 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
     if settings.dry_run:
         return _show(loaded, orders)
     if settings.queue_url:
-        return _enqueue(request, orders, settings.queue_url)
+        return _enqueue(loaded, request, orders, settings.queue_url)
     return _deliver(loaded, request, orders, settings.timeout)
 
 
@@ -192,13 +192,23 @@ def _show(loaded: Loaded, orders: Orders) -> int:
     return 0
 
 
-def _enqueue(request: ManualRequest, orders: Orders, queue_url: str) -> int:
-    """Send the work to the function's queue, through the same door as what it puts there itself."""
-    from multicdn.aws import sqs
-    from multicdn.oncall.manual import queued_jobs
-    from multicdn.queue.sender import RetryQueue, messages
+def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: str) -> int:
+    """Send the work to the function's queue, through the same door as what it puts there itself.
 
-    jobs = queued_jobs(orders.demands, request, time.time())
+    Raises:
+        RequestError: the function would refuse a part of it.
+    """
+    from multicdn.aws import sqs
+    from multicdn.oncall.manual import RequestError, queued_jobs
+    from multicdn.queue.sender import RetryQueue, messages
+    from multicdn.routing.allowed import Allowed
+
+    jobs = list(queued_jobs(orders.demands, request, time.time()))
+    allowed = Allowed(loaded.config.routes, rewritten=loaded.plugins.hooks.rewrites_urls)
+    for job in jobs:
+        if reason := allowed.refusal(job.job):
+            remedy = "leave out --queue and MULTICDN_QUEUE_URL to call the vendors from here"
+            raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
     wanted = [message for job in jobs for message in messages(job)]
     failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     _tell_failures(orders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "everything", is_flag=True, help="Empty the whole zone, service or distribution of --provider.")
 @click.option("--soft/--hard", default=None, help="Mark as stale, or drop; by default as routes and providers say.")
-@click.option("--yes", is_flag=True, help="Don't ask before --all.")
+@click.option("--yes", is_flag=True, help="Don't ask before --all, or a prefix that is a whole host.")
 def purge(
     tags: tuple[str, ...],
     prefixes: tuple[str, ...],
@@ -40,6 +41,7 @@ def purge(
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
     from multicdn.oncall.manual import ManualRequest
+    from multicdn.routing.route import is_root
 
     settings = _ondemand.CommonOptions(**common)
     selected = (settings.what, tags, prefixes)
@@ -61,8 +63,9 @@ def purge(
         providers=settings.providers,
         soft=soft,
     )
-    if everything and not (yes or settings.dry_run):
-        _confirm(loaded, request)
+    whole = [prefix for prefix in prefixes if is_root(prefix)]
+    if (everything or whole) and not (yes or settings.dry_run):
+        _confirm(loaded, request, whole)
     raise SystemExit(_ondemand.run(loaded, request, settings))
 
 
@@ -73,16 +76,27 @@ def _check_everything(settings: _ondemand.CommonOptions, selected: Sequence[tupl
         raise click.UsageError("--all needs --provider: name what is to be emptied")
 
 
-def _confirm(loaded: arguments.Loaded, request: Any) -> None:
-    """Have the name of each provider typed, since an empty cache sends all visitors to the origin."""
+def _confirm(loaded: arguments.Loaded, request: Any, whole: Sequence[str]) -> None:
+    """Have a name typed for what will be emptied, since an empty cache sends all visitors to the origin.
+
+    That is the name of each provider, or the host of each prefix that is a whole one.
+    """
     from multicdn.oncall import manual
     from multicdn.oncall.preview import where
     from multicdn.routing.router import Router
 
     config = loaded.config
-    manual.orders(config, Router(config.routes, config.providers), request)  # what can't be done needn't be confirmed
-    for name in request.providers:
+    # What can't be done needn't be confirmed.
+    orders = manual.orders(config, Router(config.routes, config.providers), request)
+    for prefix in whole:
+        at = ", ".join(sorted({demand.provider for demand in orders.demands}))
+        _typed(urlsplit(prefix).netloc, f"all of {prefix} will be purged at {at}")
+    for name in request.providers if not whole else ():
         settings = ", ".join(f"{option} {value}" for option, value in where(config.providers[name]).items())
-        say(f"{name} ({config.types[name]}: {settings}) will be emptied; all requests then go to the origin.")
-        if click.prompt("Type its name to go on", default="", show_default=False) != name:
-            raise click.ClickException("not confirmed; nothing was called")
+        _typed(name, f"{name} ({config.types[name]}: {settings}) will be emptied")
+
+
+def _typed(name: str, what: str) -> None:
+    say(f"{what}; all requests then go to the origin.")
+    if click.prompt("Type its name to go on", default="", show_default=False) != name:
+        raise click.ClickException("not confirmed; nothing was called")

@@ -28,6 +28,9 @@ _TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merg
 
 _TEXT = "tag:yaml.org,2002:str"
 
+# Each value that is written out takes a character; a small file may repeat itself by aliases this often.
+_MOST_VALUES = 100_000
+
 
 class Document(Struct, frozen=True):
     """A parsed YAML file.
@@ -53,7 +56,7 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML.
 
     Raises:
-        ConfigError: it isn't YAML, a mapping has a key twice, or an alias loops; with file and line.
+        ConfigError: it isn't YAML, a mapping has a key twice, or aliases loop or multiply; with file and line.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -64,7 +67,7 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError([f"{name}:{line}: not valid YAML: {error.problem or error}{hint}"]) from None
     except yaml.reader.ReaderError as error:
         raise ConfigError([_forbidden(text, name, error)]) from None
-    builder = _Builder(name)
+    builder = _Builder(name, max(_MOST_VALUES, len(text)))
     data = None if root is None else builder.build(root, ())
     if builder.problems:
         raise ConfigError(builder.problems)
@@ -98,8 +101,9 @@ def _forbidden(text: str, name: str, error: yaml.reader.ReaderError) -> str:
 
 
 class _Builder:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most: int) -> None:
         self._name = name
+        self._left = most
         self._open: set[int] = set()
         self.lines: dict[Path, int] = {}
         self.problems: list[str] = []
@@ -110,6 +114,13 @@ class _Builder:
             return None
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             self._problem(_line(node), f"the tag {node.tag} means nothing here: leave it out")
+        self._left -= 1
+        if self._left < 0:
+            if self._left == -1:
+                self._problem(
+                    _line(node), "its aliases multiply to far more than the file holds; write out what is meant"
+                )
+            return None
         self._open.add(id(node))
         self.lines.setdefault(path, _line(node))
         value = self._value(node, path)
@@ -120,7 +131,8 @@ class _Builder:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*path, place)) for place, item in enumerate(node.value)]
+            items = node.value if self._left >= 0 else ()
+            return [self.build(item, (*path, place)) for place, item in enumerate(items)]
         # The C loader says "" where the Python one says None.
         plain = isinstance(node, yaml.ScalarNode) and not node.style
         return None if plain and node.value in _NULLS else node.value

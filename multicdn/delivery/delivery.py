@@ -105,10 +105,9 @@ class Delivery:
 def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     """Let all instances do their part, side by side."""
     run.purged.expect(sum(instance.purges for instance in instances))
-    for instance in instances:
-        instance.start()
-    run.patience.wait_for(lambda: all(instance.finished for instance in instances), max(0.0, run.left()))
+    begun = [instance for instance in instances if instance.begin()]
+    run.patience.wait_for(lambda: all(instance.finished for instance in begun), max(0.0, run.left()))
     run.patience.end()
-    for instance in instances:
+    for instance in begun:
         instance.give_up()
     return [outcome for instance in instances for outcome in instance.ledger.close()]

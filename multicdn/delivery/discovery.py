@@ -9,6 +9,7 @@ from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.patience import COMPUTING
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
 from multicdn.log import plugin_bug
+from multicdn.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from multicdn.delivery.breaker import Breaker
     from multicdn.delivery.clock import Clock
     from multicdn.delivery.invocation import Run
-    from multicdn.provider import Call, Discover, Provider
+    from multicdn.provider import Call, Discover
 
 
 class Discovered(NamedTuple):
@@ -55,7 +56,7 @@ class Discoveries:
             providers = _ask_as_known(provider, bucket, run, breaker)
         except (ProviderError, SecretError):
             raise
-        except Exception as error:
+        except BaseException as error:
             plugin_bug(name, error)
             raise
         with self._lock:
@@ -70,6 +71,8 @@ def discover(provider: Discover, bucket: str, call: Call) -> Mapping[str, Provid
         ProviderError, SecretError: it could not be asked, or knows none: that is a mistake in the config.
     """
     providers = provider.discover(bucket, call)
+    if not all(isinstance(found, Provider) for found in dict(providers).values()):
+        raise TypeError("discover must return providers by their names")
     if not providers:
         raise CallRefused(f"nothing found that serves the bucket {bucket!r}")
     return providers

@@ -9,7 +9,7 @@ from multicdn.delivery.lane import Lane, side_by_side
 from multicdn.delivery.patience import COMPUTING
 from multicdn.delivery.shares import shares
 from multicdn.errors import bug
-from multicdn.log import plugin_bug
+from multicdn.log import log_widened, plugin_bug
 from multicdn.model import Action
 
 if TYPE_CHECKING:
@@ -71,13 +71,25 @@ class InstanceRun(threading.Thread):
         """Note that its calls under way are not waited for any longer."""
         self._breaker.give_up()
 
+    def begin(self) -> bool:
+        """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
+        try:
+            self.start()
+        except RuntimeError:
+            self.ledger.abandon("no thread could be started for it: the process has too many")
+            self._end_purges()
+            self.finished = True
+            self._run.patience.idle(self)
+            return False
+        return True
+
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""
         self._run.patience.busy(COMPUTING)
         self._run.patience.idle(self)
         try:
             self._serve()
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others
             plugin_bug(self._work.instance, error)
             self.ledger.abandon(bug(error))
         finally:
@@ -100,6 +112,7 @@ class InstanceRun(threading.Thread):
             plan = share.plan()
             if plan.bug:
                 plugin_bug(share.name, plan.bug)
+            log_widened(share.name, plan.widened)
             ended += plan.rejected
             jobs += plan.jobs
             lanes.append(

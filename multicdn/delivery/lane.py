@@ -234,7 +234,7 @@ class Lane:
             self._refused_targets(attempt, error)
         except (CallRefused, SecretError) as error:
             self._refused_call(attempt, error, renewed=renewed)
-        except Exception as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
+        except BaseException as error:  # noqa: BLE001 - the plugin's bug; what it did is unknown, so it's undelivered
             self._ended_by_bug(attempt, error)
         else:
             self._accepted(attempt, receipt)
@@ -246,7 +246,7 @@ class Lane:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
 
-    def _ended_by_bug(self, attempt: _Try, error: Exception) -> None:
+    def _ended_by_bug(self, attempt: _Try, error: BaseException) -> None:
         plugin_bug(self._name, error)
         self._end(attempt, Status.RETRY, bug(error))
 
@@ -352,18 +352,26 @@ class Lane:
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None]) -> None:
-    """Run tasks in daemon threads: one that hangs must not keep the process, or its caller's thread pool, alive.
+    """Run tasks at once, one of them here, and those here as well for which the process has no thread left.
+
+    The threads are daemons: one that hangs must not keep the process, or its caller's thread pool, alive.
 
     Args:
-        tasks: what to run; a single one runs in this thread.
+        tasks: what to run.
         waiting: told when this thread has nothing to do but wait for the others.
     """
-    if len(tasks) == 1:
-        return tasks[0]()
-    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
-    for thread in threads:
-        thread.start()
+    here, others = list(tasks[:1]), tasks[1:]
+    threads = []
+    for task in others:
+        thread = threading.Thread(target=task, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            here.append(task)
+        else:
+            threads.append(thread)
+    for task in here:
+        task()
     waiting()
     for thread in threads:
         thread.join()
-    return None

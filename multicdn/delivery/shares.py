@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from multicdn.delivery.ledger import status_of
-from multicdn.errors import ProviderError, SecretError, bug
+from multicdn.errors import ProviderError, SecretError, bug, told
 from multicdn.model import Job, Outcome, Status
 from multicdn.planning import planner
 from multicdn.provider import Discover, Provider, stands_for_others
@@ -111,7 +111,7 @@ def _assigned(
     for bucket in dict.fromkeys(demand.bucket for demand in work.demands):
         try:
             parts = find(provider, bucket)
-        except Exception as error:  # noqa: BLE001 - also a plugin's bug, which must not cost the other buckets
+        except BaseException as error:  # noqa: BLE001 - also a plugin's bug, which must not cost the other buckets
             for job in work.jobs:
                 if job.bucket == bucket:
                     end(_not_found(job, error))
@@ -122,7 +122,7 @@ def _assigned(
                     yield f"{work.instance}/{part}", concrete, demand
 
 
-def _not_found(job: Job, error: Exception) -> Outcome:
+def _not_found(job: Job, error: BaseException) -> Outcome:
     if isinstance(error, ProviderError | SecretError):
         return Outcome(job, status_of(error), str(error), after=getattr(error, "after", None))
     return Outcome(job, Status.RETRY, bug(error))
@@ -141,7 +141,7 @@ def _returned_to(provider: Provider, job: Job, end: Callable[[Outcome], None]) -
     """A share for a job that came back, without asking anybody; None if its provider can't be made."""
     try:
         concrete = provider.part(job.part) if stands_for_others(provider) else provider
-    except Exception as error:  # noqa: BLE001 - the plugin's, or a message of an older config
-        end(Outcome(job, Status.REFUSED, f"{job.provider} can't be made: {error}"))
+    except BaseException as error:  # noqa: BLE001 - the plugin's, or a message of an older config
+        end(Outcome(job, Status.REFUSED, f"{job.provider} can't be made: {told(error)}"))
         return None
     return Share(job.provider, concrete, [], [])

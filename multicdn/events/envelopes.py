@@ -7,6 +7,7 @@ notification-content-structure.html and ev-events.html; real examples in tests/d
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,9 @@ from multicdn.events import s3
 from multicdn.events.s3 import seen
 from multicdn.model import Change
 from multicdn.queue import message as queue
+from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
+from multicdn.queue.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +32,9 @@ _NOTIFICATION = msgspec.json.Decoder(s3.Notification)
 
 # SNS in SQS in EventBridge is three; a message that nests deeper than this is built to hurt.
 _DEEPEST = 6
+
+# Whoever may publish to a topic or a bus could else have anything purged.
+_WRAPPED = "a job that does not come straight from the function's own queue, and others are not taken"
 
 
 class Unreadable(Struct, frozen=True):
@@ -52,6 +58,7 @@ class Intake(Struct, frozen=True):
         queued: whether it came from SQS, so that the reply names the failed messages.
         messages: ids of all SQS messages in the batch.
         queued_jobs: jobs of ours that come back from the queue; each names its message as its only cause.
+        waiting: what messages have gone through whose changes waited in the queue, by their ids.
         sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
     """
 
@@ -61,37 +68,42 @@ class Intake(Struct, frozen=True):
     messages: tuple[str, ...] = ()
     queued_jobs: tuple[QueuedJob, ...] = ()
     sent: dict[str, float] = {}
+    waiting: dict[str, Waiting] = {}
 
 
-def decode(event: object, read_foreign: ForeignReader | None = None) -> Intake:
+def decode(event: object, read_foreign: ForeignReader | None = None, own_queue: str | None = None) -> Intake:
     """Read a Lambda event.
 
     Args:
         event: as the Lambda runtime hands it over.
         read_foreign: asked about messages of other shapes; returns their changes, or None if it doesn't know them.
+        own_queue: URL of the only queue whose messages may be jobs, since a job is done as it stands. Empty for none;
+            None for any queue, to look at a job without doing it.
 
     Returns:
         All that could be read, beside what could not. Never raises for bad input.
     """
-    reader = _Reader(read_foreign)
+    reader = _Reader(read_foreign, own_queue)
     if _is_sqs(event):
         for message in event["Records"]:  # type: ignore[index]
             reader.read_queued(message)
     else:
-        reader.read(event, "")
+        reader.read(event, "", distrust="" if own_queue is None else _WRAPPED)
     return reader.intake(queued=_is_sqs(event))
 
 
 class _Reader:
     """Collects what one event holds."""
 
-    def __init__(self, read_foreign: ForeignReader | None) -> None:
+    def __init__(self, read_foreign: ForeignReader | None, own_queue: str | None) -> None:
         self._read_foreign = read_foreign
+        self._own_queue = own_queue
         self._changes: list[Change] = []
         self._unreadable: list[Unreadable] = []
         self._messages: list[str] = []
         self._queued_jobs: list[QueuedJob] = []
         self._sent: dict[str, float] = {}
+        self._waiting: dict[str, Waiting] = {}
 
     def intake(self, *, queued: bool) -> Intake:
         return Intake(
@@ -101,6 +113,7 @@ class _Reader:
             tuple(self._messages),
             tuple(self._queued_jobs),
             self._sent,
+            self._waiting,
         )
 
     def read_queued(self, message: dict[str, Any]) -> None:
@@ -109,12 +122,22 @@ class _Reader:
         sent = (message.get("attributes") or {}).get("SentTimestamp", "")
         if str(sent).isdigit():  # milliseconds, as text: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
             self._sent[cause] = int(sent) / 1000
-        self.read(message.get("body"), cause)
+        self.read(message.get("body"), cause, distrust=self._distrust(message.get("eventSourceARN")))
 
-    def read(self, message: object, cause: str, depth: int = 0) -> None:
-        """Read one message; what can't be read of it is noted, and nothing else is lost."""
+    def _distrust(self, arn: object) -> str:
+        """Why no jobs are taken from a queue; empty for our own."""
+        if self._own_queue is None or (self._own_queue and _is_queue(self._own_queue, str(arn))):
+            return ""
+        own = f"only jobs from {self._own_queue} are done" if self._own_queue else "MULTICDN_QUEUE_URL names no queue"
+        return f"a job from {s3.cut(str(arn))}, and {own}"
+
+    def read(self, message: object, cause: str, depth: int = 0, distrust: str = _WRAPPED) -> None:
+        """Read one message; what can't be read of it is noted, and nothing else is lost.
+
+        ``distrust`` says why it can't be a job of ours; it is empty where it can.
+        """
         try:
-            self._unwrap(message, cause, depth)
+            self._unwrap(message, cause, depth, distrust)
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
 
@@ -127,14 +150,16 @@ class _Reader:
         if not isinstance(message, str):
             return False
         try:
-            records = _NOTIFICATION.decode(message).Records
-            changes = [change for record in records if (change := s3.from_s3(record, cause)) is not None]
+            read = _NOTIFICATION.decode(message)
+            if read.multicdnWaiting is not msgspec.UNSET:
+                return False
+            changes = [change for record in read.Records if (change := s3.from_s3(record, cause)) is not None]
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError, EventError):
             return False
         self._changes.extend(changes)
         return True
 
-    def _unwrap(self, message: object, cause: str, depth: int) -> None:
+    def _unwrap(self, message: object, cause: str, depth: int, distrust: str) -> None:
         if depth > _DEEPEST:
             raise EventError(f"envelopes nested more than {_DEEPEST} deep")
         if self._read_plain(message, cause):
@@ -143,9 +168,9 @@ class _Reader:
         if isinstance(content, dict):
             records = content.get("Records")
             if isinstance(records, list) and records:
-                for record in records:
-                    self._read_record(record, cause, depth)
-                return
+                if waiting.MARK in content and not distrust:
+                    self._waiting[cause] = waiting.decode(content)
+                return self._read_records(records, cause, depth)
             if content.get("Type") == "Notification" and "Message" in content:
                 return self.read(content["Message"], cause, depth + 1)
             if content.get("source") == "aws.s3" and "detail-type" in content:
@@ -153,9 +178,18 @@ class _Reader:
             if content.get("Event") == "s3:TestEvent":
                 return None
             if queue.MARK in content:
-                return self._queued_jobs.append(queue.decode(content, cause))
+                return self._read_job(content, cause, distrust)
         self._changes.extend(self._foreign(content, cause))
         return None
+
+    def _read_job(self, content: dict[str, Any], cause: str, distrust: str) -> None:
+        if distrust:
+            raise EventError(distrust)
+        self._queued_jobs.append(queue.decode(content, cause))
+
+    def _read_records(self, records: Sequence[object], cause: str, depth: int) -> None:
+        for record in records:
+            self._read_record(record, cause, depth)
 
     def _read_record(self, record: object, cause: str, depth: int) -> None:
         source = _source(record)
@@ -181,6 +215,16 @@ class _Reader:
         except Exception as error:
             raise EventError(f"a plugin failed to read {seen(content)}: {told(error)}") from error
         raise EventError(f"unknown event shape: {seen(content)}")
+
+
+def _is_queue(queue_url: str, arn: str) -> bool:
+    """Whether an ARN is that of the queue at a URL. A URL of an endpoint of one's own names no region."""
+    parts = arn.split(":")
+    match = re.match(r"https?://([^/]+)/(?:.*/)?(\d+)/([^/]+)/?$", queue_url)
+    if match is None or len(parts) != 6 or parts[2] != "sqs" or parts[4:] != [match[2], match[3]]:
+        return False
+    region = re.search(r"sqs\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.|^([a-z0-9-]+)\.queue\.amazonaws\.", match[1])
+    return region is None or (region[1] or region[2]) == parts[3]
 
 
 def _checked(change: Change, cause: str) -> Change:

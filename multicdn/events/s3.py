@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.errors import EventError
-from multicdn.model import Change, ChangeKind
+from multicdn.model import Change, ChangeKind, is_text
 
 # Enough to recognise a message by.
 _LONGEST_SEEN = 300
@@ -67,6 +67,7 @@ class Notification(Struct):
     """An S3 notification whose records are all as they should be."""
 
     Records: Annotated[tuple[Record, ...], msgspec.Meta(min_length=1)]
+    multicdnWaiting: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 def record(content: object) -> Record:
@@ -123,20 +124,11 @@ def from_bridge(event: dict[str, Any], cause: str) -> Change | None:
 def _change(entity: _Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
     if not key or not entity.bucket.name:
         raise EventError("an S3 event without a key or a bucket")
-    if not key.isascii() and not _is_text(key):
+    if not key.isascii() and not is_text(key):
         raise EventError(f"an S3 event whose key isn't text: {cut(ascii(key))}")
     found = entity.object
     version = found.versionId or found.version_id or ""
     return Change(entity.bucket.name, key, kind, found.eTag or found.etag, version, found.sequencer, time, cause)
-
-
-def _is_text(key: str) -> bool:
-    """Whether a key has a UTF-8 form, as all keys in S3 do; half a surrogate pair has none."""
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def seen(content: object) -> str:

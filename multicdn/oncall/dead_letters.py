@@ -14,6 +14,7 @@ from msgspec import Struct
 from multicdn.aws import sqs
 from multicdn.errors import EventError, MulticdnError
 from multicdn.queue import message as codec
+from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
@@ -147,12 +148,13 @@ class DeadLetters:
             progress: told how many have been sent, as it goes.
 
         Raises:
-            QueueError: SQS refused to take some; those before it are back in the queue.
+            QueueError: SQS refused to take some, or did not confirm it; those before it are back in the queue.
         """
         sent = 0
         for message in messages:
             for body in _renewed(message, time.time()):
-                self._client.send_message(QueueUrl=queue_url, MessageBody=body)
+                if not sqs.is_confirmed(self._client.send_message(QueueUrl=queue_url, MessageBody=body)):
+                    raise QueueError(f"{sent} sent, then {queue_url} did not confirm one; it stays a dead letter")
             self.drop([message])
             sent += 1
             progress(sent)
@@ -192,6 +194,6 @@ def _queued(body: str, cause: str) -> QueuedJob | None:
 def _renewed(message: DeadMessage, now: float) -> Iterator[str]:
     """The messages to send back: a job begins anew, with its age; anything else goes back as it was."""
     if message.queued is None:
-        yield message.body
+        yield waiting.renewed(message.body, now)
         return
     yield from codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now))

@@ -14,7 +14,7 @@ from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
-from multicdn.planning.planner import unlocated
+from multicdn.planning.planner import is_blank, unlocated
 from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
@@ -275,11 +275,13 @@ def _check_name(config: Config, name: str) -> None:
 
 
 def _check(target: Target) -> None:
-    """Refuse a URL that no browser sends.
+    """Refuse what names nothing, which may mean everything to a vendor, and a URL that no browser sends.
 
     Raises:
         RequestError: with what to write instead.
     """
+    if is_blank(target):
+        raise RequestError(f"the {target.kind} is empty; is the variable set that it comes from?")
     if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
         return
     parts = urlsplit(target.value)

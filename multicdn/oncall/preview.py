@@ -156,8 +156,11 @@ def _previews(work: InstanceWork, config: Config, resolve: Find | None, rates: R
 
 
 def _preview(share: Share, plan: Plan, kind: str, rates: RateLimits) -> Preview:
-    provider, exact = share.provider, not stands_for_others(share.provider)
-    notes = ("" if exact else UNRESOLVED, provider.retired and f"retired: {provider.retired}")
+    provider, found = share.provider, not stands_for_others(share.provider)
+    exact = found and plan.bug is None
+    broken = bug(plan.bug) if plan.bug is not None else ""
+    wide = _wide(plan.widened)
+    notes = ("" if found else UNRESOLVED, provider.retired and f"retired: {provider.retired}", broken, wide)
     return Preview(
         name=share.name,
         type=kind,
@@ -169,6 +172,14 @@ def _preview(share: Share, plan: Plan, kind: str, rates: RateLimits) -> Preview:
         note="; ".join(filter(None, notes)),
         exact=exact,
     )
+
+
+def _wide(widened: Sequence[tuple[str, str]]) -> str:
+    if not widened:
+        return ""
+    url, prefix = widened[0]
+    more = f" (and {len(widened) - 1} more)" if len(widened) > 1 else ""
+    return f"{url}{more} can only be purged by the wider {prefix}"
 
 
 def _asks(provider: Provider, jobs: Sequence[Job]) -> Iterator[Ask]:

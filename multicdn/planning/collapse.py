@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.model import Action, TargetKind
-from multicdn.planning.directories import Directory, directories, located_urls, spelled
+from multicdn.model import Action, Target, TargetKind
+from multicdn.planning.directories import Directory, directories, located_urls, merged, spelled
 from multicdn.provider import SoftPurge, capability
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import Collapse
@@ -147,11 +147,18 @@ class _Collapsing:
 
     def _over(self, most: int) -> tuple[list[Directory], str]:
         chosen: list[Directory] = []
-        for directory in sorted(self._directories(), key=_deepest):
-            inside = [other for other in chosen if other.path.startswith(directory.path)]
-            rest = set(directory.covered).difference(*(other.covered for other in inside))
-            if len(spelled(rest)) > most and (counted := self._harmless(directory)):
-                chosen = [other for other in chosen if other not in inside] + [counted]
+        # What directories leave to be purged by URL, until the one above them has been looked at.
+        rests: list[tuple[int, set[Target]]] = []
+        for directory in self._directories:
+            rest = spelled(directory.own)
+            while rests and rests[-1][0] >= directory.low:
+                rest = merged(rest, rests.pop()[1])
+            if len(rest) > most and (counted := self._harmless(directory)):
+                while chosen and chosen[-1].low >= directory.low:
+                    chosen.pop()
+                chosen.append(counted)
+                rest = set()
+            rests.append((directory.low, rest))
         if not chosen:
             return [], f"no directory has more than {most} URLs to purge and few enough unchanged objects"
         kept = self._fitting(sorted(chosen, key=_most_saved))
@@ -181,20 +188,22 @@ class _Collapsing:
 
     def _least_harm_first(self) -> list[Directory]:
         # Small directories save little, and to count each of thousands would take longer than to purge.
-        largest = sorted(self._directories(), key=_most_saved)[:_MOST_COUNTED]
+        largest = sorted(self._directories, key=_most_saved)[:_MOST_COUNTED]
         counted = [harmless for directory in largest if (harmless := self._harmless(directory))]
         return sorted(counted, key=_least_harm)
 
+    @property
     def _directories(self) -> list[Directory]:
-        every = directories(self._route, self._provider, self._urls)
-        return [directory for directory in every if directory.saved > 0]
+        return directories(self._route, self._provider, self._urls)
 
     def _fitting(self, chosen: Iterable[Directory]) -> list[Directory]:
         """As many as the vendor's quota allows."""
         fitting: list[Directory] = []
+        room = self._quota
         for directory in chosen:
-            if _prefixes([*fitting, directory]) <= self._quota:
+            if len(directory.spelled) <= room:
                 fitting.append(directory)
+                room -= len(directory.spelled)
         return fitting
 
     @property
@@ -211,7 +220,7 @@ class _Collapsing:
             if self._policy.over is not None:
                 return directory
             harm = _HARM_OF_BUDGET
-        allowed = int(harm * directory.changed())
+        allowed = int(harm * directory.changed)
         innocent = self._count(self._demand.bucket, directory.path, allowed + 1)
         return None if innocent is None or innocent > allowed else directory._replace(innocent=innocent)
 
@@ -249,10 +258,6 @@ def _most_saved(directory: Directory) -> tuple[int, int]:
 def _least_harm(directory: Directory) -> tuple[float, int, int]:
     """Sort what drops the fewest unchanged objects for each target saved before the rest."""
     return (directory.innocent or 0) / directory.saved, *_most_saved(directory)
-
-
-def _deepest(directory: Directory) -> tuple[int, str]:
-    return -directory.path.count("/"), directory.path
 
 
 def _saved(chosen: Iterable[Directory]) -> int:

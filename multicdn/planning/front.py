@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multicdn.model import Change
     from multicdn.provider import Provider
-    from multicdn.routing.router import Router
+    from multicdn.routing.router import Missing, Router
 
 
 class ObjectLookup(NamedTuple):
@@ -77,6 +77,7 @@ def find_work(
     lookup: ObjectLookup,
     spent: dict[type[Provider], int] | None = None,
     choose: Callable[[list[Demand]], Iterable[Demand]] = list,
+    missing: Missing | None = None,
 ) -> Work:
     """Work out what changes ask the providers for.
 
@@ -87,11 +88,12 @@ def find_work(
         lookup: asked where a route takes tags from metadata, or a policy needs to know what has not changed.
         spent: see ``Spending``; what is asked for here is added to it.
         choose: leaves out or adds demands before any are collapsed.
+        missing: the parts of routes that changes of earlier invocations still wait for.
     """
-    tags = object_tags.read(router.tagged(changes), lookup.metadata)
-    demands, failures = router.demands(changes, tags.tags)
+    tags = object_tags.read(router.tagged(changes, missing), lookup.metadata)
+    demands, failures = router.demands(changes, tags.tags, missing)
     failures += [
-        RoutingFailure(change, tags.failed[place])
+        RoutingFailure(change, tags.failed[place], router.untagged(change, missing))
         for change in changes
         if change.kind is ChangeKind.CREATED and (place := (change.bucket, change.key)) in tags.failed
     ]

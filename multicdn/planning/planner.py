@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.errors import TargetsRefused, bug
-from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest
-from multicdn.provider import capability
-from multicdn.routing.demand import Demand, Want
+from multicdn.errors import PluginError, TargetsRefused, bug, told
+from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest, is_text
+from multicdn.provider import Limits, capability
+from multicdn.routing.demand import Demand, Want, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from multicdn.provider import Limits, Provider
+    from multicdn.provider import Provider
 
 
 # Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
@@ -30,11 +30,13 @@ class Plan(Struct, frozen=True):
         rejected: targets that the provider can't act on, as outcomes that need no call.
         bug: the first exception that a plugin raised in spelling a target; these targets are among the rejected, to
             be tried again when the plugin is repaired.
+        widened: URLs that the vendor can only purge by a prefix, each with that prefix: more than was asked for goes.
     """
 
     jobs: tuple[Job, ...] = ()
     rejected: tuple[Outcome, ...] = ()
     bug: Exception | None = None
+    widened: tuple[tuple[str, str], ...] = ()
 
 
 def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Sequence[Job] = ()) -> Plan:
@@ -53,7 +55,7 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
     for demand in demands:
         located.add(demand)
     located.drop_soft_where_hard()
-    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug)
+    return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug, tuple(located.widened))
 
 
 class _Located:
@@ -62,10 +64,12 @@ class _Located:
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
         self._provider = provider
-        self._groups: dict[tuple[Action, TargetKind, bool], dict[str, Want]] = {}
+        # Who wants a target is listed, and joined once: a tag may have come back in thousands of jobs.
+        self._groups: dict[tuple[Action, TargetKind, bool], dict[str, list[Want]]] = {}
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
+        self.widened: list[tuple[str, str]] = []
 
     def take_back(self, job: Job) -> None:
         """Add the targets of a job of an earlier invocation, which are spelled for the vendor already."""
@@ -77,26 +81,35 @@ class _Located:
         self._returned[mark] = len(job.targets)
         group = self._group(job.action, job.kind, soft=job.soft)
         for target, causes in zip(job.targets, job.causes, strict=True):
-            _join(group, target, Want(causes, frozenset((mark,))))
+            group.setdefault(target, []).append(Want(causes, frozenset((mark,))))
 
     def add(self, demand: Demand) -> None:
         action, soft, locate = demand.action, demand.soft, self._provider.locate
-        groups: dict[TargetKind, dict[str, Want]] = {}
+        groups: dict[TargetKind, dict[str, list[Want]]] = {}
         for target, want in demand.wants.items():
+            if is_blank(target):
+                self._reject_unspelled(demand, target, want, "it is empty, which at some vendors means everything")
+                continue
             try:
-                for spelled in tuple(locate(target, action)):
+                for spelled in _checked(target, locate(target, action)):
                     group = groups.get(spelled.kind)
                     if group is None:
                         group = groups[spelled.kind] = self._group(action, spelled.kind, soft=soft)
-                    _join(group, spelled.value, want)
+                    group.setdefault(spelled.value, []).append(want)
+                    if spelled.kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
+                        self.widened.append((target.value, spelled.value))
             except TargetsRefused as refusal:
                 self._reject_unspelled(demand, target, want, refusal.reason)
-            except Exception as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
-                self.bug = self.bug or error
-                reason = bug(error)
-                self._reject_unspelled(demand, target, want, reason, Status.RETRY)
+            except BaseException as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
+                self._noted(error)
+                self._reject_unspelled(demand, target, want, bug(error), Status.RETRY)
 
-    def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, Want]:
+    def _noted(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        self.bug = self.bug or (error if isinstance(error, Exception) else PluginError(told(error)))
+
+    def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, list[Want]]:
         group = self._groups.get((action, kind, soft))
         if group is None:
             self._limits(action, kind)
@@ -108,13 +121,20 @@ class _Located:
         for (action, kind, soft), group in self._groups.items():
             hard = self._groups.get((action, kind, False), {}) if soft else {}
             for value in group.keys() & hard.keys():
-                _join(hard, value, group.pop(value))
+                hard[value] += group.pop(value)
 
     def jobs(self) -> Iterator[Job]:
         # Purges stand before preloads: "purge" sorts after "preload", hence the explicit key.
         for (action, kind, soft), group in sorted(self._groups.items(), key=lambda item: item[0][0] != Action.PURGE):
-            limits = self._limits(action, kind)
-            for batch in self._batches(action, kind, group, limits):
+            wanted = {value: joined(wants) for value, wants in group.items()}
+            try:
+                batches = list(self._batches(action, kind, wanted, _checked_limits(self._limits(action, kind))))
+            except BaseException as error:  # noqa: BLE001 - what a plugin says of one kind must not cost the others
+                self._noted(error)
+                batch = list(wanted.items())
+                self.rejected.append(Outcome(self._job(action, kind, batch, soft=soft), Status.RETRY, bug(error)))
+                continue
+            for batch in batches:
                 yield self._job(action, kind, batch, soft=soft)
 
     def _limits(self, action: Action, kind: TargetKind) -> Limits:
@@ -132,7 +152,12 @@ class _Located:
         # A character takes at most four bytes: most targets needn't be measured.
         short = math.inf if limits.target_bytes is None else limits.target_bytes // 4
         for value, want in group.items():
-            weight = self._provider.weigh(value) if limits.bytes is not None else 0
+            try:
+                weight = _checked_weight(self._provider.weigh(value)) if limits.bytes is not None else 0
+            except BaseException as error:  # noqa: BLE001 - as in ``add``
+                self._noted(error)
+                self._reject(action, Target(kind, value), want, bug(error), Status.RETRY)
+                continue
             if (weight or len(value) > short) and self._too_long(action, kind, value, want, weight, limits):
                 continue
             full = len(batch) == limits.targets or (limits.bytes is not None and size + weight > limits.bytes)
@@ -155,9 +180,11 @@ class _Located:
         self._reject(action, Target(kind, value), want, reason)
         return True
 
-    def _reject(self, action: Action, target: Target, want: Want, reason: str) -> None:
+    def _reject(
+        self, action: Action, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
+    ) -> None:
         job = Job(self._name, action, target.kind, (target.value,), (want.causes,))
-        self.rejected.append(Outcome(job, Status.REJECTED, reason))
+        self.rejected.append(Outcome(job, status, reason))
 
     def _reject_unspelled(
         self, demand: Demand, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
@@ -183,9 +210,42 @@ class _Located:
         return digest(self._name, action.value, kind.value, str(soft), *parts)
 
 
-def _join(group: dict[str, Want], value: str, want: Want) -> None:
-    earlier = group.get(value)
-    group[value] = want if earlier is None else Want(earlier.asking | want.asking, earlier.marks | want.marks)
+def is_blank(target: Target) -> bool:
+    """Whether a target names nothing. Only everything has no name."""
+    return target.kind is not TargetKind.EVERYTHING and not target.value.strip()
+
+
+def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:
+    """What a plugin made of a target, if it may be sent.
+
+    Raises:
+        TypeError, ValueError: it is something else than targets, or means more than the target did.
+    """
+    found = tuple(spelled)
+    if not found:
+        raise ValueError("locate returned no target at all; to refuse one, raise TargetsRefused")
+    for each in found:
+        if not isinstance(each, Target) or each.kind not in TargetKind or not is_text(each.value):
+            raise TypeError(f"locate returned {each!r:.80}, which is no Target of text")
+        if each.kind is TargetKind.EVERYTHING and target.kind is not TargetKind.EVERYTHING:
+            raise ValueError(f"locate made everything of a {target.kind}")
+        if is_blank(each):
+            raise ValueError(f"locate made an empty {each.kind}")
+    return found
+
+
+def _checked_limits(limits: Any) -> Limits:
+    if not isinstance(limits, Limits):
+        raise TypeError(f"its limits are {limits!r:.80}")
+    if not isinstance(getattr(limits, "targets"), int) or limits.targets < 1:  # noqa: B009 - hidden from mypy
+        raise TypeError(f"its limits allow {limits.targets!r:.80} targets")
+    return limits
+
+
+def _checked_weight(weight: Any) -> int:
+    if not isinstance(weight, int):
+        raise TypeError(f"weigh returned {weight!r:.80}, which is no number of bytes")
+    return weight
 
 
 def unlocated(demand: Demand) -> Iterator[Job]:

@@ -45,6 +45,8 @@ class Plugin(NamedTuple):
 class NoHooks:
     """What ``Hooks`` is where no hook plugin is installed: it changes and knows nothing."""
 
+    rewrites_urls = False
+
     def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
         """The URLs as they are."""
         del change

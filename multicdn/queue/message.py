@@ -32,6 +32,10 @@ _CHARGED_TWICE = 64 * 1024
 
 # Few URLs shrink to less than a quarter: more characters than this are halved at once, since packing takes its time.
 _MOST_PACKED = 1024 * 1024
+_MOST_TARGETS = 100_000
+
+# Bytes: characters of up to four, and quotes and a comma for each target. What unpacks to more was made to hurt.
+_MOST_UNPACKED = 4 * _MOST_PACKED + 3 * _MOST_TARGETS
 
 # Ids of the first messages that asked for a job; enough to find the uploads in a log.
 _MOST_ORIGINS = 10
@@ -68,16 +72,16 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     origins: tuple[str, ...] = ()
 
 
-def encode(queued: QueuedJob) -> Iterator[str]:
-    """The messages that hold a queued job: one, or several if one would be too large."""
+def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
+    """The messages that hold a queued job: one, or several if one would have more bytes than ``largest``."""
     targets = queued.job.targets
-    if len(targets) == 1 or sum(map(len, targets)) <= _MOST_PACKED:
+    if len(targets) == 1 or (len(targets) <= _MOST_TARGETS and sum(map(len, targets)) <= _MOST_PACKED):
         body = _encoded(queued)
-        if len(body) <= LARGEST or len(targets) == 1:
+        if len(body) <= largest or len(targets) == 1:
             yield body
             return
     for half in queued.job.halves():
-        yield from encode(msgspec.structs.replace(queued, job=half))
+        yield from encode(msgspec.structs.replace(queued, job=half), largest)
 
 
 def decode(content: dict[str, Any], cause: str) -> QueuedJob:
@@ -95,10 +99,9 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
     try:
         read = msgspec.convert(content, _Message)
         targets = _unpacked(read.packed) if read.packed else read.targets
+        _check(targets, read.kind)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
-    if not targets:
-        raise EventError("a queued job without targets")
     causes = (frozenset((cause,)),) * len(targets)
     job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket)
     return QueuedJob(job, read.attempt, read.since, read.origins)
@@ -140,4 +143,22 @@ def _packed(targets: tuple[str, ...]) -> str:
 
 
 def _unpacked(packed: str) -> tuple[str, ...]:
-    return msgspec.json.decode(zlib.decompress(base64.b64decode(packed, validate=True)), type=tuple[str, ...])
+    stream = zlib.decompressobj()
+    content = stream.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED)
+    if not stream.eof:
+        raise ValueError(f"its targets are damaged, or more than {_MOST_UNPACKED:,} bytes")
+    return msgspec.json.decode(content, type=tuple[str, ...])
+
+
+def _check(targets: tuple[str, ...], kind: TargetKind) -> None:
+    """Refuse targets that none of our jobs has.
+
+    Raises:
+        ValueError: there are none, or too many, or one is empty: at some vendors that means everything.
+    """
+    if not targets:
+        raise ValueError("it has no targets")
+    if len(targets) > 2 * _MOST_TARGETS:
+        raise ValueError(f"it has {len(targets):,} targets")
+    if kind is not TargetKind.EVERYTHING and not all(map(str.strip, targets)):
+        raise ValueError("one of its targets is empty")

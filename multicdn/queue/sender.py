@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -13,18 +15,21 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.aws import sqs
+from multicdn.errors import ConfigError
 from multicdn.log import emit
-from multicdn.queue.message import encode
+from multicdn.queue.message import LARGEST, encode
 from multicdn.queue.retry import Requeue
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
+    from multicdn.aws.sqs import Refusal
     from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision
+    from multicdn.queue.waiting import Unrouted
 
 QUEUE = "MULTICDN_QUEUE_URL"
 DEAD_LETTERS = "MULTICDN_DLQ_URL"
@@ -35,6 +40,16 @@ _LONGEST_ATTRIBUTE = 1000
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _SENDING_TRIES = 3
+
+# Bytes that a queue takes of one message, attributes included, unless it says that it takes less.
+_LARGEST = 256 * 1024
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html: MaximumMessageSize
+_TOO_LARGE = re.compile(r"must be shorter than (\d{1,9}) bytes")
+# Parts of that size that are left for all attributes, and characters that one of them may have.
+_ROOM_SHARE, _ATTRIBUTE_SHARE = 16, 256
+
+# Seconds, for callers without a deadline.
+_LONGEST_SENDING = 60.0
 
 # Seconds; short, since this happens at the end of an invocation.
 _CONNECT, _READ = 1, 2
@@ -57,6 +72,9 @@ class Message(Struct, frozen=True):
 class RetryQueue:
     """The queue in which jobs wait, and the dead letters where they are given up.
 
+    What SQS has not confirmed message by message counts as not sent, and nothing outlasts its time: a queue that hangs
+    is left behind.
+
     Args:
         client: of SQS.
         queue_url: where jobs wait.
@@ -68,53 +86,134 @@ class RetryQueue:
         self._client = client
         self._queue_url = queue_url
         self._dead_letters_url = dead_letters_url
+        # Bytes that each queue takes of one message, where it has refused one for its size.
+        self._largest: dict[str, int] = {}
 
-    def send(self, messages: Sequence[Message]) -> list[Message]:
-        """Send messages to the queue, and return those that could not be sent. Never raises for what SQS does."""
-        return [messages[place] for place in self._send(messages, self._queue_url)]
+    def send(self, messages: Sequence[Message], seconds: float = _LONGEST_SENDING) -> list[Message]:
+        """Send messages to the queue, and return those that were not sent in time. Never raises for what SQS does."""
+        refusals = self._send(messages, self._queue_url, time.monotonic() + seconds)
+        return [messages[place] for place in sorted(refusals)]
 
-    def carry_out(self, decisions: Sequence[Decision]) -> list[Decision]:
-        """Send each job where it was decided that it goes.
+    def carry_out(self, decisions: Sequence[Decision], seconds: float = _LONGEST_SENDING) -> list[Decision]:
+        """Send each job where it was decided that it goes, within so many seconds.
 
         Returns:
-            The decisions of which something could not be sent. Never raises for what SQS does.
+            The decisions of which something was not sent. Never raises for what SQS does.
         """
+        until = time.monotonic() + seconds
         requeued = [decision for decision in decisions if isinstance(decision, Requeue)]
         given_up = [decision for decision in decisions if not isinstance(decision, Requeue)]
-        failed = self._carry_out(requeued, self._queue_url)
-        return failed + (self._carry_out(given_up, self._dead_letters_url) if self._dead_letters_url else given_up)
+        failed = self._carry_out(requeued, self._queue_url, until)
+        return failed + (
+            self._carry_out(given_up, self._dead_letters_url, until) if self._dead_letters_url else given_up
+        )
 
-    def _carry_out(self, decisions: Iterable[Decision], url: str) -> list[Decision]:
-        pairs = [(decision, message) for decision in decisions for message in _messages_of(decision)]
-        failed = self._send([message for _, message in pairs], url)
+    def carry_out_unrouted(self, groups: Sequence[Unrouted], seconds: float = _LONGEST_SENDING) -> list[Unrouted]:
+        """Send changes that wait to the queue, and those that are given up to the dead letters.
+
+        Returns:
+            Those of which something was not sent.
+        """
+        until = time.monotonic() + seconds
+        failed: list[Unrouted] = []
+        for given_up, url in ((False, self._queue_url), (True, self._dead_letters_url)):
+            chosen = [group for group in groups if (group.delay is None) is given_up]
+            pairs = [(group, message) for group in chosen for message in _messages_of_unrouted(group)]
+            places = self._send([message for _, message in pairs], url, until) if url else range(len(pairs))
+            failed += {id(pairs[place][0]): pairs[place][0] for place in places}.values()
+        return failed
+
+    def _carry_out(self, decisions: Sequence[Decision], url: str, until: float) -> list[Decision]:
+        failed, smaller = self._tried(decisions, url, until)
+        if smaller:
+            # The queue has told how much it takes, and remembers what it told us.
+            again, _ = self._tried(smaller, url, until)
+            failed += again
+        return failed
+
+    def _tried(self, decisions: Sequence[Decision], url: str, until: float) -> tuple[list[Decision], list[Decision]]:
+        """Send what was decided, and return what was not sent, and what was too large and may go in parts."""
+        largest = self._largest.get(url, _LARGEST)
+        pairs = [(decision, message) for decision in decisions for message in _messages_of(decision, largest)]
+        refusals = self._send([message for _, message in pairs], url, until)
+        limits = [int(found[1]) for refusal in refusals.values() if (found := _TOO_LARGE.search(refusal.reason))]
+        if limits and min(limits) < largest:
+            self._largest[url] = min(limits)
         # A job may be in several messages, and is sent again as a whole.
-        return list({id(pairs[place][0]): pairs[place][0] for place in failed}.values())
+        failed = {id(pairs[place][0]): (pairs[place][0], refusal) for place, refusal in sorted(refusals.items())}
+        large = self._largest.get(url, _LARGEST) < largest
+        parted = [decision for decision, refusal in failed.values() if large and _TOO_LARGE.search(refusal.reason)]
+        kept = set(map(id, parted))
+        return [decision for decision, _ in failed.values() if id(decision) not in kept], parted
 
-    def _send(self, messages: Iterable[Message], url: str) -> list[int]:
-        """Send messages to one queue, and return the places of those that could not be sent."""
-        action = self._client.send_message_batch
-        refusals = sqs.call_in_batches(action, url, map(_entry, messages), tries=_SENDING_TRIES)
+    def _send(self, messages: Sequence[Message], url: str, until: float) -> dict[int, Refusal]:
+        """Send messages to one queue, and return why some were not sent, by their places."""
+        sending = _Sending(self._client.send_message_batch, url, messages, until)
+        refusals = sending.refusals()
         for (code, reason), count in Counter(refusals.values()).items():
             event = "requeue-refused" if code else "requeue-failed"
             emit(logging.ERROR, event, queue=url, messages=count, code=code, reason=reason)
-        return sorted(refusals)
+        return refusals
 
 
-def messages(queued: QueuedJob, delay: int = 0, **attributes: str) -> Iterator[Message]:
-    """The messages that hold a job, with its own attributes and further ones."""
+class _Sending:
+    """Messages on their way to one queue. The time limits of a connection are between two reads, hence the thread."""
+
+    def __init__(self, action: Callable[..., Any], url: str, messages: Sequence[Message], until: float) -> None:
+        self._action, self._url, self._messages, self._until = action, url, messages, until
+        self._open: dict[int, Refusal] = dict.fromkeys(range(len(messages)), sqs.TOO_LATE)
+        self._lock = threading.Lock()
+
+    def refusals(self) -> dict[int, Refusal]:
+        """Send them, and return why some were not sent, by their places, at the latest when the time is up."""
+        if self._messages:
+            thread = threading.Thread(target=self._run, name="multicdn-queue", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is left; the connection's own limits have to do
+                self._run()
+            else:
+                thread.join(max(0.0, self._until - time.monotonic()))
+        with self._lock:
+            return dict(self._open)
+
+    def _run(self) -> None:
+        entries = map(_entry, self._messages)
+        answers = sqs.called_in_batches(self._action, self._url, entries, tries=_SENDING_TRIES, until=self._until)
+        for batch in answers:
+            with self._lock:
+                for place, refusal in batch.items():
+                    if refusal is None:
+                        del self._open[place]
+                    else:
+                        self._open[place] = refusal
+
+
+def messages(queued: QueuedJob, delay: int = 0, largest: int = _LARGEST, **attributes: str) -> Iterator[Message]:
+    """The messages that hold a job, with its own attributes and further ones; none has more bytes than ``largest``."""
+    longest = largest // _ATTRIBUTE_SHARE
     shown = {
         "provider": queued.job.provider,
         **attributes,
         "attempts": str(queued.attempt),
         "causes": " ".join(queued.origins),
     }
-    for body in encode(queued):
-        yield Message(body, delay, shown)
+    cut = {name: value[:longest] for name, value in shown.items()}
+    for body in encode(queued, min(LARGEST, largest - largest // _ROOM_SHARE)):
+        yield Message(body, delay, cut)
 
 
 def from_environment() -> Callable[[], RetryQueue] | None:
-    """What makes the retry queue that the environment names, or None. It waits until it is needed: boto3 is slow."""
+    """What makes the retry queue that the environment names, or None.
+
+    Raises:
+        ConfigError: a queue can't be used for it.
+    """
     queue_url, dead_letters_url = os.environ.get(QUEUE), os.environ.get(DEAD_LETTERS)
+    for name, url in ((QUEUE, queue_url), (DEAD_LETTERS, dead_letters_url)):
+        if url and url.endswith(".fifo"):
+            reason = "is a FIFO queue, which can't delay one message and not the next; name a standard queue"
+            raise ConfigError([f"{name}: {url} {reason}"])
     return partial(_make, queue_url, dead_letters_url or "") if queue_url else None
 
 
@@ -125,9 +224,20 @@ def _make(queue_url: str, dead_letters_url: str) -> RetryQueue:
     return RetryQueue(sqs.client(queue_url, limits), queue_url, dead_letters_url)
 
 
-def _messages_of(decision: Decision) -> Iterator[Message]:
+def _messages_of(decision: Decision, largest: int) -> Iterator[Message]:
     delay = decision.delay if isinstance(decision, Requeue) else 0
-    return messages(decision.queued, delay, status=str(decision.status), reason=redact(decision.reason))
+    return messages(decision.queued, delay, largest, status=str(decision.status), reason=redact(decision.reason))
+
+
+def _messages_of_unrouted(group: Unrouted) -> Iterator[Message]:
+    shown = {
+        "status": "unrouted",
+        "reason": redact(group.reason),
+        "attempts": str(group.waiting.attempt),
+        "causes": " ".join(group.waiting.origins),
+    }
+    for body in group.bodies():
+        yield Message(body, group.delay or 0, shown)
 
 
 def _entry(message: Message) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from multicdn.model import Action, Change, ChangeKind, Target
 from multicdn.routing.route import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Want(Struct, frozen=True):
@@ -33,6 +36,14 @@ class Want(Struct, frozen=True):
             self.marks.update(other.marks)
             return self
         return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
+
+
+def joined(wants: Sequence[Want]) -> Want:
+    """All wants of one target as one, in time that grows with their number."""
+    if len(wants) == 1:
+        return wants[0]
+    asking = frozenset[str]().union(*(want.asking for want in wants))
+    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)))
 
 
 class SourceObject(NamedTuple):
@@ -70,7 +81,14 @@ class Demand(Struct, frozen=True):
 
 
 class RoutingFailure(Struct, frozen=True):
-    """A change of which something could not be found out, so that its message has to come back."""
+    """A change of which something could not be found out, so that it has to come back.
+
+    Attributes:
+        change: the change.
+        reason: in one sentence.
+        missing: the parts of routes that are not in the demands, as ``Matcher.part`` names them.
+    """
 
     change: Change
     reason: str
+    missing: frozenset[str] = frozenset()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING
 
-from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
 from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, is_root
 
@@ -23,22 +23,28 @@ UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
 # Tags that objects have in their metadata, by bucket, key, and the name of the metadata.
 Tags = Mapping[tuple[str, str, str], Sequence[str]]
 
+# The member of a route beside ``MEMBERS`` that gives targets.
+FROM_METADATA = "tags_from"
+
 
 class BucketRoutes:
     """The routes of one bucket. Time grows with the number of different prefix lengths, not of routes.
 
     Attributes:
+        parts: of all of them, as ``Matcher.part`` names them.
         tagged: whether any of them takes tags from metadata.
     """
 
     def __init__(self) -> None:
         self._by_prefix: dict[str, list[Matcher]] = {}
         self._lengths: list[int] = []
+        self.parts: set[str] = set()
         self.tagged = False
 
     def add(self, matcher: Matcher) -> None:
         """Add a route."""
         prefix = matcher.route.prefix
+        self.parts |= {matcher.part(member) for member in matcher.members}
         self._by_prefix.setdefault(prefix, []).append(matcher)
         self._lengths = sorted({*map(len, self._by_prefix)})
         self.tagged = self.tagged or bool(matcher.route.tags_from)
@@ -63,16 +69,18 @@ class Matcher:
 
     Attributes:
         route: the route.
+        id: the same for the same route, in whatever process.
         excluded: matches the keys to leave alone; None where there are none.
     """
 
     def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
         self.route = route
+        self.id = digest(repr(route))[:12]
         self.excluded = any_of(route.exclude) if route.exclude else None
         self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
         self._also = [(any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
         self._templates = [
-            (kind, [url_templates.parse(text) for text in route.texts(member)])
+            (member, kind, [url_templates.parse(text) for text in route.texts(member)])
             for member, kind in MEMBERS.items()
             if route.texts(member)
         ]
@@ -91,10 +99,28 @@ class Matcher:
             for name in dict.fromkeys(self.route.preload):
                 yield name, Action.PRELOAD, False
 
-    def targets(self, change: Change, url_hook: UrlHook | None, tags: Tags) -> dict[Target, str]:
-        """What a change makes stale, and the key behind each."""
+    @property
+    def members(self) -> frozenset[str]:
+        """What the route purges by: those of ``MEMBERS`` that it has, and ``tags_from``."""
+        own = {member for member, _, _ in self._templates}
+        return frozenset(own | {FROM_METADATA} if self.route.tags_from else own)
+
+    def members_of(self, parts: Container[str]) -> frozenset[str]:
+        """Those of its members that are among some parts."""
+        return frozenset(member for member in self.members if self.part(member) in parts)
+
+    def part(self, member: str) -> str:
+        """A name for one member of the route, for a change that waits for this part alone."""
+        return f"{self.id}:{member}"
+
+    def targets(
+        self, change: Change, url_hook: UrlHook | None, tags: Tags, members: Container[str] | None = None
+    ) -> dict[Target, str]:
+        """What a change makes stale, and the key behind each; with ``members``, by these members of the route alone."""
         targets: dict[Target, str] = {}
-        for kind, parsed in self._templates:
+        for member, kind, parsed in self._templates:
+            if members is not None and member not in members:
+                continue
             texts = self._texts(kind, parsed, change)
             if url_hook is not None and kind is TargetKind.URL:
                 texts = {text: texts.get(text, change.key) for text in url_hook(change, list(texts))}
@@ -104,7 +130,7 @@ class Matcher:
                 # A tag such as "{dir}" is empty for an object at the root, and must never come to mean everything.
                 if text or kind is TargetKind.EVERYTHING:
                     targets[Target(kind, text)] = key
-        if self.route.tags_from:
+        if self.route.tags_from and (members is None or FROM_METADATA in members):
             of_object = tags.get((change.bucket, change.key, self.route.metadata), ())
             targets.update((Target(TargetKind.TAG, tag), change.key) for tag in of_object)
         return targets

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
-from multicdn.routing.matcher import BucketRoutes, Matcher
+from multicdn.routing.matcher import FROM_METADATA, BucketRoutes, Matcher
 from multicdn.routing.route import wished_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from multicdn.provider import Provider
     from multicdn.routing.matcher import Tags, UrlHook
     from multicdn.routing.route import Route
+
+
+# The parts of routes that the changes of a message still wait for, by its id; other messages wait for all.
+Missing = Mapping[str, frozenset[str]]
+
+# The member of a route whose targets go through a plugin's hook.
+_HOOKED = "urls"
+
+_NONE: frozenset[str] = frozenset()
 
 
 class Router:
@@ -41,21 +51,35 @@ class Router:
         for matcher in self._covering(bucket, key):
             yield matcher.route
 
-    def tagged(self, changes: Iterable[Change]) -> set[tuple[str, str, str]]:
+    def tagged(self, changes: Iterable[Change], missing: Missing | None = None) -> set[tuple[str, str, str]]:
         """Bucket, key and name of the metadata that routes take tags from. Removed objects have none."""
         return {
             (change.bucket, change.key, matcher.route.metadata)
             for change in changes
             if change.kind is ChangeKind.CREATED and self._tagged(change.bucket)
             for matcher in self._covering(change.bucket, change.key)
-            if matcher.route.tags_from and ChangeKind.CREATED in matcher.route.on
+            if self._takes_tags(matcher, self._wanted(change, missing))
         }
+
+    def untagged(self, change: Change, missing: Missing | None = None) -> frozenset[str]:
+        """The parts of routes that a created object has no targets for where its metadata can't be read."""
+        wanted = self._wanted(change, missing)
+        covering = self._covering(change.bucket, change.key)
+        return frozenset(matcher.part(FROM_METADATA) for matcher in covering if self._takes_tags(matcher, wanted))
+
+    @staticmethod
+    def _takes_tags(matcher: Matcher, wanted: frozenset[str] | None) -> bool:
+        if not matcher.route.tags_from or ChangeKind.CREATED not in matcher.route.on:
+            return False
+        return wanted is None or matcher.part(FROM_METADATA) in wanted
 
     def _tagged(self, bucket: str) -> bool:
         routes = self._buckets.get(bucket)
         return routes is not None and routes.tagged
 
-    def demands(self, changes: Iterable[Change], tags: Tags | None = None) -> tuple[list[Demand], list[RoutingFailure]]:
+    def demands(
+        self, changes: Iterable[Change], tags: Tags | None = None, missing: Missing | None = None
+    ) -> tuple[list[Demand], list[RoutingFailure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
         Of several changes of one key the newest decides, for each route among those that it listens to.
@@ -63,35 +87,65 @@ class Router:
         Args:
             changes: in any order.
             tags: from the objects' metadata, for routes that take them from there.
+            missing: see ``Missing``.
         """
-        newest: dict[tuple[int, str], tuple[Matcher, Change]] = {}
+        newest: dict[tuple[int, str], _Match] = {}
         for change in changes:
+            wanted = self._wanted(change, missing)
             for matcher in self._covering(change.bucket, change.key):
-                if change.kind in matcher.route.on:
+                members = None if wanted is None else matcher.members_of(wanted)
+                if change.kind in matcher.route.on and members != _NONE:
                     earlier = newest.get((id(matcher), change.key))
-                    if earlier is None or supersedes(change, earlier[1]):
-                        newest[id(matcher), change.key] = (matcher, change)
+                    if earlier is None or supersedes(change, earlier.change):
+                        newest[id(matcher), change.key] = _Match(matcher, change, _both(members, earlier))
+                    elif earlier.members is not None:
+                        newest[id(matcher), change.key] = earlier._replace(members=_both(members, earlier))
         return self._collect(newest.values(), tags or {})
+
+    def _wanted(self, change: Change, missing: Missing | None) -> frozenset[str] | None:
+        """The parts of routes that a change still waits for; None for all of them.
+
+        All, too, where a part is of a route that the config no longer has: which one stands in its place isn't known.
+        """
+        wanted = missing.get(change.cause) if missing else None
+        if wanted is None:
+            return None
+        routes = self._buckets.get(change.bucket)
+        return wanted if routes is not None and wanted <= routes.parts else None
 
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()
 
-    def _collect(
-        self, matched: Iterable[tuple[Matcher, Change]], tags: Tags
-    ) -> tuple[list[Demand], list[RoutingFailure]]:
+    def _collect(self, matched: Iterable[_Match], tags: Tags) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
-        for matcher, change in matched:
+        for matcher, change, members in matched:
             try:
-                targets = matcher.targets(change, self._url_hook, tags)
-            except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost this change only
-                failures.append(RoutingFailure(change, f"a plugin failed on its URLs: {told(error)}"))
-                continue
+                targets = matcher.targets(change, self._url_hook, tags, members)
+            except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost the URLs of this change only
+                reason = f"a plugin failed on its URLs: {told(error)}"
+                failures.append(RoutingFailure(change, reason, frozenset((matcher.part(_HOOKED),))))
+                targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
             for demand in demands.changed_by(matcher, change.kind):
                 _add(demand, targets, change, want)
         return demands.all(), failures
+
+
+class _Match(NamedTuple):
+    """A change that a route covers, and by which of the route's members it is to be purged; None for all."""
+
+    matcher: Matcher
+    change: Change
+    members: frozenset[str] | None
+
+
+def _both(members: frozenset[str] | None, earlier: _Match | None) -> frozenset[str] | None:
+    """What two changes of one key ask for together."""
+    if earlier is None:
+        return members
+    return None if members is None or earlier.members is None else members | earlier.members
 
 
 class _Demands:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import logging
 import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 
 from multicdn.provider import CredentialsRefused, Secret
+from multicdn.secrets import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,8 +43,7 @@ class Signature(AuthBase):
 
         self._credentials = credentials
         self._signer = EdgeGridAuth
-        # At DEBUG the library logs the signing key and the body.
-        logging.getLogger("akamai").setLevel(logging.INFO)
+        quiet("akamai")  # it logs the signing key and the body
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Sign a request.

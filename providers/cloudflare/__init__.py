@@ -144,7 +144,7 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         Raises:
             TargetsRefused: a prefix of too many segments, a tag that no header can carry, a value without a host.
         """
-        del action
+        [target] = super().locate(target, action)
         if target.kind is TargetKind.URL and self.variants:
             return tuple(Target(TargetKind.URL, value) for value in variants_of(target.value, self.variants))
         return (spelled(target),)

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.provider import CredentialsRefused, RetryLater, Secret
-from multicdn.secrets import redact
+from multicdn.secrets import quiet, redact
 
 from .errors import accepted_id, cause_of
 
@@ -60,10 +60,14 @@ class ZoneApi:
         import cloudflare
         import httpx
 
+        from multicdn.bounds import bounded
+
+        quiet("cloudflare", "httpx", "httpcore")
         purge = self._operation(self._client().cache.with_raw_response, call)
-        limits = httpx.Timeout(call.read, connect=call.connect)
+        limits = httpx.Timeout(call.read, connect=min(call.connect, call.read))
         try:
-            answer: httpx.Response = purge(zone_id=self._zone, timeout=limits, **selector).http_response
+            with bounded(call.read):
+                answer: httpx.Response = purge(zone_id=self._zone, timeout=limits, **selector).http_response
         except cloudflare.APIStatusError as error:
             return error.response
         except cloudflare.APIConnectionError as error:
@@ -103,7 +107,9 @@ class ZoneApi:
     def _connections(self) -> httpx.Client:
         import httpx
 
-        client = httpx.Client(follow_redirects=False)
+        from .transport import BoundedTransport
+
+        client = httpx.Client(transport=BoundedTransport(), follow_redirects=False)
         weakref.finalize(self, client.close)
         return client
 

@@ -87,12 +87,12 @@ def accepted_id(answer: httpx.Response, request: str, targets: Sequence[str], hi
 
 def cause_of(error: cloudflare.APIConnectionError, call: Call) -> str:
     """Say why there was no answer, by the class alone: texts of such errors may repeat headers."""
-    import httpx
+    import httpcore
 
     cause = error.__cause__
-    if isinstance(cause, httpx.ConnectTimeout):
-        return f"no connection within {call.connect:.1f} s"
-    if isinstance(cause, httpx.TimeoutException):
+    if isinstance(cause, httpcore.ConnectTimeout):
+        return f"no connection within {min(call.connect, call.read):.1f} s"
+    if isinstance(cause, httpcore.TimeoutException):
         return f"no answer within {call.read:.1f} s"
     return f"connection failed ({type(cause).__name__})"
 
@@ -100,7 +100,7 @@ def cause_of(error: cloudflare.APIConnectionError, call: Call) -> str:
 def _envelope(answer: httpx.Response) -> dict[str, Any]:
     try:
         value = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -136,5 +136,5 @@ def _wait(headers: Mapping[str, str]) -> float | None:
     if seconds is not None:
         return seconds
     # Ratelimit: "default";r=0;t=42 says in how many seconds the window starts anew.
-    reset = re.search(r";\s*t=(\d+)", headers.get("Ratelimit", ""))
+    reset = re.search(r";\s*t=(\d{1,9})\b", headers.get("Ratelimit", ""))
     return float(reset[1]) if reset else None

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
 _limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront")
+# Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
+_IN_XML, _AROUND_ITEM = 5, 32
 _COMPLETED = 25.0  # seconds within which 95 % are reported Completed: AWS announcement of April 2026
 # The same announcement; all ways of purging go through the same pipeline.
 _EFFECTIVE = Speed(seconds=5, share="95 %", page="AWS announcement of April 2026")
@@ -76,6 +78,10 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     tenant: str = option(default="", help="id of a distribution tenant, instead of a distribution")
     endpoint: str = option(default=ENDPOINT, help="base URL of the API; the default follows the region to China")
     region: str = option(default="us-east-1", help="region to sign for; only cn-* differs from the default")
+    widen: bool = option(
+        default=True,
+        help="purge a URL that has a ~, or ends in *, by the wildcard that reaches it; false: it is refused instead",
+    )
     origin_paths: tuple[str, ...] = field(default=(), metadata={"internal": True})
     clients: Clients | None = field(default=None, repr=False, compare=False, metadata={"internal": True})
 
@@ -114,7 +120,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         del action
         match target.kind:
             case TargetKind.URL | TargetKind.PREFIX:
-                return located(target, self.origin_paths)
+                return located(target, self.origin_paths, widen=self.widen)
             case TargetKind.TAG:
                 return (Target(TargetKind.TAG, tag_of(target.value, self.region)),)
             case TargetKind.EVERYTHING:
@@ -178,7 +184,9 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         reference = call.reference or uuid.uuid4().hex
         try:
             number = self._api.ask(
-                call, lambda client: invalidate(client, self.distribution, self.tenant, items, reference)
+                call,
+                lambda client: invalidate(client, self.distribution, self.tenant, items, reference),
+                repeated=sum(_IN_XML * len(item) + _AROUND_ITEM for item in items),
             )
         except ReferenceUsed as error:
             # The reference is a digest of the batch, so what was accepted before is this batch.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from multicdn.bounds import bounded, obey_botocore
+
 from .errors import translated
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from multicdn.provider import Call
 
 ENDPOINT = "https://cloudfront.amazonaws.com"
+
+# Bytes: a page of ListDistributions describes 100 of them.
+_LARGEST_PAGE = 4 << 20
 
 _T = TypeVar("_T")
 
@@ -33,13 +38,18 @@ class Clients:
         self._session: Any = None
         self._lock = threading.Lock()
 
-    def ask(self, call: Call, question: Callable[[CloudFrontClient], _T]) -> _T:
+    def ask(self, call: Call, question: Callable[[CloudFrontClient], _T], repeated: int = 0) -> _T:
         """Put a question to CloudFront within the limits of a call, and return its answer.
+
+        Args:
+            call: its ``read`` is for all of it, however many pages the answer has.
+            question: asked with a client.
+            repeated: bytes of the question that the answer repeats.
 
         Raises:
             ProviderError: as in ``translated``.
         """
-        with translated():
+        with translated(), bounded(call.read, _LARGEST_PAGE + repeated):
             return question(self._fitting(call))
 
     def _fitting(self, call: Call) -> CloudFrontClient:
@@ -54,6 +64,7 @@ class Clients:
         import boto3
         from botocore.config import Config
 
+        obey_botocore()
         self._session = self._session or boto3.session.Session()
         client: CloudFrontClient = self._session.client(
             "cloudfront",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 _BUSY = 10.0  # seconds; 95 % of invalidations are Completed within 25, so some of the open ones are gone by then
 _LONGEST_QUOTE = 300
 _SERVER_ERROR = 500
-_REFERENCE_USED = re.compile(r"caller ?reference\b.*\bused\b", re.IGNORECASE | re.DOTALL)
+_REFERENCE = re.compile(r"caller ?reference\b", re.IGNORECASE)
+_USED = re.compile(r"\bused\b", re.IGNORECASE)
 
 _RETRY = frozenset(
     {
@@ -84,12 +86,17 @@ def _answered(error: ClientError) -> ProviderError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     message = str(error.response.get("Error", {}).get("Message", ""))
     reason = f"{error.operation_name}: {code or status}: {_first_line(message)}"
-    if code == "InvalidationBatchAlreadyExists" or (code == "InvalidArgument" and _REFERENCE_USED.search(message)):
+    if code == "InvalidationBatchAlreadyExists" or (code == "InvalidArgument" and _says_used(message)):
         return ReferenceUsed(reason)
     meaning = _meaning(code, status)
     if issubclass(meaning, RetryLater):
         return meaning(reason, after=_BUSY if code == "TooManyInvalidationsInProgress" else None)
     return meaning(reason)
+
+
+def _says_used(message: str) -> bool:
+    reference = _REFERENCE.search(message)
+    return reference is not None and _USED.search(message, reference.end()) is not None
 
 
 def _meaning(code: str, status: int) -> type[ProviderError]:
@@ -104,7 +111,7 @@ def _meaning(code: str, status: int) -> type[ProviderError]:
 
 def _first_line(message: str) -> str:
     """Only the first line: below it AWS repeats the request that should have been signed, session token and all."""
-    return message.strip().partition("\n")[0][:_LONGEST_QUOTE]
+    return redact(message.strip().partition("\n")[0])[:_LONGEST_QUOTE]
 
 
 def _unanswered(error: BotoCoreError) -> ProviderError:

@@ -22,19 +22,24 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LEFT_ALONE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.&,;=+$@:!()'*")
 _TILDE = re.compile(r"~|%7E", re.IGNORECASE)
 _TAG = re.compile(r"[!-+\--~]{1,256}")  # visible ASCII without the comma: guide, invalidation-specifying-tags
-_LAST_STARS = re.compile(r"(?:\*|%2A)+\Z", re.IGNORECASE)
 
 
-def located(target: Target, origin_paths: Sequence[str] = ()) -> tuple[Target, ...]:
+def located(target: Target, origin_paths: Sequence[str] = (), *, widen: bool = True) -> tuple[Target, ...]:
     """Spell a URL or a URL prefix as paths, below the origins if they begin at a path in the bucket.
 
     Raises:
-        TargetsRefused: it isn't absolute, or only emptying the whole distribution would do.
+        TargetsRefused: it isn't absolute, or only emptying the whole distribution would do; or without ``widen``, it is
+            a URL that only a wildcard reaches.
     """
     if target.kind is TargetKind.URL and not origin_paths and (path := plain_path_of(target.value)):
         return (Target(TargetKind.URL, path),)
     paths = [below for path in spellings(path_of(target.value)) for below in _below_origins(path, origin_paths)]
-    return tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+    found = tuple(dict.fromkeys(item(path, wild=target.kind is TargetKind.PREFIX) for path in paths))
+    wider = next((each for each in found if each.kind is not target.kind), None)
+    if wider is not None and not widen:
+        message = f"only {wider.value} would reach it, and `widen: false` allows no wildcard for a URL"
+        raise TargetsRefused(message, (target.value,))
+    return found
 
 
 def _below_origins(path: str, origin_paths: Sequence[str]) -> tuple[str, ...]:
@@ -115,7 +120,7 @@ def item(path: str, *, wild: bool) -> Target:
         TargetsRefused: the wildcard would be that of the whole distribution.
     """
     tilde = _TILDE.search(path)
-    stem = _LAST_STARS.sub("", path[: tilde.start()] if tilde else path)
+    stem = _without_last_stars(path[: tilde.start()] if tilde else path)
     if not wild and stem == path:
         return Target(TargetKind.URL, path)
     if stem == "/":
@@ -123,3 +128,10 @@ def item(path: str, *, wild: bool) -> Target:
         message = f"{path}: {reason}, and /* would purge all there is; ask for that with `everything: true`"
         raise TargetsRefused(message, (path,))
     return Target(TargetKind.PREFIX, f"{stem}*")
+
+
+def _without_last_stars(path: str) -> str:
+    while path.endswith(("*", "%2A", "%2a")):
+        path = path.rstrip("*")
+        path = path[:-3] if path.endswith(("%2A", "%2a")) else path
+    return path

@@ -108,7 +108,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         Raises:
             TargetsRefused: a prefix that ends within a name: directories are all that the vendor documents.
         """
-        del action
+        [target] = super().locate(target, action)
         if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
             return (target,)
         found = _without_scheme(target.value)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # A token isn't used in the last seconds of its life: the call must still arrive.
 _EARLY = 30.0
 
-_AFTER = re.compile(r"retry\b.*?\bin (\d+) seconds?", re.IGNORECASE)
+_SECONDS = re.compile(r"\bin (\d{1,9}) seconds?", re.IGNORECASE)
 
 
 class _TokenRefused(CredentialsRefused):
@@ -74,7 +74,7 @@ class Login:
     def __init__(self, endpoint: str, application: str, user: str, password: Secret) -> None:
         # OAuth servers answer 400 to a wrong password as well; it is never the fault of a target.
         meaning = dict.fromkeys((400, 413, 414, 422), CredentialsRefused)
-        self._api = Http(endpoint, headers=partial(_headers, application), meaning=meaning)
+        self._api = Http(endpoint, headers=partial(_headers, application), meaning=meaning, login=True)
         self._user = user
         self._password = password
         self._token = ""
@@ -104,6 +104,7 @@ class Login:
         self._token = answer.text("access_token")
         if not self._token:
             raise RetryLater(f"the answer has no access_token: {answer.reason}")
+        Secret.literal(self._token).reveal()  # blacked out from now on
         life = answer.json().get("expires_in")
         life = float(life) if isinstance(life, int | float) else float("inf")
         self._good_until = time.monotonic() + life - min(_EARLY, life / 2)
@@ -117,5 +118,6 @@ def _told_to_wait(answer: Answer) -> RetryLater | None:
     """Read the wait from the words of a 429 that comes without ``Retry-After``."""
     if answer.status != 429 or answer.headers.get("Retry-After"):
         return None
-    seconds = _AFTER.search(answer.words)
+    _, retry, advice = answer.words.lower().partition("retry")
+    seconds = _SECONDS.search(advice) if retry else None
     return RetryLater(answer.reason, after=float(seconds[1])) if seconds else None

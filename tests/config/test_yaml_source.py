@@ -233,3 +233,10 @@ def test_placeholder_in_a_flow_list_without_quotes_is_explained() -> None:
     [problem] = problems("a: 1\nurls: [https://www.acme.com/{key}]\n")
     assert problem.startswith("f.yml:2: not valid YAML: ")
     assert problem.endswith("; put texts that hold { or } in quotes")
+
+
+def test_aliases_that_multiply_are_refused_before_they_fill_the_memory() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    [problem] = problems("\n".join(lines))
+    assert "its aliases multiply to far more than the file holds" in problem

@@ -141,7 +141,7 @@ def test_while_another_vendor_is_at_work_a_wait_costs_nothing() -> None:
         return accept(seen)
 
     busy = Scripted(limits=Limits(targets=1), answer=answer)
-    report = impatient(paced, busy, grace=0.01, prompt=2.0).deliver(
+    report = impatient(paced, busy, grace=0.4, prompt=2.0).deliver(
         [demand(urls(3), "acme"), demand(urls(15), "bravo")], FUNCTION
     )
     assert {ended.status for ended in report} == {Status.ACCEPTED}

@@ -11,11 +11,11 @@ from kit.scripted_provider import Finder, Scripted, Seen, accept, delivery, dema
 
 from multicdn.delivery.clock import Clock
 from multicdn.errors import TargetsRefused
-from multicdn.model import Receipt, Status, Target, TargetKind
+from multicdn.model import Action, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Seconds of an invocation in which one vendor hangs: enough for the others even on a busy machine.
 SHORT = 0.8
@@ -159,7 +159,7 @@ def test_a_vendor_that_hangs_does_not_keep_the_process_alive(hanging: Hanging) -
     acme = Scripted(limits=Limits(targets=1, parallel=2), answer=hanging)
     delivery(acme, clock=Clock()).deliver([demand(urls(4))], SHORT)
     left_behind = set(threading.enumerate()) - before
-    assert len(left_behind) == 3
+    assert len(left_behind) == 2
     assert all(thread.daemon for thread in left_behind)
 
 
@@ -227,3 +227,51 @@ def test_no_thread_is_left_when_all_vendors_answered() -> None:
     wanted = [demand(urls(20), name) for name in ("acme", "bravo", "charlie")]
     delivery(*providers, clock=Clock()).deliver(wanted, 30)
     wait_for_threads_to_end(before)
+
+
+# Threads that can't start
+
+
+def without_threads(monkeypatch: pytest.MonkeyPatch, refuses: Callable[[threading.Thread], bool]) -> None:
+    """Let the process have no thread left for some."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if refuses(thread):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_an_instance_whose_thread_can_not_start_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    acme, bravo, charlie = Scripted(), Scripted(), Scripted()
+    wanted = [demand(urls(5), name) for name in ("acme", "bravo", "charlie")]
+    without_threads(monkeypatch, lambda thread: thread.name == "multicdn-bravo")
+    report = delivery(acme, bravo, charlie, clock=Clock()).deliver(wanted, SHORT)
+    assert {name: status for (name, _), [status] in ends(report).items()} == {
+        "acme": Status.ACCEPTED,
+        "bravo": Status.RETRY,
+        "charlie": Status.ACCEPTED,
+    }
+    assert bravo.calls == []
+    assert {outcome.reason for outcome in report.undelivered} == {
+        "no thread could be started for it: the process has too many"
+    }
+
+
+def test_preloads_of_others_do_not_wait_for_an_instance_that_never_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    acme, bravo = Scripted(), Scripted()
+    wanted = [demand(urls(1), "acme", action=Action.PRELOAD), demand(urls(1), "bravo")]
+    without_threads(monkeypatch, lambda thread: thread.name == "multicdn-bravo")
+    began = time.monotonic()
+    report = delivery(acme, bravo, clock=Clock()).deliver(wanted, 60)
+    assert time.monotonic() - began < 20
+    assert len(of(report, Status.ACCEPTED)) == 1
+
+
+def test_a_lane_goes_on_with_the_threads_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    acme = Scripted(limits=Limits(targets=1, parallel=4))
+    without_threads(monkeypatch, lambda thread: not thread.name.startswith("multicdn-"))
+    report = delivery(acme, clock=Clock()).deliver([demand(urls(12))], 10)
+    assert len(of(report, Status.ACCEPTED)) == 12

@@ -345,10 +345,33 @@ SINS = {
         "    def __post_init__(self):\n        pass\n\n    @cached_property",
         "an_endpoint_in_clear_is_refused",
     ),
-    "folds the case of URLs": locate("return (Target(target.kind, target.value.lower()),)", "locate_keeps_urls_apart"),
-    "reads a file for every object": locate("open(__file__).close(); return (target,)", "locate_is_pure"),
+    "folds the case of URLs": locate(
+        "return (Target(target.kind, target.value.lower()),)", "locate_keeps_urls_apart", "an_empty_target_is_refused"
+    ),
+    "reads a file for every object": locate(
+        "open(__file__).close(); return (target,)", "locate_is_pure", "an_empty_target_is_refused"
+    ),
     "takes nothing for everything": locate(
         'return (target if target.value else Target(TargetKind.EVERYTHING, ""),)',
         "nothing_but_everything_becomes_everything",
+        "an_empty_target_is_refused",
+    ),
+    "weighs in words": swap(
+        "    @cached_property",
+        "    def weigh(self, target):\n        return '12'\n\n    @cached_property",
+        "locate_makes_targets",
+        "a_full_batch_is_accepted",
+        "declared_bytes_cover_the_body",
+    ),
+    # No sin: an answer without a body is an honest one.
+    "is answered 204": Sin(
+        set(),
+        """
+        answer = self.send(urls, call)
+        if answer.status != 204:
+            raise RetryLater(f"{answer.status} instead of 204")
+        return Receipt()
+        """,
+        (('return Response.json({"id": "1"}) if few', "return Response(204) if few"),),
     ),
 }

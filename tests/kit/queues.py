@@ -102,7 +102,7 @@ class Line:
         loaded = config.parse(self.text, "multicdn.config.yml", plugins)
         terms = Terms(tries=2, base=0.01)
         delivery = Delivery(loaded.providers, terms)
-        return Dispatcher(loaded, plugins, delivery, self.queues.retry_queue)
+        return Dispatcher(loaded, plugins, delivery, self.queues.retry_queue, self.queues.url)
 
     def step(self) -> list[str]:
         """Let a worker take all there is as one batch, and return the ids of the messages that failed."""

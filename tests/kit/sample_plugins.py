@@ -207,6 +207,22 @@ class Failing:
 observer, failing = Observer(), Failing()
 
 
+class FlakyUrls:
+    """Fails on the URLs of ``bad.html`` with whatever it is told to raise; repaired by None."""
+
+    fault: BaseException | None = None
+
+    @hookimpl
+    def multicdn_urls(self, change: Change, urls: Sequence[str]) -> Sequence[str] | None:
+        del urls
+        if self.fault is not None and change.key == "bad.html":
+            raise self.fault
+        return None
+
+
+flaky_urls = FlakyUrls()
+
+
 def hooked(*names: str) -> Plugins:
     """The installed providers, and these hooks."""
     installed = [plugin.entry_point for found in Plugins().providers.values() for plugin in found]

@@ -247,8 +247,10 @@ def test_a_queued_job_that_nobody_can_take_says_why_as_the_function_does(
     [found] = ask_json(file, "-", stdin=body)["providers"]
     assert (found["name"], found["note"], found["calls"], found["exact"]) == (provider, note, 0, False)
     plugins = Plugins()
-    event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]}
-    Dispatcher(config.load(file, plugins), plugins).dispatch(event, 60)
+    arn = "arn:aws:sqs:eu-central-1:123456789012:work"
+    event = {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": arn, "messageId": "m", "body": body}]}
+    queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/work"
+    Dispatcher(config.load(file, plugins), plugins, own_queue=queue).dispatch(event, 60)
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "multicdn"]
     assert [(line["provider"], line["reason"]) for line in lines if line["event"] == "refused"] == [(provider, note)]
 
@@ -480,6 +482,15 @@ def test_a_plugin_that_fails_is_named_and_the_others_are_shown(monkeypatch: pyte
     site, edge = preview.previews(found, Router(found.routes, found.providers).demands([Change("b", "x")])[0])
     assert site.calls == 1
     assert (edge.note, edge.exact) == ("bug in the plugin: TypeError: no scales today", False)
+
+
+def test_a_url_that_only_a_wider_prefix_reaches_is_named() -> None:
+    found, _ = loaded("  - {bucket: b, urls: ['https://a/{key}'], purge: [site]}\n")
+    changes = [Change("b", key) for key in ("a~1.txt", "img/*", "plain.css")]
+    [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes)[0])
+    assert site.note == "https://a/a~1.txt (and 1 more) can only be purged by the wider /a*"
+    [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes[2:])[0])
+    assert site.note == ""
 
 
 # Online

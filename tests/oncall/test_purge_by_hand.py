@@ -48,7 +48,7 @@ def work_off(aws: LoopbackAws, queue: Queue, scene: Scene, monkeypatch: pytest.M
     for name, value in scene.environment.items():
         monkeypatch.setenv(name, value)
     loaded = config.load(scene.path)
-    dispatcher = Dispatcher(loaded, Plugins(), Delivery(loaded.providers))
+    dispatcher = Dispatcher(loaded, Plugins(), Delivery(loaded.providers), own_queue=queue.url)
 
     def handler(event: dict[str, object], context: WorkerContext) -> object:
         return dispatcher.dispatch(event, 20.0)

@@ -178,6 +178,45 @@ def test_every_name_must_be_typed_before_any_is_emptied(scene: Scene) -> None:
     assert scene.calls() == {"cloudflare": 1, "fastly": 1}
 
 
+def test_a_prefix_that_is_a_whole_host_goes_only_with_the_host_typed(scene: Scene) -> None:
+    scene.warm("a.css", *ALL)
+    arguments = ("purge", "--prefix", f"{WWW}/", "--provider", "cloudflare")
+    host = WWW.removeprefix("https://")
+    for typed, code in (("cloudflare\n", 1), ("", 1), (f"{host}\n", 0)):
+        scene.run(*arguments, stdin=typed, code=code)
+        assert bool(scene.calls()) is (code == 0)
+    assert f"all of {WWW}/ will be purged at cloudflare" in scene.last.output
+    scene.run(*arguments, "--yes")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--all", "--provider", "cloudflare"), ("--prefix", f"{WWW}/", "--provider", "cloudflare")], ids=str
+)
+def test_what_the_function_takes_from_no_queue_is_not_sent_there(scene: Scene, arguments: tuple[str, ...]) -> None:
+    text = _problem(scene, "purge", *arguments, "--yes", "--queue", "http://127.0.0.1:9/123456789012/work")
+    assert "the function takes no such job from its queue" in text
+    assert "leave out --queue" in text.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("--tag", ""), "tag"),
+        (("--tag", " "), "tag"),
+        (("--prefix", ""), "prefix"),
+        (("--tag", "a", "--tag", ""), "tag"),
+    ],
+    ids=str,
+)
+def test_an_empty_value_is_refused_since_it_may_mean_everything(
+    scene: Scene, arguments: tuple[str, ...], kind: str
+) -> None:
+    """A variable that isn't set: purge --tag "$UNSET"."""
+    assert f"the {kind} is empty" in _problem(scene, "purge", *arguments, "--provider", "cloudflare", "--yes")
+    scene.run("purge", "", code=2)
+    assert scene.calls() == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

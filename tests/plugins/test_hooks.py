@@ -331,3 +331,33 @@ def test_report_reaches_the_plugin(plugins: Plugins) -> None:
 
 def test_hooks_are_loaded_once(plugins: Plugins) -> None:
     assert plugins.hooks is plugins.hooks
+
+
+class Panic(BaseException):
+    """As pyo3's PanicException, which is no Exception."""
+
+
+@pytest.mark.parametrize("fault", [SystemExit(2), Panic("index out of bounds"), GeneratorExit()], ids=repr)
+def test_nothing_that_a_hook_raises_ends_the_process(fault: BaseException) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        raise fault
+
+    found = hooks(plugin(multicdn_urls=lambda change: broken(), multicdn_report=lambda report: broken()))
+    with pytest.raises(PluginError, match=f"'p0' raised {type(fault).__name__}"):
+        found.urls(CHANGE, ["a"])
+    [error] = found.report(Report())
+    assert type(fault).__name__ in str(error)
+    reading = hooks(plugin(multicdn_read_event=lambda message: broken()))
+    [unreadable] = envelopes.decode({"odd": 1}, reading.read_event).unreadable
+    assert type(fault).__name__ in unreadable.reason
+
+
+@pytest.mark.parametrize("answer", [[None], [b"x"], ["\ud800"], [7], "text", 7], ids=repr)
+def test_urls_that_are_no_texts_cost_their_change_alone(answer: Any) -> None:
+    with pytest.raises(TypeError):
+        hooks(plugin(multicdn_urls=lambda urls: answer)).urls(CHANGE, ["a"])
+
+
+def test_it_is_known_whether_any_plugin_may_rewrite_urls() -> None:
+    assert hooks(appending("x")).rewrites_urls
+    assert not hooks(plugin(multicdn_report=lambda report: None)).rewrites_urls

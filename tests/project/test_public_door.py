@@ -24,7 +24,7 @@ DOCUMENTED = {
     for module, names in re.findall(r"^\| `(multicdn[\w.]*)` \|.*\|(.*)\|$", PAGE, re.MULTILINE)
 }
 TESTS = "multicdn.testing.conformance"
-FOR_VENDORS = {"multicdn.provider", "multicdn.http", "multicdn.secrets"}
+FOR_VENDORS = {"multicdn.provider", "multicdn.http", "multicdn.secrets", "multicdn.bounds"}
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
 SCAFFOLD = {path: text for path, text in files(Names.of("acme")).items() if path.endswith(".py")}
@@ -49,7 +49,7 @@ def test_every_documented_name_can_be_imported(module: str, name: str) -> None:
     assert hasattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize("module", ["multicdn.provider", "multicdn.http", TESTS])
+@pytest.mark.parametrize("module", ["multicdn.provider", "multicdn.http", "multicdn.bounds", TESTS])
 def test_every_public_name_is_documented(module: str) -> None:
     assert DOCUMENTED[module] == set(importlib.import_module(module).__all__)
 
@@ -94,7 +94,7 @@ def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
     modules = set(json.loads(done.stdout))
     assert not modules & {"requests", "urllib3", "boto3", "botocore", "yaml", "pluggy", "click"}
     ours = {name for name in modules if name.startswith("multicdn.")}
-    assert ours == {"multicdn.errors", "multicdn.model", "multicdn.provider", "multicdn.secrets"}
+    assert ours == {"multicdn.errors", "multicdn.model", "multicdn.provider", "multicdn.redaction", "multicdn.secrets"}
 
 
 def rooms_imported(room: str) -> set[str]:

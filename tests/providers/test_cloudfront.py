@@ -150,9 +150,19 @@ def test_options_that_name_no_distribution_are_refused(options: dict[str, str], 
 
 
 def test_options_are_those_of_the_config_file() -> None:
-    assert set(option_types(CloudFront)) == {"distribution", "tenant", "endpoint", "region"}
+    assert set(option_types(CloudFront)) == {"distribution", "tenant", "endpoint", "region", "widen"}
     assert CloudFront(**CloudFront.example).distribution
     assert [one.kind.value for one in capabilities(CloudFront)] == ["url", "prefix", "tag", "everything"]
+
+
+@pytest.mark.parametrize(("key", "by"), [("a~1.txt", "/a*"), ("img/*", "/img/*"), ("docs/~user/x", "/docs/*")])
+def test_a_wildcard_in_place_of_a_url_can_be_forbidden(key: str, by: str) -> None:
+    url = Target(TargetKind.URL, f"https://www.acme.com/{key}")
+    assert [t.value for t in CloudFront(distribution="E1").locate(url, Action.PURGE)] == [by]
+    with pytest.raises(TargetsRefused, match="widen: false"):
+        CloudFront(distribution="E1", widen=False).locate(url, Action.PURGE)
+    plain = Target(TargetKind.URL, "https://www.acme.com/a.txt")
+    assert CloudFront(distribution="E1", widen=False).locate(plain, Action.PURGE)
 
 
 def test_boto3_is_imported_by_the_first_call_only() -> None:

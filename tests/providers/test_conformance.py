@@ -78,6 +78,9 @@ class TestAkamai(Simulated):
         return Response.json(problem, status, {"Content-Type": "application/problem+json"})
 
 
+IN_A_PATH = "the URL stands in the path of the request, where a proxy would resolve the dots to another one"
+
+
 class TestCloudflare(Simulated):
     plugin, simulator = Cloudflare, CloudflareSimulator
 
@@ -121,6 +124,7 @@ class TestEdgecast(Simulated):
 
 class TestFastly(Simulated):
     plugin, simulator = Fastly, FastlySimulator
+    refused_urls: ClassVar[Mapping[str, str]] = {"dots": IN_A_PATH}
 
 
 class TestHighwinds(Simulated):
@@ -129,3 +133,4 @@ class TestHighwinds(Simulated):
 
 class TestPixboost(Simulated):
     plugin, simulator = Pixboost, PixboostSimulator
+    refused_urls: ClassVar[Mapping[str, str]] = {"dots": IN_A_PATH}

@@ -91,6 +91,21 @@ def test_url_is_purged_as_it_was_cached(cdn: FastlySimulator, fastly: Fastly, ta
     assert cdn.fetch(SITE + target).cache == "MISS"
 
 
+@pytest.mark.parametrize(
+    "path", ["/../../../../service/SU1/purge_all", "/%2E%2e/a", "/a/.%2e", "/./a", "/a/..?x=1", "/a/..\\b"]
+)
+def test_no_key_leads_out_of_the_path_of_a_purge(fastly: Fastly, path: str) -> None:
+    """A proxy in between that resolves dot segments would make another call of it, with our token."""
+    with pytest.raises(TargetsRefused, match=r"segment \. or \.\."):
+        fastly.locate(Target(TargetKind.URL, SITE + path), Action.PURGE)
+
+
+@pytest.mark.parametrize("path", ["/a..b", "/...", "/.well-known/x", "/a/b..", "/a?to=/../b"])
+def test_dots_that_are_no_segments_are_purged(fastly: Fastly, path: str) -> None:
+    target = Target(TargetKind.URL, SITE + path)
+    assert fastly.locate(target, Action.PURGE) == (target,)
+
+
 def test_star_is_an_ordinary_character(origin: Origin, cdn: FastlySimulator, fastly: Fastly) -> None:
     origin.put("images/a", "old")
     cdn.fetch(f"{SITE}/images/a")

@@ -398,17 +398,51 @@ def test_a_token_without_an_end_is_kept(cdn: HighwindsSimulator) -> None:
     assert len(cdn.calls) == 3
 
 
-@pytest.mark.parametrize("target", ["/auth/token", "/api/v1/accounts/a1b2c3d4/purge"])
+@pytest.mark.parametrize(
+    "answer", ["no JSON {}", '{{"accessToken": "{}"}}', '{{"token": {{"value": "{}"}}}}', '["{}"]']
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 500, 503])
+def test_a_login_is_never_quoted(
+    cdn: HighwindsSimulator, answer: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer may hold a token that nobody has seen before, under whatever name."""
+    bearer = "eyJ-THE-BEARER-TOKEN"
+    cdn.faults.once(faults.status(status, body=answer.format(bearer)))
+    caplog.set_level("DEBUG")
+    with pytest.raises(ProviderError, match="isn't shown") as caught:
+        login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
+    assert bearer not in everything_said(caught.value) + caplog.text
+
+
+def test_the_code_of_a_refused_login_is_shown(cdn: HighwindsSimulator) -> None:
+    cdn.faults.once(faults.status(400, body='{"error": "invalid_grant", "error_description": "no hunter2"}'))
+    with pytest.raises(CredentialsRefused, match=r"400: invalid_grant: \(the rest") as caught:
+        login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_token_that_was_got_by_password_is_blacked_out(cdn: HighwindsSimulator) -> None:
+    bearer = "eyJ-" + "a-token-nobody-configured"
+    cdn.faults.once(faults.status(200, body=json.dumps({"access_token": bearer})))
+    cdn.faults.always(faults.status(503, body=f"echo {bearer}"), when=lambda request: "purge" in request.target)
+    with pytest.raises(RetryLater, match=r"echo \[secret\]"):
+        login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("/auth/token", "401: 203: .the rest"), ("/api/v1/accounts/a1b2c3d4/purge", "203: no .* and no")],
+)
 def test_secrets_that_the_vendor_repeats_are_not_shown(
-    cdn: HighwindsSimulator, target: str, caplog: pytest.LogCaptureFixture
+    cdn: HighwindsSimulator, target: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = json.dumps({"error": f"no {PASSWORD} and no {TOKEN}", "code": 203})
     cdn.faults.always(faults.status(401, body=words), when=lambda request: request.target == target)
     provider = login_of(cdn)
     Secret.literal(TOKEN).reveal()
     caplog.set_level("DEBUG")
-    with pytest.raises(ProviderError, match=r"203: no .* and no") as caught:
+    with pytest.raises(ProviderError, match=said) as caught:
         provider.purge_urls(["//www.acme.com/a"], CALL)
-    said = everything_said(caught.value) + caplog.text + repr(provider)
-    assert PASSWORD not in said
-    assert TOKEN not in said
+    shown = everything_said(caught.value) + caplog.text + repr(provider)
+    assert PASSWORD not in shown
+    assert TOKEN not in shown

@@ -103,6 +103,11 @@ def entries_of(params: dict[str, Any]) -> list[dict[str, Any]]:
     return list(json.loads(params["body"])["Entries"])
 
 
+def confirmed(entry: dict[str, Any]) -> dict[str, Any]:
+    """What SQS says of an entry that it took."""
+    return {"Id": entry["Id"], "MessageId": f"id-{entry['Id']}", "MD5OfMessageBody": "0" * 32}
+
+
 def weight(entry: dict[str, Any]) -> int:
     """Bytes that SQS counts."""
     attributes = entry["MessageAttributes"].items()
@@ -189,7 +194,7 @@ def test_what_sqs_did_not_take_of_a_batch_is_sent_again_and_nothing_else(queues:
         for entry in taken:
             queues.sqs.send_message(QueueUrl=queues.url, MessageBody=entry["MessageBody"])
         failed = [{"Id": e["Id"], "Code": "InternalError", "SenderFault": False} for e in entries if e not in taken]
-        return Ok(), {"Failed": failed, "Successful": [{"Id": entry["Id"]} for entry in taken]}
+        return Ok(), {"Failed": failed, "Successful": [confirmed(entry) for entry in taken]}
 
     queues.on_send(refuse_odd_ones)
     assert queues.retry_queue().carry_out(decisions(10)) == []
@@ -207,7 +212,7 @@ def test_what_is_refused_every_time_is_returned_and_the_others_are_sent(
             if entry not in bad:
                 queues.sqs.send_message(QueueUrl=queues.url, MessageBody=entry["MessageBody"])
         failed = [{"Id": e["Id"], "Code": "InvalidMessageContents", "Message": "bad", "SenderFault": True} for e in bad]
-        return Ok(), {"Failed": failed, "Successful": []}
+        return Ok(), {"Failed": failed, "Successful": [confirmed(entry) for entry in entries if entry not in bad]}
 
     queues.on_send(refuse_the_first)
     failed = queues.retry_queue().carry_out(decisions(10))

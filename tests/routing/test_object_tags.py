@@ -272,3 +272,20 @@ def test_tag_reaches_the_vendors_whose_objects_can_carry_it(tag: str, takers: tu
             assert spelled == Target(TargetKind.TAG, f"#{tag}" if name == "cloudfront" else tag)
             found.append(name)
     assert tuple(found) == takers
+
+
+class _Odd:
+    """A client of S3 whose answer has no metadata for one key, and breaks for another."""
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, object]:  # noqa: N803 - as boto3 has them
+        if Key == "broken":
+            raise KeyError("Metadata")
+        return {"Metadata": {"Cache-Tag": "news"}} if Key == "good" else {}
+
+
+def test_whatever_goes_wrong_with_one_object_costs_that_object_alone() -> None:
+    objects = Objects()
+    objects.__dict__["_client"] = _Odd()
+    found, failed = objects.metadata([("b", "good"), ("b", "broken"), ("b", "none")], 5.0)
+    assert found == {("b", "good"): {"cache-tag": "news"}, ("b", "none"): {}}
+    assert failed == {("b", "broken"): "KeyError: 'Metadata'"}

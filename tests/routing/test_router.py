@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
-from multicdn.routing.demand import Demand, RoutingFailure
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router, supersedes
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from multicdn.routing.demand import Demand
 
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED
 PURGE, PRELOAD = Action.PURGE, Action.PRELOAD
@@ -454,7 +455,10 @@ def test_hook_that_fails_costs_its_change_only() -> None:
     changes = [Change("b", key, cause=f"m-{key}") for key in ("a", "bad", "c")]
     found, failures = router(route(), hook=hook).demands(changes)
     assert [set(demand.wants) for demand in found] == [{url("a"), url("c")}]
-    assert failures == [RoutingFailure(changes[1], "a plugin failed on its URLs: LookupError: no such page")]
+    [failure] = failures
+    assert failure.change is changes[1]
+    assert failure.reason == "a plugin failed on its URLs: LookupError: no such page"
+    assert {part.partition(":")[2] for part in failure.missing} == {"urls"}
 
 
 def test_hook_that_fails_halfway_leaves_nothing_of_its_change_behind() -> None:

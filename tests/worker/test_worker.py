@@ -294,7 +294,10 @@ def test_a_queue_that_does_not_exist_yet_is_waited_for(inbox: Inbox, caplog: pyt
 
 def refuse(entries: list[dict[str, Any]], refused: set[str]) -> tuple[Ok, dict[str, Any]]:
     failed = [{"Id": each["Id"], "Code": "InternalError", "SenderFault": False} for each in entries]
-    return Ok(), {"Failed": [entry for entry in failed if entry["Id"] in refused], "Successful": []}
+    return Ok(), {
+        "Failed": [entry for entry in failed if entry["Id"] in refused],
+        "Successful": [{"Id": entry["Id"]} for entry in failed if entry["Id"] not in refused],
+    }
 
 
 def entries_of(params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -154,7 +154,7 @@ class Wire:
             self._texts.update(_texts_of(json.loads(body)))
         except ValueError:
             self._texts.update(value for _, value in parse_qsl(body))
-            self._texts.update(html.unescape(text) for text in re.findall(r">([^<]+)<", body))
+            self._texts.update(html.unescape(text) for text in re.findall(r">([^<>]+)<", body))
             self._texts.update(body.splitlines())
 
     def lacks(self, values: Iterable[str]) -> list[str]:

@@ -12,8 +12,9 @@ import pytest
 from multicdn import config
 from multicdn.authoring import catalog
 from multicdn.errors import ConfigError, TargetsRefused
-from multicdn.model import Target, TargetKind
+from multicdn.model import Target, TargetKind, is_text
 from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
+from multicdn.provider import Call
 from multicdn.testing._conformance.base import Promises, Vendor
 from multicdn.testing._conformance.failure_cases import NAMES, ODD_PATHS
 from multicdn.testing._conformance.side_effects import import_afresh, outside_work
@@ -133,6 +134,26 @@ class Declarations(Promises):
             kinds = {target.kind for target in located}
             assert TargetKind.EVERYTHING not in kinds, f"`locate` turns the {batched.kind} {value!r} into everything"
             assert not value or all(target.value for target in located), f"`locate` makes an empty target of {value!r}"
+
+    def test_an_empty_target_is_refused(self, running: Vendor, batched: Capability) -> None:
+        """At some vendors it means everything. The core sends none; a script that calls the plugin might."""
+        for value in ("", " "):
+            try:
+                located = running.provider.locate(Target(batched.kind, value), batched.action)
+                getattr(running.provider, batched.method)([target.value for target in located], Call())
+            except TargetsRefused:
+                continue
+            message = f"the {batched.kind} {value!r} was accepted: raise TargetsRefused, as Provider.locate does"
+            pytest.fail(message, pytrace=False)
+
+    def test_locate_makes_targets(self, running: Vendor, what: Capability) -> None:
+        """Nothing that isn't a target of text can be sent, and none at all would leave an object stale in silence."""
+        located = running.provider.locate(Target(what.kind, self.sample(what, 0)), what.action)
+        assert located, "`locate` makes nothing of a target; to refuse one, raise TargetsRefused"
+        odd = [each for each in located if not is_text(getattr(each, "value", None))]
+        assert not odd, f"`locate` makes {odd[0]!r}, which is no Target of text"
+        weight = running.provider.weigh(located[0].value)
+        assert isinstance(weight, int), f"`weigh` gives {weight!r}, which is no number of bytes"
 
     def test_what_differs_is_explained(self) -> None:
         """An exception from the rules names a rule that exists, and a reason."""

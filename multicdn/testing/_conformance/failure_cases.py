@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Refusal = Callable[[int], Response]
 """Gives a vendor's own answer of a status."""
 
+_NO_CONTENT = 204
+
 WAIT = 7.0  # seconds that an answer with Retry-After asks for
 
 
@@ -62,8 +64,13 @@ def _answers(status: int, **headers: str) -> Callable[[Refusal], Fault]:
 
 
 def _cut_short(request: Request, answer: Handler, _released: threading.Event) -> Response:
-    """Do the work, and close the connection half-way through the answer's body; one that has none gets a length."""
+    """Do the work, and close the connection half-way through the answer's body; one that has none gets a length.
+
+    A 204 has neither body nor length, whatever its headers say (RFC 9110, 15.3.5): of it nothing comes.
+    """
     right = answer(request)
+    if right.status == _NO_CONTENT:
+        return faults.lost()(request, lambda _: right, _released)
     headers = {**right.headers, "Content-Length": str(len(right.body) + 9)}
     return replace(right, headers=headers, body=right.body[: len(right.body) // 2], cut_after=1 << 20)
 

@@ -1,0 +1,139 @@
+"""Blacking out secrets in whatever spelling a vendor may repeat them.
+
+A value is found as it stands, percent-encoded, with plus for blank, as HTML entities, as JSON escapes, in any mixture
+of these and in several layers, and in base64, of it alone or of a longer text that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, quote_plus, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+HIDDEN = "[secret]"
+
+# A value shorter than this is blacked out where it stands as a word of its own: elsewhere it would be found by chance.
+_SHORTEST_WITHIN_WORDS = 6
+_SHORTEST_PIECE = 4
+
+# Encodings of encodings that are looked into.
+_LAYERS = 5
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ENTITY = re.compile(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
+class _Forms(NamedTuple):
+    """How one value is searched for.
+
+    Attributes:
+        whole: spellings of all of it, the longest first; empty for a short value.
+        loose: the same where blanks and plus signs stand for each other, or as a word; None where ``whole`` does.
+        pieces: what stands in base64 whatever stands before and after, and a pattern that covers its edges as well.
+    """
+
+    whole: tuple[str, ...]
+    loose: re.Pattern[str] | None
+    pieces: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def redact(text: str, values: Collection[str]) -> str:
+    """Return a text with some values blacked out. Where one was encoded in an odd way, the text comes decoded.
+
+    Takes time in proportion to the text.
+    """
+    # The longest first, since one may be a part of another.
+    forms = [_forms(value) for value in sorted(values, key=len, reverse=True)]
+    shown = _without(text, forms)
+    for decoded in _layers(shown):
+        less = _without(decoded, forms)
+        if less != decoded:
+            # What was taken out stays out: from here on, layers are taken off what is shown.
+            return redact(less, values)
+    return shown
+
+
+def _layers(text: str) -> Iterator[str]:
+    """A text with one encoding after the other taken off, as long as there are any."""
+    for _ in range(_LAYERS):
+        before = text
+        for marker, decode in _DECODERS:
+            if marker in text and (further := decode(text)) != text:
+                yield (text := further)
+        if text == before:
+            return
+
+
+def _without(text: str, forms: Iterable[_Forms]) -> str:
+    for whole, loose, pieces in forms:
+        for spelling in whole:
+            text = text.replace(spelling, HIDDEN)
+        if loose is not None:
+            text = loose.sub(HIDDEN, text)
+        for piece, pattern in pieces:
+            if piece in text:
+                text = pattern.sub(HIDDEN, text)
+    return text
+
+
+@lru_cache(512)
+def _forms(value: str) -> _Forms:
+    import html
+
+    in_json = json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1]
+    encoded = quote(value, safe=""), quote_plus(value, safe=""), quote(value), html.escape(value)
+    # A value may look encoded itself, and be taken for that together with its surroundings.
+    bare = [layer for layer in list(_layers(value))[-1:] if len(layer) >= _SHORTEST_WITHIN_WORDS]
+    whole = sorted({value, *in_json, *encoded, *bare}, key=len, reverse=True)
+    # As it stands in a request, of which a vendor may repeat all in base64.
+    pieces = {piece: pattern for sent in {value, *encoded[:2]} for piece, pattern in _pieces(sent)}
+    if len(value) < _SHORTEST_WITHIN_WORDS:
+        words = "|".join(map(re.escape, whole))
+        return _Forms((), re.compile(rf"(?<![0-9A-Za-z])(?:{words})(?![0-9A-Za-z])"), tuple(pieces.items()))
+    parts = re.split("[ +]", value)
+    loose = re.compile("[ +]".join(map(re.escape, parts))) if len(parts) > 1 else None
+    return _Forms(tuple(whole), loose, tuple(pieces.items()))
+
+
+def _pieces(value: str) -> Iterable[tuple[str, re.Pattern[str]]]:
+    """The characters of base64 that a value alone decides, at each place where it may begin among three bytes."""
+    raw = value.encode("utf-8", "surrogatepass")
+    found: dict[str, re.Pattern[str]] = {}
+    for before in range(3):
+        end = 8 * (before + len(raw))
+        piece = b64encode(bytes(before) + raw).decode()[(8 * before + 5) // 6 : end // 6]
+        if len(piece) < _SHORTEST_PIECE:
+            continue
+        # The characters beside it hold a few bits of the value.
+        first, last = "[0-9A-Za-z+/_-]?" if before else "", "[0-9A-Za-z+/_-]?" if end % 6 else ""
+        for spelled in (piece, piece.replace("+", "-").replace("/", "_")):
+            found[spelled] = re.compile(f"{first}{re.escape(spelled)}{last}={{0,2}}")
+    return found.items()
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    number = match[1] or match[2]
+    return chr(int(number, 16)) if number else _CONTROLS.get(match[3], match[3])
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[3]:
+        from html.entities import html5
+
+        return html5.get(f"{match[3]};", match[0])
+    number = int(match[1]) if match[1] else int(match[2], 16)
+    return chr(number) if 0 < number <= 0x10FFFF else match[0]
+
+
+_DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("\\", lambda text: _ESCAPE.sub(_unescaped, text)),
+    ("&", lambda text: _ENTITY.sub(_character, text)),
+    ("%", unquote),
+)

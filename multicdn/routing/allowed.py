@@ -1,0 +1,99 @@
+"""What a job from the queue may ask for: nothing that no route could. Pure.
+
+Whoever may send to the queue could else empty every zone, or purge at hosts that the config says nothing of.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from multicdn.model import TargetKind
+from multicdn.routing.route import is_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multicdn.model import Job
+    from multicdn.routing.route import Route
+
+_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
+
+
+class Allowed:
+    """The limits that the routes set.
+
+    Args:
+        routes: have passed all checks.
+        rewritten: whether a plugin may put other URLs in the place of the routes' ones; their hosts aren't known then.
+    """
+
+    def __init__(self, routes: Iterable[Route], *, rewritten: bool = False) -> None:
+        self._emptied: set[str] = set()
+        self._whole: set[str] = set()
+        self._hosts: set[str] = set()
+        self._open = rewritten
+        for route in routes:
+            self._hosts |= {_bare(netloc) for netloc in _authorities(route)}
+            self._open = self._open or any("{" in host for host in self._hosts)
+            if route.everything:
+                self._emptied |= set(route.purge)
+            if route.everything or route.allow_root or route.hosts or any(map(is_root, route.prefixes)):
+                self._whole |= set(route.purge)
+
+    def refusal(self, job: Job) -> str:
+        """Why a job asks for more than any route could; empty if it doesn't."""
+        name = job.instance
+        if job.kind is TargetKind.EVERYTHING:
+            return "" if name in self._emptied else f"no route with `everything: true` purges at {name}"
+        if job.kind is TargetKind.TAG:
+            return ""
+        for target in job.targets:
+            host, rest = _split(target, job.kind)
+            if host and not self._open and _bare(host) not in self._hosts:
+                return f"no route has anything at the host {_bare(host)!r}"
+            if job.kind is not TargetKind.HOST and _is_whole(rest, job.kind) and name not in self._whole:
+                return f"{target!r} is a whole host, and no route with `allow_root` or `everything` purges at {name}"
+        return ""
+
+
+def _authorities(route: Route) -> Iterable[str]:
+    texts = (text.replace("{bucket}", route.bucket) for text in (*route.urls, *route.prefixes))
+    yield from (urlsplit(text).netloc for text in texts)
+    yield from route.hosts
+
+
+def _bare(authority: str) -> str:
+    """A host name without its port, in lower case."""
+    host = authority.rpartition("@")[2].lower()
+    return host if host.startswith("[") else host.partition(":")[0]
+
+
+def _split(target: str, kind: TargetKind) -> tuple[str, str]:
+    """Host and rest of a target, however a vendor spells it; no host for one that knows paths alone."""
+    if kind is TargetKind.HOST:
+        return target, ""
+    if target.startswith("{"):
+        target = _url_of(target)
+    if match := _AUTHORITY.match(target):
+        return match[1], match[2]
+    if target.startswith("/"):
+        return "", target
+    host, slash, rest = target.partition("/")
+    return host, slash + rest
+
+
+def _url_of(target: str) -> str:
+    """The URL of a target that is a JSON object."""
+    try:
+        return str(json.loads(target)["url"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return target
+
+
+def _is_whole(rest: str, kind: TargetKind) -> bool:
+    if kind is TargetKind.PREFIX or rest.endswith("*"):
+        return not rest.strip("/*?")
+    return False

@@ -1,0 +1,112 @@
+"""The way of the SDK's requests: through httpcore, in which time and bytes of a whole answer can be bounded.
+
+httpx itself limits the wait between two reads only, keeps cookies, and unpacks whatever comes, of any size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Headers of the body as it was on its way, and of cookies, which would send retries to the node that is sick.
+_LEFT_OUT = (b"content-encoding", b"content-length", b"transfer-encoding", b"set-cookie")
+
+
+class BoundedTransport(httpx.BaseTransport):
+    """Sends within ``multicdn.bounds.bounded``, through the environment's proxy where there is one."""
+
+    def __init__(self) -> None:
+        self._tls = httpx.create_ssl_context()
+        self._pools: dict[str, httpcore.ConnectionPool] = {}
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request, and return its answer as far as it is read.
+
+        Raises:
+            httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError: there was none.
+        """
+        request.headers["Accept-Encoding"] = "identity"
+        url = request.url
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        sent = httpcore.Request(
+            request.method, target, headers=request.headers.raw, content=request.stream, extensions=request.extensions
+        )
+        answer = self._pool(url).handle_request(sent)
+        try:
+            body = unpacked(cut(answer.iter_stream(), LARGEST_ANSWER), _encoding(answer.headers))
+        except NotPacked as error:
+            raise httpcore.RemoteProtocolError(str(error)) from None
+        finally:
+            answer.close()
+        headers = [(name, value) for name, value in answer.headers if name.lower() not in _LEFT_OUT]
+        return httpx.Response(answer.status, headers=headers, content=body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
+        proxies = {} if proxy_bypass(url.host) else getproxies()
+        proxy = proxies.get(url.scheme) or proxies.get("all") or ""
+        if proxy not in self._pools:
+            self._pools[proxy] = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+        return self._pools[proxy]
+
+    def _connections(self, proxy: str) -> httpcore.ConnectionPool:
+        settings: dict[str, Any] = {"ssl_context": self._tls, "network_backend": _Backend()}
+        if not proxy:
+            return httpcore.ConnectionPool(**settings)
+        place = httpx.URL(proxy)
+        auth = (place.username, place.password) if place.username or place.password else None
+        return httpcore.HTTPProxy(str(place.copy_with(username=None, password=None)), proxy_auth=auth, **settings)
+
+
+class _Backend(httpcore.SyncBackend):
+    """Connects within the time that is left."""
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **others: Any) -> _Stream:
+        return _Stream(super().connect_tcp(host, port, _left(timeout, httpcore.ConnectTimeout), *rest, **others))
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose every read and write ends when the time of the call is over."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+    try:
+        return time_left(timeout)
+    except TimeoutError as over:
+        raise error(str(over)) from None
+
+
+def _encoding(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    found = (value for name, value in headers if name.lower() == b"content-encoding")
+    return next(found, b"").decode("ascii", "replace")

@@ -1,0 +1,171 @@
+"""No text from outside can make a regular expression of ours take longer than in proportion to its length.
+
+The expressions are read from the code, wherever they stand. Each meets texts that are made of its own parts, repeated:
+those are the ones that make a matcher begin again and again. The time is that of the thread, so that a busy machine
+makes it no longer.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from multicdn._words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+# What stands in Lambda, and what people's own command lines, templates and simulators use beside it.
+SOURCES = sorted([*ROOT.glob("multicdn/**/*.py"), *ROOT.glob("providers/**/*.py")])
+
+FUNCTIONS = {"compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer"}
+
+# Characters: few at first, so that what is exponential ends the test there. What is linear takes some 0.1 ms for the
+# most, what is quadratic some 100.
+LENGTHS = (22, 300, 8000)
+SLOW = 0.015
+
+
+class Expression(NamedTuple):
+    """A regular expression in the code, and the functions that it is used with."""
+
+    text: str
+    flags: int
+    functions: tuple[str, ...]
+
+
+def expressions() -> Iterator[tuple[str, Expression]]:
+    """Each regular expression in the code whose text stands there, by its place."""
+    for path in SOURCES:
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        constants = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        names = {id(value): name for name, value in constants.items()}
+        for node in ast.walk(tree):
+            if (use := _use(node)) and (text := _text(use[1], constants)) is not None:
+                function = use[0]
+                used = set(re.findall(rf"\b{names.get(id(node), '-')}\.({'|'.join(FUNCTIONS)})\(", source))
+                functions = tuple(sorted(used)) or ("search",)
+                found = Expression(text, _flags(node), functions if function == "compile" else (function,))
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", found  # type: ignore[attr-defined]
+
+
+def _use(node: ast.AST) -> tuple[str, ast.expr] | None:
+    """The function of ``re`` that is called, and its expression."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+        return None
+    of_re = isinstance(node.func.value, ast.Name) and node.func.value.id == "re" and node.func.attr in FUNCTIONS
+    return (node.func.attr, node.args[0]) if of_re else None
+
+
+def _text(node: ast.expr, constants: dict[str, ast.expr]) -> str | None:
+    """The text of an expression, names of the same file put in; None where it is made while the program runs."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in constants:
+        return _text(constants[node.id], constants)
+    if isinstance(node, ast.JoinedStr):
+        parts = [_text(part, constants) for part in node.values]
+        return None if None in parts else "".join(map(str, parts))
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, constants)
+    return None
+
+
+def _flags(node: ast.AST) -> int:
+    named = {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+    return sum(getattr(re, name) for name in named & {"IGNORECASE", "DOTALL", "MULTILINE", "VERBOSE"})
+
+
+EXPRESSIONS = dict(expressions())
+
+
+def made_of(text: str) -> list[str]:
+    """What a matcher may stumble over: the letters and words of an expression, and pairs of them."""
+    literal = re.sub(r"\\[bBdDwWsSAZ]|\(\?[^)]|[()|?*+^$\[\]{}\\]", " ", text)
+    beginnings = [" ".join(literal.split()[:count]) + " " for count in (1, 2, 3)]
+    pieces = [*beginnings, *literal.split(), *"a0A -/.:<*;{,=", "ab", "a-", "a.", "\t", "\n"]
+    short = list(dict.fromkeys(piece for piece in pieces if len(piece) <= 24))[:24]
+    return [*short, *(first + second for first, second in product(short[:4], short[:6]) if first != second)]
+
+
+def seconds(pattern: re.Pattern[str], function: str, text: str) -> float:
+    """How long an expression takes for a text, the best of some times."""
+    use = getattr(pattern, function)
+    arguments = ("", text) if function == "sub" else (text,)
+    best = 99.0
+    for _ in range(3):
+        begun = time.thread_time()
+        found = use(*arguments)
+        if function == "finditer":
+            list(found)
+        best = min(best, time.thread_time() - begun)
+        if best < SLOW:
+            break
+    return best
+
+
+def slow_text(expression: Expression) -> str:
+    """A text that takes an expression more than its length is worth, in short; empty if none was found."""
+    pattern = re.compile(expression.text, expression.flags)
+    units = made_of(expression.text)
+    starts = ["", *[unit for unit in units if len(unit) > 2][:2]]
+    for function, start, unit, end in product(expression.functions, starts, units, ("", "\x00")):
+        for length in LENGTHS:
+            if seconds(pattern, function, f"{start}{unit * (length // len(unit))}{end}") > SLOW:
+                return f"{function}: {start!r} and {unit!r} again and again, {end!r}"
+    return ""
+
+
+def test_the_expressions_are_found() -> None:
+    assert len(EXPRESSIONS) > 90
+    places = {place.partition(":")[0] for place in EXPRESSIONS}
+    assert {"multicdn/_words.py", "multicdn/redaction.py", "providers/cloudfront/paths.py"} <= places
+
+
+@pytest.mark.parametrize("place", EXPRESSIONS)
+def test_an_expression_takes_time_in_proportion_to_its_text(place: str) -> None:
+    assert slow_text(EXPRESSIONS[place]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "function"),
+    [
+        (r"<(script|style)\b.*?</\1>|<[^>]*>", "sub"),
+        (r"caller ?reference\b.*\bused\b", "search"),
+        (r"(?:\*|%2A)+\Z", "sub"),
+        (r"retry\b.*?\bin (\d+) seconds?", "search"),
+        (r"\s+$", "sub"),
+        (r"(?:a|ab?)+c", "match"),
+    ],
+)
+def test_the_test_would_notice_an_expression_that_does_not(text: str, function: str) -> None:
+    assert slow_text(Expression(text, re.IGNORECASE | re.DOTALL, (function,))) != ""
+
+
+# What isn't an expression, or becomes one while the program runs
+
+
+@pytest.mark.parametrize(
+    "unit", ["<", "<script", "<script>", "</script>", "<style><", "<!--", "&lt;", "\\u003c", '{"a":', "["]
+)
+def test_a_page_made_to_be_slow_is_quoted_at_once(unit: str) -> None:
+    """64 KiB of ``<`` took four seconds, in which no other thread got a turn."""
+    body = (unit * 65536)[:65536].encode()
+    begun = time.thread_time()
+    assert len(words(body)) <= 301
+    assert time.thread_time() - begun < 0.3

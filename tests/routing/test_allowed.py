@@ -1,0 +1,81 @@
+"""What a job from the queue may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from multicdn.model import Action, Job, TargetKind
+from multicdn.routing.allowed import Allowed
+from multicdn.routing.route import Route
+
+URL, PREFIX, TAG = TargetKind.URL, TargetKind.PREFIX, TargetKind.TAG
+HOST, EVERYTHING = TargetKind.HOST, TargetKind.EVERYTHING
+
+
+def job(kind: TargetKind, target: str = "", provider: str = "www", bucket: str = "") -> Job:
+    return Job(provider, Action.PURGE, kind, (target,), (frozenset(("m",)),), bucket=bucket)
+
+
+def allowed(*routes: dict[str, Any], rewritten: bool = False) -> Allowed:
+    plain = {"bucket": "b", "urls": ("https://www.acme.com:8443/{key}",), "purge": ("www",)}
+    return Allowed([Route(**{**plain, **route}) for route in routes or ({},)], rewritten=rewritten)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        (URL, "https://www.acme.com/a"),
+        (URL, "HTTPS://WWW.acme.com:8443/a"),
+        (URL, "/a/b.css"),
+        (URL, "//www.acme.com/a"),
+        (URL, '{"url":"https://www.acme.com/a","headers":{"Origin":"x"}}'),
+        (PREFIX, "www.acme.com/a/"),
+        (PREFIX, "/a/*"),
+        (PREFIX, "http://www.acme.com/a/*"),
+        (TAG, "news"),
+    ],
+)
+def test_what_a_route_could_ask_for_is_done_in_any_vendors_spelling(kind: TargetKind, target: str) -> None:
+    assert allowed().refusal(job(kind, target)) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "reason"),
+    [
+        (URL, "https://other.example/a", "no route has anything at the host 'other.example'"),
+        (URL, "https://www.acme.com@other.example/a", "no route has anything at the host 'other.example'"),
+        (URL, '{"url":"https://other.example/a"}', "no route has anything at the host 'other.example'"),
+        (PREFIX, "other.example/a/", "no route has anything at the host 'other.example'"),
+        (HOST, "other.example", "no route has anything at the host 'other.example'"),
+        (PREFIX, "https://www.acme.com/", "whole host"),
+        (PREFIX, "www.acme.com", "whole host"),
+        (PREFIX, "/*", "whole host"),
+        (URL, "/*", "whole host"),
+        (PREFIX, "http://www.acme.com/*/*", "whole host"),
+        (EVERYTHING, "", "no route with `everything: true` purges at www"),
+    ],
+)
+def test_what_no_route_could_ask_for_is_refused(kind: TargetKind, target: str, reason: str) -> None:
+    assert reason in allowed().refusal(job(kind, target))
+
+
+def test_everything_is_for_the_provider_whose_route_says_so() -> None:
+    found = allowed({}, {"everything": True, "purge": ("img",)})
+    assert found.refusal(job(EVERYTHING, provider="img")) == ""
+    assert found.refusal(job(EVERYTHING, provider="img/E1")) == ""
+    assert found.refusal(job(EVERYTHING, provider="www"))
+
+
+def test_a_whole_host_is_for_whom_a_route_allows_it() -> None:
+    assert allowed({"allow_root": True}).refusal(job(PREFIX, "https://www.acme.com/")) == ""
+    assert allowed({"prefixes": ("https://www.acme.com/",)}).refusal(job(PREFIX, "www.acme.com/")) == ""
+    assert allowed({"hosts": ("www.acme.com",)}).refusal(job(HOST, "www.acme.com")) == ""
+
+
+def test_hosts_that_only_a_key_or_a_plugin_knows_are_anybodys() -> None:
+    target = job(URL, "https://other.example/a")
+    assert allowed({"urls": ("https://{key}",)}).refusal(target) == ""
+    assert allowed(rewritten=True).refusal(target) == ""
+    assert allowed({"urls": ("https://{bucket}/{key}",)}).refusal(job(URL, "https://b/a")) == ""
