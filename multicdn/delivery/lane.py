@@ -168,8 +168,9 @@ class Lane:
 
     def _take(self) -> _Try | None:
         """The next job; waits while another thread may still cut its batch in two."""
-        self._run.patience.idle()
         with self._condition:
+            if not self._waiting:
+                self._run.patience.idle()
             self._condition.wait_for(lambda: self._waiting or not self._working)
             if not self._waiting:
                 return None

@@ -56,7 +56,10 @@ class Site:
         plugins = Plugins()
         self.queues = Queues(SESSION.client("sqs"))
         self._dispatcher = Dispatcher(
-            config.parse(text, "multicdn.config.yml", plugins), plugins, retry_queue=self.queues.retry_queue
+            config.parse(text, "multicdn.config.yml", plugins),
+            plugins,
+            retry_queue=self.queues.retry_queue,
+            own_queue=self.queues.url,
         )
 
     def purged(self) -> set[str]:
