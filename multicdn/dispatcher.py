@@ -81,7 +81,8 @@ class Dispatcher:
         until = time.monotonic() + seconds
         intake = envelopes.decode(event, self._hooks.read_event)
         work = self._find_work(intake, seconds)
-        returned = [queued.job for queued in intake.queued_jobs]
+        # What was tried least goes first: else one that fails each time would keep the others from their turn.
+        returned = [queued.job for queued in sorted(intake.queued_jobs, key=lambda queued: queued.attempt)]
         report = self._delivery.deliver(work.demands, until - time.monotonic(), returned, _attempts(intake))
         # Before anything else, so that no hook that hangs can keep the function from writing it.
         left = self._requeue(intake, report)
@@ -136,6 +137,7 @@ def _history(intake: Intake) -> MessageHistory:
         sent={**intake.sent, **{cause: queued.since for cause, queued in by_message.items()}},
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
         origins={cause: queued.origins for cause, queued in by_message.items()},
+        refusals={cause: queued.refusals for cause, queued in by_message.items()},
     )
 
 

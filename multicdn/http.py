@@ -27,7 +27,7 @@ __all__ = ["Answer", "Http", "retry_after", "until_epoch"]
 _LONGEST_QUOTE = 300
 _LONGEST_READ = 65536
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138
-_MEMBERS_THAT_EXPLAIN = ("detail", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
+_MEMBERS_THAT_EXPLAIN = ("detail", "details", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
 
 _MEANING: dict[int, type[ProviderError]] = {
     400: TargetsRefused,
@@ -36,6 +36,7 @@ _MEANING: dict[int, type[ProviderError]] = {
     422: TargetsRefused,
     401: CredentialsRefused,
     403: CredentialsRefused,
+    404: CallRefused,
     408: RetryLater,
     425: RetryLater,
     429: RetryLater,
@@ -120,6 +121,15 @@ class Answer:
             message = f"{self._request}: {self.status} with a body that is no JSON object: {self.words}"
             raise RetryLater(message)
         return value
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The JSON object in the body of an error; empty where it is something else, which hardly is the vendor's."""
+        try:
+            value = jsonlib.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
 
     def text(self, member: str) -> str:
         """Return one member of the JSON object as text; empty where it is absent.
@@ -235,7 +245,7 @@ class Http:
             reason = f"{request}: {_root_cause(error)}"
         if reason is None:  # raised here rather than above: the error to be chained would show the header
             message = f"{request}: a header can't be sent; has the secret in it a line break or a foreign character?"
-            raise CredentialsRefused(message)
+            raise CredentialsRefused(message, about="account")
         raise RetryLater(reason)
 
     def _prepare(self, draft: requests.Request, url: str) -> requests.PreparedRequest:
@@ -253,10 +263,12 @@ class Http:
         reason = f"{request}: {status}: {_shown_words(response.content, _hiding(response.request))}"
         if 300 <= status < 400:
             where = _host(response.headers.get("Location", ""))
-            return CallRefused(f"{request}: {status} to {where}; redirects are never followed with credentials")
-        meaning = self._meaning.get(status) or (RetryLater if status >= 500 else CallRefused)
-        if issubclass(meaning, RetryLater):
-            return meaning(reason, after=self._wait(response.headers))
+            return RetryLater(f"{request}: {status} to {where}; redirects are never followed with credentials")
+        meaning = self._meaning.get(status, RetryLater)
+        if issubclass(meaning, RetryLater) or _is_foreign(status, response.content):
+            return RetryLater(reason, after=self._wait(response.headers))
+        if issubclass(meaning, CallRefused) and status == 401:
+            return meaning(reason, about="account")
         return meaning(reason)
 
     def _shown(self, target: str) -> str:
@@ -273,6 +285,12 @@ def words(body: bytes) -> str:
         explained = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     line = " ".join(explained.split())
     return (line[:_LONGEST_QUOTE] + "…" if len(line) > _LONGEST_QUOTE else line) or "(empty body)"
+
+
+def _is_foreign(status: int, body: bytes) -> bool:
+    """Whether an answer is rather of something in between, be it a gateway or a firewall: a page, a 404 without JSON."""
+    start = body.lstrip()[:1]
+    return start == b"<" or (status == 404 and start not in (b"{", b"["))
 
 
 def _shown_words(body: bytes, hide: Callable[[str], str]) -> str:

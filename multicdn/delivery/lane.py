@@ -3,11 +3,12 @@
 The states of a job, and what moves it from one to the next:
 
     waiting  --its turn by the vendor's rate-->                         calling
-    waiting  --the lane was refused, or its turn comes too late-->      ended, undelivered
+    waiting  --a refusal stands for it, or its turn comes too late-->   ended, undelivered
     waiting  --its vendor is sick: the circuit breaker is open-->       ended, undelivered
     calling  --the vendor took all of it-->                             ended, accepted
     calling  --the vendor is busy, or secrets are asked for anew-->     again: waiting, behind the others
     calling  --some targets are bad, or it is throttled too often-->    halved: both parts waiting
+    calling  --it fails again and again where others are accepted-->    halved: both parts waiting
     calling  --nothing of it can succeed, now or ever-->                ended, undelivered
 
 Where the vendor names the bad targets, they end at once, and only the others wait again.
@@ -27,20 +28,22 @@ import msgspec
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
 from multicdn.delivery.patience import COMPUTING
+from multicdn.delivery.refusals import Refusals, hosts_of
 from multicdn.errors import (
     CallRefused,
     CredentialsRefused,
+    ProviderError,
     RetryLater,
     SecretError,
     TargetsRefused,
     bug,
 )
 from multicdn.log import plugin_bug
-from multicdn.model import Action, Job, Outcome, Receipt, Status
+from multicdn.model import Action, Job, Outcome, Rank, Receipt, Status
 from multicdn.provider import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.delivery.breaker import Breaker, WatchedCall
     from multicdn.delivery.invocation import Run
@@ -49,6 +52,13 @@ if TYPE_CHECKING:
 
 # A batch that is throttled this often may be larger than the vendor ever admits at once: it is halved.
 _THROTTLED_TOO_OFTEN = 3
+
+# A batch that fails this often for no reason that the vendor names may hold a target that makes it fail.
+_FAILED_TOO_OFTEN = 3
+
+# Calls in vain, without one that was accepted, after which no batch is cut any more to find a bad target in it: the
+# vendor refuses all alike. One bad target of thousands is found in half as many.
+_MOST_IN_VAIN = 32
 
 # A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
 _MOST_DOUBLINGS = 6
@@ -66,6 +76,7 @@ class _Try(NamedTuple):
         tries: how often it was tried.
         throttled: how often the vendor asked for a wait, since the batch was last cut.
         calls: all calls that it took, those before it was cut included.
+        probed: whether one of its targets was cut off, to see if the vendor is well.
     """
 
     job: Job
@@ -73,6 +84,7 @@ class _Try(NamedTuple):
     tries: int = 0
     throttled: int = 0
     calls: int = 0
+    probed: bool = False
 
 
 class Lane:
@@ -114,7 +126,8 @@ class Lane:
         self._trouble = ""
         self._resume_at = 0.0
         self._unused: list[Job] = []
-        self._refusal: CallRefused | SecretError | None = None
+        self._refusals = Refusals()
+        self._in_vain = 0
         self._renewed = False
         self._condition = threading.Condition()
 
@@ -185,7 +198,8 @@ class Lane:
     def _attempt(self, attempt: _Try) -> None:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
         start = -math.inf
-        while self._refusal is None:
+        while left := self._uncovered(attempt):
+            attempt = left
             if pause := self._breaker.pause():
                 if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
                     continue
@@ -201,7 +215,22 @@ class Lane:
             elif not self._run.patience.sleep(wait):
                 self._unused.append(attempt.job)
                 return self._put_off(attempt, wait, "and nothing else is left to do")
-        return self._end(attempt, status_of(self._refusal), str(self._refusal))
+        return None
+
+    def _uncovered(self, attempt: _Try) -> _Try | None:
+        """End what a refusal stands for, and return what is still to be asked."""
+        while covered := self._refusals.covering(attempt.job):
+            refusal, part = covered
+            reason = f"not asked, because {refusal}"
+            if part is attempt.job:
+                self._end(attempt, Status.UNASKED, reason)
+                return None
+            rest = attempt.job.without(part.targets)
+            assert rest is not None, "the part is not all of it"
+            self._ledger.replace([attempt.job], (part, rest))
+            self._end(attempt._replace(job=part, calls=0), Status.UNASKED, reason)
+            attempt = attempt._replace(job=rest)
+        return attempt
 
     def _put_off(self, attempt: _Try, wait: float, why: str) -> None:
         """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
@@ -217,6 +246,7 @@ class Lane:
 
     def _make(self, attempt: _Try, call: WatchedCall) -> None:
         renewed = self._renewed
+        self._ledger.calling(attempt.job, attempt.calls)
         try:
             with self._watched(call):
                 receipt = self._call(attempt.job, call)
@@ -233,9 +263,10 @@ class Lane:
 
     def _accepted(self, attempt: _Try, receipt: Receipt) -> None:
         with self._condition:
-            self._failures, self._trouble = 0, ""
+            self._failures, self._in_vain, self._trouble = 0, 0, ""
             if receipt.pause:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
+        self._refusals.accepted(attempt.job)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
 
     def _ended_by_bug(self, attempt: _Try, error: Exception) -> None:
@@ -269,6 +300,7 @@ class Lane:
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
+            self._in_vain += 1
             self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
@@ -276,20 +308,49 @@ class Lane:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
             with self._condition:
                 self._resume_at = max(self._resume_at, self._clock.now() + wait)
+        if error.after is None and self._run.has_time(wait) and self._isolated(attempt):
+            return None
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
         throttled = attempt.throttled + (error.after is not None)
         if throttled >= _THROTTLED_TOO_OFTEN and len(attempt.job.targets) > 1:
-            return self._halve(attempt, attempt.tries)
+            return self._halve(attempt, attempt.tries, attempt.job.rank)
         return self._again(attempt._replace(throttled=throttled))
+
+    def _isolated(self, attempt: _Try) -> bool:
+        """Cut a batch that fails without a reason, if one of its targets may be what makes it fail; say if it was.
+
+        Where the vendor has accepted others of its kind, it is halved. Else one target goes ahead, to see if it does.
+        """
+        job, tries = attempt.job, attempt.tries
+        if len(job.targets) == 1 or self._in_vain >= _MOST_IN_VAIN:
+            return False
+        others_are_accepted = self._refusals.has_accepted(job)
+        if tries < _FAILED_TOO_OFTEN - others_are_accepted:
+            return False
+        if others_are_accepted:
+            # Each half has one more try before it is halved itself.
+            self._halve(attempt, tries - 1)
+            return True
+        if attempt.probed:
+            return False
+        first, rest = job.split(1)
+        probe = msgspec.structs.replace(first, rank=Rank.ALONE)
+        self._ledger.replace([job], (probe, rest))
+        self._again(
+            _Try(probe, attempt.since, self._run.terms.tries - 1, calls=attempt.calls),
+            _Try(rest, attempt.since, tries - 1, probed=True),
+        )
+        return True
 
     def _refused_targets(self, attempt: _Try, error: TargetsRefused) -> None:
         job = attempt.job
         bad = job.only(error.targets) if error.targets else None
         if len(job.targets) == 1 or bad is job:
+            self._count_in_vain()
             return self._end(attempt, Status.REJECTED, error.reason)
         if bad is None:
-            return self._halve(attempt, 0)
+            return self._halve_refused(attempt, error)
         good = job.without(error.targets)
         assert good is not None, "some targets are bad, and not all"
         self._ledger.replace([job], (bad, good))
@@ -297,15 +358,28 @@ class Lane:
         self._end(attempt._replace(job=bad), Status.REJECTED, error.reason)
         return self._again(_Try(good, attempt.since))
 
-    def _halve(self, attempt: _Try, tries: int) -> None:
+    def _halve_refused(self, attempt: _Try, error: ProviderError) -> None:
+        """Look for the bad target in a batch, unless the vendor refuses whatever it is asked."""
+        in_vain = self._count_in_vain()
+        if in_vain < _MOST_IN_VAIN:
+            return self._halve(attempt, 0)
+        reason = f"{in_vain} calls were in vain and none was accepted, so no bad target is looked for: {error.reason}"
+        return self._end(attempt, Status.RETRY, reason)
+
+    def _count_in_vain(self) -> int:
+        with self._condition:
+            self._in_vain += 1
+            return self._in_vain
+
+    def _halve(self, attempt: _Try, tries: int, rank: Rank = Rank.ALONE) -> None:
         """Go on with both halves of a batch; the calls so far are counted with the first."""
-        first, second = attempt.job.halves()
+        first, second = (msgspec.structs.replace(half, rank=rank) for half in attempt.job.halves())
         self._ledger.replace([attempt.job], (first, second))
         since = attempt.since
         self._again(_Try(first, since, tries, calls=attempt.calls), _Try(second, since, tries))
 
     def _refused_call(self, attempt: _Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
-        """Ask for the secrets anew once, since they may have been rotated; then stop calling.
+        """Ask for the secrets anew once, since they may have been rotated; then hold back what is refused.
 
         ``renewed`` says whether that had happened when the call began: several may be under way with the old secrets.
         """
@@ -314,9 +388,27 @@ class Lane:
                 if not self._renewed:
                     forget_secrets(self._provider)
                     self._renewed = True
-            return self._again(attempt)
-        self._refusal = error
-        return self._end(attempt, status_of(error), str(error))
+            return self._again_at_once(attempt)
+        clear = getattr(error, "about", "account")
+        hosts = hosts_of(attempt.job)
+        if len(hosts) > 1 and clear not in ("account", "kind"):
+            return self._ask_by_host(attempt, hosts)
+        if self._refusals.note(attempt.job, error) or len(attempt.job.targets) == 1 or isinstance(error, SecretError):
+            final = bool(clear) and status_of(error) is Status.REFUSED
+            return self._end(attempt, status_of(error), str(error), final=final)
+        return self._halve_refused(attempt, error)
+
+    def _again_at_once(self, attempt: _Try) -> None:
+        with self._condition:
+            self._waiting.appendleft(attempt)
+            self._condition.notify_all()
+
+    def _ask_by_host(self, attempt: _Try, hosts: Mapping[str, Sequence[str]]) -> None:
+        """Ask once more for each host by itself: the refusal may be about one of them."""
+        parts = [part for targets in hosts.values() if (part := attempt.job.only(targets))]
+        self._ledger.replace([attempt.job], parts)
+        first, *others = (_Try(part, attempt.since) for part in parts)
+        self._again(first._replace(calls=attempt.calls), *others)
 
     def _end(
         self,
@@ -325,9 +417,11 @@ class Lane:
         reason: str = "",
         after: float | None = None,
         receipt: Receipt | None = None,
+        *,
+        final: bool = False,
     ) -> None:
         seconds = self._clock.now() - attempt.since
-        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds)
+        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds, final=final)
         self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
 
 

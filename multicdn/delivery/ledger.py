@@ -24,6 +24,7 @@ class Ledger:
     def __init__(self, watch: Callable[[Outcome], None] | None = None) -> None:
         self._watch = watch
         self._open: dict[int, Job] = {}
+        self._calls: dict[int, int] = {}
         self._outcomes: list[Outcome] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -41,6 +42,11 @@ class Ledger:
                     self._open.pop(id(job), None)
                 self._open.update((id(part), part) for part in parts)
                 self._outcomes.extend(ended)
+
+    def calling(self, job: Job, calls: int) -> None:
+        """Note that the vendor is called for an open job, for the so-and-so-manieth time."""
+        with self._lock:
+            self._calls[id(job)] = calls
 
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
@@ -68,7 +74,9 @@ class Ledger:
         with self._lock:
             self._closed = True
             reason = "no answer before the function's time was up"
-            return self._outcomes + [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+            return self._outcomes + [
+                Outcome(job, Status.RETRY, reason, calls=self._calls.get(id(job), 0)) for job in self._open.values()
+            ]
 
 
 def status_of(error: ProviderError | SecretError) -> Status:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.errors import EventError
-from multicdn.model import Action, Job, TargetKind
+from multicdn.model import Action, Job, Rank, TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,15 +42,17 @@ class QueuedJob(Struct, frozen=True):
 
     Attributes:
         job: what is to be done.
-        attempt: how many invocations have tried, at least 1.
-        since: when the oldest message that asked for it was sent, in seconds since 1970.
+        attempt: how many invocations have tried it in vain.
+        since: when the newest message that asked for it was sent, in seconds since 1970.
         origins: ids of the first messages that asked for it, some of them if they were many.
+        refusals: how many invocations met a refusal that was about it, be it for the credentials or for its kind.
     """
 
     job: Job
     attempt: int
     since: float
     origins: tuple[str, ...] = ()
+    refusals: int = 0
 
 
 class _Message(Struct, frozen=True, omit_defaults=True):
@@ -66,6 +68,8 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     targets: tuple[str, ...] = ()
     packed: str = ""
     origins: tuple[str, ...] = ()
+    refusals: int = 0
+    alone: bool = False
 
 
 def encode(queued: QueuedJob) -> Iterator[str]:
@@ -100,8 +104,10 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
     if not targets:
         raise EventError("a queued job without targets")
     causes = (frozenset((cause,)),) * len(targets)
-    job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket)
-    return QueuedJob(job, read.attempt, read.since, read.origins)
+    rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
+    rank = Rank.ALONE if read.alone else rank
+    job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank)
+    return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals)
 
 
 def shortened(ids: frozenset[str]) -> tuple[str, ...]:
@@ -123,6 +129,8 @@ def _encoded(queued: QueuedJob) -> str:
         bucket=job.bucket,
         targets=job.targets,
         origins=queued.origins,
+        refusals=queued.refusals,
+        alone=job.rank is Rank.ALONE,
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:
