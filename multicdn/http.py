@@ -27,7 +27,17 @@ __all__ = ["Answer", "Http", "retry_after", "until_epoch"]
 _LONGEST_QUOTE = 300
 _LONGEST_READ = 65536
 _MILLISECONDS = 1e11  # an epoch above this is in milliseconds: as seconds it would be the year 5138
-_MEMBERS_THAT_EXPLAIN = ("detail", "details", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
+_MEMBERS_THAT_EXPLAIN = (
+    "detail",
+    "details",
+    "message",
+    "msg",
+    "title",
+    "error_description",
+    "error",
+    "errorMessage",
+    "errors",
+)
 
 _MEANING: dict[int, type[ProviderError]] = {
     400: TargetsRefused,
@@ -130,6 +140,11 @@ class Answer:
         except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for people, which a gateway or a firewall wrote rather than an API."""
+        return self.body.lstrip().startswith(b"<")
 
     def text(self, member: str) -> str:
         """Return one member of the JSON object as text; empty where it is absent.
@@ -288,7 +303,9 @@ def words(body: bytes) -> str:
 
 
 def _is_foreign(status: int, body: bytes) -> bool:
-    """Whether an answer is rather of something in between, be it a gateway or a firewall: a page, a 404 without JSON."""
+    """Whether an answer is rather of something in between, be it a gateway or a firewall: pages, 404 without JSON."""
+    if status in (413, 414):
+        return False  # too large is too large, whoever says so
     start = body.lstrip()[:1]
     return start == b"<" or (status == 404 and start not in (b"{", b"["))
 

@@ -151,7 +151,9 @@ def _refusal_of_url(answer: Answer) -> ProviderError | None:
     if answer.status == 403:  # alphagov/govuk-cdn-config#148
         causes = "the VCL of this host may forbid FASTLYPURGE, or the token lacks purge_select"
         return CredentialsRefused(f"{answer.reason}; {causes}", about="host")
-    if answer.status == 404 and answer.problem:  # no service of the token has the host: fastly/fastly-php#53
+    if (
+        answer.status == 404 and "find service" in answer.words
+    ):  # no service of the token has the host: fastly/fastly-php#53
         return TargetsRefused(answer.reason)
     return None
 

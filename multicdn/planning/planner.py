@@ -58,7 +58,7 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
     return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug)
 
 
-class _Group(NamedTuple):
+class _Batching(NamedTuple):
     """What the targets of a call have in common; ``place`` tells those apart that are to be alone."""
 
     action: Action
@@ -74,7 +74,7 @@ class _Located:
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
         self._provider = provider
-        self._groups: dict[_Group, dict[str, Want]] = {}
+        self._groups: dict[_Batching, dict[str, Want]] = {}
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
@@ -88,7 +88,7 @@ class _Located:
         mark = job.reference and f"{_SAME}{job.reference}"
         self._returned[mark] = len(job.targets)
         place = len(self._groups) if job.rank is Rank.ALONE else 0
-        group = self._group(_Group(job.action, job.kind, job.soft, job.rank, place))
+        group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
         for target, causes in zip(job.targets, job.causes, strict=True):
             _join(group, target, Want(causes, frozenset((mark,))))
 
@@ -100,7 +100,7 @@ class _Located:
                 for spelled in tuple(locate(target, action)):
                     group = groups.get(spelled.kind)
                     if group is None:
-                        group = groups[spelled.kind] = self._group(_Group(action, spelled.kind, soft))
+                        group = groups[spelled.kind] = self._group(_Batching(action, spelled.kind, soft))
                     _join(group, spelled.value, want)
             except TargetsRefused as refusal:
                 self._reject_unspelled(demand, target, want, refusal.reason)
@@ -109,7 +109,7 @@ class _Located:
                 reason = bug(error)
                 self._reject_unspelled(demand, target, want, reason, Status.RETRY)
 
-    def _group(self, key: _Group) -> dict[str, Want]:
+    def _group(self, key: _Batching) -> dict[str, Want]:
         group = self._groups.get(key)
         if group is None:
             self._limits(key.action, key.kind)
@@ -120,7 +120,7 @@ class _Located:
         """Leave each target in the first group that has it; one that must be dropped isn't marked stale as well."""
         if len(self._groups) == len({(key.action, key.kind) for key in self._groups}):
             return
-        holders: dict[tuple[Action, TargetKind], dict[str, _Group]] = {}
+        holders: dict[tuple[Action, TargetKind], dict[str, _Batching]] = {}
         for key, group in list(self._groups.items()):
             held = holders.setdefault((key.action, key.kind), {})
             for value in list(group):
@@ -186,7 +186,7 @@ class _Located:
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
         self.rejected.append(Outcome(Job(self._name, *rejected, bucket=demand.bucket), status, reason))
 
-    def _job(self, key: _Group, batch: list[tuple[str, Want]]) -> Job:
+    def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
         reference = self._reference(key.action, key.kind, batch, soft=key.soft)
@@ -204,7 +204,7 @@ class _Located:
         return digest(self._name, action.value, kind.value, str(soft), *parts)
 
 
-def _turn(key: _Group) -> tuple[bool, bool]:
+def _turn(key: _Batching) -> tuple[bool, bool]:
     """Purges stand before preloads, and what is new before what came back; otherwise all stays as it is."""
     return key.action is not Action.PURGE, key.rank is not Rank.NEW
 

@@ -113,7 +113,7 @@ def _headers(application: str) -> dict[str, str]:
 
 def _login_refused(answer: Answer) -> CredentialsRefused | None:
     """OAuth servers answer 400 to a wrong password as well; it is never the fault of a target."""
-    if answer.problem and answer.status in (400, 401, 403, 413, 414, 422):
+    if answer.status in (400, 401, 403, 413, 414, 422) and not answer.is_page:
         return CredentialsRefused(answer.reason, about="account")
     return None
 

@@ -187,7 +187,7 @@ SINS = {
         """,
     ),
     "tries again": Sin(
-        {"a_failing_call_is_made_once"},
+        {"a_failing_call_is_made_once", "a_redirect_is_never_followed"},
         """
         try:
             return Receipt(id=self.send(urls, call).text("id"))
@@ -200,7 +200,7 @@ SINS = {
         """
         try:
             return Receipt(id=self.send(urls, call).text("id"))
-        except CallRefused as error:
+        except RetryLater as error:
             if "redirects" in str(error):
                 self.post(urls, call)
             raise

@@ -81,6 +81,10 @@ class TestAkamai(Simulated):
 class TestCloudflare(Simulated):
     plugin, simulator = Cloudflare, CloudflareSimulator
 
+    def refusal(self, status: int) -> Response:
+        errors = [{"code": 1, "message": "refused"}]
+        return Response.json({"success": False, "errors": errors, "messages": [], "result": None}, status)
+
 
 class TestCloudFront(Simulated):
     plugin, simulator = CloudFront, CloudFrontSimulator

@@ -547,7 +547,7 @@ def test_a_direct_event_without_a_queue_fails_and_names_what_is_left(
     monkeypatch.delenv(sender.QUEUE)
     img.faults.always(faults.status(404))
     for _ in range(2):
-        with pytest.raises(Undelivered, match=rf"^img: purge of {SITE}/a.css: refused: .*404"):
+        with pytest.raises(Undelivered, match=rf"^img: purge of {SITE}/a.css: retry: .*404"):
             handler.handler(s3_event("a.css"), Remaining())
     img.faults.clear()
     handler.handler(s3_event("a.css"), Remaining())
