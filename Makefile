@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 AWS_SIM := .aws-sim
 BIN := $(VENV)/bin
-PYTEST_FLAGS ?= -n auto --dist loadfile
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 # Kept by themselves: ministack pins a botocore of its own.
 MINISTACK := ministack==1.5.33 boto3==1.43.106
@@ -26,7 +26,7 @@ demo: $(VENV)/.done $(AWS_SIM)/.done
 	@$(BIN)/multicdn demo
 
 test: check $(AWS_SIM)/.done
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST_FLAGS)
 
 quick: $(VENV)/.done
 	@$(BIN)/python -m pytest --quick -q $(PYTEST_FLAGS)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from kit.environments import ROOT, build, install, locked, unavailable
 
 from multicdn.simulators import ManualClock, Origin
@@ -22,6 +23,19 @@ from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_pr
 COSTLY = {"acme", "aws", "aws_program", "edge", "origin", "python", "running_aws", "shared", "wheel", "workshop"}
 COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 
+# Folders whose tests need no tracing: what they are about isn't among what coverage counts (pyproject.toml), or, for
+# the system, is covered by others; tracing takes as much time again.
+UNTRACED_FOLDERS = {"cli", "installer", "project", "rig", "simulators", "system", "testing"}
+
+# Files that take longest come first: a worker takes a file at a time, and shall not be left alone with one of these.
+LONGEST = {
+    "test_bundle.py",
+    "test_conformance_catches.py",
+    "test_docs_plugins.py",
+    "test_e2e.py",
+    "test_soak.py",
+}
+
 # Audit events of a process that is started, and of a socket that will listen.
 OUTSIDE = {"os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.bind", "subprocess.Popen"}
 
@@ -31,6 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Machines are noisy: how long an example takes says nothing.
+    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 100)
+    settings.load_profile("multicdn")
     config.addinivalue_line(
         "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
     )
@@ -38,11 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is slow; a quick run goes without."""
+    """Mark what is slow, and begin with what is slowest; a quick run goes without either."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
+        if folder in UNTRACED_FOLDERS:
+            item.add_marker("no_cover")
     if config.getoption("--quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
@@ -105,6 +125,12 @@ def workshop(shared: Shared, wheel: Path) -> Path:
     """The Python of a plugin author's environment: the wheel, pip, pytest and mypy."""
     tools = ("pip", "setuptools", "pytest", "mypy")
     return shared("workshop", lambda folder: install(folder, wheel, *tools)) / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def mypy_cache(shared: Shared) -> dict[str, str]:
+    """What leads mypy to one cache for all plugins that are checked in the workshop."""
+    return {"MYPY_CACHE_DIR": str(shared("mypy", lambda folder: None))}
 
 
 @pytest.fixture(autouse=True)

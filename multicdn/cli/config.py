@@ -10,6 +10,7 @@ import click
 
 from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
+from multicdn.cli.render import counted
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
 
@@ -38,7 +39,9 @@ def check(file: Path | None) -> None:
     except ConfigError as error:
         _fail(error.problems)
     _warn(loaded)
-    click.echo(f"{loaded.name}: ok: {_counted(loaded.providers, 'provider')}, {_counted(loaded.routes, 'route')}")
+    click.echo(
+        f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
+    )
 
 
 @config.command()
@@ -113,8 +116,3 @@ def _fail(problems: Iterable[str]) -> NoReturn:
     for problem in problems:
         click.echo(problem, err=True)
     raise SystemExit(1)
-
-
-def _counted(things: object, name: str) -> str:
-    number = len(things)  # type: ignore[arg-type]
-    return f"{number} {name}{'' if number == 1 else 's'}"

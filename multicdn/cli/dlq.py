@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from multicdn.cli.render import counted
 from multicdn.model import described
 from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sized
+    from collections.abc import Callable, Iterator
 
     from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, Group
 
@@ -41,7 +42,7 @@ def list_(url: str, provider: str | None) -> None:
     chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
         click.echo("\n".join(_lines(group)))
-    click.echo(_counted(chosen))
+    click.echo(counted(len(chosen), "dead letter"))
 
 
 @dlq.command()
@@ -62,7 +63,10 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
 
     def confirmed(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
         if not yes and chosen:
-            click.confirm(f"Drop {_counted(chosen)} for good? What they name stays stale until it expires", abort=True)
+            click.confirm(
+                f"Drop {counted(len(chosen), 'dead letter')} for good? What they name stays stale until it expires",
+                abort=True,
+            )
         return queue.drop(chosen)
 
     _act(url, provider, "dropped", confirmed)
@@ -109,9 +113,4 @@ def _lines(group: Group) -> list[str]:
     targets = [target for message in group.messages for target in message.targets]
     more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
     shown = [f"    {described(target)}" for target in targets[:_SHOWN]]
-    return [f"{group.provider}: {_counted(group.messages)}: {group.reason}", *shown, *more]
-
-
-def _counted(messages: Sized) -> str:
-    number = len(messages)
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+    return [f"{group.provider}: {counted(len(group.messages), 'dead letter')}: {group.reason}", *shown, *more]

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -87,14 +86,15 @@ def test_no_trace_of_acme_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tools"), [("big_cdn-2", ("pytest", "mypy")), ("call", ("pytest",))])
-def test_it_passes_its_own_tests_and_strict_types_at_once(name: str, tools: tuple[str, ...], tmp_path: Path) -> None:
+def test_it_passes_its_own_tests_and_strict_types_at_once(
+    name: str, tools: tuple[str, ...], workshop: Path, mypy_cache: dict[str, str], tmp_path: Path
+) -> None:
     assert new_provider(name, tmp_path)[0] == 0
     [folder] = tmp_path.glob("multicdn-*")
     run(*PIP, "install", *OFFLINE, "--target", tmp_path / "site", folder)
-    paths = {"PYTHONPATH": str(tmp_path / "site"), "MYPYPATH": str(ROOT)}
+    variables = {**os.environ, **mypy_cache, "PYTHONPATH": str(tmp_path / "site")}
     for tool in tools:
-        command = [sys.executable, "-m", tool]
-        done = subprocess.run(command, cwd=folder, env={**os.environ, **paths}, capture_output=True, text=True)
+        done = subprocess.run([workshop, "-m", tool], cwd=folder, env=variables, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kit.scripted_provider import FakeClock, Finder, Scripted, Seen, accept, delivery, demand
 
@@ -179,7 +179,6 @@ METHODS = {
 }
 
 
-@settings(deadline=None, max_examples=120)
 @given(
     providers=st.tuples(vendors(), vendors(), vendors()),
     all_demands=demands(NAMES),
@@ -194,7 +193,6 @@ def test_every_target_ends_exactly_once(
         assert ended(report) == wanted(all_demands)
 
 
-@settings(deadline=None, max_examples=120)
 @given(provider=vendors(), all_demands=demands(NAMES[:1]), seconds=st.sampled_from([3.0, 40.0, 10_000.0]))
 def test_accepted_is_what_the_vendor_accepted_once_and_within_its_limits(
     provider: Scripted, all_demands: list[Demand], seconds: float
@@ -217,7 +215,6 @@ def test_accepted_is_what_the_vendor_accepted_once_and_within_its_limits(
         assert len(seen.targets) <= most
 
 
-@settings(deadline=None, max_examples=80)
 @given(provider=vendors(), all_demands=demands(NAMES[:1]))
 def test_calls_are_counted_once_and_messages_fail_exactly_if_something_was_not_accepted(
     provider: Scripted, all_demands: list[Demand]
@@ -228,7 +225,6 @@ def test_calls_are_counted_once_and_messages_fail_exactly_if_something_was_not_a
     assert report.failed_messages == open_ends
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     parts=st.dictionaries(st.sampled_from(["east", "west"]), vendors()),
     trouble=st.dictionaries(st.sampled_from(["one", "two"]), st.sampled_from([RetryLater("x"), KeyError("x")])),

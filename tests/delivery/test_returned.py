@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kit.scripted_provider import Finder, Scripted, delivery, demand, ends, of, script, urls
 
@@ -197,7 +197,6 @@ def test_a_preload_that_came_back_follows_the_purges_of_now() -> None:
 values = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1)
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     new=st.lists(values, max_size=2),
     back=st.lists(st.tuples(values, st.sampled_from(["", "bucket"])), max_size=4),

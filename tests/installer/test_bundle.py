@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # pip is asked often, and some machines are slow.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ACME = {"type": "acme"}
 
@@ -59,7 +59,6 @@ def manifest(built: Bundle) -> dict[str, object]:
 # What is in it
 
 
-@pytest.mark.slow
 def test_holds_what_the_configured_provider_needs_and_no_more() -> None:
     needed = {"multicdn", "msgspec", "pyyaml", "requests", "certifi", "charset-normalizer", "idna", "urllib3"}
     assert packages(fastly_bundle()) == needed
@@ -71,7 +70,6 @@ def test_takes_the_versions_that_are_installed_here() -> None:
     assert set(fastly_bundle().packages) == {f"{name}=={metadata.version(name)}" for name in packages(fastly_bundle())}
 
 
-@pytest.mark.slow
 def test_a_provider_brings_its_extra(tmp_path: Path) -> None:
     akamai = {"type": "akamai", "edgerc": "${ssm:/multicdn/akamai}"}
     built = build(tmp_path, {"akamai": akamai})
@@ -94,7 +92,6 @@ def test_the_command_line_and_what_tests_need_stay_out() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_nothing_in_it_needs_what_stayed_out(unpacked: Path) -> None:
     files = (PurePosixPath(name) for name in fastly_bundle().files if name.endswith(".py"))
     ours = [file.with_suffix("") for file in files if file.parts[0] in ("multicdn", "multicdn_providers")]
@@ -161,7 +158,6 @@ def test_entries_are_sorted_and_have_one_date_and_one_mode() -> None:
 # For Lambda's platform, whatever this one is
 
 
-@pytest.mark.slow
 def test_compiled_extensions_are_for_the_functions_processor(tmp_path: Path) -> None:
     built = fastly_bundle(FOREIGN.architecture, FOREIGN.python)
     with zipfile.ZipFile(built.path) as archive:
@@ -212,7 +208,6 @@ def test_byte_code_is_that_of_the_functions_python(unpacked: Path) -> None:
     assert b"/var/task/multicdn/handler.py" in content
 
 
-@pytest.mark.slow
 def test_without_a_python_of_that_version_there_is_no_byte_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,7 +219,6 @@ def test_without_a_python_of_that_version_there_is_no_byte_code(
     assert manifest(built)["byte_code"] is False
 
 
-@pytest.mark.slow
 def test_a_script_that_only_pretends_to_be_that_python_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +233,6 @@ def test_a_script_that_only_pretends_to_be_that_python_is_not_taken(
 # Plugins of others
 
 
-@pytest.mark.slow
 def test_a_foreign_provider_comes_with_its_requirements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "sniffio>=1.3"))
     built = build(tmp_path, {"acme": ACME})
@@ -248,7 +241,6 @@ def test_a_foreign_provider_comes_with_its_requirements(tmp_path: Path, monkeypa
     assert built.providers == ("acme",)
 
 
-@pytest.mark.slow
 def test_requirements_are_those_of_the_target_not_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +254,6 @@ def test_requirements_are_those_of_the_target_not_of_this_machine(
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", markers[ELSEWHERE][0]}
 
 
-@pytest.mark.slow
 def test_hook_plugins_that_are_installed_come_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The config doesn't name them, and what it does here it must do there."""
     hook = "from multicdn.hooks import hookimpl\n\n@hookimpl\ndef multicdn_report(report):\n    pass\n"
@@ -271,7 +262,6 @@ def test_hook_plugins_that_are_installed_come_along(tmp_path: Path, monkeypatch:
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", "pluggy"}
 
 
-@pytest.mark.slow
 def test_a_hook_plugin_that_does_not_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"watch.py": "import nothing_of_that_name\n"}
     bundles.install_plugin(tmp_path, monkeypatch, files=broken, hooks="watch = multicdn_acme.watch")
@@ -281,14 +271,12 @@ def test_a_hook_plugin_that_does_not_import_is_named(tmp_path: Path, monkeypatch
         build(tmp_path, {"fastly": FASTLY})
 
 
-@pytest.mark.slow
 def test_a_switched_off_hook_plugin_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_plugin(tmp_path, monkeypatch, hooks="watch = multicdn_acme.watch")
     monkeypatch.setenv("MULTICDN_DISABLE_PLUGINS", "watch")
     assert packages(build(tmp_path, {"fastly": FASTLY})) == packages(fastly_bundle())
 
 
-@pytest.mark.slow
 def test_a_working_copy_is_taken_from_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_working_copy(tmp_path, monkeypatch)
     built = build(tmp_path, {"acme": ACME})
@@ -316,7 +304,6 @@ def test_credentials_in_a_working_copy_are_refused(name: str, tmp_path: Path, mo
     assert not list(tmp_path.glob("work/*"))
 
 
-@pytest.mark.slow
 def test_credentials_in_a_wheel_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_plugin(tmp_path, monkeypatch, files={".edgerc": "client_secret = hunter2"})
     with pytest.raises(InstallError, match=r"credentials into the bundle: .*multicdn_acme/\.edgerc; move them out"):
@@ -347,14 +334,12 @@ def test_a_provider_that_is_not_installed_is_named(tmp_path: Path) -> None:
         build_bundle(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
 
 
-@pytest.mark.slow
 def test_dependents_that_contradict_each_other_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn>=99",))
     with pytest.raises(InstallError, match=r"a plugin needs multicdn>=99, and .* is installed"):
         build(tmp_path, {"acme": ACME})
 
 
-@pytest.mark.slow
 def test_pip_is_quoted_where_it_has_no_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundles.install_plugin(tmp_path, monkeypatch, requires=("sniffio>9000",))
     with pytest.raises(InstallError, match=r"pip download failed: .*No matching distribution found for sniffio>9000"):
@@ -405,7 +390,6 @@ def _without_core(folder: Path) -> None:
         file.unlink()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -22,7 +22,7 @@ from multicdn.installer.errors import InstallError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 ACME = {"type": "acme"}
 

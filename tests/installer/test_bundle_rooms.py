@@ -71,6 +71,7 @@ def test_names_that_the_package_itself_defines_are_no_rooms(package: Path) -> No
     assert "__version__" not in in_lambda(package)
 
 
+@pytest.mark.slow
 def test_no_file_that_people_run_is_in_a_bundle(tmp_path: Path) -> None:
     cloudfront = {"type": "cloudfront", "distribution": "E8F6HK73EP0LT"}
     for built in (fastly_bundle(), build(tmp_path, {"fastly": FASTLY, "cloudfront": cloudfront})):

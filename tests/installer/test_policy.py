@@ -202,6 +202,7 @@ def provider(name: str, options: str) -> Provider:
     return installs.config("", routes, f"\n  {name}: {{{options}}}").providers[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), [(name, options) for name, cases in AT_AWS.items() for options in cases])
 def test_what_a_provider_declares_is_what_it_can_call(
     name: str, options: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -291,6 +292,7 @@ POLLER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
+@pytest.mark.slow
 def test_the_core_calls_what_stands_in_the_list() -> None:
     import boto3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from typing import Any
@@ -40,24 +41,34 @@ def body(install: str = "", *, revision: str = "r", triggers: tuple[Trigger, ...
     return json.loads(json.dumps(found))
 
 
-@pytest.mark.parametrize("trigger", list(Trigger))
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", ["", EVERYTHING, KEY, VPC, f"snapstart: true, {TOPIC}", "python: '3.11', log_retention_days: 1"]
+    ("trigger", "options"),
+    [
+        *itertools.product(Trigger, ["", EVERYTHING]),
+        (Trigger.QUEUE, KEY),
+        (Trigger.DIRECT, VPC),
+        (Trigger.EVENTBRIDGE, f"snapstart: true, {TOPIC}"),
+        (Trigger.DIRECT, "python: '3.11', log_retention_days: 1"),
+    ],
 )
 def test_the_linter_finds_nothing(trigger: Trigger, options: str) -> None:
     text = json.dumps(body(f"trigger: {trigger}{options and f', {options}'}"))
     assert [str(match) for match in _lint(text)] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("both", [(one, other) for one in Trigger for other in Trigger if one < other])
 def test_the_linter_finds_nothing_while_changing_over(both: tuple[Trigger, ...]) -> None:
     assert [str(match) for match in _lint(json.dumps(body(triggers=both)))] == []
 
 
+@pytest.mark.slow
 def test_the_linter_finds_nothing_with_many_routes() -> None:
     assert [str(match) for match in _lint(json.dumps(body("trigger: eventbridge", routes=MANY)))] == []
 
 
+@pytest.mark.slow
 def test_the_linter_would_find_something() -> None:
     broken = body()
     broken["Resources"]["Queue"]["Properties"]["VisibilityTimeout"] = 1

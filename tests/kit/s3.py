@@ -40,6 +40,7 @@ class S3:
         self.times: dict[str, datetime] = {}
         self.statuses: dict[str, int] = {}
         self.slow = threading.Event()
+        self.page = 1000  # keys in an answer at most; S3 may give fewer than were asked for
         self.requests: list[Request] = []
         self._server = Server(self._answer)
         self._lock = threading.Lock()
@@ -78,12 +79,12 @@ class S3:
         start = f"{bucket}/{query['prefix'][0]}"
         found = sorted(place for place in self.objects if place.startswith(start))
         begin = int(query.get("continuation-token", ["0"])[0])
-        page = found[begin : begin + 1000]
-        more = begin + 1000 < len(found)
+        page = found[begin : begin + self.page]
+        more = begin + self.page < len(found)
         text = PAGE.format(
             count=len(page),
             more=str(more).lower(),
-            token=f"<NextContinuationToken>{begin + 1000}</NextContinuationToken>" if more else "",
+            token=f"<NextContinuationToken>{begin + self.page}</NextContinuationToken>" if more else "",
             objects="".join(
                 OBJECT.format(key=escape(place.partition("/")[2]), time=self.times[place]) for place in page
             ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kit.scenes import SECOND, SITE, Scene, providers_of, scene, write
 
@@ -289,6 +289,7 @@ def test_a_file_that_is_no_event_is_refused(file: Path) -> None:
     assert "isn't JSON" in ask(file, str(file), code=2)
 
 
+@pytest.mark.slow
 def test_ten_thousand_objects_are_summed_up(file: Path) -> None:
     names = [f"s3://acme-site/p/{number}.{'map' if number % 10 == 0 else 'html'}" for number in range(10_000)]
     text = ask(file, "-", stdin="\n".join(names))
@@ -369,7 +370,6 @@ ROUTES = """\
 """
 
 
-@settings(deadline=None)
 @given(KEYS, st.sampled_from(list(ChangeKind)))
 def test_a_route_either_acts_or_has_a_reason_not_to(key: str, kind: ChangeKind) -> None:
     found, explainer = loaded(ROUTES)
@@ -384,7 +384,6 @@ def test_a_route_either_acts_or_has_a_reason_not_to(key: str, kind: ChangeKind) 
 # From a URL to objects
 
 
-@settings(deadline=None)
 @given(KEYS)
 def test_every_url_that_a_key_gives_leads_back_to_it(key: str) -> None:
     found, explainer = loaded(ROUTES)

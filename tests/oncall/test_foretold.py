@@ -196,7 +196,8 @@ def config_of(providers: Mapping[str, Provider]) -> Config:
     return Config("multicdn.config.yml", providers, dict.fromkeys(providers, "scripted"), ())
 
 
-@settings(deadline=None, max_examples=200)
+@pytest.mark.slow
+@settings(max_examples=200)
 @given(providers=configs, message=messages())
 def test_a_preview_and_delivery_agree(providers: dict[str, Provider], message: Message) -> None:
     found = previews(config_of(providers), *message, resolve_online)
@@ -207,7 +208,8 @@ def test_a_preview_and_delivery_agree(providers: dict[str, Provider], message: M
     assert {outcome for preview in found for outcome in preview.rejected} <= set(report)
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=60)
 @given(providers=configs, message=messages())
 def test_without_asking_only_what_must_be_asked_for_differs(providers: dict[str, Provider], message: Message) -> None:
     config = config_of(providers)

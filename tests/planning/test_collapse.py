@@ -350,6 +350,7 @@ POLICIES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     st.sampled_from([cloudfront(), cloudflare()]), POLICIES, st.sampled_from(["", "p/", "p/a"]), st.booleans(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ TEXT = generate.ARCHITECTURE.read_text(encoding="utf-8")
 SOURCES = [*ROOT.glob("multicdn/**/*.py"), *ROOT.glob("providers/**/*.py")]
 
 
+@functools.cache
 def classes() -> dict[str, list[str]]:
     """Public class names of the product and the files that define them, code in texts apart."""
     places: dict[str, list[str]] = {}

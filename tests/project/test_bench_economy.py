@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _FILE = Path(__file__).parents[2] / "bench" / "economy.py"
 
 

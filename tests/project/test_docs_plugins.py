@@ -83,11 +83,12 @@ def blocks() -> list[Block]:
     return [Block(match[1], match[2], text.count("\n", 0, match.start()) + 1) for match in BLOCK.finditer(text)]
 
 
-def test_the_walk_from_nothing_to_a_vendor_works(workshop: Path, tmp_path: Path) -> None:
+def test_the_walk_from_nothing_to_a_vendor_works(workshop: Path, mypy_cache: dict[str, str], tmp_path: Path) -> None:
     walk = Walk(
         tmp_path,
         {
             **os.environ,
+            **mypy_cache,
             "PATH": f"{workshop.parent}{os.pathsep}{os.environ['PATH']}",
             "PIP_NO_INDEX": "1",  # all is there
             "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this as the value of `build_isolation`

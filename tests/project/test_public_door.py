@@ -87,6 +87,7 @@ def test_the_main_file_of_a_vendor_fits_on_two_screens(path: str) -> None:
     assert len(VENDORS[path].splitlines()) <= 200
 
 
+@pytest.mark.slow
 def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
     ask = "import json, sys, multicdn.provider; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)

@@ -162,6 +162,7 @@ def test_no_batch_is_larger_than_sqs_takes_at_once(queues: Queues, size: int, re
         assert len(batch) <= 10
 
 
+@pytest.mark.slow
 def test_the_largest_message_keeps_the_limit_with_the_longest_attributes(queues: Queues) -> None:
     """From which size on a job is split is the product's matter; what SQS takes at most is not."""
     for size in range(230_000, 262_000, 1500):

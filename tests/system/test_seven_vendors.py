@@ -42,7 +42,8 @@ AWS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRE
 class Seven:
     """A simulator of each vendor, and a config that purges all of them."""
 
-    def __init__(self, vendors: dict[str, Simulator], loaded: Config) -> None:
+    def __init__(self, origin: Origin, vendors: dict[str, Simulator], loaded: Config) -> None:
+        self.origin = origin
         self.vendors = vendors
         self.config = loaded
 
@@ -55,6 +56,11 @@ class Seven:
     def calls(self) -> dict[str, int]:
         return {name: len(vendor.calls) for name, vendor in self.vendors.items()}
 
+    def bodies(self, keys: list[str]) -> set[bytes]:
+        """What the edges serve for these keys; Pixboost's serves images alone, under URLs of its own."""
+        edges = [cdn for name, cdn in self.vendors.items() if name != "pixboost"]
+        return {cdn.fetch(f"{SITE}/{key}").body for cdn in edges for key in keys}
+
     def accepted(self, report: Report) -> dict[str, int]:
         counts = dict.fromkeys(self.vendors, 0)
         for outcome in report:
@@ -64,10 +70,19 @@ class Seven:
 
 
 @pytest.fixture
-def seven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seven]:
-    for name, value in AWS.items():
-        monkeypatch.setenv(name, value)
-    with contextlib.ExitStack() as stack:
+def seven(running: Seven) -> Seven:
+    """All seven, well, and without a call yet."""
+    for vendor in running.vendors.values():
+        vendor.faults.clear()
+        vendor.forget_calls()
+    return running
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Seven]:
+    with pytest.MonkeyPatch.context() as monkeypatch, contextlib.ExitStack() as stack:
+        for name, value in AWS.items():
+            monkeypatch.setenv(name, value)
         origin = stack.enter_context(Origin())
         vendors, blocks = {}, []
         for vendor, options in OPTIONS.items():
@@ -77,7 +92,7 @@ def seven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seven]:
             blocks.append(block(vendor, options, simulator, monkeypatch))
         route = f"  - {{bucket: acme-site, urls: ['{SITE}/{{key}}'], purge: [{', '.join(OPTIONS)}]}}"
         text = "version: 1\nproviders:\n" + "".join(blocks) + f"routes:\n{route}\n"
-        yield Seven(vendors, config.parse(text, "seven.yml", Plugins()))
+        yield Seven(origin, vendors, config.parse(text, "seven.yml", Plugins()))
 
 
 def block(vendor: str, options: dict[str, str], simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -105,13 +120,23 @@ def minimum(keys: list[str]) -> dict[str, int]:
     }
 
 
-@pytest.mark.timeout(240)
-def test_ten_thousand_urls_take_each_vendor_the_fewest_calls(seven: Seven) -> None:
-    keys = [f"assets/{number:05}.css" for number in range(10_000)]
+# One more than the largest documented limit, CloudFront's: each vendor that takes several URLs needs several calls.
+# That the core cuts 10,000 as well is in test_ten_thousand.py.
+DEPLOY = 3_001
+
+
+def test_a_deploy_takes_each_vendor_the_fewest_calls_and_every_edge_is_fresh(seven: Seven) -> None:
+    keys = [f"assets/{number:05}.css" for number in range(DEPLOY)]
+    sample = keys[:: DEPLOY // 10]
+    for body in ("old", "new"):
+        for key in sample:
+            seven.origin.put(key, body, {"Cache-Control": "max-age=3600"})
+        assert seven.bodies(sample) == {b"old"}
     report = seven.deliver(keys, 1e6, Delivery(seven.config.providers, clock=FakeClock()))
     assert report.undelivered == ()
     assert seven.calls() == minimum(keys)
-    assert seven.accepted(report) == dict.fromkeys(OPTIONS, 10_000)
+    assert seven.accepted(report) == dict.fromkeys(OPTIONS, DEPLOY)
+    assert seven.bodies(sample) == {b"new"}
 
 
 TROUBLES = {
@@ -141,17 +166,16 @@ def test_a_sick_vendor_leaves_the_other_six_untouched(seven: Seven, sick: str, t
 
 @pytest.mark.parametrize("sick", OPTIONS)
 def test_a_vendor_that_hangs_leaves_the_other_six_untouched(seven: Seven, sick: str) -> None:
-    keys = [f"assets/{number:03}.css" for number in range(5)]
+    keys = [f"assets/{number:03}.css" for number in range(2)]
     hanging: Fault = faults.hang(30)
     seven.vendors[sick].faults.always(hanging)
     # On a busy machine a healthy vendor may take a second; one that takes two would be called sick as well.
     delivery = Delivery(seven.config.providers, Terms(read=2.0, tries=1))
     report = seven.deliver(keys, 60.0, delivery)
-    seven.vendors[sick].faults.clear()
     expected = minimum(keys)
     assert {name: calls for name, calls in seven.calls().items() if name != sick} == {
         name: calls for name, calls in expected.items() if name != sick
     }
     counts = seven.accepted(report)
     assert counts.pop(sick) == 0
-    assert set(counts.values()) == {5}
+    assert set(counts.values()) == {2}

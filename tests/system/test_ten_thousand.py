@@ -7,10 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from kit.scripted_provider import FakeClock
 
-from multicdn import config
 from multicdn.config import Config
 from multicdn.delivery.delivery import Delivery
 from multicdn.dispatcher import Dispatcher
@@ -18,18 +16,12 @@ from multicdn.model import Receipt
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, Limits, PurgeUrls
 from multicdn.routing.route import Route
-from multicdn.simulators.cloudflare.api import CloudflareSimulator
-from multicdn.simulators.cloudfront.api import CloudFrontSimulator
-from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from multicdn.simulators import Origin, Simulator
+    from collections.abc import Sequence
 
 COUNT = 10_000
 KEYS = [f"assets/{number:05}.css" for number in range(COUNT)]
-SAMPLE = KEYS[:: COUNT // 20]
 SITE = "https://www.acme.com"
 
 # What the vendors document: URLs in one call.
@@ -117,61 +109,3 @@ def test_the_same_objects_ten_times_over_cost_the_same_calls() -> None:
     dispatcher, counters = counting(cloudflare=Limits(targets=CLOUDFLARE))
     dispatcher.dispatch({"Records": EVENT["Records"][:1000] * 10}, SECONDS)
     assert counters["cloudflare"].sizes == [100] * 10
-
-
-# The real providers
-
-TEXT = """\
-version: 1
-providers:
-  cloudfront: {{endpoint: "{cloudfront.endpoint}", distribution: E8F6HK73EP0LT}}
-  cloudflare: {{endpoint: "{cloudflare.endpoint}", zone: {cloudflare.zones[0].id}, token: "${{env:CLOUDFLARE}}"}}
-  fastly: {{endpoint: "{fastly.endpoint}", service: {fastly.service}, token: "${{env:FASTLY}}"}}
-routes:
-  - bucket: acme-site
-    urls: ["https://www.acme.com/{{key}}"]
-    purge: [cloudfront, cloudflare, fastly]
-"""
-
-
-@pytest.fixture
-def edges(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Simulator]]:
-    """The vendors without their rate limits, which would only make the test wait."""
-    with (
-        CloudFrontSimulator(origin.url, limits=False) as cloudfront,
-        CloudflareSimulator(origin.url, limits=False) as cloudflare,
-        FastlySimulator(origin.url, limits=False) as fastly,
-    ):
-        for name, value in cloudfront.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("CLOUDFLARE", cloudflare.token)
-        monkeypatch.setenv("FASTLY", fastly.token)
-        yield {"cloudfront": cloudfront, "cloudflare": cloudflare, "fastly": fastly}
-
-
-def bodies(edges: dict[str, Simulator], keys: Sequence[str]) -> dict[str, set[bytes]]:
-    """What each edge serves for these keys."""
-    return {name: {cdn.fetch(f"{SITE}/{key}").body for key in keys} for name, cdn in edges.items()}
-
-
-def test_the_real_providers_make_the_fewest_calls_and_every_edge_is_fresh(
-    origin: Origin, edges: dict[str, Simulator]
-) -> None:
-    for key in SAMPLE:
-        origin.put(key, "old", {"Cache-Control": "max-age=3600"})
-    bodies(edges, SAMPLE)
-    for key in SAMPLE:
-        origin.put(key, "new", {"Cache-Control": "max-age=3600"})
-    assert bodies(edges, SAMPLE) == {key: {b"old"} for key in edges}
-
-    plugins = Plugins()
-    loaded = config.parse(TEXT.format(**edges), "multicdn.config.yml", plugins)
-    reply = Dispatcher(loaded, plugins, Delivery(loaded.providers, clock=FakeClock())).dispatch(EVENT, SECONDS)
-
-    fewest = {"cloudfront": CLOUDFRONT, "cloudflare": CLOUDFLARE, "fastly": FASTLY}
-    for name, cdn in edges.items():
-        calls = math.ceil(COUNT / fewest[name])
-        assert reply["providers"][name] == {"calls": calls, "accepted": COUNT}
-        assert len(cdn.calls) == calls
-        assert sum(call.items for call in cdn.calls) == COUNT
-    assert bodies(edges, SAMPLE) == {key: {b"new"} for key in edges}
