@@ -46,10 +46,12 @@ format: $(VENV)/.done
 docs: $(VENV)/.done
 	$(BIN)/python docs/generate.py
 
-bench: $(VENV)/.done
+bench: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/plan.py
 	$(BIN)/python bench/economy.py
 	$(BIN)/python bench/hanging.py
+	$(BIN)/python bench/isolation.py
+	$(BIN)/python bench/worker.py
 	$(BIN)/python bench/cold_start.py
 	$(BIN)/python bench/soak.py
 

@@ -142,10 +142,10 @@ def _history(intake: Intake) -> MessageHistory:
 
 
 def _attempts(intake: Intake) -> dict[str, int]:
-    """How often the jobs that came back were tried, by instance: the most of each."""
+    """How often the jobs that came back were tried, by instance: the most of each, and once for those that were paced."""
     attempts: dict[str, int] = {}
     for queued in intake.queued_jobs:
-        attempts[queued.job.instance] = max(queued.attempt, attempts.get(queued.job.instance, 0))
+        attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
     return attempts
 
 

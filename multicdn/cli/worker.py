@@ -56,5 +56,6 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
 def _batching(settings: Install, batch_size: int | None, gather: float | None) -> tuple[int, float]:
     """How many messages a batch has, and how long it is gathered: as asked for, else as configured."""
     window = settings.batch_window if gather is None else gather
-    size = batch_size or (settings.batch_size if window else min(settings.batch_size, 10))
-    return size, window
+    if batch_size is None:
+        batch_size = settings.batch_size if window else min(settings.batch_size, 10)
+    return batch_size, window

@@ -113,9 +113,14 @@ class Run:
         """Book a call at its vendor's rate, if its turn comes in time, and return the moment of its turn."""
         return self._rates.book(name, method, limits, targets, at, self._deadline - _SHORTEST_CALL)
 
-    def give_back(self, name: str, method: str, limits: Limits, targets: int) -> None:
-        """Take back a booking: its call won't be made."""
+    def put_off(self, name: str, method: str, limits: Limits, targets: int, turn: float) -> None:
+        """Take back the booking of a turn: its call won't be made now, but when the job has come back."""
         self._rates.give_back(name, method, limits, targets)
+        self._rates.keep(name, method, limits, turn)
+
+    def next_turn(self, name: str, method: str, limits: Limits) -> float:
+        """The moment at which a job may be called for that never was: now, unless others wait for their turn."""
+        return self._rates.next_turn(name, method, limits, self.clock.now())
 
     def wait_before(self, tried: int, asked: float | None) -> float:
         """Seconds until the next try: a growing random time, but at least what the vendor asked for and a little."""

@@ -125,7 +125,7 @@ class Lane:
         self._failures = 0
         self._trouble = ""
         self._resume_at = 0.0
-        self._unused: list[Job] = []
+        self._unused: list[tuple[float, Job]] = []
         self._refusals = Refusals()
         self._in_vain = 0
         self._renewed = False
@@ -204,6 +204,8 @@ class Lane:
                 if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
                     continue
                 return self._end(attempt, Status.RETRY, self._breaker.reason, pause)
+            if not self._attempts and start == -math.inf and (wait := self._kept_for_others(attempt.job)):
+                return self._put_off(attempt, wait, "with those that wait already")
             if start < self._resume_at:
                 start = self._book(attempt.job)
             wait = max(0.0, start - self._clock.now())
@@ -213,7 +215,7 @@ class Lane:
                 if call := self._breaker.admit(self, self._attempts):
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
             elif not self._run.patience.sleep(wait):
-                self._unused.append(attempt.job)
+                self._unused.append((start, attempt.job))
                 return self._put_off(attempt, wait, "and nothing else is left to do")
         return None
 
@@ -238,10 +240,15 @@ class Lane:
         trouble = f"{self._trouble}; " if self._trouble else ""
         return self._end(attempt, status, f"{trouble}its turn comes in {wait:.1f} s, {why}", wait)
 
+    def _kept_for_others(self, job: Job) -> float:
+        """Seconds until the turn of jobs that are in the queue because of the rate; 0 if there are none."""
+        turn = self._run.next_turn(self._name, self._way(job).limits, self._limits(job))
+        return max(0.0, turn - self._clock.now())
+
     def _give_back(self) -> None:
         """Take back what was booked for calls that won't be made: until now it told each job from the ones before."""
-        for job in self._unused:
-            self._run.give_back(self._name, self._way(job).limits, self._limits(job), len(job.targets))
+        for turn, job in reversed(self._unused):  # the first one is kept last
+            self._run.put_off(self._name, self._way(job).limits, self._limits(job), len(job.targets), turn)
         self._unused.clear()
 
     def _make(self, attempt: _Try, call: WatchedCall) -> None:

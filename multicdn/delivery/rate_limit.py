@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from multicdn.provider import Limits
 
 
+# Seconds after its turn for which a call is kept for jobs that wait for it in the queue: SQS counts in whole seconds,
+# and the batch that brings them is gathered for a while.
+_KEPT = 3.0
+
+
 class TokenBucket:
     """A token bucket that may be overdrawn: a call that is larger than the bucket waits until it is paid for.
 
@@ -57,6 +62,7 @@ class RateLimits:
     def __init__(self, concurrency: int = 1) -> None:
         self._share = 1 / concurrency
         self._buckets: dict[tuple[str, ...], TokenBucket] = {}
+        self._kept: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
 
     def book(self, name: str, method: str, limits: Limits, targets: int, at: float, latest: float) -> float:
@@ -80,7 +86,25 @@ class RateLimits:
                 # Both at the moment of the call: the one that had room before would fill up again meanwhile.
                 for_call.book(1, start)
                 for_targets.book(targets, start)
+                self._kept.pop(_budget("calls", name, method, limits), None)
             return start
+
+    def keep(self, name: str, method: str, limits: Limits, turn: float) -> None:
+        """Keep the call of a turn for jobs that were put off until then: what is new must not always be faster.
+
+        Only where one call can take all of them, with what is new beside: else the new would stand behind the old.
+        """
+        if limits.targets > 1:
+            with self._lock:
+                self._kept[_budget("calls", name, method, limits)] = turn
+
+    def next_turn(self, name: str, method: str, limits: Limits, at: float) -> float:
+        """The moment at which new jobs may come to the turn of those that wait already; ``at`` if none do."""
+        with self._lock:
+            turn = self._kept.get(_budget("calls", name, method, limits), -math.inf)
+            if at >= turn + _KEPT:
+                return at
+            return turn if turn > at else at + _KEPT
 
     def give_back(self, name: str, method: str, limits: Limits, targets: int) -> None:
         """Take a booking of these arguments back: its call won't be made."""

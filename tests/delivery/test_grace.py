@@ -45,6 +45,19 @@ def hanging() -> Iterator[Hanging]:
     vendor.release()
 
 
+class ManualClock(Clock):
+    """A clock that stands still until it is told that time has passed."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def now(self) -> float:
+        return self._now
+
+    def pass_(self, seconds: float) -> None:
+        self._now += seconds
+
+
 def impatient(*providers: Provider, grace: float = 0.2, prompt: float = 0.2, **terms: float) -> Delivery:
     return delivery(*providers, clock=Clock(), grace=grace, prompt=prompt, **terms)
 
@@ -136,6 +149,42 @@ def test_a_turn_that_comes_after_the_grace_is_not_waited_for_and_each_job_is_tol
     # What was only foretold is not booked: the next turn is still the next one.
     report = vendor.deliver([demand(urls(1))], FUNCTION)
     assert [round(ended.after or 0) for ended in report.undelivered] == [4]
+
+
+def test_what_is_new_joins_those_that_wait_for_their_turn_and_does_not_overtake_them() -> None:
+    """Else each upload would take the turn of the one before, which would come back in vain for ever."""
+    clock = ManualClock()
+    acme = Scripted(limits=Limits(targets=100, calls_per_second=0.25))
+    vendor = delivery(acme, clock=clock, grace=0.2)
+    first, second, third, fourth = urls(4)
+    vendor.deliver([demand([first])], FUNCTION)
+    [put_off] = vendor.deliver([demand([second])], FUNCTION)
+    clock.pass_(4.5)
+    [new] = vendor.deliver([demand([third])], FUNCTION)
+    assert (new.status, new.after) == (Status.PACED, 3.0)
+    [done] = vendor.deliver([demand([fourth])], FUNCTION, [put_off.job], {"acme": 1})
+    assert (done.status, len(done.job.targets)) == (Status.ACCEPTED, 2)
+
+
+def test_a_turn_for_which_nobody_comes_is_not_kept_for_long() -> None:
+    clock = ManualClock()
+    acme = Scripted(limits=Limits(targets=100, calls_per_second=0.25))
+    vendor = delivery(acme, clock=clock, grace=0.2)
+    for url in urls(2):
+        vendor.deliver([demand([url])], FUNCTION)
+    clock.pass_(8.0)
+    [done] = vendor.deliver([demand(urls(1))], FUNCTION)
+    assert done.status is Status.ACCEPTED
+
+
+def test_where_a_call_takes_one_target_what_is_new_need_not_stand_behind_what_waits() -> None:
+    clock = ManualClock()
+    acme = Scripted(limits=Limits(targets=1, calls_per_second=0.25))
+    vendor = delivery(acme, clock=clock, grace=0.2)
+    vendor.deliver([demand(urls(9))], FUNCTION)
+    clock.pass_(4.5)
+    [done] = vendor.deliver([demand(urls(1))], FUNCTION)
+    assert done.status is Status.ACCEPTED
 
 
 def test_waits_between_tries_use_up_the_grace_and_the_reason_is_the_vendors() -> None:

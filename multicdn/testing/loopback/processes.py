@@ -17,6 +17,9 @@ LOOPBACK = "127.0.0.1"
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _POLL_INTERVAL = 0.01
 
+# Seconds in which its folder must be gone, which may hold the code of many functions.
+_REMOVAL = 30.0
+
 
 class StartError(RuntimeError):
     """A server did not come up; the text says what it wrote."""
@@ -81,7 +84,7 @@ class Process:
         """End the program and all that it started, and remove its folder. Does nothing if that is done."""
         if self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
-        self._supervisor.wait(self._grace + 5)
+        self._supervisor.wait(self._grace + _REMOVAL)
         self._log.close()
 
 
