@@ -142,7 +142,7 @@ def _history(intake: Intake) -> MessageHistory:
 
 
 def _attempts(intake: Intake) -> dict[str, int]:
-    """How often the jobs that came back were tried, by instance: the most of each, and once for those that were paced."""
+    """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
     attempts: dict[str, int] = {}
     for queued in intake.queued_jobs:
         attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))

@@ -75,12 +75,12 @@ class Refusals:
         return None
 
     def note(self, job: Job, refusal: Refusal) -> bool:
-        """Take in a refusal of a job whose targets have one host.
+        """Take in a refusal of a job; its targets have one host, if that matters for what it is about.
 
         Returns:
             Whether it is about more than these very targets.
         """
-        [host] = hosts_of(job)
+        host = next(iter(hosts_of(job)))
         about = refusal.about if isinstance(refusal, CallRefused) else "account"
         with self._lock:
             if about == "account":

@@ -12,7 +12,7 @@ from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, ends
 
 from multicdn import reporting
 from multicdn.delivery.refusals import host_of
-from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, TargetsRefused
+from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Job, Rank, Receipt, Status, TargetKind
 from multicdn.provider import Limits
 
@@ -36,7 +36,7 @@ REFUSALS = [
 ]
 
 
-def refusing(refused: Callable[[Seen], object], error: ProviderError) -> Callable[[Seen], Receipt]:
+def refusing(refused: Callable[[Seen], object], error: Exception) -> Callable[[Seen], Receipt]:
     def answer(seen: Seen) -> Receipt:
         if refused(seen):
             raise error
@@ -129,6 +129,14 @@ def test_a_target_that_alone_is_refused_without_a_scope_is_found_among_those_tha
     report = delivery(acme).deliver([demand(WWW)], 60)
     assert of(report, Status.ACCEPTED) == sorted(set(WWW) - {bad})
     assert ends(report)["acme", bad] == [Status.UNAUTHORIZED]
+
+
+@pytest.mark.parametrize("error", [SecretError("no such parameter"), CredentialsRefused("401", "account")])
+def test_what_is_about_all_is_not_asked_host_by_host(error: Exception) -> None:
+    acme = Scripted(answer=refusing(lambda _: True, error))
+    report = delivery(acme).deliver([demand([*WWW, *SHOP]), tags()], 60)
+    assert len(acme.calls) == 1 + isinstance(error, CredentialsRefused)
+    assert [outcome.status for outcome in report] == [Status.UNAUTHORIZED, Status.UNASKED]
 
 
 def test_credentials_that_are_revoked_meanwhile_are_not_tried_for_each_target() -> None:
