@@ -58,27 +58,32 @@ class Router:
     def demands(self, changes: Iterable[Change], tags: Tags | None = None) -> tuple[list[Demand], list[RoutingFailure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
-        Of several changes of one key the newest decides, for each route among those that it listens to.
+        Of several changes of one key the newest decides, for each route among those that it listens to; but what was
+        removed in between is dropped: were it only marked stale, a cache could go on serving it.
 
         Args:
             changes: in any order.
             tags: from the objects' metadata, for routes that take them from there.
         """
         newest: dict[tuple[int, str], tuple[Matcher, Change]] = {}
+        removed: set[tuple[int, str]] = set()
         for change in changes:
             for matcher in self._covering(change.bucket, change.key):
                 if change.kind in matcher.route.on:
-                    earlier = newest.get((id(matcher), change.key))
+                    key = (id(matcher), change.key)
+                    earlier = newest.get(key)
                     if earlier is None or supersedes(change, earlier[1]):
-                        newest[id(matcher), change.key] = (matcher, change)
-        return self._collect(newest.values(), tags or {})
+                        newest[key] = (matcher, change)
+                    if change.kind is ChangeKind.REMOVED:
+                        removed.add(key)
+        return self._collect(newest.values(), removed, tags or {})
 
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()
 
     def _collect(
-        self, matched: Iterable[tuple[Matcher, Change]], tags: Tags
+        self, matched: Iterable[tuple[Matcher, Change]], removed: set[tuple[int, str]], tags: Tags
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
@@ -89,7 +94,8 @@ class Router:
                 failures.append(RoutingFailure(change, f"a plugin failed on its URLs: {told(error)}"))
                 continue
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
-            for demand in demands.changed_by(matcher, change.kind):
+            hard = (id(matcher), change.key) in removed
+            for demand in demands.changed_by(matcher, change.kind, hard=hard):
                 _add(demand, targets, change, want)
         return demands.all(), failures
 
@@ -99,14 +105,15 @@ class _Demands:
 
     def __init__(self) -> None:
         self._demands: dict[tuple[str, Action, bool, str, int], Demand] = {}
-        self._by_route: dict[tuple[int, ChangeKind], list[Demand]] = {}
+        self._by_route: dict[tuple[int, ChangeKind, bool], list[Demand]] = {}
 
-    def changed_by(self, matcher: Matcher, kind: ChangeKind) -> list[Demand]:
+    def changed_by(self, matcher: Matcher, kind: ChangeKind, *, hard: bool) -> list[Demand]:
         """The demands that get the targets of a change: one for each order that its route gives for its kind."""
-        demands = self._by_route.get((id(matcher), kind))
+        demands = self._by_route.get((id(matcher), kind, hard))
         if demands is None:
-            demands = [self._demand(matcher, *order) for order in matcher.orders(kind)]
-            self._by_route[id(matcher), kind] = demands
+            orders = matcher.orders(kind)
+            demands = [self._demand(matcher, name, action, soft and not hard) for name, action, soft in orders]
+            self._by_route[id(matcher), kind, hard] = demands
         return demands
 
     def _demand(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
