@@ -16,7 +16,7 @@ from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered, told
 from multicdn.events import envelopes
 from multicdn.log import emit
-from multicdn.model import Outcome, Report
+from multicdn.model import Action, Outcome, Report, Status
 from multicdn.planning.front import ObjectLookup, Spending, find_work
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.routing.router import Router
@@ -103,7 +103,10 @@ class Dispatcher:
 
     def _requeue(self, intake: Intake, report: Report) -> Report:
         """Let what was not delivered wait in the queue, and return what could not even be put there."""
-        if self._retry_queue is None or not report.undelivered:
+        if self._retry_queue is None:
+            # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
+            return Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome)))
+        if not report.undelivered:
             return report
         decisions = decide(report, _history(intake), self._retry_policy, time.time())
         try:
@@ -121,6 +124,10 @@ class Dispatcher:
             reporting.log_unrouted(failure)
         reporting.log_report(report)
         reporting.show_to_plugins(report, self._hooks, _log_hook_bug)
+
+
+def _is_put_off_preload(outcome: Outcome) -> bool:
+    return outcome.job.action is Action.PRELOAD and outcome.status is Status.PACED
 
 
 def _log_uncounted(error: Exception) -> None:

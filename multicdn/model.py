@@ -102,6 +102,7 @@ class Job(Struct, frozen=True):
             which to tell it from the next one of its key.
         bucket: where the changes happened, for a job that is not ``located``; else empty.
         rank: what it has gone through.
+        purges: for a preload that waits, the purges that must go before it, since they were not made yet.
     """
 
     provider: str
@@ -113,6 +114,7 @@ class Job(Struct, frozen=True):
     reference: str = ""
     bucket: str = ""
     rank: Rank = Rank.NEW
+    purges: tuple[Job, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -161,6 +163,11 @@ class Job(Struct, frozen=True):
         """The part of this job that has these targets, or None where it has none of them."""
         return self._kept(frozenset(wanted).__contains__)
 
+    def of_messages(self, messages: frozenset[str]) -> Job | None:
+        """The part of this job that some messages asked for, or None where they asked for nothing of it."""
+        asked = {target for target, causes in zip(self.targets, self.causes, strict=True) if causes & messages}
+        return self._kept(asked.__contains__)
+
     def _kept(self, keep: Callable[[str], bool]) -> Job | None:
         places = [place for place, target in enumerate(self.targets) if keep(target)]
         if len(places) == len(self.targets):
@@ -169,6 +176,7 @@ class Job(Struct, frozen=True):
 
     def _part(self, places: Iterable[int]) -> Job:
         chosen = list(places)
+        messages = frozenset().union(*(self.causes[place] for place in chosen)) if self.purges else frozenset()
         return Job(
             provider=self.provider,
             action=self.action,
@@ -179,6 +187,7 @@ class Job(Struct, frozen=True):
             reference=self.reference and digest(self.reference, *map(str, chosen)),
             bucket=self.bucket,
             rank=self.rank,
+            purges=tuple(part for purge in self.purges if (part := purge.of_messages(messages))),
         )
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
-from multicdn.model import Job, Outcome, Report, Status
+from multicdn.model import Action, Job, Outcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,10 +64,12 @@ class Ledger:
                 self._outcomes += [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
                 self._open.clear()
 
-    def undelivered(self) -> frozenset[str]:
-        """Ids of the messages of which something has already ended undelivered."""
+    def unpurged(self) -> list[Outcome]:
+        """The purges that were not accepted: how they ended, or as ones to be tried again where they have not yet."""
         with self._lock:
-            return Report(tuple(self._outcomes)).failed_messages
+            ended = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
+            going_on = [Outcome(job, Status.RETRY, "not done yet") for job in self._open.values()]
+        return [outcome for outcome in ended + going_on if outcome.job.action is Action.PURGE]
 
     def close(self) -> list[Outcome]:
         """End all that is still open, and return every outcome."""

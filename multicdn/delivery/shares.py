@@ -58,7 +58,7 @@ def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[Inst
     """Sort what is new, and what came back, by instance."""
     unlocated: dict[str, list[Demand]] = defaultdict(list)
     located: dict[str, list[Job]] = defaultdict(list)
-    for job in returned:
+    for job in (each for one in returned for each in (*one.purges, one)):
         if job.located:
             located[job.instance].append(job)
         else:

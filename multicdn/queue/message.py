@@ -19,7 +19,7 @@ from multicdn.errors import EventError
 from multicdn.model import Action, Job, Rank, TargetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # The member by which a message is known as ours; its value is the version of its form.
 MARK = "multicdn"
@@ -55,6 +55,16 @@ class QueuedJob(Struct, frozen=True):
     refusals: int = 0
 
 
+class _Purge(Struct, frozen=True, omit_defaults=True):
+    """A purge that goes before a preload; its members are those of a message."""
+
+    provider: str
+    kind: TargetKind
+    targets: tuple[str, ...]
+    soft: bool = False
+    bucket: str = ""
+
+
 class _Message(Struct, frozen=True, omit_defaults=True):
     multicdn: int
     provider: str
@@ -70,6 +80,7 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     origins: tuple[str, ...] = ()
     refusals: int = 0
     alone: bool = False
+    purges: tuple[_Purge, ...] = ()
 
 
 def encode(queued: QueuedJob) -> Iterator[str]:
@@ -106,8 +117,30 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
     rank = Rank.ALONE if read.alone else rank
-    job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank)
+    purges = tuple(_read_purge(purge, cause) for purge in read.purges if purge.targets)
+    job = Job(
+        read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank, purges
+    )
     return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals)
+
+
+def _read_purge(read: _Purge, cause: str) -> Job:
+    causes = (frozenset((cause,)),) * len(read.targets)
+    return Job(
+        read.provider, Action.PURGE, read.kind, read.targets, causes, read.soft, bucket=read.bucket, rank=Rank.TRIED
+    )
+
+
+def _written(purges: Iterable[Job]) -> tuple[_Purge, ...]:
+    """Each target once, and those together that share all else."""
+    alike: dict[tuple[str, TargetKind, bool, str], dict[str, None]] = {}
+    for purge in purges:
+        shared = (purge.provider, purge.kind, purge.soft, purge.bucket)
+        alike.setdefault(shared, {}).update(dict.fromkeys(purge.targets))
+    return tuple(
+        _Purge(provider, kind, tuple(targets), soft, bucket)
+        for (provider, kind, soft, bucket), targets in alike.items()
+    )
 
 
 def shortened(ids: frozenset[str]) -> tuple[str, ...]:
@@ -131,6 +164,7 @@ def _encoded(queued: QueuedJob) -> str:
         origins=queued.origins,
         refusals=queued.refusals,
         alone=job.rank is Rank.ALONE,
+        purges=_written(job.purges),
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:

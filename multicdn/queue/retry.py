@@ -167,6 +167,7 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         reference=digest(*references) if all(references) else "",
         bucket=first.job.bucket,
         rank=first.job.rank,
+        purges=tuple(purge for job in jobs for purge in job.purges),
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.

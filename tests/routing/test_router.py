@@ -226,9 +226,7 @@ def test_route_decides_on_softness_else_the_provider(provider: str, soft: bool |
     assert orders((route(purge=(provider,), soft=soft),), Change("b", "k")) == {(provider, PURGE, expected): {url("k")}}
 
 
-@pytest.mark.parametrize(
-    "order", [("1", "2"), ("2", "1")], ids=["removed first to arrive", "created first to arrive"]
-)
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1")], ids=["removed first to arrive", "created first to arrive"])
 def test_what_was_removed_is_dropped_though_it_was_created_again_in_the_same_batch(order: tuple[str, str]) -> None:
     made = {"1": Change("b", "k", REMOVED, sequencer="1"), "2": Change("b", "k", CREATED, sequencer="2")}
     other = Change("b", "other", CREATED, sequencer="3")
