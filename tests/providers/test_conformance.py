@@ -16,7 +16,7 @@ from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
 from multicdn_providers.pixboost import Pixboost
 
-from multicdn.errors import RetryLater
+from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.provider import Secret
 from multicdn.simulators import Origin
 from multicdn.simulators.akamai.api import AkamaiSimulator
@@ -89,6 +89,7 @@ class TestCloudflare(Simulated):
 class TestCloudFront(Simulated):
     plugin, simulator = CloudFront, CloudFrontSimulator
     expected: ClassVar[Mapping[str, Expected]] = {
+        "403 for one kind": Expected(CredentialsRefused, "cloudfront:CreateInvalidation is for all kinds"),
         "429 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
         "503 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
     }
