@@ -178,6 +178,12 @@ def test_what_came_back_in_vain_goes_after_what_is_new_and_shares_no_call_with_i
     assert [seen.targets for seen in acme.calls] == [tuple(NEWS), (*WWW, *SHOP), tuple(BLOG)]
 
 
+def test_pieces_of_a_batch_that_failed_share_a_call_with_nobody() -> None:
+    acme = Scripted()
+    delivery(acme).deliver([], 60, [back(urls(2), rank=Rank.ALONE), back(SHOP, rank=Rank.ALONE), back(WWW), back(NEWS)])
+    assert [len(seen.targets) for seen in acme.calls] == [2, 20, 40]
+
+
 def test_what_came_back_and_is_asked_for_anew_is_asked_once_with_what_is_new() -> None:
     acme = Scripted()
     report = delivery(acme).deliver([demand(["https://a/1"])], 60, [back(["https://a/0", "https://a/1"])])
