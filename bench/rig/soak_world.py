@@ -125,9 +125,9 @@ class SoakWorld:
 
     def judge(self) -> None:
         """Note what is lost: neither done nor among the dead letters."""
-        unmet, messages = self._oracle.unmet(), self._dead_letters.read()
-        explained = self._oracle.explained(unmet, messages)
-        self._dead_letters.release(messages)
+        unmet = self._oracle.unmet()
+        with self._dead_letters.opened() as messages:
+            explained = self._oracle.explained(unmet, messages)
         self._report.lost = unmet - explained
         self._report.dead_lettered = Counter(expectation.provider for expectation in explained)
         self._report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
@@ -136,7 +136,8 @@ class SoakWorld:
     def end_outage(self) -> None:
         """End the outage, and send the dead letters back."""
         self._faults.clear(self._edges[self._settings.down])
-        self._report.redriven = self._dead_letters.redrive(self._dead_letters.read(), self._queue.url, lambda _: None)
+        with self._dead_letters.opened() as messages:
+            self._report.redriven = self._dead_letters.redrive(messages, self._queue.url, lambda _: None)
 
     def report(self) -> SoakReport:
         """Note the rest, and return the report."""

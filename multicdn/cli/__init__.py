@@ -6,6 +6,7 @@ import importlib
 
 import click
 
+from multicdn.cli.terminal import visible_lines
 from multicdn.errors import MulticdnError
 
 # Command -> the module below multicdn.cli that has a click command of the same name, dashes spelled as underscores.
@@ -51,7 +52,11 @@ class _Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except MulticdnError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(visible_lines(str(error))) from error
+        except click.ClickException as error:
+            # Final for type checkers; click has no other door to the text of its own errors.
+            error.message = visible_lines(error.message)  # type: ignore[misc]
+            raise
 
 
 @click.command(cls=_Lazy)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from multicdn.cli import arguments, render
 from multicdn.cli.progress import bar
+from multicdn.cli.terminal import say
 from multicdn.model import Action, Report, Status, Target, TargetKind
 from multicdn.queue.sender import QUEUE
 from multicdn.secrets import redact
@@ -98,7 +99,7 @@ def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     router = Router(loaded.config.routes, loaded.config.providers, loaded.plugins.hooks.urls)
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     for line in render.collapse(orders.decisions):
-        click.echo(line)
+        say(line)
     return orders
 
 
@@ -140,7 +141,7 @@ def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Obj
     with bar(f"listing {word}", None) as advance:
         objects = list(arguments.listed(bucket, key, advance))
     if not objects:
-        click.echo(f"{word}: no object begins with it", err=True)
+        say(f"{word}: no object begins with it", err=True)
     return objects
 
 
@@ -156,9 +157,9 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> N
     if named:
         raise RequestError("\n".join(_why(loaded, item, request) for item in named[:_NAMED]))
     if orders.unmatched:
-        click.echo(f"no route for {render.counted(len(orders.unmatched), 'object')}, left alone", err=True)
+        say(f"no route for {render.counted(len(orders.unmatched), 'object')}, left alone", err=True)
         for item in orders.unmatched[:_NAMED]:
-            click.echo(f"  s3://{item.bucket}/{item.key}", err=True)
+            say(f"  s3://{item.bucket}/{item.key}", err=True)
 
 
 def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
@@ -174,7 +175,7 @@ def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
 
 def _tell_failures(orders: Orders) -> None:
     for name, reason in orders.failures:
-        click.echo(redact(f"{name}: {reason}"), err=True)
+        say(redact(f"{name}: {reason}"), err=True)
 
 
 def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
@@ -185,9 +186,9 @@ def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
 
 def _show(loaded: Loaded, orders: Orders) -> int:
     for line in render.previews(_previews(loaded, orders), _NAMED):
-        click.echo(line)
+        say(line)
     _tell_failures(orders)
-    click.echo("no vendor was called")
+    say("no vendor was called")
     return 0
 
 
@@ -201,9 +202,9 @@ def _enqueue(request: ManualRequest, orders: Orders, queue_url: str) -> int:
     wanted = [message for job in jobs for message in messages(job)]
     failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     _tell_failures(orders)
-    click.echo(f"{render.counted(len(wanted) - len(failed), 'message')} sent to {queue_url}")
+    say(f"{render.counted(len(wanted) - len(failed), 'message')} sent to {queue_url}")
     if failed:
-        click.echo(f"{render.counted(len(failed), 'message')} could not be sent", err=True)
+        say(f"{render.counted(len(failed), 'message')} could not be sent", err=True)
     return _status(len(wanted) - len(failed), len(failed) + len(orders.failures))
 
 
@@ -221,13 +222,13 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
     show_to_plugins(report, loaded.plugins.hooks, _tell_hook_bug)
     _tell_failures(orders)
     for line in _ends(report, request.action):
-        click.echo(redact(line))
+        say(redact(line))
     accepted = len(report.outcomes) - len(report.undelivered)
     return _status(accepted, len(report.undelivered) + len(orders.failures))
 
 
 def _tell_hook_bug(reason: str) -> None:
-    click.echo(redact(f"a plugin failed on the report: {reason}"), err=True)
+    say(redact(f"a plugin failed on the report: {reason}"), err=True)
 
 
 def _total(previews: Sequence[Preview]) -> int | None:

@@ -14,6 +14,7 @@ import click
 from msgspec import Struct
 
 from multicdn import config as config_file
+from multicdn.cli.terminal import say
 from multicdn.config import Config
 from multicdn.events import envelopes
 from multicdn.events.envelopes import Unreadable
@@ -212,7 +213,7 @@ def s3_lookup() -> ObjectLookup:
     objects = Objects()
     return ObjectLookup(
         partial(objects.metadata, seconds=_METADATA_SECONDS),
-        objects.counter(lambda error: click.echo(f"not counted: {error}", err=True)),
+        objects.counter(lambda error: say(f"not counted: {error}", err=True)),
     )
 
 

@@ -11,6 +11,7 @@ import click
 from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
 from multicdn.cli.render import counted
+from multicdn.cli.terminal import say, say_text
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
 
@@ -39,9 +40,7 @@ def check(file: Path | None) -> None:
     except ConfigError as error:
         _fail(error.problems)
     _warn(loaded)
-    click.echo(
-        f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
-    )
+    say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")
 
 
 @config.command()
@@ -51,7 +50,7 @@ def schema() -> None:
     Name it in the first line of the file, and editors complete and check it:
     # yaml-language-server: $schema=./multicdn.schema.json
     """
-    click.echo(json.dumps(make_schema(Plugins()), indent=2))
+    say_text(json.dumps(make_schema(Plugins()), indent=2))
 
 
 @config.command()
@@ -73,7 +72,7 @@ def convert(file: Path, out: Path | None) -> None:
     except ConfigError as error:
         _fail(error.problems)
     if out is None:
-        click.echo(result.text, nl=False)
+        say_text(result.text, nl=False)
     else:
         _write(out, result.text)
     _explain(result)
@@ -99,20 +98,20 @@ def _write(file: Path, text: str) -> None:
 
 
 def _explain(result: Conversion) -> None:
-    click.echo("To be stored, by `multicdn secret put ssm:NAME`:", err=True)
+    say("To be stored, by `multicdn secret put ssm:NAME`:", err=True)
     for stored in result.secrets:
-        click.echo(f"  {stored.parameter}: {stored.source}", err=True)
-    click.echo("Not carried, or to be looked at:", err=True)
+        say(f"  {stored.parameter}: {stored.source}", err=True)
+    say("Not carried, or to be looked at:", err=True)
     for note in result.notes:
-        click.echo(f"  {note}", err=True)
+        say(f"  {note}", err=True)
 
 
 def _warn(loaded: Config) -> None:
     for warning in loaded.warnings:
-        click.echo(f"{warning} (warning)", err=True)
+        say(f"{warning} (warning)", err=True)
 
 
 def _fail(problems: Iterable[str]) -> NoReturn:
     for problem in problems:
-        click.echo(problem, err=True)
+        say(problem, err=True)
     raise SystemExit(1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from multicdn.cli.terminal import visible_lines
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -82,7 +84,7 @@ def demo(config_file: Path) -> None:
         results = _run(local, console)
         if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
-            console.print(local.worker_log(), markup=False, soft_wrap=True)
+            console.print(visible_lines(local.worker_log()), markup=False, soft_wrap=True)
     console.print(_table(local, results))
     fresh = sum(edge.is_fresh for edge in results.values())
     console.print(f"fresh at {fresh} of {len(results)} edges")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn.cli.render import counted
+from multicdn.cli.terminal import say
 from multicdn.model import described
 from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
@@ -35,14 +36,12 @@ def dlq() -> None:
 @_provider
 def list_(url: str, provider: str | None) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
-    with _told():
-        queue = _queue(url)
-        messages = queue.read()
-        queue.release(messages)
-    chosen = _of(messages, provider)
+    with _told(), _queue(url).opened() as messages:
+        chosen = _of(messages, provider)
     for group in dead_letters.grouped(chosen):
-        click.echo("\n".join(_lines(group)))
-    click.echo(counted(len(chosen), "dead letter"))
+        for line in _lines(group):
+            say(line)
+    say(counted(len(chosen), "dead letter"))
 
 
 @dlq.command()
@@ -73,19 +72,12 @@ def drop(url: str, provider: str | None, yes: bool) -> None:  # noqa: FBT001 - c
 
 
 def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadMessage]], int]) -> None:
-    """Do something with the chosen messages, and show the others to the world again, whatever happens."""
+    """Do something with the chosen messages; those that stay are shown to the world again, whatever happens."""
     with _told():
         queue = _queue(url)
-        messages = queue.read()
-        chosen = _of(messages, provider)
-        handled = False
-        try:
-            number = act(queue, chosen)
-            handled = True
-        finally:
-            gone = {message.id for message in chosen} if handled else set()
-            queue.release([message for message in messages if message.id not in gone])
-    click.echo(f"{number} {done}")
+        with queue.opened(dead_letters.HELD) as messages:
+            number = act(queue, _of(messages, provider))
+    say(f"{number} {done}")
 
 
 @contextlib.contextmanager

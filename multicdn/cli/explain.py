@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn.cli import arguments, render
+from multicdn.cli.terminal import say, say_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -61,7 +62,7 @@ def explain(
         reader.read(word)
     answer = _Answer(loaded, reader.inputs, online=online)
     if as_json:
-        click.echo(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
+        say_text(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
     else:
         answer.print(limit)
     raise SystemExit(1 if reader.inputs.unreadable else 0)
@@ -92,19 +93,19 @@ class _Answer:
     def print(self, limit: int) -> None:
         """Print it for people."""
         for each in self._asked.unreadable:
-            click.echo(f"{each.cause or 'the event'} can't be read: {each.reason}", err=True)
+            say(f"{each.cause or 'the event'} can't be read: {each.reason}", err=True)
         for note in self._notes:
-            click.echo(note, err=True)
+            say(note, err=True)
         for line in render.explained(self._objects, limit):
-            click.echo(line)
+            say(line)
         for url, sources in self._urls:
             serving = [match.at for match in self._explainer.serving(_host(url))]
             for line in render.sources(url, sources, serving):
-                click.echo(line)
+                say(line)
         for line in render.collapse(self._decisions):
-            click.echo(line)
+            say(line)
         for line in render.previews(self._previews, limit):
-            click.echo(line)
+            say(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:
         from multicdn.oncall.preview import previews, resolve_online

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from multicdn.cli.terminal import say
 from multicdn.config.checker import FILE_NAME
 
 if TYPE_CHECKING:
@@ -73,19 +74,19 @@ def _host(domain: str) -> str:
 
 
 def _tell(output: Path, warnings: Sequence[str], secrets: Sequence[str]) -> None:
-    click.echo(f"Wrote {output}.")
+    say(f"Wrote {output}.")
     for warning in warnings:
-        click.echo(f"{warning} (warning)", err=True)
+        say(f"{warning} (warning)", err=True)
     for reference in secrets:
-        click.echo(f"Store a secret:  multicdn secret put {reference}")
-    click.echo("Then:            multicdn install plan")
+        say(f"Store a secret:  multicdn secret put {reference}")
+    say("Then:            multicdn install plan")
 
 
 def _ask(asking: bool, flag: str, question: str, listed: Callable[[], Sequence[str]] | None) -> str:  # noqa: FBT001
     if not asking:
         raise click.UsageError(f"{flag} is missing, and there is no terminal to ask at")
     for name in (listed() if listed else ())[:_SHOWN]:
-        click.echo(f"  {name}")
+        say(f"  {name}")
     return str(click.prompt(question)).strip()
 
 
@@ -124,7 +125,7 @@ def _options(
 def _ask_option(vendor: str, name: str, example: str) -> str:
     if (vendor, name) == ("cloudfront", "distribution"):
         for line in _distributions()[:_SHOWN]:
-            click.echo(f"  {line}")
+            say(f"  {line}")
         return str(click.prompt("cloudfront: distribution (auto: all that have the bucket as origin)", default="auto"))
     hint = f", such as {example}" if example else ""
     return str(click.prompt(f"{vendor}: {name}{hint}"))

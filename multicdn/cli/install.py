@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from multicdn.cli.terminal import say, say_text
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import MulticdnError
 
@@ -107,9 +108,9 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
         run.apply(session, made, progress.begin, progress.say)
         current = run.status(session)
     if as_json:
-        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(current)}, indent=2))
+        say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(current)}, indent=2))
     elif made.steps:
-        click.echo(f"Done. Upload something to {' or '.join(session.buckets)}.")
+        say(f"Done. Upload something to {' or '.join(session.buckets)}.")
 
 
 @install.command()
@@ -123,10 +124,10 @@ def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None
     session = _sign_in(config_path, stack, region, needs_config=False)
     current = run.status(session)
     if as_json:
-        click.echo(json.dumps(_plain(current), indent=2))
+        say_text(json.dumps(_plain(current), indent=2))
     else:
         for line in lines(current, session.file.sha256 if session.file else ""):
-            click.echo(line)
+            say(line)
     raise SystemExit(0 if current.status else 1)
 
 
@@ -157,7 +158,7 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
             raise click.UsageError("--json asks nothing; add --yes")
         execute(made, session.account, progress.begin, progress.say)
     if as_json:
-        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
+        say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
 
 
 @install.command()
@@ -173,7 +174,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
         made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
     else:
         made = run.template(file)
-    click.echo(json.dumps(made, indent=2))
+    say_text(json.dumps(made, indent=2))
 
 
 def _sign_in(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
@@ -193,12 +194,12 @@ def _make_plan(session: Session, work: Path, begin: Callable[[str], None], *, un
 
 def _show(made: InstallPlan, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
+        say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
         return
     for line in made.lines:
-        click.echo(click.style(line, fg=_colour(line)))
+        say(line, colour=_colour(line))
     for warning in made.warnings:
-        click.echo(f"{warning} (warning)", err=True)
+        say(f"{warning} (warning)", err=True)
 
 
 def _colour(line: str) -> str | None:

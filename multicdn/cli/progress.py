@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-import click
+from multicdn.cli.terminal import say, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,9 +68,9 @@ class Progress:
 
     def _print(self, line: str) -> None:
         if self._status is not None:
-            self._status.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._status.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
         elif not self._quiet:
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 @contextlib.contextmanager
@@ -109,6 +109,6 @@ def _lines(label: str, total: int | None, least: int) -> Callable[[int], None]:
         with lock:
             before, done = done, done + number
             if before // step < done // step:
-                click.echo(f"{label}: {done:,}{of}", err=True)
+                say(f"{label}: {done:,}{of}", err=True)
 
     return advance

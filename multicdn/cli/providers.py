@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn.authoring import catalog
+from multicdn.cli.terminal import say, say_text
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ def providers(name: str | None, markdown: bool) -> None:  # noqa: FBT001 - click
     """List the installed providers, or describe the one called NAME."""
     plugins = Plugins()
     if name:
-        click.echo(description(catalog.entry(plugins, name)))
+        say_text(description(catalog.entry(plugins, name)))
     elif markdown:
-        click.echo(markdown_table(catalog.entries(plugins)))
+        say_text(markdown_table(catalog.entries(plugins)))
     else:
         _print_table(catalog.entries(plugins))
 
@@ -85,7 +86,7 @@ def _print_table(entries: Sequence[InstalledProvider]) -> None:
     console.print(table)
     for entry in entries:
         if entry.fault:
-            click.echo(entry.fault, err=True)
+            say(entry.fault, err=True)
 
 
 def _lines(entry: InstalledProvider) -> Iterable[str]:

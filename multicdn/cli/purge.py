@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from multicdn.cli import _ondemand, arguments
+from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
 if TYPE_CHECKING:
@@ -82,6 +83,6 @@ def _confirm(loaded: arguments.Loaded, request: Any) -> None:
     manual.orders(config, Router(config.routes, config.providers), request)  # what can't be done needn't be confirmed
     for name in request.providers:
         settings = ", ".join(f"{option} {value}" for option, value in where(config.providers[name]).items())
-        click.echo(f"{name} ({config.types[name]}: {settings}) will be emptied; all requests then go to the origin.")
+        say(f"{name} ({config.types[name]}: {settings}) will be emptied; all requests then go to the origin.")
         if click.prompt("Type its name to go on", default="", show_default=False) != name:
             raise click.ClickException("not confirmed; nothing was called")

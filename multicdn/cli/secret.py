@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from multicdn.cli.terminal import say
+
 
 @click.group()
 def secret() -> None:
@@ -30,7 +32,7 @@ def put(reference: str, region: str, kms_key: str) -> None:
     scheme, name = secret_store.parse(reference)
     value = _asked(reference) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
     account = connect(region, ())
-    click.echo(f"{secret_store.put(account.client, scheme, name, value, kms_key=kms_key)} in {account.region}")
+    say(f"{secret_store.put(account.client, scheme, name, value, kms_key=kms_key)} in {account.region}")
 
 
 def _asked(reference: str) -> str:

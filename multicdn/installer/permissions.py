@@ -15,7 +15,7 @@ from multicdn.config.settings import Install, Trigger
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from multicdn.installer.account import Account
 
@@ -25,6 +25,7 @@ _QUEUE = "arn:{partition}:sqs:{region}:{account}:{stack}-*"
 _FUNCTION = "arn:{partition}:lambda:{region}:{account}:function:{stack}-*"
 _LOGS = "arn:{partition}:logs:{region}:{account}:log-group:{stack}-*"
 _ALARM = "arn:{partition}:cloudwatch:{region}:{account}:alarm:{stack}-*"
+_ROLE = "arn:{partition}:iam::{account}:role/{stack}-*"
 _RULE = "arn:{partition}:events:{region}:{account}:rule/{stack}-*"
 
 
@@ -36,12 +37,14 @@ class Permission(Struct, frozen=True):
         resource: ARN, with ``{account}`` and so on.
         triggers: for which this is needed; empty for all.
         option: setting for which this is needed; empty for all.
+        service: that alone may be given the role, where the actions pass one.
     """
 
     actions: tuple[str, ...]
     resource: str
     triggers: tuple[Trigger, ...] = ()
     option: str = ""
+    service: str = ""
 
 
 def _permission(service: str, actions: str, resource: str, *triggers: Trigger, option: str = "") -> Permission:
@@ -66,10 +69,10 @@ PERMISSIONS = (
     _permission("s3", "DeleteObject GetObject PutObject", _CODE + "/multicdn/{stack}/*"),
     _permission(
         "iam",
-        "CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PassRole PutRolePolicy TagRole "
-        "UpdateAssumeRolePolicy",
-        "arn:{partition}:iam::{account}:role/{stack}-*",
+        "CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PutRolePolicy TagRole UpdateAssumeRolePolicy",
+        _ROLE,
     ),
+    Permission(("iam:PassRole",), _ROLE, service="lambda.amazonaws.com"),
     _permission(
         "lambda",
         "CreateFunction DeleteFunction GetFunction GetFunctionConfiguration ListTags TagResource "
@@ -90,7 +93,9 @@ PERMISSIONS = (
     _permission("logs", "DescribeLogGroups", "*"),
     _permission("cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource", _ALARM),
     _permission(
-        "cloudwatch", "DeleteDashboards GetDashboard PutDashboard", "arn:{partition}:cloudwatch::{account}:dashboard/*"
+        "cloudwatch",
+        "DeleteDashboards GetDashboard PutDashboard",
+        "arn:{partition}:cloudwatch::{account}:dashboard/{stack}-*",
     ),
     _permission("lambda", "CreateEventSourceMapping", "*", *_QUEUED),
     _permission(
@@ -143,11 +148,19 @@ def policy(settings: Install, account: str, region: str, partition: str, buckets
             "Effect": "Allow",
             "Action": list(permission.actions),
             "Resource": resources if len(resources) > 1 else resources[0],
+            **_condition(permission),
         }
         for permission in needed(settings)
         if (resources := list(_resources(permission, settings, account, region, partition, buckets)))
     ]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _condition(permission: Permission) -> dict[str, Any]:
+    if not permission.service:
+        return {}
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#ck_PassedToService
+    return {"Condition": {"StringEquals": {"iam:PassedToService": permission.service}}}
 
 
 def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str], artifacts: str) -> None:
@@ -164,7 +177,7 @@ def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]
         f"  {action} on {resource}"
         for permission in needed(settings)
         for resource in _resources(permission, named, account.id, account.region, account.partition, buckets)
-        for action in _denied(account, source, permission.actions, resource)
+        for action in _denied(account, source, permission, resource)
     ]
     if missing:
         raise InstallError("\n".join((f"{account.arn} may not do what installing takes; nothing was done:", *missing)))
@@ -178,14 +191,21 @@ def principal(arn: str) -> str:
     return arn if re.search(r":(user|role)/", arn) else ""
 
 
-def _denied(account: Account, source: str, actions: Iterable[str], resource: str) -> Iterator[str]:
+def _denied(account: Account, source: str, permission: Permission, resource: str) -> Iterator[str]:
     from botocore.exceptions import ClientError
 
     # A star in a name would be compared letter by letter.
     example = resource if resource == "*" else resource.replace("*", "simulated")
     try:
         answer = account.client("iam").simulate_principal_policy(
-            PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[example]
+            PolicySourceArn=source,
+            ActionNames=list(permission.actions),
+            ResourceArns=[example],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for conditions in _condition(permission).values()
+                for key, value in conditions["StringEquals"].items()
+            ],
         )
     except ClientError:
         return  # not allowed to ask, or a role below a path: then the calls themselves will tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-# Seconds for which messages are hidden from others while they are looked at, or wait for somebody's yes.
-_HIDDEN = 600
+# Seconds for which messages are hidden from others while they are looked at, and while they wait for somebody's yes.
+# They are shown again as soon as that ends; only a process that is killed can't do that.
+LOOKED_AT = 60
+HELD = 600
 # An empty answer of a short poll proves nothing, as it asks only some of the servers.
 _WAIT = 1
 
@@ -75,34 +78,45 @@ class DeadLetters:
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self._url = url
+        self._held: dict[str, DeadMessage] = {}
 
-    def read(self) -> list[DeadMessage]:
-        """All messages, hidden from others for ten minutes. Give them back with ``release`` if they stay."""
-        messages: dict[str, DeadMessage] = {}
+    @contextlib.contextmanager
+    def opened(self, seconds: int = LOOKED_AT) -> Iterator[list[DeadMessage]]:
+        """All messages, hidden from others within the block; those that stay are shown again however it ends.
+
+        Args:
+            seconds: for which they are hidden at most.
+
+        Raises:
+            QueueError: SQS could not be asked to show them.
+        """
+        try:
+            yield self._read(seconds)
+        finally:
+            self._release()
+
+    def _read(self, seconds: int) -> list[DeadMessage]:
         while True:
             answer = self._client.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=sqs.MOST_AT_ONCE,
-                VisibilityTimeout=_HIDDEN,
+                VisibilityTimeout=seconds,
                 WaitTimeSeconds=_WAIT,
                 MessageAttributeNames=["All"],
             )
-            before = len(messages)
-            messages |= {message["MessageId"]: _read(message) for message in answer.get("Messages", [])}
-            if len(messages) == before:  # none came, or the first ones again, since it took so long
-                return list(messages.values())
+            before = len(self._held)
+            self._held |= {message["MessageId"]: _read(message) for message in answer.get("Messages", [])}
+            if len(self._held) == before:  # none came, or the first ones again, since it took so long
+                return list(self._held.values())
 
-    def release(self, messages: Iterable[DeadMessage]) -> None:
-        """Show messages to others again. SQS refuses those that are shown again anyhow.
-
-        Raises:
-            QueueError: SQS could not be asked.
-        """
-        entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": 0} for message in messages]
+    def _release(self) -> None:
+        """Show messages to others again. SQS refuses those that are shown again anyhow."""
+        entries = [{"ReceiptHandle": message.receipt, "VisibilityTimeout": 0} for message in self._held.values()]
+        self._held.clear()
         refusals = sqs.call_in_batches(self._client.change_message_visibility_batch, self._url, entries)
         for code, reason in refusals.values():
             if not code:
-                raise QueueError(f"{reason}; the messages show again in ten minutes")
+                raise QueueError(f"{reason}; the messages show again in some minutes")
 
     def drop(self, messages: Iterable[DeadMessage]) -> int:
         """Delete messages for good, and return how many.
@@ -110,8 +124,12 @@ class DeadLetters:
         Raises:
             QueueError: SQS did not delete some.
         """
-        entries = [{"ReceiptHandle": message.receipt} for message in messages]
+        chosen = list(messages)
+        entries = [{"ReceiptHandle": message.receipt} for message in chosen]
         refusals = sqs.call_in_batches(self._client.delete_message_batch, self._url, entries)
+        for place, message in enumerate(chosen):
+            if place not in refusals:
+                self._held.pop(message.id, None)
         dropped = len(entries) - len(refusals)
         if refusals:
             _, reason = next(iter(refusals.values()))

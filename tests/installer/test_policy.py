@@ -152,7 +152,10 @@ def test_the_arn_of_a_secret(reference: str, resource: str) -> None:
 def test_a_key_is_used_only_if_it_is_named() -> None:
     assert "kms" not in json.dumps(role_statements(installs.config(), queued=True))
     statements = role_statements(installs.config(f"kms_key: '{KEY}'"), queued=True)
-    assert next(one for one in statements if one["Action"] == ["kms:Decrypt"])["Resource"] == KEY
+    decrypt = next(one for one in filled(statements) if one["Action"] == ["kms:Decrypt"])
+    assert decrypt["Resource"] == KEY
+    via = decrypt["Condition"]["StringEquals"]["kms:ViaService"]
+    assert via == ["lambda.us-east-1.amazonaws.com", "ssm.us-east-1.amazonaws.com"]
 
 
 @pytest.mark.parametrize("reference", ["env:TOKEN", "file:/etc/token"])
@@ -344,25 +347,32 @@ def test_the_template_and_the_role_agree() -> None:
 def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
     assert role.bucket_statements(installs.config()) == []
     routes = (
-        "\n  - {bucket: tagged, urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
+        "\n  - {bucket: tagged, prefix: public/news/, urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
+        "\n  - {bucket: tagged, prefix: public/news/2026/, urls: ['https://h/{key}'], tags_from: x, purge: [fastly]}"
+        "\n  - {bucket: tagged, prefix: 'odd*?$/', urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
         "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly]}"
     )
     providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
-    statements = role.bucket_statements(installs.config("", routes, providers))
-    assert [(one["Action"], one["Resource"]) for one in filled(statements)] == [
-        (["s3:GetObject"], ["arn:aws:s3:::tagged/*"]),
-        (["s3:ListBucket"], ["arn:aws:s3:::tagged"]),
+    statements = filled(role.bucket_statements(installs.config("", routes, providers)))
+    assert [(one["Action"], one["Resource"], one.get("Condition")) for one in statements] == [
+        (
+            ["s3:GetObject"],
+            ["arn:aws:s3:::tagged/odd${*}${?}${$}/*", "arn:aws:s3:::tagged/public/news/*"],
+            None,
+        ),
+        (["s3:ListBucket"], ["arn:aws:s3:::tagged"], {"Null": {"s3:prefix": "true"}}),
     ]
-    assert list(faults(filled(statements))) == []
+    assert list(faults(statements)) == []
 
 
-def test_buckets_whose_objects_are_read_are_those_of_routes_with_tags_of_their_own() -> None:
-    assert role.buckets_read(_config("tags_from: cache-tag", "index: index.html", "tags_from: other")) == {"b0", "b2"}
-
-
-def test_buckets_that_are_listed_are_those_of_routes_that_limit_the_harm() -> None:
-    policies = ("never", "budget", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
-    assert role.buckets_listed(_config(*(f"collapse: {policy}" for policy in policies))) == {"b1", "b3", "b4"}
+def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() -> None:
+    policies = ("never", "budget, prefix: a/", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
+    statements = filled(role.bucket_statements(_config(*(f"collapse: {policy}" for policy in policies))))
+    assert [(one["Action"], one["Resource"], one["Condition"]) for one in statements] == [
+        (["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": [prefix]}})
+        for bucket, prefix in (("b1", "a/*"), ("b3", "*"), ("b4", "*"))
+    ]
+    assert len({one["Sid"] for one in statements}) == 3
 
 
 def _config(*members: str) -> Config:
@@ -370,3 +380,16 @@ def _config(*members: str) -> Config:
     route = "\n  - {{bucket: b{}, urls: ['https://h/{{key}}'], purge: [site], {}}}"
     routes = "".join(route.format(number, member) for number, member in enumerate(members))
     return installs.config("", routes, "\n  site: {type: cloudfront, distribution: E8F6HK73EP0LT}")
+
+
+def test_whoever_installs_may_pass_the_role_to_lambda_alone_and_touch_our_dashboard_alone() -> None:
+    statements = permissions.policy(Install(), "123456789012", "us-east-1", "aws", ["acme-site"])["Statement"]
+    [passing] = [one for one in statements if "iam:PassRole" in one["Action"]]
+    assert passing == {
+        "Effect": "Allow",
+        "Action": ["iam:PassRole"],
+        "Resource": "arn:aws:iam::123456789012:role/multicdn-*",
+        "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+    }
+    [drawing] = [one for one in statements if "cloudwatch:PutDashboard" in one["Action"]]
+    assert drawing["Resource"] == "arn:aws:cloudwatch::123456789012:dashboard/multicdn-*"

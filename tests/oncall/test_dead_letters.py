@@ -7,13 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from kit.queues import SITE, Line, Queues, purged, s3_event
 
 from multicdn.cli import main
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.oncall import dead_letters
-from multicdn.oncall.dead_letters import NOBODY, DeadLetters
+from multicdn.oncall.dead_letters import NOBODY
 from multicdn.queue import sender
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.simulators import Origin
@@ -182,9 +183,11 @@ def test_an_error_halfway_loses_nothing(
 ) -> None:
     """What was sent back before is in the queue, and all else is among the dead letters, for anybody to see."""
     bury(queues, *(("www", f"https://a/{n}", "503") for n in range(14)))
-    fail_after(monkeypatch, queues, operation, 5 if operation == "SendMessage" or command == ["redrive"] else 1)
+    successes = 5 if operation == "SendMessage" or command == ["redrive"] else 1
+    with monkeypatch.context() as patch:
+        fail_after(patch, operation, successes, denied(operation))
+        said = dlq(*command, code=1 if operation == "DeleteMessageBatch" or command == ["redrive"] else 0)
     fails = operation == "DeleteMessageBatch" or command == ["redrive"]
-    said = dlq(*command, code=1 if fails else 0)
     assert ("Error: " in said) is fails
     assert "Traceback" not in said
     back = {body["targets"][0] for body in queues.bodies()}
@@ -194,44 +197,54 @@ def test_an_error_halfway_loses_nothing(
     assert queues.left(queues.dlq) == len(left)
 
 
-def fail_after(monkeypatch: pytest.MonkeyPatch, queues: Queues, operation: str, successes: int) -> None:
-    """Let AWS refuse an operation of the command's client after some that it did."""
-    from botocore.exceptions import ClientError
+def fail_after(monkeypatch: pytest.MonkeyPatch, operation: str, successes: int, error: BaseException) -> None:
+    """Let an operation of SQS fail after some that it did."""
+    from botocore.client import BaseClient
 
-    made: list[int] = []
+    call, made = BaseClient._make_api_call, []
 
-    def refuse(**_: object) -> None:
-        made.append(1)
-        if len(made) > successes:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not any more"}}, operation)
+    def counted(client: Any, name: str, parameters: Any) -> Any:
+        if name == operation:
+            made.append(name)
+            if len(made) > successes:
+                raise error
+        return call(client, name, parameters)
 
-    class Refused(DeadLetters):
-        def __init__(self, sqs: Any, url: str) -> None:
-            sqs.meta.events.register_first(f"before-call.sqs.{operation}", refuse)
-            super().__init__(sqs, url)
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
 
-    monkeypatch.setattr(dead_letters, "DeadLetters", Refused)
+
+def denied(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": "not any more"}}, operation)
 
 
 def test_a_message_that_sqs_does_not_delete_is_reported_and_stays(
     queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Ok:
-        status_code = 200
+    from botocore.client import BaseClient
 
-    def keep(params: dict[str, Any], **_: object) -> object:
+    call = BaseClient._make_api_call
+
+    def keep(client: Any, name: str, parameters: Any) -> Any:
+        if name != "DeleteMessageBatch":
+            return call(client, name, parameters)
         failed = [{"Id": "0", "Code": "InternalError", "Message": "try again", "SenderFault": False}]
-        return Ok(), {"Failed": failed, "Successful": []}
-
-    class Keeping(DeadLetters):
-        def __init__(self, sqs: Any, url: str) -> None:
-            sqs.meta.events.register_first("before-call.sqs.DeleteMessageBatch", keep)
-            super().__init__(sqs, url)
+        return {"Failed": failed, "Successful": []}
 
     bury(queues, ("www", "https://a/1", "503"))
-    monkeypatch.setattr(dead_letters, "DeadLetters", Keeping)
+    monkeypatch.setattr(BaseClient, "_make_api_call", keep)
     assert "try again" in dlq("redrive", code=1)
     assert (queues.left(), queues.left(queues.dlq)) == (1, 1)  # twice, and not lost
+
+
+@pytest.mark.parametrize("command", [["list"], ["redrive"], ["drop", "--yes"]])
+def test_whoever_is_interrupted_while_reading_has_hidden_nothing(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    bury(queues, *(("www", f"https://a/{n}", "503") for n in range(25)))
+    with monkeypatch.context() as patch:
+        fail_after(patch, "ReceiveMessage", 2, KeyboardInterrupt())
+        dlq(*command, code=1)
+    assert (queues.shown(queues.dlq), queues.left(queues.dlq)) == (25, 25)
 
 
 # Dropping

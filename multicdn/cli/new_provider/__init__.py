@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 import multicdn
+from multicdn.cli.terminal import say
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def new_provider(name: str, into: Path) -> None:
     for path, text in files(names).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
-        click.echo(f"wrote {folder / path}")
-    click.echo(f"next: cd {folder} && pip install -e '.[test]' && pytest && mypy")
+        say(f"wrote {folder / path}")
+    say(f"next: cd {folder} && pip install -e '.[test]' && pytest && mypy")
 
 
 def _class_name(made: str) -> str:

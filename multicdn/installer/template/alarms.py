@@ -97,7 +97,10 @@ def _dashboard(*, queued: bool) -> dict[str, Any]:
     used = sorted({line[0] for _, lines in graphs for line in lines})
     body = json.dumps({"widgets": widgets}, separators=(",", ":"))
     names = {f"{resource}Name": _name(resource) for resource in used}
-    return {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": {"Fn::Sub": [body, names]}}}
+    # Dashboards belong to an account, not to a region.
+    name = {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}
+    properties = {"DashboardName": name, "DashboardBody": {"Fn::Sub": [body, names]}}
+    return {"Type": "AWS::CloudWatch::Dashboard", "Properties": properties}
 
 
 def _graph(place: int, title: str, lines: tuple[tuple[str, str, str], ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.provider import Provider
+    from multicdn.routing.route import Route
 
 Statement = dict[str, Any]
 
@@ -66,7 +67,11 @@ def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
 
 
 def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> list[Statement]:
-    """The permission to read each secret, and to decrypt with the one key that is named."""
+    """The permission to read each secret, and to decrypt with the one key that is named.
+
+    The key serves the services that decrypt on the function's behalf, and no call of its own:
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+    """
     arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
     for _, _, scheme, name in _references(providers):
         if scheme in arns:
@@ -77,34 +82,55 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
     if arns["secretsmanager"]:
         statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], _unique(arns["secretsmanager"])))
     if kms_key:
-        statements.append(allow("Decrypt", ["kms:Decrypt"], kms_key))
+        services = ["lambda", *(name for name, found in arns.items() if found)]  # lambda: the function's own settings
+        via = {"kms:ViaService": [f"{service}.{REGION}.amazonaws.com" for service in services]}
+        statements.append(allow("Decrypt", ["kms:Decrypt"], kms_key) | {"Condition": {"StringEquals": via}})
     return statements
 
 
 def bucket_statements(config: Config) -> list[Statement]:
     """The permission to read objects' metadata and to count objects, for the routes that want it."""
-    read = sorted(buckets_read(config))
-    listed = sorted(buckets_listed(config) | set(read))
+    read = _prefixes(route for route in config.routes if route.tags_from)
+    counted = _prefixes(route for route in config.routes if _counts(route.collapse))
     statements = []
     if read:
-        statements.append(allow("ReadMetadata", ["s3:GetObject"], [f"{_bucket_arn(name)}/*" for name in read]))
-    if listed:
-        statements.append(allow("ListObjects", ["s3:ListBucket"], [_bucket_arn(name) for name in listed]))
+        objects = [f"{_bucket_arn(bucket)}/{prefix}*" for bucket, prefixes in read.items() for prefix in prefixes]
+        statements.append(allow("ReadMetadata", ["s3:GetObject"], objects))
+    if read:
+        # Without it, S3 answers 403 rather than 404 for an object that is gone; asking for an object has no prefix.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        statements.append(_listing("SeeWhatIsGone", read, {"Null": {"s3:prefix": "true"}}))
+    statements += [
+        _listing(
+            f"ListObjects{place or ''}",
+            {bucket: prefixes},
+            {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}},
+        )
+        for place, (bucket, prefixes) in enumerate(counted.items())
+    ]
     return statements
 
 
-def buckets_read(config: Config) -> set[str]:
-    """Name the buckets whose objects the function reads metadata of.
+def _listing(sid: str, buckets: Iterable[str], condition: Statement) -> Statement:
+    return allow(sid, ["s3:ListBucket"], [_bucket_arn(name) for name in buckets]) | {"Condition": condition}
 
-    It needs ``s3:GetObject`` on their objects, and ``s3:ListBucket`` on themselves: without that, S3 answers 403
-    rather than 404 for an object that is gone (docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
+
+def _prefixes(routes: Iterable[Route]) -> dict[str, list[str]]:
+    """For each bucket of some routes, where their keys begin, as a policy writes it; one prefix covers those in it."""
+    found: dict[str, list[str]] = {}
+    for bucket, prefix in sorted({(route.bucket, route.prefix) for route in routes}):
+        covered = found.setdefault(bucket, [])
+        if not covered or not _literal(prefix).startswith(covered[-1]):
+            covered.append(_literal(prefix))
+    return found
+
+
+def _literal(prefix: str) -> str:
+    """A text in which a policy sees neither wildcards nor variables.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#policy-vars-specialchars
     """
-    return {route.bucket for route in config.routes if route.tags_from}
-
-
-def buckets_listed(config: Config) -> set[str]:
-    """Name the buckets whose objects the function counts for a limit of harm, which takes ``s3:ListBucket``."""
-    return {route.bucket for route in config.routes if _counts(route.collapse)}
+    return re.sub(r"[*?$]", r"${\g<0>}", prefix)
 
 
 def _counts(policy: str | Collapse) -> bool:
