@@ -180,7 +180,9 @@ def test_what_came_back_in_vain_goes_after_what_is_new_and_shares_no_call_with_i
 
 def test_pieces_of_a_batch_that_failed_share_a_call_with_nobody() -> None:
     acme = Scripted()
-    delivery(acme).deliver([], 60, [back(BLOG[:2], rank=Rank.ALONE), back(SHOP, rank=Rank.ALONE), back(WWW), back(NEWS)])
+    delivery(acme).deliver(
+        [], 60, [back(BLOG[:2], rank=Rank.ALONE), back(SHOP, rank=Rank.ALONE), back(WWW), back(NEWS)]
+    )
     assert [len(seen.targets) for seen in acme.calls] == [2, 20, 40]
 
 
