@@ -279,6 +279,7 @@ SINS = {
             "soft_differs_from_hard",
             "an_odd_url_is_sent_exactly",
             "a_repeated_call_is_accepted",
+            "a_refusal_costs_what_was_refused",
             "calls_run_side_by_side",
             "a_rotated_secret_is_used_at_once",
             "no_secret_is_shown",
