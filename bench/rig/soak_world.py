@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _BUCKET = "acme-site"
 
-# Preloads ask for other URLs than purges, so that what they fetch doesn't stand where the old bytes are looked for. None is
+# Preloads ask for other URLs than purges, so that what they fetch isn't where the old bytes are looked for. None is
 # at Pixboost, where it would wait in the queue for five minutes: its estimate of when the purge is done.
 _ROUTES: list[dict[str, Any]] = [
     {"urls": ["https://www.acme.com/{key}"], "purge": ["cloudfront", "fastly", "cloudflare", "akamai"]},
