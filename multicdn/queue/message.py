@@ -115,12 +115,14 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
         read = msgspec.convert(content, _Message)
         targets = _unpacked(read.packed) if read.packed else read.targets
         _check(targets, read.kind)
+        for purge in read.purges:
+            _check(purge.targets, purge.kind)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
     rank = Rank.ALONE if read.alone else rank
-    purges = tuple(_read_purge(purge, cause) for purge in read.purges if purge.targets)
+    purges = tuple(_read_purge(purge, cause) for purge in read.purges)
     job = Job(
         read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank, purges
     )

@@ -10,10 +10,11 @@ from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, scri
 
 from multicdn.delivery.clock import Clock
 from multicdn.errors import CallRefused, RetryLater, TargetsRefused
-from multicdn.model import Action, Job, Receipt, Report, Status, TargetKind
+from multicdn.model import Action, Job, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import Limits
 from multicdn.queue.message import decode, encode
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.routing.demand import Demand
 
 PRELOAD = Action.PRELOAD
 
@@ -196,10 +197,13 @@ def test_when_both_come_back_together_each_is_done_once_and_in_order() -> None:
 def test_a_preload_takes_a_purge_of_another_kind_along_too(kind: TargetKind) -> None:
     acme = Scripted(answer=script(RetryLater("busy", 600.0)))
     deliver = delivery(acme).deliver
-    purge, load = demand([""], kind=kind, soft=True), demand([""], action=PRELOAD)
+    named = "" if kind is TargetKind.EVERYTHING else "news"
+    purge = demand([named], kind=kind, soft=True)
+    [want] = purge.wants.values()  # of the same message
+    load = Demand("acme", PRELOAD, False, "acme-site", {Target(TargetKind.URL, urls(1)[0]): want})
     report = deliver([purge, load], 60)
     [preload] = [job for job in returned(report) if job.action is PRELOAD]
-    assert [(part.kind, part.soft, part.targets) for part in preload.purges] == [(kind, True, ("",))]
+    assert [(part.kind, part.soft, part.targets) for part in preload.purges] == [(kind, True, (named,))]
 
 
 def test_a_preload_goes_on_waiting_as_long_as_its_purge_fails() -> None:

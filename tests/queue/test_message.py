@@ -189,6 +189,8 @@ DAMAGED: list[dict[str, object]] = [
     good(targets=[]),
     good(targets="https://a/1"),
     good(targets=[1]),
+    good(targets=[" "]),
+    good(action="preload", purges=[{"provider": "acme", "kind": "tag", "targets": [""]}]),
     good(attempt="first"),
     good(since="long ago"),
     good(targets=[], packed="not base64!"),
