@@ -36,18 +36,15 @@ from multicdn.provider import (
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
 from .iam import statements
-from .operations import distributions_of, invalidate, keeps_tags
+from .operations import distributions_of, invalidate, keeps_tags, repeated_bytes
 from .paths import located, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
 _limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront")
-# Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
-_IN_XML, _AROUND_ITEM = 5, 32
 _COMPLETED = 25.0  # seconds within which 95 % are reported Completed: AWS announcement of April 2026
 # The same announcement; all ways of purging go through the same pipeline.
 _EFFECTIVE = Speed(seconds=5, share="95 %", page="AWS announcement of April 2026")
@@ -186,7 +183,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
             number = self._api.ask(
                 call,
                 lambda client: invalidate(client, self.distribution, self.tenant, items, reference),
-                repeated=sum(_IN_XML * len(item) + _AROUND_ITEM for item in items),
+                repeated=repeated_bytes(items),
             )
         except ReferenceUsed as error:
             # The reference is a digest of the batch, so what was accepted before is this batch.

@@ -9,9 +9,18 @@ from multicdn.provider import RetryLater
 from .origins import path_in_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mypy_boto3_cloudfront import CloudFrontClient
+
+
+# Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
+_IN_XML, _AROUND_ITEM = 5, 32
+
+
+def repeated_bytes(items: Iterable[str]) -> int:
+    """How many bytes at most the items of an invalidation take in an answer, which repeats them."""
+    return sum(_IN_XML * len(item) + _AROUND_ITEM for item in items)
 
 
 def invalidate(client: CloudFrontClient, distribution: str, tenant: str, items: Sequence[str], reference: str) -> str:
