@@ -112,3 +112,18 @@ def test_nothing_here_names_a_path_of_one_machine() -> None:
         if path.suffix in (".py", ".md", ".toml", ".yml", "") and path.is_file() and path != Path(__file__):
             assert not suspicious.search(path.read_text(encoding="utf-8", errors="replace")), name
     assert sys.executable
+
+
+def test_each_test_that_the_documentation_names_is_there() -> None:
+    named = {
+        name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 25
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_\w+)\(", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named - there == set()
