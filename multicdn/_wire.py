@@ -88,7 +88,7 @@ class Connections:
             reason = f"{shown}: {error}"
         if reason is None:  # raised here rather than above: the error to be chained would show the header
             message = f"{shown}: a header can't be sent; has the secret in it a line break or a foreign character?"
-            raise CredentialsRefused(message)
+            raise CredentialsRefused(message, about="account")
         raise RetryLater(reason)
 
     def _prepare(self, draft: RequestDraft) -> requests.PreparedRequest:

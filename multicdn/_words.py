@@ -14,7 +14,17 @@ _LONGEST_QUOTE = 300
 _LONGEST_TEXT, _ACROSS = 8192, 4096
 # Bytes. Longer JSON is quoted as the text that it is.
 _LONGEST_JSON = 65536
-_MEMBERS_THAT_EXPLAIN = ("detail", "message", "msg", "title", "error_description", "error", "errorMessage", "errors")
+_MEMBERS_THAT_EXPLAIN = (
+    "detail",
+    "details",
+    "message",
+    "msg",
+    "title",
+    "error_description",
+    "error",
+    "errorMessage",
+    "errors",
+)
 
 # Every `<` ends the search for the `>` of the one before it: a page of nothing else takes no longer than any other.
 _TAG = re.compile(r"<([^<>]*)>")

@@ -17,7 +17,7 @@ from multicdn.delivery.invocation import Terms
 from multicdn.errors import Undelivered, told
 from multicdn.events import envelopes
 from multicdn.log import emit
-from multicdn.model import Outcome, Report, Status
+from multicdn.model import Action, Outcome, Report, Status
 from multicdn.planning.front import ObjectLookup, Spending, find_work
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
@@ -127,10 +127,12 @@ class Dispatcher:
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
         """The jobs that came back, and how those end that ask for more than any route could."""
         jobs, refused = [], []
-        for queued in intake.queued_jobs:
+        # What was tried least goes first: else one that fails each time would keep the others from their turn.
+        for queued in sorted(intake.queued_jobs, key=lambda queued: queued.attempt):
             reason = self._allowed.refusal(queued.job)
             if reason:
-                refused.append(Outcome(queued.job, Status.REFUSED, f"not done, since it came from the queue: {reason}"))
+                reason = f"not done, since it came from the queue: {reason}"
+                refused.append(Outcome(queued.job, Status.REFUSED, reason, final=True))
             else:
                 jobs.append(queued.job)
         return jobs, refused
@@ -147,7 +149,10 @@ class Dispatcher:
 
     def _requeue(self, report: Report, history: MessageHistory, end: float) -> _Sent:
         """Let what was not delivered wait in the queue."""
-        if self._retry_queue is None or not report.undelivered:
+        if self._retry_queue is None:
+            # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
+            return _Sent(left=Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome))))
+        if not report.undelivered:
             return _Sent(left=report)
         try:
             decisions = decide(report, history, self._retry_policy, time.time())
@@ -208,6 +213,10 @@ def _size(work: Work, returned: Iterable[Job]) -> int:
     return sum(len(demand.wants) for demand in work.demands) + sum(len(job.targets) for job in returned)
 
 
+def _is_put_off_preload(outcome: Outcome) -> bool:
+    return outcome.job.action is Action.PRELOAD and outcome.status is Status.PACED
+
+
 def _log_uncounted(error: Exception) -> None:
     emit(logging.WARNING, "not-counted", reason=str(error))
 
@@ -217,14 +226,13 @@ def _log_hook_bug(reason: str) -> None:
 
 
 def _history(intake: Intake) -> MessageHistory:
-    by_message: dict[str, QueuedJob | Waiting] = {
-        **{next(iter(queued.job.messages)): queued for queued in intake.queued_jobs},
-        **intake.waiting,
-    }
+    jobs = {next(iter(queued.job.messages)): queued for queued in intake.queued_jobs}
+    by_message: dict[str, QueuedJob | Waiting] = {**jobs, **intake.waiting}
     return MessageHistory(
         sent={**intake.sent, **{cause: queued.since for cause, queued in by_message.items()}},
         attempts={cause: queued.attempt for cause, queued in by_message.items()},
         origins={cause: queued.origins for cause, queued in by_message.items()},
+        refusals={cause: queued.refusals for cause, queued in jobs.items()},
     )
 
 
@@ -238,10 +246,10 @@ def _terms(config: Config, *, queued: bool) -> Terms:
 
 
 def _attempts(intake: Intake) -> dict[str, int]:
-    """How often the jobs that came back were tried, by instance: the most of each."""
+    """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
     attempts: dict[str, int] = {}
     for queued in intake.queued_jobs:
-        attempts[queued.job.instance] = max(queued.attempt, attempts.get(queued.job.instance, 0))
+        attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
     return attempts
 
 

@@ -9,7 +9,7 @@
     └── ProviderError         raised by providers; tells delivery what to do with the batch
         ├── RetryLater        the same call may succeed after a while
         ├── TargetsRefused    these targets will never be accepted; the others may be
-        └── CallRefused       no target can succeed: wrong zone, service, endpoint or contract
+        └── CallRefused       nothing that it is about can succeed: wrong zone or host, no such kind of purge
             └── CredentialsRefused   the same, because of who we are
 
 Providers raise, the core decides and logs. No message may contain a secret.
@@ -18,10 +18,14 @@ Providers raise, the core decides and logs. No message may contain a secret.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+About = Literal["account", "kind", "host"]
+"""What a refusal is about: all that the provider can be asked, its kind of target, or the hosts of its targets."""
 
 
 class MulticdnError(Exception):
@@ -103,11 +107,21 @@ class TargetsRefused(ProviderError):
 
 
 class CallRefused(ProviderError):
-    """No target can succeed with this configuration: unknown zone or service, moved endpoint, ended contract."""
+    """Nothing like this call can succeed with this configuration: unknown zone or service, moved endpoint.
+
+    Args:
+        reason: the vendor's words.
+        about: what the vendor refuses, by its own words; the rest is still asked. None where it doesn't say: then calls
+            of the same kind at the same host are held back, and more only when others are refused as well.
+    """
+
+    def __init__(self, reason: str, about: About | None = None) -> None:
+        self.about = about
+        super().__init__(reason)
 
 
 class CredentialsRefused(CallRefused):
-    """The vendor doesn't accept our credentials, or they lack a permission."""
+    """The vendor doesn't accept our credentials, or they lack a permission: for what ``about`` says."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -45,6 +45,7 @@ _MEANING: dict[int, type[ProviderError]] = {
     422: TargetsRefused,
     401: CredentialsRefused,
     403: CredentialsRefused,
+    404: CallRefused,
     408: RetryLater,
     425: RetryLater,
     429: RetryLater,
@@ -149,6 +150,20 @@ class Answer:
             raise RetryLater(message)
         return value
 
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The JSON object in the body of an error; empty where it is something else, which hardly is the vendor's."""
+        try:
+            value = jsonlib.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is a page for people, which a gateway or a firewall wrote rather than an API."""
+        return self.body.lstrip().startswith(b"<")
+
     def text(self, member: str) -> str:
         """Return one member of the JSON object as text; empty where it is absent.
 
@@ -236,10 +251,12 @@ class Http:
         status = answer.status
         if 300 <= status < 400:
             where = _host(answer.headers.get("Location", ""))
-            return CallRefused(f"{request}: {status} to {where}; redirects are never followed with credentials")
-        meaning = self._meaning.get(status) or (RetryLater if status >= 500 else CallRefused)
-        if issubclass(meaning, RetryLater):
-            return meaning(answer.reason, after=self._wait(answer.headers))
+            return RetryLater(f"{request}: {status} to {where}; redirects are never followed with credentials")
+        meaning = self._meaning.get(status, RetryLater)
+        if issubclass(meaning, RetryLater) or _is_foreign(answer):
+            return RetryLater(answer.reason, after=self._wait(answer.headers))
+        if issubclass(meaning, CallRefused) and status == 401:
+            return meaning(answer.reason, about="account")
         return meaning(answer.reason)
 
     def _shown(self, target: str) -> str:
@@ -257,6 +274,13 @@ def _said_to_login(body: bytes) -> str:
     said = [f"{code}: " for code in (members.get("code"),) if isinstance(code, int) and abs(code) < _NO_CODE]
     said += [f"{word}: " for word in _LOGIN_ERRORS if members.get("error") == word]
     return f"{''.join(said)}(the rest of a login's answer isn't shown, {len(body)} bytes)"
+
+
+def _is_foreign(answer: Answer) -> bool:
+    """Whether an answer is rather of something in between, be it a gateway or a firewall: pages, 404 without JSON."""
+    if answer.status in (413, 414):
+        return False  # too large is too large, whoever says so
+    return answer.is_page or (answer.status == 404 and answer.body.lstrip()[:1] not in (b"{", b"["))
 
 
 def _hiding(request: requests.PreparedRequest) -> Callable[[str], str]:

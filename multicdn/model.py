@@ -6,7 +6,7 @@ AWS event -> Change -> Target -> Job -> Outcome -> Report
 from __future__ import annotations
 
 import hashlib
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -89,6 +89,18 @@ class Target(Struct, frozen=True):
     value: str
 
 
+class Rank(IntEnum):
+    """What a job has gone through in earlier invocations; new targets share calls with ``NEW`` ones alone.
+
+    NEW: nothing: it is new, or came back before its vendor was called for it. TRIED: it was tried in vain, or held back
+    for a refusal. ALONE: it was cut from a batch that failed as a whole, and shares its calls with nobody.
+    """
+
+    NEW = 0
+    TRIED = 1
+    ALONE = 2
+
+
 class Job(Struct, frozen=True):
     """One call to one provider.
 
@@ -104,6 +116,8 @@ class Job(Struct, frozen=True):
             deduplicate requests (CloudFront's CallerReference) are given it. Empty where a change says nothing by
             which to tell it from the next one of its key.
         bucket: where the changes happened, for a job that is not ``located``; else empty.
+        rank: what it has gone through.
+        purges: for a preload that waits, the purges that must go before it, since they were not made yet.
     """
 
     provider: str
@@ -114,6 +128,8 @@ class Job(Struct, frozen=True):
     soft: bool = False
     reference: str = ""
     bucket: str = ""
+    rank: Rank = Rank.NEW
+    purges: tuple[Job, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -147,8 +163,11 @@ class Job(Struct, frozen=True):
 
     def halves(self) -> tuple[Job, Job]:
         """Both halves of this job. Only for a job of two targets or more."""
-        middle = len(self.targets) // 2
-        return self._part(range(middle)), self._part(range(middle, len(self.targets)))
+        return self.split(len(self.targets) // 2)
+
+    def split(self, place: int) -> tuple[Job, Job]:
+        """What is before a place, and the rest; neither may be nothing."""
+        return self._part(range(place)), self._part(range(place, len(self.targets)))
 
     def without(self, refused: Iterable[str]) -> Job | None:
         """This job without some targets, or None where nothing is left."""
@@ -159,6 +178,11 @@ class Job(Struct, frozen=True):
         """The part of this job that has these targets, or None where it has none of them."""
         return self._kept(frozenset(wanted).__contains__)
 
+    def of_messages(self, messages: frozenset[str]) -> Job | None:
+        """The part of this job that some messages asked for, or None where they asked for nothing of it."""
+        asked = {target for target, causes in zip(self.targets, self.causes, strict=True) if causes & messages}
+        return self._kept(asked.__contains__)
+
     def _kept(self, keep: Callable[[str], bool]) -> Job | None:
         places = [place for place, target in enumerate(self.targets) if keep(target)]
         if len(places) == len(self.targets):
@@ -167,6 +191,7 @@ class Job(Struct, frozen=True):
 
     def _part(self, places: Iterable[int]) -> Job:
         chosen = list(places)
+        messages = frozenset().union(*(self.causes[place] for place in chosen)) if self.purges else frozenset()
         return Job(
             provider=self.provider,
             action=self.action,
@@ -176,6 +201,8 @@ class Job(Struct, frozen=True):
             soft=self.soft,
             reference=self.reference and digest(self.reference, *map(str, chosen)),
             bucket=self.bucket,
+            rank=self.rank,
+            purges=tuple(part for purge in self.purges if (part := purge.of_messages(messages))),
         )
 
 
@@ -216,6 +243,7 @@ class Status(StrEnum):
     REJECTED = "rejected"
     REFUSED = "refused"
     UNAUTHORIZED = "unauthorized"
+    UNASKED = "unasked"
 
 
 class Outcome(Struct, frozen=True):
@@ -225,12 +253,14 @@ class Outcome(Struct, frozen=True):
         job: the job; after a batch was cut, only the part that this outcome is about.
         status: accepted; retry (it may succeed later); paced (the vendor was not called, since its rate allows it only
             later); rejected (these targets never will); refused (the settings are wrong: a person is needed);
-            unauthorized (the credentials are, unless they are being rotated).
+            unauthorized (the credentials are, unless they are being rotated); unasked (the vendor was not called, since
+            it had refused something else that stands for it).
         reason: why it was not accepted, in one sentence; empty when it was.
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.
         calls: how many calls to the vendor this took.
         seconds: how long it took, waiting included.
+        final: whether another try makes no sense although it is none of these targets that is wrong.
     """
 
     job: Job
@@ -240,6 +270,7 @@ class Outcome(Struct, frozen=True):
     after: float | None = None
     calls: int = 0
     seconds: float = 0.0
+    final: bool = False
 
 
 class Report(Struct, frozen=True):

@@ -31,6 +31,7 @@ What a provider must do:
 - make exactly one call, within the limits of ``call``, and return a ``Receipt`` if the vendor accepted *all* of it;
 - otherwise raise ``RetryLater``, ``TargetsRefused``, ``CallRefused`` or ``CredentialsRefused``; any other exception
   counts as a bug in the plugin, and the batch as undelivered;
+- say with ``about`` what a refusal is about, where the vendor says so: ``CallRefused(reason, about="kind")``;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file;
 - import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets`` and ``multicdn.bounds``.
@@ -48,7 +49,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.errors import About, CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
 
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION",
     "CAPABILITIES",
+    "About",
     "Action",
     "Call",
     "CallRefused",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ from multicdn.model import Status
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from multicdn.events.envelopes import Unreadable
     from multicdn.hooks import Hooks
@@ -45,12 +46,28 @@ def log_collapse(decision: CollapseDecision) -> None:
 
 
 def log_report(report: Report) -> None:
-    """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider."""
-    for outcome in report:
+    """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider.
+
+    What wasn't asked for one and the same reason is one line, however many jobs it is.
+    """
+    for outcome in _grouped(report):
         level = logging.DEBUG if outcome.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
         if is_shown(level):
             emit(level, outcome.status, **_fields(outcome))
     emit(logging.INFO, "report", providers=summary(report))
+
+
+def _grouped(report: Report) -> Iterator[Outcome]:
+    unasked: dict[tuple[object, ...], list[Outcome]] = {}
+    for outcome in report:
+        if outcome.status is Status.UNASKED:
+            job = outcome.job
+            unasked.setdefault((job.provider, job.action, job.kind, job.soft, outcome.reason), []).append(outcome)
+        else:
+            yield outcome
+    for alike in unasked.values():
+        targets = tuple(chain.from_iterable(outcome.job.targets for outcome in alike))
+        yield msgspec.structs.replace(alike[0], job=msgspec.structs.replace(alike[0].job, targets=targets))
 
 
 def log_decisions(decisions: Iterable[Decision], failed: Collection[Decision]) -> None:

@@ -12,7 +12,10 @@ from multicdn.http import Answer, Http, refuse_dot_segments, until_epoch
 from multicdn.provider import (
     Action,
     Call,
+    CallRefused,
+    CredentialsRefused,
     Limits,
+    ProviderError,
     PurgeEverything,
     PurgeTags,
     PurgeUrls,
@@ -28,7 +31,7 @@ from multicdn.provider import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _PARALLEL = 16
 _LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
@@ -97,7 +100,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Purge one URL, which goes into the path as it is: an encoded one is answered with 400."""
         [url] = urls
-        answer = self._purge(f"/purge/{url}", call, soft=call.soft)
+        answer = self._purge(f"/purge/{url}", call, _refusal_of_url, soft=call.soft)
         return Receipt(id=_accepted(answer), estimate=0.15, pause=_pause(answer))
 
     def purge_tags(self, tags: Sequence[str], call: Call) -> Receipt:
@@ -105,6 +108,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         answer = self._purge(
             f"/service/{self._service}/purge",
             call,
+            _refusal_of_kind,
             soft=call.soft,
             json={"surrogate_keys": list(tags)},
             headers=self._where,
@@ -120,7 +124,8 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
 
     def purge_everything(self, call: Call) -> Receipt:
         """Purge the whole service, always hard. It takes some 20 seconds to be seen everywhere."""
-        answer = self._purge(f"/service/{self._service}/purge_all", call, soft=False, headers=self._where)
+        target = f"/service/{self._service}/purge_all"
+        answer = self._purge(target, call, _refusal_of_kind, soft=False, headers=self._where)
         return Receipt(id=_accepted(answer), estimate=20.0, pause=_pause(answer))
 
     @property
@@ -132,10 +137,38 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         return {"Fastly-Purge-Environment": "staging"} if self.environment == "staging" else {}
 
     def _purge(
-        self, target: str, call: Call, *, soft: bool, headers: Mapping[str, str] | None = None, **settings: Any
+        self,
+        target: str,
+        call: Call,
+        refusal: Callable[[Answer], ProviderError | None],
+        *,
+        soft: bool,
+        headers: Mapping[str, str] | None = None,
+        **settings: Any,
     ) -> Answer:
         how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, **settings)
+        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, refusal=refusal, **settings)
+
+
+def _refusal_of_url(answer: Answer) -> ProviderError | None:
+    """Read what is about one host: each may be another service's, with a VCL that forbids what is not."""
+    if answer.status == 403:  # alphagov/govuk-cdn-config#148
+        causes = "the VCL of this host may forbid FASTLYPURGE, or the token lacks purge_select"
+        return CredentialsRefused(f"{answer.reason}; {causes}", about="host")
+    if (
+        answer.status == 404 and "find service" in answer.words
+    ):  # no service of the token has the host: fastly/fastly-php#53
+        return TargetsRefused(answer.reason)
+    return None
+
+
+def _refusal_of_kind(answer: Answer) -> ProviderError | None:
+    """Read what is about keys, or about everything: both need a service, and scopes of their own, and URLs don't."""
+    if not answer.problem:
+        return None
+    if answer.status == 403:
+        return CredentialsRefused(answer.reason, about="kind")
+    return CallRefused(answer.reason, about="kind") if answer.status == 404 else None
 
 
 def _accepted(answer: Answer) -> str:

@@ -103,7 +103,7 @@ class Pixboost(PurgeUrls, PreloadUrls):
         target = f"{path}?auth={quote(self.secret.reveal(), safe='')}"
         answer = self._api.send(method, target, call, json=json, refusal=_secret_or_source)
         # What a body looks like is documented nowhere; a page certainly isn't one of the API.
-        if answer.body.lstrip().startswith(b"<"):
+        if answer.is_page:
             raise RetryLater(f"a page in place of an answer: {answer.reason}")
         return answer
 

@@ -12,7 +12,7 @@ import pytest
 import requests
 from kit.http_calls import CALL, failure
 
-from multicdn.errors import CallRefused, TargetsRefused
+from multicdn.errors import RetryLater, TargetsRefused
 from multicdn.http import Http
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
@@ -165,7 +165,7 @@ def test_a_redirect_is_not_followed(vendor: RecordingVendor, other: RecordingVen
         faults.status(status, {"Location": f"{other.endpoint}/elsewhere?token=hunter2-token"}),
         headers=lambda: {"Fastly-Key": "hunter2-token"},
     )
-    assert type(error) is CallRefused
+    assert type(error) is RetryLater
     assert str(error).endswith(f"{status} to 127.0.0.1; redirects are never followed with credentials")
     assert other.calls == []
     assert len(vendor.calls) == 1
@@ -175,8 +175,8 @@ def test_a_redirect_is_not_followed(vendor: RecordingVendor, other: RecordingVen
 @pytest.mark.parametrize(
     "location", ["http://[::1", "//", "", "\x01", "http://" + "a" * 300 + "/", "http://%zz\udc80/"]
 )
-def test_a_redirect_to_garbage_is_a_refused_call(vendor: RecordingVendor, location: str) -> None:
-    assert type(failure(vendor, faults.status(302, {"Location": location}))) is CallRefused
+def test_a_redirect_to_garbage_is_an_answer_of_somebody_else(vendor: RecordingVendor, location: str) -> None:
+    assert type(failure(vendor, faults.status(302, {"Location": location}))) is RetryLater
 
 
 @pytest.fixture

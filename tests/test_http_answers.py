@@ -48,16 +48,16 @@ def test_every_status_of_the_two_hundreds_is_a_success(vendor: RecordingVendor, 
     [
         (400, TargetsRefused),
         (401, CredentialsRefused),
-        (402, CallRefused),
+        (402, RetryLater),
         (403, CredentialsRefused),
         (404, CallRefused),
-        (405, CallRefused),
+        (405, RetryLater),
         (408, RetryLater),
-        (409, CallRefused),
-        (410, CallRefused),
+        (409, RetryLater),
+        (410, RetryLater),
         (413, TargetsRefused),
         (414, TargetsRefused),
-        (418, CallRefused),
+        (418, RetryLater),
         (422, TargetsRefused),
         (425, RetryLater),
         (429, RetryLater),
@@ -68,8 +68,8 @@ def test_every_status_of_the_two_hundreds_is_a_success(vendor: RecordingVendor, 
         (504, RetryLater),
         (522, RetryLater),
         (599, RetryLater),
-        (300, CallRefused),
-        (304, CallRefused),
+        (300, RetryLater),
+        (304, RetryLater),
     ],
 )
 def test_each_status_becomes_the_error_that_says_what_to_do(
@@ -87,7 +87,39 @@ def test_a_vendor_may_mean_something_else_by_a_status(vendor: RecordingVendor) -
     error = failure(vendor, faults.status(403, {"Retry-After": "7"}), meaning=meaning)
     assert isinstance(error, RetryLater)
     assert error.after == 7.0
-    assert type(failure(vendor, faults.status(404), meaning=meaning)) is CallRefused
+    assert type(failure(vendor, faults.status(404, body="{}"), meaning=meaning)) is CallRefused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 421, 422, 423, 424, 431])
+def test_a_page_is_no_answer_of_the_vendor_and_never_final(vendor: RecordingVendor, status: int) -> None:
+    page = " <!DOCTYPE html><html><h1>Not here</h1></html>"
+    found = failure(vendor, faults.status(status, {"Retry-After": "7"}, page), meaning={405: TargetsRefused})
+    assert isinstance(found, RetryLater)
+    assert found.after == 7.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", ["", "404 page not found", "<html>"])
+def test_a_404_without_json_is_a_gateways(vendor: RecordingVendor, body: str) -> None:
+    assert type(failure(vendor, faults.status(404, body=body))) is RetryLater
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "about"), [(401, "account"), (403, None), (404, None)])
+def test_a_status_alone_says_that_a_refusal_is_for_the_credentials_at_401_only(
+    vendor: RecordingVendor, status: int, about: str | None
+) -> None:
+    found = failure(vendor, faults.status(status, body="{}"))
+    assert isinstance(found, CallRefused)
+    assert found.about == about
+
+
+@pytest.mark.slow
+def test_details_are_quoted_too(vendor: RecordingVendor) -> None:
+    body = '{"msg":"Record not found","details":"Cannot find service"}'
+    assert "Record not found" in (reason := failure(vendor, faults.status(404, body=body)).reason)
+    assert "Cannot find service" in reason
 
 
 @pytest.mark.slow

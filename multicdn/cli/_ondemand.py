@@ -281,6 +281,7 @@ _WORDS = {
     Status.REJECTED: "rejected",
     Status.REFUSED: "refused",
     Status.UNAUTHORIZED: "refused for the credentials",
+    Status.UNASKED: "not done",
 }
 
 

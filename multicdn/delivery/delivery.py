@@ -105,6 +105,8 @@ class Delivery:
 def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     """Let all instances do their part, side by side."""
     run.purged.expect(sum(instance.purges for instance in instances))
+    for instance in instances:
+        instance.find_peers(instances)
     begun = [instance for instance in instances if instance.begin()]
     run.patience.wait_for(lambda: all(instance.finished for instance in begun), max(0.0, run.left()))
     run.patience.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from multicdn.delivery.lane import Lane, side_by_side
@@ -13,7 +14,7 @@ from multicdn.log import log_widened, plugin_bug
 from multicdn.model import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from multicdn.delivery.breaker import Breaker
     from multicdn.delivery.discovery import Discoveries
@@ -40,6 +41,7 @@ class InstanceRun(threading.Thread):
         ledger: the same.
         finished: whether all of it has ended.
         purges: whether it has anything to purge.
+        peers: the runs of other instances of the same vendor, which may stand for the same cache.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class InstanceRun(threading.Thread):
         super().__init__(name=f"multicdn-{work.instance}", daemon=True)
         self.ledger = ledger
         self.finished = False
+        self.peers: Sequence[InstanceRun] = ()
         self.purges = any(job.action is Action.PURGE for job in work.jobs)
         self._work = work
         self._provider = provider
@@ -66,6 +69,10 @@ class InstanceRun(threading.Thread):
         # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
         self.ledger.open(work.jobs)
         run.patience.busy(COMPUTING, self)
+
+    def find_peers(self, runs: Iterable[InstanceRun]) -> None:
+        """Take the runs of its vendor for its peers."""
+        self.peers = [run for run in runs if run is not self and type(run._provider) is type(self._provider)]  # noqa: SLF001
 
     def give_up(self) -> None:
         """Note that its calls under way are not waited for any longer."""
@@ -126,10 +133,12 @@ class InstanceRun(threading.Thread):
 
     def _preload(self, lanes: Sequence[Lane]) -> None:
         """Preload after the purges: what is loaded before them may be the old bytes."""
+        unpurged = self.ledger.unpurged()
         if not self.purges:
             # Another instance may stand for the same cache; one that hangs must not keep this one waiting for long.
             self._run.purged.wait(self._run.left() / 2)
-        side_by_side([lane.preload for lane in lanes], self._run.patience.idle)
+            unpurged = [outcome for peer in self.peers for outcome in peer.ledger.unpurged()]
+        side_by_side([partial(lane.preload, unpurged) for lane in lanes], self._run.patience.idle)
 
     def _end_purges(self) -> None:
         if self._purges_open:

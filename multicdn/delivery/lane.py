@@ -3,11 +3,12 @@
 The states of a job, and what moves it from one to the next:
 
     waiting  --its turn by the vendor's rate-->                         calling
-    waiting  --the lane was refused, or its turn comes too late-->      ended, undelivered
+    waiting  --a refusal stands for it, or its turn comes too late-->   ended, undelivered
     waiting  --its vendor is sick: the circuit breaker is open-->       ended, undelivered
     calling  --the vendor took all of it-->                             ended, accepted
     calling  --the vendor is busy, or secrets are asked for anew-->     again: waiting, behind the others
     calling  --some targets are bad, or it is throttled too often-->    halved: both parts waiting
+    calling  --it fails again and again where others are accepted-->    halved: both parts waiting
     calling  --nothing of it can succeed, now or ever-->                ended, undelivered
 
 Where the vendor names the bad targets, they end at once, and only the others wait again.
@@ -27,20 +28,22 @@ import msgspec
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
 from multicdn.delivery.patience import COMPUTING
+from multicdn.delivery.refusals import Refusals, hosts_of
 from multicdn.errors import (
     CallRefused,
     CredentialsRefused,
+    ProviderError,
     RetryLater,
     SecretError,
     TargetsRefused,
     bug,
 )
 from multicdn.log import plugin_bug
-from multicdn.model import Action, Job, Outcome, Receipt, Status
+from multicdn.model import Action, Job, Outcome, Rank, Receipt, Status
 from multicdn.provider import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.delivery.breaker import Breaker, WatchedCall
     from multicdn.delivery.invocation import Run
@@ -50,8 +53,18 @@ if TYPE_CHECKING:
 # A batch that is throttled this often may be larger than the vendor ever admits at once: it is halved.
 _THROTTLED_TOO_OFTEN = 3
 
+# A batch that fails this often for no reason that the vendor names may hold a target that makes it fail.
+_FAILED_TOO_OFTEN = 3
+
+# Calls in vain, without one that was accepted, after which no batch is cut any more to find a bad target in it: the
+# vendor refuses all alike. One bad target of thousands is found in half as many.
+_MOST_IN_VAIN = 32
+
 # A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
 _MOST_DOUBLINGS = 6
+
+# Seconds by which a preload may precede the estimated end of its purge: estimates are no more exact.
+_SOON = 1.0
 
 # Seconds between two looks at whether another thread's probe has been answered.
 _GLANCE = 0.1
@@ -66,6 +79,7 @@ class _Try(NamedTuple):
         tries: how often it was tried.
         throttled: how often the vendor asked for a wait, since the batch was last cut.
         calls: all calls that it took, those before it was cut included.
+        probed: whether one of its targets was cut off, to see if the vendor is well.
     """
 
     job: Job
@@ -73,6 +87,7 @@ class _Try(NamedTuple):
     tries: int = 0
     throttled: int = 0
     calls: int = 0
+    probed: bool = False
 
 
 class Lane:
@@ -114,7 +129,9 @@ class Lane:
         self._trouble = ""
         self._resume_at = 0.0
         self._unused: list[tuple[float, Job]] = []
-        self._refusal: CallRefused | SecretError | None = None
+        self._refusals = Refusals()
+        self._in_vain = 0
+        self._purged_at: dict[str, float] = {}
         self._renewed = False
         self._condition = threading.Condition()
 
@@ -122,19 +139,56 @@ class Lane:
         """Make all purges; returns when each has ended."""
         self._work_off(self._purges)
 
-    def preload(self) -> None:
-        """Make all preloads, but for those of which a purge has failed; returns when each has ended."""
-        unpurged = self._ledger.undelivered()
-        ready = []
+    def preload(self, unpurged: Sequence[Outcome]) -> None:
+        """Make all preloads, but for those of which a purge has failed; returns when each has ended.
+
+        Args:
+            unpurged: the purges that were not accepted. What may become of them yet goes into the queue with the
+                preload; what can't be purged isn't loaded at all.
+        """
+        failed = frozenset().union(*(outcome.job.messages for outcome in unpurged))
+        ready: list[Job] = []
         for job in self.preloads:
-            early = [t for t, causes in zip(job.targets, job.causes, strict=True) if causes & unpurged]
-            late, now = job.only(early), job.without(early)
-            self._ledger.replace([job], [part for part in (late, now) if part])
+            late = job.of_messages(failed)
+            now = job.without(late.targets) if late else job
             if late:
-                self._ledger.end(Outcome(late, Status.RETRY, "not loaded, since it could not be purged before"))
+                self._end_unpurged(job, late, now, unpurged)
             if now:
-                ready.append(now)
+                ready += self._by_estimate(now)
         self._work_off(ready)
+
+    def _by_estimate(self, job: Job) -> Iterator[Job]:
+        """The part of a preload that may go ahead; what must wait for longer than there is time waits in the queue."""
+        if not self._purged_at:
+            yield job
+            return
+        early = [target for target, causes in zip(job.targets, job.causes, strict=True) if self._is_early(causes)]
+        waiting, ready = job.only(early), job.without(early)
+        self._ledger.replace([job], [part for part in (waiting, ready) if part])
+        if waiting:
+            wait = self._purged_in(waiting)
+            reason = f"its purge takes {wait:.0f} s more by the vendor's estimate"
+            self._ledger.end(Outcome(waiting, Status.PACED, reason, after=wait))
+        if ready:
+            yield ready
+
+    def _is_early(self, causes: frozenset[str]) -> bool:
+        now = self._clock.now() + _SOON
+        return any(self._purged_at.get(cause, now) > now for cause in causes)
+
+    def _end_unpurged(self, job: Job, late: Job, now: Job | None, unpurged: Sequence[Outcome]) -> None:
+        """End the part of a preload that may not go before its purge, which it takes along."""
+        mine = [(outcome, part) for outcome in unpurged if (part := outcome.job.of_messages(late.messages))]
+        hopeless = [outcome for outcome, _ in mine if outcome.final or outcome.status is Status.REJECTED]
+        late = msgspec.structs.replace(late, purges=tuple(part for _, part in mine))
+        self._ledger.replace([job], [part for part in (late, now) if part])
+        if hopeless:
+            reason = f"not loaded, since it can't be purged: {hopeless[0].reason}"
+            self._ledger.end(Outcome(late, Status.REJECTED, reason))
+        else:
+            waits = [outcome.after for outcome, _ in mine if outcome.after is not None]
+            reason = "not loaded, since it could not be purged before"
+            self._ledger.end(Outcome(late, Status.RETRY, reason, after=max(waits, default=None)))
 
     def _work_off(self, jobs: Iterable[Job]) -> None:
         """Work off the jobs, one method after the other, since each has its own limit of calls at once."""
@@ -186,7 +240,8 @@ class Lane:
     def _attempt(self, attempt: _Try) -> None:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
         start = -math.inf
-        while self._refusal is None:
+        while left := self._uncovered(attempt):
+            attempt = left
             if pause := self._breaker.pause():
                 if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
                     continue
@@ -205,7 +260,22 @@ class Lane:
             elif not self._run.patience.sleep(wait):
                 self._unused.append((start, attempt.job))
                 return self._put_off(attempt, wait, "and nothing else is left to do")
-        return self._end(attempt, status_of(self._refusal), str(self._refusal))
+        return None
+
+    def _uncovered(self, attempt: _Try) -> _Try | None:
+        """End what a refusal stands for, and return what is still to be asked."""
+        while covered := self._refusals.covering(attempt.job):
+            refusal, part = covered
+            reason = f"not asked, because {refusal}"
+            if part is attempt.job:
+                self._end(attempt, Status.UNASKED, reason)
+                return None
+            rest = attempt.job.without(part.targets)
+            assert rest is not None, "the part is not all of it"
+            self._ledger.replace([attempt.job], (part, rest))
+            self._end(attempt._replace(job=part, calls=0), Status.UNASKED, reason)
+            attempt = attempt._replace(job=rest)
+        return attempt
 
     def _put_off(self, attempt: _Try, wait: float, why: str) -> None:
         """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
@@ -226,6 +296,7 @@ class Lane:
 
     def _make(self, attempt: _Try, call: WatchedCall) -> None:
         renewed = self._renewed
+        self._ledger.calling(attempt.job, attempt.calls)
         try:
             with self._watched(call):
                 receipt = self._call(attempt.job, call)
@@ -242,10 +313,25 @@ class Lane:
 
     def _accepted(self, attempt: _Try, receipt: Receipt) -> None:
         with self._condition:
-            self._failures, self._trouble = 0, ""
+            self._failures, self._in_vain, self._trouble = 0, 0, ""
             if receipt.pause:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
+        self._refusals.accepted(attempt.job)
+        if self.preloads and attempt.job.action is Action.PURGE and receipt.estimate:
+            self._note_estimate(attempt.job, receipt.estimate)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
+
+    def _note_estimate(self, job: Job, seconds: float) -> None:
+        """Remember until when a purge takes: what is loaded before may be the old bytes."""
+        until = self._clock.now() + seconds
+        with self._condition:
+            for message in job.messages:
+                self._purged_at[message] = max(until, self._purged_at.get(message, until))
+
+    def _purged_in(self, job: Job) -> float:
+        """Seconds until all purges of the messages behind a job are done by their vendor's estimate."""
+        now = self._clock.now()
+        return max((self._purged_at.get(message, now) - now for message in job.messages), default=0.0)
 
     def _ended_by_bug(self, attempt: _Try, error: BaseException) -> None:
         plugin_bug(self._name, error)
@@ -278,6 +364,7 @@ class Lane:
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
+            self._in_vain += 1
             self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
@@ -285,20 +372,49 @@ class Lane:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
             with self._condition:
                 self._resume_at = max(self._resume_at, self._clock.now() + wait)
+        if error.after is None and self._run.has_time(wait) and self._isolated(attempt):
+            return None
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
         throttled = attempt.throttled + (error.after is not None)
         if throttled >= _THROTTLED_TOO_OFTEN and len(attempt.job.targets) > 1:
-            return self._halve(attempt, attempt.tries)
+            return self._halve(attempt, attempt.tries, attempt.job.rank)
         return self._again(attempt._replace(throttled=throttled))
+
+    def _isolated(self, attempt: _Try) -> bool:
+        """Cut a batch that fails without a reason, if one of its targets may be what makes it fail; say if it was.
+
+        Where the vendor has accepted others of its kind, it is halved. Else one target goes ahead, to see if it does.
+        """
+        job, tries = attempt.job, attempt.tries
+        if len(job.targets) == 1 or self._in_vain >= _MOST_IN_VAIN:
+            return False
+        others_are_accepted = self._refusals.has_accepted(job)
+        if tries < _FAILED_TOO_OFTEN - others_are_accepted:
+            return False
+        if others_are_accepted:
+            # Each half has one more try before it is halved itself.
+            self._halve(attempt, tries - 1)
+            return True
+        if attempt.probed:
+            return False
+        first, rest = job.split(1)
+        probe = msgspec.structs.replace(first, rank=Rank.ALONE)
+        self._ledger.replace([job], (probe, rest))
+        self._again(
+            _Try(probe, attempt.since, self._run.terms.tries - 1, calls=attempt.calls),
+            _Try(rest, attempt.since, tries - 1, probed=True),
+        )
+        return True
 
     def _refused_targets(self, attempt: _Try, error: TargetsRefused) -> None:
         job = attempt.job
         bad = job.only(error.targets) if error.targets else None
         if len(job.targets) == 1 or bad is job:
+            self._count_in_vain()
             return self._end(attempt, Status.REJECTED, error.reason)
         if bad is None:
-            return self._halve(attempt, 0)
+            return self._halve_refused(attempt, error)
         good = job.without(error.targets)
         assert good is not None, "some targets are bad, and not all"
         self._ledger.replace([job], (bad, good))
@@ -306,9 +422,22 @@ class Lane:
         self._end(attempt._replace(job=bad), Status.REJECTED, error.reason)
         return self._again(_Try(good, attempt.since))
 
-    def _halve(self, attempt: _Try, tries: int) -> None:
+    def _halve_refused(self, attempt: _Try, error: ProviderError) -> None:
+        """Look for the bad target in a batch, unless the vendor refuses whatever it is asked."""
+        in_vain = self._count_in_vain()
+        if in_vain < _MOST_IN_VAIN:
+            return self._halve(attempt, 0)
+        reason = f"{in_vain} calls were in vain and none was accepted, so no bad target is looked for: {error.reason}"
+        return self._end(attempt, Status.RETRY, reason)
+
+    def _count_in_vain(self) -> int:
+        with self._condition:
+            self._in_vain += 1
+            return self._in_vain
+
+    def _halve(self, attempt: _Try, tries: int, rank: Rank = Rank.ALONE) -> None:
         """Go on with both halves of a batch; the calls so far are counted with the first."""
-        first, second = attempt.job.halves()
+        first, second = (msgspec.structs.replace(half, rank=rank) for half in attempt.job.halves())
         self._ledger.replace([attempt.job], (first, second))
         since = attempt.since
         self._again(_Try(first, since, tries, calls=attempt.calls), _Try(second, since, tries))
@@ -326,7 +455,7 @@ class Lane:
         return attempt._replace(job=first)
 
     def _refused_call(self, attempt: _Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
-        """Ask for the secrets anew once, since they may have been rotated; then stop calling.
+        """Ask for the secrets anew once, since they may have been rotated; then hold back what is refused.
 
         ``renewed`` says whether that had happened when the call began: several may be under way with the old secrets.
         """
@@ -335,9 +464,27 @@ class Lane:
                 if not self._renewed:
                     forget_secrets(self._provider)
                     self._renewed = True
-            return self._again(attempt)
-        self._refusal = error
-        return self._end(attempt, status_of(error), str(error))
+            return self._again_at_once(attempt)
+        clear = getattr(error, "about", "account")
+        hosts = hosts_of(attempt.job)
+        if len(hosts) > 1 and clear not in ("account", "kind"):
+            return self._ask_by_host(attempt, hosts)
+        if self._refusals.note(attempt.job, error) or len(attempt.job.targets) == 1 or isinstance(error, SecretError):
+            final = bool(clear) and status_of(error) is Status.REFUSED
+            return self._end(attempt, status_of(error), str(error), final=final)
+        return self._halve_refused(attempt, error)
+
+    def _again_at_once(self, attempt: _Try) -> None:
+        with self._condition:
+            self._waiting.appendleft(attempt)
+            self._condition.notify_all()
+
+    def _ask_by_host(self, attempt: _Try, hosts: Mapping[str, Sequence[str]]) -> None:
+        """Ask once more for each host by itself: the refusal may be about one of them."""
+        parts = [part for targets in hosts.values() if (part := attempt.job.only(targets))]
+        self._ledger.replace([attempt.job], parts)
+        first, *others = (_Try(part, attempt.since) for part in parts)
+        self._again(first._replace(calls=attempt.calls), *others)
 
     def _end(
         self,
@@ -346,9 +493,11 @@ class Lane:
         reason: str = "",
         after: float | None = None,
         receipt: Receipt | None = None,
+        *,
+        final: bool = False,
     ) -> None:
         seconds = self._clock.now() - attempt.since
-        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds)
+        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds, final=final)
         self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
 
 

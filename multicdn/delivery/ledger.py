@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
-from multicdn.model import Job, Outcome, Report, Status
+from multicdn.model import Action, Job, Outcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +24,7 @@ class Ledger:
     def __init__(self, watch: Callable[[Outcome], None] | None = None) -> None:
         self._watch = watch
         self._open: dict[int, Job] = {}
+        self._calls: dict[int, int] = {}
         self._outcomes: list[Outcome] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -42,6 +43,11 @@ class Ledger:
                 self._open.update((id(part), part) for part in parts)
                 self._outcomes.extend(ended)
 
+    def calling(self, job: Job, calls: int) -> None:
+        """Note that the vendor is called for an open job, for the so-and-so-manieth time."""
+        with self._lock:
+            self._calls[id(job)] = calls
+
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
         with self._lock:
@@ -58,17 +64,21 @@ class Ledger:
                 self._outcomes += [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
                 self._open.clear()
 
-    def undelivered(self) -> frozenset[str]:
-        """Ids of the messages of which something has already ended undelivered."""
+    def unpurged(self) -> list[Outcome]:
+        """The purges that were not accepted: how they ended, or as ones to be tried again where they have not yet."""
         with self._lock:
-            return Report(tuple(self._outcomes)).failed_messages
+            ended = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
+            going_on = [Outcome(job, Status.RETRY, "not done yet") for job in self._open.values()]
+        return [outcome for outcome in ended + going_on if outcome.job.action is Action.PURGE]
 
     def close(self) -> list[Outcome]:
         """End all that is still open, and return every outcome."""
         with self._lock:
             self._closed = True
             reason = "no answer before the function's time was up"
-            return self._outcomes + [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+            return self._outcomes + [
+                Outcome(job, Status.RETRY, reason, calls=self._calls.get(id(job), 0)) for job in self._open.values()
+            ]
 
 
 def status_of(error: ProviderError | SecretError) -> Status:

@@ -58,7 +58,7 @@ def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[Inst
     """Sort what is new, and what came back, by instance."""
     unlocated: dict[str, list[Demand]] = defaultdict(list)
     located: dict[str, list[Job]] = defaultdict(list)
-    for job in returned:
+    for job in (each for one in returned for each in (*one.purges, one)):
         if job.located:
             located[job.instance].append(job)
         else:
@@ -76,7 +76,7 @@ def _work(instance: str, demands: list[Demand], returned: list[Job]) -> Instance
 def refused_unknown(work: InstanceWork) -> list[Outcome]:
     """The work of an instance that the config doesn't have."""
     reason = f"the config has no provider called {work.instance!r}"
-    return [Outcome(job, Status.REFUSED, reason) for job in work.jobs]
+    return [Outcome(job, Status.REFUSED, reason, final=True) for job in work.jobs]
 
 
 def shares(work: InstanceWork, provider: Provider, find: Find | None, end: Callable[[Outcome], None]) -> list[Share]:
@@ -94,7 +94,7 @@ def shares(work: InstanceWork, provider: Provider, find: Find | None, end: Calla
         by_name.setdefault(name, Share(name, concrete, [], [])).demands.append(demand)
     for job in work.returned:
         if reason := _mismatch(provider, job):
-            end(Outcome(job, Status.REFUSED, reason))
+            end(Outcome(job, Status.REFUSED, reason, final=True))
         elif share := by_name.get(job.provider) or _returned_to(provider, job, end):
             by_name[share.name] = share
             share.returned.append(job)
@@ -142,6 +142,6 @@ def _returned_to(provider: Provider, job: Job, end: Callable[[Outcome], None]) -
     try:
         concrete = provider.part(job.part) if stands_for_others(provider) else provider
     except BaseException as error:  # noqa: BLE001 - the plugin's, or a message of an older config
-        end(Outcome(job, Status.REFUSED, f"{job.provider} can't be made: {told(error)}"))
+        end(Outcome(job, Status.REFUSED, f"{job.provider} can't be made: {told(error)}", final=True))
         return None
     return Share(job.provider, concrete, [], [])

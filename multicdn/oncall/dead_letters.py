@@ -196,4 +196,4 @@ def _renewed(message: DeadMessage, now: float) -> Iterator[str]:
     if message.queued is None:
         yield waiting.renewed(message.body, now)
         return
-    yield from codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now))
+    yield from codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now, refusals=0))

@@ -106,7 +106,7 @@ def orders(config: Config, router: Router, request: ManualRequest, lookup: Objec
         yield from _of_objects(config, demands, request)
         yield from _of_targets(config, request)
 
-    work = find_work(router, config.providers, tuple(_changes(request)), lookup, choose=choose)
+    work = find_work(router, config.providers, tuple(_changes(router, request)), lookup, choose=choose)
     failures = dict.fromkeys((f"s3://{each.change.bucket}/{each.change.key}", each.reason) for each in work.failures)
     failed = {(failure.change.bucket, failure.change.key) for failure in work.failures}
     known = (item for item in request.objects if (item.bucket, item.key) not in failed)
@@ -143,10 +143,11 @@ def _of_objects(config: Config, demands: Iterable[Demand], request: ManualReques
     ]
 
 
-def _changes(request: ManualRequest) -> Iterator[Change]:
-    """Both kinds of change for each object, so that a route acts whichever it listens to; created counts for both."""
+def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
+    """A change for each object; both kinds where a route listens to removals alone, so that it acts, too."""
     for item in request.objects:
-        if request.action is Action.PURGE:
+        routes = router.matching(item.bucket, item.key)
+        if request.action is Action.PURGE and any(ChangeKind.CREATED not in route.on for route in routes):
             yield Change(item.bucket, item.key, ChangeKind.REMOVED, cause=request.id)
         yield Change(item.bucket, item.key, cause=request.id)
 

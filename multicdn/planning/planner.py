@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from multicdn.errors import PluginError, TargetsRefused, bug, told
-from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind, digest, is_text
+from multicdn.model import Action, Job, Outcome, Rank, Status, Target, TargetKind, digest, is_text
 from multicdn.provider import Limits, capability
 from multicdn.routing.demand import Demand, Want, joined
 
@@ -46,16 +46,28 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
         name: of the instance, for the jobs.
         provider: the instance.
         demands: of this instance alone.
-        returned: its jobs of earlier invocations. They are merged with what is new; one that ends up with the same
-            targets as before keeps its reference.
+        returned: its jobs of earlier invocations, those that were tried least first. Those that were never tried are
+            merged with what is new, the others with one another; one that ends up with the same targets as before
+            keeps its reference.
     """
     located = _Located(name, provider)
-    for job in returned:
-        located.take_back(job)
     for demand in demands:
         located.add(demand)
-    located.drop_soft_where_hard()
+    # What was in vain before comes last, and is joined by nothing new: what is wrong with it would grow.
+    for job in sorted(returned, key=lambda job: job.rank is not Rank.NEW):
+        located.take_back(job)
+    located.ask_once()
     return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug, tuple(located.widened))
+
+
+class _Batching(NamedTuple):
+    """What the targets of a call have in common; ``place`` tells those apart that are to be alone."""
+
+    action: Action
+    kind: TargetKind
+    soft: bool
+    rank: Rank = Rank.NEW
+    place: int = 0
 
 
 class _Located:
@@ -65,7 +77,7 @@ class _Located:
         self._name = name
         self._provider = provider
         # Who wants a target is listed, and joined once: a tag may have come back in thousands of jobs.
-        self._groups: dict[tuple[Action, TargetKind, bool], dict[str, list[Want]]] = {}
+        self._groups: dict[_Batching, dict[str, list[Want]]] = {}
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
@@ -75,11 +87,12 @@ class _Located:
         """Add the targets of a job of an earlier invocation, which are spelled for the vendor already."""
         if capability(self._provider, job.action, job.kind) is None:
             reason = f"{type(self._provider).__name__} can't {job.action} by {job.kind}, as the config once had it"
-            self.rejected.append(Outcome(job, Status.REFUSED, reason))
+            self.rejected.append(Outcome(job, Status.REFUSED, reason, final=True))
             return
         mark = job.reference and f"{_SAME}{job.reference}"
         self._returned[mark] = len(job.targets)
-        group = self._group(job.action, job.kind, soft=job.soft)
+        place = len(self._groups) if job.rank is Rank.ALONE else 0
+        group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
         for target, causes in zip(job.targets, job.causes, strict=True):
             group.setdefault(target, []).append(Want(causes, frozenset((mark,))))
 
@@ -94,7 +107,7 @@ class _Located:
                 for spelled in _checked(target, locate(target, action)):
                     group = groups.get(spelled.kind)
                     if group is None:
-                        group = groups[spelled.kind] = self._group(action, spelled.kind, soft=soft)
+                        group = groups[spelled.kind] = self._group(_Batching(action, spelled.kind, soft))
                     group.setdefault(spelled.value, []).append(want)
                     if spelled.kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
                         self.widened.append((target.value, spelled.value))
@@ -109,33 +122,41 @@ class _Located:
             raise error
         self.bug = self.bug or (error if isinstance(error, Exception) else PluginError(told(error)))
 
-    def _group(self, action: Action, kind: TargetKind, *, soft: bool) -> dict[str, list[Want]]:
-        group = self._groups.get((action, kind, soft))
+    def _group(self, key: _Batching) -> dict[str, list[Want]]:
+        group = self._groups.get(key)
         if group is None:
-            self._limits(action, kind)
-            group = self._groups[action, kind, soft] = {}
+            self._limits(key.action, key.kind)
+            group = self._groups[key] = {}
         return group
 
-    def drop_soft_where_hard(self) -> None:
-        """A target that must be dropped needn't be marked stale as well."""
-        for (action, kind, soft), group in self._groups.items():
-            hard = self._groups.get((action, kind, False), {}) if soft else {}
-            for value in group.keys() & hard.keys():
-                hard[value] += group.pop(value)
+    def ask_once(self) -> None:
+        """Leave each target in the first group that has it; one that must be dropped isn't marked stale as well."""
+        if len(self._groups) == len({(key.action, key.kind) for key in self._groups}):
+            return
+        holders: dict[tuple[Action, TargetKind], dict[str, _Batching]] = {}
+        for key, group in list(self._groups.items()):
+            held = holders.setdefault((key.action, key.kind), {})
+            for value in list(group):
+                earlier = held.setdefault(value, key)
+                if earlier is not key:
+                    held[value] = earlier._replace(soft=earlier.soft and key.soft)
+                    wants = self._groups[earlier].pop(value)
+                    wants += group.pop(value)
+                    self._group(held[value])[value] = wants
 
     def jobs(self) -> Iterator[Job]:
-        # Purges stand before preloads: "purge" sorts after "preload", hence the explicit key.
-        for (action, kind, soft), group in sorted(self._groups.items(), key=lambda item: item[0][0] != Action.PURGE):
+        for key, group in sorted(self._groups.items(), key=lambda item: _turn(item[0])):
             wanted = {value: joined(wants) for value, wants in group.items()}
             try:
-                batches = list(self._batches(action, kind, wanted, _checked_limits(self._limits(action, kind))))
+                limits = _checked_limits(self._limits(key.action, key.kind))
+                batches = list(self._batches(key.action, key.kind, wanted, limits))
             except BaseException as error:  # noqa: BLE001 - what a plugin says of one kind must not cost the others
                 self._noted(error)
-                batch = list(wanted.items())
-                self.rejected.append(Outcome(self._job(action, kind, batch, soft=soft), Status.RETRY, bug(error)))
+                job = self._job(key, list(wanted.items()))
+                self.rejected.append(Outcome(job, Status.RETRY, bug(error)))
                 continue
             for batch in batches:
-                yield self._job(action, kind, batch, soft=soft)
+                yield self._job(key, batch)
 
     def _limits(self, action: Action, kind: TargetKind) -> Limits:
         way = capability(self._provider, action, kind)
@@ -193,10 +214,11 @@ class _Located:
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
         self.rejected.append(Outcome(Job(self._name, *rejected, bucket=demand.bucket), status, reason))
 
-    def _job(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> Job:
+    def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
-        return Job(self._name, action, kind, targets, causes, soft, self._reference(action, kind, batch, soft=soft))
+        reference = self._reference(key.action, key.kind, batch, soft=key.soft)
+        return Job(self._name, key.action, key.kind, targets, causes, key.soft, reference, rank=key.rank)
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
@@ -246,6 +268,11 @@ def _checked_weight(weight: Any) -> int:
     if not isinstance(weight, int):
         raise TypeError(f"weigh returned {weight!r:.80}, which is no number of bytes")
     return weight
+
+
+def _turn(key: _Batching) -> tuple[bool, bool]:
+    """Purges stand before preloads, and what is new before what came back; otherwise all stays as it is."""
+    return key.action is not Action.PURGE, key.rank is not Rank.NEW
 
 
 def unlocated(demand: Demand) -> Iterator[Job]:

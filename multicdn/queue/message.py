@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.errors import EventError
-from multicdn.model import Action, Job, TargetKind
+from multicdn.model import Action, Job, Rank, TargetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # The member by which a message is known as ours; its value is the version of its form.
 MARK = "multicdn"
@@ -46,15 +46,27 @@ class QueuedJob(Struct, frozen=True):
 
     Attributes:
         job: what is to be done.
-        attempt: how many invocations have tried, at least 1.
-        since: when the oldest message that asked for it was sent, in seconds since 1970.
+        attempt: how many invocations have tried it in vain.
+        since: when the newest message that asked for it was sent, in seconds since 1970.
         origins: ids of the first messages that asked for it, some of them if they were many.
+        refusals: how many invocations met a refusal that was about it, be it for the credentials or for its kind.
     """
 
     job: Job
     attempt: int
     since: float
     origins: tuple[str, ...] = ()
+    refusals: int = 0
+
+
+class _Purge(Struct, frozen=True, omit_defaults=True):
+    """A purge that goes before a preload; its members are those of a message."""
+
+    provider: str
+    kind: TargetKind
+    targets: tuple[str, ...]
+    soft: bool = False
+    bucket: str = ""
 
 
 class _Message(Struct, frozen=True, omit_defaults=True):
@@ -70,6 +82,9 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     targets: tuple[str, ...] = ()
     packed: str = ""
     origins: tuple[str, ...] = ()
+    refusals: int = 0
+    alone: bool = False
+    purges: tuple[_Purge, ...] = ()
 
 
 def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
@@ -100,11 +115,37 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
         read = msgspec.convert(content, _Message)
         targets = _unpacked(read.packed) if read.packed else read.targets
         _check(targets, read.kind)
+        for purge in read.purges:
+            _check(purge.targets, purge.kind)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
-    job = Job(read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket)
-    return QueuedJob(job, read.attempt, read.since, read.origins)
+    rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
+    rank = Rank.ALONE if read.alone else rank
+    purges = tuple(_read_purge(purge, cause) for purge in read.purges)
+    job = Job(
+        read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank, purges
+    )
+    return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals)
+
+
+def _read_purge(read: _Purge, cause: str) -> Job:
+    causes = (frozenset((cause,)),) * len(read.targets)
+    return Job(
+        read.provider, Action.PURGE, read.kind, read.targets, causes, read.soft, bucket=read.bucket, rank=Rank.TRIED
+    )
+
+
+def _written(purges: Iterable[Job]) -> tuple[_Purge, ...]:
+    """Each target once, and those together that share all else."""
+    alike: dict[tuple[str, TargetKind, bool, str], dict[str, None]] = {}
+    for purge in purges:
+        shared = (purge.provider, purge.kind, purge.soft, purge.bucket)
+        alike.setdefault(shared, {}).update(dict.fromkeys(purge.targets))
+    return tuple(
+        _Purge(provider, kind, tuple(targets), soft, bucket)
+        for (provider, kind, soft, bucket), targets in alike.items()
+    )
 
 
 def shortened(ids: frozenset[str]) -> tuple[str, ...]:
@@ -126,6 +167,9 @@ def _encoded(queued: QueuedJob) -> str:
         bucket=job.bucket,
         targets=job.targets,
         origins=queued.origins,
+        refusals=queued.refusals,
+        alone=job.rank is Rank.ALONE,
+        purges=_written(job.purges),
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:

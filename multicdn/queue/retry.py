@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from multicdn.model import Job, Outcome, Status, digest
@@ -26,6 +25,15 @@ if TYPE_CHECKING:
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _LONGEST_DELAY = 900
 
+# What was hardly ever tried, since its vendor was never well, is kept for so many times as long as all else.
+_UNTRIED = 4
+
+_REFUSED = (Status.REFUSED, Status.UNAUTHORIZED, Status.UNASKED)
+
+# Targets wait together if their ages differ by no more than a twelfth of the time after which they are given up, and if
+# they were tried as often, as far as that counts.
+_AGES, _LEVELS = 12, 6
+
 # 2 ** 20 times any first delay is longer than the longest.
 _MOST_DOUBLINGS = 20
 
@@ -34,13 +42,15 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How long jobs are tried, over many invocations.
 
     Attributes:
-        give_up_after: seconds from the first message on after which a job becomes a dead letter.
+        give_up_after: seconds after which a target becomes a dead letter, from the newest message on that asked for it.
+        least_attempts: but not before so many invocations have tried it.
         first_delay: seconds that a job waits after its first failure; each further time twice as long.
         longest_delay: seconds that it waits at most, unless the vendor asks for more. SQS takes a quarter of an hour.
-        refused_attempts: how many invocations may be refused for their credentials. They may be rotated meanwhile.
+        refused_attempts: how many invocations may be refused. Credentials may be rotated meanwhile, settings mended.
     """
 
     give_up_after: float = 6 * 3600.0
+    least_attempts: int = 6
     first_delay: float = 30.0
     longest_delay: float = float(_LONGEST_DELAY)
     refused_attempts: int = 6
@@ -53,11 +63,13 @@ class MessageHistory(Struct, frozen=True):
         sent: when each was sent, in seconds since 1970; for a queued job, when its first cause was.
         attempts: how often each queued job was tried before.
         origins: ids of the messages that asked for a queued job at first.
+        refusals: how often each queued job was refused before.
     """
 
     sent: Mapping[str, float]
     attempts: Mapping[str, int]
     origins: Mapping[str, tuple[str, ...]]
+    refusals: Mapping[str, int] = {}
 
 
 class Requeue(Struct, frozen=True):
@@ -134,11 +146,12 @@ def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
     """A key that jobs of one target share if they may wait, or be given up, together."""
     job = outcome.job
     # Answers repeat the target; and why something failed that is tried again matters less than that it did.
-    reason = "" if outcome.status in (Status.RETRY, Status.PACED) else outcome.reason.replace(job.described[0], "")
+    waits = outcome.status in (Status.RETRY, Status.PACED, Status.UNASKED)
+    reason = "" if waits else outcome.reason.replace(job.described[0], "")
     if outcome.status is Status.PACED:
         # Those whose turn comes about then wait together; thousands at a slow vendor don't all come back for each call.
         reason = f"within minute {(outcome.after or 0.0) // 60:.0f}"
-    return job.provider, job.action, job.kind, job.soft, job.bucket, outcome.status, reason
+    return job.provider, job.action, job.kind, job.soft, job.bucket, job.rank, outcome.calls > 0, outcome.status, reason
 
 
 def _as_one(group: Sequence[Outcome]) -> Outcome:
@@ -153,11 +166,27 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         soft=first.job.soft,
         reference=digest(*references) if all(references) else "",
         bucket=first.job.bucket,
+        rank=first.job.rank,
+        purges=tuple(purge for job in jobs for purge in job.purges),
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.
     after = (min if first.status is Status.PACED else max)(asked, default=None)
-    return Outcome(joined, first.status, f"{first.reason} (and {len(group) - 1:,} more)", after=after)
+    reason = f"{first.reason} (and {len(group) - 1:,} more)"
+    return Outcome(joined, first.status, reason, after=after, calls=first.calls, final=first.final)
+
+
+class _Age(NamedTuple):
+    """What a target has gone through: of several messages that asked for it the newest counts, for it asks for all.
+
+    Attributes:
+        since: when that message was sent.
+        attempt, refusals: as in a queued job, this invocation included.
+    """
+
+    since: float
+    attempt: int
+    refusals: int
 
 
 def _decisions(
@@ -165,50 +194,70 @@ def _decisions(
 ) -> Iterator[Decision]:
     """Give up the targets that are too old or beyond hope, and requeue the rest of the job.
 
-    They are split so that a target asked for just now does not share the end of one that was asked for long ago.
+    They are split so that a target asked for just now shares neither the end nor the delay of an older one.
     """
     job = outcome.job
-    hopeless = [
-        target
-        for target, causes in zip(job.targets, job.causes, strict=True)
-        if _is_hopeless(outcome.status, _queued(job, causes, history, now), policy, now)
-    ]
-    given_up, kept = job.only(hopeless), job.without(hopeless)
-    if given_up is not None:
-        yield DeadLetter(_queued(given_up, given_up.messages, history, now), outcome.status, outcome.reason)
-    if kept is not None:
-        queued = _queued(kept, kept.messages, history, now)
-        if outcome.status is Status.PACED:  # it was not tried
-            queued = msgspec.structs.replace(queued, attempt=max(1, queued.attempt - 1))
-        delay = _delay(outcome, queued.attempt, policy, draw)
-        yield Requeue(queued, outcome.status, outcome.reason, delay)
+    ages: dict[frozenset[str], _Age] = {}
+    groups: dict[tuple[object, ...], tuple[list[str], list[_Age]]] = {}
+    for target, causes in zip(job.targets, job.causes, strict=True):
+        age = ages.get(causes)
+        if age is None:
+            age = ages[causes] = _age(outcome, causes, history, now)
+        targets, alike = groups.setdefault(_alike(outcome, age, policy, now), ([], []))
+        targets.append(target)
+        alike.append(age)
+    for (given_up, *_), (targets, alike) in groups.items():
+        part = job.only(targets)
+        assert part is not None, "each group has some of its targets"
+        since, attempt, refusals = map(max, zip(*alike, strict=True))
+        origins = (origin for cause in part.messages for origin in history.origins.get(cause, (cause,)))
+        queued = QueuedJob(part, int(attempt), since, message.shortened(frozenset(origins)), int(refusals))
+        if given_up:
+            yield DeadLetter(queued, outcome.status, outcome.reason)
+        else:
+            yield Requeue(queued, outcome.status, outcome.reason, _delay(outcome, queued, policy, draw))
 
 
-def _queued(job: Job, causes: frozenset[str], history: MessageHistory, now: float) -> QueuedJob:
-    """A job with what the messages that asked for it have gone through; the oldest and the most tried one counts."""
-    attempt = 1 + max((history.attempts.get(cause, 0) for cause in causes), default=0)
-    since = min((history.sent.get(cause, now) for cause in causes), default=now)
-    origins = frozenset(origin for cause in causes for origin in history.origins.get(cause, (cause,)))
-    return QueuedJob(job, attempt, since, message.shortened(origins))
+def _age(outcome: Outcome, causes: frozenset[str], history: MessageHistory, now: float) -> _Age:
+    newest = max(causes, key=lambda cause: (history.sent.get(cause, now), cause), default="")
+    tried = outcome.calls > 0 or outcome.status is Status.REJECTED
+    return _Age(
+        history.sent.get(newest, now),
+        history.attempts.get(newest, 0) + tried,
+        history.refusals.get(newest, 0) + (outcome.status in _REFUSED),
+    )
 
 
-def _is_hopeless(status: Status, queued: QueuedJob, policy: RetryPolicy, now: float) -> bool:
-    if status in (Status.REJECTED, Status.REFUSED):
-        return True
-    if status is Status.UNAUTHORIZED and queued.attempt >= policy.refused_attempts:
+def _alike(outcome: Outcome, age: _Age, policy: RetryPolicy, now: float) -> tuple[object, ...]:
+    """What targets share that are given up, or wait, together: first of all, which of the two."""
+    if _is_hopeless(outcome, age, policy, now):
+        return (True,)
+    span = policy.give_up_after / _AGES
+    return False, age.since // span if span else 0, min(age.attempt, _LEVELS), min(age.refusals, _LEVELS)
+
+
+def _is_hopeless(outcome: Outcome, age: _Age, policy: RetryPolicy, now: float) -> bool:
+    status = outcome.status
+    if status is Status.REJECTED or outcome.final:
         return True
     if status is Status.PACED:
         return False
-    return now - queued.since >= policy.give_up_after
+    if status in _REFUSED and age.refusals >= policy.refused_attempts:
+        return True
+    seconds = now - age.since
+    if age.attempt + age.refusals >= policy.least_attempts:
+        return seconds >= policy.give_up_after
+    return seconds >= policy.give_up_after * _UNTRIED
 
 
-def _delay(outcome: Outcome, attempt: int, policy: RetryPolicy, draw: Callable[[float], float]) -> int:
+def _delay(outcome: Outcome, queued: QueuedJob, policy: RetryPolicy, draw: Callable[[float], float]) -> int:
     """Whole seconds: growing, spread, never less than the vendor asked for, and no more than SQS can.
 
     A vendor that is well is only waited for until the turn comes.
     """
     if outcome.status is Status.PACED:
         return math.ceil(min(_LONGEST_DELAY, outcome.after or 0.0))
-    grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+    times = max(1, queued.attempt, queued.refusals)
+    grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
     spread = grown / 2 + draw(grown / 2)
     return math.ceil(min(_LONGEST_DELAY, max(spread, outcome.after or 0.0)))

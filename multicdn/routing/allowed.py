@@ -44,7 +44,10 @@ class Allowed:
                 self._whole |= set(route.purge)
 
     def refusal(self, job: Job) -> str:
-        """Why a job asks for more than any route could; empty if it doesn't."""
+        """Why a job, or a purge that it takes along, asks for more than any route could; empty if it doesn't."""
+        return next(filter(None, map(self._refusal, (job, *job.purges))), "")
+
+    def _refusal(self, job: Job) -> str:
         name = job.instance
         if job.kind is TargetKind.EVERYTHING:
             return "" if name in self._emptied else f"no route with `everything: true` purges at {name}"

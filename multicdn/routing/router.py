@@ -82,7 +82,8 @@ class Router:
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
-        Of several changes of one key the newest decides, for each route among those that it listens to.
+        Of several changes of one key the newest decides, for each route among those that it listens to; but what was
+        removed in between is dropped: were it only marked stale, a cache could go on serving it.
 
         Args:
             changes: in any order.
@@ -90,17 +91,21 @@ class Router:
             missing: see ``Missing``.
         """
         newest: dict[tuple[int, str], _Match] = {}
+        removed: set[tuple[int, str]] = set()
         for change in changes:
             wanted = self._wanted(change, missing)
             for matcher in self._covering(change.bucket, change.key):
                 members = None if wanted is None else matcher.members_of(wanted)
                 if change.kind in matcher.route.on and members != _NONE:
-                    earlier = newest.get((id(matcher), change.key))
+                    key = (id(matcher), change.key)
+                    earlier = newest.get(key)
                     if earlier is None or supersedes(change, earlier.change):
-                        newest[id(matcher), change.key] = _Match(matcher, change, _both(members, earlier))
+                        newest[key] = _Match(matcher, change, _both(members, earlier))
                     elif earlier.members is not None:
-                        newest[id(matcher), change.key] = earlier._replace(members=_both(members, earlier))
-        return self._collect(newest.values(), tags or {})
+                        newest[key] = earlier._replace(members=_both(members, earlier))
+                    if change.kind is ChangeKind.REMOVED:
+                        removed.add(key)
+        return self._collect(newest.values(), removed, tags or {})
 
     def _wanted(self, change: Change, missing: Missing | None) -> frozenset[str] | None:
         """The parts of routes that a change still waits for; None for all of them.
@@ -117,7 +122,9 @@ class Router:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()
 
-    def _collect(self, matched: Iterable[_Match], tags: Tags) -> tuple[list[Demand], list[RoutingFailure]]:
+    def _collect(
+        self, matched: Iterable[_Match], removed: set[tuple[int, str]], tags: Tags
+    ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
         for matcher, change, members in matched:
@@ -128,7 +135,8 @@ class Router:
                 failures.append(RoutingFailure(change, reason, frozenset((matcher.part(_HOOKED),))))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
-            for demand in demands.changed_by(matcher, change.kind):
+            hard = (id(matcher), change.key) in removed
+            for demand in demands.changed_by(matcher, change.kind, hard=hard):
                 _add(demand, targets, change, want)
         return demands.all(), failures
 
@@ -153,14 +161,15 @@ class _Demands:
 
     def __init__(self) -> None:
         self._demands: dict[tuple[str, Action, bool, str, int], Demand] = {}
-        self._by_route: dict[tuple[int, ChangeKind], list[Demand]] = {}
+        self._by_route: dict[tuple[int, ChangeKind, bool], list[Demand]] = {}
 
-    def changed_by(self, matcher: Matcher, kind: ChangeKind) -> list[Demand]:
+    def changed_by(self, matcher: Matcher, kind: ChangeKind, *, hard: bool) -> list[Demand]:
         """The demands that get the targets of a change: one for each order that its route gives for its kind."""
-        demands = self._by_route.get((id(matcher), kind))
+        demands = self._by_route.get((id(matcher), kind, hard))
         if demands is None:
-            demands = [self._demand(matcher, *order) for order in matcher.orders(kind)]
-            self._by_route[id(matcher), kind] = demands
+            orders = matcher.orders(kind)
+            demands = [self._demand(matcher, name, action, soft and not hard) for name, action, soft in orders]
+            self._by_route[id(matcher), kind, hard] = demands
         return demands
 
     def _demand(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001

@@ -155,7 +155,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         """
         if not self.cp_codes:
             message = "Akamai purges everything by CP code: list them in this provider's `cp_codes`"
-            raise CallRefused(message)
+            raise CallRefused(message, about="kind")
         return self._purge("cpcode", self.cp_codes, (), call)
 
     def _purge(self, kind: str, objects: Sequence[str | int], targets: Sequence[str], call: Call) -> Receipt:
@@ -168,7 +168,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             f"/ccu/v3/{word}/{kind}/{self.network}{account}",
             call,
             json={"objects": list(objects)},
-            refusal=lambda answer: refusal(answer, targets),
+            refusal=lambda answer: refusal(answer, kind, targets),
         )
         return receipt(answer)
 

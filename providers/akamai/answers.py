@@ -5,7 +5,6 @@ Facts: techdocs.akamai.com/purge-cache/reference (400, 403, 429, rate-limiting),
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -35,19 +34,23 @@ def receipt(answer: Answer) -> Receipt:
     )
 
 
-def refusal(answer: Answer, targets: Sequence[str]) -> ProviderError | None:
+def refusal(answer: Answer, kind: str, targets: Sequence[str]) -> ProviderError | None:
     """Read an answer that isn't a success; None where its status says it all.
 
     Args:
         answer: of Fast Purge, whose problems have a ``httpStatus``, or of the gateway, whose have a ``status``.
+        kind: of objects: url, tag or cpcode.
         targets: of the call. If one is bad all are refused, and ``detail`` may name the bad one.
     """
-    problem = _problem(answer)
+    problem = answer.problem
     match answer.status:
         case 400:
             return _malformed(answer, problem, targets)
         case 403 if _said(problem, "title") == "unauthorized arl":
             return TargetsRefused(answer.reason, _named(problem, targets))
+        case 403 if "httpStatus" in problem and kind != "url":
+            # Tags and CP codes are granted one by one, and apart from URLs: identity-management, purgeOptions.
+            return CredentialsRefused(answer.reason, about="kind")
         case 429:
             return _throttled(answer, problem, targets)
         case 507:  # listed without a text; in older pages a full queue
@@ -63,9 +66,9 @@ def _malformed(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str
         if "timestamp" in _said(problem, "detail"):
             # The next try is signed anew, and maybe on a machine with a better clock: no reason to give up.
             return RetryLater(f"{answer.reason}; this machine's clock is off by over 30 s, or the request was slow")
-        return CredentialsRefused(answer.reason)
+        return CredentialsRefused(answer.reason, about="account")
     if "invalid endpoint" in (_said(problem, "title"), _said(problem, "detail")):
-        return CredentialsRefused(f"{answer.reason}; the API client or its host isn't for purging")
+        return CredentialsRefused(f"{answer.reason}; the API client or its host isn't for purging", about="account")
     return TargetsRefused(answer.reason, _named(problem, targets))
 
 
@@ -73,7 +76,7 @@ def _throttled(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str
     size, limit = _number(problem.get("rateLimitCurrentRequestSize")), _number(problem.get("rateLimit"))
     if size is not None and limit is not None and size > limit:
         reason = f"{answer.reason}; this account's limit is {limit:.0f}, so {size:.0f} at once never pass"
-        return TargetsRefused(reason) if len(targets) > 1 else CallRefused(reason)
+        return TargetsRefused(reason) if len(targets) > 1 else CallRefused(reason, about="kind")
     waits = [*_refreshes(answer.headers), *_shortfall(answer, problem)]
     return RetryLater(answer.reason, after=min(waits) if waits else max(_PAUSE, retry_after(answer.headers) or 0.0))
 
@@ -110,15 +113,6 @@ def _named(problem: Mapping[str, Any], targets: Sequence[str]) -> list[str]:
     detail = str(problem.get("detail") or "").strip()
     words = {detail, *_URL.findall(detail)}
     return [target for target in targets if target in words]
-
-
-def _problem(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object of an error; empty if it is something else."""
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _said(problem: Mapping[str, Any], member: str) -> str:

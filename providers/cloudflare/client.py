@@ -128,4 +128,4 @@ def _header(name: str, value: str) -> str:
     if re.fullmatch(r"[!-~]+", value):
         return value
     message = f"the {name} is empty or has characters that no header takes; has it a line break at its end?"
-    raise CredentialsRefused(message)
+    raise CredentialsRefused(message, about="account")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
-from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.provider import About, CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import cloudflare
     import httpx
@@ -23,11 +24,7 @@ _NO_URL_PURGE = 1136  # this environment selects its requests by address, countr
 
 _BY_CODE: dict[int, type[ProviderError]] = {
     971: RetryLater,  # throttle your request speed
-    1015: RetryLater,  # unable to purge, as 1016, 1017 and 1084
-    1016: RetryLater,
-    1017: RetryLater,
     1083: RetryLater,  # purge rate limit reached
-    1084: RetryLater,
     10429: RetryLater,
     1012: CallRefused,  # no selector, not true, not an array: our body is wrong, whatever the targets
     1013: CallRefused,
@@ -39,7 +36,14 @@ _BY_CODE: dict[int, type[ProviderError]] = {
     6003: CredentialsRefused,  # malformed authentication header
     10000: CredentialsRefused,
     10502: CredentialsRefused,  # too many failed authentications
+    1107: CallRefused,  # the zone's plan has no purge by tag
 }
+_ABOUT_KIND = (1012, 1013, 1014, 1107)
+
+# Unable to purge, any or all: they stand beside the error that says why, before or behind it (cloudflare/
+# Cloudflare-WordPress#429), and 1016 alone with status 200 for a batch with a bad URL.
+_COMPANIONS = frozenset({1015, 1016, 1017, 1084})
+_TOO_LARGE = (413, 414)  # whoever says so
 _BY_STATUS: dict[int, type[ProviderError]] = {
     400: TargetsRefused,
     401: CredentialsRefused,
@@ -73,16 +77,8 @@ def accepted_id(answer: httpx.Response, request: str, targets: Sequence[str], hi
     # The error path alone pays for importing requests, which the SDK does without.
     from multicdn.http import Answer
 
-    codes = list(_codes(envelope))
     reason = Answer(answer.status_code, answer.headers, answer.content, request, hide).reason
-    meaning = _meaning(answer, codes)
-    if issubclass(meaning, RetryLater):
-        raise meaning(reason, after=_wait(answer.headers))
-    if issubclass(meaning, TargetsRefused):
-        raise meaning(reason, targets=targets if _NO_URL_PURGE in codes else ())
-    if answer.is_redirect:
-        raise meaning(f"{reason}; redirects are never followed with credentials, correct `endpoint`")
-    raise meaning(reason)
+    raise _refusal(answer, list(_errors(envelope)), reason, targets)
 
 
 def cause_of(error: cloudflare.APIConnectionError, call: Call) -> str:
@@ -105,27 +101,102 @@ def _envelope(answer: httpx.Response) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _codes(problem: object) -> Iterator[int]:
-    """Walk an envelope to its error codes, those of nested chains included."""
+class _Error(NamedTuple):
+    code: int
+    message: str
+
+
+def _errors(problem: object) -> Iterator[_Error]:
+    """Walk an envelope to its errors, those of nested chains included."""
     if isinstance(problem, list):
         for item in problem:
-            yield from _codes(item)
+            yield from _errors(item)
     elif isinstance(problem, dict):
         if isinstance(problem.get("code"), int):
-            yield problem["code"]
-        yield from _codes(problem.get("errors"))
-        yield from _codes(problem.get("error_chain"))
+            yield _Error(problem["code"], str(problem.get("message") or ""))
+        yield from _errors(problem.get("errors"))
+        yield from _errors(problem.get("error_chain"))
 
 
-def _meaning(answer: httpx.Response, codes: Sequence[int]) -> type[ProviderError]:
-    if answer.is_server_error or answer.status_code == 429:
-        return RetryLater
-    if answer.is_redirect:
-        return CallRefused
-    known = [_BY_CODE[code] for code in codes if code in _BY_CODE]
-    # A success that can't be read or that names no known code isn't one: somebody between us may have answered.
-    otherwise = RetryLater if answer.is_success else CallRefused
-    return known[0] if known else _BY_STATUS.get(answer.status_code, otherwise)
+def _refusal(answer: httpx.Response, errors: Sequence[_Error], reason: str, targets: Sequence[str]) -> ProviderError:
+    specific = [error for error in errors if error.code not in _COMPANIONS]
+    meaning = _meaning(answer, errors, specific, targets)
+    if issubclass(meaning, RetryLater):
+        if answer.is_redirect:
+            reason = f"{reason}; redirects are never followed with credentials, correct `endpoint`"
+        return meaning(reason, after=_wait(answer.headers))
+    codes = [error.code for error in specific]
+    if issubclass(meaning, TargetsRefused):
+        return meaning(reason, targets if _NO_URL_PURGE in codes else named(specific, targets))
+    if issubclass(meaning, CallRefused):
+        return meaning(reason, _about(answer, codes))
+    return meaning(reason)
+
+
+def _meaning(
+    answer: httpx.Response, errors: Sequence[_Error], specific: Sequence[_Error], targets: Sequence[str]
+) -> type[ProviderError]:
+    # Without one of its errors an answer isn't Cloudflare's, or can't be read: somebody between us may have answered.
+    if answer.is_server_error or answer.status_code == 429 or answer.is_redirect or not errors:
+        return TargetsRefused if answer.status_code in _TOO_LARGE else RetryLater
+    known = [_BY_CODE[error.code] for error in specific if error.code in _BY_CODE]
+    if known:
+        return known[0]
+    if specific and not answer.is_success:
+        return _BY_STATUS.get(answer.status_code, CallRefused)
+    # It doesn't say why. One bad target is reason enough, and is found among the others; alone, it may yet pass.
+    return TargetsRefused if len(targets) > 1 else RetryLater
+
+
+def _about(answer: httpx.Response, codes: Iterable[int]) -> About | None:
+    first = next((code for code in codes if code in _BY_CODE), 0)
+    if first in _ABOUT_KIND:
+        return "kind"
+    return "account" if first or answer.status_code == 401 else None
+
+
+def named(errors: Iterable[_Error], targets: Sequence[str]) -> list[str]:
+    """The targets that errors name, by their URL, or else by their path, or else by their host."""
+    said = "\n".join(error.message for error in errors)
+    for part in (_url, _path, _host):
+        found = [target for target in targets if (text := part(target)) and _is_said(text, said)]
+        if found:
+            return found
+    return []
+
+
+def _is_said(text: str, said: str) -> bool:
+    """Whether a text stands there as a whole: one URL may be the beginning of another, one path the end of another.
+
+    In "Unable to purge/path/to/image.jpg, which is an invalid URL." (cloudflare/cloudflare-docs#25277) no space is
+    before the path.
+    """
+    return any(
+        (place == 0 or said[place - 1] in " \n\"'(" or said[:place].endswith("purge"))
+        and re.match(r"[.,;:)]*(?:[\s\"']|\Z)", said[place + len(text) :])
+        for place in _places(text, said)
+    )
+
+
+def _places(text: str, said: str) -> Iterator[int]:
+    place = said.find(text)
+    while place >= 0:
+        yield place
+        place = said.find(text, place + 1)
+
+
+def _url(target: str) -> str:
+    return str(json.loads(target)["url"]) if target.startswith("{") else target
+
+
+def _path(target: str) -> str:
+    path = urlsplit(_url(target)).path
+    return path if len(path) > 1 else ""
+
+
+def _host(target: str) -> str:
+    url = _url(target)
+    return urlsplit(url if "://" in url else f"//{url}").hostname or ""
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

@@ -199,5 +199,5 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
             return
         if not self._api.ask(call, lambda client: keeps_tags(client, self.distribution, self.tenant)):
             message = f"no object of {name} has a tag: name the header of its tags in CacheTagConfig.HeaderName"
-            raise CallRefused(message)
+            raise CallRefused(message, about="kind")
         self._with_tags.add(name)

@@ -9,7 +9,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
+from multicdn.provider import About, CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _CREDENTIALS = frozenset(
         "UnrecognizedClientException",
     }
 )
+_NOWHERE = frozenset({"NoSuchDistribution", "EntityNotFound"})
 _STATUS: dict[int, type[ProviderError]] = {408: RetryLater, 413: TargetsRefused, 429: RetryLater}
 
 
@@ -91,12 +92,21 @@ def _answered(error: ClientError) -> ProviderError:
     meaning = _meaning(code, status)
     if issubclass(meaning, RetryLater):
         return meaning(reason, after=_BUSY if code == "TooManyInvalidationsInProgress" else None)
+    if issubclass(meaning, CallRefused):
+        return meaning(reason, _about(code, str(error.operation_name)))
     return meaning(reason)
 
 
 def _says_used(message: str) -> bool:
     reference = _REFERENCE.search(message)
     return reference is not None and _USED.search(message, reference.end()) is not None
+
+
+def _about(code: str, operation: str) -> About | None:
+    if code in ("AccessDenied", "AccessDeniedException"):
+        # Looking at a distribution's settings is needed for tags alone.
+        return "kind" if operation.startswith("GetDistribution") else "account"
+    return "account" if code in _CREDENTIALS or code in _NOWHERE else None
 
 
 def _meaning(code: str, status: int) -> type[ProviderError]:
@@ -106,7 +116,8 @@ def _meaning(code: str, status: int) -> type[ProviderError]:
         return CredentialsRefused
     if code in _TARGETS:
         return TargetsRefused
-    return _STATUS.get(status, CallRefused)
+    # Where the answer isn't CloudFront's, botocore makes a code of its status.
+    return _STATUS.get(status, RetryLater if code in ("", str(status)) else CallRefused)
 
 
 def _first_line(message: str) -> str:
@@ -133,5 +144,5 @@ def _unanswered(error: BotoCoreError) -> ProviderError:
     )
     reason = f"{type(error).__name__}: {_first_line(str(error))}"
     if isinstance(error, missing):
-        return CredentialsRefused(reason)
+        return CredentialsRefused(reason, about="account")
     return RetryLater(reason) if isinstance(error, passing) else CallRefused(reason)

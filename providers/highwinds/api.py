@@ -72,9 +72,7 @@ class Login:
     """
 
     def __init__(self, endpoint: str, application: str, user: str, password: Secret) -> None:
-        # OAuth servers answer 400 to a wrong password as well; it is never the fault of a target.
-        meaning = dict.fromkeys((400, 413, 414, 422), CredentialsRefused)
-        self._api = Http(endpoint, headers=partial(_headers, application), meaning=meaning, login=True)
+        self._api = Http(endpoint, headers=partial(_headers, application), login=True)
         self._user = user
         self._password = password
         self._token = ""
@@ -100,7 +98,7 @@ class Login:
 
     def _log_in(self, call: Call) -> None:
         form = {"grant_type": "password", "username": self._user, "password": self._password.reveal()}
-        answer = self._api.send("POST", "/auth/token", call, data=form)
+        answer = self._api.send("POST", "/auth/token", call, data=form, refusal=_login_refused)
         self._token = answer.text("access_token")
         if not self._token:
             raise RetryLater(f"the answer has no access_token: {answer.reason}")
@@ -112,6 +110,13 @@ class Login:
 
 def _headers(application: str) -> dict[str, str]:
     return {"Accept": "application/json", **({"X-Application-Id": application} if application else {})}
+
+
+def _login_refused(answer: Answer) -> CredentialsRefused | None:
+    """OAuth servers answer 400 to a wrong password as well; it is never the fault of a target."""
+    if answer.status in (400, 401, 403, 413, 414, 422) and not answer.is_page:
+        return CredentialsRefused(answer.reason, about="account")
+    return None
 
 
 def _told_to_wait(answer: Answer) -> RetryLater | None:

@@ -17,7 +17,7 @@ from multicdn.errors import (
     SecretError,
     TargetsRefused,
 )
-from multicdn.model import Action, Receipt, Status, Target, TargetKind
+from multicdn.model import Action, Rank, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits, Secret
 
 if TYPE_CHECKING:
@@ -268,11 +268,23 @@ def test_a_named_target_that_was_not_in_the_call_makes_the_batch_be_halved() -> 
     assert of(report, Status.ACCEPTED) == urls(4)
 
 
-def test_a_vendor_that_refuses_everything_costs_no_more_than_two_calls_a_target() -> None:
-    acme = Scripted(answer=refuse(*urls(64)))
-    report = delivery(acme).deliver([demand(urls(64))], 60)
-    assert of(report, Status.REJECTED) == sorted(urls(64))
-    assert len(acme.calls) == 127
+@pytest.mark.parametrize("count", [100, 3000])
+def test_a_vendor_that_refuses_everything_is_not_asked_for_each_target(count: int) -> None:
+    acme = Scripted(limits=Limits(targets=count), answer=refuse(*urls(count)))
+    report = delivery(acme).deliver([demand(urls(count))], 600)
+    assert len(acme.calls) <= 64
+    assert of(report, Status.RETRY) == sorted(urls(count))
+    assert {outcome.job.rank for outcome in report} == {Rank.ALONE}
+
+
+@pytest.mark.parametrize("bad", [0, 1, 17, 49])
+@pytest.mark.parametrize("count", [50, 3000])
+def test_one_bad_target_is_found_wherever_it_stands(count: int, bad: int) -> None:
+    acme = Scripted(limits=Limits(targets=count), answer=refuse(urls(count)[bad]))
+    report = delivery(acme).deliver([demand(urls(count))], 600)
+    assert of(report, Status.REJECTED) == [urls(count)[bad]]
+    assert len(of(report, Status.ACCEPTED)) == count - 1
+    assert len(acme.calls) <= 2 * count.bit_length() + 1
 
 
 def test_halves_have_references_of_their_own_that_are_the_same_in_the_next_invocation() -> None:
@@ -302,20 +314,21 @@ def test_targets_refused_by_locate_are_rejected_without_a_call() -> None:
 # CallRefused and CredentialsRefused
 
 
-def test_a_refused_call_stops_the_lane_without_further_calls() -> None:
-    acme = Scripted(limits=Limits(targets=1), answer=script(CallRefused("no such zone")))
+def test_what_a_refusal_stands_for_is_not_asked_and_says_why() -> None:
+    acme = Scripted(limits=Limits(targets=1), answer=script(CallRefused("no such zone", "account")))
     report = delivery(acme).deliver([demand(urls(20))], 60)
     assert len(acme.calls) == 1
-    assert of(report, Status.REFUSED) == sorted(urls(20))
-    assert {outcome.reason for outcome in report} == {"no such zone"}
+    assert len(of(report, Status.REFUSED)) == 1
+    assert len(of(report, Status.UNASKED)) == 19
+    assert {outcome.reason for outcome in report} == {"no such zone", "not asked, because no such zone"}
 
 
-def test_a_refused_call_of_a_purge_stops_the_preloads_too() -> None:
-    acme = Scripted(answer=script(CallRefused("no such zone")))
+def test_a_refusal_of_all_that_there_is_stops_the_preloads_too() -> None:
+    acme = Scripted(answer=script(CallRefused("no such zone", "account")))
     wanted = [demand(["https://a/1"]), demand(["https://a/2"], action=Action.PRELOAD)]
     report = delivery(acme).deliver(wanted, 60)
     assert len(acme.calls) == 1
-    assert {outcome.status for outcome in report} == {Status.REFUSED}
+    assert [outcome.status for outcome in report] == [Status.REFUSED, Status.UNASKED]
 
 
 def rotating(valid: str, *values: str) -> tuple[Secret, list[str]]:
@@ -352,7 +365,7 @@ def test_a_secret_that_stays_refused_is_resolved_anew_only_once() -> None:
     secret, handed = rotating("new", "old-value")
     acme = Scripted(token=secret, limits=Limits(targets=1), answer=check_token(secret, "new-value"))
     report = delivery(acme).deliver([demand(urls(10))], 60)
-    assert of(report, Status.UNAUTHORIZED) == sorted(urls(10))
+    assert (len(of(report, Status.UNAUTHORIZED)), len(of(report, Status.UNASKED))) == (1, 9)
     assert handed == ["old-value", "old-value"]
     assert len(acme.calls) == 2
 
@@ -382,8 +395,9 @@ def test_a_secret_that_cannot_be_resolved_refuses_the_lane_and_is_named() -> Non
     acme = Scripted(limits=Limits(targets=1), answer=answer)
     report = delivery(acme).deliver([demand(urls(3))], 60)
     assert len(acme.calls) == 1
-    assert of(report, Status.UNAUTHORIZED) == urls(3)
-    assert {outcome.reason for outcome in report} == {"${ssm:/acme/token}: no such parameter"}
+    assert (of(report, Status.UNAUTHORIZED), of(report, Status.UNASKED)) == (urls(1), urls(3)[1:])
+    why = "${ssm:/acme/token}: no such parameter"
+    assert [outcome.reason for outcome in report] == [why, *[f"not asked, because {why}"] * 2]
 
 
 # Bugs of plugins

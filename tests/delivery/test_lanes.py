@@ -261,7 +261,10 @@ def test_an_instance_whose_thread_can_not_start_costs_itself_alone(monkeypatch: 
 
 
 def test_preloads_of_others_do_not_wait_for_an_instance_that_never_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    acme, bravo = Scripted(), Scripted()
+    class OtherVendor(Scripted):
+        """What it could not purge is in no cache of acme's."""
+
+    acme, bravo = Scripted(), OtherVendor()
     wanted = [demand(urls(1), "acme", action=Action.PRELOAD), demand(urls(1), "bravo")]
     without_threads(monkeypatch, lambda thread: thread.name == "multicdn-bravo")
     began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -9,10 +10,17 @@ from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, scri
 
 from multicdn.delivery.clock import Clock
 from multicdn.errors import CallRefused, RetryLater, TargetsRefused
-from multicdn.model import Action, Receipt, Report, Status, TargetKind
+from multicdn.model import Action, Job, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import Limits
+from multicdn.queue.message import decode, encode
+from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.routing.demand import Demand
 
 PRELOAD = Action.PRELOAD
+
+
+class OtherVendor(Scripted):
+    """Stands for no cache of the others."""
 
 
 def endings(report: Report) -> dict[tuple[str, str, Action], Status]:
@@ -51,7 +59,7 @@ def test_only_what_was_purged_is_loaded(trouble: Exception, ended: Status) -> No
     acme = Scripted(limits=Limits(targets=1), answer=answer)
     report = delivery(acme).deliver([demand([good, bad]), demand([good, bad], action=PRELOAD)], 60)
     found = endings(report)
-    assert (found["acme", bad, Action.PURGE], found["acme", bad, PRELOAD]) == (ended, Status.RETRY)
+    assert (found["acme", bad, Action.PURGE], found["acme", bad, PRELOAD]) == (ended, ended)
     assert all(bad not in seen.targets for seen in acme.calls if seen.method == "preload_urls")
     assert found["acme", good, Action.PURGE] is Status.ACCEPTED
     # A lane that was told to wait for longer than there is time loads nothing either.
@@ -70,7 +78,7 @@ def test_a_target_whose_message_asked_for_another_purge_that_failed_is_not_loade
     by_tag, by_url = demand(["x"], kind=TargetKind.TAG), demand(["x"], action=PRELOAD)
     report = delivery(acme).deliver([by_tag, by_url], 60)
     assert [seen.method for seen in acme.calls] == ["purge_tags"]
-    assert {outcome.status for outcome in report} == {Status.REJECTED, Status.RETRY}
+    assert {outcome.status for outcome in report} == {Status.REJECTED}
 
 
 def test_an_instance_that_only_loads_waits_until_the_others_have_purged() -> None:
@@ -103,7 +111,7 @@ def test_an_instance_that_only_loads_does_not_wait_for_one_that_hangs() -> None:
         return accept(seen)
 
     wanted = [demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")]
-    report = delivery(Scripted(), Scripted(answer=hang), clock=Clock()).deliver(wanted, 1.6)
+    report = delivery(Scripted(), OtherVendor(answer=hang), clock=Clock()).deliver(wanted, 1.6)
     released.set()
     assert endings(report) == {
         ("acme", urls(1)[0], PRELOAD): Status.ACCEPTED,
@@ -132,7 +140,7 @@ def test_an_instance_that_only_loads_does_not_wait_for_one_that_could_not_plan()
 
 @pytest.mark.parametrize("trouble", [CallRefused("no such zone"), KeyError("bug")])
 def test_an_instance_that_only_loads_does_so_although_another_failed_to_purge(trouble: Exception) -> None:
-    acme, bravo = Scripted(), Scripted(answer=script(trouble))
+    acme, bravo = Scripted(), OtherVendor(answer=script(trouble))
     report = delivery(acme, bravo).deliver([demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")], 60)
     assert endings(report)["acme", urls(1)[0], PRELOAD] is Status.ACCEPTED
 
@@ -145,3 +153,89 @@ def test_the_bug_of_a_provider_that_never_gets_to_purge_does_not_keep_the_loader
         ("acme", urls(1)[0], PRELOAD): Status.ACCEPTED,
         ("nobody", urls(1)[0], Action.PURGE): Status.REFUSED,
     }
+
+
+# Over several invocations
+
+
+def returned(report: Report) -> list[Job]:
+    """What was not delivered, as it comes back from the queue: by way of its messages."""
+    history = MessageHistory({}, {}, {})
+    decisions = decide(report, history, RetryPolicy(), 1.8e9)
+    bodies = [body for decision in decisions for body in encode(decision.queued)]
+    return [decode(json.loads(body), f"back {place}").job for place, body in enumerate(bodies)]
+
+
+def methods(provider: Scripted) -> list[str]:
+    return [seen.method for seen in provider.calls]
+
+
+def test_a_preload_that_comes_back_before_its_purge_takes_it_along() -> None:
+    """The vendor asked for 600 seconds: the preload's message waits for as long, and purges first."""
+    acme = Scripted(answer=script(RetryLater("busy", 600.0)))
+    deliver = delivery(acme).deliver
+    report = deliver([demand(urls(1)), demand(urls(1), action=PRELOAD)], 60)
+    [waits] = [outcome.after for outcome in report if outcome.job.action is PRELOAD]
+    assert waits is not None
+    assert waits >= 600
+    [preload] = [job for job in returned(report) if job.action is PRELOAD]
+    acme.calls.clear()
+    assert deliver([], 2000, [preload]).undelivered == ()
+    assert methods(acme) == ["purge_urls", "preload_urls"]
+
+
+def test_when_both_come_back_together_each_is_done_once_and_in_order() -> None:
+    acme = Scripted(answer=script(RetryLater("busy", 600.0)))
+    deliver = delivery(acme).deliver
+    report = deliver([demand(urls(5)), demand(urls(5), action=PRELOAD)], 60)
+    acme.calls.clear()
+    assert deliver([], 2000, returned(report)).undelivered == ()
+    assert [(seen.method, len(seen.targets)) for seen in acme.calls] == [("purge_urls", 5), ("preload_urls", 5)]
+
+
+@pytest.mark.parametrize("kind", [TargetKind.TAG, TargetKind.EVERYTHING])
+def test_a_preload_takes_a_purge_of_another_kind_along_too(kind: TargetKind) -> None:
+    acme = Scripted(answer=script(RetryLater("busy", 600.0)))
+    deliver = delivery(acme).deliver
+    named = "" if kind is TargetKind.EVERYTHING else "news"
+    purge = demand([named], kind=kind, soft=True)
+    [want] = purge.wants.values()  # of the same message
+    load = Demand("acme", PRELOAD, False, "acme-site", {Target(TargetKind.URL, urls(1)[0]): want})
+    report = deliver([purge, load], 60)
+    [preload] = [job for job in returned(report) if job.action is PRELOAD]
+    assert [(part.kind, part.soft, part.targets) for part in preload.purges] == [(kind, True, (named,))]
+
+
+def test_a_preload_goes_on_waiting_as_long_as_its_purge_fails() -> None:
+    acme = Scripted(answer=script(*[RetryLater("busy", 600.0)] * 3))
+    deliver = delivery(acme).deliver
+    report = deliver([demand(urls(1)), demand(urls(1), action=PRELOAD)], 60)
+    for _ in range(2):
+        report = deliver([], 60, [job for job in returned(report) if job.action is PRELOAD])
+    assert "preload_urls" not in methods(acme)
+    assert [len(job.purges) for job in returned(report) if job.action is PRELOAD] == [1]
+
+
+def test_a_preload_waits_for_the_end_of_its_purge_by_the_vendors_estimate() -> None:
+    def answer(seen: Seen) -> Receipt:
+        return Receipt(estimate=300.0 if seen.method == "purge_urls" and urls(1)[0] in seen.targets else 0.0)
+
+    acme = Scripted(limits=Limits(targets=1), answer=answer)
+    report = delivery(acme).deliver([demand(urls(2)), demand(urls(2), action=PRELOAD)], 60)
+    found = endings(report)
+    assert (found["acme", urls(2)[0], PRELOAD], found["acme", urls(2)[1], PRELOAD]) == (Status.PACED, Status.ACCEPTED)
+    [put_off] = report.undelivered
+    assert put_off.after == pytest.approx(300, abs=1)
+    assert put_off.job.purges == ()
+
+
+def test_an_instance_that_only_loads_does_not_load_what_another_of_its_vendor_could_not_purge() -> None:
+    acme, bravo = Scripted(), Scripted(answer=script(*[RetryLater("busy", 600.0)]))
+    deliver = delivery(acme, bravo).deliver
+    report = deliver([demand(urls(1), action=PRELOAD), demand(urls(1), "bravo")], 60)
+    assert acme.calls == []
+    [preload] = [job for job in returned(report) if job.action is PRELOAD]
+    assert [part.provider for part in preload.purges] == ["bravo"]
+    bravo.calls.clear()
+    assert deliver([], 2000, [preload]).undelivered == ()
+    assert (methods(bravo), methods(acme)) == (["purge_urls"], ["preload_urls"])

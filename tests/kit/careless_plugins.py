@@ -187,7 +187,7 @@ SINS = {
         """,
     ),
     "tries again": Sin(
-        {"a_failing_call_is_made_once"},
+        {"a_failing_call_is_made_once", "a_redirect_is_never_followed"},
         """
         try:
             return Receipt(id=self.send(urls, call).text("id"))
@@ -200,7 +200,7 @@ SINS = {
         """
         try:
             return Receipt(id=self.send(urls, call).text("id"))
-        except CallRefused as error:
+        except RetryLater as error:
             if "redirects" in str(error):
                 self.post(urls, call)
             raise
@@ -279,6 +279,7 @@ SINS = {
             "soft_differs_from_hard",
             "an_odd_url_is_sent_exactly",
             "a_repeated_call_is_accepted",
+            "a_refusal_costs_what_was_refused",
             "calls_run_side_by_side",
             "a_rotated_secret_is_used_at_once",
             "no_secret_is_shown",

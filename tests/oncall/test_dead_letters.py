@@ -296,13 +296,13 @@ def test_a_job_that_is_given_up_and_listed_and_sent_back_is_delivered(
     queues: Queues, cdn: FastlySimulator, fault: Callable[[int], None]
 ) -> None:
     line = Line(queues, CONFIG.format(endpoint=cdn.endpoint))
-    fault(404)
+    fault(400)
     queues.upload("a.css", "b.css")
     assert line.step() == []
     assert queues.left() == 0
     said = dlq("list")
     assert said.startswith("www: 1 dead letter: POST ")
-    assert "404: wrong" in said
+    assert "400: wrong" in said
     assert f"    {SITE}/a.css" in said
     cdn.faults.clear()
     assert dlq("redrive") == "1 sent back\n"
@@ -315,10 +315,10 @@ def test_what_is_sent_back_too_early_is_given_up_again_with_its_reason(
     queues: Queues, cdn: FastlySimulator, fault: Callable[[int], None]
 ) -> None:
     line = Line(queues, CONFIG.format(endpoint=cdn.endpoint))
-    fault(404)
+    fault(400)
     queues.upload("a.css")
     line.step()
     dlq("redrive")
     line.step()
     assert (queues.left(), queues.left(queues.dlq)) == (0, 1)
-    assert "404: wrong" in dlq("list")
+    assert "400: wrong" in dlq("list")

@@ -180,11 +180,8 @@ def foretold(found: list[Preview]) -> Counter[Called]:
 
 
 def undone(report: Report) -> set[tuple[str, str]]:
-    """Who did not do something, and why: a planning that fails is its instance's."""
-    return {
-        (outcome.job.instance if "no scales" in outcome.reason else outcome.job.provider, outcome.reason)
-        for outcome in report.undelivered
-    }
+    """Who did not do something, and why."""
+    return {(outcome.job.provider, outcome.reason) for outcome in report.undelivered}
 
 
 def foretold_undone(found: list[Preview]) -> set[tuple[str, str]]:

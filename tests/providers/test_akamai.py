@@ -531,13 +531,13 @@ FAULTS: dict[str, tuple[faults.Fault, type[ProviderError], float | None]] = {
     "400 for the clock": (gateway(400, "Bad request", "Invalid timestamp"), RetryLater, None),
     "401": (gateway(401, "Not authorized", "The signature does not match"), CredentialsRefused, None),
     "403 of the gateway": (gateway(403, "Forbidden", "no grant"), CredentialsRefused, None),
-    "403 with HTML": (faults.status(403, body="<h1>Access Denied</h1>"), CredentialsRefused, None),
+    "403 with HTML": (faults.status(403, body="<h1>Access Denied</h1>"), RetryLater, None),
     "404": (problem(404, "not found"), CallRefused, None),
-    "405": (faults.status(405), CallRefused, None),
-    "410": (faults.status(410), CallRefused, None),
-    "411": (faults.status(411), CallRefused, None),
+    "405": (faults.status(405), RetryLater, None),
+    "410": (faults.status(410), RetryLater, None),
+    "411": (faults.status(411), RetryLater, None),
     "413": (problem(413, "too large"), TargetsRefused, None),
-    "415": (faults.status(415), CallRefused, None),
+    "415": (faults.status(415), RetryLater, None),
 }
 
 
@@ -715,7 +715,7 @@ def test_redirect_is_neither_followed_nor_signed_for(
     with Server(elsewhere) as other:
         cdn.faults.once(faults.status(status, {"Location": f"{other.url}/x" if location is None else location}))
         error = raised_by(purge_url, akamai)
-    assert type(error) is CallRefused
+    assert type(error) is RetryLater
     assert strayed == []
     assert len(cdn.calls) == 1
 

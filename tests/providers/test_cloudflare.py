@@ -404,8 +404,8 @@ def test_waits_as_long_as_it_is_asked_to(
         (faults.drop_after(60), RetryLater),
         (faults.drop_after(120), RetryLater),
         (refusal(200, 971, "throttle"), RetryLater),
-        (refusal(200, 424242, "what nobody has seen"), RetryLater),
-        (refusal(200, 1016, "Unable to purge any url"), RetryLater),
+        (refusal(200, 424242, "what nobody has seen"), TargetsRefused),
+        (refusal(200, 1016, "Unable to purge any url"), TargetsRefused),
         (refusal(200, 1082, "not in this zone"), TargetsRefused),
         (refusal(200, 10000, "Authentication error"), CredentialsRefused),
         (refusal(200, 7003, "Could not route"), CallRefused),
@@ -418,14 +418,14 @@ def test_waits_as_long_as_it_is_asked_to(
         (refusal(400, 6003, "Invalid request headers"), CredentialsRefused),
         (refusal(400, 7003, "Could not route"), CallRefused),
         (refusal(404, 7000, "No route"), CallRefused),
-        (page(404), CallRefused),
-        (page(405), CallRefused),
+        (page(404), RetryLater),
+        (page(405), RetryLater),
         (refusal(401, 10000, "Authentication error"), CredentialsRefused),
         (refusal(403, 10000, "Authentication error"), CredentialsRefused),
         (refusal(403, 10502, "too many"), CredentialsRefused),
-        (page(403), CredentialsRefused),
-        (faults.status(302, {"Location": "https://elsewhere.example/"}), CallRefused),
-        (faults.status(304), CallRefused),
+        (page(403), RetryLater),
+        (faults.status(302, {"Location": "https://elsewhere.example/"}), RetryLater),
+        (faults.status(304), RetryLater),
     ],
 )
 def test_every_fault_says_what_to_do_next(
@@ -452,10 +452,72 @@ def test_the_words_of_the_vendor_are_in_the_reason(cdn: CloudflareSimulator) -> 
     assert ": 404: 7003: Could not route to" in error.reason
 
 
-def test_a_url_of_another_zone_is_refused_without_a_guess(cdn: CloudflareSimulator) -> None:
+def answering(*errors: tuple[int, str]) -> Fault:
+    found = [{"code": code, "message": message} for code, message in errors]
+    body = json.dumps({"success": False, "errors": found, "messages": [], "result": None})
+    return faults.status(400, {"Content-Type": "application/json"}, body)
+
+
+STRANGE = (1082, "Unable to purge www.other.example. You can only purge files for this zone.")
+COMPANION = (1016, "One or more cache purge errors")
+
+
+@pytest.mark.parametrize("errors", [(STRANGE, COMPANION), (COMPANION, STRANGE), (STRANGE,)])
+def test_a_host_of_another_zone_is_named_whatever_stands_beside_it(
+    cdn: CloudflareSimulator, errors: tuple[tuple[int, str], ...]
+) -> None:
+    cdn.faults.once(answering(*errors))
+    bad = [f"https://www.other.example/{number}" for number in range(3)]
     with pytest.raises(TargetsRefused, match="1082") as caught:
-        provider(cdn).purge_urls([PAGE, "https://www.other.example/"], CALL)
-    assert caught.value.targets == ()
+        provider(cdn).purge_urls([PAGE, *bad], CALL)
+    assert caught.value.targets == tuple(bad)
+
+
+def test_a_host_is_named_for_urls_with_headers_too(cdn: CloudflareSimulator) -> None:
+    varied = provider(cdn, variants=({}, {"Origin": "https://www.acme.com"}))
+    bad = [target.value for target in varied.locate(Target(TargetKind.URL, "https://www.other.example/"), Action.PURGE)]
+    good = [target.value for target in varied.locate(Target(TargetKind.URL, PAGE), Action.PURGE)]
+    with pytest.raises(TargetsRefused) as caught:
+        varied.purge_urls([*good, *bad], CALL)
+    assert caught.value.targets == tuple(bad)
+
+
+def test_a_url_or_a_path_that_the_text_names_is_the_one_that_is_refused(cdn: CloudflareSimulator) -> None:
+    """cloudflare/cloudflare-docs#25277; the shorter path is the end of the longer one."""
+    urls = [f"https://www.acme.com{path}" for path in ("/path/to/image.jpg", "/image.jpg", "/path/to/image.jpg.bak")]
+    for text in ("Unable to purge/path/to/image.jpg, which is an invalid URL.", f"Unable to purge {urls[0]}"):
+        cdn.faults.once(answering((424242, text), COMPANION))
+        with pytest.raises(TargetsRefused) as caught:
+            provider(cdn).purge_urls(urls, CALL)
+        assert caught.value.targets == (urls[0],)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_the_companion_alone_lets_one_bad_target_be_looked_for_and_is_not_final(
+    cdn: CloudflareSimulator, status: int
+) -> None:
+    cdn.faults.always(refusal(status, *COMPANION))
+    with pytest.raises(TargetsRefused):
+        provider(cdn).purge_urls([PAGE, f"{PAGE}2"], CALL)
+    with pytest.raises(RetryLater):
+        provider(cdn).purge_urls([PAGE], CALL)
+
+
+@pytest.mark.parametrize(
+    ("fault", "about"),
+    [
+        (refusal(401, 10000, "Authentication error"), "account"),
+        (refusal(403, 10000, "Authentication error"), "account"),
+        (refusal(404, 7003, "Could not route"), "account"),
+        (refusal(400, 1107, "Only enterprise zones can purge by tag"), "kind"),
+        (refusal(403, 424242, "what nobody has seen"), None),
+    ],
+)
+def test_a_refusal_says_what_it_is_about(cdn: CloudflareSimulator, fault: Fault, about: str | None) -> None:
+    cdn.faults.once(fault)
+    error = error_of(provider(cdn))
+    assert isinstance(error, CallRefused)
+    assert error.about == about
 
 
 @pytest.mark.parametrize("kind", ["token", "key"])
@@ -516,7 +578,7 @@ def test_credentials_follow_no_redirect(cdn: CloudflareSimulator, origin: Origin
     with CloudflareSimulator(origin.url) as elsewhere:
         cdn.faults.once(faults.status(status, {"Location": elsewhere.endpoint + "/zones"}))
         error = error_of(provider(cdn))
-        assert type(error) is CallRefused
+        assert type(error) is RetryLater
         assert "redirects are never followed" in error.reason
         assert elsewhere.calls == []
 

@@ -525,7 +525,7 @@ ASKS: list[Callable[[CloudFront, Call], object]] = [
         (faults.status(503, {}, "<html><br>busy</html>"), RetryLater),
         (faults.status(502, {}, "<html><body>bad gateway</body></html>"), RetryLater),
         (faults.status(413), TargetsRefused),
-        (faults.status(404, {}, "<html><body>no such page</body></html>"), CallRefused),
+        (faults.status(404, {}, "<html><body>no such page</body></html>"), RetryLater),
     ],
 )
 @pytest.mark.parametrize("ask", ASKS, ids=["purge", "tags", "discover"])
@@ -571,7 +571,7 @@ def test_redirect_is_not_followed(cdn: CloudFrontSimulator, cloudfront: CloudFro
 
     with Server(elsewhere) as other:
         cdn.faults.always(faults.status(status, {"Location": f"{other.url}/2020-05-31/distribution"}))
-        with pytest.raises(CallRefused):
+        with pytest.raises(RetryLater):
             cloudfront.purge_urls(["/a"], CALL)
     assert seen == []
 

@@ -16,7 +16,7 @@ from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
 from multicdn_providers.pixboost import Pixboost
 
-from multicdn.errors import RetryLater
+from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.provider import Secret
 from multicdn.simulators import Origin
 from multicdn.simulators.akamai.api import AkamaiSimulator
@@ -84,10 +84,15 @@ IN_A_PATH = "the URL stands in the path of the request, where a proxy would reso
 class TestCloudflare(Simulated):
     plugin, simulator = Cloudflare, CloudflareSimulator
 
+    def refusal(self, status: int) -> Response:
+        errors = [{"code": 1, "message": "refused"}]
+        return Response.json({"success": False, "errors": errors, "messages": [], "result": None}, status)
+
 
 class TestCloudFront(Simulated):
     plugin, simulator = CloudFront, CloudFrontSimulator
     expected: ClassVar[Mapping[str, Expected]] = {
+        "403 for one kind": Expected(CredentialsRefused, "cloudfront:CreateInvalidation is for all kinds"),
         "429 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
         "503 with Retry-After": Expected(RetryLater, "AWS sends none: its clients are to back off by themselves"),
     }

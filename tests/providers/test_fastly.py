@@ -243,7 +243,7 @@ FAULTS = [
     ("400", faults.status(400, body='{"msg": "Malformed purge request"}'), TargetsRefused),
     ("401", faults.status(401), CredentialsRefused),
     ("403", faults.status(403), CredentialsRefused),
-    ("404", faults.status(404), CallRefused),
+    ("404", faults.status(404), RetryLater),
     ("405", faults.status(405), TargetsRefused),
 ]
 
@@ -328,7 +328,7 @@ def test_token_does_not_follow_a_redirect(
 
     with Server(elsewhere) as other:
         cdn.faults.once(faults.status(status, {"Location": f"{other.url}/purge"}))
-        assert type(raised_by(operation, fastly)) is CallRefused
+        assert type(raised_by(operation, fastly)) is RetryLater
     assert strayed == []
 
 
@@ -368,8 +368,8 @@ def test_host_that_fastly_does_not_serve_is_refused_by_target(origin: Origin) ->
 def test_reason_holds_the_words_of_the_vendor(origin: Origin, shape: str) -> None:
     with FastlySimulator(origin.url, hosts=["static.acme.com"], error_shape=shape) as cdn:  # type: ignore[arg-type]
         reason = raised_by(purge_url, provider(cdn)).reason
-    assert "www.acme.com is not served" in reason
-    assert "405" in reason
+    assert "Cannot find service" in reason
+    assert "404" in reason
 
 
 def test_defaults_and_repr(cdn: FastlySimulator) -> None:
@@ -408,9 +408,31 @@ def test_token_that_the_vendor_repeats_is_not_in_the_reason(cdn: FastlySimulator
     assert "unknown token" in raised_by(purge_url, fastly).reason
 
 
-def test_redirect_to_no_host_at_all_is_refused_too(cdn: FastlySimulator, fastly: Fastly) -> None:
+def test_redirect_to_no_host_at_all_is_not_followed_either(cdn: FastlySimulator, fastly: Fastly) -> None:
     cdn.faults.once(faults.status(302, {"Location": "http://["}))
-    assert type(raised_by(purge_url, fastly)) is CallRefused
+    assert type(raised_by(purge_url, fastly)) is RetryLater
+
+
+def test_a_host_of_no_service_is_the_targets_matter_and_one_that_forbids_purging_its_own(origin: Origin) -> None:
+    """fastly/fastly-php#53 and alphagov/govuk-cdn-config#148."""
+    with FastlySimulator(origin.url, hosts=["www.acme.com", "assets.acme.com"]) as cdn:
+        cdn.forbidding.add("assets.acme.com")
+        fastly = provider(cdn)
+        with pytest.raises(TargetsRefused, match="Cannot find service"):
+            fastly.purge_urls(["https://shop.acme.com/"], CALL)
+        with pytest.raises(CredentialsRefused, match="VCL of this host may forbid FASTLYPURGE") as caught:
+            fastly.purge_urls(["https://assets.acme.com/"], CALL)
+        assert caught.value.about == "host"
+
+
+def test_a_scope_or_a_service_that_is_missing_is_about_the_kind(cdn: FastlySimulator, fastly: Fastly) -> None:
+    cdn.tokens = {cdn.token: frozenset(("purge_select",))}
+    error = raised_by(purge_everything, fastly)
+    assert isinstance(error, CredentialsRefused)
+    assert error.about == "kind"
+    unknown = raised_by(purge_tag, provider(cdn, service="nosuchservice"))
+    assert isinstance(unknown, CallRefused)
+    assert unknown.about == "kind"
 
 
 # Pace

@@ -293,7 +293,7 @@ def test_silence_at_the_login_is_tried_again_later(cdn: HighwindsSimulator) -> N
 def test_the_password_follows_no_redirect(cdn: HighwindsSimulator, status: int) -> None:
     with RecordingVendor(Response.json({"access_token": "stolen"})) as elsewhere:
         cdn.faults.once(faults.status(status, {"Location": f"{elsewhere.endpoint}/auth/token"}))
-        with pytest.raises(CallRefused, match="redirects are never followed"):
+        with pytest.raises(RetryLater, match="redirects are never followed"):
             login_of(cdn).purge_urls(["//www.acme.com/a"], CALL)
     assert elsewhere.calls == []
 

@@ -9,13 +9,14 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multicdn.errors import EventError
 from multicdn.events import envelopes
-from multicdn.model import Action, Job, TargetKind
+from multicdn.model import Action, Job, Rank, TargetKind
 from multicdn.queue import message as codec
 from multicdn.queue.message import LARGEST, QueuedJob, decode, encode
 
@@ -50,9 +51,11 @@ def any_queued_job(draw: st.DrawFn) -> QueuedJob:
         soft=draw(st.booleans()),
         reference=draw(texts),
         bucket=draw(texts),
+        rank=draw(st.sampled_from(Rank)),
     )
     since = round(draw(st.floats(0, 4e9)), 3)
-    return QueuedJob(job, draw(st.integers(1, 10_000)), since, tuple(draw(st.lists(texts, max_size=10))))
+    attempts, refusals = draw(st.tuples(st.integers(0, 10_000), st.integers(0, 100)))
+    return QueuedJob(job, attempts, since, tuple(draw(st.lists(texts, max_size=10))), refusals)
 
 
 def read(bodies: list[str]) -> list[QueuedJob]:
@@ -66,7 +69,10 @@ def noise(length: int, seed: int) -> str:
 
 @given(any_queued_job())
 def test_any_job_is_read_as_it_was_written(before: QueuedJob) -> None:
-    assert read(list(encode(before))) == [before]
+    [after] = read(list(encode(before)))
+    tried = before.attempt or before.refusals
+    rank = Rank.ALONE if before.job.rank is Rank.ALONE else Rank.TRIED if tried else Rank.NEW
+    assert after == msgspec.structs.replace(before, job=msgspec.structs.replace(before.job, rank=rank))
 
 
 @given(any_queued_job())
@@ -144,7 +150,7 @@ def written(name: str) -> QueuedJob:
 
 def written_job(provider: str, *targets: str, **changed: Any) -> Job:
     causes = (frozenset(("m9",)),) * len(targets)
-    return Job(provider, Action.PURGE, TargetKind.URL, targets, causes, **changed)
+    return Job(provider, Action.PURGE, TargetKind.URL, targets, causes, rank=Rank.TRIED, **changed)
 
 
 def test_a_job_that_version_1_wrote_is_read() -> None:
@@ -183,6 +189,8 @@ DAMAGED: list[dict[str, object]] = [
     good(targets=[]),
     good(targets="https://a/1"),
     good(targets=[1]),
+    good(targets=[" "]),
+    good(action="preload", purges=[{"provider": "acme", "kind": "tag", "targets": [""]}]),
     good(attempt="first"),
     good(since="long ago"),
     good(targets=[], packed="not base64!"),

@@ -35,17 +35,20 @@ def job(causes: dict[str, set[str]], provider: str = "acme", **changed: Any) -> 
 def outcome(status: Status, causes: dict[str, set[str]] | None = None, **changed: Any) -> Outcome:
     after = changed.pop("after", None)
     reason = changed.pop("reason", "503: busy")
-    return Outcome(
-        job(causes or {"https://a/1": {"m1"}, "https://a/2": {"m1"}}, **changed), status, reason, after=after
-    )
+    final = changed.pop("final", False)
+    calls = changed.pop("calls", 0 if status in (Status.PACED, Status.UNASKED) else 1)
+    wanted = job(causes or {"https://a/1": {"m1"}, "https://a/2": {"m1"}}, **changed)
+    return Outcome(wanted, status, reason, after=after, calls=calls, final=final)
 
 
-def history(**messages: tuple[float, int]) -> MessageHistory:
-    """Messages by id: how many seconds ago each was sent, and how often its job was tried before."""
+def history(**messages: tuple[float, int] | tuple[float, int, int]) -> MessageHistory:
+    """Messages by id: how many seconds ago each was sent, how often its job was tried before, how often refused."""
+    whole = {name: (*told, 0)[:3] for name, told in messages.items()}
     return MessageHistory(
-        {name: NOW - age for name, (age, _) in messages.items()},
-        {name: attempts for name, (_, attempts) in messages.items() if attempts},
+        {name: NOW - age for name, (age, _, _) in whole.items()},
+        {name: attempts for name, (_, attempts, _) in whole.items() if attempts},
         {},
+        {name: refusals for name, (_, _, refusals) in whole.items() if refusals},
     )
 
 
@@ -75,27 +78,52 @@ def targets(decisions: list[Decision], *, dead: bool) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "age", "attempts", "dead"),
+    ("status", "age", "attempts", "refusals", "dead"),
     [
-        (Status.RETRY, 0, 0, False),
-        (Status.RETRY, 0, 1000, False),
-        (Status.RETRY, 6 * HOUR - 1, 20, False),
-        (Status.RETRY, 6 * HOUR, 0, True),
-        (Status.RETRY, 90 * HOUR, 3, True),
-        (Status.UNAUTHORIZED, 0, 0, False),
-        (Status.UNAUTHORIZED, 0, 1, False),
-        (Status.UNAUTHORIZED, 0, 2, True),
-        (Status.UNAUTHORIZED, 6 * HOUR, 0, True),
-        (Status.REJECTED, 0, 0, True),
-        (Status.REFUSED, 0, 0, True),
+        (Status.RETRY, 0, 0, 0, False),
+        (Status.RETRY, 0, 1000, 0, False),
+        (Status.RETRY, 6 * HOUR - 1, 20, 0, False),
+        (Status.RETRY, 6 * HOUR, 0, 0, False),
+        (Status.RETRY, 6 * HOUR, 4, 0, False),
+        (Status.RETRY, 6 * HOUR, 5, 0, True),
+        (Status.RETRY, 6 * HOUR, 3, 2, True),
+        (Status.RETRY, 24 * HOUR - 1, 0, 0, False),
+        (Status.RETRY, 24 * HOUR, 0, 0, True),
+        (Status.UNAUTHORIZED, 0, 0, 0, False),
+        (Status.UNAUTHORIZED, 0, 5, 0, False),  # after five 503s
+        (Status.UNAUTHORIZED, 0, 1, 1, False),
+        (Status.UNAUTHORIZED, 0, 2, 2, True),
+        (Status.UNAUTHORIZED, 6 * HOUR, 0, 0, False),
+        (Status.REJECTED, 0, 0, 0, True),
+        (Status.REFUSED, 0, 1, 1, False),
+        (Status.REFUSED, 0, 2, 2, True),
+        (Status.UNASKED, 0, 0, 1, False),
+        (Status.UNASKED, 0, 0, 2, True),
+        (Status.PACED, 90 * HOUR, 0, 0, False),
     ],
 )
-def test_what_waits_and_what_is_given_up(status: Status, age: float, attempts: int, dead: bool) -> None:
-    [decision] = decide(outcome(status), known=history(m1=(age, attempts)))
+def test_what_waits_and_what_is_given_up(status: Status, age: float, attempts: int, refusals: int, dead: bool) -> None:
+    lost = outcome(status)
+    [decision] = decide(lost, known=history(m1=(age, attempts, refusals)))
     assert isinstance(decision, DeadLetter) is dead
     assert (decision.status, decision.reason) == (status, "503: busy")
-    assert decision.queued.attempt == attempts + 1
+    assert decision.queued.attempt == attempts + lost.calls
+    assert decision.queued.refusals == refusals + (status in ("refused", "unauthorized", "unasked"))
     assert decision.queued.since == NOW - age
+
+
+def test_a_refusal_beyond_doubt_is_given_up_at_once() -> None:
+    [decision] = decide(outcome(Status.REFUSED, final=True))
+    assert isinstance(decision, DeadLetter)
+
+
+def test_what_was_not_called_counts_as_untried_and_is_not_given_up_with_what_was() -> None:
+    called, uncalled = ({f"https://a/{calls}": {"m1"}} for calls in (1, 0))
+    both = (outcome(Status.RETRY, called, calls=1), outcome(Status.RETRY, uncalled, calls=0))
+    decisions = decide(*both, known=history(m1=(7 * HOUR, 5)))
+    assert targets(decisions, dead=True) == ["https://a/1"]
+    assert targets(decisions, dead=False) == ["https://a/0"]
+    assert [decision.queued.attempt for decision in decisions if isinstance(decision, Requeue)] == [5]
 
 
 def test_nothing_is_decided_about_what_was_accepted() -> None:
@@ -173,29 +201,47 @@ def test_any_delay_is_one_that_sqs_takes(
 def test_old_targets_are_given_up_apart_from_the_young() -> None:
     lost = outcome(Status.RETRY, {"https://a/old": {"m1"}, "https://a/young": {"m2"}, "https://a/both": {"m1", "m2"}})
     decisions = decide(lost, known=history(m1=(7 * HOUR, 9), m2=(60, 0)))
-    assert targets(decisions, dead=True) == ["https://a/both", "https://a/old"]
-    assert targets(decisions, dead=False) == ["https://a/young"]
+    assert targets(decisions, dead=True) == ["https://a/old"]
+    assert targets(decisions, dead=False) == ["https://a/both", "https://a/young"]
     [young] = [decision.queued for decision in decisions if isinstance(decision, Requeue)]
-    assert (young.attempt, young.since, young.job.messages) == (1, NOW - 60, {"m2"})
+    assert (young.attempt, young.since, young.job.messages) == (1, NOW - 60, {"m1", "m2"})
 
 
 def test_targets_that_were_refused_too_often_are_given_up_apart_from_those_that_were_not() -> None:
     lost = outcome(Status.UNAUTHORIZED, {"https://a/tired": {"m1"}, "https://a/fresh": {"m2"}})
-    decisions = decide(lost, known=history(m1=(60, 2), m2=(5, 0)))
+    decisions = decide(lost, known=history(m1=(60, 2, 2), m2=(5, 0)))
     assert targets(decisions, dead=True) == ["https://a/tired"]
     assert targets(decisions, dead=False) == ["https://a/fresh"]
 
 
-def test_of_several_causes_the_oldest_age_and_the_most_attempts_count() -> None:
-    lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}, "https://a/2": {"m3"}})
-    queued = requeued(lost, known=history(m1=(10, 4), m2=(500, 0), m3=(0, 2))).queued
-    assert (queued.attempt, queued.since) == (5, NOW - 500)
+def test_of_several_causes_the_newest_counts_in_age_attempts_and_delay() -> None:
+    """A purge for the newest upload does for all older ones: their delay isn't handed on to it."""
+    lost = outcome(Status.RETRY, {"https://a/1": {"m1", "m2"}})
+    decision = requeued(lost, known=history(m1=(5000, 4), m2=(1, 0)))
+    assert (decision.queued.attempt, decision.queued.since, decision.delay) == (1, NOW - 1, 30)
+
+
+def test_a_fresh_target_waits_apart_from_those_that_were_tried_more_often() -> None:
+    lost = outcome(Status.RETRY, {"https://a/old": {"m1"}, "https://a/fresh": {"m2"}})
+    decisions = decide(lost, known=history(m1=(200, 3), m2=(1, 0)))
+    found = {each.queued.job.targets[0]: each.delay for each in decisions if isinstance(each, Requeue)}
+    assert found == {"https://a/old": 240, "https://a/fresh": 30}
+
+
+def test_many_ages_make_few_messages_and_none_is_given_up_too_soon() -> None:
+    many = {f"https://a/{n}": {f"m{n}"} for n in range(1000)}
+    known = history(**{f"m{n}": (n * 20, n % 40) for n in range(1000)})
+    decisions = decide(outcome(Status.RETRY, many), known=known)
+    assert len(decisions) <= 80
+    for decision in decisions:
+        newest = max(known.sent[cause] for cause in decision.queued.job.messages)
+        assert decision.queued.since == newest
 
 
 def test_the_first_messages_are_remembered_over_many_attempts() -> None:
-    known = MessageHistory({}, {"back": 3}, {"back": ("first-1", "first-2")})
-    lost = outcome(Status.RETRY, {"https://a/1": {"back"}, "https://a/2": {"new"}})
-    assert requeued(lost, known=known).queued.origins == ("first-1", "first-2", "new")
+    known = MessageHistory({}, {"back": 3, "also": 3}, {"back": ("first-1", "first-2")})
+    lost = outcome(Status.RETRY, {"https://a/1": {"back"}, "https://a/2": {"also"}})
+    assert requeued(lost, known=known).queued.origins == ("also", "first-1", "first-2")
 
 
 # Few messages
@@ -316,8 +362,8 @@ def test_a_job_whose_turn_comes_later_waits_until_then_and_counts_as_untried() -
     assert (decision.delay, decision.queued.attempt) == (4, 2)
 
 
-def test_one_that_is_new_counts_as_tried_once_as_the_form_of_the_message_wants() -> None:
-    assert requeued(outcome(Status.PACED, after=4.0)).queued.attempt == 1
+def test_one_that_is_new_is_still_untried() -> None:
+    assert requeued(outcome(Status.PACED, after=4.0)).queued.attempt == 0
 
 
 def test_it_is_never_given_up_since_it_was_never_tried() -> None:

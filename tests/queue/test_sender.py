@@ -227,13 +227,13 @@ def test_a_queue_that_cannot_be_reached_costs_its_own_jobs_alone(queues: Queues)
             raise EndpointConnectionError(endpoint_url="https://sqs.example")
 
     queues.on_send(unreachable)
-    failed = queues.retry_queue().carry_out(decisions(3) + decisions(2, status=Status.REFUSED))
+    failed = queues.retry_queue().carry_out(decisions(3) + decisions(2, status=Status.REJECTED))
     assert [isinstance(decision, DeadLetter) for decision in failed] == [False] * 3
     assert queues.left(queues.dlq) == 2
 
 
 def test_without_a_dead_letter_queue_nothing_is_given_up(queues: Queues) -> None:
-    failed = RetryQueue(queues.sqs, queues.url).carry_out(decisions(2) + decisions(3, status=Status.REFUSED))
+    failed = RetryQueue(queues.sqs, queues.url).carry_out(decisions(2) + decisions(3, status=Status.REJECTED))
     assert [isinstance(decision, DeadLetter) for decision in failed] == [True] * 3
     assert queues.left() == 2
 
@@ -369,14 +369,14 @@ def test_a_message_of_s3_that_is_too_old_is_given_up_and_a_young_one_waits(
 ) -> None:
     img.faults.always(faults.status(503))
     now = time.time()
-    for message, hours in (("old", 7), ("young", 5)):
+    for message, hours in (("old", 25), ("young", 23)):
         sent = {"attributes": {"SentTimestamp": str(int((now - hours * 3600) * 1000))}, "messageId": message}
         reply = line.dispatcher().dispatch({"Records": [{**record(f"{message}.css"), **sent}]}, 30)
         assert reply == {"batchItemFailures": []}
     [waiting], [dead] = queues.bodies(), queues.bodies(queues.dlq)
     assert (waiting["targets"], waiting["origins"]) == ([f"{SITE}/young.css"], ["young"])
     assert (dead["targets"], dead["origins"]) == ([f"{SITE}/old.css"], ["old"])
-    assert waiting["since"] == pytest.approx(now - 5 * 3600, abs=0.01)
+    assert waiting["since"] == pytest.approx(now - 23 * 3600, abs=0.01)
 
 
 @pytest.mark.parametrize("what", ["queue", "client"])
@@ -553,7 +553,7 @@ def test_a_direct_event_without_a_queue_fails_and_names_what_is_left(
     monkeypatch.delenv(sender.QUEUE)
     img.faults.always(faults.status(404))
     for _ in range(2):
-        with pytest.raises(Undelivered, match=rf"^img: purge of {SITE}/a.css: refused: .*404"):
+        with pytest.raises(Undelivered, match=rf"^img: purge of {SITE}/a.css: retry: .*404"):
             handler.handler(s3_event("a.css"), Remaining())
     img.faults.clear()
     handler.handler(s3_event("a.css"), Remaining())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from multicdn.model import Action, Job, TargetKind
@@ -79,3 +80,9 @@ def test_hosts_that_only_a_key_or_a_plugin_knows_are_anybodys() -> None:
     assert allowed({"urls": ("https://{key}",)}).refusal(target) == ""
     assert allowed(rewritten=True).refusal(target) == ""
     assert allowed({"urls": ("https://{bucket}/{key}",)}).refusal(job(URL, "https://b/a")) == ""
+
+
+def test_a_purge_that_a_preload_takes_along_may_ask_for_no_more_either() -> None:
+    preload = msgspec.structs.replace(job(URL, "https://www.acme.com/a"), action=Action.PRELOAD)
+    assert allowed().refusal(preload) == ""
+    assert "everything: true" in allowed().refusal(msgspec.structs.replace(preload, purges=(job(EVERYTHING),)))

@@ -227,6 +227,21 @@ def test_route_decides_on_softness_else_the_provider(provider: str, soft: bool |
     assert orders((route(purge=(provider,), soft=soft),), Change("b", "k")) == {(provider, PURGE, expected): {url("k")}}
 
 
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1")], ids=["removed first to arrive", "created first to arrive"])
+def test_what_was_removed_is_dropped_though_it_was_created_again_in_the_same_batch(order: tuple[str, str]) -> None:
+    made = {"1": Change("b", "k", REMOVED, sequencer="1"), "2": Change("b", "k", CREATED, sequencer="2")}
+    other = Change("b", "other", CREATED, sequencer="3")
+    found = orders((route(purge=("softly",), preload=("warmer",)),), *(made[each] for each in order), other)
+    assert found[("softly", PURGE, False)] == {url("k")}
+    assert found[("softly", PURGE, True)] == {url("other")}
+    assert found[("warmer", PRELOAD, False)] == {url("k"), url("other")}
+
+
+def test_a_route_that_does_not_listen_to_removals_stays_soft() -> None:
+    changes = Change("b", "k", REMOVED, sequencer="1"), Change("b", "k", CREATED, sequencer="2")
+    assert set(orders((route(purge=("softly",), on=(CREATED,)),), *changes)) == {("softly", PURGE, True)}
+
+
 @pytest.mark.parametrize(("provider", "soft"), [("softly", None), ("softly", True), ("full", True)])
 def test_removed_object_is_dropped_even_where_purges_are_soft(provider: str, soft: bool | None) -> None:
     routes = (route(purge=(provider,), soft=soft),)
@@ -346,7 +361,7 @@ def test_newest_change_decides_whether_to_drop_or_to_preload(swapped: bool) -> N
     assert orders(routes, *arrival) == {("softly", PURGE, False): {url("k")}}
     again = Change("b", "k", CREATED, sequencer="3")
     assert orders(routes, again, *arrival) == {
-        ("softly", PURGE, True): {url("k")},
+        ("softly", PURGE, False): {url("k")},
         ("warmer", PRELOAD, False): {url("k")},
     }
 

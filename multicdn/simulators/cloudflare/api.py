@@ -279,8 +279,18 @@ def page(status: int, text: str = "error code: 1015", headers: Mapping[str, str]
     return lambda _request, _answer, _released: Response.html(body, status, headers)
 
 
-def _failure(status: int, error: Mapping[str, object], headers: Mapping[str, str] | None) -> Response:
-    return Response.json({"success": False, "errors": [error], "messages": [], "result": None}, status, headers)
+def _failure(
+    status: int, error: Mapping[str, object], headers: Mapping[str, str] | None, *further: Mapping[str, object]
+) -> Response:
+    errors = [error, *further]
+    return Response.json({"success": False, "errors": errors, "messages": [], "result": None}, status, headers)
+
+
+def _host_in(url: str) -> str:
+    try:
+        return Url.parse(url).host
+    except ValueError:
+        return url
 
 
 def _success(result: object) -> Response:
@@ -317,7 +327,10 @@ def _check_file(item: object, zone: Zone) -> None:
     except ValueError:
         inside = False
     if not inside:
-        raise _refused(400, 1082, f"{url!r} is no URL of zone {zone.name}")
+        # In this order, and in these words: cloudflare/Cloudflare-WordPress#429.
+        host = _host_in(url) if isinstance(url, str) else url
+        foreign = {"code": 1082, "message": f"Unable to purge {host}. You can only purge files for this zone."}
+        raise Refused(_failure(400, foreign, None, {"code": 1016, "message": "One or more cache purge errors"}))
 
 
 def _check_tag(item: object, zone: Zone) -> None:

@@ -42,7 +42,7 @@ class FastlySimulator(Simulator):
         service: id of the one service that there is.
         token: a token with the scopes ``purge_select`` and ``purge_all``.
         environment: what ``options()`` asks the provider to purge.
-        hosts: host names served; empty serves all. Purging a URL of another host answers 405.
+        hosts: host names served; empty serves all. Purging a URL of another host answers 404.
         purge_requires_auth: whether the method PURGE needs the token too, as ``Fastly-Purge-Requires-Auth`` makes it.
         error_shape: which of the API's three kinds of error body to use; may be changed while it runs.
         urls_per_hour, keys_per_hour: purges within an hour; each key of a batch counts, which is a guess.
@@ -50,6 +50,7 @@ class FastlySimulator(Simulator):
         clock, limits, api_port, edge_port: as in ``Simulator``.
 
     Attributes:
+        forbidding: hosts whose VCL answers FASTLYPURGE with 403 (alphagov/govuk-cdn-config#148).
         tokens: accepted tokens with their scopes; may be changed while it runs.
         staging: the edge of the staging environment; ``edge`` is that of production.
     """
@@ -82,6 +83,7 @@ class FastlySimulator(Simulator):
         self.tokens = {token: frozenset(("purge_select", "purge_all"))}
         self.environment = environment
         self.hosts = frozenset(host.lower() for host in hosts)
+        self.forbidding: set[str] = set()
         self.purge_requires_auth = purge_requires_auth
         self.error_shape: ErrorShape = error_shape
         self.staging = FastlyEdge(origin, clock=clock, purge=self._purge_directly)
@@ -146,7 +148,11 @@ class FastlySimulator(Simulator):
             raise Refused(Response.json({"msg": "Malformed purge request"}, 400))
         host, target = match[1].lower(), match[2] or "/"
         if self.hosts and host not in self.hosts:
-            raise self._refusal(405, "Method not allowed", f"{host} is not served by this service")
+            if self.error_shape == "legacy":  # fastly/fastly-php#53, member `details` and all
+                raise Refused(Response.json({"msg": "Record not found", "details": "Cannot find service"}, 404))
+            raise self._refusal(404, "Record not found", "Cannot find service")
+        if host in self.forbidding:
+            raise Refused(Response.json({"msg": "Forbidden"}, 403))
         self._spend(self._urls, 1)
         # The environment header has no effect here: it exists for keys and purge_all only.
         url = Url("https", host, target if target.startswith("/") else f"/{target}")

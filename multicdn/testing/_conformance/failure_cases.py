@@ -95,7 +95,14 @@ TROUBLES = (
 REDIRECTS = (301, 302, 303, 307, 308)
 
 # The others have tests of their own.
-NAMES = frozenset((*(trouble.name for trouble in TROUBLES), "silence", *(f"redirect {status}" for status in REDIRECTS)))
+NAMES = frozenset(
+    (
+        *(trouble.name for trouble in TROUBLES),
+        "silence",
+        "403 for one kind",
+        *(f"redirect {status}" for status in REDIRECTS),
+    )
+)
 
 
 def echo(status: int, heard: set[str]) -> Fault:
