@@ -4,8 +4,8 @@
 
 An upload each two seconds, through the deployed stack (two invocations at once) and through the worker. The lag is
 from the upload until a vendor that is well is called for it. Fails if it is more than 1.2 times as long as where all
-are well in the median, or 1.5 times at the 95th percentile; less than the noise of a machine counts as that noise (0.25 s) in the verdict; the table
-shows ratios as they were measured.
+are well in the median, or 1.5 times at the 95th percentile. In the verdict less than the noise of a machine, 0.25 s,
+counts as that noise; the table shows ratios as they were measured.
 ``--grace 1h`` shows what it is like without: it must fail.
 """
 
