@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multicdn.events.envelopes import Unreadable
     from multicdn.hooks import Hooks
-    from multicdn.model import Outcome, Report
+    from multicdn.model import Change, Outcome, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.plugins.discovery import NoHooks
     from multicdn.queue.retry import Decision
@@ -37,6 +37,15 @@ def log_unreadable(message: Unreadable) -> None:
 def log_unrouted(failure: RoutingFailure) -> None:
     """Log a change of which something could not be found out."""
     emit(logging.ERROR, "unrouted", key=failure.change.key, reason=failure.reason)
+
+
+def log_unmatched(changes: Iterable[Change]) -> None:
+    """Log changes that no route is about, a line for each bucket: a bucket's name may be misspelled in the config."""
+    by_bucket: dict[str, list[str]] = {}
+    for change in changes:
+        by_bucket.setdefault(change.bucket, []).append(change.key)
+    for bucket, keys in by_bucket.items():
+        emit(logging.INFO, "unmatched", bucket=bucket, keys=len(keys), first=keys[:_SHOWN_TARGETS])
 
 
 def log_collapse(decision: CollapseDecision) -> None:

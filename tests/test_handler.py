@@ -123,6 +123,16 @@ class Remaining:
 # Batches from SQS
 
 
+def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    others = s3_event("a.css", "b.css")["Records"]
+    for each in others:
+        each["s3"]["bucket"]["name"] = "acme-sight"
+    stage.dispatcher().dispatch({"Records": [*others, record("c.css")]}, 5)
+    assert [line for line in lines(logged) if line["event"] == "unmatched"] == [
+        {"event": "unmatched", "bucket": "acme-sight", "keys": 2, "first": ["a.css", "b.css"]}
+    ]
+
+
 def test_a_batch_that_got_through_has_no_failures_and_every_edge_is_fresh(stage: Stage) -> None:
     stage.publish("a.css", "b.css")
     reply = stage.dispatcher().dispatch(sqs_event(m1=s3_event("a.css"), m2=s3_event("b.css")), 30)

@@ -1,8 +1,9 @@
 """From what AWS hands to the function to Changes: unpacks envelopes; ``events.s3`` reads what is in them.
 
 Understood, each alone or wrapped in another: S3 notifications, SQS batches, SNS messages (raw delivery too),
-EventBridge's S3 events, ``s3:TestEvent``. Shapes: docs.aws.amazon.com/AmazonS3/latest/userguide/
-notification-content-structure.html and ev-events.html; real examples in tests/data/.
+EventBridge's S3 events, ``s3:TestEvent``, Lambda's records of events that it gave up. Shapes:
+docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and ev-events.html; real examples in
+tests/data/.
 """
 
 from __future__ import annotations
@@ -171,8 +172,9 @@ class _Reader:
                 if waiting.MARK in content and not distrust:
                     self._waiting[cause] = waiting.decode(content)
                 return self._read_records(records, cause, depth)
-            if content.get("Type") == "Notification" and "Message" in content:
-                return self.read(content["Message"], cause, depth + 1)
+            wrapped = _wrapped(content)
+            if wrapped is not None:
+                return self.read(wrapped, cause, depth + 1)
             if content.get("source") == "aws.s3" and "detail-type" in content:
                 return self._add(s3.from_bridge(content, cause))
             if content.get("Event") == "s3:TestEvent":
@@ -215,6 +217,16 @@ class _Reader:
         except Exception as error:
             raise EventError(f"a plugin failed to read {seen(content)}: {told(error)}") from error
         raise EventError(f"unknown event shape: {seen(content)}")
+
+
+def _wrapped(content: dict[str, Any]) -> object:
+    """The message within one of SNS, or within what Lambda keeps of an asynchronous event; None in anything else.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    if content.get("Type") == "Notification":
+        return content.get("Message")
+    return content.get("requestPayload") if "requestContext" in content else None
 
 
 def _is_queue(queue_url: str, arn: str) -> bool:

@@ -33,6 +33,9 @@ _WAIT = 1
 NOBODY = "(events)"
 
 
+_TOO_OFTEN = "received too often without being handled; see the function's log"
+
+
 class DeadMessage(Struct, frozen=True):
     """A message in the dead-letter queue.
 
@@ -178,9 +181,22 @@ def _read(message: Any) -> DeadMessage:
         receipt=message["ReceiptHandle"],
         body=message["Body"],
         provider=queued.job.instance if queued else NOBODY,
-        reason=attributes.get("reason") or "received too often without being handled; see the function's log",
+        reason=attributes.get("reason") or _reason_of_lambda(message["Body"]) or _TOO_OFTEN,
         queued=queued,
     )
+
+
+def _reason_of_lambda(body: str) -> str:
+    """Why Lambda gave up an asynchronous event; empty for anything else.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        record = json.loads(body)
+        condition, response = record["requestContext"]["condition"], record.get("responsePayload")
+        said = response.get("errorMessage") if isinstance(response, dict) else None
+        return f"{condition}: {said}" if said else str(condition)
+    return ""
 
 
 def _queued(body: str, cause: str) -> QueuedJob | None:

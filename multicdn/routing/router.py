@@ -118,6 +118,10 @@ class Router:
         routes = self._buckets.get(change.bucket)
         return wanted if routes is not None and wanted <= routes.parts else None
 
+    def covers(self, change: Change) -> bool:
+        """Whether any route is about a changed key, whatever happened to it."""
+        return any(True for _ in self._covering(change.bucket, change.key))
+
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()

@@ -313,6 +313,26 @@ def test_unknown_eventbridge_event_is_an_error_that_names_it(what: object, shown
     assert decode(bridge_event("k", what)).unreadable == (Unreadable("", reason),)
 
 
+def test_what_lambda_keeps_of_an_event_that_it_gave_up_is_read_as_that_event() -> None:
+    """As it comes back from the dead letters of `trigger: direct`."""
+    event = s3_event(s3_record("a.css"))
+    kept = {
+        "version": "1.0",
+        "timestamp": "2026-11-23T10:00:00.000Z",
+        "requestContext": {"requestId": "e4b46cbf", "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {
+            "errorMessage": "fastly: purge of https://www.acme.com/a.css: retry",
+            "errorType": "Undelivered",
+        },
+    }
+    assert decode(ENVELOPES["sqs"](kept)).changes == tuple(decode(ENVELOPES["sqs"](event)).changes)
+    job = {**kept, "requestPayload": {"multicdn": 1}}
+    [refused] = decode(ENVELOPES["sqs"](job), own_queue="https://sqs.us-east-1.amazonaws.com/1/q").unreadable
+    assert "does not come straight from the function's own queue" in refused.reason
+
+
 def test_test_event_is_nothing_to_do_without_a_queue_too() -> None:
     intake = decode({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": SITE})
     assert (intake.changes, intake.unreadable, intake.queued) == ((), (), False)
