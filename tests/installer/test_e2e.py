@@ -24,7 +24,6 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 from kit import installs
-from rig.lambda_runtime import LambdaFunction
 
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 from multicdn.testing.loopback.environment import LocalEnvironment
@@ -193,7 +192,7 @@ def _distribution() -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)
-def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: House, tmp_path: Path) -> None:
+def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: House) -> None:
     house.configure()
     planned = house.run("plan")
     assert planned["changed"]
@@ -208,8 +207,6 @@ def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: Hou
     house.upload(b"version 2")
     assert house.stale_in_the_end(b"version 2", set()) == set(), house.stage.aws.log()
     assert house.guard.refusals == []
-
-    _run_what_was_uploaded(house, tmp_path)
 
     # With one ARN wrong in the role's policy, that one edge keeps the old bytes, and AWS says why.
     _misdirect(house)
@@ -228,29 +225,6 @@ def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: Hou
     assert names["roles"] == ["others"]
     assert names["buckets"] == [house.bucket]
     assert [name for name in names["queues"] if name.startswith("multicdn-")] == ["multicdn-dlq"]  # the stage's own
-
-
-def _run_what_was_uploaded(house: House, folder: Path) -> None:
-    """Download the bundle that stands in the artifact bucket, and let AWS's own runtime client run it."""
-    s3 = house.stage.aws.client("s3")
-    [artifacts] = [name for name in installs.everything(house.stage.aws)["buckets"] if name.startswith("multicdn-")]
-    [bundle] = [
-        item["Key"] for item in s3.list_objects_v2(Bucket=artifacts)["Contents"] if item["Key"].endswith(".zip")
-    ]
-    archive = folder / "bundle.zip"
-    s3.download_file(artifacts, bundle, str(archive))
-    event = json.loads((ROOT / "tests/data/s3-put.json").read_text(encoding="utf-8"))
-    event["Records"][0]["s3"]["bucket"]["name"] = house.bucket
-    event["Records"][0]["s3"]["object"]["key"] = "css/only+here.css"
-    with LambdaFunction(archive, environment=house.stage.aws.environment()) as function:
-        invocation = function.invoke(event)
-    assert invocation.failure is None, "\n".join(function.log)
-    print(f"init {invocation.init_seconds:.3f} s, {invocation.memory / 2**20:.0f} MB")
-    fastly = [call.target for call in house.stage.edges["fastly"].calls]
-    assert "/purge/https://www.acme.com/css/only%20here.css" in fastly
-    for name in ("cloudflare", "akamai"):
-        assert any(b"/css/only%20here.css" in call.body for call in house.stage.edges[name].calls), name
-    assert any(b"/css/only%20here.css" in call.body for call in house.stage.edges["site"].calls)
 
 
 def _misdirect(house: House) -> None:
