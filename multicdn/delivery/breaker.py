@@ -43,6 +43,7 @@ class WatchedCall:
 
     Attributes:
         owner: who makes it.
+        run: the invocation in which it is made; a worker may have several at once.
         usual: seconds in which it should be answered; it may take longer, but nobody needs to wait for it.
         since: when it began.
         probe: whether the breaker was open: then it should end when it isn't answered in time.
@@ -52,6 +53,7 @@ class WatchedCall:
     """
 
     owner: object
+    run: object
     usual: float
     since: float
     probe: bool
@@ -122,11 +124,12 @@ class Breaker:
         with self._lock:
             return any(call.probe and call.owner is owner for call in self._calls)
 
-    def admit(self, owner: object, attempts: int = 0) -> WatchedCall | None:
+    def admit(self, owner: object, run: object, attempts: int = 0) -> WatchedCall | None:
         """Begin a call, or return None if none may be made now.
 
         Args:
             owner: who makes it.
+            run: the invocation in which it is made.
             attempts: how many invocations have tried in vain. A vendor may just be slow: each time it is given twice
                 as long to answer.
         """
@@ -136,7 +139,7 @@ class Breaker:
             patient = self._prompt * 2.0 ** min(attempts, 10)
             usual = min(self._longest, max(patient, 1.5 * self._latency))
             halvings = max(0, self._throttled - _FAILURES + 1) if self._is_open else 0
-            call = WatchedCall(owner, usual, self._clock.now(), self._is_open, halvings)
+            call = WatchedCall(owner, run, usual, self._clock.now(), self._is_open, halvings)
             self._calls.append(call)
         if call.probe:
             emit(logging.INFO, "breaker", provider=self._name, state="half-open", reason=self._reason)
@@ -200,11 +203,12 @@ class Breaker:
         with self._lock:
             self._end(call)
 
-    def give_up(self) -> None:
-        """The invocation ends without waiting for calls that take longer than is usual: they count as failed."""
+    def give_up(self, run: object) -> None:
+        """An invocation ends without waiting for its calls that take longer than is usual: they count as failed."""
         with self._lock:
             now = self._clock.now()
-            late = [call for call in self._calls if now - call.since > call.usual and not call.given_up]
+            mine = [call for call in self._calls if call.run is run]
+            late = [call for call in mine if now - call.since > call.usual and not call.given_up]
             for call in late:
                 call.given_up = True
             if late:

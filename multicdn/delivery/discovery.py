@@ -92,7 +92,7 @@ def _ask(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping
     for tried in range(run.terms.tries):
         if not run.has_time():
             raise RetryLater("no time was left to find out what it stands for")
-        watched = breaker.admit(run)
+        watched = breaker.admit(run, run)
         if watched is None:
             raise RetryLater(breaker.reason, after=breaker.pause())
         run.patience.busy(watched.usual)

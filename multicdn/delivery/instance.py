@@ -76,7 +76,7 @@ class InstanceRun(threading.Thread):
 
     def give_up(self) -> None:
         """Note that its calls under way are not waited for any longer."""
-        self._breaker.give_up()
+        self._breaker.give_up(self._run)
 
     def begin(self) -> bool:
         """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""

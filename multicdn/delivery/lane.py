@@ -254,7 +254,7 @@ class Lane:
             if not self._run.has_time(wait):
                 return self._put_off(attempt, wait, "after the function's time")
             if wait == 0:
-                if call := self._breaker.admit(self, self._attempts):
+                if call := self._breaker.admit(self, self._run, self._attempts):
                     attempt = self._cut(attempt, call.halvings)
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
             elif not self._run.patience.sleep(wait):

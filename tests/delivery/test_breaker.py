@@ -19,7 +19,7 @@ class Bench:
         self.breaker = Breaker("fastly", self.clock, most, **settings)
 
     def admit(self, attempts: int = 0) -> WatchedCall:
-        call = self.breaker.admit(self, attempts)
+        call = self.breaker.admit(self, self, attempts)
         assert call is not None
         return call
 
@@ -50,7 +50,7 @@ def test_three_failures_in_a_row_over_a_second_open_it(bench: Bench) -> None:
     assert bench.breaker.pause() == 0
     bench.fail(0.5)
     assert bench.breaker.pause() == 10
-    assert bench.breaker.admit(bench) is None
+    assert bench.breaker.admit(bench, bench) is None
     assert bench.breaker.reason == "not called, since its circuit breaker is open: 503"
 
 
@@ -103,7 +103,7 @@ def test_after_the_pause_one_probe_is_let_through_and_its_answer_closes_it(bench
     bench.clock.sleep(10)
     probe = bench.admit()
     assert (probe.probe, probe.limit) == (True, 2.0)
-    assert bench.breaker.admit(bench) is None
+    assert bench.breaker.admit(bench, bench) is None
     assert bench.breaker.is_probed_by(bench)
     assert not bench.breaker.is_probed_by(object())
     bench.breaker.answered(probe)
@@ -133,7 +133,7 @@ def test_no_pause_is_longer_than_it_may_be_unless_the_vendor_asks_for_it() -> No
 def test_up_to_a_half_of_the_pause_is_left_to_chance() -> None:
     breaker = Breaker("fastly", clock := FakeClock(), lambda _: 0.0)
     for _ in range(3):
-        call = breaker.admit(clock)
+        call = breaker.admit(clock, clock)
         assert call is not None
         clock.sleep(1)
         breaker.failed(call, "503")
@@ -150,24 +150,34 @@ def test_a_probe_that_ends_without_a_word_about_the_vendor_leaves_the_next_one_i
 def test_a_call_that_nobody_waits_for_counts_as_failed_and_its_late_end_as_nothing(bench: Bench) -> None:
     call = bench.admit()
     bench.clock.sleep(3)
-    bench.breaker.give_up()
+    bench.breaker.give_up(bench)
     assert bench.breaker.pause() == 24
     bench.clock.sleep(7)
     bench.breaker.failed(call, "no answer within 10 s")
     assert bench.breaker.pause() == 17
 
 
+def test_an_invocation_gives_up_its_own_calls_and_not_those_of_another_that_runs_beside_it() -> None:
+    bench = Bench()
+    bench.admit()
+    bench.clock.sleep(2.5)
+    bench.breaker.give_up("another")
+    assert bench.breaker.pause() == 0
+    bench.breaker.give_up(bench)
+    assert bench.breaker.pause() > 0
+
+
 def test_a_call_that_takes_no_longer_than_usual_is_not_given_up(bench: Bench) -> None:
     bench.admit()
     bench.clock.sleep(1.9)
-    bench.breaker.give_up()
+    bench.breaker.give_up(bench)
     assert bench.breaker.pause() == 0
 
 
 def test_a_slow_vendor_is_waited_for_when_its_answer_shows_how_slow_it_is(bench: Bench) -> None:
     late = bench.admit()
     bench.clock.sleep(3)
-    bench.breaker.give_up()
+    bench.breaker.give_up(bench)
     bench.clock.sleep(2)
     bench.breaker.answered(late)
     bench.clock.sleep(bench.breaker.pause())

@@ -34,8 +34,9 @@ def test_every_edge_is_stale_then_fresh_and_the_last_line_says_so() -> None:
     rows = {row.split("│")[1].strip(): row for row in lines if row.startswith("│")}
     assert set(rows) == set(VENDORS)
     assert all("stale (HIT)" in row and "fresh (" in row for row in rows.values())
-    assert all("fresh (HIT)" in rows[vendor] for vendor in ("edgecast", "pixboost")), "these two were preloaded"
-    assert all("fresh (MISS)" in rows[vendor] for vendor in VENDORS if vendor not in ("edgecast", "pixboost"))
+    assert "fresh (HIT)" in rows["edgecast"], "it was preloaded"
+    # Pixboost's preload waits for five minutes: that long a purge may take there.
+    assert all("fresh (MISS)" in rows[vendor] for vendor in VENDORS if vendor != "edgecast")
 
 
 def test_the_demo_runs_the_example_as_it_is_shipped() -> None:

@@ -14,7 +14,7 @@ from kit.careless_plugins import SINS, Sin
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 PLUGINS = {"does it right": Sin(set()), **SINS}
 
