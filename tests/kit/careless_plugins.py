@@ -362,6 +362,7 @@ SINS = {
         "    def weigh(self, target):\n        return '12'\n\n    @cached_property",
         "locate_makes_targets",
         "a_full_batch_is_accepted",
+        "a_refusal_costs_what_was_refused",
         "declared_bytes_cover_the_body",
     ),
     # No sin: an answer without a body is an honest one.
