@@ -49,6 +49,7 @@ class WatchedCall:
         probe: whether the breaker was open: then it should end when it isn't answered in time.
         halvings: how often its batch is to be halved: one that was throttled again and again may be larger than the
             vendor ever admits at once.
+        cold: whether no call of this process has been answered yet: an SDK may have to be imported.
         given_up: whether it has been counted as failed before its end.
     """
 
@@ -58,6 +59,7 @@ class WatchedCall:
     since: float
     probe: bool
     halvings: int = 0
+    cold: bool = False
     given_up: bool = False
 
     @property
@@ -139,7 +141,7 @@ class Breaker:
             patient = self._prompt * 2.0 ** min(attempts, 10)
             usual = min(self._longest, max(patient, 1.5 * self._latency))
             halvings = max(0, self._throttled - _FAILURES + 1) if self._is_open else 0
-            call = WatchedCall(owner, run, usual, self._clock.now(), self._is_open, halvings)
+            call = WatchedCall(owner, run, usual, self._clock.now(), self._is_open, halvings, not self._is_warm)
             self._calls.append(call)
         if call.probe:
             emit(logging.INFO, "breaker", provider=self._name, state="half-open", reason=self._reason)

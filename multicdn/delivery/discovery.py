@@ -95,7 +95,7 @@ def _ask(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping
         watched = breaker.admit(run, run)
         if watched is None:
             raise RetryLater(breaker.reason, after=breaker.pause())
-        run.patience.busy(watched.usual)
+        run.patience.busy(watched.usual, cold=watched.cold)
         try:
             with breaker.watch(watched):
                 return discover(provider, bucket, run.call(most=watched.limit))

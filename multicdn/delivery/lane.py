@@ -345,7 +345,7 @@ class Lane:
     @contextmanager
     def _watched(self, call: WatchedCall) -> Iterator[None]:
         """Count a call as work for as long as it usually takes, and let the breaker know how it ended."""
-        self._run.patience.busy(call.usual)
+        self._run.patience.busy(call.usual, cold=call.cold)
         try:
             with self._breaker.watch(call):
                 yield

@@ -62,11 +62,20 @@ class Patience:
         self._works: dict[object, _Work] = {}
         self._changed = threading.Condition()
 
-    def busy(self, seconds: float, who: object = None) -> None:
-        """This thread, or somebody else, is at work: for so many seconds, or until it says otherwise."""
+    def busy(self, seconds: float, who: object = None, *, cold: bool = False) -> None:
+        """This thread, or somebody else, is at work: for so many seconds, or until it says otherwise.
+
+        Args:
+            seconds: for which it is taken for work even if it doesn't compute.
+            who: if not this thread.
+            cold: whether this thread may wait for another one that imports what both need: then it is at work while
+                the process computes.
+        """
         with self._changed:
             self._settle()
             clock, now = None if who else _clock_of_this_thread(), self._clock.now()
+            if cold and clock is not None:
+                clock = time.CLOCK_PROCESS_CPUTIME_ID
             self._works[who or threading.get_ident()] = _Work(now + seconds, now, clock, _computed(clock))
 
     def idle(self, who: object = None) -> None:

@@ -132,6 +132,25 @@ def test_a_call_that_computes_is_no_wait_since_it_may_import_an_sdk() -> None:
     assert [ended.status for ended in report] == [Status.ACCEPTED]
 
 
+def test_nor_is_a_first_call_that_waits_for_what_another_thread_imports() -> None:
+    """As in a worker, of whose batches two meet a vendor's SDK at once."""
+    imported = threading.Event()
+
+    def load() -> None:
+        until = time.thread_time() + 0.8
+        while time.thread_time() < until:
+            sum(range(1000))
+        imported.set()
+
+    def answer(seen: Seen) -> Receipt:
+        assert imported.wait(30)
+        return accept(seen)
+
+    threading.Thread(target=load, daemon=True).start()
+    report = impatient(Scripted(answer=answer)).deliver([demand(urls(1))], FUNCTION)
+    assert [ended.status for ended in report] == [Status.ACCEPTED]
+
+
 def test_while_another_vendor_is_at_work_a_wait_costs_nothing() -> None:
     """The paced one gets its turns while the other one works, which it does for longer than the waits take."""
     paced = Scripted(limits=Limits(targets=1, calls_per_second=4))

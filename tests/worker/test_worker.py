@@ -454,7 +454,12 @@ with mock_aws():
         sys.stdin.readline()
         print("handled", flush=True)
 
-    worker = Crew([Worker(sqs, url, handle, batch_size=1)], url)
+    class Heard(Crew):
+        def stop(self):
+            super().stop()
+            print("stopping", flush=True)
+
+    worker = Heard([Worker(sqs, url, handle, batch_size=1)], url)
     worker.stop_on(signal.SIGTERM, signal.SIGINT)
     worker.run()
     name = "ApproximateNumberOfMessages"
@@ -471,6 +476,7 @@ def test_a_signal_lets_the_batch_under_way_end_and_then_the_process(number: sign
         assert program.stdout is not None
         assert program.stdout.readline() == "handling\n"
         program.send_signal(number)
+        assert program.stdout.readline() == "stopping\n"
         rest, _ = program.communicate("go on\n", timeout=PATIENCE)
     assert rest == "handled\nleft 1\n"
     assert program.returncode == 0
