@@ -2,7 +2,10 @@
 
     python bench/soak.py [--uploads 20000] [--fault-seconds 120] [--kills 60] [--seed 7] ...
 
-Every option is a setting of ``rig.soak_model.SoakSettings``.
+    python bench/soak.py --breaks [PART OF A NAME]
+
+Every option is a setting of ``rig.soak_model.SoakSettings``. ``--breaks`` breaks the workers on purpose, one way at a
+time, in small soaks, and fails if one of them goes unnoticed.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import dataclasses
 import sys
 
 from rig.soak import run
+from rig.soak_breaks import BREAKS
 from rig.soak_model import SoakSettings
 
 # Ten times what the test suite does.
@@ -26,13 +30,44 @@ _LONGER = SoakSettings(
 )
 
 
+_SMALL = SoakSettings(uploads=1200, upload_seconds=3.0, fault_seconds=6.0, give_up_after=6)
+
+
+def check_breaks(part: str) -> int:
+    """Run a small soak for each break whose name has this part, and return the exit status."""
+    # Without a break all must be well, else the breaks would be noticed for another reason.
+    if sign := _sign(_SMALL):
+        print(f"nothing broken: {sign}", file=sys.stderr)
+        return 1
+    unnoticed = 0
+    for name in (name for name in BREAKS if part in name):
+        sign = _sign(dataclasses.replace(_SMALL, broken=name))
+        unnoticed += not sign
+        print(f"{name}: {f'noticed, {sign}' if sign else 'NOT NOTICED'}", flush=True)
+    return 1 if unnoticed else 0
+
+
+def _sign(settings: SoakSettings) -> str:
+    """What shows that something is wrong; empty if nothing does. A soak that isn't done in time shows nothing."""
+    report = run(settings)
+    if report.stderr:
+        # A break that crashes the workers would prove nothing.
+        raise RuntimeError(report.stderr)
+    return f"{len(report.lost)} lost, {len(report.unmet)} not done" if report.lost or report.unmet else ""
+
+
 def main() -> int:
     """Run it, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in dataclasses.fields(SoakSettings):
         default = getattr(_LONGER, field.name)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default, help=str(default))
-    settings = SoakSettings(**vars(parser.parse_args()))
+    parser.add_argument("--breaks", nargs="?", const="", help="check that breaks are noticed; part of their names")
+    arguments = vars(parser.parse_args())
+    part = arguments.pop("breaks")
+    if part is not None:
+        return check_breaks(part)
+    settings = SoakSettings(**arguments)
     report = run(settings, lambda text: print(text, flush=True))
     print("\n".join(report.lines()))
     for provider, action, target in sorted(report.lost | report.unmet)[:20]:

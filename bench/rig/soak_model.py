@@ -28,6 +28,7 @@ class SoakSettings:
         visibility: seconds for which a message is hidden from other workers; a worker's time for a batch.
         drain_timeout: seconds to wait at most for the queue to be empty.
         seed: of everything random.
+        broken: what is broken on purpose, of ``soak_breaks.BREAKS``; empty for nothing.
     """
 
     uploads: int = 2400
@@ -45,6 +46,7 @@ class SoakSettings:
     visibility: int = 6
     drain_timeout: float = 120.0
     seed: int = 1
+    broken: str = ""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from multicdn import config as config_file
+from multicdn.installer.template.stack import RECEIVES
 from multicdn.model import Change
 from multicdn.oncall.dead_letters import DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
@@ -25,6 +26,7 @@ from multicdn.testing.loopback.resources import make_queue, queue_depth
 from multicdn.testing.loopback.simulator_config import config_for
 from rig.cache_oracle import CacheOracle
 from rig.fault_schedule import FaultSchedule
+from rig.soak_breaks import BREAKS
 from rig.soak_model import SoakReport
 from rig.worker_processes import WorkerProcesses
 
@@ -72,8 +74,7 @@ class SoakWorld:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-soak-")))
             self._aws = stack.enter_context(LoopbackAws(auth=False))
             self._sqs = self._aws.client("sqs")
-            # The redrive policy must not act before we do: a message whose worker is killed counts as received.
-            self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=100)
+            self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=RECEIVES)
             self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
@@ -171,7 +172,7 @@ class SoakWorld:
         addresses = {"MULTICDN_CONFIG": str(path), QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
         environment = {**_inherited(), **self._aws.environment(), **simulated.environment, **addresses}
         arguments = ["--queue", queue.url, "--batch-size", str(settings.batch), "--gather", "0.3"]
-        return WorkerProcesses(settings.workers, arguments, environment)
+        return WorkerProcesses(settings.workers, arguments, environment, BREAKS.get(settings.broken, ""))
 
     def _upload(self, count: int) -> None:
         """Change objects, and let S3 tell of it, in any order and now and then again."""

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 # The worker runs under a supervisor, which ends it with us; to kill it alone its own process id must be known.
-_PROGRAM = "import os, runpy; print(os.getpid(), flush=True); runpy.run_module('multicdn', run_name='__main__')"
+_PROGRAM = """
+import os, runpy
+print(os.getpid(), flush=True)
+exec(os.environ.pop("SOAK_BREAK", ""), {})
+runpy.run_module('multicdn', run_name='__main__')
+"""
 
 
 class WorkerProcesses:
@@ -30,12 +35,13 @@ class WorkerProcesses:
         size: their number.
         arguments: of ``multicdn worker``.
         environment: whole environment of each.
+        broken: Python that each runs before it starts, to break something on purpose.
     """
 
-    def __init__(self, size: int, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, size: int, arguments: Sequence[str], environment: Mapping[str, str], broken: str = "") -> None:
         self._size = size
         self._command = [sys.executable, "-c", _PROGRAM, "worker", *arguments]
-        self._environment = environment
+        self._environment = {**environment, "SOAK_BREAK": broken}
         self._workers: list[Process] = []
         self._killed: list[Process] = []
 

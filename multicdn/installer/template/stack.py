@@ -28,7 +28,7 @@ CONFIG_IN_BUNDLE = "multicdn.config.yml"
 # AWS advises six times the function's timeout, and to add the window: with-sqs.html, "Configuring a queue".
 _VISIBILITY_TIMES = 6
 # Five at least: the same page. Retries of single jobs are multicdn's own; this is for batches that break the function.
-_RECEIVES = 6
+RECEIVES = 6
 _FORTNIGHT = 1_209_600
 
 Resource = dict[str, Any]
@@ -129,7 +129,7 @@ def _queue(settings: Install) -> Resource:
         "UpdateReplacePolicy": "Delete",
         "Properties": {
             "MessageRetentionPeriod": _FORTNIGHT,
-            "RedrivePolicy": {"deadLetterTargetArn": _att("DeadLetterQueue"), "maxReceiveCount": _RECEIVES},
+            "RedrivePolicy": {"deadLetterTargetArn": _att("DeadLetterQueue"), "maxReceiveCount": RECEIVES},
             "SqsManagedSseEnabled": True,
             "VisibilityTimeout": _VISIBILITY_TIMES * settings.timeout + settings.batch_window,
         },
