@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from multicdn.worker.worker import Worker
 
 
+# Seconds in which a signal is seen at the latest.
+_GLANCE = 0.5
+
+
 class Crew:
     """Workers on one queue, each with a thread of its own. Run as many crews as you like on one queue.
 
@@ -39,7 +43,9 @@ class Crew:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            # A signal that another thread gets wakes nobody: Python's handlers run when the main thread does.
+            while thread.is_alive():
+                thread.join(_GLANCE)
         if self._failures:
             raise self._failures[0]
         emit(logging.INFO, "worker-stopped", queue=self._queue_url)
