@@ -377,6 +377,10 @@ class Capability(NamedTuple):
     method: str
     limits: str
 
+    def limits_of(self, provider: Provider) -> Limits:
+        """The limits of a provider's calls for this."""
+        return getattr(provider, self.limits)  # type: ignore[no-any-return]
+
 
 CAPABILITIES = (
     Capability(Action.PURGE, TargetKind.URL, PurgeUrls, "purge_urls", "url_limits"),

@@ -206,7 +206,7 @@ class Lane:
         return way
 
     def _limits(self, job: Job) -> Limits:
-        return getattr(self._provider, self._way(job).limits)  # type: ignore[no-any-return]
+        return self._way(job).limits_of(self._provider)
 
     def _worker(self) -> None:
         while (attempt := self._take()) is not None:
@@ -445,11 +445,9 @@ class Lane:
     def _cut(self, attempt: _Try, halvings: int) -> _Try:
         """Go on with the first part of a batch; the rest waits."""
         job, size = attempt.job, max(1, len(attempt.job.targets) >> halvings)
-        rest = job.without(job.targets[:size])
-        if rest is None:
+        if size == len(job.targets):
             return attempt
-        first = job.only(job.targets[:size])
-        assert first is not None, "it has one target at least"
+        first, rest = job.split(size)
         self._ledger.replace([job], (first, rest))
         self._again(_Try(rest, attempt.since))
         return attempt._replace(job=first)

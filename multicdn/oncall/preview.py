@@ -195,7 +195,7 @@ def _begins(name: str, provider: Provider, job: Job, rates: RateLimits) -> float
     """Seconds until a job's call may begin, after all that were booked before it."""
     way = capability(provider, job.action, job.kind)
     assert way is not None, "planning makes no job that the provider can't do"
-    return rates.book(name, way.limits, getattr(provider, way.limits), len(job.targets), 0.0, math.inf)
+    return rates.book(name, way.limits, way.limits_of(provider), len(job.targets), 0.0, math.inf)
 
 
 def _shown(provider: Provider, name: str, hint: Any) -> str:

@@ -211,7 +211,7 @@ class _Collapsing:
         """Prefixes that one call takes. More would wait until these are done (CloudFront: 15 in progress)."""
         way = capability(self._provider, Action.PURGE, TargetKind.PREFIX)
         assert way is not None
-        return getattr(self._provider, way.limits).targets  # type: ignore[no-any-return]
+        return way.limits_of(self._provider).targets
 
     def _harmless(self, directory: Directory) -> Directory | None:
         """The directory with its unchanged objects counted; None if there are too many, or nobody knows."""

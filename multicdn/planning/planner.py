@@ -162,7 +162,7 @@ class _Located:
         way = capability(self._provider, action, kind)
         if way is None:  # a plugin's `locate` made a kind that its provider lacks
             raise TypeError(f"{type(self._provider).__name__}.locate made a {kind}, which it can't {action}")
-        return getattr(self._provider, way.limits)  # type: ignore[no-any-return]
+        return way.limits_of(self._provider)
 
     def _batches(
         self, action: Action, kind: TargetKind, group: dict[str, Want], limits: Limits

@@ -6,8 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-from kit.scripted_provider import Finder, Scripted, Seen, accept, delivery, demand, ends, of, script, urls
+from kit.scripted_provider import Finder, Hanging, Scripted, Seen, accept, delivery, demand, ends, of, script, urls
 
 from multicdn.delivery.clock import Clock
 from multicdn.delivery.patience import Patience
@@ -16,33 +15,12 @@ from multicdn.model import Action, Receipt, Status
 from multicdn.provider import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from multicdn.delivery.delivery import Delivery
     from multicdn.provider import Provider
 
 # Far longer than any of these tests may take.
 FUNCTION = 60.0
 PATIENT = 20.0
-
-
-class Hanging:
-    """A vendor that doesn't answer before it is released."""
-
-    def __init__(self) -> None:
-        self._released = threading.Event()
-        self.release = self._released.set
-
-    def __call__(self, seen: Seen) -> Receipt:
-        self._released.wait(30)
-        return accept(seen)
-
-
-@pytest.fixture
-def hanging() -> Iterator[Hanging]:
-    vendor = Hanging()
-    yield vendor
-    vendor.release()
 
 
 class ManualClock(Clock):

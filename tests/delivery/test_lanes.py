@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scripted_provider import Finder, Scripted, Seen, accept, delivery, demand, ends, of, urls
+from kit.scripted_provider import Finder, Hanging, Scripted, Seen, accept, delivery, demand, ends, of, urls
 
 from multicdn.delivery.clock import Clock
 from multicdn.errors import TargetsRefused
@@ -15,7 +15,7 @@ from multicdn.model import Action, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 # Seconds of an invocation in which one vendor hangs: enough for the others even on a busy machine.
 SHORT = 0.8
@@ -40,26 +40,6 @@ class Meter:
         with self._lock:
             self._now -= 1
         return accept(seen)
-
-
-class Hanging:
-    """A vendor that doesn't answer before it is released."""
-
-    def __init__(self) -> None:
-        self._released = threading.Event()
-        self.release = self._released.set
-
-    def __call__(self, seen: Seen) -> Receipt:
-        self._released.wait(30)
-        return accept(seen)
-
-
-@pytest.fixture
-def hanging() -> Iterator[Hanging]:
-    """Hangs until the test is over."""
-    vendor = Hanging()
-    yield vendor
-    vendor.release()
 
 
 def wait_for_threads_to_end(before: set[threading.Thread]) -> None:

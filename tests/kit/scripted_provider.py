@@ -150,6 +150,18 @@ def urls(count: int) -> list[str]:
     return [f"https://www.acme.com/{number}" for number in range(count)]
 
 
+class Hanging:
+    """A vendor that doesn't answer before it is released."""
+
+    def __init__(self) -> None:
+        self._released = threading.Event()
+        self.release = self._released.set
+
+    def __call__(self, seen: Seen) -> Receipt:
+        self._released.wait(30)
+        return accept(seen)
+
+
 def demand(
     targets: Iterable[str],
     provider: str = "acme",
