@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
 	@echo "make test    format, lint, types and the whole test suite"
-	@echo "make quick   the tests that start no server and no process: under a minute"
+	@echo "make quick   the tests that start no server and no process: about a minute"
 	@echo "make coverage  the suite, and how much of core and providers it covers"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
