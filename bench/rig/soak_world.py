@@ -20,7 +20,9 @@ from multicdn.oncall.dead_letters import NOBODY, DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
+from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
+from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue, queue_depth
 from multicdn.testing.loopback.simulator_config import config_for
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from multicdn.simulators import Simulator
+    from multicdn.simulators.kit.http_server import Request
     from rig.soak_model import SoakSettings
 
 _BUCKET = "acme-site"
@@ -65,6 +68,15 @@ _GRACES = ("1m", "1s")
 
 # Seconds for which a vendor is silent, longer than a worker has time; to which share of the calls.
 _SILENCE, _SILENT_SHARE = 30.0, 0.5
+
+# Paths of a batch that CloudFront finds too large now and then; how many of these batches, and its answer.
+_LARGE, _TOO_LARGE_SHARE = 15, 0.9
+_TOO_LARGE = faults.status(
+    413, {"Content-Type": "text/xml"}, xml.error("BatchTooLarge", "too many paths", sender=True, request_id="soak")
+)
+
+# Purges that Edgecast refuses, while it loads.
+_UNPURGED_SHARE = 0.8
 
 # When dead letters are sent back, something in front of SQS answers some of the sends in its place.
 _SWALLOWED = (0, 3, 6)
@@ -99,6 +111,7 @@ class SoakWorld:
             for vendor in VENDORS:
                 self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
             self._workers = stack.enter_context(WorkerProcesses(self._commands(folder)))
+            self._workers.wait_until_started()
             self._stack = stack.pop_all()
         return self
 
@@ -114,8 +127,7 @@ class SoakWorld:
             if name == settings.down:
                 self._faults.outage(simulator)
             elif name != settings.healthy:
-                if name == settings.silent:
-                    self._faults.silence(simulator, _SILENT_SHARE, _SILENCE)
+                self._show_special_faults(name, simulator)
                 self._faults.mix(simulator, settings.fault_share)
         ticks, uploading = round(settings.fault_seconds / _TICK), round(settings.upload_seconds / _TICK)
         kills = Counter(self._random.choices(range(ticks // 4, ticks + 1), k=settings.kills))
@@ -126,6 +138,15 @@ class SoakWorld:
                 self._kill()
             self._workers.revive()
             time.sleep(max(0.0, began + tick * _TICK - time.monotonic()))
+
+    def _show_special_faults(self, name: str, simulator: Simulator) -> None:
+        """Show faults for what a mix rarely brings about: a spent time, halves, a load without its purge."""
+        if name == self._settings.silent:
+            self._faults.sometimes(simulator, "silence", faults.hang(_SILENCE), _SILENT_SHARE)
+        elif name == "cloudfront":
+            self._faults.sometimes(simulator, "too large", _TOO_LARGE, _TOO_LARGE_SHARE, _is_large)
+        elif name == "edgecast":
+            self._faults.sometimes(simulator, "no purge", faults.status(400, {}, "{}"), _UNPURGED_SHARE, _purges)
 
     def end_faults(self) -> None:
         """End the faults of all vendors but the one that is out."""
@@ -274,6 +295,14 @@ class SoakWorld:
 
     def _kill(self) -> None:
         self._report.kills += self._workers.kill(self._random.randrange(self._settings.workers))
+
+
+def _is_large(request: Request) -> bool:
+    return request.body.count(b"<Path>") > _LARGE
+
+
+def _purges(request: Request) -> bool:
+    return request.path.endswith("purge")
 
 
 def _body(change: Change) -> str:

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,8 +34,9 @@ _IMPORTED += [f"multicdn_providers.{name}" for name in ("akamai", "cloudflare", 
 # Log lines of ours: a handler has been given so many messages of S3, beside those of our own; its time is over.
 _BEGUN, _LIMIT = "soak-batch", "soak-limit"
 
-# Seconds in which a command that isn't a worker ends.
-_COMMAND_SECONDS = 60.0
+# Seconds in which a worker starts, and in which a command that isn't a worker ends.
+_START_SECONDS, _COMMAND_SECONDS = 30.0, 60.0
+_POLL_INTERVAL = 0.05
 
 
 class Command(NamedTuple):
@@ -92,6 +94,18 @@ class WorkerProcesses:
         with self._stack:
             for worker in self._workers:
                 _kill(worker.process)
+
+    def wait_until_started(self) -> None:
+        """Wait until all poll the queue.
+
+        Raises:
+            TimeoutError: one doesn't; the text is what they wrote.
+        """
+        end = time.monotonic() + _START_SECONDS
+        while self.count()["worker-started"] < len(self._commands):
+            if time.monotonic() > end:
+                raise TimeoutError(f"the workers have not started: {self.stderr()}")
+            time.sleep(_POLL_INTERVAL)
 
     def kill(self, index: int) -> bool:
         """Kill a worker with SIGKILL, and start another in its place. False if it has hardly begun to run."""
