@@ -103,20 +103,20 @@ from multicdn import handler
 handler.RESERVE = 0.0
 """,
     "dead letter sent once for each target": """
+import msgspec
 from multicdn.queue import sender
-from multicdn.queue.retry import Requeue
+from multicdn.queue.retry import DeadLetter
 whole = sender.RetryQueue.carry_out
 given_up = set()
+def new_part(decision):
+    queued = decision.queued
+    known = [target for target in queued.job.targets if (queued.job.provider, target) in given_up]
+    given_up.update((queued.job.provider, target) for target in queued.job.targets)
+    part = queued.job.without(known)
+    return part and msgspec.structs.replace(decision, queued=msgspec.structs.replace(queued, job=part))
 def once(self, decisions, seconds=60.0):
-    kept = []
-    for each in decisions:
-        job = each.queued.job
-        names = {(job.provider, job.action, target) for target in job.targets}
-        if isinstance(each, Requeue) or not names <= given_up:
-            kept.append(each)
-        if not isinstance(each, Requeue):
-            given_up.update(names)
-    return whole(self, kept, seconds)
+    kept = [new_part(each) if isinstance(each, DeadLetter) else each for each in decisions]
+    return whole(self, [each for each in kept if each], seconds)
 sender.RetryQueue.carry_out = once
 """,
     "dead letter deleted before it is sent back": """
