@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from rig.cache_oracle import Expectation
 
-
 # Messages that may come once more since a busy machine was too slow to delete them.
 _LATE_SHARE = 0.05
 
