@@ -75,8 +75,8 @@ _TOO_LARGE = faults.status(
     413, {"Content-Type": "text/xml"}, xml.error("BatchTooLarge", "too many paths", sender=True, request_id="soak")
 )
 
-# Purges that Edgecast refuses, while it loads.
-_UNPURGED_SHARE = 0.8
+# Purges that Edgecast refuses, all while there are faults; it loads meanwhile.
+_UNPURGED_SHARE = 1.0
 
 # While dead letters are sent back, something in front of SQS answers every third send in its place, so many times.
 _EACH_SWALLOWED = 3
