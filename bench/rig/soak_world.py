@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 from multicdn import config as config_file
 from multicdn.installer.template.stack import RECEIVES
 from multicdn.model import Change
-from multicdn.oncall.dead_letters import DeadLetters
+from multicdn.oncall.dead_letters import DeadLetters, ToQueue
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
@@ -136,8 +136,9 @@ class SoakWorld:
     def end_outage(self) -> None:
         """End the outage, and send the dead letters back."""
         self._faults.clear(self._edges[self._settings.down])
+        way_back = ToQueue(self._sqs, self._queue.url)
         with self._dead_letters.opened() as messages:
-            self._report.redriven = self._dead_letters.redrive(messages, self._queue.url, lambda _: None)
+            self._report.redriven = self._dead_letters.redrive(messages, way_back, lambda _: None)
 
     def report(self) -> SoakReport:
         """Note the rest, and return the report."""
