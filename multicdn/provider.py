@@ -183,6 +183,8 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         example: options for an example block, as they would stand in a config file.
         speeds: how soon a purge is seen everywhere, where the vendor publishes it for a kind of target.
         price: of a purge, where the vendor has one.
+        bundled: of packages with far more in them than this plugin uses, by dotted name, the sub-packages that a bundle
+            for Lambda takes; it leaves out the others. A package's own modules are always taken.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -192,6 +194,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
     example: ClassVar[Mapping[str, str]] = {}
     speeds: ClassVar[Mapping[TargetKind, Speed]] = {}
     price: ClassVar[Price | None] = None
+    bundled: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     endpoint: str = option(help="base URL of the vendor's API")
 

@@ -55,6 +55,12 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         "token": "${ssm:/multicdn/cloudflare/token}",
     }
 
+    # One product of some 120, and what the SDK imports with it: 300 files instead of 6,200.
+    bundled: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cloudflare.resources": ("analytics_query", "cache"),
+        "cloudflare.types": ("analytics_query", "cache", "shared"),
+    }
+
     zone: str = option(help="id of the zone, 32 hexadecimal digits from its overview page")
     token: Secret | None = option(help="API token with the permission Cache Purge on the zone", default=None)
     email: str | None = option(help="account's e-mail address, only with `key`", default=None)

@@ -79,6 +79,13 @@ def test_a_provider_brings_its_extra(tmp_path: Path) -> None:
     assert [name for name in built.files if name.startswith(("ci/", "examples/")) or "/test/" in name] == []
 
 
+def test_a_provider_takes_what_it_uses_of_a_large_sdk(tmp_path: Path) -> None:
+    built = build(tmp_path, {"cloudflare": {"type": "cloudflare", "zone": "z1", "token": "${env:CLOUDFLARE_TOKEN}"}})
+    taken = {name.split("/")[2] for name in built.files if name.startswith("cloudflare/resources/")}
+    assert {name for name in taken if "." not in name} == {"analytics_query", "cache", "__pycache__"}
+    assert built.unpacked < 25e6
+
+
 def test_the_config_goes_in_under_its_usual_name() -> None:
     with zipfile.ZipFile(fastly_bundle().path) as archive:
         assert b"SU1Z0isxPaozGVKXdv0eY" in archive.read("multicdn.config.yml")
@@ -403,7 +410,7 @@ def _without_core(folder: Path) -> None:
 def test_a_damaged_bundle_is_refused(damage: Callable[[Path], None], said: str, unpacked: Path, tmp_path: Path) -> None:
     damage(unpacked)
     with pytest.raises(PluginError, match=said):
-        check.check(unpacked, ("fastly",), (), Runtime(HERE, PYTHON))
+        check.check(unpacked, ("fastly",), (), {}, Runtime(HERE, PYTHON))
 
 
 @pytest.mark.parametrize("damage", [_without_entry_points, _without_module])
@@ -413,19 +420,24 @@ def test_a_damaged_bundle_for_another_machine_is_refused(damage: Callable[[Path]
         archive.extractall(folder)
     damage(folder)
     with pytest.raises(PluginError, match="'fastly'"):
-        check.check(folder, ("fastly",), (), FOREIGN)
+        check.check(folder, ("fastly",), (), {}, FOREIGN)
+
+
+def test_a_large_sdk_that_does_not_run_in_part_is_noticed(unpacked: Path) -> None:
+    with pytest.raises(PluginError, match=r"(?s)doesn't run: .*No module named 'yaml\.other'"):
+        check.check(unpacked, ("fastly",), (), {"yaml": ["nodes", "other"]}, Runtime(HERE, PYTHON))
 
 
 def test_extensions_for_another_processor_are_refused(unpacked: Path, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=rf"is for {ELSEWHERE}, but these aren't: .*msgspec/_core"):
-        check.check(unpacked, ("fastly",), (), Runtime(ELSEWHERE, PYTHON))
+        check.check(unpacked, ("fastly",), (), {}, Runtime(ELSEWHERE, PYTHON))
 
 
 def test_the_name_of_a_provider_that_is_missing_stands_beside_those_that_are_there(
     unpacked: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(PluginError, match=r"no entry point 'acme' in multicdn\.providers; it has .*cloudflare.*fastly"):
-        check.check(unpacked, ("acme",), (), Runtime(HERE, PYTHON))
+        check.check(unpacked, ("acme",), (), {}, Runtime(HERE, PYTHON))
 
 
 # Where files come from

@@ -281,6 +281,19 @@ def test_one_environment_is_purged_alone(origin: Origin) -> None:
             assert [cache_status(cdn), cache_status(cdn, other)] == ["HIT", expected]
 
 
+def test_all_that_is_asked_of_the_sdk_is_in_a_bundle(origin: Origin) -> None:
+    """A bundle leaves out most of the SDK; what is imported by now is what four ways of purging import."""
+    staging = Environment("5d41402abc4b2a76b9719d911017c592", "Host", "staging.acme.com")
+    with CloudflareSimulator(origin.url, zones=(Zone("acme.com", environments=(staging,)),)) as cdn:
+        for options in ({}, {"environment": staging.ref}):
+            for call in (CALL, SOFT):
+                provider(cdn, **options).purge_tags(["a"], call)
+    for package, taken in Cloudflare.bundled.items():
+        used = {name.removeprefix(f"{package}.").partition(".")[0] for name in sys.modules if name.startswith(package)}
+        folders = {name for name in used if hasattr(sys.modules.get(f"{package}.{name}"), "__path__")}
+        assert folders == set(taken)
+
+
 def test_an_environment_by_visitor_refuses_all_urls_at_once(origin: Origin) -> None:
     abroad = Environment("7d793037a0760186574b0282f2f435e7", "CF-IPCountry", "ES")
     with CloudflareSimulator(origin.url, zones=(Zone("acme.com", environments=(abroad,)),)) as cdn:

@@ -13,7 +13,7 @@ from multicdn.installer.bundle.sources import is_secret, is_test_folder
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from multicdn.installer.bundle.runtime import Runtime
 
@@ -50,6 +50,14 @@ def prune(folder: Path) -> None:
                 shutil.rmtree(here / name)
         for name in files:
             _prune_file(here / name, PurePosixPath((here / name).relative_to(folder).as_posix()))
+
+
+def trim(folder: Path, bundled: Mapping[str, Collection[str]]) -> None:
+    """Remove the sub-packages that no plugin uses of these packages, each given with those that stay."""
+    for package, kept in bundled.items():
+        for child in folder.joinpath(*package.split(".")).glob("*/"):
+            if child.name not in kept:
+                shutil.rmtree(child)
 
 
 def _prune_file(file: Path, name: PurePosixPath) -> None:

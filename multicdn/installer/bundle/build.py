@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -27,8 +27,6 @@ from multicdn.installer.bundle.runtime import Runtime
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from multicdn.config import Config
     from multicdn.installer.bundle.runtime import Architecture
 
@@ -70,6 +68,7 @@ class _Recipe:
         providers: plugin names, sorted.
         hooks: likewise.
         needs: the distributions.
+        bundled: of packages that aren't taken whole, the sub-packages that are.
         own: content of the files that don't come out of wheels, by name in the bundle.
     """
 
@@ -77,6 +76,7 @@ class _Recipe:
     providers: tuple[str, ...]
     hooks: tuple[str, ...]
     needs: Needs
+    bundled: Mapping[str, Sequence[str]]
     own: Mapping[PurePosixPath, bytes]
 
     def key(self, pins: Mapping[str, str]) -> str:
@@ -88,7 +88,7 @@ class _Recipe:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
         builder = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")}
         compiled = self.runtime.interpreter() is not None
-        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, pins)
+        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, self.bundled, pins)
 
 
 def build(
@@ -138,7 +138,16 @@ def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3
     for distribution in needs.copied.values():
         own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
         own |= {name: text.encode() for name, text in sources.information(distribution).items()}
-    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, own)
+    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(providers), own)
+
+
+def _bundled(providers: Sequence[str]) -> dict[str, list[str]]:
+    """The sub-packages that stay of packages that the providers don't use whole."""
+    plugins, kept = Plugins(), dict[str, set[str]]()
+    for name in providers:
+        for package, names in plugins.provider_class(name).bundled.items():
+            kept.setdefault(package, set()).update(names)
+    return {package: sorted(names) for package, names in sorted(kept.items())}
 
 
 def _hooks() -> dict[str, metadata.Distribution]:
@@ -186,6 +195,7 @@ def _add_packages(
     resolved = wheels.resolve(recipe.needs)
     wheels.install(resolved.values(), task)
     archive.prune(task)
+    archive.trim(task, recipe.bundled)
     archive.compile_all(task, recipe.runtime)
     archive.pack(task, draft)
     versions = {name: opened(wheel).version for name, wheel in resolved.items()}
@@ -205,7 +215,7 @@ def _add_own(recipe: _Recipe, task: Path, draft: Path, own: Path, versions: Mapp
     shutil.copytree(own, task, dirs_exist_ok=True)
     archive.pack(own, draft)
     archive.refuse_if_too_large(draft)
-    check.check(task, recipe.providers, recipe.hooks, recipe.runtime)
+    check.check(task, recipe.providers, recipe.hooks, recipe.bundled, recipe.runtime)
 
 
 def _write_manifest(file: Path, recipe: _Recipe, versions: Mapping[str, str], *, compiled: bool) -> None:

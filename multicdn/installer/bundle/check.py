@@ -14,7 +14,7 @@ from multicdn.installer.bundle import sources
 from multicdn.plugins.discovery import HOOK_GROUP, PROVIDER_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from multicdn.installer.bundle.runtime import Runtime
 
@@ -26,8 +26,8 @@ _SECONDS = 60
 
 # What Lambda does in its init phase, and first what tells best which provider is to blame.
 _PROBE = """
-import sys
-bundle, runtime, *names = sys.argv[1:]
+import importlib, sys
+bundle, runtime, packages, *names = sys.argv[1:]
 sys.path.insert(0, bundle)
 sys.path.append(runtime)
 from multicdn import handler
@@ -37,18 +37,27 @@ try:
     for name in names:
         Plugins().provider_class(name)
     handler.dispatcher()
+    for package in packages.split():
+        importlib.import_module(package)
 except MulticdnError as error:
     sys.exit(str(error))
 """
 
 
-def check(bundle: Path, providers: Sequence[str], hooks: Sequence[str], runtime: Runtime) -> None:
+def check(
+    bundle: Path,
+    providers: Sequence[str],
+    hooks: Sequence[str],
+    bundled: Mapping[str, Sequence[str]],
+    runtime: Runtime,
+) -> None:
     """Discover every provider and hook plugin inside a bundle, by running it where that is possible.
 
     Args:
         bundle: the folder that becomes the archive.
         providers: names of entry points.
         hooks: likewise.
+        bundled: sub-packages by package that were taken alone, and must do without the others.
         runtime: what it was built for.
 
     Raises:
@@ -60,7 +69,8 @@ def check(bundle: Path, providers: Sequence[str], hooks: Sequence[str], runtime:
     if interpreter and runtime.is_here:
         with tempfile.TemporaryDirectory(prefix="multicdn-runtime-") as brought:
             sources.link(_RUNTIME, Path(brought))
-            _run(interpreter, bundle, Path(brought), providers)
+            packages = " ".join(f"{package}.{name}" for package, names in bundled.items() for name in names)
+            _run(interpreter, bundle, Path(brought), packages, providers)
 
 
 def check_entry_points(bundle: Path, providers: Sequence[str], hooks: Sequence[str]) -> None:
@@ -109,9 +119,9 @@ def elf_machine(file: Path) -> int | None:
     return int.from_bytes(header[18:20], "little") if header.startswith(_ELF) else None
 
 
-def _run(interpreter: str, bundle: Path, brought: Path, names: Iterable[str]) -> None:
+def _run(interpreter: str, bundle: Path, brought: Path, packages: str, names: Iterable[str]) -> None:
     """Discover them with a new interpreter that has nothing but the bundle and Lambda's own packages."""
-    command = [interpreter, "-I", "-S", "-B", "-c", _PROBE, str(bundle), str(brought), *names]
+    command = [interpreter, "-I", "-S", "-B", "-c", _PROBE, str(bundle), str(brought), packages, *names]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LAMBDA_TASK_ROOT": str(bundle)}
     run = subprocess.run(  # noqa: S603 - our own arguments
         command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
