@@ -67,7 +67,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     @property
     def url_limits(self) -> Limits:
         """Limits of ``purge_urls``."""
-        return Limits(targets=100, targets_per_second=100 / 60, quota=f"highwinds {self.account}")
+        return Limits(targets=100, targets_per_second=100 / 60, target_window=60.0, quota=f"highwinds {self.account}")
 
     @property
     def prefix_limits(self) -> Limits:
