@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow
 URL = "https://www.acme.com/a.css"
 
 # A call's limit in these tests, and how late a busy machine may be. Without a limit for the whole it would be minutes.
-LIMIT, LATE = 0.6, 6.0
+LIMIT, LATE = 0.25, 6.0
 
 # Bytes: the largest answer that any call may have, and what fits into the sockets of both sides.
 MOST_SENT = 16 << 20
@@ -127,16 +128,15 @@ def test_cookies_are_neither_kept_nor_sent(name: str) -> None:
 # Many invocations
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_thread_and_no_connection_is_left_after_many_invocations(name: str) -> None:
+def test_no_thread_and_no_connection_is_left_after_many_invocations() -> None:
     with HostileServer(ANSWERS["drip in the body"]) as vendor:
-        delivery = Delivery({name: plugin(name, vendor.url)})
+        delivery = Delivery({name: plugin(name, vendor.url) for name in NAMES})
         numbers = []
         for number in range(4):
             began = time.monotonic()
-            report = delivery.deliver([demand([f"{URL}?{number}"], name)], 1.0)
+            report = delivery.deliver([demand([f"{URL}?{number}"], name) for name in NAMES], 1.0)
             assert time.monotonic() - began < 1.0 + LATE
-            assert [outcome.status for outcome in report.outcomes] == [Status.RETRY]
+            assert [outcome.status for outcome in report.outcomes] == [Status.RETRY] * len(NAMES)
             assert vendor.settled()
             until = time.monotonic() + 5
             while _own_threads() and time.monotonic() < until:
@@ -157,29 +157,32 @@ from kit.real_plugins import plugin
 from multicdn.delivery.delivery import Delivery
 from kit.scripted_provider import demand
 from multicdn.provider import Call
-name, endpoint, usual = sys.argv[1:]
+name, usual, *endpoints = sys.argv[1:]
 try:
     plugin(name, usual).purge_urls(["/a"], Call(read=60.0))  # all that has to be imported is
 except Exception:
     pass
 wanted = demand([f"https://www.acme.com/{n}" for n in range(20)], name)
-report = Delivery({name: plugin(name, endpoint)}).deliver([wanted], 2.0)
-[peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
-print(json.dumps([int(peak), len(report.outcomes)]))
+peaks = []
+for endpoint in endpoints:
+    report = Delivery({name: plugin(name, endpoint)}).deliver([wanted], 1.0)
+    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    peaks.append(int(peak))
+print(json.dumps(peaks))
 """
 
 
-def peak(name: str, vendor: HostileServer, usual: HostileServer) -> int:
-    """KB that an invocation's process took at most."""
+def peaks(name: str, usual: HostileServer, *vendors: HostileServer) -> list[int]:
+    """KB that a process took at most, after an invocation with each vendor in turn."""
     done = subprocess.run(
-        [sys.executable, "-c", INVOCATION, name, vendor.url, usual.url],
+        [sys.executable, "-c", INVOCATION, name, usual.url, *(vendor.url for vendor in vendors)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    found: int = json.loads(done.stdout.splitlines()[-1])[0]
+    found: list[int] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -187,11 +190,12 @@ def peak(name: str, vendor: HostileServer, usual: HostileServer) -> int:
 @pytest.mark.parametrize("name", ["fastly", "cloudflare", "cloudfront"])
 def test_peak_memory_under_a_bomb_and_an_endless_body_is_nearly_the_normal_one(name: str) -> None:
     normal = whole(b"HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\n", b"<html>Busy</html>")
-    with HostileServer(normal) as usual, HostileServer(normal) as vendor:
-        normally = peak(name, usual, usual)
-        for answer in ("gzip bomb", "endless body", "endless head"):
-            vendor.answer = ANSWERS[answer]
-            assert peak(name, vendor, usual) <= 1.2 * normally, answer
+    hostile = ("gzip bomb", "endless body", "endless head")
+    with ExitStack() as stack:
+        usual = stack.enter_context(HostileServer(normal))
+        vendors = [stack.enter_context(HostileServer(ANSWERS[answer])) for answer in hostile]
+        [normally, *then] = peaks(name, usual, usual, *vendors)
+    assert max(then) <= 1.2 * normally, dict(zip(hostile, then, strict=True))
 
 
 # The parts
@@ -245,8 +249,8 @@ def test_a_page_made_to_be_slow_costs_another_vendor_no_call() -> None:
         delivery = Delivery({"fastly": plugin("fastly", vendor.url), "well": well})
         wanted = [demand([f"{URL}?{number}" for number in range(20)], name) for name in ("fastly", "well")]
         began = time.monotonic()
-        report = delivery.deliver(wanted, 5.0)
-        assert time.monotonic() - began < 5.0 + LATE
+        report = delivery.deliver(wanted, 2.5)
+        assert time.monotonic() - began < 2.5 + LATE
     accepted = [outcome for outcome in report.outcomes if outcome.status is Status.ACCEPTED]
     assert {outcome.job.provider for outcome in accepted} == {"well"}
     assert len(accepted) == 20
