@@ -284,7 +284,15 @@ class PurgeUrls(Provider):
 
 
 class PurgePrefixes(Provider):
-    """Purge everything below a URL prefix."""
+    """Purge everything below a URL prefix.
+
+    Class attributes:
+        prefix_ending: what prefixes end with as ``locate`` spells them, where the vendor promises that such a purge
+            reaches every URL that begins with the rest, with whatever query string: then URLs and narrower prefixes
+            below one aren't asked for as well. None where there is no such promise.
+    """
+
+    prefix_ending: ClassVar[str | None] = None
 
     @property
     @abstractmethod

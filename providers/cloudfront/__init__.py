@@ -86,6 +86,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     # of 2026); length: InvalidationLimits.
     url_limits = _limits(targets=3000, target_bytes=4000, targets_per_second=150)
     # 15 wildcards in progress (InvalidationLimits, older copies); one wildcard a second (quotas page of 2026).
+    # ``*`` at the end stands for zero or more characters, and the query string is a part of the path.
+    prefix_ending = "*"
     prefix_limits = _limits(targets=15, target_bytes=4000, targets_per_second=1)
     # A tag counts as a path; `#` and at most 256 characters: invalidation-specifying-tags.
     tag_limits = _limits(targets=3000, target_bytes=257, targets_per_second=150)

@@ -48,6 +48,8 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         "account": "a1b2c3d4",
         "token": "${ssm:/multicdn/highwinds/token}",
     }
+    # Recursive purges reach all below, query strings included: .../articles/360029758831
+    prefix_ending = ""
     permissions = ("content edit",)  # support.highwinds.com, introduction to the APIs
 
     # No default: an old password mustn't reach whoever has the vendor's host names today.
