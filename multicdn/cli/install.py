@@ -173,6 +173,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
     if policy:
         account = run.sign_in(file).account
         made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
+        say(permissions.where_it_fits(made), err=True)
     else:
         made = run.template(file)
     say_text(json.dumps(made, indent=2))

@@ -166,7 +166,7 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     """
     file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
-    _refuse_secrets(file)
+    _refuse_impossible(file)
     current = read_current(session)
     plan.refuse(file.config, current)
     if check_permissions:
@@ -218,9 +218,9 @@ def template(file: ConfigFile) -> dict[str, Any]:
     """Make the template for people with a pipeline of their own. Needs neither AWS nor a bundle.
 
     Raises:
-        InstallError: a secret can't be used in Lambda.
+        InstallError: a secret can't be used in Lambda, or the function's role would need too long a policy.
     """
-    _refuse_secrets(file)
+    _refuse_impossible(file)
     version = metadata.version("multicdn")
     remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
     return stack.template(file.config, remembered, revision=version + file.sha256)
@@ -250,8 +250,16 @@ def read_current(session: Session) -> state.Current:
     )
 
 
-def _refuse_secrets(file: ConfigFile) -> None:
+def _refuse_impossible(file: ConfigFile) -> None:
     problems = role.secret_problems(file.config)
+    statements = stack.role_statements(file.config, queued=file.config.install.queued)
+    length = permissions.policy_length(role.filled_in(statements))
+    if length > permissions.LONGEST_OF_ROLE:
+        problems.append(
+            f"{file.config.name}: the role of the function would need a policy of {length:,} characters, and IAM takes "
+            f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from` or a counted `collapse` fewer, wider "
+            "prefixes, or put several secrets into one"
+        )
     if problems:
         raise InstallError("\n".join(problems))
 
