@@ -6,11 +6,10 @@ Vendor facts are from the CloudFront Developer Guide (docs.aws.amazon.com/Amazon
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,6 +69,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, _EFFECTIVE)
     # A wildcard and a tag count as one path each: guide, PayingForInvalidation.
     price: ClassVar[Price] = Price(dollars=0.005, free=1000, page="https://aws.amazon.com/cloudfront/pricing/")
+    prefix_ending = "*"  # any characters, none too, and the query string is a part of the path
 
     distribution: str = option(default="", help="id of the distribution, or auto: all that have the bucket as origin")
     tenant: str = option(default="", help="id of a distribution tenant, instead of a distribution")
@@ -86,8 +86,6 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     # of 2026); length: InvalidationLimits.
     url_limits = _limits(targets=3000, target_bytes=4000, targets_per_second=150)
     # 15 wildcards in progress (InvalidationLimits, older copies); one wildcard a second (quotas page of 2026).
-    # ``*`` at the end stands for zero or more characters, and the query string is a part of the path.
-    prefix_ending = "*"
     prefix_limits = _limits(targets=15, target_bytes=4000, targets_per_second=1)
     # A tag counts as a path; `#` and at most 256 characters: invalidation-specifying-tags.
     tag_limits = _limits(targets=3000, target_bytes=257, targets_per_second=150)
@@ -158,13 +156,13 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """Return all enabled distributions that have a bucket among their origins, by id."""
         found = self._api.ask(call, lambda client: distributions_of(client, bucket))
         return {
-            name: dataclasses.replace(self, distribution=name, origin_paths=paths, clients=self._api)
+            name: replace(self, distribution=name, origin_paths=paths, clients=self._api)
             for name, paths in found.items()
         }
 
     def part(self, name: str) -> CloudFront:
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
-        return dataclasses.replace(self, distribution=name)
+        return replace(self, distribution=name)
 
     def iam_statements(self, account: str, partition: str = "aws") -> tuple[dict[str, Any], ...]:
         """Allow the calls on no more than the ARNs that this instance acts on."""
