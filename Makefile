@@ -26,10 +26,12 @@ help:
 	@echo "make bench   measure, as ratios"
 	@echo "make clean   remove both environments"
 
-demo: $(VENV)/.done $(AWS_SIM)/.done
+demo:
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/.done $(AWS_SIM)/.done
 	@$(BIN)/multicdn demo
 
-test: check $(AWS_SIM)/.done
+test:
+	@$(MAKE) --no-print-directory --jobs=2 check $(AWS_SIM)/.done
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
 
 quick: $(VENV)/.done
