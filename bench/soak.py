@@ -30,7 +30,19 @@ _LONGER = SoakSettings(
 )
 
 
-_SMALL = SoakSettings(uploads=1200, upload_seconds=3.0, fault_seconds=6.0, give_up_after=6)
+_SMALL = SoakSettings(
+    uploads=800,
+    keys=800,
+    upload_seconds=6.0,
+    fault_seconds=7.0,
+    workers=3,
+    kills=3,
+    fault_share=0.6,
+    batch=60,
+    give_up_after=1,
+    longest_delay=1,
+    visibility=4,
+)
 
 
 def check_breaks(part: str) -> int:
@@ -53,7 +65,7 @@ def _sign(settings: SoakSettings) -> str:
     if report.stderr:
         # A break that crashes the workers would prove nothing.
         raise RuntimeError(report.stderr)
-    return f"{len(report.lost)} lost, {len(report.unmet)} not done" if report.lost or report.unmet else ""
+    return ", ".join(report.signs)
 
 
 def main() -> int:
@@ -70,9 +82,9 @@ def main() -> int:
     settings = SoakSettings(**arguments)
     report = run(settings, lambda text: print(text, flush=True))
     print("\n".join(report.lines()))
-    for provider, action, target in sorted(report.lost | report.unmet)[:20]:
+    for provider, action, target, _ in sorted({*report.lost, *report.hasty, *report.unmet}, key=str)[:20]:
         print(f"  {provider}: {action} of {target.value}", file=sys.stderr)
-    return 1 if report.lost or report.unmet else 0
+    return 1 if report.signs else 0
 
 
 if __name__ == "__main__":

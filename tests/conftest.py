@@ -6,6 +6,7 @@ Real parts that this machine lacks are skipped, saying what to install; on CI th
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -138,9 +139,15 @@ def mypy_cache(shared: Shared) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _own_aws_session() -> None:
-    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask."""
+    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask.
+
+    What a session reads before its first client, AWS's own description of a service, is read once for all tests.
+    """
     if "boto3" in sys.modules:
         sys.modules["boto3"].DEFAULT_SESSION = None
+        of_sessions = sys.modules["botocore.session"]
+        if not hasattr(of_sessions.create_loader, "cache_info"):
+            of_sessions.create_loader = functools.cache(of_sessions.create_loader)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -59,6 +59,18 @@ class FaultSchedule:
             seed = zlib.crc32(f"{self._seed} {simulator.vendor} {index}".encode())
             simulator.faults.sometimes(self._counted(name, make()), probability, seed)
 
+    def sometimes(
+        self,
+        simulator: Simulator,
+        name: str,
+        fault: Fault,
+        share: float,
+        when: Callable[[Request], bool] | None = None,
+    ) -> None:
+        """Meet a share of some calls with one fault. Before ``mix``, which is then for the others."""
+        seed = zlib.crc32(f"{self._seed} {simulator.vendor} {name}".encode())
+        simulator.faults.sometimes(self._counted(name, fault), share, seed, when)
+
     def outage(self, simulator: Simulator) -> None:
         """Meet every call with a 503."""
         simulator.faults.clear()

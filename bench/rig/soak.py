@@ -13,27 +13,34 @@ from rig.soak_world import SoakWorld
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from multicdn.testing.loopback.aws import LoopbackAws
     from rig.soak_model import SoakReport, SoakSettings
 
 
-def run(settings: SoakSettings, say: Callable[[str], None] = lambda _: None) -> SoakReport:
-    """Run a soak and report on it.
+def run(
+    settings: SoakSettings, say: Callable[[str], None] = lambda _: None, aws: LoopbackAws | None = None
+) -> SoakReport:
+    """Run a soak and report on it. It ends early where something is wrong before the dead letters go back.
 
     Args:
         settings: its load, faults and limits.
         say: told about its phases.
+        aws: where its queues are made; without one it makes its own.
 
     Raises:
         TimeoutError: the queue was not empty in time.
     """
-    with SoakWorld(settings) as world:
+    with SoakWorld(settings, aws) as world:
         say(f"faults: {settings.uploads:,} uploads, {settings.down} is out")
         world.upload_under_faults()
         say(f"recovery: {settings.down} is still out")
         world.end_faults()
         world.drain()
         world.judge()
-        say(f"{settings.down} is back: the dead letters go back")
-        world.end_outage()
-        world.drain()
+        report = world.report()
+        if not report.signs:
+            say(f"{settings.down} is back: the dead letters go back")
+            world.end_outage()
+            world.drain()
+            world.judge_the_end()
         return world.report()

@@ -1,6 +1,6 @@
 """Deliberate breaks of what the workers run: the soak is worth something if it notices them.
 
-Each is Python that is run in a worker's process before the worker starts.
+Each is Python that is run in the process of a command, be it a worker or ``dlq redrive``, before it starts.
 """
 
 from __future__ import annotations
@@ -65,5 +65,74 @@ lane.Lane.preload = lambda self, unpurged: None
     "constant CallerReference": """
 from multicdn.planning import planner
 planner._Located._reference = lambda self, *rest, **soft: "always"
+""",
+    "halves of a batch with its CallerReference": """
+import msgspec
+from multicdn import model
+whole = model.Job._part
+model.Job._part = lambda self, places: msgspec.structs.replace(whole(self, places), reference=self.reference)
+""",
+    "preload first": """
+from multicdn.delivery import lane
+purge, preload = lane.Lane.purge, lane.Lane.preload
+def eager(self):
+    preload(self, ())
+    self.preloads = []
+    purge(self)
+lane.Lane.purge = eager
+""",
+    "preload though its purge has failed": """
+from multicdn.delivery import lane
+whole = lane.Lane.preload
+lane.Lane.preload = lambda self, unpurged: whole(self, ())
+""",
+    "removal marked stale": """
+from multicdn.routing import matcher, router
+orders, changed = matcher.Matcher._for_kind, router._Demands.changed_by
+matcher.Matcher._for_kind = lambda self, kind, soft: (
+    (name, action, action == "purge" and soft[name]) for name, action, _ in orders(self, kind, soft))
+router._Demands.changed_by = lambda self, matcher, kind, hard: changed(self, matcher, kind, hard=False)
+""",
+    "removal marked stale where its batch brings a newer upload": """
+from multicdn.routing import router
+whole = router._Demands.changed_by
+router._Demands.changed_by = lambda self, matcher, kind, hard: whole(self, matcher, kind, hard=False)
+""",
+    "no second kept for the queue": """
+from multicdn import handler
+handler.RESERVE = 0.0
+""",
+    "dead letter sent once for each target": """
+from multicdn.queue import sender
+from multicdn.queue.retry import Requeue
+whole = sender.RetryQueue.carry_out
+given_up = set()
+def once(self, decisions, seconds=60.0):
+    kept = []
+    for each in decisions:
+        job = each.queued.job
+        names = {(job.provider, job.action, target) for target in job.targets}
+        if isinstance(each, Requeue) or not names <= given_up:
+            kept.append(each)
+        if not isinstance(each, Requeue):
+            given_up.update(names)
+    return whole(self, kept, seconds)
+sender.RetryQueue.carry_out = once
+""",
+    "dead letter deleted before it is sent back": """
+from multicdn.oncall import dead_letters
+whole = dead_letters.DeadLetters.redrive
+def early(self, messages, queue_url, progress):
+    drop = self.drop
+    self.drop = lambda sent: len(sent)
+    for message in messages:
+        drop([message])
+        whole(self, [message], queue_url, progress)
+    return len(messages)
+dead_letters.DeadLetters.redrive = early
+""",
+    "dead letter sent back to whoever answers 200": """
+from multicdn.aws import sqs
+sqs.is_confirmed = lambda answer: True
 """,
 }

@@ -13,25 +13,30 @@ class SoakSettings:
     """Load, faults and limits of a soak.
 
     Attributes:
-        uploads: how many, over ``upload_seconds``.
+        uploads: how many objects change, over ``upload_seconds``.
+        removals: share of them that are removed.
         keys: how many objects there are.
         upload_seconds: for which uploads come.
         fault_seconds: for which vendors show faults and workers are killed, from the first upload on.
-        workers: processes on the queue.
+        workers: processes on the queue. The first one waits for vendors until its time is up, the others for a second.
         kills: how often one of them is killed during ``fault_seconds``.
         copies: share of the messages that are delivered a second time, later and out of order.
         fault_share: share of the calls that meet a fault, at all vendors but the healthy one.
         down: the vendor that is out until all others are done.
+        silent: the vendor that doesn't answer every second call either, for longer than a worker has time.
         healthy: the vendor without faults.
         batch: messages that a worker takes at most.
         give_up_after: seconds after which a job becomes a dead letter.
-        visibility: seconds for which a message is hidden from other workers; a worker's time for a batch.
+        longest_delay: seconds that a job waits in the queue at most, and a circuit breaker stays open.
+        visibility: seconds for which a message is hidden from other workers. When nine tenths are over, a worker that
+            has not handled its batch is killed.
         drain_timeout: seconds to wait at most for the queue to be empty.
         seed: of everything random.
         broken: what is broken on purpose, of ``soak_breaks.BREAKS``; empty for nothing.
     """
 
     uploads: int = 2400
+    removals: float = 0.15
     keys: int = 1500
     upload_seconds: float = 6.0
     fault_seconds: float = 12.0
@@ -40,9 +45,11 @@ class SoakSettings:
     copies: float = 0.1
     fault_share: float = 0.4
     down: str = "cloudflare"
+    silent: str = "akamai"
     healthy: str = "fastly"
     batch: int = 250
     give_up_after: int = 12
+    longest_delay: int = 4
     visibility: int = 6
     drain_timeout: float = 120.0
     seed: int = 1
@@ -60,14 +67,20 @@ class SoakReport:
         expected: purges and preloads that the uploads asked for, each vendor and target counted once.
         asked: targets of each vendor in all messages; one more for each time that it stands in another message.
         kills: workers killed.
+        interrupted: messages of S3 that these were at.
+        late: workers that had to be killed since their time was over.
         faults: shown by the vendors, by kind.
         requeued: messages with jobs that had to wait.
         dead: messages with jobs that were given up.
+        died: messages of S3 that the queue's redrive policy has taken: nobody could handle them.
         redriven: dead letters sent back when the vendor that was out was back.
         calls: to each vendor's API.
         targets: in those calls.
+        repeated: targets that the healthy vendor was called for once more, though no kill was to blame.
+        returned: messages of S3 that a worker was given once more, though no kill was to blame.
         dead_lettered: expectations by vendor that dead letters explained before they were sent back.
         lost: expectations that were neither met nor explained by a dead letter.
+        hasty: preloads that went before their purge.
         unmet: expectations that were not met in the end, when all dead letters had been sent back.
         left: messages in the queue and among the dead letters in the end.
         stderr: output of the workers that is no log line.
@@ -79,17 +92,37 @@ class SoakReport:
     expected: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     kills: int = 0
+    interrupted: int = 0
+    late: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     requeued: int = 0
     dead: int = 0
+    died: int = 0
     redriven: int = 0
     calls: dict[str, int] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    returned: int = 0
     dead_lettered: Counter[str] = field(default_factory=Counter)
     lost: set[Expectation] = field(default_factory=set)
+    hasty: list[Expectation] = field(default_factory=list)
     unmet: set[Expectation] = field(default_factory=set)
     left: tuple[int, int] = (0, 0)
     stderr: str = ""
+
+    @property
+    def signs(self) -> list[str]:
+        """What shows that something is wrong, for people; empty if all is well."""
+        found = {
+            "lost": len(self.lost),
+            "preloaded before their purge": len(self.hasty),
+            "repeated at the healthy vendor": self.repeated,
+            "messages returned": self.returned,
+            "messages died": self.died,
+            "not done in the end": len(self.unmet),
+            "messages left": sum(self.left),
+        }
+        return [f"{count:,} {what}" for what, count in found.items() if count]
 
     def lines(self) -> list[str]:
         """Format it for people."""
@@ -98,13 +131,13 @@ class SoakReport:
         return [
             f"uploads    {self.uploads:,} in {self.messages:,} messages: {self.expected:,} purges and preloads",
             f"deliveries {self.handled:,} messages in finished batches",
-            f"kills      {self.kills}",
+            f"kills      {self.kills}, at {self.interrupted:,} messages; {self.late} more at the end of their time",
             f"faults     {self.faults.total():,}: {_counts(self.faults)}",
             f"requeued   {self.requeued:,}",
             f"dead       {self.dead:,}; {in_dead_letters}",
             f"redriven   {self.redriven:,}",
             f"calls      {calls}",
-            f"lost       {len(self.lost):,}; not done in the end: {len(self.unmet):,}",
+            f"wrong      {', '.join(self.signs) or 'nothing'}",
         ]
 
 

@@ -15,20 +15,23 @@ from urllib.parse import quote_plus
 
 from multicdn import config as config_file
 from multicdn.installer.template.stack import RECEIVES
-from multicdn.model import Change
-from multicdn.oncall.dead_letters import DeadLetters, ToQueue
+from multicdn.model import Change, ChangeKind
+from multicdn.oncall.dead_letters import NOBODY, DeadLetters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
+from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
+from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_queue, queue_depth
 from multicdn.testing.loopback.simulator_config import config_for
 from rig.cache_oracle import CacheOracle
 from rig.fault_schedule import FaultSchedule
 from rig.soak_breaks import BREAKS
+from rig.soak_gateway import Gateway
 from rig.soak_model import SoakReport
-from rig.worker_processes import WorkerProcesses
+from rig.worker_processes import Command, WorkerProcesses, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,22 +39,48 @@ if TYPE_CHECKING:
     from typing import Self
 
     from multicdn.simulators import Simulator
+    from multicdn.simulators.kit.http_server import Request
     from rig.soak_model import SoakSettings
 
 _BUCKET = "acme-site"
 
-# Preloads ask for other URLs than purges, so that what they fetch isn't where the old bytes are looked for. None is
-# at Pixboost, where it would wait in the queue for five minutes: its estimate of when the purge is done.
+# Each object in it changes once: so it is clear which purge belongs to a preload.
+_LOADED = "downloads/"
+
+# No preload is at Pixboost, where it would wait in the queue for five minutes: its estimate of when the purge is done.
 _ROUTES: list[dict[str, Any]] = [
     {"urls": ["https://www.acme.com/{key}"], "purge": ["cloudfront", "fastly", "cloudflare", "akamai"]},
     {"prefix": "news/", "soft": "true", "tags": ["news-{stem}"], "purge": ["fastly", "cloudflare", "akamai"]},
     {"prefix": "img/", "urls": ["https://www.acme.com/{key}"], "purge": ["pixboost"]},
-    {"prefix": "downloads/", "urls": ["https://downloads.acme.com/{key}"], "purge": ["edgecast", "highwinds"]},
-    {"prefix": "downloads/", "urls": ["https://mirror.acme.com/{key}"], "preload": ["edgecast"]},
+    {
+        "prefix": _LOADED,
+        "urls": ["https://downloads.acme.com/{key}"],
+        "purge": ["edgecast", "highwinds"],
+        "preload": ["edgecast"],
+    },
 ]
 
 # Edgecast and Highwinds take some fifty URLs a minute, so few uploads are theirs.
-_FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 12 + ["downloads/"]
+_FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 6 + [_LOADED]
+
+# The first worker has a minute's grace: it waits for whom the others leave behind, until its time is up.
+_GRACES = ("1m", "1s")
+
+# Seconds for which a vendor is silent, longer than a worker has time; to which share of the calls.
+_SILENCE, _SILENT_SHARE = 30.0, 0.5
+
+# Paths of a batch that CloudFront finds too large now and then; how many of these batches, and its answer.
+_LARGE, _TOO_LARGE_SHARE = 15, 0.9
+_TOO_LARGE = faults.status(
+    413, {"Content-Type": "text/xml"}, xml.error("BatchTooLarge", "too many paths", sender=True, request_id="soak")
+)
+
+# Purges that Edgecast refuses, while it loads.
+_UNPURGED_SHARE = 0.8
+
+# When dead letters are sent back, something in front of SQS answers some of the sends in its place.
+_SWALLOWED = (0, 3, 6)
+_MOST_REDRIVES = 10
 
 _POLL_INTERVAL = 0.1
 _TICK = 0.25
@@ -60,26 +89,29 @@ _TICK = 0.25
 class SoakWorld:
     """AWS, the vendors, the workers, and what is expected of them. A context manager."""
 
-    def __init__(self, settings: SoakSettings) -> None:
+    def __init__(self, settings: SoakSettings, aws: LoopbackAws | None = None) -> None:
         self._report = SoakReport()
+        self._given = aws
         self._edges: dict[str, Simulator] = {}
         self._settings = settings
         self._random = random.Random(settings.seed)  # noqa: S311 - not for security
         self._faults = FaultSchedule(settings.seed)
         self._changes: list[Change] = []
+        self._most_of_a_message = 0
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-soak-")))
-            self._aws = stack.enter_context(LoopbackAws(auth=False))
+            self._aws = self._given or stack.enter_context(LoopbackAws(auth=False))
             self._sqs = self._aws.client("sqs")
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=RECEIVES)
             self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
                 self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
-            self._workers = stack.enter_context(self._make_workers(folder / "multicdn.config.yml"))
+            self._workers = stack.enter_context(WorkerProcesses(self._commands(folder)))
+            self._workers.wait_until_started()
             self._stack = stack.pop_all()
         return self
 
@@ -95,6 +127,7 @@ class SoakWorld:
             if name == settings.down:
                 self._faults.outage(simulator)
             elif name != settings.healthy:
+                self._show_special_faults(name, simulator)
                 self._faults.mix(simulator, settings.fault_share)
         ticks, uploading = round(settings.fault_seconds / _TICK), round(settings.upload_seconds / _TICK)
         kills = Counter(self._random.choices(range(ticks // 4, ticks + 1), k=settings.kills))
@@ -103,7 +136,17 @@ class SoakWorld:
             self._upload(settings.uploads * min(tick, uploading) // uploading - self._report.uploads)
             for _ in range(kills[tick]):
                 self._kill()
+            self._workers.revive()
             time.sleep(max(0.0, began + tick * _TICK - time.monotonic()))
+
+    def _show_special_faults(self, name: str, simulator: Simulator) -> None:
+        """Show faults for what a mix rarely brings about: a spent time, halves, a load without its purge."""
+        if name == self._settings.silent:
+            self._faults.sometimes(simulator, "silence", faults.hang(_SILENCE), _SILENT_SHARE)
+        elif name == "cloudfront":
+            self._faults.sometimes(simulator, "too large", _TOO_LARGE, _TOO_LARGE_SHARE, _is_large)
+        elif name == "edgecast":
+            self._faults.sometimes(simulator, "no purge", faults.status(400, {}, "{}"), _UNPURGED_SHARE, _purges)
 
     def end_faults(self) -> None:
         """End the faults of all vendors but the one that is out."""
@@ -121,24 +164,39 @@ class SoakWorld:
         while left := queue_depth(self._sqs, self._queue.url):
             if time.monotonic() > end:
                 raise TimeoutError(f"{left} messages are left in the queue; {self._workers.count()}")
+            self._workers.revive()
             time.sleep(_POLL_INTERVAL)
 
     def judge(self) -> None:
-        """Note what is lost: neither done nor among the dead letters."""
-        unmet = self._oracle.unmet()
+        """Note what is lost, neither done nor among the dead letters; what came too early; and what came too often."""
+        report, unmet = self._report, self._oracle.unmet()
         with self._dead_letters.opened() as messages:
             explained = self._oracle.explained(unmet, messages)
-        self._report.lost = unmet - explained
-        self._report.dead_lettered = Counter(expectation.provider for expectation in explained)
-        self._report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
-        self._report.targets = {name: sum(call.items for call in edge.calls) for name, edge in self._edges.items()}
+            report.died = sum(message.provider == NOBODY for message in messages)
+            report.redriven = len(messages)
+        report.lost = unmet - explained
+        report.dead_lettered = Counter(expectation.provider for expectation in explained)
+        report.hasty = self._oracle.hasty()
+        report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
+        report.targets = {name: sum(call.items for call in edge.calls) for name, edge in self._edges.items()}
+        report.interrupted = self._workers.interrupted
+        report.repeated = self._repeated()
+        report.returned = max(0, self._workers.begun - report.messages - report.interrupted)
 
     def end_outage(self) -> None:
-        """End the outage, and send the dead letters back."""
+        """End the outage, and send the dead letters back.
+
+        Raises:
+            RuntimeError: they could not be sent.
+        """
         self._faults.clear(self._edges[self._settings.down])
-        way_back = ToQueue(self._sqs, self._queue.url)
-        with self._dead_letters.opened() as messages:
-            self._report.redriven = self._dead_letters.redrive(messages, way_back, lambda _: None)
+        with Gateway(self._aws.endpoint, _SWALLOWED) as gateway:
+            environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
+            for _ in range(_MOST_REDRIVES):
+                status, text = run(Command(["dlq", "redrive"], environment, self._broken))
+                if not status:
+                    return
+        raise RuntimeError(f"the dead letters can't be sent back: {text}")
 
     def report(self) -> SoakReport:
         """Note the rest, and return the report."""
@@ -147,10 +205,23 @@ class SoakWorld:
         report.faults = self._faults.shown
         report.requeued, report.dead = logged["requeued"], logged["dead-letter"]
         report.handled = sum(line["messages"] for line in self._workers.lines() if line["event"] == "worker-batch")
-        report.unmet = self._oracle.unmet()
-        report.left = queue_depth(self._sqs, self._queue.url), queue_depth(self._sqs, self._queue.dead_letter_url)
+        report.late = self._workers.ended_at_their_limit
         report.stderr = self._workers.stderr()
         return report
+
+    def judge_the_end(self) -> None:
+        """Note what is not done though all vendors are well and all dead letters were sent back."""
+        self._report.unmet = self._oracle.unmet()
+        self._report.left = (
+            queue_depth(self._sqs, self._queue.url),
+            queue_depth(self._sqs, self._queue.dead_letter_url),
+        )
+
+    def _repeated(self) -> int:
+        """Targets that the healthy vendor was called for although no message in which they stood had come back."""
+        report, healthy = self._report, self._settings.healthy
+        excused = report.asked[healthy] + self._most_of_a_message * report.interrupted
+        return max(0, report.targets[healthy] - excused)
 
     def _simulator(self, vendor: str, origin: str) -> Simulator:
         """Without the vendors' own limits, which would make the soak last: 429s come by the faults."""
@@ -162,18 +233,31 @@ class SoakWorld:
         credentials = AccessKey(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"])
         return CloudFrontSimulator(origin, credentials=credentials, limits=False)
 
-    def _make_workers(self, path: Path) -> WorkerProcesses:
+    def _commands(self, folder: Path) -> list[Command]:
+        """What each worker is started with."""
         settings, queue = self._settings, self._queue
         simulated = config_for(self._edges)
-        delivery = {"give_up_after": f"{settings.give_up_after}s", "first_delay": "1s", "longest_delay": "4s"}
         routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
-        text = json.dumps({"version": 1, "providers": simulated.providers, "routes": routes, "delivery": delivery})
-        path.write_text(text, encoding="utf-8")
-        self._oracle = CacheOracle(config_file.load(path), self._edges)
-        addresses = {"MULTICDN_CONFIG": str(path), QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
-        environment = {**_inherited(), **self._aws.environment(), **simulated.environment, **addresses}
-        arguments = ["--queue", queue.url, "--batch-size", str(settings.batch), "--gather", "0.3"]
-        return WorkerProcesses(settings.workers, arguments, environment, BREAKS.get(settings.broken, ""))
+        paths = []
+        for grace in _GRACES:
+            delivery = {
+                "give_up_after": f"{settings.give_up_after}s",
+                "first_delay": "1s",
+                "longest_delay": f"{settings.longest_delay}s",
+                "grace": grace,
+                "concurrency": 1,
+            }
+            text = json.dumps({"version": 1, "providers": simulated.providers, "routes": routes, "delivery": delivery})
+            paths.append(folder / f"grace-{grace}.yml")
+            paths[-1].write_text(text, encoding="utf-8")
+        self._oracle = CacheOracle(config_file.load(paths[0]), self._edges)
+        addresses = {QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
+        self._environment = {**_inherited(), **self._aws.environment(), **simulated.environment, **addresses}
+        self._broken = BREAKS.get(settings.broken, "")
+        arguments = ["worker", "--queue", queue.url, "--batch-size", str(settings.batch)]
+        arguments += ["--gather", "0.3", "--batches", "1"]
+        environments = [{**self._environment, "MULTICDN_CONFIG": str(path)} for path in paths]
+        return [Command(arguments, environments[min(number, 1)], self._broken) for number in range(settings.workers)]
 
     def _upload(self, count: int) -> None:
         """Change objects, and let S3 tell of it, in any order and now and then again."""
@@ -187,9 +271,13 @@ class SoakWorld:
 
     def _change(self) -> Change:
         self._report.uploads += 1
-        number = self._random.randrange(self._settings.keys)
+        # Some objects change often: a fifth of the changes are of a hundredth of the objects.
+        number = int(self._settings.keys * self._random.random() ** 3)
         folder = _FOLDERS[number % len(_FOLDERS)]
-        return Change(_BUCKET, f"{folder}{number:05}é.css", sequencer=f"{self._report.uploads:016X}")
+        if folder == _LOADED:
+            number = self._report.uploads
+        kind = ChangeKind.REMOVED if self._random.random() < self._settings.removals else ChangeKind.CREATED
+        return Change(_BUCKET, f"{folder}{number:05}é.css", kind, sequencer=f"{self._report.uploads:016X}")
 
     def _chance(self) -> bool:
         return self._random.random() < self._settings.copies
@@ -200,12 +288,21 @@ class SoakWorld:
             answer = self._sqs.send_message_batch(QueueUrl=self._queue.url, Entries=entries)
             assert not answer.get("Failed"), answer
         self._report.messages += len(changes)
-        self._report.asked.update(
-            expectation.provider for change in changes for expectation in self._oracle.expectations(change)
-        )
+        for change in changes:
+            asked = Counter(expectation.provider for expectation in self._oracle.expectations(change))
+            self._report.asked += asked
+            self._most_of_a_message = max(self._most_of_a_message, asked[self._settings.healthy])
 
     def _kill(self) -> None:
         self._report.kills += self._workers.kill(self._random.randrange(self._settings.workers))
+
+
+def _is_large(request: Request) -> bool:
+    return request.body.count(b"<Path>") > _LARGE
+
+
+def _purges(request: Request) -> bool:
+    return request.path.endswith("purge")
 
 
 def _body(change: Change) -> str:
@@ -214,7 +311,8 @@ def _body(change: Change) -> str:
         "bucket": {"name": change.bucket},
         "object": {"key": quote_plus(change.key, safe="/"), "sequencer": change.sequencer},
     }
-    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
+    name = "ObjectRemoved:Delete" if change.kind is ChangeKind.REMOVED else "ObjectCreated:Put"
+    record = {"eventSource": "aws:s3", "eventName": name, "s3": entity}
     return json.dumps({"Records": [record]})
 
 

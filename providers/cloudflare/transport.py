@@ -5,6 +5,7 @@ httpx itself limits the wait between two reads only, keeps cookies, and unpacks 
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,6 +15,7 @@ import httpx
 from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
 # Headers of the body as it was on its way, and of cookies, which would send retries to the node that is sick.
@@ -24,7 +26,6 @@ class BoundedTransport(httpx.BaseTransport):
     """Sends within ``multicdn.bounds.bounded``, through the environment's proxy where there is one."""
 
     def __init__(self) -> None:
-        self._tls = httpx.create_ssl_context()
         self._pools: dict[str, httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -58,16 +59,24 @@ class BoundedTransport(httpx.BaseTransport):
         proxies = {} if proxy_bypass(url.host) else getproxies()
         proxy = proxies.get(url.scheme) or proxies.get("all") or ""
         if proxy not in self._pools:
-            self._pools[proxy] = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+            made = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+            # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
+            self._pools.setdefault(proxy, made)
         return self._pools[proxy]
 
     def _connections(self, proxy: str) -> httpcore.ConnectionPool:
-        settings: dict[str, Any] = {"ssl_context": self._tls, "network_backend": _Backend()}
+        settings: dict[str, Any] = {"ssl_context": _tls(), "network_backend": _Backend()}
         if not proxy:
             return httpcore.ConnectionPool(**settings)
         place = httpx.URL(proxy)
         auth = (place.username, place.password) if place.username or place.password else None
         return httpcore.HTTPProxy(str(place.copy_with(username=None, password=None)), proxy_auth=auth, **settings)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for the process: reading the authorities takes longer than a purge."""
+    return httpx.create_ssl_context()
 
 
 class _Backend(httpcore.SyncBackend):

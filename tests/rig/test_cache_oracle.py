@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,19 +97,26 @@ def test_a_dead_letter_explains_its_own_targets_and_no_others(scene: Scene) -> N
     scene.oracle.upload(UPLOAD)
     [first, *others] = scene.unmet("cloudfront")
     spelled = [target.value for target in scene.config.providers["cloudfront"].locate(first.target, first.action)]
-    job = Job("cloudfront", Action.PURGE, TargetKind.URL, tuple(spelled), (frozenset(("m",)),) * len(spelled))
-    body = next(message.encode(QueuedJob(job, 1, 0.0)))
     unmet = scene.oracle.unmet()
-    assert scene.oracle.explained(unmet, [dead("cloudfront", QueuedJob(job, 1, 0.0), body)]) >= {first}
-    assert scene.oracle.explained(unmet, [dead("fastly", QueuedJob(job, 1, 0.0), body)]) == set()
-    assert scene.oracle.explained(unmet, [dead("cloudfront", QueuedJob(job, 1, 0.0), body, reason="")]) == set()
+
+    def explained(provider: str, since: float, **reason: str) -> set[Expectation]:
+        job = Job(provider, Action.PURGE, TargetKind.URL, tuple(spelled), (frozenset(("m",)),) * len(spelled))
+        queued = QueuedJob(job, 1, since)
+        letter = dead(provider, queued, next(message.encode(queued)), **reason)
+        return scene.oracle.explained(unmet, [letter])
+
+    later = time.time() + 60
+    assert explained("cloudfront", later) >= {first}
+    assert explained("fastly", later) == set()
+    assert explained("cloudfront", later, reason="") == set()
+    assert explained("cloudfront", later - 3600) == set(), "a change after the dead letter is another loss"
     assert others
 
 
 def test_a_message_of_s3_among_the_dead_letters_explains_all_that_it_asked_for(scene: Scene) -> None:
     scene.oracle.upload(UPLOAD)
     scene.oracle.upload(Change("b", "other.css", sequencer="02"))
-    entity = {"bucket": {"name": "b"}, "object": {"key": "other.css"}}
+    entity = {"bucket": {"name": "b"}, "object": {"key": "other.css", "sequencer": "02"}}
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": entity}
     unmet = scene.oracle.unmet()
     explained = scene.oracle.explained(unmet, [dead(NOBODY, None, json.dumps({"Records": [record]}))])

@@ -14,7 +14,7 @@ from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-SETTINGS = SoakSettings()
+SETTINGS = SoakSettings(uploads=1200, upload_seconds=3.0, fault_seconds=6.0, give_up_after=6)
 
 
 @pytest.mark.timeout(240)
@@ -27,11 +27,9 @@ def test_nothing_is_lost_and_the_healthy_vendor_is_left_alone(
 
     assert report.stderr == ""
     check_that_faults_were_shown(report)
-    assert report.lost == set()
+    assert report.signs == []
     # What was given up is delivered once it is sent back.
     assert report.redriven > 0
-    assert report.unmet == set()
-    assert report.left == (0, 0)
     # The healthy vendor is asked once for each message, and again only for what a killed worker was at.
     asked = report.asked[SETTINGS.healthy]
     of_a_batch = SETTINGS.batch * asked / report.messages

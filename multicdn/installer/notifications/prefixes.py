@@ -80,6 +80,9 @@ def _literal(prefix: str) -> str:
 
 
 def _shortest(prefixes: set[str]) -> list[str]:
-    return [
-        prefix for prefix in prefixes if not any(other != prefix and prefix.startswith(other) for other in prefixes)
-    ]
+    """Those that no other covers. In their order, all that a prefix covers come right behind it."""
+    found: list[str] = []
+    for prefix in sorted(prefixes):
+        if not (found and prefix.startswith(found[-1])):
+            found.append(prefix)
+    return found

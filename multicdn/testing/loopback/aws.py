@@ -61,6 +61,7 @@ class LoopbackAws:
         self._port = 0
         self._process: Process | None = None
         self._session: Any = None
+        self._clients: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         if not os.access(self.program, os.X_OK):
@@ -101,7 +102,19 @@ class LoopbackAws:
         }
 
     def client(self, service: str) -> Any:
-        """Make a boto3 client of a service, signed in as the account's root. May be shared between threads."""
+        """The boto3 client of a service, signed in as the account's root. It is made once, for all threads."""
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def reset(self) -> None:
+        """Delete all there is, in every account."""
+        status, answer = self._ask("POST", "/_ministack/reset", timeout=10)
+        if status != http.client.OK:
+            message = f"reset: {status}: {answer.decode(errors='replace')}"
+            raise RuntimeError(message)
+
+    def _make_client(self, service: str) -> Any:
         import boto3
         from botocore.config import Config
 
@@ -110,13 +123,6 @@ class LoopbackAws:
         # No proxies: a developer's HTTP_PROXY isn't meant for this machine.
         config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"total_max_attempts": 1})
         return self._session.client(service, endpoint_url=self.endpoint, config=config)
-
-    def reset(self) -> None:
-        """Delete all there is, in every account."""
-        status, answer = self._ask("POST", "/_ministack/reset", timeout=10)
-        if status != http.client.OK:
-            message = f"reset: {status}: {answer.decode(errors='replace')}"
-            raise RuntimeError(message)
 
     def _start(self) -> None:
         for attempt in range(_ATTEMPTS):
