@@ -1,11 +1,11 @@
-"""A soak of any length: uploads, failing vendors, killed workers; prints a report and fails if anything is lost.
+"""A soak of any length: uploads, failing vendors, killed workers; prints a report and fails if anything is wrong.
 
     python bench/soak.py [--uploads 20000] [--fault-seconds 120] [--kills 60] [--seed 7] ...
 
     python bench/soak.py --breaks [PART OF A NAME]
 
-Every option is a setting of ``rig.soak_model.SoakSettings``. ``--breaks`` breaks the workers on purpose, one way at a
-time, in small soaks, and fails if one of them goes unnoticed.
+Every option is a setting of ``rig.soak_model.SoakSettings``. ``--breaks`` breaks the workers, or sending back dead
+letters, on purpose, one way at a time, in small soaks, and fails if one of them goes unnoticed.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from rig.soak import run
 from rig.soak_breaks import BREAKS
 from rig.soak_model import SoakSettings
 
-# Ten times what the test suite does.
+# Sixty times what the test suite does.
 _LONGER = SoakSettings(
     uploads=24_000,
     keys=4000,
     upload_seconds=90.0,
     fault_seconds=120.0,
     kills=60,
+    largest=150,
     give_up_after=60,
     drain_timeout=600.0,
 )
 
-
+# Enough of all that each break shows.
 _SMALL = SoakSettings(
     uploads=800,
+    removals=0.3,
     keys=800,
     upload_seconds=6.0,
     fault_seconds=7.0,
     workers=3,
     kills=3,
     fault_share=0.6,
+    largest=15,
     batch=60,
     give_up_after=1,
     longest_delay=1,

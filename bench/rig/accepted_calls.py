@@ -36,7 +36,7 @@ class AcceptedCalls:
     """Notes what a simulator accepts from now on.
 
     Args:
-        simulator: whose API takes JSON.
+        simulator: whose API takes what it is about as JSON; of Pixboost's, only loads do.
     """
 
     def __init__(self, simulator: Simulator) -> None:

@@ -31,15 +31,15 @@ def run(
         TimeoutError: the queue was not empty in time.
     """
     with SoakWorld(settings, aws) as world:
-        say(f"faults: {settings.uploads:,} uploads, {settings.down} is out")
+        say(f"faults: {settings.uploads:,} uploads, {settings.down or 'nobody'} is out")
         world.upload_under_faults()
-        say(f"recovery: {settings.down} is still out")
+        say(f"recovery: {settings.down or 'nobody'} is still out")
         world.end_faults()
         world.drain()
         world.judge()
         report = world.report()
         if not report.signs:
-            say(f"{settings.down} is back: the dead letters go back")
+            say(f"{settings.down or 'everybody'} is back: the dead letters go back")
             world.end_outage()
             world.drain()
             world.judge_the_end()

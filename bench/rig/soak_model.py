@@ -22,9 +22,11 @@ class SoakSettings:
         kills: how often one of them is killed during ``fault_seconds``.
         copies: share of the messages that are delivered a second time, later and out of order.
         fault_share: share of the calls that meet a fault, at all vendors but the healthy one.
-        down: the vendor that is out until all others are done.
-        silent: the vendor that doesn't answer every second call either, for longer than a worker has time.
+        down: the vendor that is out until all others are done; empty for none.
+        silent: the vendor that doesn't answer most of its calls, for longer than a worker has time.
         healthy: the vendor without faults.
+        largest: paths that CloudFront takes in one call, most of the times; 0 for as many as ever. It is called every
+            two seconds, so the parts of its batches take their time.
         batch: messages that a worker takes at most.
         give_up_after: seconds after which a job becomes a dead letter.
         longest_delay: seconds that a job waits in the queue at most, and a circuit breaker stays open.
@@ -32,7 +34,8 @@ class SoakSettings:
             has not handled its batch is killed.
         drain_timeout: seconds to wait at most for the queue to be empty.
         seed: of everything random.
-        broken: what is broken on purpose, of ``soak_breaks.BREAKS``; empty for nothing.
+        swallowed: sends that SQS never sees, though they are answered 200, while the dead letters go back.
+        broken: what is broken on purpose, of ``soak_breaks.BREAKS``, joined by " + "; empty for nothing.
     """
 
     uploads: int = 2400
@@ -47,13 +50,31 @@ class SoakSettings:
     down: str = "cloudflare"
     silent: str = "akamai"
     healthy: str = "fastly"
+    largest: int = 0
     batch: int = 250
     give_up_after: int = 12
     longest_delay: int = 4
     visibility: int = 6
     drain_timeout: float = 120.0
+    swallowed: int = 3
     seed: int = 1
     broken: str = ""
+
+
+# As small as a test may be: all vendors, all faults.
+SMALL = SoakSettings(
+    uploads=400,
+    keys=400,
+    upload_seconds=2.0,
+    fault_seconds=4.0,
+    workers=3,
+    kills=2,
+    batch=40,
+    give_up_after=1,
+    longest_delay=1,
+    visibility=4,
+    swallowed=1,
+)
 
 
 @dataclass

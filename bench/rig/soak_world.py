@@ -67,10 +67,10 @@ _FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 6 + [_LOADED]
 _GRACES = ("1m", "1s")
 
 # Seconds for which a vendor is silent, longer than a worker has time; to which share of the calls.
-_SILENCE, _SILENT_SHARE = 30.0, 0.5
+_SILENCE, _SILENT_SHARE = 30.0, 0.8
 
-# Paths of a batch that CloudFront finds too large now and then; how many of these batches, and its answer.
-_LARGE, _TOO_LARGE_SHARE = 15, 0.9
+# How many of the batches that are too large CloudFront refuses, and how.
+_TOO_LARGE_SHARE = 0.9
 _TOO_LARGE = faults.status(
     413, {"Content-Type": "text/xml"}, xml.error("BatchTooLarge", "too many paths", sender=True, request_id="soak")
 )
@@ -78,8 +78,8 @@ _TOO_LARGE = faults.status(
 # Purges that Edgecast refuses, while it loads.
 _UNPURGED_SHARE = 0.8
 
-# When dead letters are sent back, something in front of SQS answers some of the sends in its place.
-_SWALLOWED = (0, 3, 6)
+# While dead letters are sent back, something in front of SQS answers every third send in its place, so many times.
+_EACH_SWALLOWED = 3
 _MOST_REDRIVES = 10
 
 _POLL_INTERVAL = 0.1
@@ -143,10 +143,13 @@ class SoakWorld:
         """Show faults for what a mix rarely brings about: a spent time, halves, a load without its purge."""
         if name == self._settings.silent:
             self._faults.sometimes(simulator, "silence", faults.hang(_SILENCE), _SILENT_SHARE)
-        elif name == "cloudfront":
-            self._faults.sometimes(simulator, "too large", _TOO_LARGE, _TOO_LARGE_SHARE, _is_large)
+        elif name == "cloudfront" and self._settings.largest:
+            self._faults.sometimes(simulator, "too large", _TOO_LARGE, _TOO_LARGE_SHARE, self._is_large)
         elif name == "edgecast":
             self._faults.sometimes(simulator, "no purge", faults.status(400, {}, "{}"), _UNPURGED_SHARE, _purges)
+
+    def _is_large(self, request: Request) -> bool:
+        return request.body.count(b"<Path>") > self._settings.largest
 
     def end_faults(self) -> None:
         """End the faults of all vendors but the one that is out."""
@@ -184,13 +187,15 @@ class SoakWorld:
         report.returned = max(0, self._workers.begun - report.messages - report.interrupted)
 
     def end_outage(self) -> None:
-        """End the outage, and send the dead letters back.
+        """End the outage, if there is one, and send the dead letters back.
 
         Raises:
             RuntimeError: they could not be sent.
         """
-        self._faults.clear(self._edges[self._settings.down])
-        with Gateway(self._aws.endpoint, _SWALLOWED) as gateway:
+        if self._settings.down:
+            self._faults.clear(self._edges[self._settings.down])
+        swallowed = range(0, self._settings.swallowed * _EACH_SWALLOWED, _EACH_SWALLOWED)
+        with Gateway(self._aws.endpoint, swallowed) as gateway:
             environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
             for _ in range(_MOST_REDRIVES):
                 status, text = run(Command(["dlq", "redrive"], environment, self._broken))
@@ -253,7 +258,7 @@ class SoakWorld:
         self._oracle = CacheOracle(config_file.load(paths[0]), self._edges)
         addresses = {QUEUE: queue.url, DEAD_LETTERS: queue.dead_letter_url}
         self._environment = {**_inherited(), **self._aws.environment(), **simulated.environment, **addresses}
-        self._broken = BREAKS.get(settings.broken, "")
+        self._broken = [BREAKS[name] for name in settings.broken.split(" + ") if name]
         arguments = ["worker", "--queue", queue.url, "--batch-size", str(settings.batch)]
         arguments += ["--gather", "0.3", "--batches", "1"]
         environments = [{**self._environment, "MULTICDN_CONFIG": str(path)} for path in paths]
@@ -295,10 +300,6 @@ class SoakWorld:
 
     def _kill(self) -> None:
         self._report.kills += self._workers.kill(self._random.randrange(self._settings.workers))
-
-
-def _is_large(request: Request) -> bool:
-    return request.body.count(b"<Path>") > _LARGE
 
 
 def _purges(request: Request) -> bool:

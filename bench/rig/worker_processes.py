@@ -45,12 +45,12 @@ class Command(NamedTuple):
     Attributes:
         arguments: of ``multicdn``.
         environment: all of it.
-        broken: Python that is run before the command, to break something on purpose.
+        broken: pieces of Python that are run before the command, to break something on purpose.
     """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
-    broken: str = ""
+    broken: Sequence[str] = ()
 
 
 class _Running(NamedTuple):
@@ -196,7 +196,8 @@ def _serve(command: Command, output: str) -> None:
         os.dup2(file, stream)
     os.environ.clear()
     os.environ.update(command.environment)
-    exec(command.broken, {})  # noqa: S102 - our own, of ``soak_breaks``
+    for piece in command.broken:
+        exec(piece, {})  # noqa: S102 - our own, of ``soak_breaks``
     _end_at_the_limit()
     sys.argv[1:] = command.arguments
     main(prog_name="multicdn")

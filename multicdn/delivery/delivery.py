@@ -112,4 +112,4 @@ def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     run.patience.end()
     for instance in begun:
         instance.give_up()
-    return [outcome for instance in instances for outcome in instance.ledger.close()]
+    return [outcome for instance in instances for outcome in instance.close()]

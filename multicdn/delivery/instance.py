@@ -78,6 +78,10 @@ class InstanceRun(threading.Thread):
         """Note that its calls under way are not waited for any longer."""
         self._breaker.give_up(self._run)
 
+    def close(self) -> list[Outcome]:
+        """How each of its jobs ended; what is still open has not been done."""
+        return self.ledger.close(() if self.purges else self._unpurged_by_peers())
+
     def begin(self) -> bool:
         """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
         try:
@@ -137,8 +141,11 @@ class InstanceRun(threading.Thread):
         if not self.purges:
             # Another instance may stand for the same cache; one that hangs must not keep this one waiting for long.
             self._run.purged.wait(self._run.left() / 2)
-            unpurged = [outcome for peer in self.peers for outcome in peer.ledger.unpurged()]
+            unpurged = self._unpurged_by_peers()
         side_by_side([partial(lane.preload, unpurged) for lane in lanes], self._run.patience.idle)
+
+    def _unpurged_by_peers(self) -> list[Outcome]:
+        return [outcome for peer in self.peers for outcome in peer.ledger.unpurged()]
 
     def _end_purges(self) -> None:
         if self._purges_open:

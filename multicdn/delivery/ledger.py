@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
 from multicdn.model import Action, Job, Outcome, Status
 
@@ -61,24 +63,45 @@ class Ledger:
         """End all that is open, for another try."""
         with self._lock:
             if not self._closed:
-                self._outcomes += [Outcome(job, Status.RETRY, reason) for job in self._open.values()]
+                self._outcomes += self._given_up(reason)
                 self._open.clear()
 
     def unpurged(self) -> list[Outcome]:
         """The purges that were not accepted: how they ended, or as ones to be tried again where they have not yet."""
         with self._lock:
-            ended = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
-            going_on = [Outcome(job, Status.RETRY, "not done yet") for job in self._open.values()]
-        return [outcome for outcome in ended + going_on if outcome.job.action is Action.PURGE]
+            return self._unpurged()
 
-    def close(self) -> list[Outcome]:
-        """End all that is still open, and return every outcome."""
+    def close(self, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
+        """End all that is still open, and return every outcome.
+
+        Args:
+            of_peers: purges of others that were not accepted, and that preloads of this instance have to follow.
+        """
         with self._lock:
             self._closed = True
-            reason = "no answer before the function's time was up"
-            return self._outcomes + [
-                Outcome(job, Status.RETRY, reason, calls=self._calls.get(id(job), 0)) for job in self._open.values()
-            ]
+            return self._outcomes + self._given_up("no answer before the function's time was up", of_peers)
+
+    def _unpurged(self) -> list[Outcome]:
+        ended = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
+        going_on = [Outcome(job, Status.RETRY, "not done yet") for job in self._open.values()]
+        return [outcome for outcome in ended + going_on if outcome.job.action is Action.PURGE]
+
+    def _given_up(self, reason: str, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
+        """What is open, for another try. A preload of which the turn didn't come takes along what must go before it."""
+        unpurged = [outcome.job for outcome in (*self._unpurged(), *of_peers)]
+        return [
+            Outcome(_following(job, unpurged), Status.RETRY, reason, calls=self._calls.get(id(job), 0))
+            for job in self._open.values()
+        ]
+
+
+def _following(job: Job, unpurged: Iterable[Job]) -> Job:
+    """A job as it waits in the queue: a preload with the purges of its messages."""
+    if job.action is not Action.PRELOAD:
+        return job
+    messages = job.messages
+    purges = (part for purge in unpurged if (part := purge.of_messages(messages)))
+    return msgspec.structs.replace(job, purges=(*job.purges, *purges))
 
 
 def status_of(error: ProviderError | SecretError) -> Status:

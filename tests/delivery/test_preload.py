@@ -9,6 +9,7 @@ import pytest
 from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, script, urls
 
 from multicdn.delivery.clock import Clock
+from multicdn.delivery.ledger import Ledger
 from multicdn.errors import CallRefused, RetryLater, TargetsRefused
 from multicdn.model import Action, Job, Receipt, Report, Status, Target, TargetKind
 from multicdn.provider import Limits
@@ -214,6 +215,39 @@ def test_a_preload_goes_on_waiting_as_long_as_its_purge_fails() -> None:
         report = deliver([], 60, [job for job in returned(report) if job.action is PRELOAD])
     assert "preload_urls" not in methods(acme)
     assert [len(job.purges) for job in returned(report) if job.action is PRELOAD] == [1]
+
+
+@pytest.mark.parametrize("loader", ["acme", "bravo"])
+def test_a_preload_of_which_the_turn_never_came_takes_its_purge_along(loader: str) -> None:
+    """Nothing was decided about the preload by the end, be its purge here or at another instance of its vendor."""
+    let_go = threading.Event()
+
+    def hang(seen: Seen) -> Receipt:
+        let_go.wait(60)
+        return accept(seen)
+
+    def hang_before(target: Target) -> tuple[Target, ...]:
+        let_go.wait(60)
+        return (target,)
+
+    vendors = Scripted(answer=hang), Scripted(spell=hang_before)
+    try:
+        report = delivery(*vendors, clock=Clock()).deliver(
+            [demand(urls(2)), demand(urls(1), loader, action=PRELOAD)], 0.5
+        )
+    finally:
+        let_go.set()
+    [preload] = [job for job in returned(report) if job.action is PRELOAD]
+    assert [(part.provider, part.targets) for part in preload.purges] == [("acme", (urls(1)[0],))]
+
+
+def test_a_preload_that_a_plugins_bug_left_open_takes_its_purge_along() -> None:
+    ledger = Ledger()
+    jobs = [Job("acme", action, TargetKind.URL, (urls(1)[0],), (frozenset("m"),)) for action in Action]
+    ledger.open(jobs)
+    ledger.abandon("a bug")
+    [preload] = [outcome.job for outcome in ledger.close() if outcome.job.action is PRELOAD]
+    assert [part.action for part in preload.purges] == [Action.PURGE]
 
 
 def test_a_preload_waits_for_the_end_of_its_purge_by_the_vendors_estimate() -> None:
