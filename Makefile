@@ -4,33 +4,34 @@ PYTHON ?= python3
 VENV := .venv
 AWS_SIM := .aws-sim
 BIN := $(VENV)/bin
-PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
+# One more than there are cores: many tests wait, for processes and for vendors that hang.
+PYTEST_FLAGS ?= -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist loadfile --no-loadscope-reorder
+
+# Some containers forbid Python to keep what it compiles; then each of the suite's many processes compiles all anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Kept by themselves: ministack pins a botocore of its own.
 MINISTACK := ministack==1.5.33 boto3==1.43.106
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage quick check format docs bench aws-sim clean
+.PHONY: help demo test quick check compiled format docs bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
-	@echo "make test    format, lint, types and the whole test suite"
+	@echo "make test    format, lint, types, the whole test suite, and how much of core and providers it covers"
 	@echo "make quick   the tests that start no server and no process: about a minute"
-	@echo "make coverage  the suite, and how much of core and providers it covers"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
 	@echo "make docs    write the generated parts of README.md and docs/ anew"
 	@echo "make bench   measure, as ratios"
 	@echo "make clean   remove both environments"
 
-demo: $(VENV)/.done $(AWS_SIM)/.done
+demo:
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/.done $(AWS_SIM)/.done
 	@$(BIN)/multicdn demo
 
-test: check $(AWS_SIM)/.done
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
-
-# Apart from `make test`, since tracing takes a third of the time again.
-coverage: check $(AWS_SIM)/.done
+test:
+	@$(MAKE) --no-print-directory --jobs=2 $(AWS_SIM)/.done check compiled
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
 
 quick: $(VENV)/.done
@@ -43,6 +44,10 @@ check: $(VENV)/.done
 	@$(BIN)/mypy --no-error-summary multicdn bench
 	@$(BIN)/mypy --no-error-summary providers
 	@$(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+
+# Once, while mypy has the other core, rather than in each worker of the suite.
+compiled: $(VENV)/.done
+	@$(BIN)/python -m pytest --collect-only -q >/dev/null
 
 format: $(VENV)/.done
 	$(BIN)/ruff format .

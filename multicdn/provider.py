@@ -106,6 +106,8 @@ class Limits(Struct, frozen=True, kw_only=True):
         calls_per_second, targets_per_second: the pace for the whole account; None where the vendor names none.
         burst: calls that may follow each other at once after a quiet time.
         target_burst: the same for targets; by default one call of full size.
+        target_window: length in seconds of the vendor's sliding window, within any of which it takes no more targets
+            than the pace makes of them. None where it counts as a token bucket does.
         quota: name of a budget of the vendor's. All methods and instances whose limits name it share its pace of calls,
             and those with the same pace of targets share that too.
         parallel: calls that may be under way at once from one process.
@@ -119,6 +121,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     targets_per_second: float | None = None
     burst: float = 1
     target_burst: float | None = None
+    target_window: float | None = None
     quota: str = ""
     parallel: int = 1
 
@@ -281,7 +284,15 @@ class PurgeUrls(Provider):
 
 
 class PurgePrefixes(Provider):
-    """Purge everything below a URL prefix."""
+    """Purge everything below a URL prefix.
+
+    Class attributes:
+        prefix_ending: what prefixes end with as ``locate`` spells them, where the vendor promises that such a purge
+            reaches every URL that begins with the rest, with whatever query string: then URLs and narrower prefixes
+            below one aren't asked for as well. None where there is no such promise.
+    """
+
+    prefix_ending: ClassVar[str | None] = None
 
     @property
     @abstractmethod

@@ -7,6 +7,7 @@ Real parts that this machine lacks are skipped, saying what to install; on CI th
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from kit.environments import ROOT, build, install, locked, unavailable
+from kit.stage import Stage
 
 from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
 
 # What a quick run leaves out: tests that ask for one of these, and all of these folders. Others are marked by hand, and
@@ -175,6 +178,19 @@ def aws(running_aws: LoopbackAws) -> LoopbackAws:
     """An empty account that enforces signatures and policies."""
     running_aws.reset()
     return running_aws
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    with Origin() as origin, FastlySimulator(origin.url) as www, FastlySimulator(origin.url) as img:
+        monkeypatch.setenv("FASTLY_TOKEN", www.token)
+        yield Stage(origin, www, img)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, logger="multicdn")
+    return caplog
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.errors import told
+from multicdn.queue_url import region_in, vpc_endpoint_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 # Messages of one call.
 MOST_AT_ONCE = 10
-
-# Hosts of docs.aws.amazon.com/general/latest/gr/sqs-service.html: of today, FIPS, dual-stack, in China, legacy ones, of
-# which the one without a region is that of us-east-1; and of VPC endpoints:
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html
-_HOST = re.compile(
-    r"https?://(?:(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?"
-    r"|(?:(?P<legacy>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.)?queue\.)(?:amazonaws\.com(?:\.cn)?|api\.aws)(?=[:/])"
-)
-_PRIVATE = re.compile(r"https?://vpce-[a-z0-9.-]+\.vpce\.amazonaws\.com(?:\.cn)?(?=[:/])")
 
 # Bytes of one call that sends, whatever the number of its messages.
 _MOST_BYTES = 256 * 1024
@@ -61,9 +52,8 @@ def client(queue_url: str, config: Config | None = None) -> SQSClient:
     """
     import boto3
 
-    private = _PRIVATE.match(queue_url)
     return boto3.session.Session().client(
-        "sqs", region_name=region_of(queue_url), endpoint_url=private[0] if private else None, config=config
+        "sqs", region_name=region_of(queue_url), endpoint_url=vpc_endpoint_in(queue_url), config=config
     )
 
 
@@ -81,12 +71,6 @@ def region_of(queue_url: str) -> str:
     if not region:
         raise ValueError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
     return region
-
-
-def region_in(queue_url: str) -> str:
-    """The region that the URL of a queue names; empty if it names none."""
-    match = _HOST.match(queue_url)
-    return (match["region"] or match["legacy"] or "us-east-1") if match else ""
 
 
 def call_in_batches(

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
@@ -16,7 +17,7 @@ from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, Group
+    from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, Group, WayBack
 
 _SHOWN = 3
 
@@ -47,10 +48,26 @@ def list_(url: str, provider: str | None) -> None:
 @dlq.command()
 @_dlq
 @_provider
-@click.option("--queue", "queue_url", envvar=QUEUE, required=True, metavar="URL", help=f"Where to; {QUEUE}.")
-def redrive(url: str, provider: str | None, queue_url: str) -> None:
-    """Send dead letters back to the queue, to be tried as if they were new."""
-    _act(url, provider, "sent back", lambda queue, chosen: queue.redrive(chosen, queue_url, lambda _: None))
+@click.option("--queue", "queue_url", envvar=QUEUE, metavar="URL", help=f"Where to; {QUEUE}.")
+@click.option("--function", metavar="NAME", help="Where to with trigger: direct: name or ARN, with the alias if any.")
+@click.pass_context
+def redrive(
+    context: click.Context, url: str, provider: str | None, queue_url: str | None, function: str | None
+) -> None:
+    """Send dead letters back to the queue or the function, to be tried as if they were new."""
+    both = function and context.get_parameter_source("queue_url") is ParameterSource.COMMANDLINE
+    if both or not (function or queue_url):
+        raise click.UsageError(f"say where to: --queue URL (or {QUEUE}), or --function NAME with trigger: direct")
+    way_back = _to_function(url, function) if function else _to_queue(queue_url or "")
+
+    def sent_back(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
+        able = [message for message in chosen if way_back.bodies(message)]
+        number = queue.redrive(able, way_back, lambda _: None)
+        if len(able) < len(chosen):
+            say(f"{len(chosen) - len(able)} stay: jobs, which the function takes from its queue alone, or no events")
+        return number
+
+    _act(url, provider, "sent back", sent_back)
 
 
 @dlq.command()
@@ -95,6 +112,22 @@ def _queue(url: str) -> DeadLetters:
     from multicdn.aws import sqs
 
     return dead_letters.DeadLetters(sqs.client(url), url)
+
+
+def _to_queue(url: str) -> WayBack:
+    from multicdn.aws import sqs
+
+    return dead_letters.ToQueue(sqs.client(url), url)
+
+
+def _to_function(dlq_url: str, function: str) -> WayBack:
+    """A function is in the region that its ARN names, or else in that of the dead-letter queue."""
+    import boto3
+
+    from multicdn.aws import sqs
+
+    region = function.split(":")[3] if function.startswith("arn:") else sqs.region_of(dlq_url)
+    return dead_letters.ToFunction(boto3.session.Session().client("lambda", region_name=region), function)
 
 
 def _of(messages: list[DeadMessage], provider: str | None) -> list[DeadMessage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -16,7 +17,7 @@ from multicdn.errors import MulticdnError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.installer.run import ConfigFile, Session
+    from multicdn.installer.run import Session
     from multicdn.installer.steps import InstallPlan
 
 _P = ParamSpec("_P")
@@ -172,6 +173,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
     if policy:
         account = run.sign_in(file).account
         made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
+        say(permissions.where_it_fits(made), err=True)
     else:
         made = run.template(file)
     say_text(json.dumps(made, indent=2))
@@ -180,10 +182,9 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
 def _sign_in(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
     from multicdn.installer import run
 
-    file: ConfigFile | None = None
-    if needs_config or config_path.exists():
-        file = run.read(config_path, stack, region)
-    return run.sign_in(file, stack, region)
+    if needs_config:
+        return run.sign_in(run.read(config_path, stack, region))
+    return run.sign_in_to_look(config_path, partial(say, err=True), stack, region)
 
 
 def _make_plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> InstallPlan:

@@ -110,7 +110,7 @@ def as_json(
         "urls": [{"url": url, "sources": [_source(source) for source in origins]} for url, origins in urls],
         "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
         "notes": list(notes),
-        "economy": [msgspec.to_builtins(decision) for decision in decisions],
+        "collapse": [msgspec.to_builtins(decision) for decision in decisions],
         "providers": [_provider(preview) for preview in previewed],
     }
 

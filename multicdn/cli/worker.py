@@ -36,12 +36,13 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
     from multicdn import log
     from multicdn.aws import sqs
     from multicdn.handler import dispatcher, handler
+    from multicdn.queue_url import region_in
     from multicdn.worker.crew import Crew
     from multicdn.worker.worker import Worker
 
     log.configure(stamped=True)
     # boto3 overlooks AWS_REGION; where nothing else is said, buckets and secrets are where the queue is.
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or sqs.region_in(queue_url)
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or region_in(queue_url)
     if region:
         os.environ["AWS_DEFAULT_REGION"] = region
     settings = dispatcher().settings  # a config that can't be used is seen before the first poll

@@ -147,6 +147,10 @@ class Install(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     tags: Annotated[Mapping[str, str], Meta(description="tags of everything that is made")] = {}
+    lock: Annotated[
+        str,
+        Meta(description="requirements file with hashes, beside this file: the function's packages are checked by it"),
+    ] = ""
     artifact_bucket: Annotated[
         str, Meta(description="bucket for the function's code; default: one named multicdn-ACCOUNT-REGION is made")
     ] = ""

@@ -1,4 +1,4 @@
-"""The calls to one concrete provider: in turn, at its rate, tried again, cut where the vendor refuses a part.
+"""The calls to one concrete provider: in turn, at its rate, tried again.
 
 The states of a job, and what moves it from one to the next:
 
@@ -11,7 +11,8 @@ The states of a job, and what moves it from one to the next:
     calling  --it fails again and again where others are accepted-->    halved: both parts waiting
     calling  --nothing of it can succeed, now or ever-->                ended, undelivered
 
-Where the vendor names the bad targets, they end at once, and only the others wait again.
+Where the vendor names the bad targets, they end at once, and only the others wait again. How a batch is cut, and when,
+says ``delivery.cutting``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.delivery import cutting
+from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
 from multicdn.delivery.patience import COMPUTING
@@ -39,22 +42,16 @@ from multicdn.errors import (
     bug,
 )
 from multicdn.log import plugin_bug
-from multicdn.model import Action, Job, Outcome, Rank, Receipt, Status
+from multicdn.model import Action, Job, Outcome, Receipt, Status
 from multicdn.provider import capability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.delivery.breaker import Breaker, WatchedCall
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
     from multicdn.provider import Capability, Limits, Provider
-
-# A batch that is throttled this often may be larger than the vendor ever admits at once: it is halved.
-_THROTTLED_TOO_OFTEN = 3
-
-# A batch that fails this often for no reason that the vendor names may hold a target that makes it fail.
-_FAILED_TOO_OFTEN = 3
 
 # Calls in vain, without one that was accepted, after which no batch is cut any more to find a bad target in it: the
 # vendor refuses all alike. One bad target of thousands is found in half as many.
@@ -68,26 +65,6 @@ _SOON = 1.0
 
 # Seconds between two looks at whether another thread's probe has been answered.
 _GLANCE = 0.1
-
-
-class _Try(NamedTuple):
-    """A job on its way.
-
-    Attributes:
-        job: the job.
-        since: when its way began.
-        tries: how often it was tried.
-        throttled: how often the vendor asked for a wait, since the batch was last cut.
-        calls: all calls that it took, those before it was cut included.
-        probed: whether one of its targets was cut off, to see if the vendor is well.
-    """
-
-    job: Job
-    since: float
-    tries: int = 0
-    throttled: int = 0
-    calls: int = 0
-    probed: bool = False
 
 
 class Lane:
@@ -122,7 +99,7 @@ class Lane:
         self._clock = run.clock
         self._purges = [job for job in jobs if job.action is Action.PURGE]
         self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
-        self._waiting: deque[_Try] = deque()
+        self._waiting: deque[Try] = deque()
         self._working = 0
         self._parallel = 1
         self._failures = 0
@@ -195,7 +172,7 @@ class Lane:
         for _, group in groupby(jobs, key=lambda job: job.kind):
             now = self._clock.now()
             alike = list(group)
-            self._waiting.extend(_Try(job, now) for job in alike)
+            self._waiting.extend(Try(job, now) for job in alike)
             self._parallel = min(self._limits(alike[0]).parallel, len(alike))
             side_by_side([self._worker] * self._parallel, self._run.patience.idle)
             self._give_back()
@@ -220,7 +197,7 @@ class Lane:
                     self._working -= 1
                     self._condition.notify_all()
 
-    def _take(self) -> _Try | None:
+    def _take(self) -> Try | None:
         """The next job; waits while another thread may still cut its batch in two."""
         with self._condition:
             if not self._waiting:
@@ -231,13 +208,13 @@ class Lane:
             self._working += 1
             return self._waiting.popleft()
 
-    def _again(self, *attempts: _Try) -> None:
+    def _again(self, *attempts: Try) -> None:
         with self._condition:
             # Behind the others: a target that keeps failing must not hold them up.
             self._waiting.extend(attempts)
             self._condition.notify_all()
 
-    def _attempt(self, attempt: _Try) -> None:
+    def _attempt(self, attempt: Try) -> None:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
         start = -math.inf
         while left := self._uncovered(attempt):
@@ -255,14 +232,14 @@ class Lane:
                 return self._put_off(attempt, wait, "after the function's time")
             if wait == 0:
                 if call := self._breaker.admit(self, self._run, self._attempts):
-                    attempt = self._cut(attempt, call.halvings)
+                    attempt = self._first_of(attempt, call.halvings)
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
             elif not self._run.patience.sleep(wait):
                 self._unused.append((start, attempt.job))
                 return self._put_off(attempt, wait, "and nothing else is left to do")
         return None
 
-    def _uncovered(self, attempt: _Try) -> _Try | None:
+    def _uncovered(self, attempt: Try) -> Try | None:
         """End what a refusal stands for, and return what is still to be asked."""
         while covered := self._refusals.covering(attempt.job):
             refusal, part = covered
@@ -277,7 +254,7 @@ class Lane:
             attempt = attempt._replace(job=rest)
         return attempt
 
-    def _put_off(self, attempt: _Try, wait: float, why: str) -> None:
+    def _put_off(self, attempt: Try, wait: float, why: str) -> None:
         """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
         status = Status.RETRY if self._trouble or not wait else Status.PACED
         trouble = f"{self._trouble}; " if self._trouble else ""
@@ -294,7 +271,7 @@ class Lane:
             self._run.put_off(self._name, self._way(job).limits, self._limits(job), len(job.targets), turn)
         self._unused.clear()
 
-    def _make(self, attempt: _Try, call: WatchedCall) -> None:
+    def _make(self, attempt: Try, call: WatchedCall) -> None:
         renewed = self._renewed
         self._ledger.calling(attempt.job, attempt.calls)
         try:
@@ -311,7 +288,7 @@ class Lane:
         else:
             self._accepted(attempt, receipt)
 
-    def _accepted(self, attempt: _Try, receipt: Receipt) -> None:
+    def _accepted(self, attempt: Try, receipt: Receipt) -> None:
         with self._condition:
             self._failures, self._in_vain, self._trouble = 0, 0, ""
             if receipt.pause:
@@ -333,7 +310,7 @@ class Lane:
         now = self._clock.now()
         return max((self._purged_at.get(message, now) - now for message in job.messages), default=0.0)
 
-    def _ended_by_bug(self, attempt: _Try, error: BaseException) -> None:
+    def _ended_by_bug(self, attempt: Try, error: BaseException) -> None:
         plugin_bug(self._name, error)
         self._end(attempt, Status.RETRY, bug(error))
 
@@ -360,7 +337,7 @@ class Lane:
             raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
         return receipt
 
-    def _retry(self, attempt: _Try, error: RetryLater) -> None:
+    def _retry(self, attempt: Try, error: RetryLater) -> None:
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
@@ -372,42 +349,16 @@ class Lane:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
             with self._condition:
                 self._resume_at = max(self._resume_at, self._clock.now() + wait)
-        if error.after is None and self._run.has_time(wait) and self._isolated(attempt):
-            return None
+        if error.after is None and self._run.has_time(wait) and self._in_vain < _MOST_IN_VAIN:
+            accepted = self._refusals.has_accepted(attempt.job)
+            if parts := cutting.suspects(attempt, self._run.terms.tries, others_are_accepted=accepted):
+                return self._go_on(attempt, parts)
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
-        throttled = attempt.throttled + (error.after is not None)
-        if throttled >= _THROTTLED_TOO_OFTEN and len(attempt.job.targets) > 1:
-            return self._halve(attempt, attempt.tries, attempt.job.rank)
-        return self._again(attempt._replace(throttled=throttled))
+        attempt = attempt._replace(throttled=attempt.throttled + (error.after is not None))
+        return self._go_on(attempt, cutting.admissible(attempt) or (attempt,))
 
-    def _isolated(self, attempt: _Try) -> bool:
-        """Cut a batch that fails without a reason, if one of its targets may be what makes it fail; say if it was.
-
-        Where the vendor has accepted others of its kind, it is halved. Else one target goes ahead, to see if it does.
-        """
-        job, tries = attempt.job, attempt.tries
-        if len(job.targets) == 1 or self._in_vain >= _MOST_IN_VAIN:
-            return False
-        others_are_accepted = self._refusals.has_accepted(job)
-        if tries < _FAILED_TOO_OFTEN - others_are_accepted:
-            return False
-        if others_are_accepted:
-            # Each half has one more try before it is halved itself.
-            self._halve(attempt, tries - 1)
-            return True
-        if attempt.probed:
-            return False
-        first, rest = job.split(1)
-        probe = msgspec.structs.replace(first, rank=Rank.ALONE)
-        self._ledger.replace([job], (probe, rest))
-        self._again(
-            _Try(probe, attempt.since, self._run.terms.tries - 1, calls=attempt.calls),
-            _Try(rest, attempt.since, tries - 1, probed=True),
-        )
-        return True
-
-    def _refused_targets(self, attempt: _Try, error: TargetsRefused) -> None:
+    def _refused_targets(self, attempt: Try, error: TargetsRefused) -> None:
         job = attempt.job
         bad = job.only(error.targets) if error.targets else None
         if len(job.targets) == 1 or bad is job:
@@ -420,13 +371,13 @@ class Lane:
         self._ledger.replace([job], (bad, good))
         # The calls so far are counted once, with the refused targets.
         self._end(attempt._replace(job=bad), Status.REJECTED, error.reason)
-        return self._again(_Try(good, attempt.since))
+        return self._again(Try(good, attempt.since))
 
-    def _halve_refused(self, attempt: _Try, error: ProviderError) -> None:
+    def _halve_refused(self, attempt: Try, error: ProviderError) -> None:
         """Look for the bad target in a batch, unless the vendor refuses whatever it is asked."""
         in_vain = self._count_in_vain()
         if in_vain < _MOST_IN_VAIN:
-            return self._halve(attempt, 0)
+            return self._go_on(attempt, cutting.halves(attempt))
         reason = f"{in_vain} calls were in vain and none was accepted, so no bad target is looked for: {error.reason}"
         return self._end(attempt, Status.RETRY, reason)
 
@@ -435,24 +386,21 @@ class Lane:
             self._in_vain += 1
             return self._in_vain
 
-    def _halve(self, attempt: _Try, tries: int, rank: Rank = Rank.ALONE) -> None:
-        """Go on with both halves of a batch; the calls so far are counted with the first."""
-        first, second = (msgspec.structs.replace(half, rank=rank) for half in attempt.job.halves())
-        self._ledger.replace([attempt.job], (first, second))
-        since = attempt.since
-        self._again(_Try(first, since, tries, calls=attempt.calls), _Try(second, since, tries))
+    def _go_on(self, attempt: Try, parts: Parts) -> None:
+        """Go on with the parts of a batch in its place."""
+        if len(parts) > 1:
+            self._ledger.replace([attempt.job], [part.job for part in parts])
+        self._again(*parts)
 
-    def _cut(self, attempt: _Try, halvings: int) -> _Try:
+    def _first_of(self, attempt: Try, halvings: int) -> Try:
         """Go on with the first part of a batch; the rest waits."""
-        job, size = attempt.job, max(1, len(attempt.job.targets) >> halvings)
-        if size == len(job.targets):
-            return attempt
-        first, rest = job.split(size)
-        self._ledger.replace([job], (first, rest))
-        self._again(_Try(rest, attempt.since))
-        return attempt._replace(job=first)
+        first, *rest = parts = cutting.first_and_rest(attempt, halvings)
+        if rest:
+            self._ledger.replace([attempt.job], [part.job for part in parts])
+            self._again(*rest)
+        return first
 
-    def _refused_call(self, attempt: _Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
+    def _refused_call(self, attempt: Try, error: CallRefused | SecretError, *, renewed: bool) -> None:
         """Ask for the secrets anew once, since they may have been rotated; then hold back what is refused.
 
         ``renewed`` says whether that had happened when the call began: several may be under way with the old secrets.
@@ -466,27 +414,20 @@ class Lane:
         clear = getattr(error, "about", "account")
         hosts = hosts_of(attempt.job)
         if len(hosts) > 1 and clear not in ("account", "kind"):
-            return self._ask_by_host(attempt, hosts)
+            return self._go_on(attempt, cutting.by_host(attempt, hosts.values()))
         if self._refusals.note(attempt.job, error) or len(attempt.job.targets) == 1 or isinstance(error, SecretError):
             final = bool(clear) and status_of(error) is Status.REFUSED
             return self._end(attempt, status_of(error), str(error), final=final)
         return self._halve_refused(attempt, error)
 
-    def _again_at_once(self, attempt: _Try) -> None:
+    def _again_at_once(self, attempt: Try) -> None:
         with self._condition:
             self._waiting.appendleft(attempt)
             self._condition.notify_all()
 
-    def _ask_by_host(self, attempt: _Try, hosts: Mapping[str, Sequence[str]]) -> None:
-        """Ask once more for each host by itself: the refusal may be about one of them."""
-        parts = [part for targets in hosts.values() if (part := attempt.job.only(targets))]
-        self._ledger.replace([attempt.job], parts)
-        first, *others = (_Try(part, attempt.since) for part in parts)
-        self._again(first._replace(calls=attempt.calls), *others)
-
     def _end(
         self,
-        attempt: _Try,
+        attempt: Try,
         status: Status,
         reason: str = "",
         after: float | None = None,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _KEPT = 3.0
 
 
+# Seconds that one call may be longer under way to its vendor than the next: only then does it begin to count.
+_UNDER_WAY = 1.0
+
+
 class TokenBucket:
     """A token bucket that may be overdrawn: a call that is larger than the bucket waits until it is paid for.
 
@@ -52,6 +56,45 @@ class TokenBucket:
         return min(self._burst, self._level + (moment - self._at) * self._per_second)
 
 
+class SlidingWindow:
+    """So much within any period. A call that is larger than that uses up as many periods as it takes.
+
+    Its owner sees to it that no two threads use it at once.
+
+    Args:
+        limit: what a period holds.
+        seconds: the period.
+    """
+
+    def __init__(self, limit: float, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds + _UNDER_WAY
+        self._booked: list[tuple[float, float]] = []
+
+    def start(self, amount: float, at: float) -> float:
+        """The moment from which an amount may be used, ``at`` or later, and not before what is booked already."""
+        self._booked = [(moment, units) for moment, units in self._booked if moment + self._seconds > at]
+        start = max(at, self._booked[-1][0]) if self._booked else at
+        counted = [(moment, units) for moment, units in self._booked if moment + self._seconds > start]
+        room = self._limit - sum(units for _, units in counted)
+        for moment, units in counted:
+            if room >= min(amount, self._limit):
+                break
+            start, room = moment + self._seconds, room + units
+        return start
+
+    def book(self, amount: float, at: float) -> None:
+        """Use an amount at a moment that ``start`` allows."""
+        while amount > 0:
+            self._booked.append((at, min(amount, self._limit)))
+            amount, at = amount - self._limit, at + self._seconds
+
+    def give_back(self, amount: float) -> None:
+        """Take the last booking, which was of this amount, back."""
+        while amount > 0 and self._booked:
+            amount -= self._booked.pop()[1]
+
+
 class RateLimits:
     """The rates of all vendors. They outlive an invocation, since the vendors remember as well.
 
@@ -61,7 +104,7 @@ class RateLimits:
 
     def __init__(self, concurrency: int = 1) -> None:
         self._share = 1 / concurrency
-        self._buckets: dict[tuple[str, ...], TokenBucket] = {}
+        self._buckets: dict[tuple[str, ...], TokenBucket | SlidingWindow] = {}
         self._kept: dict[tuple[str, ...], float] = {}
         self._lock = threading.Lock()
 
@@ -112,12 +155,17 @@ class RateLimits:
             self._bucket("calls", name, method, limits).give_back(1)
             self._bucket("targets", name, method, limits).give_back(targets)
 
-    def _bucket(self, unit: str, name: str, method: str, limits: Limits) -> TokenBucket:
+    def _bucket(self, unit: str, name: str, method: str, limits: Limits) -> TokenBucket | SlidingWindow:
         budget = _budget(unit, name, method, limits)
         if budget not in self._buckets:
-            per_second, burst = _rate(unit, limits)
-            self._buckets[budget] = TokenBucket(per_second * self._share, max(1.0, burst * self._share))
+            self._buckets[budget] = self._made(unit, limits)
         return self._buckets[budget]
+
+    def _made(self, unit: str, limits: Limits) -> TokenBucket | SlidingWindow:
+        per_second, burst = _rate(unit, limits)
+        if unit == "targets" and limits.target_window:
+            return SlidingWindow(max(1.0, per_second * limits.target_window * self._share), limits.target_window)
+        return TokenBucket(per_second * self._share, max(1.0, burst * self._share))
 
 
 def _budget(unit: str, name: str, method: str, limits: Limits) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ tests/data/.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
+from multicdn import queue_url
 from multicdn.errors import EventError, told
 from multicdn.events import s3
 from multicdn.events.s3 import seen
@@ -127,7 +127,7 @@ class _Reader:
 
     def _distrust(self, arn: object) -> str:
         """Why no jobs are taken from a queue; empty for our own."""
-        if self._own_queue is None or (self._own_queue and _is_queue(self._own_queue, str(arn))):
+        if self._own_queue is None or (self._own_queue and queue_url.is_at(self._own_queue, str(arn))):
             return ""
         own = f"only jobs from {self._own_queue} are done" if self._own_queue else "MULTICDN_QUEUE_URL names no queue"
         return f"a job from {s3.cut(str(arn))}, and {own}"
@@ -227,16 +227,6 @@ def _wrapped(content: dict[str, Any]) -> object:
     if content.get("Type") == "Notification":
         return content.get("Message")
     return content.get("requestPayload") if "requestContext" in content else None
-
-
-def _is_queue(queue_url: str, arn: str) -> bool:
-    """Whether an ARN is that of the queue at a URL. A URL of an endpoint of one's own names no region."""
-    parts = arn.split(":")
-    match = re.match(r"https?://([^/]+)/(?:.*/)?(\d+)/([^/]+)/?$", queue_url)
-    if match is None or len(parts) != 6 or parts[2] != "sqs" or parts[4:] != [match[2], match[3]]:
-        return False
-    region = re.search(r"sqs\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.|^([a-z0-9-]+)\.queue\.amazonaws\.", match[1])
-    return region is None or (region[1] or region[2]) == parts[3]
 
 
 def _checked(change: Change, cause: str) -> Change:

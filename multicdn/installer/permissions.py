@@ -6,6 +6,8 @@ may not ask, or signs in as root, simply goes ahead.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,18 @@ _LOGS = "arn:{partition}:logs:{region}:{account}:log-group:{stack}-*"
 _ALARM = "arn:{partition}:cloudwatch:{region}:{account}:alarm:{stack}-*"
 _ROLE = "arn:{partition}:iam::{account}:role/{stack}-*"
 _RULE = "arn:{partition}:events:{region}:{account}:rule/{stack}-*"
+
+
+# docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: of a managed policy, and of all inline policies of
+# one role, group or user together.
+_MANAGED = "a managed policy"
+LONGEST_OF_ROLE = 10_240
+_LONGEST = {
+    _MANAGED: 6_144,
+    "a role's inline policies": LONGEST_OF_ROLE,
+    "a group's inline policies": 5_120,
+    "a user's inline policies": 2_048,
+}
 
 
 class Permission(Struct, frozen=True):
@@ -154,6 +168,25 @@ def policy(settings: Install, account: str, region: str, partition: str, buckets
         if (resources := list(_resources(permission, settings, account, region, partition, buckets)))
     ]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def where_it_fits(made: dict[str, Any]) -> str:
+    """Say how long a policy is, and where IAM takes one of that length."""
+    length = policy_length(made)
+    fitting = [f"{place} ({most:,} at most)" for place, most in _LONGEST.items() if length <= most]
+    others = [f"{place} ({most:,})" for place, most in _LONGEST.items() if length > most]
+    text = f"{length:,} characters without white space: "
+    text += f"it fits into {', '.join(fitting)}" if fitting else "too long for any one policy"
+    if others and fitting:
+        text += f"; not into {', '.join(others)}"
+    if length > _LONGEST[_MANAGED]:
+        text += f"; or put its statements into {math.ceil(length / _LONGEST[_MANAGED]) + 1} managed policies"
+    return text
+
+
+def policy_length(made: object) -> int:
+    """Characters of a policy as IAM counts them, which leaves white space out."""
+    return len(json.dumps(made, separators=(",", ":"), ensure_ascii=False))
 
 
 def _condition(permission: Permission) -> dict[str, Any]:

@@ -263,7 +263,8 @@ class _Planner:
 
     def _shares(self) -> Iterator[str]:
         """Whether more invocations may run than the vendors' rates are divided between."""
-        shares, limit = self._desired.config.delivery.concurrency, self._settings.concurrency
-        if shares and (limit is None or shares < limit):
+        shares, limit = self._desired.config.concurrency, self._settings.concurrency
+        if limit is None or shares < limit:
             running = f"{limit or 'any number of'} invocations may run"
-            yield f"delivery.concurrency is {shares}, but {running}: the vendors' rates may be exceeded"
+            remedy = "raise it" if self._settings.queued else "raise it, and set install.reserved_concurrency as high"
+            yield f"delivery.concurrency is {shares}, but {running}: the vendors' rates may be exceeded; {remedy}"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn.config import Config, load
+from multicdn.config import Config, load, yaml_source
 from multicdn.config.settings import Install
+from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, destroy, permissions, plan, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
@@ -59,17 +60,14 @@ class Session:
     Attributes:
         account: where.
         settings: name of the stack and so on.
-        file: the config; None where there is no file, which is enough to look and to remove.
+        buckets: all that routes name; none without a config.
+        file: the config; None where there is none that is right, which is enough to look and to remove.
     """
 
     account: Account
     settings: Install
+    buckets: tuple[str, ...]
     file: ConfigFile | None
-
-    @property
-    def buckets(self) -> tuple[str, ...]:
-        """All buckets that routes name; none without a config."""
-        return self.file.buckets if self.file else ()
 
 
 def read(path: Path, stack_name: str = "", region: str = "") -> ConfigFile:
@@ -102,15 +100,56 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         raise InstallError(f"--{'/--'.join(given)}: {error}") from error
 
 
-def sign_in(file: ConfigFile | None, stack_name: str = "", region: str = "") -> Session:
+def sign_in(file: ConfigFile) -> Session:
     """Ask AWS who we are.
 
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
-    settings = file.config.install if file else overridden(Install(), stack_name, region)
-    account = connect(settings.region, file.buckets if file else ())
-    return Session(account, settings, file)
+    return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
+
+
+def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
+    """The same to look or to remove, for which the config may be broken, or missing.
+
+    Args:
+        path: of the config.
+        say: told what is wrong with it, line by line.
+        stack_name: from the command line.
+        region: the same.
+
+    Raises:
+        ConfigError: it is broken, and nothing says what the stack's name is.
+        InstallError: there are no credentials that AWS accepts.
+    """
+    settings, named = Install(), tuple[str, ...]()
+    if path.exists():
+        try:
+            return sign_in(read(path, stack_name, region))
+        except ConfigError as error:
+            settings, named = _remains(path, error, stack_name)
+            for line in (
+                *error.problems,
+                "Going on with what else it says: stack, region, buckets.",
+            ):
+                say(line)
+    settings = overridden(settings, stack_name, region)
+    return Session(connect(settings.region, named), settings, named, None)
+
+
+def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, tuple[str, ...]]:
+    """What a broken config says of the stack, and the buckets of its routes."""
+    try:
+        data = yaml_source.parse(path.read_text(encoding="utf-8"), path.name).data
+        install = data.get("install") or {}
+        kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
+        settings = msgspec.convert(kept, Install)
+        routes = data.get("routes") or ()
+        return settings, tuple(dict.fromkeys(str(route["bucket"]) for route in routes if route.get("bucket")))
+    except (ConfigError, OSError, UnicodeDecodeError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
+        if not stack_name:
+            raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None
+        return Install(), ()
 
 
 def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bool = True) -> InstallPlan:
@@ -127,7 +166,7 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     """
     file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
-    _refuse_secrets(file)
+    _refuse_impossible(file)
     current = read_current(session)
     plan.refuse(file.config, current)
     if check_permissions:
@@ -179,9 +218,9 @@ def template(file: ConfigFile) -> dict[str, Any]:
     """Make the template for people with a pipeline of their own. Needs neither AWS nor a bundle.
 
     Raises:
-        InstallError: a secret can't be used in Lambda.
+        InstallError: a secret can't be used in Lambda, or the function's role would need too long a policy.
     """
-    _refuse_secrets(file)
+    _refuse_impossible(file)
     version = metadata.version("multicdn")
     remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
     return stack.template(file.config, remembered, revision=version + file.sha256)
@@ -211,8 +250,16 @@ def read_current(session: Session) -> state.Current:
     )
 
 
-def _refuse_secrets(file: ConfigFile) -> None:
+def _refuse_impossible(file: ConfigFile) -> None:
     problems = role.secret_problems(file.config)
+    statements = stack.role_statements(file.config, queued=file.config.install.queued)
+    length = permissions.policy_length(role.filled_in(statements))
+    if length > permissions.LONGEST_OF_ROLE:
+        problems.append(
+            f"{file.config.name}: the role of the function would need a policy of {length:,} characters, and IAM takes "
+            f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from` or a counted `collapse` fewer, wider "
+            "prefixes, or put several secrets into one"
+        )
     if problems:
         raise InstallError("\n".join(problems))
 

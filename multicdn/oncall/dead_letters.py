@@ -6,7 +6,8 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
@@ -140,28 +141,99 @@ class DeadLetters:
             raise QueueError(f"{dropped} deleted, {len(refusals)} not: {reason}")
         return dropped
 
-    def redrive(self, messages: Iterable[DeadMessage], queue_url: str, progress: Callable[[int], None]) -> int:
-        """Send messages back to the queue as if they were new, and return how many.
+    def redrive(self, messages: Iterable[DeadMessage], way_back: WayBack, progress: Callable[[int], None]) -> int:
+        """Send messages back as if they were new, and return how many.
 
         Each is sent before it is deleted here: what goes wrong in between is done twice, and not lost.
 
         Args:
             messages: which.
-            queue_url: where to.
+            way_back: where to.
             progress: told how many have been sent, as it goes.
 
         Raises:
-            QueueError: SQS refused to take some, or did not confirm it; those before it are back in the queue.
+            QueueError: one was not taken, or nobody confirmed it; those before it have been sent back.
         """
         sent = 0
         for message in messages:
-            for body in _renewed(message, time.time()):
-                if not sqs.is_confirmed(self._client.send_message(QueueUrl=queue_url, MessageBody=body)):
-                    raise QueueError(f"{sent} sent, then {queue_url} did not confirm one; it stays a dead letter")
+            for body in way_back.bodies(message):
+                if not way_back.send(body):
+                    raise QueueError(f"{sent} sent, then {way_back} did not confirm one; it stays a dead letter")
             self.drop([message])
             sent += 1
             progress(sent)
         return sent
+
+
+class WayBack(Protocol):
+    """Where dead letters are sent back to. Its text names it."""
+
+    def bodies(self, message: DeadMessage) -> Sequence[str]:
+        """The texts to send for a dead letter; none if it can't go this way."""
+
+    def send(self, body: str) -> bool:
+        """Send one, and return whether it was confirmed."""
+
+
+class ToQueue:
+    """The way back by the queue before the function.
+
+    Args:
+        client: of SQS.
+        url: of the queue.
+    """
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def __str__(self) -> str:
+        return self._url
+
+    def bodies(self, message: DeadMessage) -> Sequence[str]:
+        """A job begins anew, with its age; anything else goes back as it was."""
+        now = time.time()
+        if message.queued is None:
+            return [waiting.renewed(message.body, now)]
+        return list(codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now, refusals=0)))
+
+    def send(self, body: str) -> bool:
+        """Send a message."""
+        return sqs.is_confirmed(self._client.send_message(QueueUrl=self._url, MessageBody=body))
+
+
+class ToFunction:
+    """The way back to a function that has no queue before it: an asynchronous invocation, as S3 makes one.
+
+    If that fails, too, Lambda puts the event among the dead letters again.
+
+    Args:
+        client: of Lambda.
+        name: of the function, or its ARN; with the alias where it has one, since the destination for failures is the
+            alias's.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def bodies(self, message: DeadMessage) -> Sequence[str]:
+        """The event that Lambda gave up; none for a job, which the function takes from its queue alone, and no JSON."""
+        try:
+            content = json.loads(message.body)
+        except ValueError:
+            return []
+        if not isinstance(content, dict) or codec.MARK in content:
+            return []
+        return [json.dumps(content["requestPayload"]) if _is_record_of_lambda(content) else message.body]
+
+    def send(self, body: str) -> bool:
+        """Have the function invoked: 202 says that Lambda has the event (its API reference, Invoke)."""
+        answer = self._client.invoke(FunctionName=self._name, InvocationType="Event", Payload=body.encode())
+        return bool(answer.get("StatusCode") == HTTPStatus.ACCEPTED)
 
 
 def grouped(messages: Iterable[DeadMessage]) -> list[Group]:
@@ -187,10 +259,7 @@ def _read(message: Any) -> DeadMessage:
 
 
 def _reason_of_lambda(body: str) -> str:
-    """Why Lambda gave up an asynchronous event; empty for anything else.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    """
+    """Why Lambda gave up an asynchronous event; empty for anything else."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         record = json.loads(body)
         condition, response = record["requestContext"]["condition"], record.get("responsePayload")
@@ -199,17 +268,17 @@ def _reason_of_lambda(body: str) -> str:
     return ""
 
 
+def _is_record_of_lambda(content: dict[str, Any]) -> bool:
+    """Whether it is what Lambda keeps of an asynchronous event that it gave up, and not the event itself.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    return "requestContext" in content and "requestPayload" in content
+
+
 def _queued(body: str, cause: str) -> QueuedJob | None:
     try:
         content = json.loads(body)
         return codec.decode(content, cause) if isinstance(content, dict) and codec.MARK in content else None
     except (ValueError, EventError):
         return None
-
-
-def _renewed(message: DeadMessage, now: float) -> Iterator[str]:
-    """The messages to send back: a job begins anew, with its age; anything else goes back as it was."""
-    if message.queued is None:
-        yield waiting.renewed(message.body, now)
-        return
-    yield from codec.encode(msgspec.structs.replace(message.queued, attempt=0, since=now, refusals=0))

@@ -117,7 +117,8 @@ class Explainer:
 
     def sources(self, url: str) -> list[Source]:
         """Say by which routes a URL is purged or preloaded, and for which object."""
-        return [source for route in self._routes for source in self._from_route(route, url)]
+        wanted = url_templates.lower_host(url)
+        return [source for route in self._routes for source in self._from_route(route, wanted)]
 
     def serving(self, host: str) -> list[Match]:
         """The routes that have URLs, prefixes or hosts at a host name."""
@@ -140,7 +141,7 @@ class Explainer:
         for text in route.prefixes:
             if re.match(_pattern(text, route), url):
                 yield Source(at, route, f"prefixes: {text}")
-        if urlsplit(url).netloc.lower() in map(str.lower, route.hosts):
+        if urlsplit(url).netloc in route.hosts:
             yield Source(at, route, f"hosts: {urlsplit(url).netloc}")
 
     def _gives(self, route: Route, key: str, url: str) -> bool:
@@ -159,7 +160,7 @@ def places(text: str, name: str) -> list[str]:
 def hosts(route: Route) -> frozenset[str]:
     """The host names of a route's URLs, prefixes and hosts, in lower case, with their ports."""
     texts = [text.replace("{bucket}", route.bucket) for text in (*route.urls, *route.prefixes)]
-    return frozenset(map(str.lower, (*(urlsplit(text).netloc for text in texts), *route.hosts)))
+    return frozenset((*(urlsplit(text).netloc.lower() for text in texts), *route.hosts))
 
 
 def _faults(route: Route, change: Change) -> Iterator[_Fault]:

@@ -19,6 +19,7 @@ from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import wished_soft
+from multicdn.routing.url_templates import lower_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -173,7 +174,7 @@ def _softened(config: Config, demand: Demand, soft: bool | None) -> Demand:  # n
 def _of_targets(config: Config, request: ManualRequest) -> list[Demand]:
     demands: dict[tuple[str, bool, str], Demand] = {}
     asking = frozenset((request.id,))
-    for target in dict.fromkeys(request.targets):
+    for target in dict.fromkeys(map(_spelled, request.targets)):
         _check(target)
         for name, soft, bucket in _takers(config, request, target):
             demand = demands.setdefault((name, soft, bucket), Demand(name, request.action, soft, bucket, {}))
@@ -220,7 +221,7 @@ def _serving(config: Config, action: Action, target: Target) -> list[str]:
 def _serves(route: Route, target: Target) -> bool:
     if target.kind is TargetKind.TAG:
         return route.wants("tags")
-    return urlsplit(target.value).netloc.lower() in hosts(route)
+    return urlsplit(target.value).netloc in hosts(route)
 
 
 def _acting(route: Route, action: Action) -> tuple[str, ...]:
@@ -273,6 +274,12 @@ def _buckets(config: Config, name: str, provider: Provider, routes: Sequence[Rou
 def _check_name(config: Config, name: str) -> None:
     if name not in config.providers:
         raise RequestError(f"no provider is called {name!r}{did_you_mean(name, config.providers)}")
+
+
+def _spelled(target: Target) -> Target:
+    """A target as browsers spell its host."""
+    at_host = target.kind in (TargetKind.URL, TargetKind.PREFIX)
+    return Target(target.kind, lower_host(target.value)) if at_host else target
 
 
 def _check(target: Target) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
 from multicdn.errors import PluginError, TargetsRefused, bug, told
 from multicdn.model import Action, Job, Outcome, Rank, Status, Target, TargetKind, digest, is_text
-from multicdn.provider import Limits, capability
+from multicdn.provider import Limits, PurgePrefixes, capability
 from multicdn.routing.demand import Demand, Want, joined
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
     for job in sorted(returned, key=lambda job: job.rank is not Rank.NEW):
         located.take_back(job)
     located.ask_once()
+    located.absorb()
     return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug, tuple(located.widened))
 
 
@@ -144,6 +146,25 @@ class _Located:
                     wants += group.pop(value)
                     self._group(held[value])[value] = wants
 
+    def absorb(self) -> None:
+        """Leave out URLs and narrower prefixes that a prefix reaches as well: some vendors charge for each.
+
+        A prefix that only marks as stale can't stand for what must be dropped. What was in vain before stays by itself.
+        """
+        ending = self._provider.prefix_ending if isinstance(self._provider, PurgePrefixes) else None
+        if ending is None:
+            return
+        kinds = (TargetKind.PREFIX, TargetKind.URL)
+        keys = [_Batching(Action.PURGE, kind, soft) for kind in kinds for soft in (False, True)]
+        new = [key for key in keys if key in self._groups]
+        for key in (key for key in new if key.kind is TargetKind.PREFIX):
+            wide, widest = self._groups[key], _Widest(self._groups[key], ending)
+            for narrow in (self._groups[other] for other in new if other.soft >= key.soft):
+                for value in list(narrow):
+                    prefix = widest.above(value)
+                    if prefix is not None and not (narrow is wide and value == prefix):
+                        wide[prefix] += narrow.pop(value)
+
     def jobs(self) -> Iterator[Job]:
         for key, group in sorted(self._groups.items(), key=lambda item: _turn(item[0])):
             wanted = {value: joined(wants) for value, wants in group.items()}
@@ -230,6 +251,27 @@ class _Located:
                 return ""
             parts += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
         return digest(self._name, action.value, kind.value, str(soft), *parts)
+
+
+class _Widest:
+    """Prefixes without those that are below others.
+
+    Args:
+        prefixes: as the vendor spells them.
+        ending: what they end with; the rest is what all below begins with.
+    """
+
+    def __init__(self, prefixes: Iterable[str], ending: str) -> None:
+        self._ending = ending
+        self._stems: list[str] = []
+        for stem in sorted(prefix.removesuffix(ending) for prefix in prefixes if prefix.endswith(ending)):
+            if not self._stems or not stem.startswith(self._stems[-1]):
+                self._stems.append(stem)
+
+    def above(self, value: str) -> str | None:
+        """The prefix that a target is below, or that it is itself; None if there is none."""
+        place = bisect_right(self._stems, value) - 1
+        return f"{self._stems[place]}{self._ending}" if place >= 0 and value.startswith(self._stems[place]) else None
 
 
 def is_blank(target: Target) -> bool:

@@ -55,6 +55,11 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     longest_delay: float = float(_LONGEST_DELAY)
     refused_attempts: int = 6
 
+    def delay(self, times: int, draw: Callable[[float], float]) -> float:
+        """Seconds to wait after so many failures, at least one; up to a half of it is left to chance."""
+        grown = min(self.longest_delay, self.first_delay * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
+        return grown / 2 + draw(grown / 2)
+
 
 class MessageHistory(Struct, frozen=True):
     """What happened before to the messages of an invocation, by their ids.
@@ -119,12 +124,17 @@ def decide(
         now: seconds since 1970.
         jitter: draws from 0 to its argument.
     """
-    draw = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
+    draw = jitter or by_chance
     return [
         decision
         for outcome in _joined(report.undelivered)
         for decision in _decisions(outcome, history, policy, now, draw)
     ]
+
+
+def by_chance(most: float) -> float:
+    """A jitter."""
+    return random.uniform(0, most)  # noqa: S311 - spreads load, guards nothing
 
 
 def _joined(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
@@ -257,7 +267,5 @@ def _delay(outcome: Outcome, queued: QueuedJob, policy: RetryPolicy, draw: Calla
     """
     if outcome.status is Status.PACED:
         return math.ceil(min(_LONGEST_DELAY, outcome.after or 0.0))
-    times = max(1, queued.attempt, queued.refusals)
-    grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
-    spread = grown / 2 + draw(grown / 2)
+    spread = policy.delay(max(1, queued.attempt, queued.refusals), draw)
     return math.ceil(min(_LONGEST_DELAY, max(spread, outcome.after or 0.0)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote_plus
@@ -19,6 +18,7 @@ from msgspec import Meta, Struct
 from multicdn.errors import EventError
 from multicdn.model import Change, ChangeKind
 from multicdn.queue.message import LARGEST, shortened
+from multicdn.queue.retry import by_chance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 MARK = "multicdnWaiting"
 
 _EVENT_NAMES = {ChangeKind.CREATED: "ObjectCreated:Put", ChangeKind.REMOVED: "ObjectRemoved:Delete"}
-
-# 2 ** 20 times any first delay is longer than the longest.
-_MOST_DOUBLINGS = 20
 
 
 class Waiting(Struct, frozen=True):
@@ -86,7 +83,7 @@ def decide(
         now: seconds since 1970.
         jitter: draws from 0 to its argument.
     """
-    draw = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
+    draw = jitter or by_chance
     groups: dict[tuple[frozenset[str], int, bool], list[tuple[Change, str]]] = defaultdict(list)
     for change, reason, missing in _by_change(failures):
         attempt = history.attempts.get(change.cause, 0) + 1
@@ -144,8 +141,7 @@ def _unrouted(
     origins = frozenset(origin for cause in causes for origin in history.origins.get(cause, (cause,)))
     waiting = Waiting(tuple(sorted(missing)), attempt, round(since, 3), shortened(origins))
     reason = group[0][1] + (f" (and {len(group) - 1:,} more)" if len(group) > 1 else "")
-    grown = min(policy.longest_delay, policy.first_delay * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
-    return Unrouted(changes, waiting, reason, None if given_up else math.ceil(grown / 2 + draw(grown / 2)))
+    return Unrouted(changes, waiting, reason, None if given_up else math.ceil(policy.delay(attempt, draw)))
 
 
 def _bodies(changes: Sequence[Change], waiting: Waiting) -> Iterator[str]:

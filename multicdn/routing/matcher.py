@@ -123,7 +123,8 @@ class Matcher:
                 continue
             texts = self._texts(kind, parsed, change)
             if url_hook is not None and kind is TargetKind.URL:
-                texts = {text: texts.get(text, change.key) for text in url_hook(change, list(texts))}
+                urls = map(url_templates.lower_host, url_hook(change, list(texts)))
+                texts = {url: texts.get(url, change.key) for url in urls}
             if kind is TargetKind.PREFIX:
                 texts = self._below_root(texts, targets)
             for text, key in texts.items():

@@ -124,6 +124,12 @@ class Route(Struct, frozen=True, kw_only=True):
         bool, Meta(description="whether a prefix made from a key may be a whole host, as https://host/ is")
     ] = False
 
+    def __post_init__(self) -> None:
+        """Spell hosts as browsers do."""
+        for member in ("urls", "prefixes"):
+            msgspec.structs.force_setattr(self, member, tuple(map(url_templates.lower_host, getattr(self, member))))
+        msgspec.structs.force_setattr(self, "hosts", tuple(map(str.lower, self.hosts)))
+
     def texts(self, member: str) -> tuple[str, ...]:
         """The templates of one of ``MEMBERS``; one empty text for an explicit ``everything: true``."""
         if member == "everything":

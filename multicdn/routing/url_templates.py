@@ -28,6 +28,7 @@ _UNESCAPED = re.compile(r"[A-Za-z0-9/!$&'()*,;=:@~._-]*")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _WHOLE = re.compile(r"[^?#]*(?:\{key\}|\{path\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
 _ANCHOR = re.compile(r"((?:[^{?#]|\{bucket\})*)\{(key|path|dir)\}")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASH_LAST = re.compile(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
 
 
@@ -126,6 +127,12 @@ def expand(templates: Sequence[Template], bucket: str, key: str, prefix: str, fo
         for shorter in forms.stripped(key):
             texts += _spelled(whole, bucket, shorter, prefix)
     return list(dict.fromkeys(texts)) if len(texts) > 1 else texts
+
+
+def lower_host(url: str) -> str:
+    """A URL, or a template of some, with scheme and host in lower case: so browsers send them, and caches keep them."""
+    match = _ORIGIN.match(url)
+    return match[0].lower() + url[match.end() :] if match else url
 
 
 def anchor(text: str) -> Template | None:

@@ -6,11 +6,10 @@ Vendor facts are from the CloudFront Developer Guide (docs.aws.amazon.com/Amazon
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,6 +69,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, _EFFECTIVE)
     # A wildcard and a tag count as one path each: guide, PayingForInvalidation.
     price: ClassVar[Price] = Price(dollars=0.005, free=1000, page="https://aws.amazon.com/cloudfront/pricing/")
+    prefix_ending = "*"  # any characters, none too, and the query string is a part of the path
 
     distribution: str = option(default="", help="id of the distribution, or auto: all that have the bucket as origin")
     tenant: str = option(default="", help="id of a distribution tenant, instead of a distribution")
@@ -156,13 +156,13 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """Return all enabled distributions that have a bucket among their origins, by id."""
         found = self._api.ask(call, lambda client: distributions_of(client, bucket))
         return {
-            name: dataclasses.replace(self, distribution=name, origin_paths=paths, clients=self._api)
+            name: replace(self, distribution=name, origin_paths=paths, clients=self._api)
             for name, paths in found.items()
         }
 
     def part(self, name: str) -> CloudFront:
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
-        return dataclasses.replace(self, distribution=name)
+        return replace(self, distribution=name)
 
     def iam_statements(self, account: str, partition: str = "aws") -> tuple[dict[str, Any], ...]:
         """Allow the calls on no more than the ARNs that this instance acts on."""

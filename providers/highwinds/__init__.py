@@ -48,6 +48,8 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         "account": "a1b2c3d4",
         "token": "${ssm:/multicdn/highwinds/token}",
     }
+    # Recursive purges reach all below, query strings included: .../articles/360029758831
+    prefix_ending = ""
     permissions = ("content edit",)  # support.highwinds.com, introduction to the APIs
 
     # No default: an old password mustn't reach whoever has the vendor's host names today.
@@ -67,7 +69,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     @property
     def url_limits(self) -> Limits:
         """Limits of ``purge_urls``."""
-        return Limits(targets=100, targets_per_second=100 / 60, quota=f"highwinds {self.account}")
+        return Limits(targets=100, targets_per_second=100 / 60, target_window=60.0, quota=f"highwinds {self.account}")
 
     @property
     def prefix_limits(self) -> Limits:

@@ -7,7 +7,7 @@ import threading
 import pytest
 from kit.scripted_provider import FakeClock, Scripted, Seen, accept, delivery, demand, of, script, urls
 
-from multicdn.delivery.rate_limit import TokenBucket
+from multicdn.delivery.rate_limit import SlidingWindow, TokenBucket
 from multicdn.errors import RetryLater
 from multicdn.model import Receipt, Status, TargetKind
 from multicdn.provider import Limits
@@ -217,6 +217,39 @@ def test_a_pace_fills_up_to_its_burst_and_no_further() -> None:
     assert bucket.start(4, 1000.0) == 1000.0
     bucket.book(4, 1000.0)
     assert bucket.start(4, 1000.0) == 1002.0
+
+
+def test_within_any_window_there_are_no_more_targets_than_it_holds() -> None:
+    limits = Limits(targets=2, targets_per_second=0.1, target_window=60.0)
+    assert started(limits, 15) == [0.0, 0.0, 0.0, 61.0, 61.0, 61.0, 122.0, 122.0]
+    assert started(limits, 6, concurrency=3) == [0.0, 61.0, 122.0]
+
+
+def test_a_window_frees_what_it_holds_in_the_order_of_use() -> None:
+    window = SlidingWindow(100, 59.0)
+    window.book(60, 0.0)
+    window.book(40, 20.0)
+    assert [window.start(amount, 30.0) for amount in (1, 60, 61, 100, 500)] == [60.0, 60.0, 80.0, 80.0, 80.0]
+    window.book(1, 60.0)
+    assert window.start(1, 30.0) == 60.0
+    assert window.start(100, 30.0) == 120.0
+
+
+def test_what_is_smaller_does_not_slip_in_before_what_is_booked() -> None:
+    window = SlidingWindow(100, 59.0)
+    window.book(40, 0.0)
+    window.book(70, 60.0)
+    assert window.start(30, 10.0) == 60.0
+    window.give_back(70)
+    assert window.start(60, 10.0) == 10.0
+
+
+def test_a_call_larger_than_the_window_uses_up_as_many_as_it_takes() -> None:
+    window = SlidingWindow(25, 59.0)
+    window.book(100, 0.0)
+    assert window.start(25, 1.0) == 240.0
+    window.give_back(100)
+    assert window.start(25, 1.0) == 1.0
 
 
 def test_a_call_larger_than_the_burst_waits_for_a_full_bucket_and_is_paid_for_afterwards() -> None:

@@ -72,13 +72,23 @@ def test_a_job_of_our_own_queue_is_taken() -> None:
     "url",
     [
         "http://localhost:4566/123456789012/work",
-        "https://queue.amazonaws.com/123456789012/work",
         "https://vpce-0a1b.sqs.eu-central-1.vpce.amazonaws.com/123456789012/work",
         "https://eu-central-1.queue.amazonaws.com/123456789012/work",
+        "https://sqs-fips.eu-central-1.amazonaws.com/123456789012/work",
+        "https://sqs.eu-central-1.api.aws/123456789012/work",
     ],
 )
 def test_our_own_queue_is_known_by_any_of_its_urls(url: str) -> None:
     assert len(decode(sqs(JOB), own_queue=url).queued_jobs) == 1
+    elsewhere = sqs(JOB, "arn:aws:sqs:eu-west-1:123456789012:work")
+    assert bool(decode(elsewhere, own_queue=url).queued_jobs) is url.startswith("http://localhost")
+
+
+def test_the_oldest_url_is_that_of_the_oldest_region() -> None:
+    """As for the client that is made for it."""
+    oldest = "https://queue.amazonaws.com/123456789012/work"
+    assert decode(sqs(JOB, "arn:aws:sqs:us-east-1:123456789012:work"), own_queue=oldest).queued_jobs
+    assert not decode(sqs(JOB), own_queue=oldest).queued_jobs
 
 
 def test_a_queue_without_a_name_in_the_environment_gives_no_jobs_and_says_what_to_set() -> None:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.client
 import pytest
+from click.testing import CliRunner
 from kit import installs
 
+from multicdn.cli import main
 from multicdn.installer import apply, cloudformation, permissions, run
 from multicdn.installer.errors import InstallError
 from multicdn.installer.status import lines
 from multicdn.installer.steps import Deploy, InstallPlan, MakeBucket
 
 if TYPE_CHECKING:
+    from click.testing import Result
     from kit.installs import Installer
 
     from multicdn.testing.loopback.aws import LoopbackAws
@@ -328,3 +331,51 @@ def test_status_says_what_there_is(account: LoopbackAws, installer: Installer) -
 def _deny(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch, *actions: str, ask: bool = False) -> None:
     """From now on, act as somebody who may do all but these things; ``ask``: they may ask IAM about it."""
     installs.become(aws, monkeypatch, denied=actions if ask else (*actions, "iam:SimulatePrincipalPolicy"))
+
+
+# A config with errors
+
+
+def cli(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["install", *arguments])
+
+
+# A provider, a route and a setting are wrong; and no YAML at all.
+WRONG = """
+version: 1
+providers: {fastly: {type: fastli}}
+routes:
+  - {bucket: acme-site, urls: [nowhere], purge: [nobody]}
+install: {stack: mine, memory: lots}
+"""
+NO_YAML = "routes: ["
+
+
+@pytest.mark.parametrize(("text", "options"), [(WRONG, ()), (NO_YAML, ("--stack", "mine", "--region", "us-east-1"))])
+def test_a_config_with_errors_keeps_nobody_from_looking_and_removing(
+    account: LoopbackAws, installer: Installer, text: str, options: tuple[str, ...]
+) -> None:
+    before = installs.everything(account)
+    installer.write(installs.text("stack: mine"))
+    installer.apply()
+    installer.path.write_text(text, encoding="utf-8")
+    looked = cli("status", "--config", str(installer.path), *options)
+    assert looked.exit_code == 0, looked.output
+    assert "multicdn.config.yml:" in looked.stderr
+    assert "Going on with what else" in looked.stderr
+    assert "CREATE_COMPLETE" in looked.stdout
+    removed = cli("destroy", "--yes", "--config", str(installer.path), *options)
+    assert removed.exit_code == 0, removed.output
+    assert stacks(account) == {}
+    assert installs.everything(account) == before
+
+
+def test_a_config_that_can_not_be_read_at_all_names_no_stack(account: LoopbackAws, installer: Installer) -> None:
+    installer.apply()
+    installer.path.write_text(NO_YAML, encoding="utf-8")
+    result = cli("destroy", "--yes", "--config", str(installer.path))
+    assert result.exit_code == 1
+    assert "name the stack with --stack, and its region with --region" in result.output
+    assert list(stacks(account)) == ["multicdn"]
+    for command in ("plan", "apply"):
+        assert cli(command, "--config", str(installer.path)).exit_code == 1

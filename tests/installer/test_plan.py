@@ -109,13 +109,27 @@ def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None
     assert str(made.steps[-1]) == "delete 1 bundle from s3://code"
 
 
-def test_fewer_shares_than_invocations_are_warned_of(tmp_path: Path) -> None:
-    text = installs.text("maximum_concurrency: 5") + "delivery: {concurrency: 2}\n"
+@pytest.mark.parametrize(
+    ("install", "shares", "expected"),
+    [
+        ("maximum_concurrency: 5", 2, "delivery.concurrency is 2, but 5 invocations may run"),
+        ("maximum_concurrency: 5", None, ""),
+        ("trigger: direct", None, "delivery.concurrency is 1, but any number of invocations may run"),
+        ("trigger: direct", 4, "delivery.concurrency is 4, but any number of invocations may run"),
+        ("trigger: direct, reserved_concurrency: 3", None, ""),
+        ("trigger: direct, reserved_concurrency: 3", 2, "delivery.concurrency is 2, but 3 invocations may run"),
+    ],
+)
+def test_fewer_shares_than_invocations_are_warned_of(
+    tmp_path: Path, install: str, shares: int | None, expected: str
+) -> None:
+    text = installs.text(install) + (f"delivery: {{concurrency: {shares}}}\n" if shares else "")
     from multicdn import config
     from multicdn.plugins.discovery import Plugins
 
     made = plan.make(plan.Desired(config.parse(text, "c", Plugins()), "c", installs.bundle(tmp_path), "1"), NOTHING)
-    assert any("delivery.concurrency is 2, but 5 invocations may run" in warning for warning in made.warnings)
+    warned = [warning for warning in made.warnings if "delivery.concurrency" in warning]
+    assert warned == [] if not expected else warned[0].startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import ARN
 
 from multicdn.config.settings import Install, Trigger
-from multicdn.installer import permissions
+from multicdn.installer import permissions, run
 from multicdn.installer.bundle.rooms import in_lambda
+from multicdn.installer.errors import InstallError
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, role_statements, template
 from multicdn.plugins.discovery import Plugins
@@ -393,3 +394,36 @@ def test_whoever_installs_may_pass_the_role_to_lambda_alone_and_touch_our_dashbo
     }
     [drawing] = [one for one in statements if "cloudwatch:PutDashboard" in one["Action"]]
     assert drawing["Resource"] == "arn:aws:cloudwatch::123456789012:dashboard/multicdn-*"
+
+
+@pytest.mark.parametrize(
+    ("length", "fits", "doesn_t", "split"),
+    [
+        (2_048, "a user's inline policies (2,048 at most)", "", ""),
+        (2_735, "a group's inline policies (5,120 at most)", "not into a user's inline policies (2,048)", ""),
+        (6_145, "a role's inline policies (10,240 at most)", "a managed policy (6,144)", "3 managed policies"),
+        (10_241, "too long for any one policy", "", "3 managed policies"),
+    ],
+)
+def test_a_policy_says_where_it_fits(length: int, fits: str, doesn_t: str, split: str) -> None:
+    made = {"Version": ""}
+    made["Version"] = "x" * (length - permissions.policy_length(made))
+    said = permissions.where_it_fits(made)
+    assert said.startswith(f"{length:,} characters without white space: ")
+    assert fits in said
+    assert doesn_t in said
+    assert split in said
+    assert ("not into" in said) is bool(doesn_t)
+    assert ("managed policies" in said) is bool(split)
+
+
+def test_a_role_with_too_long_a_policy_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    def file(number: int) -> run.ConfigFile:
+        route = "\n  - {bucket: acme-site, prefix: section-%04d/, tags: [all], tags_from: cache-tag, purge: [fastly]}"
+        path = tmp_path / "multicdn.config.yml"
+        path.write_text(installs.text(routes="".join(route % place for place in range(number))), encoding="utf-8")
+        return run.read(path)
+
+    assert run.template(file(200))["Resources"]["Role"]
+    with pytest.raises(InstallError, match=r"would need a policy of 1\d,\d\d\d characters, and IAM takes 10,240; give"):
+        run.template(file(300))

@@ -54,17 +54,22 @@ _METADATA = "multicdn_acme-1.2.dist-info"
 _ENTRY_POINTS = "[multicdn.providers]\nacme = multicdn_acme:Acme\n"
 
 
-def write_config(folder: Path, providers: dict[str, Any]) -> Path:
+def write_config(folder: Path, providers: dict[str, Any], **sections: Any) -> Path:
     """A config file with one route, on which all the providers purge."""
     route = {"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(providers)}
     file = folder / "my.yml"
-    file.write_text(yaml.safe_dump({"version": 1, "providers": providers, "routes": [route]}), encoding="utf-8")
+    content = {"version": 1, "providers": providers, "routes": [route], **sections}
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file
 
 
 def build(folder: Path, providers: dict[str, Any], **settings: Any) -> Bundle:
     """Build a bundle, for this machine and Python unless told otherwise."""
-    file = write_config(folder, providers)
+    return build_config(write_config(folder, providers), folder, **settings)
+
+
+def build_config(file: Path, folder: Path, **settings: Any) -> Bundle:
+    """Build the bundle of a config file."""
     chosen: dict[str, Any] = {"architecture": HERE, "python": PYTHON, **settings}
     return build_bundle(config.load(file), file, work=folder / "work", **chosen)
 

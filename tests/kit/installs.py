@@ -80,7 +80,7 @@ class Installer:
         file = run.read(self.path)
         if who not in self._accounts:
             self._accounts[who] = run.sign_in(file).account
-        return run.Session(self._accounts[who], file.config.install, file)
+        return run.Session(self._accounts[who], file.config.install, file.buckets, file)
 
     def plan(self) -> InstallPlan:
         opened = self.session()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
+import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ from multicdn.simulators import Origin
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.resources import make_queue
+from multicdn.testing.recording import RecordingVendor, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,6 +249,119 @@ def test_whoever_is_interrupted_while_reading_has_hidden_nothing(
         fail_after(patch, "ReceiveMessage", 2, KeyboardInterrupt())
         dlq(*command, code=1)
     assert (queues.shown(queues.dlq), queues.left(queues.dlq)) == (25, 25)
+
+
+# Sending back to a function without a queue
+
+
+CODE = """
+import json, os, urllib.request
+
+def handler(event, context):
+    if "broken" in json.dumps(event):
+        raise RuntimeError("no such luck")
+    urllib.request.urlopen(os.environ["SEEN"], data=json.dumps(event).encode()).close()
+"""
+
+
+@pytest.fixture
+def seen() -> Iterator[RecordingVendor]:
+    """What the function was invoked with."""
+    with RecordingVendor(Response(200, {}, b"")) as running:
+        yield running
+
+
+@pytest.fixture
+def function(aws: LoopbackAws, queues: Queues, seen: RecordingVendor) -> str:
+    """ARN of a function whose failures go to the dead-letter queue, as with ``trigger: direct``."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("app.py", CODE)
+    principal = {"Service": "lambda.amazonaws.com"}
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+    role = aws.client("iam").create_role(
+        RoleName="purger", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )
+    functions = aws.client("lambda")
+    arn: str = functions.create_function(
+        FunctionName="purger",
+        Runtime="python3.13",
+        Handler="app.handler",
+        Role=role["Role"]["Arn"],
+        Code={"ZipFile": code.getvalue()},
+        Environment={"Variables": {"SEEN": seen.endpoint}},
+    )["FunctionArn"]
+    functions.put_function_event_invoke_config(
+        FunctionName="purger",
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": f"arn:aws:sqs:{aws.region}:{aws.account}:work-dlq"}},
+    )
+    return arn
+
+
+def eventually(ready: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + 20.0
+    while not ready():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.02)
+
+
+def given_up(event: dict[str, Any]) -> str:
+    """What Lambda puts into the destination for failures: docs.aws.amazon.com, invocation-async-retain-records.html."""
+    return json.dumps({
+        "version": "1.0",
+        "timestamp": "2026-11-25T19:05:00.000Z",
+        "requestContext": {"requestId": "e4b4", "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": event,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {"errorType": "Undelivered", "errorMessage": "www: purge of https://a/1: retry: 503"},
+    })  # fmt: skip
+
+
+def test_events_that_lambda_gave_up_go_back_to_the_function(
+    queues: Queues, function: str, seen: RecordingVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(sender.QUEUE)
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=given_up(s3_event("a.css")))
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=json.dumps(s3_event("b.css")))
+    assert dlq("redrive", "--function", function) == "2 sent back\n"
+    eventually(lambda: len(seen.calls) == 2, "the function was not invoked twice")
+    expected = [s3_event("a.css"), s3_event("b.css")]
+    assert sorted((json.loads(call.body) for call in seen.calls), key=str) == expected
+    assert queues.left(queues.dlq) == 0
+
+
+def test_an_event_that_fails_again_is_a_dead_letter_again(queues: Queues, function: str) -> None:
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=given_up(s3_event("broken.css")))
+    assert dlq("redrive", "--function", function) == "1 sent back\n"
+    eventually(lambda: queues.left(queues.dlq) == 1, "it did not come back")
+    assert "no such luck" in dlq("list")
+    [body] = queues.bodies(queues.dlq)
+    assert body["requestPayload"] == s3_event("broken.css")
+
+
+def test_what_a_function_takes_from_its_queue_alone_stays(queues: Queues, function: str, seen: RecordingVendor) -> None:
+    bury(queues, ("www", "https://a/1", "503"))
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody="no JSON")
+    said = dlq("redrive", "--function", function)
+    assert said.startswith("2 stay: jobs, which the function takes from its queue alone")
+    assert said.endswith("\n0 sent back\n")
+    assert queues.shown(queues.dlq) == 2
+    assert seen.calls == []
+
+
+def test_a_function_that_is_not_there_is_said_and_nothing_is_lost(queues: Queues) -> None:
+    queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=given_up(s3_event("a.css")))
+    said = dlq("redrive", "--function", "purger", code=1)
+    assert said.startswith("Error: ")
+    assert "ResourceNotFoundException" in said
+    assert queues.shown(queues.dlq) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["--function", "purger", "--queue", "https://sqs/1/work"]])
+def test_sending_back_needs_one_way(queues: Queues, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.delenv(sender.QUEUE)
+    assert "--queue URL (or MULTICDN_QUEUE_URL), or --function NAME" in dlq("redrive", *arguments, code=2)
 
 
 # Dropping

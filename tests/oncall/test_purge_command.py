@@ -57,7 +57,9 @@ def test_a_url_goes_to_those_that_serve_its_host_and_to_no_others(scene: Scene) 
 
 
 def test_hosts_are_compared_without_regard_to_case(scene: Scene) -> None:
-    scene.run("purge", "https://WWW.acme.com/a.css", "--provider", "fastly")
+    scene.warm("a.css", *ALL)
+    scene.run("purge", "HTTPS://WWW.acme.com/a.css", "--provider", "fastly")
+    assert scene.fresh("a.css", *ALL) == ["fastly"]
     assert "known: downloads.acme.com, www.acme.com" in _problem(scene, "purge", "https://wwww.acme.com/a.css")
 
 

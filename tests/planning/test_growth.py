@@ -13,11 +13,26 @@ from multicdn.model import Action, Change, Job, Target, TargetKind
 from multicdn.planning import planner
 from multicdn.planning.collapse import collapse
 from multicdn.provider import Call, Limits, PurgePrefixes, PurgeTags, PurgeUrls, Receipt, option
+from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import Collapse, Route
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covering(PurgeUrls, PurgePrefixes):
+    """A vendor whose prefixes reach all below."""
+
+    prefix_ending = "*"
+    endpoint: str = option(default="https://api.acme.example", help="base URL")
+    url_limits = prefix_limits = Limits(targets=1000)
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        return Receipt()
+
+    purge_prefixes = purge_urls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,3 +153,15 @@ def test_a_vendor_that_takes_no_deep_prefix_is_asked_for_a_wider_one_in_the_same
     [target] = demand.wants
     assert target.kind is TargetKind.PREFIX
     assert 4 < target.value.count("/") <= 31
+
+
+def test_to_look_for_urls_below_thousands_of_prefixes_takes_time_that_grows_with_their_number() -> None:
+    def work(number: int) -> Callable[[], object]:
+        wanted = [
+            *(Target(TargetKind.PREFIX, f"/{'d' * (n % 50)}/{n}/*") for n in range(number)),
+            *(Target(TargetKind.URL, f"/{'d' * (n % 50)}/{n}/x") for n in range(number)),
+        ]
+        demand = Demand("acme", Action.PURGE, False, "b", {target: Want({"m"}, {"1"}) for target in wanted})
+        return lambda: planner.plan("acme", Covering(), [demand])
+
+    assert operations(work(4000)) < 5 * operations(work(1000))

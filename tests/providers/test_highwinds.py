@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from kit.scripted_provider import FakeClock, delivery, demand
 from multicdn_providers.highwinds import Highwinds, api
 
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
-from multicdn.model import Action, Target, TargetKind
+from multicdn.model import Action, Status, Target, TargetKind
 from multicdn.provider import Call, Secret, SoftPurge, capabilities
 from multicdn.simulators import ManualClock, Origin
 from multicdn.simulators.highwinds import HighwindsSimulator
@@ -247,6 +248,19 @@ def test_the_101st_url_within_a_minute_waits(cdn: HighwindsSimulator, clock: Man
     provider.purge_urls(["//www.acme.com/a"], CALL)
     clock.advance(58)
     provider.purge_urls(["//www.acme.com/b"], CALL)
+
+
+def test_150_keys_are_two_calls_of_which_none_is_refused(cdn: HighwindsSimulator, clock: ManualClock) -> None:
+    class Both(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            clock.advance(seconds)
+
+    wanted = demand([f"{SITE}/{number}" for number in range(150)])
+    report = delivery(provider_of(cdn), clock=Both()).deliver([wanted], 1000)
+    assert {outcome.status for outcome in report} == {Status.ACCEPTED}
+    assert [(call.status, call.items) for call in cdn.calls] == [(200, 100), (200, 50)]
+    assert clock.now - 1_800_000_000 == pytest.approx(61, abs=0.1)
 
 
 @pytest.mark.parametrize(

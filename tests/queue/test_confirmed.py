@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from multicdn.errors import ConfigError
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, QueueError
+from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, QueueError, ToFunction, ToQueue
 from multicdn.queue import message, sender
 from multicdn.queue.retry import Decision, MessageHistory, RetryPolicy, decide
 from multicdn.queue.sender import RetryQueue
@@ -85,9 +85,9 @@ def test_what_is_confirmed_was_sent_though_its_neighbour_was_not() -> None:
 def test_a_dead_letter_stays_until_its_new_message_is_confirmed(body: bytes) -> None:
     dead = DeadMessage("id", "receipt", "{}", "(events)", "why", None)
     with RecordingVendor(Response(200, {}, body)) as api:
-        letters = DeadLetters(client(api.endpoint), f"{api.endpoint}/123456789012/work-dlq")
+        sqs, url = client(api.endpoint), f"{api.endpoint}/123456789012/work"
         with pytest.raises(QueueError, match="did not confirm"):
-            letters.redrive([dead], f"{api.endpoint}/123456789012/work", lambda _: None)
+            DeadLetters(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None)
         assert operations(api) == ["SendMessage"]
 
 
@@ -99,9 +99,22 @@ def test_a_dead_letter_goes_once_its_new_message_is_confirmed() -> None:
 
     dead = DeadMessage("id", "receipt", "{}", "(events)", "why", None)
     with RecordingVendor(answer) as api:
-        letters = DeadLetters(client(api.endpoint), f"{api.endpoint}/123456789012/work-dlq")
-        assert letters.redrive([dead], f"{api.endpoint}/123456789012/work", lambda _: None) == 1
+        sqs, url = client(api.endpoint), f"{api.endpoint}/123456789012/work"
+        assert DeadLetters(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None) == 1
         assert operations(api) == ["SendMessage", "DeleteMessageBatch"]
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_dead_letter_stays_until_lambda_has_its_event(status: int) -> None:
+    dead = DeadMessage("id", "receipt", '{"Records": []}', "(events)", "why", None)
+    with RecordingVendor(Response(status, {}, b"<html>proxy</html>")) as api:
+        session = boto3.session.Session("x", "x", region_name="eu-central-1")
+        way_back = ToFunction(session.client("lambda", endpoint_url=api.endpoint), "purger:live")
+        letters = DeadLetters(client(api.endpoint), f"{api.endpoint}/123456789012/work-dlq")
+        with pytest.raises(QueueError, match="purger:live did not confirm"):
+            letters.redrive([dead], way_back, lambda _: None)
+        [call] = api.calls
+        assert call.target == "/2015-03-31/functions/purger%3Alive/invocations"
 
 
 def test_a_queue_that_hangs_is_left_behind_and_what_it_had_confirmed_stays_sent() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from kit.queues import SITE, Line, Queues
-from moto import mock_aws
 
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone, refusal
 from multicdn.simulators.fastly.api import FastlySimulator
@@ -54,12 +53,6 @@ routes:
 """
 FORBIDDEN = faults.status(403, {"Content-Type": "application/json"}, '{"msg": "Forbidden"}')
 PAGE_404 = faults.status(404, {"Content-Type": "text/html"}, "<html><h1>no such route</h1></html>")
-
-
-@pytest.fixture
-def queues() -> Iterator[Queues]:
-    with mock_aws():
-        yield Queues(SESSION.client("sqs"))
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from kit.queues import SITE, Line, Ok, Queues, purged, s3_event
 from kit.sample_plugins import hooked, observer
-from moto import mock_aws
 
 from multicdn import handler
 from multicdn.errors import Undelivered
@@ -59,19 +58,6 @@ providers:
 routes:
   - {{bucket: acme-site, urls: ["https://www.acme.com/{{key}}"], purge: [site]}}
 """
-
-
-@pytest.fixture
-def queues() -> Iterator[Queues]:
-    with mock_aws():
-        yield Queues(SESSION.client("sqs"))
-
-
-@pytest.fixture
-def www(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastlySimulator]:
-    with FastlySimulator(origin.url, token="token-of-www") as cdn:
-        monkeypatch.setenv("WWW_TOKEN", cdn.token)
-        yield cdn
 
 
 @pytest.fixture
@@ -674,17 +660,23 @@ def test_when_nobody_says_what_auto_stands_for_the_demand_waits_and_is_planned_l
     assert queues.left() == 0
 
 
-def test_a_job_of_one_found_distribution_comes_back_to_it_alone(
-    queues: Queues, cloudfront: CloudFrontSimulator
-) -> None:
+def one_found_waits(queues: Queues, cloudfront: CloudFrontSimulator) -> Line:
+    """An upload is purged at E1, and its job for E2 waits, which has recovered meanwhile."""
     line = Line(queues, WITH_CLOUDFRONT.format(endpoint=cloudfront.endpoint, distribution="auto"))
     cloudfront.faults.always(
         faults.status(503), when=lambda request: request.method == "POST" and "/E2/" in request.target
     )
     queues.upload("a.css")
     assert line.step() == []
-    assert json.loads(queues.sent[0]["MessageBody"])["provider"] == "site/E2"
     cloudfront.faults.clear()
+    return line
+
+
+def test_a_job_of_one_found_distribution_comes_back_to_it_alone(
+    queues: Queues, cloudfront: CloudFrontSimulator
+) -> None:
+    line = one_found_waits(queues, cloudfront)
+    assert json.loads(queues.sent[0]["MessageBody"])["provider"] == "site/E2"
     line.restart()
     assert line.step() == []
     assert invalidations(cloudfront) == [("E1", "/a.css"), ("E2", "/a.css")]
@@ -694,13 +686,7 @@ def test_a_job_of_one_found_distribution_comes_back_to_it_alone(
 def test_a_found_distribution_that_is_gone_leaves_a_dead_letter(
     queues: Queues, cloudfront: CloudFrontSimulator
 ) -> None:
-    line = Line(queues, WITH_CLOUDFRONT.format(endpoint=cloudfront.endpoint, distribution="auto"))
-    cloudfront.faults.always(
-        faults.status(503), when=lambda request: request.method == "POST" and "/E2/" in request.target
-    )
-    queues.upload("a.css")
-    line.step()
-    cloudfront.faults.clear()
+    line = one_found_waits(queues, cloudfront)
     del cloudfront.distributions["E2"]
     assert line.step() == []
     reason = queues.sent[-1]["MessageAttributes"]["reason"]["StringValue"]

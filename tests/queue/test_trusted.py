@@ -6,17 +6,11 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from kit.queues import SITE, Line, Queues
-from moto import mock_aws
-
-from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from multicdn.simulators import Origin
+    from multicdn.simulators.fastly.api import FastlySimulator
 
 pytestmark = pytest.mark.slow
 
@@ -27,19 +21,6 @@ providers:
 routes:
   - {{bucket: acme-site, urls: ["https://www.acme.com/{{key}}"], purge: [www]}}
 """
-
-
-@pytest.fixture
-def queues() -> Iterator[Queues]:
-    with mock_aws():
-        yield Queues(boto3.session.Session("x", "x", region_name="eu-central-1").client("sqs"))
-
-
-@pytest.fixture
-def www(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastlySimulator]:
-    with FastlySimulator(origin.url, token="token-of-www") as cdn:
-        monkeypatch.setenv("WWW_TOKEN", cdn.token)
-        yield cdn
 
 
 def job(**changed: Any) -> dict[str, Any]:

@@ -10,18 +10,14 @@ import boto3
 import pytest
 from kit.queues import Line, Queues, purged
 from kit.sample_plugins import FlakyUrls, flaky_urls, hooked
-from moto import mock_aws
 
 from multicdn.events.envelopes import decode
 from multicdn.model import Change, ChangeKind
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy
-from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from multicdn.simulators import Origin
+    from multicdn.simulators.fastly.api import FastlySimulator
 
 pytestmark = pytest.mark.slow
 
@@ -39,23 +35,11 @@ delivery: {{give_up_after: 6h, first_delay: 20s, longest_delay: 2m}}
 """
 
 
-@pytest.fixture
-def queues() -> Iterator[Queues]:
-    with mock_aws():
-        yield Queues(boto3.session.Session("x", "x", region_name="eu-central-1").client("sqs"))
-
-
-@pytest.fixture
-def www(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastlySimulator]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with FastlySimulator(origin.url, token="token-of-www") as cdn:
-        monkeypatch.setenv("WWW_TOKEN", cdn.token)
-        yield cdn
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
 def line_of(queues: Queues, www: FastlySimulator, tags_from: str = "") -> Line:

@@ -521,3 +521,26 @@ def test_every_changed_key_is_purged_by_every_provider_of_its_routes(changes: li
     below = {change.key for change in changes if change.bucket == "b" and change.key.startswith("d/")}
     expected = {url(key) for key in below} | ({url("d/")} if "d/index.html" in below else set())
     assert found.get(("full", PURGE, False), set()) == expected
+
+
+def test_scheme_and_host_are_sent_as_browsers_send_them_and_the_rest_as_written() -> None:
+    written = route(
+        urls=("HTTPS://WWW.Acme.com:8443/Docs/{key}?V=A",),
+        prefixes=("Https://CDN.Acme.com/Docs/",),
+        hosts=("Static.ACME.com",),
+        purge=("full",),
+    )
+    [demand] = demands([written], Change("b", "A.css", CREATED))
+    assert set(demand.wants) == {
+        Target(URL, "https://www.acme.com:8443/Docs/A.css?V=A"),
+        Target(PREFIX, "https://cdn.acme.com/Docs/"),
+        Target(HOST, "static.acme.com"),
+    }
+
+
+def test_a_hooks_urls_are_sent_as_browsers_send_them_too() -> None:
+    def hook(_change: Change, urls: Sequence[str]) -> list[str]:
+        return [*urls, "HTTPS://Other.Example/A", "https://A.example/x"]
+
+    found, _ = router(route(), hook=hook).demands([Change("b", "x", CREATED)])
+    assert set(found[0].wants) == {url("x"), Target(URL, "https://other.example/A")}

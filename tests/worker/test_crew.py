@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
-from multicdn import log
+from multicdn import log, queue_url
 from multicdn.aws import sqs
 from multicdn.cli import main
 from multicdn.worker import crew, worker
@@ -147,7 +147,7 @@ def test_the_command_line_goes_before_the_config(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_the_url_of_a_queue_names_its_region(url: str, region: str) -> None:
-    assert sqs.region_in(url) == region
+    assert queue_url.region_in(url) == region
 
 
 def test_a_vpc_endpoint_is_what_is_talked_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
-from multicdn.installer.bundle import archive, check, sources
+from multicdn.installer.bundle import archive, check, lock, sources
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels, opened
 from multicdn.installer.bundle.runtime import Runtime
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 # Says what is in the bundle, to people and to ``build``; nothing reads it at run time.
 MANIFEST = "multicdn.bundle.json"
+
+# The SHA-256 of each wheel that was unpacked, so that two builds, or a build and an index, can be compared.
+WHEELS = "multicdn.wheels.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class _Recipe:
         needs: the distributions.
         bundled: of packages that aren't taken whole, the sub-packages that are.
         own: content of the files that don't come out of wheels, by name in the bundle.
+        locked: what the lock file says; None without one.
     """
 
     runtime: Runtime
@@ -78,6 +82,7 @@ class _Recipe:
     needs: Needs
     bundled: Mapping[str, Sequence[str]]
     own: Mapping[PurePosixPath, bytes]
+    locked: Mapping[str, lock.Locked] | None
 
     def key(self, pins: Mapping[str, str]) -> str:
         """For the whole bundle."""
@@ -88,7 +93,8 @@ class _Recipe:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
         builder = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")}
         compiled = self.runtime.interpreter() is not None
-        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, self.bundled, pins)
+        hashes = self.locked and [self.locked[name].hashes for name in sorted(pins)]
+        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, self.bundled, pins, hashes)
 
 
 def build(
@@ -112,13 +118,14 @@ def build(
 
     Raises:
         PluginError: a configured provider isn't installed, or can't be found in the bundle.
-        InstallError: a wheel can't be had, credentials would get in, or the bundle is too large.
+        InstallError: a wheel can't be had, or isn't the one in the lock file; credentials would get in, or the bundle
+            is too large.
     """
     recipe = _recipe(Runtime(architecture, python), config, config_path, vendor_boto3=vendor_boto3)
     cache = ArchiveCache(default_folder())
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=work) as folder:
-        wheels, draft = Wheels(recipe.runtime, Path(folder, "wheels")), Path(folder, "draft.zip")
+        wheels, draft = Wheels(recipe.runtime, Path(folder, "wheels"), recipe.locked), Path(folder, "draft.zip")
         pins = wheels.pins(recipe.needs)
         if pins is None or not cache.fetch(recipe.key(pins), draft):
             task, own = Path(folder, "task"), Path(folder, "own")
@@ -138,7 +145,9 @@ def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3
     for distribution in needs.copied.values():
         own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
         own |= {name: text.encode() for name, text in sources.information(distribution).items()}
-    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(providers), own)
+    lock_file = config.install.lock
+    locked = lock.read(config_path.parent / lock_file, runtime.markers) if lock_file else None
+    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(providers), own, locked)
 
 
 def _bundled(providers: Sequence[str]) -> dict[str, list[str]]:
@@ -197,8 +206,10 @@ def _add_packages(
     archive.prune(task)
     archive.trim(task, recipe.bundled)
     archive.compile_all(task, recipe.runtime)
-    archive.pack(task, draft)
     versions = {name: opened(wheel).version for name, wheel in resolved.items()}
+    hashes = {f"{name}=={versions[name]}": f"sha256:{_sha256(wheel)}" for name, wheel in resolved.items()}
+    (task / WHEELS).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+    archive.pack(task, draft)
     if versions == pins:
         cache.store(recipe.packages_key(versions), draft)
     return versions

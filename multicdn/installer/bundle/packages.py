@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from multicdn.installer.bundle.lock import Locked
     from multicdn.installer.bundle.runtime import Runtime
 
 # What multicdn itself requires for the command line, and nothing in Lambda imports.
@@ -74,35 +75,38 @@ class Wheels:
     Args:
         runtime: what they must run on.
         folder: empty.
+        locked: the versions to take, and hashes that pip must find; None takes what is installed here, unchecked.
     """
 
-    def __init__(self, runtime: Runtime, folder: Path) -> None:
+    def __init__(self, runtime: Runtime, folder: Path, locked: Mapping[str, Locked] | None = None) -> None:
         self._runtime = runtime
         self._folder = folder
+        self._locked = locked
         self._wheels: dict[str, Path] = {}
 
     def pins(self, needs: Needs) -> dict[str, str] | None:
         """Versions of all that has to be fetched, by canonical name; None if pip has to choose one of them.
 
         Raises:
-            InstallError: two dependents contradict each other.
+            InstallError: two dependents contradict each other, or the lock file.
         """
         constraints = self._missing(needs)
-        versions = {name: _usable_version(name, constraint) for name, constraint in constraints.items()}
+        versions = {name: self._version(name, constraint) for name, constraint in constraints.items()}
         return None if None in versions.values() else {name: str(version) for name, version in versions.items()}
 
     def resolve(self, needs: Needs) -> dict[str, Path]:
         """Fetch the wheels that complete what is copied; by canonical name.
 
         Raises:
-            InstallError: pip can't get one for the runtime, or two dependents contradict each other.
+            InstallError: pip can't get one for the runtime, its hash is another one than the lock file's, or two
+                dependents contradict each other.
         """
         for number in range(_MOST_ROUNDS):
             missing = self._missing(needs)
             if not missing:
                 return {name: self._wheels[name] for name in sorted(self._closure(needs)) if name in self._wheels}
-            self._fetch(sorted(_requirement(*item) for item in missing.items()), self._folder / str(number))
-        tangle = ", ".join(_requirement(*item) for item in missing.items())
+            self._fetch(sorted(self._requirement(*item) for item in missing.items()), self._folder / str(number))
+        tangle = ", ".join(f"{name}{constraint.specifier}" for name, constraint in missing.items())
         raise InstallError(
             f"pip finds no versions that go together: {tangle}; install them here, and it takes the same"
         )
@@ -177,9 +181,32 @@ class Wheels:
         return name in self._wheels and _accepts(constraint, opened(self._wheels[name]).version)
 
     def _fetch(self, requirements: list[str], folder: Path) -> None:
-        _pip("download", "--no-deps", f"--dest={folder}", *self._runtime.pip_options, *requirements)
+        folder.mkdir(parents=True)
+        (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
+        checked = () if self._locked is None else ("--require-hashes",)
+        options = ("--no-deps", f"--dest={folder}", *checked, *self._runtime.pip_options)
+        _pip("download", *options, f"--requirement={folder / 'requirements.txt'}")
         for wheel in folder.glob("*.whl"):
             self._wheels[parse_wheel_filename(wheel.name)[0]] = wheel
+
+    def _requirement(self, name: str, constraint: Constraint) -> str:
+        """A requirement for pip, as a line of a file: of one version if that is known, and with its hashes."""
+        version = self._version(name, constraint)
+        hashes = self._locked[name].hashes if self._locked is not None else ()
+        wanted = f"{name}=={version}" if version else f"{name}{constraint.specifier}"
+        return " ".join((wanted, *(f"--hash={value}" for value in hashes)))
+
+    def _version(self, name: str, constraint: Constraint) -> str | None:
+        """The version that is locked; without a lock file the one that is installed here, if it will do."""
+        if self._locked is None:
+            installed = _installed(name)
+            return installed.version if installed and _accepts(constraint, installed.version) else None
+        if name not in self._locked:
+            raise InstallError(f"the lock file has no hash of {name}, which the function needs; make it anew")
+        version = self._locked[name].version
+        if not _accepts(constraint, version):
+            raise InstallError(f"the lock file has {name}=={version}, and {name}{constraint.specifier} is needed")
+        return version
 
 
 def opened(wheel: Path) -> metadata.Distribution:
@@ -194,17 +221,6 @@ def _installed(name: str) -> metadata.Distribution | None:
         return metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _requirement(name: str, constraint: Constraint) -> str:
-    """A requirement for pip: the version that is installed here, if it will do."""
-    version = _usable_version(name, constraint)
-    return f"{name}=={version}" if version else f"{name}{constraint.specifier}"
-
-
-def _usable_version(name: str, constraint: Constraint) -> str | None:
-    installed = _installed(name)
-    return installed.version if installed and _accepts(constraint, installed.version) else None
 
 
 def _accepts(constraint: Constraint, version: str) -> bool:
@@ -224,5 +240,6 @@ def _pip(command: str, *arguments: str) -> None:
         return
     if "No module named pip" in run.stderr:
         raise InstallError(f"building the bundle needs pip: {sys.executable} -m ensurepip")
-    said = [line.removeprefix("ERROR: ") for line in run.stderr.splitlines() if line.startswith("ERROR: ")]
-    raise InstallError(f"pip {command} failed: {' '.join(said) or run.stderr.strip()[-1000:]}")
+    # What an error is about, such as the hash of which file, comes indented below it.
+    said = [line.removeprefix("ERROR: ") for line in run.stderr.splitlines() if line.startswith(("ERROR: ", "    "))]
+    raise InstallError(f"pip {command} failed: {' '.join(' '.join(said).split()) or run.stderr.strip()[-1000:]}")

@@ -1,0 +1,188 @@
+"""From an event to the reply, with the Fastly provider and simulated Fastlys: only the wire is simulated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kit.sample_plugins import hooked, observer
+from kit.stage import SITE, Stage, failures, lines, record, s3_event, sqs_event
+
+from multicdn.errors import Undelivered
+from multicdn.model import Status
+from multicdn.simulators.kit import faults
+
+pytestmark = pytest.mark.slow
+
+
+# Batches from SQS
+
+
+def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    others = s3_event("a.css", "b.css")["Records"]
+    for each in others:
+        each["s3"]["bucket"]["name"] = "acme-sight"
+    stage.dispatcher().dispatch({"Records": [*others, record("c.css")]}, 5)
+    assert [line for line in lines(logged) if line["event"] == "unmatched"] == [
+        {"event": "unmatched", "bucket": "acme-sight", "keys": 2, "first": ["a.css", "b.css"]}
+    ]
+
+
+def test_a_batch_that_got_through_has_no_failures_and_every_edge_is_fresh(stage: Stage) -> None:
+    stage.publish("a.css", "b.css")
+    reply = stage.dispatcher().dispatch(sqs_event(m1=s3_event("a.css"), m2=s3_event("b.css")), 30)
+    assert reply == failures()
+    assert stage.fresh("a.css") == stage.fresh("b.css") == {"www": True, "img": True}
+
+
+def test_one_bad_message_and_one_vendor_in_trouble_fail_their_messages_and_no_other(stage: Stage) -> None:
+    stage.publish("a.css", "b.css", "c.css")
+    stage.img.faults.always(faults.status(503), when=lambda request: request.target.endswith("b.css"))
+    event = sqs_event(m1=s3_event("a.css"), m2="not an event", m3=s3_event("b.css"), m4=s3_event("c.css"))
+    assert stage.dispatcher().dispatch(event, 30) == failures("m2", "m3")
+    assert stage.fresh("a.css") == stage.fresh("c.css") == {"www": True, "img": True}
+    assert stage.fresh("b.css") == {"www": True, "img": False}
+
+
+def test_a_message_with_one_bad_record_fails_and_its_good_records_are_purged_all_the_same(stage: Stage) -> None:
+    stage.publish("a.css")
+    event = sqs_event(m1={"Records": [record("a.css"), {"eventSource": "aws:s3"}]}, m2=s3_event("b.css"))
+    assert stage.dispatcher().dispatch(event, 30) == failures("m1")
+    assert stage.fresh("a.css") == {"www": True, "img": True}
+
+
+def test_two_messages_of_one_key_share_a_call_and_a_failure(stage: Stage) -> None:
+    event = sqs_event(m1=s3_event("a.css"), m2=s3_event("a.css"), m3=s3_event("b.css"))
+    stage.img.faults.always(faults.status(503), when=lambda request: request.target.endswith("a.css"))
+    reply = stage.dispatcher().dispatch(event, 30)
+    assert sorted(call.target for call in stage.www.calls) == [f"/purge/{SITE}/a.css", f"/purge/{SITE}/b.css"]
+    # The newest change of a key decides, and of two the same it's the last: its message must come back at least.
+    assert {"itemIdentifier": "m2"} in reply["batchItemFailures"]
+    assert {"itemIdentifier": "m3"} not in reply["batchItemFailures"]
+
+
+def test_a_batch_that_failed_can_be_delivered_again(stage: Stage) -> None:
+    stage.publish("a.css")
+    stage.img.faults.once(faults.reset(), times=3)
+    dispatcher = stage.dispatcher()
+    event = sqs_event(m1=s3_event("a.css"))
+    assert dispatcher.dispatch(event, 30) == failures("m1")
+    assert dispatcher.dispatch(event, 30) == failures()
+    assert stage.fresh("a.css") == {"www": True, "img": True}
+
+
+@pytest.mark.parametrize("name", ["ObjectCreated:Put", "ObjectRemoved:Delete", "LifecycleExpiration:Delete"])
+def test_an_object_of_no_route_is_done(stage: Stage, name: str) -> None:
+    event = s3_event("a.css", name=name)
+    event["Records"][0]["s3"]["bucket"]["name"] = "another-bucket"
+    assert stage.dispatcher().dispatch(sqs_event(m1=event), 30) == failures()
+    assert stage.www.calls == []
+
+
+# Direct events
+
+
+def test_a_direct_event_is_answered_with_what_each_provider_accepted(stage: Stage) -> None:
+    stage.publish("a.css", "b.css")
+    stage.www.faults.once(faults.status(503))
+    assert stage.dispatcher().dispatch(s3_event("a.css", "b.css"), 30) == {
+        "providers": {"www": {"calls": 3, "accepted": 2}, "img": {"calls": 2, "accepted": 2}}
+    }
+    assert stage.fresh("a.css") == stage.fresh("b.css") == {"www": True, "img": True}
+
+
+def test_a_direct_event_of_which_something_stayed_undelivered_fails_and_names_it(stage: Stage) -> None:
+    stage.publish("a.css")
+    stage.img.faults.always(faults.status(503, {}, "<html>Guru</html>"))
+    with pytest.raises(Undelivered) as caught:
+        stage.dispatcher().dispatch(s3_event("a.css"), 30)
+    said = str(caught.value)
+    assert said.startswith(
+        f"img: purge of {SITE}/a.css: retry: POST {stage.img.endpoint}/purge/{SITE}/a.css: 503: Guru"
+    )
+    assert "www" not in said.replace(f"{SITE}", "")
+    assert stage.fresh("a.css") == {"www": True, "img": False}
+
+
+def test_a_long_list_of_undelivered_things_is_cut(stage: Stage) -> None:
+    stage.www.tokens = {}
+    stage.img.tokens = {}
+    with pytest.raises(Undelivered) as caught:
+        stage.dispatcher().dispatch(s3_event(*(f"{n}.css" for n in range(20))), 30)
+    assert str(caught.value).count("purge of") == 10
+    assert str(caught.value).endswith(" (and 30 more)")
+
+
+@pytest.mark.parametrize("event", [None, "text", {}, [], {"Records": []}, {"detail-type": "Scheduled Event"}])
+def test_an_event_of_an_unknown_shape_fails_loudly(stage: Stage, event: object) -> None:
+    with pytest.raises(Undelivered, match="unknown event shape"):
+        stage.dispatcher().dispatch(event, 30)
+
+
+def test_the_test_event_of_s3_is_done(stage: Stage) -> None:
+    event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "acme-site"}
+    assert stage.dispatcher().dispatch(event, 30) == {"providers": {}}
+
+
+# Secrets
+
+
+def test_no_message_and_no_log_line_shows_a_secret(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"msg": f"the token {stage.www.token} is unknown", "detail": stage.www.token})
+    stage.www.faults.always(faults.status(401, {}, body))
+    stage.img.faults.always(faults.status(400, {}, f"<b>{stage.www.token}</b>"))
+    with pytest.raises(Undelivered, match=r"\[secret\]") as caught:
+        stage.dispatcher().dispatch(s3_event("a.css"), 30)
+    assert stage.www.token not in str(caught.value)
+    assert stage.www.token not in logged.text
+    assert "[secret]" in logged.text
+
+
+def test_a_secret_in_a_key_is_no_exception(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    stage.www.faults.always(faults.status(400))
+    with pytest.raises(Undelivered) as caught:
+        stage.dispatcher().dispatch(s3_event(f"{stage.www.token}.txt"), 30)
+    assert stage.www.token not in str(caught.value)
+    assert stage.www.token not in logged.text
+
+
+# Hooks
+
+
+def test_the_report_hook_sees_how_every_job_ended(stage: Stage) -> None:
+    observer.reports.clear()
+    stage.img.tokens = {}
+    stage.dispatcher(hooked("observer")).dispatch(sqs_event(m1=s3_event("a.css")), 30)
+    [report] = observer.reports
+    assert {outcome.job.provider: outcome.status for outcome in report} == {
+        "www": Status.ACCEPTED,
+        "img": Status.UNAUTHORIZED,
+    }
+
+
+def test_a_hook_that_fails_to_observe_is_logged_and_changes_nothing(
+    stage: Stage, logged: pytest.LogCaptureFixture
+) -> None:
+    observer.reports.clear()
+    dispatcher = stage.dispatcher(hooked("failing", "observer"))
+    assert dispatcher.dispatch(sqs_event(m1=s3_event("a.css")), 30) == failures()
+    assert len(observer.reports) == 1
+    assert [line for line in lines(logged) if line["event"] == "plugin-bug"] == [
+        {"event": "plugin-bug", "hook": "multicdn_report", "reason": "KeyError: 'metrics are down'"}
+    ]
+
+
+def test_a_url_hook_that_fails_costs_its_change_and_no_other(stage: Stage) -> None:
+    stage.publish("a.css")
+    dispatcher = stage.dispatcher(hooked("failing"))
+    event = sqs_event(m1=s3_event("poison"), m2=s3_event("a.css"))
+    assert dispatcher.dispatch(event, 30) == failures("m1")
+    assert stage.fresh("a.css") == {"www": True, "img": True}
+    with pytest.raises(Undelivered, match="poison: a plugin failed on its URLs: ValueError: no URL for poison"):
+        dispatcher.dispatch(s3_event("poison"), 30)
+
+
+def test_a_foreign_event_is_read_by_a_plugin(stage: Stage) -> None:
+    stage.publish("a.css")
+    assert stage.dispatcher(hooked("observer")).dispatch(sqs_event(m1={"uploaded": ["a.css"]}), 30) == failures()
+    assert stage.fresh("a.css") == {"www": True, "img": True}
