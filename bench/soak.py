@@ -16,7 +16,7 @@ import sys
 
 from rig.soak import run
 from rig.soak_breaks import BREAKS
-from rig.soak_model import SoakSettings
+from rig.soak_model import SMALL, SoakSettings
 
 # Sixty times what the test suite does.
 _LONGER = SoakSettings(
@@ -31,32 +31,30 @@ _LONGER = SoakSettings(
 )
 
 # Enough of all that each break shows.
-_SMALL = SoakSettings(
+_FOR_BREAKS = dataclasses.replace(
+    SMALL,
     uploads=800,
     removals=0.3,
     keys=800,
     upload_seconds=6.0,
     fault_seconds=7.0,
-    workers=3,
     kills=3,
     largest=15,
     batch=60,
-    give_up_after=1,
-    longest_delay=1,
-    visibility=4,
+    swallowed=SoakSettings().swallowed,
 )
 
 
 def check_breaks(part: str) -> int:
     """Run a small soak for each break whose name has this part, and return the exit status."""
     # Without a break all must be well, else the breaks would be noticed for another reason.
-    if sign := _sign(_SMALL):
+    if sign := _sign(_FOR_BREAKS):
         print(f"nothing broken: {sign}", file=sys.stderr)
         return 1
     print("nothing broken: nothing noticed", flush=True)
     unnoticed = 0
     for name in (name for name in BREAKS if part in name):
-        sign = _sign(dataclasses.replace(_SMALL, broken=name))
+        sign = _sign(dataclasses.replace(_FOR_BREAKS, broken=name))
         unnoticed += not sign
         print(f"{name}: {f'noticed, {sign}' if sign else 'NOT NOTICED'}", flush=True)
     return 1 if unnoticed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from kit.stage import SITE, s3_event
 from multicdn import config
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from multicdn.simulators.fastly.api import FastlySimulator
-
-SITE = "https://www.acme.com"
 
 
 class Ok:
@@ -117,20 +116,6 @@ class Line:
     def _handle(self, event: dict[str, Any], context: object) -> dict[str, Any]:
         self.replies.append(self._dispatcher.dispatch(event, self.seconds))
         return self.replies[-1]
-
-
-def s3_event(*keys: str, sequencer: str = "0065A1B2C3D4E5F601") -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "eventSource": "aws:s3",
-                "eventName": "ObjectCreated:Put",
-                "eventTime": "2026-11-23T09:00:00.123Z",
-                "s3": {"bucket": {"name": "acme-site"}, "object": {"key": key, "sequencer": sequencer}},
-            }
-            for key in keys
-        ]
-    }
 
 
 def purged(cdn: FastlySimulator) -> list[str]:

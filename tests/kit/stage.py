@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from multicdn.simulators.fastly.api import FastlySimulator
 
 SITE = "https://www.acme.com"
+SEQUENCER = "0065A1B2C3D4E5F601"
 
 CONFIG = """\
 version: 1
@@ -60,16 +61,16 @@ def lines(logged: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(record.message) for record in logged.records if record.name == "multicdn"]
 
 
-def s3_event(*keys: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:
-    return {"Records": [record(key, name) for key in keys]}
+def s3_event(*keys: str, name: str = "ObjectCreated:Put", sequencer: str = SEQUENCER) -> dict[str, Any]:
+    return {"Records": [record(key, name, sequencer) for key in keys]}
 
 
-def record(key: str, name: str = "ObjectCreated:Put") -> dict[str, Any]:
+def record(key: str, name: str = "ObjectCreated:Put", sequencer: str = SEQUENCER) -> dict[str, Any]:
     return {
         "eventSource": "aws:s3",
         "eventName": name,
         "eventTime": "2026-11-23T09:00:00.123Z",
-        "s3": {"bucket": {"name": "acme-site"}, "object": {"key": key, "sequencer": "0065A1B2C3D4E5F601"}},
+        "s3": {"bucket": {"name": "acme-site"}, "object": {"key": key, "sequencer": sequencer}},
     }
 
 
