@@ -12,6 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Kept by themselves: ministack pins a botocore of its own.
 MINISTACK := ministack==1.5.33 boto3==1.43.106
+UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test coverage quick check compiled format docs bench aws-sim clean
@@ -76,13 +77,21 @@ aws-sim: $(AWS_SIM)/.done
 clean:
 	rm -rf $(VENV) $(AWS_SIM)
 
-$(VENV)/.done: pyproject.toml .ci/constraints.txt
+# uv installs the rest; without it pip does.
+$(VENV)/.uv:
 	@$(PYTHON) -c 'import sys; sys.exit("multicdn needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	@echo "Installing multicdn and its tools into $(VENV) (once; about a minute) ..."
-	@.ci/install $(PYTHON) $(VENV) -c .ci/constraints.txt -e '.[dev]'
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check $(UV) >$(VENV)/install.log 2>&1 || true
 	@touch $@
 
-$(AWS_SIM)/.done: Makefile
-	@echo "Installing an AWS for loopback into $(AWS_SIM) (once; some seconds) ..."
-	@.ci/install $(PYTHON) $(AWS_SIM) $(MINISTACK)
+$(VENV)/.done: pyproject.toml .ci/constraints.txt | $(VENV)/.uv
+	@echo "Installing multicdn and its tools into $(VENV) (once) ..."
+	@.ci/install $(BIN)/uv $(BIN)/python -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+$(AWS_SIM)/.done: Makefile | $(VENV)/.uv
+	@echo "Installing an AWS for loopback into $(AWS_SIM) (once) ..."
+	@$(PYTHON) -m venv $(AWS_SIM)
+	@.ci/install $(BIN)/uv $(AWS_SIM)/bin/python $(MINISTACK)
 	@touch $@

@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 HEAD = '''
@@ -87,6 +88,10 @@ class TestAcme(ProviderConformance):
 """
 
 
+# A method that is caught by more tests than these goes wrong so early that it hides what else is wrong.
+_FEW = 2
+
+
 class Sin(NamedTuple):
     """What an author did, and the tests that must fail for it.
 
@@ -100,17 +105,29 @@ class Sin(NamedTuple):
     body: str = ""
     swapped: tuple[tuple[str, str], ...] = ()
 
-    def write(self, folder: Path, name: str) -> None:
-        """Write the plugin with this sin, and its tests, under a name of their own."""
-        body = textwrap.indent(textwrap.dedent(self.body), " " * 8) if self.body else BODY
-        plugin, tests = self._with_swaps(HEAD + body), self._with_swaps(TESTS)
-        (folder / f"{name}.py").write_text(plugin, encoding="utf-8")
-        (folder / f"test_{name}.py").write_text(tests.replace("from acme", f"from {name}"), encoding="utf-8")
+    def goes_with(self, others: Sequence[Sin]) -> bool:
+        """Whether these can be in one plugin: what fails tells which of them was noticed, and none hides another."""
+        together = [self, *others]
+        caught = [name for sin in together for name in sin.caught]
+        passages = [old for sin in together for old, _ in sin.swapped]
+        bodies = [sin for sin in together if sin.body]
+        return (
+            all(sin.caught for sin in together)
+            and len(caught) == len(set(caught))
+            and len(passages) == len(set(passages))
+            and len(bodies) <= 1
+            and all(len(sin.caught) <= _FEW for sin in bodies)
+        )
 
-    def _with_swaps(self, text: str) -> str:
-        for old, new in self.swapped:
-            text = text.replace(old, new)
-        return text
+
+def write(sins: Sequence[Sin], folder: Path, name: str) -> None:
+    """Write a plugin with these sins, and its tests, under a name of their own."""
+    [body] = [textwrap.indent(textwrap.dedent(sin.body), " " * 8) for sin in sins if sin.body] or [BODY]
+    plugin, tests = HEAD + body, TESTS
+    for old, new in (pair for sin in sins for pair in sin.swapped):
+        plugin, tests = plugin.replace(old, new), tests.replace(old, new)
+    (folder / f"{name}.py").write_text(plugin, encoding="utf-8")
+    (folder / f"test_{name}.py").write_text(tests.replace("from acme", f"from {name}"), encoding="utf-8")
 
 
 def swap(old: str, new: str, *caught: str) -> Sin:
