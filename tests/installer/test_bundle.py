@@ -21,7 +21,6 @@ from multicdn.installer.bundle import check
 from multicdn.installer.bundle.archive import pack, prune, refuse_if_too_large
 from multicdn.installer.bundle.build import MANIFEST, Bundle
 from multicdn.installer.bundle.build import build as build_bundle
-from multicdn.installer.bundle.packages import opened
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.installer.bundle.sources import is_pure, link
 from multicdn.installer.errors import InstallError
@@ -77,13 +76,6 @@ def test_a_provider_brings_its_extra(tmp_path: Path) -> None:
     assert built.providers == ("akamai",)
     # Its wheel carries its own tests, and scripts of its CI as top-level packages.
     assert [name for name in built.files if name.startswith(("ci/", "examples/")) or "/test/" in name] == []
-
-
-def test_a_provider_takes_what_it_uses_of_a_large_sdk(tmp_path: Path) -> None:
-    built = build(tmp_path, {"cloudflare": {"type": "cloudflare", "zone": "z1", "token": "${env:CLOUDFLARE_TOKEN}"}})
-    taken = {name.split("/")[2] for name in built.files if name.startswith("cloudflare/resources/")}
-    assert {name for name in taken if "." not in name} == {"analytics_query", "cache", "__pycache__"}
-    assert built.unpacked < 25e6
 
 
 def test_the_config_goes_in_under_its_usual_name() -> None:
@@ -452,12 +444,3 @@ def test_links_are_of_the_named_distributions_alone(tmp_path: Path) -> None:
     link(("pluggy", "no-such-distribution-here"), tmp_path)
     assert sorted(link.name.partition("-")[0] for link in tmp_path.iterdir()) == ["pluggy", "pluggy"]
     assert [each.name for each in metadata.distributions(path=[str(tmp_path)])] == ["pluggy"]
-
-
-def test_metadata_is_read_from_a_wheel(tmp_path: Path) -> None:
-    wheel = tmp_path / "acme-3.1-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(
-            "acme-3.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: acme\nVersion: 3.1\nRequires-Dist: idna\n"
-        )
-    assert (opened(wheel).name, opened(wheel).version, opened(wheel).requires) == ("acme", "3.1", ["idna"])

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kit import bundles
-from kit.bundles import FASTLY, build, fastly_bundle
+from kit.bundles import FASTLY, HERE, PYTHON, build, fastly_bundle
 
 from multicdn.installer.bundle.cache import VARIABLE, ArchiveCache, default_folder, digest
+from multicdn.installer.bundle.packages import wheel_key
+from multicdn.installer.bundle.runtime import Runtime
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
@@ -39,22 +41,42 @@ def archive(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own with the packages of Fastly's bundle, and with the bundle; returns its folder."""
+@pytest.fixture(scope="module")
+def shared() -> Path:
+    """The folder of the cache that Fastly's bundle was built with."""
     fastly_bundle()
+    return default_folder()
+
+
+@pytest.fixture
+def filled(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own with Fastly's bundle and its packages, and without wheels; returns its folder."""
     own = tmp_path / "own" / "bundles"
-    own.mkdir(parents=True)
-    for entry in default_folder().glob("[0-9a-f]*.zip"):
+    own.mkdir(parents=True, exist_ok=True)
+    for entry in shared.glob("[0-9a-f]*.zip"):
         (own / entry.name).write_bytes(entry.read_bytes())
     monkeypatch.setenv(VARIABLE, str(own.parent))
     return own
 
 
 @pytest.fixture
+def wheels(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own with the wheels of Fastly's bundle; returns its folder."""
+    fetched = (package for package in fastly_bundle().packages if not package.startswith("multicdn=="))
+    own = tmp_path / "own" / "bundles"
+    for name, version in (package.split("==") for package in fetched):
+        key = wheel_key(name, version, Runtime(HERE, PYTHON))
+        assert ArchiveCache(shared).fetch(key, tmp_path / "wheel")
+        ArchiveCache(own).store(key, tmp_path / "wheel")
+    monkeypatch.setenv(VARIABLE, str(own.parent))
+    return own
+
+
+@pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip has no index."""
+    """pip has no index, and no folder to look in either."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
 
 
 # What doesn't run pip
@@ -119,13 +141,13 @@ def test_other_settings_are_other_packages(settings: dict[str, object], tmp_path
         build(tmp_path, {"fastly": FASTLY}, **settings)
 
 
-def test_what_pip_chose_is_chosen_anew(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_pip_chose_is_chosen_anew(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that isn't installed here has no version that a key could name."""
     bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "sampleproject"))
-    before = sorted(filled.iterdir())
+    before = sorted(wheels.iterdir())
     built = build(tmp_path, {"acme": ACME})
     assert [package for package in built.packages if package.startswith("sampleproject==")]
-    assert sorted(filled.iterdir()) == before
+    assert sorted(wheels.iterdir()) == before
 
 
 # Damage
@@ -161,8 +183,9 @@ def test_a_damaged_entry_counts_as_none_and_goes(
     assert copy.read_bytes() == b"an archive"
 
 
-def test_damaged_entries_are_built_again_with_the_same_bytes(filled: Path, tmp_path: Path) -> None:
-    for entry in filled.iterdir():
+@pytest.mark.usefixtures("wheels", "offline")
+def test_damaged_bundles_are_built_again_from_wheels_with_the_same_bytes(filled: Path, tmp_path: Path) -> None:
+    for entry in filled.glob("[0-9a-f]*.zip"):
         _cut(entry)
     deep = tmp_path / "further" / "down"
     deep.mkdir(parents=True)

@@ -17,8 +17,12 @@ FOR_PEOPLE = {"__main__", "authoring", "cli", "installer", "oncall", "simulators
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of multicdn, to be changed."""
-    return shutil.copytree(PACKAGE, tmp_path / "multicdn", ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of multicdn, to be changed; of what people run it has the empty folders."""
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return names if Path(folder).name in FOR_PEOPLE else ["__pycache__"]
+
+    return shutil.copytree(PACKAGE, tmp_path / "multicdn", ignore=left_out)
 
 
 def append(file: Path, text: str) -> None:
@@ -50,6 +54,32 @@ def test_every_room_is_either_in_lambda_or_for_people() -> None:
 def test_a_new_import_of_what_people_run_is_noticed(file: str, text: str, room: str, package: Path) -> None:
     append(package / file, text)
     assert room in in_lambda(package) & FOR_PEOPLE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    async def g():\n        {}",
+        "class C:\n    def f(self):\n        with x:\n            {}",
+        "for x in ():\n    pass\nelse:\n    {}",
+        "while x:\n    {}",
+        "try:\n    {}\nexcept OSError:\n    pass",
+        "try:\n    pass\nexcept OSError:\n    {}",
+        "try:\n    pass\nexcept* OSError:\n    {}",
+        "try:\n    pass\nexcept OSError:\n    pass\nelse:\n    {}",
+        "try:\n    pass\nfinally:\n    {}",
+        "match x:\n    case 1:\n        {}",
+        "if x:\n    pass\nelif y:\n    {}",
+        "if x.TYPE_CHECKING or y:\n    {}",
+    ],
+)
+def test_an_import_counts_in_whatever_statement_it_is(text: str, tmp_path: Path) -> None:
+    (tmp_path / "multicdn/late").mkdir(parents=True)
+    for name in ("__init__", *PUBLIC):
+        (tmp_path / f"multicdn/{name}.py").touch()
+    assert "late" not in in_lambda(tmp_path / "multicdn")
+    append(tmp_path / "multicdn/handler.py", text.format("from .late import imported"))
+    assert "late" in in_lambda(tmp_path / "multicdn")
 
 
 def test_what_only_type_checkers_import_is_not_needed(package: Path) -> None:

@@ -13,7 +13,7 @@ from multicdn.installer.bundle.sources import is_secret, is_test_folder
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator
 
     from multicdn.installer.bundle.runtime import Runtime
 
@@ -30,6 +30,9 @@ _READABLE = 0o100644 << 16
 
 # Notes of the installer that differ from machine to machine, or that only an uninstaller reads.
 _INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+
+# From so many files on it's worth a process for each of this machine's processors to compile them.
+_MANY_FILES = 500
 
 # What wheels carry by mistake beside their packages.
 _STRAY = ("bin", "ci", "docs", "examples", "include", "share", "test", "tests")
@@ -52,14 +55,6 @@ def prune(folder: Path) -> None:
             _prune_file(here / name, PurePosixPath((here / name).relative_to(folder).as_posix()))
 
 
-def trim(folder: Path, bundled: Mapping[str, Collection[str]]) -> None:
-    """Remove the sub-packages that no plugin uses of these packages, each given with those that stay."""
-    for package, kept in bundled.items():
-        for child in folder.joinpath(*package.split(".")).glob("*/"):
-            if child.name not in kept:
-                shutil.rmtree(child)
-
-
 def _prune_file(file: Path, name: PurePosixPath) -> None:
     if is_secret(name):
         raise InstallError(f"{name} would carry credentials into the bundle")
@@ -79,8 +74,9 @@ def compile_all(folder: Path, runtime: Runtime) -> bool:
     interpreter = runtime.interpreter()
     if interpreter is None:
         return False
+    workers = "0" if sum(1 for _ in folder.rglob("*.py")) >= _MANY_FILES else "1"
     mode = ("--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", TASK_ROOT)
-    command = [interpreter, "-P", "-s", "-S", "-m", "compileall", "-q", "-j", "0", *mode, str(folder)]
+    command = [interpreter, "-P", "-s", "-S", "-m", "compileall", "-q", "-j", workers, *mode, str(folder)]
     # A fixed seed, so that sets of constants are written in one order.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"}
     # A package may hold templates that aren't Python: what counts is that ours are compiled.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
-from multicdn.installer.bundle import archive, check, lock, sources
+from multicdn.installer.bundle import archive, check, lock, sources, wheel
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest
-from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels, opened
+from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
 
@@ -125,7 +126,8 @@ def build(
     cache = ArchiveCache(default_folder())
     work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=work) as folder:
-        wheels, draft = Wheels(recipe.runtime, Path(folder, "wheels"), recipe.locked), Path(folder, "draft.zip")
+        wheels = Wheels(recipe.runtime, Path(folder, "wheels"), cache, recipe.locked)
+        draft = Path(folder, "draft.zip")
         pins = wheels.pins(recipe.needs)
         if pins is None or not cache.fetch(recipe.key(pins), draft):
             task, own = Path(folder, "task"), Path(folder, "own")
@@ -139,39 +141,42 @@ def build(
 
 
 def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3: bool) -> _Recipe:
-    providers, hooks = tuple(sorted(set(config.types.values()))), _hooks()
-    needs = _needs(providers, hooks, vendor_boto3=vendor_boto3)
+    plugins = Plugins()
+    providers, hooks = tuple(sorted(set(config.types.values()))), _hooks(plugins)
+    needs = _needs(plugins, providers, hooks, vendor_boto3=vendor_boto3)
     own = {PurePosixPath(FILE_NAME): config_path.read_bytes()}
     for distribution in needs.copied.values():
         own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
         own |= {name: text.encode() for name, text in sources.information(distribution).items()}
     lock_file = config.install.lock
     locked = lock.read(config_path.parent / lock_file, runtime.markers) if lock_file else None
-    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(providers), own, locked)
+    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(plugins, providers), own, locked)
 
 
-def _bundled(providers: Sequence[str]) -> dict[str, list[str]]:
+def _bundled(plugins: Plugins, providers: Sequence[str]) -> dict[str, list[str]]:
     """The sub-packages that stay of packages that the providers don't use whole."""
-    plugins, kept = Plugins(), dict[str, set[str]]()
+    kept: dict[str, set[str]] = {}
     for name in providers:
         for package, names in plugins.provider_class(name).bundled.items():
             kept.setdefault(package, set()).update(names)
     return {package: sorted(names) for package, names in sorted(kept.items())}
 
 
-def _hooks() -> dict[str, metadata.Distribution]:
+def _hooks(plugins: Plugins) -> dict[str, metadata.Distribution]:
     """The hook plugins installed here, which all act on every config, and where each comes from."""
-    disabled = Plugins().disabled
     entries = metadata.entry_points(group=HOOK_GROUP)
-    return {entry.name: entry.dist for entry in entries if entry.dist and entry.name not in disabled}
+    return {entry.name: entry.dist for entry in entries if entry.dist and entry.name not in plugins.disabled}
 
 
-def _needs(providers: Sequence[str], hooks: Mapping[str, metadata.Distribution], *, vendor_boto3: bool) -> Needs:
+def _needs(
+    plugins: Plugins, providers: Sequence[str], hooks: Mapping[str, metadata.Distribution], *, vendor_boto3: bool
+) -> Needs:
     """The distributions to start from: ours, and those of the plugins, each with the extra of the plugin's name."""
-    plugins = [("", metadata.distribution(sources.OURS)), *hooks.items(), *map(_provider, providers)]
+    ours = ("", metadata.distribution(sources.OURS))
+    origins = [ours, *hooks.items(), *((name, _origin(plugins, name)) for name in providers)]
     roots: dict[str, frozenset[str]] = {}
     copied: dict[str, metadata.Distribution] = {}
-    for name, distribution in plugins:
+    for name, distribution in origins:
         key = canonicalize_name(distribution.name)
         extras = roots.get(key, frozenset()) | ({name} if name in _extras(distribution) else set())
         roots[key] = extras
@@ -182,11 +187,10 @@ def _needs(providers: Sequence[str], hooks: Mapping[str, metadata.Distribution],
     return Needs(roots, copied, bool(hooks), vendor_boto3)
 
 
-def _provider(name: str) -> tuple[str, metadata.Distribution]:
-    plugins = Plugins()
-    plugins.provider_class(name)  # raises PluginError for what is missing, doubled or broken
-    [plugin] = plugins.providers[name]
-    return name, metadata.distribution(plugin.distribution)
+def _origin(plugins: Plugins, provider: str) -> metadata.Distribution:
+    plugins.provider_class(provider)  # raises PluginError for what is missing, doubled or broken
+    [plugin] = plugins.providers[provider]
+    return metadata.distribution(plugin.distribution)
 
 
 def _extras(distribution: metadata.Distribution) -> list[str]:
@@ -202,12 +206,12 @@ def _add_packages(
         archive.unpack(draft, task)
         return dict(pins)
     resolved = wheels.resolve(recipe.needs)
-    wheels.install(resolved.values(), task)
+    for each in resolved.values():
+        wheel.unpack(each.path, task, recipe.bundled)
     archive.prune(task)
-    archive.trim(task, recipe.bundled)
     archive.compile_all(task, recipe.runtime)
-    versions = {name: opened(wheel).version for name, wheel in resolved.items()}
-    hashes = {f"{name}=={versions[name]}": f"sha256:{_sha256(wheel)}" for name, wheel in resolved.items()}
+    versions = {name: each.version for name, each in resolved.items()}
+    hashes = {f"{name}=={each.version}": f"sha256:{_sha256(each.path)}" for name, each in resolved.items()}
     (task / WHEELS).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     archive.pack(task, draft)
     if versions == pins:
@@ -223,9 +227,9 @@ def _add_own(recipe: _Recipe, task: Path, draft: Path, own: Path, versions: Mapp
     archive.prune(own)
     compiled = archive.compile_all(own, recipe.runtime)
     _write_manifest(own / MANIFEST, recipe, versions, compiled=compiled)
-    shutil.copytree(own, task, dirs_exist_ok=True)
     archive.pack(own, draft)
     archive.refuse_if_too_large(draft)
+    shutil.copytree(own, task, copy_function=os.replace, dirs_exist_ok=True)
     check.check(task, recipe.providers, recipe.hooks, recipe.bundled, recipe.runtime)
 
 

@@ -1,8 +1,8 @@
-"""Archives that were built before, so that the same inputs don't run pip again.
+"""Archives that were built before and wheels that were fetched before, so that the same inputs don't run pip again.
 
 An entry is one file, whose name has the digest of the inputs and the one of the content: a damaged entry shows, and is
-built anew. It holds what a bundle holds, and therefore no secrets. Nothing needs the cache: where its folder can't be
-read or written, everything is built each time.
+made anew. It holds what a bundle holds, and therefore no secrets. Nothing needs the cache: where its folder can't be
+read or written, everything is fetched and built each time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 VARIABLE = "MULTICDN_CACHE"
 
-# Some twenty bundles with every vendor's SDK.
+# Some fifteen bundles with every vendor's SDK, and the wheels for them.
 MOST_BYTES = 512 * 1024 * 1024
 
 
@@ -45,7 +45,7 @@ def digest(*inputs: object) -> str:
 
 
 class ArchiveCache:
-    """Archives by key. Several processes may use one folder at once.
+    """Archives by key; a wheel is one. Several processes may use one folder at once.
 
     Args:
         folder: is made if need be.
@@ -56,11 +56,17 @@ class ArchiveCache:
         self._folder = folder
         self._most_bytes = most_bytes
 
-    def fetch(self, key: str, copy: Path) -> bool:
-        """Copy the archive of a key to a path; False, and no file there, if the cache has none that is whole."""
+    def fetch(self, key: str, copy: Path, accepted: Collection[str] | None = None) -> bool:
+        """Copy the archive of a key to a path; False, and no file there, if the cache has none that is whole.
+
+        Args:
+            key: of the archive.
+            copy: where to.
+            accepted: SHA-256 in hexadecimal digits, of which the archive must have one; None takes any.
+        """
         with contextlib.suppress(OSError):
             for entry in self._folder.glob(f"{key}-*.zip"):
-                if _copied(entry, copy):
+                if (accepted is None or _named_hash(entry) in accepted) and _copied(entry, copy):
                     return True
         copy.unlink(missing_ok=True)
         return False
@@ -97,13 +103,17 @@ class ArchiveCache:
 def _copied(entry: Path, copy: Path) -> bool:
     """Copy an entry and note its use; delete it if it is damaged."""
     shutil.copyfile(entry, copy)
-    whole = entry.stem.endswith(f"-{_sha256(copy)}")
+    whole = _named_hash(entry) == _sha256(copy)
     with contextlib.suppress(OSError):
         if whole:
             os.utime(entry)
         else:
             entry.unlink()
     return whole
+
+
+def _named_hash(entry: Path) -> str:
+    return entry.stem.rpartition("-")[2]
 
 
 def _sha256(file: Path) -> str:

@@ -1,9 +1,9 @@
-"""Which distributions a bundle needs, and pip's part in getting them for another machine and another Python.
+"""Which distributions a bundle needs, and how to get their wheels for another machine and another Python.
 
 pip chooses wheels for a platform, but not that platform's dependencies: it evaluates environment markers for the Python
 that it runs on (github.com/pypa/pip/issues/11664). So the closure is walked here, with the runtime's markers, and pip
-fetches single wheels. What is installed here is taken in the same version, since that is what was tried out; what
-isn't, in the newest that all its dependents accept.
+fetches single wheels, or they were fetched before and are in the cache. What is installed here is taken in the same
+version, since that is what was tried out; what isn't, in the newest that all its dependents accept.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from multicdn.installer.bundle import wheel
+from multicdn.installer.bundle.cache import digest
 from multicdn.installer.bundle.sources import OURS
 from multicdn.installer.errors import InstallError
 
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from multicdn.installer.bundle.cache import ArchiveCache
     from multicdn.installer.bundle.lock import Locked
     from multicdn.installer.bundle.runtime import Runtime
+    from multicdn.installer.bundle.wheel import Wheel
 
 # What multicdn itself requires for the command line, and nothing in Lambda imports.
-_COMMAND_LINE = frozenset({"click", "packaging", "rich"})
+_COMMAND_LINE = frozenset({"click", "installer", "packaging", "rich"})
 
 # Only imported where a hook plugin is installed.
 _HOOKS = "pluggy"
@@ -75,14 +78,18 @@ class Wheels:
     Args:
         runtime: what they must run on.
         folder: empty.
-        locked: the versions to take, and hashes that pip must find; None takes what is installed here, unchecked.
+        cache: of wheels that were fetched before.
+        locked: the versions to take, and hashes that wheels must have; None takes what is installed here, unchecked.
     """
 
-    def __init__(self, runtime: Runtime, folder: Path, locked: Mapping[str, Locked] | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, folder: Path, cache: ArchiveCache, locked: Mapping[str, Locked] | None = None
+    ) -> None:
         self._runtime = runtime
         self._folder = folder
+        self._cache = cache
         self._locked = locked
-        self._wheels: dict[str, Path] = {}
+        self._wheels: dict[str, Wheel] = {}
 
     def pins(self, needs: Needs) -> dict[str, str] | None:
         """Versions of all that has to be fetched, by canonical name; None if pip has to choose one of them.
@@ -94,7 +101,7 @@ class Wheels:
         versions = {name: self._version(name, constraint) for name, constraint in constraints.items()}
         return None if None in versions.values() else {name: str(version) for name, version in versions.items()}
 
-    def resolve(self, needs: Needs) -> dict[str, Path]:
+    def resolve(self, needs: Needs) -> dict[str, Wheel]:
         """Fetch the wheels that complete what is copied; by canonical name.
 
         Raises:
@@ -105,22 +112,11 @@ class Wheels:
             missing = self._missing(needs)
             if not missing:
                 return {name: self._wheels[name] for name in sorted(self._closure(needs)) if name in self._wheels}
-            self._fetch(sorted(self._requirement(*item) for item in missing.items()), self._folder / str(number))
+            self._fetch(missing, self._folder / str(number))
         tangle = ", ".join(f"{name}{constraint.specifier}" for name, constraint in missing.items())
         raise InstallError(
             f"pip finds no versions that go together: {tangle}; install them here, and it takes the same"
         )
-
-    def install(self, wheels: Iterable[Path], folder: Path) -> None:
-        """Unpack wheels as pip does, so that they can be imported from a folder.
-
-        Raises:
-            InstallError: pip fails.
-        """
-        options = ("--no-deps", "--no-index", "--no-compile", f"--target={folder}", *self._runtime.pip_options)
-        paths = [str(wheel) for wheel in wheels]
-        if paths:
-            _pip("install", *options, *paths)
 
     def _missing(self, needs: Needs) -> dict[str, Constraint]:
         """Constraints of the distributions that have to be fetched, as far as the metadata at hand tells."""
@@ -166,7 +162,7 @@ class Wheels:
         if name in copied:
             return copied[name].requires or ()
         if name in self._wheels:
-            return opened(self._wheels[name]).requires or ()
+            return self._wheels[name].requires
         installed = _installed(name)
         return (installed.requires or ()) if installed and _accepts(constraint, installed.version) else ()
 
@@ -178,16 +174,40 @@ class Wheels:
                     f"a plugin needs {name}{constraint.specifier}, and {version} is installed; upgrade one of them"
                 )
             return True
-        return name in self._wheels and _accepts(constraint, opened(self._wheels[name]).version)
+        return name in self._wheels and _accepts(constraint, self._wheels[name].version)
 
-    def _fetch(self, requirements: list[str], folder: Path) -> None:
+    def _fetch(self, wanted: Mapping[str, Constraint], folder: Path) -> None:
+        """Take wheels of known versions out of the cache, and let pip fetch the others."""
         folder.mkdir(parents=True)
+        versions = {name: self._version(name, constraint) for name, constraint in wanted.items()}
+        found = {name: self._cached(name, version, folder) for name, version in versions.items() if version}
+        self._wheels |= {name: cached for name, cached in found.items() if cached}
+        requirements = [self._requirement(*item) for item in wanted.items() if not found.get(item[0])]
+        if not requirements:
+            return
+        for name, fetched in self._download(sorted(requirements), folder).items():
+            self._wheels[name] = fetched
+            if version := versions.get(name):
+                self._cache.store(wheel_key(name, version, self._runtime), fetched.path)
+
+    def _cached(self, name: str, version: str, folder: Path) -> Wheel | None:
+        """The wheel of a version in the cache; with a lock file only one whose SHA-256 is in it."""
+        accepted = None
+        if self._locked is not None:
+            accepted = [value.removeprefix("sha256:") for value in self._locked[name].hashes]
+        copy = folder / f"{name}.zip"
+        if not self._cache.fetch(wheel_key(name, version, self._runtime), copy, accepted):
+            return None
+        found = wheel.read(copy)
+        return replace(found, path=copy.replace(folder / f"{found.stem}-{self._runtime.tag}.whl"))
+
+    def _download(self, requirements: Iterable[str], folder: Path) -> dict[str, Wheel]:
         (folder / "requirements.txt").write_text("\n".join(requirements) + "\n", encoding="utf-8")
         checked = () if self._locked is None else ("--require-hashes",)
-        options = ("--no-deps", f"--dest={folder}", *checked, *self._runtime.pip_options)
+        target = folder / "downloaded"
+        options = ("--no-deps", f"--dest={target}", *checked, *self._runtime.pip_options)
         _pip("download", *options, f"--requirement={folder / 'requirements.txt'}")
-        for wheel in folder.glob("*.whl"):
-            self._wheels[parse_wheel_filename(wheel.name)[0]] = wheel
+        return {parse_wheel_filename(file.name)[0]: wheel.read(file) for file in target.glob("*.whl")}
 
     def _requirement(self, name: str, constraint: Constraint) -> str:
         """A requirement for pip, as a line of a file: of one version if that is known, and with its hashes."""
@@ -209,11 +229,9 @@ class Wheels:
         return version
 
 
-def opened(wheel: Path) -> metadata.Distribution:
-    """The metadata of a wheel."""
-    archive = zipfile.Path(wheel)
-    [folder] = (each for each in archive.iterdir() if each.name.endswith(".dist-info"))
-    return metadata.PathDistribution(folder)
+def wheel_key(name: str, version: str, runtime: Runtime) -> str:
+    """For the wheel of a version that pip chose for a runtime."""
+    return f"wheel-{digest(name, version, runtime.architecture, runtime.python)}"
 
 
 def _installed(name: str) -> metadata.Distribution | None:

@@ -9,11 +9,14 @@ import ast
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 # What Lambda calls, and what plugins import.
 PUBLIC = ("handler", "provider", "http", "hooks", "errors", "model", "secrets", "config")
+
+# Where the grammar has statements within a statement.
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def in_lambda(package: Path) -> frozenset[str]:
@@ -59,10 +62,14 @@ def _modules(file: Path, package: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Everything below a node, but for what only type checkers see."""
-    children: Iterable[ast.AST] = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-        children = node.orelse
-    for child in children:
-        yield child
-        yield from _executed(child)
+    """Every statement below a node, but for what only type checkers see. No expressions: none of them imports."""
+    for block in ("orelse",) if _is_for_type_checkers(node) else _BLOCKS:
+        for child in getattr(node, block, ()):
+            yield child
+            yield from _executed(child)
+
+
+def _is_for_type_checkers(node: ast.AST) -> bool:
+    if not isinstance(node, ast.If) or not isinstance(node.test, (ast.Name, ast.Attribute)):
+        return False
+    return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")

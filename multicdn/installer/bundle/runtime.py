@@ -63,6 +63,11 @@ class Runtime:
         return (*(f"manylinux_2_{minor}_{self.machine}" for minor in minors), f"manylinux2014_{self.machine}")
 
     @property
+    def tag(self) -> str:
+        """Of a wheel that was chosen for this runtime, whatever else it may be for."""
+        return f"cp{''.join(map(str, self.version))}-none-linux_{self.machine}"
+
+    @property
     def pip_options(self) -> tuple[str, ...]:
         """Options that make pip choose wheels for this runtime."""
         chosen = (f"--platform={name}" for name in self.platforms)
