@@ -62,7 +62,18 @@ def test_holds_what_the_configured_provider_needs_and_no_more() -> None:
     needed = {"multicdn", "msgspec", "pyyaml", "requests", "certifi", "charset-normalizer", "idna", "urllib3"}
     assert packages(fastly_bundle()) == needed
     tops = {name.partition("/")[0] for name in fastly_bundle().files}
-    assert not tops & {"boto3", "botocore", "cloudflare", "akamai", "click", "rich", "pluggy", "packaging", "bin"}
+    assert not tops & {
+        "boto3",
+        "botocore",
+        "cloudflare",
+        "akamai",
+        "click",
+        "rich",
+        "pluggy",
+        "packaging",
+        "installer",
+        "bin",
+    }
 
 
 def test_takes_the_versions_that_are_installed_here() -> None:
@@ -291,7 +302,7 @@ def test_a_working_copy_is_taken_from_where_it_is(tmp_path: Path, monkeypatch: p
 # What keeps a bundle from being built
 
 
-@pytest.mark.parametrize("name", [".env", ".env.production", ".edgerc", ".aws/config", "id_rsa"])
+@pytest.mark.parametrize("name", [".env", ".env.production", ".edgerc", ".aws/config", "id_rsa", "Store.P12"])
 def test_credentials_in_a_working_copy_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = bundles.install_working_copy(tmp_path, monkeypatch)
     (package / name).parent.mkdir(exist_ok=True)

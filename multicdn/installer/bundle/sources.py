@@ -9,7 +9,7 @@ import importlib.util
 import json
 import os
 import re
-from fnmatch import fnmatch
+from fnmatch import fnmatch, translate
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ _SECRETS = (
     "*.pfx",
     "*.p12",
 )
+_SECRET = re.compile("|".join(map(translate, _SECRETS)), re.IGNORECASE)
 
 _COMPILED = (".so", ".pyd", ".dylib")
 _TESTS = ("test_*.py", "*_test.py", "conftest.py")
@@ -44,7 +45,7 @@ _TESTS = ("test_*.py", "*_test.py", "conftest.py")
 
 def is_secret(path: PurePosixPath) -> bool:
     """Whether a file, or a folder that it is in, is one that holds credentials."""
-    return any(fnmatch(part, pattern) for part in path.parts for pattern in _SECRETS)
+    return any(map(_SECRET.match, path.parts))
 
 
 def is_test_folder(folder: Path) -> bool:
