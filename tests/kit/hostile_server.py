@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -18,18 +19,21 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BOMB_UNPACKED = 100_000_000
 
 
-def _bomb() -> bytes:
+@functools.cache
+def _packed() -> bytes:
     """Some 100 KB that unpack to 100 MB."""
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
     return b"".join(packer.compress(b"<" * 1_000_000) for _ in range(BOMB_UNPACKED // 1_000_000)) + packer.flush()
 
 
-BOMB = _bomb()
-
-
 def whole(head: bytes, body: bytes) -> Answer:
     """An answer at once."""
     return lambda _over: iter((head + b"Content-Length: %d\r\n\r\n" % len(body) + body,))
+
+
+def bomb(head: bytes) -> Answer:
+    """An answer that is packed; it is made when it is first asked for."""
+    return lambda over: whole(head + b"Content-Encoding: gzip\r\n", _packed())(over)
 
 
 def drip(start: bytes, every: float = 0.05) -> Answer:
@@ -68,8 +72,8 @@ ANSWERS = {
     "endless head": endless(OK, b"X-Odd: " + b"y" * 60_000 + b"\r\n"),
     "endless line": endless(OK + b"X-Odd: ", b"y" * 65536),
     "endless continue": endless(b"", b"HTTP/1.1 100 Continue\r\nX-Odd: 1\r\n\r\n" * 1000),
-    "gzip bomb": whole(OK + b"Content-Encoding: gzip\r\n", BOMB),
-    "gzip bomb of an error": whole(b"HTTP/1.1 503 Busy\r\nContent-Encoding: gzip\r\n", BOMB),
+    "gzip bomb": bomb(OK),
+    "gzip bomb of an error": bomb(b"HTTP/1.1 503 Busy\r\n"),
 }
 
 

@@ -126,11 +126,11 @@ def test_a_gateways_page_ends_nothing(queues: Queues, cdn: FastlySimulator) -> N
 
     cdn.faults.always(PAGE_404, when=third)
     line = Line(queues, (FASTLY + TWO_HOSTS.splitlines(keepends=True)[-1]).format(endpoint=cdn.endpoint))
-    queues.upload(*keys(200))
+    queues.upload(*keys(60))
     line.step()
     assert queues.left(queues.dlq) == 0
     line.step()
-    assert accepted(cdn) == set(keys(200))
+    assert accepted(cdn) == set(keys(60))
     assert queues.left() == 0
 
 
