@@ -20,8 +20,8 @@ UV := uv==0.13.9
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
 	@echo "make test    format, lint, types and the whole test suite"
+	@echo "make coverage  which lines of core and providers the last \`make test\` left out"
 	@echo "make quick   the tests that start no server and no process: about a minute"
-	@echo "make coverage  the suite, and how much of core and providers it covers"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
 	@echo "make docs    write the generated parts of README.md and docs/ anew"
@@ -34,11 +34,10 @@ demo:
 
 test:
 	@$(MAKE) --no-print-directory --jobs=2 $(AWS_SIM)/.done check compiled
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --cov --cov-report= $(PYTEST_FLAGS)
 
-# Apart from `make test`, since tracing takes a third of the time again.
-coverage: check $(AWS_SIM)/.done
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_FLAGS)
+coverage: $(VENV)/.done
+	@$(BIN)/coverage report --show-missing
 
 quick: $(VENV)/.done
 	@$(BIN)/python -m pytest --quick -q $(PYTEST_FLAGS)

@@ -10,8 +10,10 @@ import functools
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,11 +29,11 @@ from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_pr
 COSTLY = {"acme", "aws", "aws_program", "edge", "origin", "python", "running_aws", "shared", "wheel", "workshop"}
 COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 
-# Folders whose tests need no tracing: what they are about isn't among what coverage counts (pyproject.toml), or, for
-# the system, is covered by others; tracing takes as much time again.
-UNTRACED_FOLDERS = {"cli", "installer", "project", "rig", "simulators", "system", "testing"}
+# Tests of the core and the providers, which coverage counts (pyproject.toml): these folders, and the files beside them.
+# Tracing takes half of their time again, and of the other tests nearly as much as they take.
+TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
 
-# Files that take longest come first: a worker takes a file at a time, and shall not be left alone with one of these.
+# Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
 LONGEST = {
     "test_bundle.py",
     "test_conformance_catches.py",
@@ -59,18 +61,42 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with what is slowest; a quick run goes without either."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """Mark what is slow, and begin with what is traced, then with what takes longest; a quick run goes without both."""
+    items.sort(key=lambda item: (not _is_traced(item), item.path.name not in LONGEST))
     for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
+        if _room(item) in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-        if folder in UNTRACED_FOLDERS:
-            item.add_marker("no_cover")
     if config.getoption("--quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def _room(item: pytest.Item) -> str:
+    """The folder that a test is in, or its file if it is in none."""
+    return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+def _is_traced(item: pytest.Item) -> bool:
+    room = _room(item)
+    return room in TRACED_FOLDERS or room.endswith(".py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """End tracing once for all: those that need it came first, and threads bear no pausing and resuming."""
+    coverage = item.config.pluginmanager.getplugin("_cov")
+    if coverage and coverage.cov_controller and not _is_traced(item):
+        _stop(coverage.cov_controller.cov)
+
+
+def _stop(tracing: Any) -> None:
+    for _ in range(10):
+        try:
+            return tracing.stop()
+        except RuntimeError:  # some thread begins at this moment
+            time.sleep(0.01)
+    return tracing.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from kit.environments import PIP, ROOT, install, run
+from kit.environments import PIP, ROOT, run
 
 from multicdn.cli import main
 from multicdn.cli.new_provider import Names
@@ -98,41 +98,57 @@ def test_it_passes_its_own_tests_and_strict_types_at_once(
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def acme(shared: Shared, wheel: Path) -> Path:
-    """An environment with the wheel and a new plugin for acme, and nothing else that they don't depend on."""
+class Installed:
+    """A new plugin for acme beside the wheel, and nothing else that they don't depend on.
 
+    Attributes:
+        folder: where the plugin was written.
+    """
+
+    def __init__(self, python: Path, folder: Path) -> None:
+        self._python = python
+        self.folder = folder
+
+    def run(self, *arguments: object, stdin: str = "", **environment: str) -> str:
+        """Run Python in the environment of both, and return what it wrote."""
+        done = subprocess.run(
+            [self._python, *map(str, arguments)],
+            env={"PYTHONPATH": str(self.folder / "site"), **environment},
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def acme(shared: Shared, python: Path) -> Installed:
     def fill(folder: Path) -> None:
         assert new_provider("acme", folder)[0] == 0
-        install(folder / "environment", wheel)
-        run(*PIP, "install", *OFFLINE, "--prefix", folder / "environment", folder / "multicdn-acme")
+        run(*PIP, "install", *OFFLINE, "--target", folder / "site", folder / "multicdn-acme")
 
-    return shared("acme", fill)
-
-
-def multicdn(acme: Path, *arguments: str, **environment: str) -> str:
-    command = [str(acme / "environment" / "bin" / "multicdn"), *arguments]
-    done = subprocess.run(command, env=environment, cwd=acme, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return Installed(python, shared("acme", fill))
 
 
-def test_it_is_listed_with_its_distribution_and_version(acme: Path) -> None:
-    listed = multicdn(acme, "providers", COLUMNS="200")
+def test_it_is_listed_with_its_distribution_and_version(acme: Installed) -> None:
+    listed = acme.run("-m", "multicdn", "providers", COLUMNS="200")
     [row] = [line for line in listed.splitlines() if "acme" in line]
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "acme", "alive", "url", "no", "no", "30 a call", "multicdn-acme 0.1.0",
     ]  # fmt: skip
 
 
-def test_the_config_in_its_readme_passes_the_check(acme: Path, tmp_path: Path) -> None:
-    readme = (acme / "multicdn-acme" / "README.md").read_text(encoding="utf-8")
+def test_the_config_in_its_readme_passes_the_check(acme: Installed, tmp_path: Path) -> None:
+    readme = (acme.folder / "multicdn-acme" / "README.md").read_text(encoding="utf-8")
     [block] = re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
     (tmp_path / "readme.yml").write_text(block)
-    assert multicdn(acme, "config", "check", str(tmp_path / "readme.yml")) == "readme.yml: ok: 1 provider, 1 route\n"
+    checked = acme.run("-m", "multicdn", "config", "check", tmp_path / "readme.yml")
+    assert checked == "readme.yml: ok: 1 provider, 1 route\n"
 
 
-def test_the_handler_routes_to_it(acme: Path, tmp_path: Path) -> None:
+def test_the_handler_routes_to_it(acme: Installed, tmp_path: Path) -> None:
     event = EVENT.read_text(encoding="utf-8")
     bucket = json.loads(event)["Records"][0]["s3"]["bucket"]["name"]
 
@@ -151,15 +167,9 @@ routes:
     urls: ["https://www.example.com/{{key}}"]
     purge: [acme]
 """)
-        done = subprocess.run(
-            [acme / "environment" / "bin" / "python", "-c", HANDLE],
-            env={"MULTICDN_CONFIG": str(config), "ACME_TOKEN": TOKEN},
-            input=event,
-            capture_output=True,
-            text=True,
-        )
+        said = acme.run("-c", HANDLE, stdin=event, MULTICDN_CONFIG=str(config), ACME_TOKEN=TOKEN)
     [call] = vendor.calls
     urls = call.json()["urls"]
     assert (call.method, call.target) == ("POST", "/zones/www/purge")
     assert URL in urls  # beside other spellings that browsers may use for the same key
-    assert json.loads(done.stdout) == {"providers": {"acme": {"calls": 1, "accepted": len(urls)}}}, done.stderr
+    assert json.loads(said) == {"providers": {"acme": {"calls": 1, "accepted": len(urls)}}}

@@ -54,7 +54,6 @@ def install(folder: Path, wheel: Path, *tools: str) -> None:
         _link(needed, site)
         for script in needed.entry_points.select(group="console_scripts"):
             _write_script(folder / "bin", script)
-    run(*PIP, "--python", folder / "bin" / "python", "check")
 
 
 def _closure(requirements: Iterable[str]) -> list[Distribution]:

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from kit.environments import PIP, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +23,11 @@ def test_checks_a_config_from_an_empty_environment(python: Path, tmp_path: Path)
     command = [python, "-m", "multicdn", "config", "check", ROOT / "multicdn.config.yml"]
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert checked.startswith("multicdn.config.yml: ok")
+
+
+def test_needs_nothing_that_it_does_not_declare(python: Path) -> None:
+    """The environment was made of what the wheel declares."""
+    run(*PIP, "--python", python, "check")
 
 
 def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -41,8 +47,8 @@ def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
 @pytest.mark.slow
 def test_the_folder_cannot_be_imported_under_its_own_name(tmp_path: Path) -> None:
     """From the tree, `import providers` would make a second set of the same classes."""
-    run = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import providers"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert run.returncode != 0
-    assert "multicdn_providers" in run.stderr
+    assert done.returncode != 0
+    assert "multicdn_providers" in done.stderr

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from multicdn.provider import Capability, Provider
     from multicdn.simulators import Simulator
 
+pytestmark = pytest.mark.slow
 
 KEY = AccessKey("AKIACONFORMANCE00000", "conformance/secret/access/key/of/40/char", "conformance-session-token")
 
