@@ -29,6 +29,7 @@ from multicdn.installer.steps import (
 )
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, template
+from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -224,6 +225,8 @@ class _Planner:
         yield f"Account {current.account}, region {current.region}"
         there = "" if any(isinstance(step, Upload) for step in steps) else ", is there already"
         yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
+        if bundle.hooks:
+            yield f"Hook plugins in it: {', '.join(bundle.hooks)}; {DISABLE}={','.join(bundle.hooks)} leaves them out"
         if not current.artifacts.ready:
             yield f"Bucket {current.artifacts.bucket}: make it, for the code"
         yield from self._section(f"Stack {self._desired.stack}", self._stack_lines(), new=self._before is None)

@@ -141,6 +141,7 @@ def test_the_manifest_says_what_is_in_it() -> None:
         "python": PYTHON,
         "byte_code": True,
         "providers": ["fastly"],
+        "hooks": [],
         "packages": list(fastly_bundle().packages),
         "from_the_runtime": ["boto3", "botocore", "jmespath", "s3transfer"],
     }
@@ -270,6 +271,7 @@ def test_hook_plugins_that_are_installed_come_along(tmp_path: Path, monkeypatch:
     bundles.install_plugin(tmp_path, monkeypatch, files={"watch.py": hook}, hooks="watch = multicdn_acme.watch")
     built = build(tmp_path, {"fastly": FASTLY})
     assert packages(built) == packages(fastly_bundle()) | {"multicdn-acme", "pluggy"}
+    assert built.hooks == ("watch",)
 
 
 def test_a_hook_plugin_that_does_not_import_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -53,6 +54,17 @@ def test_a_first_plan_makes_everything_in_order(tmp_path: Path) -> None:
     made = plan.make(desired(tmp_path), NOTHING)
     assert kinds(made) == ["MakeBucket", "Upload", "Deploy", "Notify"]
     assert made.fresh
+
+
+def test_hook_plugins_that_come_along_unasked_are_named(tmp_path: Path) -> None:
+    """Every one that is installed acts on every config, there as here."""
+    wanted = msgspec.structs.replace(
+        desired(tmp_path), bundle=dataclasses.replace(installs.bundle(tmp_path), hooks=("watch",))
+    )
+    assert (
+        "Hook plugins in it: watch; MULTICDN_DISABLE_PLUGINS=watch leaves them out" in plan.make(wanted, NOTHING).lines
+    )
+    assert not [line for line in plan.make(desired(tmp_path), NOTHING).lines if "Hook" in line]
 
 
 def test_nothing_is_changed_that_is_as_it_should_be(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def bundle(folder: Path, content: str = "") -> Bundle:
         archive.writestr(zipfile.ZipInfo("multicdn/handler.py"), code)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = path.stat().st_size
-    return Bundle(path, digest, size, 100, ("multicdn/handler.py",), ("cloudfront", "fastly"), (), compiled=True)
+    return Bundle(path, digest, size, 100, ("multicdn/handler.py",), ("cloudfront", "fastly"), (), (), compiled=True)
 
 
 class Installer:

@@ -48,6 +48,7 @@ class Bundle:
         size, unpacked: bytes of the archive, and of all that is in it.
         files: names in the archive, sorted.
         providers: plugin names of the providers in it, sorted.
+        hooks: likewise of the hook plugins.
         packages: distributions in it, ``name==version``, sorted.
         compiled: whether it holds byte code. Without, each cold start takes about twice as long; it takes a Python of
             the function's minor version on the machine that builds.
@@ -59,6 +60,7 @@ class Bundle:
     unpacked: int
     files: tuple[str, ...]
     providers: tuple[str, ...]
+    hooks: tuple[str, ...]
     packages: tuple[str, ...]
     compiled: bool
 
@@ -240,6 +242,7 @@ def _write_manifest(file: Path, recipe: _Recipe, versions: Mapping[str, str], *,
         "python": recipe.runtime.python,
         "byte_code": compiled,
         "providers": list(recipe.providers),
+        "hooks": list(recipe.hooks),
         "packages": [f"{name}=={version}" for name, version in sorted({**versions, **copied}.items())],
         "from_the_runtime": [] if recipe.needs.boto3 else sorted(BOTO3),
     }
@@ -258,6 +261,7 @@ def _described(path: Path) -> Bundle:
         sum(entry.file_size for entry in entries),
         tuple(entry.filename for entry in entries),
         tuple(manifest["providers"]),
+        tuple(manifest["hooks"]),
         tuple(manifest["packages"]),
         manifest["byte_code"],
     )
