@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from kit import tracing
 from kit.environments import ROOT, build, install, locked, unavailable
 from kit.stage import Stage
 
@@ -80,15 +81,16 @@ def _is_traced(item: pytest.Item) -> bool:
     return room in TRACED_FOLDERS or room.endswith(".py")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart() -> None:
+    tracing.begin()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> None:
-    """End tracing for good before the first test that needs none: the others come before it.
-
-    Pausing it between tests isn't for programs with threads: before Python 3.12 one that starts meanwhile may fail.
-    """
-    if "coverage" in sys.modules and not _is_traced(item):
-        while running := sys.modules["coverage"].Coverage.current():
-            running.stop()
+    """End tracing before the first test that needs none: the others come before it."""
+    if not _is_traced(item):
+        tracing.end()
 
 
 @pytest.fixture(scope="session")

@@ -167,8 +167,8 @@ class Breaker:
         """The vendor answered, be it with a refusal."""
         with self._lock:
             seconds = self._end(call)
-            # The first call may have imported an SDK: how long that took says nothing about the vendor.
-            telling = self._is_warm or call.given_up
+            # It may have imported an SDK, or waited for another that did: that says nothing about the vendor.
+            telling = call.given_up or not call.cold
             self._is_warm = True
             self._latency = seconds if seconds > self._prompt and telling else 0.0
             if call.given_up:  # too late to be of use, but for how late it was

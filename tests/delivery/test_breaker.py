@@ -198,6 +198,15 @@ def test_the_first_answer_may_be_slow_since_an_sdk_may_have_been_imported(bench:
     assert bench.breaker.pause() == 48
 
 
+def test_first_calls_side_by_side_wait_for_the_same_import(bench: Bench) -> None:
+    """On a busy machine the second of two opened it for half a minute."""
+    first, second = bench.admit(), bench.admit()
+    bench.clock.sleep(4.3)
+    bench.breaker.answered(first)
+    bench.breaker.answered(second)
+    assert bench.breaker.pause() == 0
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(0, 2), (1, 4), (2, 8), (3, 10), (5000, 10)])
 def test_what_has_been_tried_in_vain_is_waited_for_longer(bench: Bench, attempts: int, seconds: float) -> None:
     """Else a process that is new each time would never learn that a vendor is only slow."""
