@@ -42,7 +42,7 @@ providers:
 routes:
   - bucket: acme-site
     urls: ["https://www.acme.com/{{key}}"]
-    purge: [cloudfront, cloudflare, fastly, akamai]
+    purge: [{vendor}]
     collapse: {policy}
 """
 
@@ -112,14 +112,14 @@ def trickle() -> list[list[str]]:
 
 def measure(vendor: str, strategy: Strategy, events: Sequence[Sequence[str]]) -> Cost:
     """Plan all events with one strategy, and add up what the vendor is asked."""
-    config = parse(CONFIG.format(policy="budget" if strategy == "ours, budget" else "never"), "bench", Plugins())
+    policy = "budget" if strategy == "ours, budget" else "never"
+    config = parse(CONFIG.format(policy=policy, vendor=vendor), "bench", Plugins())
     provider, router = config.providers[vendor], Router(config.routes, config.providers)
     calls = targets = innocent = 0
     unchanged, spent = site(), dict[type["Provider"], int]()
     for changed in events:
         unchanged -= set(changed)  # those that a later event tells of count as unchanged until they are
-        demands = [demand for demand in _demands(router, changed) if demand.provider == vendor]
-        demands, decisions = collapse.collapse(demands, config.providers, _Count(unchanged), spent)
+        demands, decisions = collapse.collapse(_demands(router, changed), config.providers, _Count(unchanged), spent)
         jobs = planner.plan(vendor, provider, demands).jobs
         wanted = sum(len(job.targets) for job in jobs)
         calls += len(changed) if strategy == "one call an object" else len(jobs)
