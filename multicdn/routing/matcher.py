@@ -138,14 +138,18 @@ class Matcher:
 
     def _texts(self, kind: TargetKind, parsed: Sequence[Template], change: Change) -> dict[str, str]:
         """The texts of a change, and the key behind each."""
-        forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
-        bucket, prefix = change.bucket, self.route.prefix
-        keys = dict.fromkeys(url_templates.expand(parsed, bucket, change.key, prefix, forms), change.key)
+        keys = dict.fromkeys(self._expanded(kind, parsed, change.bucket, change.key), change.key)
         if self._also:
             for key in self._alternates(change):
-                for text in url_templates.expand(parsed, bucket, key, prefix, forms):
+                for text in self._expanded(kind, parsed, change.bucket, key):
                     keys.setdefault(text, key)
         return keys
+
+    def _expanded(self, kind: TargetKind, parsed: Sequence[Template], bucket: str, key: str) -> list[str]:
+        if kind is TargetKind.TAG:
+            return url_templates.tags(parsed, bucket, key, self.route.prefix)
+        forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
+        return url_templates.expand(parsed, bucket, key, self.route.prefix, forms)
 
     def _alternates(self, change: Change) -> Iterator[str]:
         for patterns, parsed in self._also:

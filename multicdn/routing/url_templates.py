@@ -105,6 +105,11 @@ def parse(text: str) -> Template:
     return Template(text, positional, frozenset(fields), around, _WHOLE.fullmatch(text) is not None)
 
 
+def tags(templates: Sequence[Template], bucket: str, key: str, prefix: str) -> list[str]:
+    """The tags that templates give for a key: as ``expand``, but in one spelling, since no client writes a tag."""
+    return list(dict.fromkeys(_spelled(templates, bucket, key, prefix, most=1)))
+
+
 def expand(templates: Sequence[Template], bucket: str, key: str, prefix: str, forms: Forms = PLAIN) -> list[str]:
     """Make the texts that the templates give for a key, without duplicates, the plainest first.
 
@@ -156,7 +161,7 @@ def _without_slash(url: str) -> str | None:
     return match and match[1] + match[2]
 
 
-def _spelled(templates: Sequence[Template], bucket: str, key: str, prefix: str) -> list[str]:
+def _spelled(templates: Sequence[Template], bucket: str, key: str, prefix: str, most: int | None = None) -> list[str]:
     if not key.startswith(prefix):
         templates = [template for template in templates if "path" not in template.fields]
     if _UNESCAPED.fullmatch(key):
@@ -167,7 +172,7 @@ def _spelled(templates: Sequence[Template], bucket: str, key: str, prefix: str) 
     encoded, encoded_prefix = quote(key, safe=_SAFE), quote(prefix, safe=_SAFE)
     return [
         _fill(template, bucket, spell(encoded), len(spell(encoded_prefix)))
-        for spell in _spellings(encoded)
+        for spell in _spellings(encoded)[:most]
         for template in templates
     ]
 

@@ -190,6 +190,11 @@ def test_targets_of_a_change(members: dict[str, Any], targets: set[Target]) -> N
     assert orders(routes, Change("b", "d/k.x")) == {("full", PURGE, False): targets}
 
 
+def test_a_tag_has_one_spelling_since_no_client_writes_it() -> None:
+    [demand] = demands((route(urls=(), tags=("k-{key}",), purge=("full",)),), Change("b", "a b+c"))
+    assert set(demand.wants) == {Target(TAG, "k-a%20b%2Bc")}
+
+
 @pytest.mark.parametrize("member", ["tags", "hosts"])
 def test_template_that_is_empty_for_a_key_never_means_everything(member: str) -> None:
     members = {"urls": (), member: ("{dir}",), "purge": ("full",)}
