@@ -7,6 +7,7 @@ Real parts that this machine lacks are skipped, saying what to install; on CI th
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import sys
@@ -32,7 +33,8 @@ COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 # Tracing takes half of their time again, and of the other tests nearly as much as they take.
 TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
 
-# Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
+# Files that take longest, and the folder whose tests mostly wait, come before others: a worker takes a file at a time,
+# and shall not be left alone with one.
 LONGEST = {
     "test_bundle.py",
     "test_conformance_catches.py",
@@ -61,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is slow, and begin with what is traced, then with what takes longest; a quick run goes without both."""
-    items.sort(key=lambda item: (not _is_traced(item), item.path.name not in LONGEST))
+    items.sort(key=lambda item: (not _is_traced(item), item.path.name not in LONGEST, _room(item) != "system"))
     for item in items:
         if _room(item) in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
@@ -155,6 +157,15 @@ def workshop(shared: Shared, wheel: Path) -> Path:
 def mypy_cache(shared: Shared) -> dict[str, str]:
     """What leads mypy to one cache for all plugins that are checked in the workshop."""
     return {"MYPY_CACHE_DIR": str(shared("mypy", lambda folder: None))}
+
+
+@pytest.fixture
+def whole_stack() -> Iterator[None]:
+    """Nothing that is deleted runs while a test exhausts the stack: it would fail there, and fail the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

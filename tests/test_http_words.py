@@ -80,6 +80,7 @@ def test_long_bodies_are_cut(body: bytes) -> None:
     assert said.endswith("…")
 
 
+@pytest.mark.usefixtures("whole_stack")
 @pytest.mark.parametrize("body", [b"[" * 60_000, b'{"error":' * 7_000, b"[" * 900 + b"]" * 900])
 def test_a_body_made_to_exhaust_the_stack_is_quoted_all_the_same(body: bytes) -> None:
     assert 0 < len(words(body)) <= 301

@@ -434,6 +434,7 @@ def test_event_of_unknown_shape_is_an_error_not_nothing_to_do(event: object) -> 
     assert intake.unreadable[0].reason.startswith("unknown event shape: ")
 
 
+@pytest.mark.usefixtures("whole_stack")
 @pytest.mark.parametrize("body", ["[" * 200_000, '{"Message":' * 100_000], ids=["lists", "objects"])
 def test_endlessly_nested_json_is_refused(body: str) -> None:
     intake = decode(sqs(body, s3_event(s3_record("k"))))
