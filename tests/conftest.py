@@ -32,6 +32,8 @@ COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 # Tests of the core and the providers, which coverage counts (pyproject.toml): these folders, and the files beside them.
 # Tracing takes half of their time again, and of the other tests nearly as much as they take.
 TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
+# What goes the same ways once more, and takes long.
+UNTRACED_FILES = {"test_bounds.py", "test_collapse.py", "test_refusals_in_traffic.py", "test_sender.py"}
 
 # Files that take longest, and the folder whose tests mostly wait, come before others: a worker takes a file at a time,
 # and shall not be left alone with one.
@@ -53,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Machines are noisy: how long an example takes says nothing.
-    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 100)
+    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 50)
     settings.load_profile("multicdn")
     config.addinivalue_line(
         "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
@@ -80,7 +82,7 @@ def _room(item: pytest.Item) -> str:
 
 def _is_traced(item: pytest.Item) -> bool:
     room = _room(item)
-    return room in TRACED_FOLDERS or room.endswith(".py")
+    return (room in TRACED_FOLDERS or room.endswith(".py")) and item.path.name not in UNTRACED_FILES
 
 
 @pytest.hookimpl(trylast=True)
