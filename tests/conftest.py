@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,13 +36,16 @@ TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "provid
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {"test_bounds.py", "test_collapse.py", "test_refusals_in_traffic.py", "test_sender.py"}
 
-# Files that take longest, and the folder whose tests mostly wait, come before others: a worker takes a file at a time,
-# and shall not be left alone with one.
+# Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
 LONGEST = {
+    "test_bounds.py",
     "test_bundle.py",
+    "test_bundle_runs.py",
     "test_conformance_catches.py",
+    "test_demo.py",
     "test_docs_plugins.py",
     "test_e2e.py",
+    "test_seven_vendors.py",
     "test_soak.py",
 }
 
@@ -65,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is slow, and begin with what is traced, then with what takes longest; a quick run goes without both."""
-    items.sort(key=lambda item: (not _is_traced(item), item.path.name not in LONGEST, _room(item) != "system"))
+    items.sort(key=_turn)
     for item in items:
         if _room(item) in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
@@ -73,6 +77,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def _turn(item: pytest.Item) -> tuple[bool, bool, int]:
+    """Files of a folder are alike: some fold their hands, others use the processor. So they are mixed."""
+    mixed = zlib.crc32(str(item.path.relative_to(ROOT)).encode())
+    return not _is_traced(item), item.path.name not in LONGEST, mixed
 
 
 def _room(item: pytest.Item) -> str:
