@@ -31,6 +31,7 @@ from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
 from multicdn.delivery.patience import COMPUTING
+from multicdn.delivery.preloads import Preloads
 from multicdn.delivery.refusals import Refusals, hosts_of
 from multicdn.errors import (
     CallRefused,
@@ -59,9 +60,6 @@ _MOST_IN_VAIN = 32
 
 # A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
 _MOST_DOUBLINGS = 6
-
-# Seconds by which a preload may precede the estimated end of its purge: estimates are no more exact.
-_SOON = 1.0
 
 # Seconds between two looks at whether another thread's probe has been answered.
 _GLANCE = 0.1
@@ -98,7 +96,7 @@ class Lane:
         self._attempts = attempts
         self._clock = run.clock
         self._purges = [job for job in jobs if job.action is Action.PURGE]
-        self.preloads = [job for job in jobs if job.action is Action.PRELOAD]
+        self.preloads = Preloads([job for job in jobs if job.action is Action.PRELOAD], ledger, run.clock)
         self._waiting: deque[Try] = deque()
         self._working = 0
         self._parallel = 1
@@ -108,7 +106,6 @@ class Lane:
         self._unused: list[tuple[float, Job]] = []
         self._refusals = Refusals()
         self._in_vain = 0
-        self._purged_at: dict[str, float] = {}
         self._renewed = False
         self._condition = threading.Condition()
 
@@ -120,52 +117,9 @@ class Lane:
         """Make all preloads, but for those of which a purge has failed; returns when each has ended.
 
         Args:
-            unpurged: the purges that were not accepted. What may become of them yet goes into the queue with the
-                preload; what can't be purged isn't loaded at all.
+            unpurged: the purges that were not accepted.
         """
-        failed = frozenset().union(*(outcome.job.messages for outcome in unpurged))
-        ready: list[Job] = []
-        for job in self.preloads:
-            late = job.of_messages(failed)
-            now = job.without(late.targets) if late else job
-            if late:
-                self._end_unpurged(job, late, now, unpurged)
-            if now:
-                ready += self._by_estimate(now)
-        self._work_off(ready)
-
-    def _by_estimate(self, job: Job) -> Iterator[Job]:
-        """The part of a preload that may go ahead; what must wait for longer than there is time waits in the queue."""
-        if not self._purged_at:
-            yield job
-            return
-        early = [target for target, causes in zip(job.targets, job.causes, strict=True) if self._is_early(causes)]
-        waiting, ready = job.only(early), job.without(early)
-        self._ledger.replace([job], [part for part in (waiting, ready) if part])
-        if waiting:
-            wait = self._purged_in(waiting)
-            reason = f"its purge takes {wait:.0f} s more by the vendor's estimate"
-            self._ledger.end(Outcome(waiting, Status.PACED, reason, after=wait))
-        if ready:
-            yield ready
-
-    def _is_early(self, causes: frozenset[str]) -> bool:
-        now = self._clock.now() + _SOON
-        return any(self._purged_at.get(cause, now) > now for cause in causes)
-
-    def _end_unpurged(self, job: Job, late: Job, now: Job | None, unpurged: Sequence[Outcome]) -> None:
-        """End the part of a preload that may not go before its purge, which it takes along."""
-        mine = [(outcome, part) for outcome in unpurged if (part := outcome.job.of_messages(late.messages))]
-        hopeless = [outcome for outcome, _ in mine if outcome.final or outcome.status is Status.REJECTED]
-        late = msgspec.structs.replace(late, purges=tuple(part for _, part in mine))
-        self._ledger.replace([job], [part for part in (late, now) if part])
-        if hopeless:
-            reason = f"not loaded, since it can't be purged: {hopeless[0].reason}"
-            self._ledger.end(Outcome(late, Status.REJECTED, reason))
-        else:
-            waits = [outcome.after for outcome, _ in mine if outcome.after is not None]
-            reason = "not loaded, since it could not be purged before"
-            self._ledger.end(Outcome(late, Status.RETRY, reason, after=max(waits, default=None)))
+        self._work_off(self.preloads.ready(unpurged))
 
     def _work_off(self, jobs: Iterable[Job]) -> None:
         """Work off the jobs, one method after the other, since each has its own limit of calls at once."""
@@ -295,20 +249,8 @@ class Lane:
                 self._resume_at = max(self._resume_at, self._clock.now() + receipt.pause)
         self._refusals.accepted(attempt.job)
         if self.preloads and attempt.job.action is Action.PURGE and receipt.estimate:
-            self._note_estimate(attempt.job, receipt.estimate)
+            self.preloads.note_estimate(attempt.job, receipt.estimate)
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
-
-    def _note_estimate(self, job: Job, seconds: float) -> None:
-        """Remember until when a purge takes: what is loaded before may be the old bytes."""
-        until = self._clock.now() + seconds
-        with self._condition:
-            for message in job.messages:
-                self._purged_at[message] = max(until, self._purged_at.get(message, until))
-
-    def _purged_in(self, job: Job) -> float:
-        """Seconds until all purges of the messages behind a job are done by their vendor's estimate."""
-        now = self._clock.now()
-        return max((self._purged_at.get(message, now) - now for message in job.messages), default=0.0)
 
     def _ended_by_bug(self, attempt: Try, error: BaseException) -> None:
         plugin_bug(self._name, error)

@@ -1,0 +1,103 @@
+"""The preloads of one provider: never before their purges, nor before these are done by the vendor's estimate."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from multicdn.model import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.delivery.clock import Clock
+    from multicdn.delivery.ledger import Ledger
+    from multicdn.model import Job
+
+# Seconds by which a preload may precede the estimated end of its purge: estimates are no more exact.
+_SOON = 1.0
+
+
+class Preloads:
+    """What a lane is to load once it has purged. It is false where there is nothing.
+
+    Args:
+        jobs: the preloads.
+        ledger: where the ends of those are noted that can't go ahead.
+        clock: of the invocation.
+    """
+
+    def __init__(self, jobs: Sequence[Job], ledger: Ledger, clock: Clock) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._clock = clock
+        self._purged_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def ready(self, unpurged: Sequence[Outcome]) -> list[Job]:
+        """Those that may go ahead; the others end here.
+
+        Args:
+            unpurged: the purges that were not accepted. What may become of them yet goes into the queue with the
+                preload; what can't be purged isn't loaded at all.
+        """
+        failed = frozenset().union(*(outcome.job.messages for outcome in unpurged))
+        ready: list[Job] = []
+        for job in self._jobs:
+            late = job.of_messages(failed)
+            now = job.without(late.targets) if late else job
+            if late:
+                self._end_unpurged(job, late, now, unpurged)
+            if now:
+                ready += self._by_estimate(now)
+        return ready
+
+    def note_estimate(self, job: Job, seconds: float) -> None:
+        """Remember until when a purge takes: what is loaded before may be the old bytes."""
+        until = self._clock.now() + seconds
+        with self._lock:
+            for message in job.messages:
+                self._purged_at[message] = max(until, self._purged_at.get(message, until))
+
+    def _by_estimate(self, job: Job) -> Iterator[Job]:
+        """The part of a preload that may go ahead; what must wait for longer than there is time waits in the queue."""
+        if not self._purged_at:
+            yield job
+            return
+        early = [target for target, causes in zip(job.targets, job.causes, strict=True) if self._is_early(causes)]
+        waiting, ready = job.only(early), job.without(early)
+        self._ledger.replace([job], [part for part in (waiting, ready) if part])
+        if waiting:
+            wait = self._purged_in(waiting)
+            reason = f"its purge takes {wait:.0f} s more by the vendor's estimate"
+            self._ledger.end(Outcome(waiting, Status.PACED, reason, after=wait))
+        if ready:
+            yield ready
+
+    def _is_early(self, causes: frozenset[str]) -> bool:
+        now = self._clock.now() + _SOON
+        return any(self._purged_at.get(cause, now) > now for cause in causes)
+
+    def _end_unpurged(self, job: Job, late: Job, now: Job | None, unpurged: Sequence[Outcome]) -> None:
+        """End the part of a preload that may not go before its purge, which it takes along."""
+        mine = [(outcome, part) for outcome in unpurged if (part := outcome.job.of_messages(late.messages))]
+        hopeless = [outcome for outcome, _ in mine if outcome.final or outcome.status is Status.REJECTED]
+        late = msgspec.structs.replace(late, purges=tuple(part for _, part in mine))
+        self._ledger.replace([job], [part for part in (late, now) if part])
+        if hopeless:
+            reason = f"not loaded, since it can't be purged: {hopeless[0].reason}"
+            self._ledger.end(Outcome(late, Status.REJECTED, reason))
+        else:
+            waits = [outcome.after for outcome, _ in mine if outcome.after is not None]
+            reason = "not loaded, since it could not be purged before"
+            self._ledger.end(Outcome(late, Status.RETRY, reason, after=max(waits, default=None)))
+
+    def _purged_in(self, job: Job) -> float:
+        """Seconds until all purges of the messages behind a job are done by their vendor's estimate."""
+        now = self._clock.now()
+        return max((self._purged_at.get(message, now) - now for message in job.messages), default=0.0)
