@@ -31,7 +31,7 @@ COSTLY = {"acme", "aws", "aws_program", "edge", "origin", "python", "running_aws
 COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 
 # Tests of the core and the providers, which coverage counts (pyproject.toml): these folders, and the files beside them.
-# Tracing takes half of their time again, and of the other tests nearly as much as they take.
+# Tracing takes as much time again as a test does.
 TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {"test_bounds.py", "test_collapse.py", "test_refusals_in_traffic.py", "test_sender.py"}

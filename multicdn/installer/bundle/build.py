@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
 from multicdn.installer.bundle import archive, check, lock, sources, wheel
-from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest
+from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest, sha256
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
@@ -137,7 +137,7 @@ def build(
             _add_own(recipe, task, draft, own, versions)
             if versions == pins:
                 cache.store(recipe.key(pins), draft)
-        path = work / f"multicdn-{_sha256(draft)[:16]}.zip"
+        path = work / f"multicdn-{sha256(draft)[:16]}.zip"
         draft.replace(path)
     return _described(path)
 
@@ -213,7 +213,7 @@ def _add_packages(
     archive.prune(task)
     archive.compile_all(task, recipe.runtime)
     versions = {name: each.version for name, each in resolved.items()}
-    hashes = {f"{name}=={each.version}": f"sha256:{_sha256(each.path)}" for name, each in resolved.items()}
+    hashes = {f"{name}=={each.version}": f"sha256:{sha256(each.path)}" for name, each in resolved.items()}
     (task / WHEELS).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
     archive.pack(task, draft)
     if versions == pins:
@@ -256,7 +256,7 @@ def _described(path: Path) -> Bundle:
         entries = bundle.infolist()
     return Bundle(
         path,
-        _sha256(path),
+        sha256(path),
         path.stat().st_size,
         sum(entry.file_size for entry in entries),
         tuple(entry.filename for entry in entries),
@@ -265,7 +265,3 @@ def _described(path: Path) -> Bundle:
         tuple(manifest["packages"]),
         manifest["byte_code"],
     )
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -77,7 +77,7 @@ class ArchiveCache:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._draft() as draft:
                 shutil.copyfile(archive, draft)
-                draft.replace(self._folder / f"{key}-{_sha256(draft)}.zip")
+                draft.replace(self._folder / f"{key}-{sha256(draft)}.zip")
             self._evict()
 
     @contextlib.contextmanager
@@ -103,7 +103,7 @@ class ArchiveCache:
 def _copied(entry: Path, copy: Path) -> bool:
     """Copy an entry and note its use; delete it if it is damaged."""
     shutil.copyfile(entry, copy)
-    whole = _named_hash(entry) == _sha256(copy)
+    whole = _named_hash(entry) == sha256(copy)
     with contextlib.suppress(OSError):
         if whole:
             os.utime(entry)
@@ -116,5 +116,6 @@ def _named_hash(entry: Path) -> str:
     return entry.stem.rpartition("-")[2]
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
