@@ -41,6 +41,7 @@ def schema(plugins: Plugins) -> dict[str, Any]:
         "type": "object",
         "required": ["version", "providers", "routes"],
         "additionalProperties": False,
+        "patternProperties": {"^x-": {"description": "your own: what other parts of the file merge in"}},
         "properties": {
             "version": {"const": VERSION},
             "providers": {

@@ -44,6 +44,9 @@ CONFIG = "MULTICDN_CONFIG"
 FILE_NAME = "multicdn.config.yml"
 VERSION = 1
 
+# Members of the file that begin so are the author's own: what other parts take in by alias, or what other tools read.
+_EXTENSION = "x-"
+
 # How msgspec calls the types, and how the author of a config file does.
 _TYPES = {
     "str": "a text", "bool": "true or false", "int": "a whole number", "float": "a number", "array": "a list",
@@ -125,7 +128,8 @@ class _Checker:
 
     def config(self) -> Config:
         data = self._mapping(self._document.data, ())
-        self._unknown(data, ("version", "providers", "routes", "delivery", "install"), (), "member")
+        named = {name: value for name, value in data.items() if not name.startswith(_EXTENSION)}
+        self._unknown(named, ("version", "providers", "routes", "delivery", "install"), (), "member")
         self._version(data)
         providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
         routes = tuple(self._routes(data.get("routes"), providers))
