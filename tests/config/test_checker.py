@@ -292,7 +292,7 @@ def test_unknown_version(version: str) -> None:
     [
         ("provider: {}", "provider: unknown member 'provider'; did you mean 'providers'?"),
         ("on: x", "on: unknown member 'on' (known: version, providers, routes, delivery, install)"),
-        ("<<: {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
+        ("'<<': {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
     ],
 )
 def test_unknown_member_of_the_file(line: str, message: str) -> None:
