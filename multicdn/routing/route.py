@@ -10,12 +10,15 @@ from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
-from multicdn.routing import url_templates
+from multicdn.routing import spellings, url_templates
 
 if TYPE_CHECKING:
     from multicdn.provider import Provider
 
 _PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in url_templates.PLACEHOLDERS)
+
+# Whose spellings of keys are purged: names of ``spellings.CLIENTS``.
+_Client = Literal[tuple(spellings.CLIENTS)]  # type: ignore[valid-type]
 
 _METADATA = "x-amz-meta-"
 
@@ -100,6 +103,10 @@ class Route(Struct, frozen=True, kw_only=True):
     prefixes: Annotated[
         tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
     ] = ()
+    spellings: Annotated[
+        tuple[_Client, ...],
+        Meta(description="how clients of the site escape keys in URLs, the likeliest first; without it, all ways but form"),
+    ] = ()
     tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
     tags_from: Annotated[
         str, Meta(description="metadata of created objects that lists their tags, such as cache-tag (x-amz-meta- is "
@@ -135,6 +142,11 @@ class Route(Struct, frozen=True, kw_only=True):
         if member == "everything":
             return ("",) if self.everything else ()
         return getattr(self, member)  # type: ignore[no-any-return]
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Whose spellings of keys URLs and prefixes are made in."""
+        return self.spellings or spellings.LIKELY
 
     def wants(self, member: str) -> bool:
         """Whether the route purges by one of ``MEMBERS``."""
