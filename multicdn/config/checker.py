@@ -21,7 +21,7 @@ from multicdn.errors import ConfigError, PluginError, did_you_mean
 from multicdn.plugins.discovery import NoHooks, Plugins
 from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Provider
-from multicdn.routing.route import Route
+from multicdn.routing.route import Route, listed, written_members
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -136,9 +136,11 @@ class _Checker:
         retrying = self._section("delivery", Retrying, data.get("delivery"))
         install = self._section("install", Install, data.get("install"))
         if self._problems:
-            raise ConfigError([text for _, text in sorted(self._problems, key=lambda problem: problem[0])])
+            texts = (text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
+            raise ConfigError(list(dict.fromkeys(texts)))  # what is wrong for each bucket of a route is said once
         self._notices(providers, routes)
-        return Config(self._document.name, providers, self._types, routes, tuple(self._warnings), install, retrying)
+        warnings = tuple(dict.fromkeys(self._warnings))
+        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying)
 
     # Reporting
 
@@ -207,7 +209,8 @@ class _Checker:
                 self._stray_references(item, None, (*path, name))
         elif isinstance(raw, str) and not isinstance(value, Secret):
             for found in secrets.REFERENCE.finditer(raw):
-                self._problem(path, f"{found[0]} is a reference, and this option is no secret: write its value")
+                text = "is a reference, and this option is no secret: write its value; stages have a file each"
+                self._problem(path, f"{found[0]} {text} (docs/config.md)")
 
     # Providers
 
@@ -268,7 +271,7 @@ class _Checker:
         if not isinstance(raw, list) or not raw:
             self._problem(("routes",), "must be a list with at least one route")
             return
-        hints = typing.get_type_hints(Route, include_extras=True)
+        hints = written_members()
         for place, item in enumerate(raw):
             path = ("routes", place)
             data = self._mapping(item, path)
@@ -278,9 +281,18 @@ class _Checker:
             if "bucket" not in data:
                 self._problem(path, "needs a `bucket`")
             if len(self._problems) == before:
-                route = Route(**values)
-                self._check_route(route, providers, path)
-                yield route
+                yield from self._routes_of(values, providers, path)
+
+    def _routes_of(
+        self, values: dict[str, Any], providers: Mapping[str, Provider], path: yaml_source.Path
+    ) -> Iterator[Route]:
+        """A route for each of the buckets."""
+        buckets = listed(values.pop("bucket"))
+        values["suffix"] = listed(values.get("suffix", ()))
+        for bucket in dict.fromkeys(buckets):
+            route = Route(bucket=bucket, **values)
+            self._check_route(route, providers, path)
+            yield route
 
     def _check_route(self, route: Route, providers: Mapping[str, Provider], path: yaml_source.Path) -> None:
         for fault in route_checks.faults(route, providers, self._types):

@@ -60,8 +60,8 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML.
 
     Raises:
-        ConfigError: it isn't YAML, a mapping has a key twice, a merge key names no mapping, or aliases loop or multiply;
-            with file and line.
+        ConfigError: it isn't YAML, a mapping has a key twice, a merge key names none, or aliases loop or multiply; with
+            file and line.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)

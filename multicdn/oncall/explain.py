@@ -14,8 +14,8 @@ from msgspec import Struct
 from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.routing import spellings, url_templates
-from multicdn.routing.matcher import any_of
-from multicdn.routing.route import Route
+from multicdn.routing.matcher import any_of, compiled, ends_with
+from multicdn.routing.route import Route, listed
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
@@ -155,9 +155,13 @@ class Explainer:
 
 
 def places(text: str, name: str) -> list[str]:
-    """File and line of each route of a config's text."""
+    """File and line of each route of a config's text: one for each bucket of those that have several."""
     source = yaml_source.parse(text, name)
-    return [source.at(("routes", place)) for place in range(len(source.data["routes"]))]
+    return [
+        source.at(("routes", place))
+        for place, route in enumerate(source.data["routes"])
+        for _ in dict.fromkeys(listed(route["bucket"]))
+    ]
 
 
 def hosts(route: Route) -> frozenset[str]:
@@ -169,11 +173,18 @@ def hosts(route: Route) -> frozenset[str]:
 def _faults(route: Route, change: Change) -> Iterator[_Fault]:
     if route.bucket != change.bucket:
         yield _Fault(f"its bucket is {route.bucket}", _FAR + _unlikeness(route.bucket, change.bucket))
-    if not change.key.startswith(route.prefix):
+    flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
+    if not change.key.startswith(route.prefix_in(change.key)):
         unlike = 1 - len(commonprefix((route.prefix, change.key))) / len(route.prefix)
         yield _Fault(f"the key doesn't begin with its prefix {route.prefix}{_hint(route, change)}", _NEAR + unlike)
+    if route.suffix and not ends_with(change.key, route):
+        yield _Fault(f"the key doesn't end with its suffix {' or '.join(route.suffix)}", _NEXT)
+    if route.include and not any_of(route.include, flags).match(change.key):
+        yield _Fault(f"none of its include patterns matches the key: {', '.join(route.include)}", _NEXT)
+    if route.match and not compiled(route.match, flags).fullmatch(change.key):
+        yield _Fault(f"its match {route.match} doesn't match the whole key", _NEXT)
     for pattern in route.exclude:
-        if any_of((pattern,)).match(change.key):
+        if any_of((pattern,), flags).match(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
         yield _Fault(f"it acts on {' and '.join(route.on)} objects alone", _NEXT)

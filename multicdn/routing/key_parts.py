@@ -28,12 +28,14 @@ class KeyParts(NamedTuple):
     """A key as its route takes it apart.
 
     Attributes:
+        bucket: of the object.
         key: decoded.
         below: characters of the route's prefix; more than the key has where it doesn't begin with that.
         captures: where the groups of the route's pattern lie in the key; None where the pattern doesn't match.
         hosts: those that may be made of a key.
     """
 
+    bucket: str
     key: str
     below: int
     captures: Mapping[str, tuple[int, int]] | None
@@ -68,7 +70,7 @@ class KeyParts(NamedTuple):
 
     def host(self, template: Template) -> str:
         """The host name that a template makes, if it is one."""
-        return template.host.format(**self._folders(), **self._captured(template)).lower()
+        return template.host.format(bucket=self.bucket, **self._folders(), **self._captured(template)).lower()
 
     def values(self, template: Template, path: str, spell: Callable[[str], str]) -> dict[str, str]:
         """The values of a template's placeholders, but for the plain ones.

@@ -57,7 +57,7 @@ CLIENTS = {
     # Go's url.PathEscape.
     "go-segment": Client("$&+:=@"),
     # curl, and browsers from before the WHATWG escaped "^" (whatwg/url#817).
-    "raw": Client(_PATH + "+[]|^`{}\"<>\\"),
+    "raw": Client(_PATH + '+[]|^`{}"<>\\'),
     # application/x-www-form-urlencoded: quote_plus, PHP's urlencode. Made for queries, so only where a route names it.
     "form": Client("", blank="+"),
 }
