@@ -38,8 +38,7 @@ class Allowed:
         self._open = rewritten
         patterns: set[str] = set()
         for route in routes:
-            # Those that are made from keys are never one of these, since no name holds a brace.
-            self._hosts.update(map(_bare, _authorities(route)))
+            self._hosts.update(_bare(authority) for authority in _authorities(route) if "{" not in authority)
             patterns.update(route.allowed_hosts)
             if route.everything:
                 self._emptied |= set(route.purge)

@@ -46,4 +46,4 @@ class AllowedHosts:
 
     def allows(self, name: str) -> bool:
         """Whether a host name in lower case is among them."""
-        return name in self._names or name.partition(".")[2] in self._parents
+        return name in self._names or (name.partition(".")[2] in self._parents and is_host_name(name))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
-from multicdn.routing.matcher import FROM_METADATA, BucketRoutes, Matcher
+from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from multicdn.routing import spellings
-from multicdn.routing.key_parts import FOLDERS, HOST, SEGMENTS
+from multicdn.routing.key_parts import FOLDERS, HOST, IN_HOSTS, SEGMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -127,7 +127,7 @@ def parse(text: str, captures: Collection[str] = (), *, host: bool = False) -> T
     last = match[1] if (match := _LAST.fullmatch(text)) else ""
     captured = frozenset(captures).intersection(fields)
     whole = last in captured or _WHOLE.fullmatch(text) is not None
-    made = _host_format(text, host=host)
+    made = _host_format(text, captured, host=host)
     partial = bool(made or captured or FOLDERS.intersection(fields))
     return Template(text, _format(text, made), frozenset(fields), around, whole, last, captured, made, partial)
 
@@ -145,12 +145,13 @@ def host_fields(text: str) -> list[str]:
     return [field for field in _FIELD.findall(match[2] if match else "") if field != "bucket"]
 
 
-def _host_format(text: str, *, host: bool) -> str:
+def _host_format(text: str, captures: frozenset[str], *, host: bool) -> str:
     """The part of a template that makes a host name from keys, as Python writes it; empty without one."""
     match = _HOST_NAME.match(text)
-    if match is None or not (host or match[1]) or not host_fields(text):
+    if match is None or not (host or match[1]):
         return ""
-    return match[2]
+    fields = host_fields(text)
+    return match[2] if fields and IN_HOSTS.union(captures).issuperset(fields) else ""
 
 
 def _format(text: str, made_host: str) -> str:
