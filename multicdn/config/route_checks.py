@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from multicdn.config import key_checks
+from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
 from multicdn.routing import url_templates
@@ -14,23 +16,15 @@ from multicdn.routing.route import MEMBERS, is_root, wished_soft
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from multicdn.config.yaml_source import Path
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
 
-class Fault(NamedTuple):
-    """One thing about a route.
+_ABSOLUTE = (TargetKind.URL, TargetKind.PREFIX)
 
-    Attributes:
-        path: of the member, below the route.
-        text: a sentence that goes on from the member's name.
-        warning: whether the route works all the same.
-    """
-
-    path: Path
-    text: str
-    warning: bool = False
+# Signs that make somebody else's placeholder; what explains them is imported for these alone.
+_ODD_IN_TEMPLATES = frozenset("$#%<")
+_ODD_IN_URLS = frozenset("$%@")
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
@@ -41,6 +35,7 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
         providers: by name; names that aren't among them are reported elsewhere.
         types: the providers' plugin names.
     """
+    yield from key_checks.faults(route)
     yield from _plain(route)
     yield from _templates(route)
     yield from _alternates(route)
@@ -55,8 +50,6 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
 
 
 def _plain(route: Route) -> Iterator[Fault]:
-    if not route.bucket:
-        yield Fault(("bucket",), "is empty")
     if not route.on:
         yield Fault(("on",), "is empty: write created, removed, or leave it out for both")
     if "/" in route.index:
@@ -66,11 +59,6 @@ def _plain(route: Route) -> Iterator[Fault]:
     for place, ending in enumerate(route.strip):
         if not ending or "/" in ending:
             yield Fault(("strip", place), "is the end of a file's name, such as .html")
-    if route.prefix.startswith("/"):
-        yield Fault(("prefix",), "begins with a slash, and keys in S3 rarely do", warning=True)
-    if "*" in route.prefix:
-        text = "holds a *, which stands for itself: leave it out to match all that follows"
-        yield Fault(("prefix",), text, warning=True)
 
 
 def _templates(route: Route) -> Iterator[Fault]:
@@ -78,19 +66,49 @@ def _templates(route: Route) -> Iterator[Fault]:
         for place, text in enumerate(route.texts(member)):
             if fault := _fault_of_template(text, kind):
                 yield Fault((member, place), fault)
+            elif kind in _ABSOLUTE and (doubt := _doubt_of_url(route, kind, text)):
+                yield Fault((member, place), doubt, warning=True)
+
+
+def _doubt_of_url(route: Route, kind: TargetKind, text: str) -> str:
+    if _is_plain_url(text):
+        return ""
+    from multicdn.config import foreign_templates, prefix_checks
+
+    if text.endswith("*"):
+        remedy = "leave it out" if kind is TargetKind.PREFIX else "put what is before it under `prefixes`"
+        return f"{text!r} ends with a *, which stands for itself: {remedy}"
+    return foreign_templates.bare(text) or prefix_checks.doubt_of_join(route.prefix, text)
+
+
+def _is_plain_url(text: str) -> bool:
+    """Whether a template is as nearly all are, so that nobody is asked what else it may mean."""
+    odd = text.endswith("*") or not _ODD_IN_URLS.isdisjoint(text)
+    return not odd and text.count("//") == 1 and text.count(":") == 1 and text.partition("{")[0].endswith("/")
+
+
+def _is_plain_host(text: str) -> bool:
+    return text.isascii() and text.replace(".", "").replace("-", "").isalnum()
 
 
 def _fault_of_template(text: str, kind: TargetKind | None = None) -> str:
+    if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
+        from multicdn.config import foreign_templates
+
+        if fault := foreign_templates.wrapped(text):
+            return fault
     try:
         url_templates.parse(text)
         return _fault_of_target(kind, text) if kind else ""
     except ValueError as error:
-        return str(error)
+        from multicdn.config import foreign_templates
+
+        return foreign_templates.unknown(text, url_templates.PLACEHOLDERS) or str(error)
 
 
 def _fault_of_target(kind: TargetKind, text: str) -> str:
     """Say what is wrong with the template of a target; empty if nothing is."""
-    if kind in (TargetKind.URL, TargetKind.PREFIX):
+    if kind in _ABSOLUTE:
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
@@ -98,8 +116,10 @@ def _fault_of_target(kind: TargetKind, text: str) -> str:
             return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
         if "{" in parts.netloc.replace("{bucket}", ""):
             return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
-    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
-        return f"{text!r} isn't a host name; write www.example.com"
+    elif kind is TargetKind.HOST and not _is_plain_host(text):
+        from multicdn.config import foreign_templates
+
+        return foreign_templates.not_a_host(text)
     elif kind is TargetKind.TAG and not text:
         return "is empty"
     return ""
