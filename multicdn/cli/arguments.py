@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from multicdn import config as config_file
 from multicdn.cli.terminal import say
-from multicdn.config import Config
+from multicdn.config import Config, text_file
 from multicdn.events import envelopes
 from multicdn.events.envelopes import Unreadable
 from multicdn.model import Change, ChangeKind, Job
@@ -82,7 +82,7 @@ def load(path: Path | None) -> Loaded:
     path = path or config_file.locate()
     plugins = Plugins()
     config = config_file.load(path, plugins)
-    return Loaded(config, plugins, explain.places(path.read_text(encoding="utf-8"), path.name))
+    return Loaded(config, plugins, explain.places(text_file.decoded(path.read_bytes()), path.name))
 
 
 class Reader:

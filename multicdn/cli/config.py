@@ -12,6 +12,7 @@ from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
+from multicdn.config import text_file
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
 
@@ -81,11 +82,11 @@ def convert(file: Path, out: Path | None) -> None:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return text_file.decoded(file.read_bytes())
     except OSError as error:
         _fail([f"{file}: can't be read: {error.strerror}"])
-    except UnicodeDecodeError as error:
-        _fail([f"{file}: isn't text in UTF-8 (byte {error.start})"])
+    except text_file.NotTextError as error:
+        _fail([f"{file}:{error.line}: {error.text}"])
 
 
 def _write(file: Path, text: str) -> None:

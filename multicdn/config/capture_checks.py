@@ -30,8 +30,11 @@ def captures(route: Route) -> tuple[str, ...]:
 
 def faults(route: Route) -> Iterator[tuple[Path, str]]:
     """Find what is wrong: the path of a member, and a sentence that goes on from its name."""
-    if "" in route.suffix:
-        yield ("suffix",), "is empty: leave it out for all keys"
+    for ending in route.suffix:
+        if not ending:
+            yield ("suffix",), "is empty: leave it out for all keys"
+        elif ending.startswith("*"):
+            yield ("suffix",), f"{ending!r} begins with a *, which stands for itself: write {ending.lstrip('*')!r}"
     if route.match:
         yield from _of_pattern(route)
     for place, pattern in enumerate(route.allowed_hosts):
@@ -67,6 +70,11 @@ def _made_hosts(route: Route) -> Iterator[tuple[Path, str]]:
         for place, text in enumerate(getattr(route, member)):
             if "{" in text and (member == "hosts" or "://" in text) and url_templates.host_fields(text):
                 yield (member, place), text
+
+
+def without_placeholders(text: str) -> str:
+    """A template with a letter in the place of each placeholder."""
+    return _FIELD.sub("x", text)
 
 
 def fault_of_host(text: str, names: Collection[str], *, host: bool = False) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multicdn import secrets
-from multicdn.config import route_checks, yaml_source
+from multicdn.config import route_checks, text_file, yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError, did_you_mean
 from multicdn.plugins.discovery import NoHooks, Plugins
@@ -99,11 +99,13 @@ def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:
     """
     path = path or locate()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_file.decoded(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such file; set {CONFIG} to the path of your config file"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: can't be read: {error}"]) from None
+    except text_file.NotTextError as error:
+        raise ConfigError([f"{path.name}:{error.line}: {error.text}"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from None
     return parse(text, path.name, plugins or Plugins())
 
 
@@ -113,7 +115,14 @@ def parse(text: str, name: str, plugins: Plugins) -> Config:
     Raises:
         ConfigError: with every problem found.
     """
-    return _Checker(yaml_source.parse(text, name), plugins).config()
+    try:
+        return _Checker(yaml_source.parse(text, name), plugins).config()
+    except ConfigError:
+        from multicdn.config import foreign_files
+
+        if told := foreign_files.told(text, name):
+            raise ConfigError([told]) from None
+        raise
 
 
 class _Checker:
@@ -125,6 +134,8 @@ class _Checker:
         self._problems: list[tuple[int, str]] = []
         self._warnings: list[str] = []
         self._types: dict[str, str] = {}
+        # Of each route, its place in the file: one with several buckets makes several.
+        self._places: list[int] = []
 
     def config(self) -> Config:
         data = self._mapping(self._document.data, ())
@@ -155,7 +166,10 @@ class _Checker:
     def _unknown(self, data: Mapping[str, Any], known: tuple[str, ...], path: yaml_source.Path, what: str) -> None:
         for name in data:
             if name not in known:
-                self._problem((*path, name), f"unknown {what} {name!r}{did_you_mean(name, known)}")
+                from multicdn.config.synonyms import suggestion
+
+                place = what if path else "file"
+                self._problem((*path, name), f"unknown {what} {name!r}{suggestion(name, known, place)}")
 
     def _mapping(self, value: object, path: yaml_source.Path) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -292,6 +306,7 @@ class _Checker:
         for bucket in dict.fromkeys(buckets):
             route = Route(bucket=bucket, **values)
             self._check_route(route, providers, path)
+            self._places.append(int(path[-1]))
             yield route
 
     def _check_route(self, route: Route, providers: Mapping[str, Provider], path: yaml_source.Path) -> None:
@@ -304,6 +319,11 @@ class _Checker:
                     self._problem(where, f"no provider is called {name!r}{did_you_mean(name, self._types)}")
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
+        first: dict[Route, int] = {}
+        for place, route in zip(self._places, routes, strict=True):
+            if (same := first.setdefault(route, place)) != place:
+                line = self._document.at(("routes", same))
+                self._warn(("routes", place), f"is the same as the route at {line}, and does nothing more")
         used = {name for route in routes for name in (*route.purge, *route.preload)}
         for name, provider in providers.items():
             if provider.retired:
@@ -323,8 +343,11 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
     steps = tuple(int(place) if place else name for place, name in re.findall(r"\[(\d+)\]|\.(\w+)", within))
     invalid = re.fullmatch(r"Invalid enum value '?(.*?)'?", text)
     if invalid:
-        text = f"unknown value {invalid[1]!r}{did_you_mean(invalid[1], _words(wanted))}"
-    text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
+        from multicdn.config.synonyms import suggestion
+
+        text = f"unknown value {invalid[1]!r}{suggestion(invalid[1], tuple(_words(wanted)), str(path[-1]))}"
+    else:
+        text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
     return (*path, *steps), text.replace("Expected", "expected")
 
 

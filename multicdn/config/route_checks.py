@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from multicdn.config import capture_checks
+from multicdn.config import capture_checks, key_checks
+from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
 from multicdn.routing import url_templates
@@ -15,23 +16,15 @@ from multicdn.routing.route import MEMBERS, is_root, wished_soft
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from multicdn.config.yaml_source import Path
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
 
-class Fault(NamedTuple):
-    """One thing about a route.
+_ABSOLUTE = (TargetKind.URL, TargetKind.PREFIX)
 
-    Attributes:
-        path: of the member, below the route.
-        text: a sentence that goes on from the member's name.
-        warning: whether the route works all the same.
-    """
-
-    path: Path
-    text: str
-    warning: bool = False
+# Signs that make somebody else's placeholder; what explains them is imported for these alone.
+_ODD_IN_TEMPLATES = frozenset("$#%<")
+_ODD_IN_URLS = frozenset("$%@")
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
@@ -42,6 +35,7 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
         providers: by name; names that aren't among them are reported elsewhere.
         types: the providers' plugin names.
     """
+    yield from key_checks.faults(route)
     yield from _plain(route)
     yield from (Fault(path, text) for path, text in capture_checks.faults(route))
     if route.allowed_hosts and not capture_checks.makes_hosts(route):
@@ -59,8 +53,6 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
 
 
 def _plain(route: Route) -> Iterator[Fault]:
-    if not route.bucket:
-        yield Fault(("bucket",), "is empty")
     if not route.on:
         yield Fault(("on",), "is empty: write created, removed, or leave it out for both")
     if "/" in route.index:
@@ -70,11 +62,6 @@ def _plain(route: Route) -> Iterator[Fault]:
     for place, ending in enumerate(route.strip):
         if not ending or "/" in ending:
             yield Fault(("strip", place), "is the end of a file's name, such as .html")
-    if route.prefix.startswith("/"):
-        yield Fault(("prefix",), "begins with a slash, and keys in S3 rarely do", warning=True)
-    if "*" in route.prefix:
-        text = "holds a *, which stands for itself: leave it out to match all that follows"
-        yield Fault(("prefix",), text, warning=True)
 
 
 def _templates(route: Route) -> Iterator[Fault]:
@@ -83,19 +70,49 @@ def _templates(route: Route) -> Iterator[Fault]:
         for place, text in enumerate(route.texts(member)):
             if fault := _fault_of_template(text, kind, names):
                 yield Fault((member, place), fault)
+            elif kind in _ABSOLUTE and (doubt := _doubt_of_url(route, kind, text)):
+                yield Fault((member, place), doubt, warning=True)
+
+
+def _doubt_of_url(route: Route, kind: TargetKind, text: str) -> str:
+    if _is_plain_url(text):
+        return ""
+    from multicdn.config import foreign_templates, prefix_checks
+
+    if text.endswith("*"):
+        remedy = "leave it out" if kind is TargetKind.PREFIX else "put what is before it under `prefixes`"
+        return f"{text!r} ends with a *, which stands for itself: {remedy}"
+    return foreign_templates.bare(text) or prefix_checks.doubt_of_join(route.prefix, text)
+
+
+def _is_plain_url(text: str) -> bool:
+    """Whether a template is as nearly all are, so that nobody is asked what else it may mean."""
+    odd = text.endswith("*") or not _ODD_IN_URLS.isdisjoint(text)
+    return not odd and text.count("//") == 1 and text.count(":") == 1 and text.partition("{")[0].endswith("/")
+
+
+def _is_plain_host(text: str) -> bool:
+    return text.isascii() and text.replace(".", "").replace("-", "").isalnum()
 
 
 def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
+    if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
+        from multicdn.config import foreign_templates
+
+        if fault := foreign_templates.wrapped(text):
+            return fault
     try:
         url_templates.parse(text, captures)
         return _fault_of_target(kind, text, captures) if kind else ""
     except ValueError as error:
-        return str(error)
+        from multicdn.config import foreign_templates
+
+        return foreign_templates.unknown(text, (*url_templates.PLACEHOLDERS, *captures)) or str(error)
 
 
 def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:
     """Say what is wrong with the template of a target; empty if nothing is."""
-    if kind in (TargetKind.URL, TargetKind.PREFIX):
+    if kind in _ABSOLUTE:
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
@@ -103,8 +120,10 @@ def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> 
             return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
         return capture_checks.fault_of_host(text, captures)
     if kind is TargetKind.HOST:
-        if not text or "/" in text or ":" in text:
-            return f"{text!r} isn't a host name; write www.example.com"
+        if not _is_plain_host(capture_checks.without_placeholders(text)):
+            from multicdn.config import foreign_templates
+
+            return foreign_templates.not_a_host(text)
         return capture_checks.fault_of_host(text, captures, host=True)
     return "is empty" if kind is TargetKind.TAG and not text else ""
 

@@ -1,8 +1,8 @@
 """YAML with its line numbers, and without YAML's surprises.
 
 Every plain value stays the text that stands in the file; the typed structs of ``multicdn.config`` decide what is a
-number or a boolean. So ``on:`` is a word, ``account: 12E4`` isn't a float, and ``bucket: no`` is a bucket called "no".
-Aliases and merge keys (``<<``) stand for what they name.
+number or a boolean. So ``on:`` is a word, ``account: 12E4`` isn't a float, and ``bucket: off`` is a bucket called
+"off". Aliases and merge keys (``<<``) stand for what they name.
 """
 
 from __future__ import annotations
