@@ -68,8 +68,10 @@ def makes_hosts(route: Route) -> bool:
 def _made_hosts(route: Route) -> Iterator[tuple[Path, str]]:
     for member in _HOSTED:
         for place, text in enumerate(getattr(route, member)):
-            if "{" in text and (member == "hosts" or "://" in text) and url_templates.host_fields(text):
-                yield (member, place), text
+            if "{" in text and (member == "hosts" or "://" in text):
+                fields = url_templates.host_fields(text)
+                if fields and IN_HOSTS.union(captures(route)).issuperset(fields):
+                    yield (member, place), text
 
 
 def without_placeholders(text: str) -> str:

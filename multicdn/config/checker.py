@@ -223,8 +223,9 @@ class _Checker:
                 self._stray_references(item, None, (*path, name))
         elif isinstance(raw, str) and not isinstance(value, Secret):
             for found in secrets.REFERENCE.finditer(raw):
-                text = "is a reference, and this option is no secret: write its value; stages have a file each"
-                self._problem(path, f"{found[0]} {text} (docs/config.md)")
+                text = "is a reference, and this option is no secret: write its value"
+                stages = "; where stages differ in it, write a file for each" if found["scheme"] == "env" else ""
+                self._problem(path, f"{found[0]} {text}{stages}")
 
     # Providers
 

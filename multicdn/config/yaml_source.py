@@ -75,7 +75,8 @@ def parse(text: str, name: str) -> Document:
     builder = _Builder(name, max(_MOST_VALUES, len(text)))
     data = None if root is None else builder.build(root, ())
     if builder.problems:
-        raise ConfigError(list(dict.fromkeys(builder.problems)))  # what is merged in is read again each time
+        texts = (text for _, text in sorted(builder.problems, key=lambda problem: problem[0]))
+        raise ConfigError(list(dict.fromkeys(texts)))  # what is merged in is read again each time
     return Document(name, data, builder.lines)
 
 
@@ -111,7 +112,7 @@ class _Builder:
         self._left = most
         self._open: set[int] = set()
         self.lines: dict[Path, int] = {}
-        self.problems: list[str] = []
+        self.problems: list[tuple[int, str]] = []
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         if id(node) in self._open:
@@ -190,7 +191,7 @@ class _Builder:
         return members
 
     def _problem(self, line: int, text: str) -> None:
-        self.problems.append(f"{self._name}:{line}: {text}")
+        self.problems.append((line, f"{self._name}:{line}: {text}"))
 
 
 def _line(node: yaml.Node) -> int:
