@@ -18,6 +18,8 @@ from multicdn.routing import spellings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multicdn.routing.spellings import ClientName
+
 PLACEHOLDERS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -80,7 +82,7 @@ def forms(index: str = "", strip: Sequence[str] = (), *, bare: bool = False) -> 
 
 PLAIN = forms()
 
-_ONE = ("s3",)
+_ONE: tuple[ClientName, ...] = ("s3",)
 
 
 def parse(text: str) -> Template:
@@ -114,7 +116,7 @@ def expand(
     key: str,
     prefix: str,
     forms: Forms = PLAIN,
-    clients: tuple[str, ...] = spellings.LIKELY,
+    clients: tuple[ClientName, ...] = spellings.LIKELY,
 ) -> list[str]:
     """Make the texts that the templates give for a key, without duplicates, the likeliest spelling first.
 
@@ -183,7 +185,7 @@ def _without_slash(url: str) -> str | None:
 
 
 def _spelled(
-    templates: Sequence[Template], bucket: str, key: str, prefix: str, clients: tuple[str, ...]
+    templates: Sequence[Template], bucket: str, key: str, prefix: str, clients: tuple[ClientName, ...]
 ) -> list[str]:
     if not key.startswith(prefix):
         templates = [template for template in templates if "path" not in template.fields]
