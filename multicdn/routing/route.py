@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
 from multicdn.routing import spellings, url_templates
+from multicdn.routing.spellings import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from multicdn.provider import Provider
 
 _PLACEHOLDERS = url_templates.described()
-
-# Whose spellings of keys are purged: names of ``spellings.CLIENTS``.
-_Client = Literal[tuple(spellings.CLIENTS)]  # type: ignore[valid-type]
 
 _METADATA = "x-amz-meta-"
 
@@ -123,10 +121,8 @@ class Route(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
     ] = ()
     spellings: Annotated[
-        tuple[_Client, ...],
-        Meta(
-            description="how clients of the site escape keys in URLs, the likeliest first; without it, all ways but form"
-        ),
+        tuple[ClientName, ...],
+        Meta(description="how the site's clients escape keys in URLs, the likeliest first; without it, all but form"),
     ] = ()
     tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
     tags_from: Annotated[
@@ -169,7 +165,7 @@ class Route(Struct, frozen=True, kw_only=True):
         return getattr(self, member)  # type: ignore[no-any-return]
 
     @property
-    def clients(self) -> tuple[str, ...]:
+    def clients(self) -> tuple[ClientName, ...]:
         """Whose spellings of keys URLs and prefixes are made in."""
         return self.spellings or spellings.LIKELY
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 Spell = Callable[[str], str]
@@ -35,8 +35,24 @@ class Client(NamedTuple):
 # RFC 3986, section 3.3, less "+": S3 reads it as a blank.
 _PATH = "!$&'()*,;=:@"
 
-#: By the name that a route has for it, the likeliest first. Each stands for whoever spells the same.
-CLIENTS = {
+#: What a route calls a client.
+ClientName = Literal[
+    "s3",
+    "plus",
+    "browser",
+    "component",
+    "rfc3986",
+    "go-template",
+    "encode-uri",
+    "go",
+    "go-segment",
+    "older-browser",
+    "raw",
+    "form",
+]
+
+#: The likeliest first. Each stands for whoever spells the same.
+CLIENTS: dict[ClientName, Client] = {
     # What pages of a site on S3 must have.
     "s3": Client(_PATH),
     # S3 takes "+" for a blank: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
@@ -56,16 +72,19 @@ CLIENTS = {
     "go": Client("$&+,:;=@"),
     # Go's url.PathEscape.
     "go-segment": Client("$&+:=@"),
-    # curl, and browsers from before the WHATWG escaped "^" (whatwg/url#817).
-    "raw": Client(_PATH + '+[]|^`{}"<>\\'),
+    # Before the WHATWG had "^" escaped: whatwg/url#817.
+    "older-browser": Client(_PATH + "+[]|^"),
+    # curl -g.
+    "raw": Client(_PATH + "+[]|^`{}\"<>\\"),
     # application/x-www-form-urlencoded: quote_plus, PHP's urlencode. Made for queries, so only where a route names it.
     "form": Client("", blank="+"),
 }
-LIKELY = tuple(name for name in CLIENTS if name != "form")
+LIKELY: tuple[ClientName, ...] = tuple(name for name in CLIENTS if name != "form")
 
 _PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")
 _SIGN = re.compile(r"[\x00-,:-@\[-^`{-}\x7f]")
-_ESCAPE = re.compile("%[0-9A-F]{2}")
+# But "%", "?" and "#": pages escape them by other means, in upper case.
+_ESCAPE = re.compile("%(?!25|3F|23)[0-9A-F]{2}")
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
 _URL = re.compile(r"([^:/?#]+://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
 _PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
@@ -76,13 +95,13 @@ def is_plain(key: str) -> bool:
     return _PLAIN.fullmatch(key) is not None
 
 
-def of(key: str, clients: tuple[str, ...] = LIKELY) -> tuple[Spell, ...]:
+def of(key: str, clients: tuple[ClientName, ...] = LIKELY) -> tuple[Spell, ...]:
     """The ways to spell a key that differ, in the order of the clients; each takes the key or any piece of it."""
     return _distinct(frozenset(_SIGN.findall(key)), key.isascii(), clients)
 
 
 @lru_cache(maxsize=1024)
-def _distinct(signs: frozenset[str], ascii_alone: bool, clients: tuple[str, ...]) -> tuple[Spell, ...]:  # noqa: FBT001
+def _distinct(signs: frozenset[str], ascii_alone: bool, clients: tuple[ClientName, ...]) -> tuple[Spell, ...]:  # noqa: FBT001
     sample = "".join(signs) + ("" if ascii_alone else "é")  # the escapes of which have letters, as all of UTF-8 have
     found: dict[str, Spell] = {}
     for name in clients:

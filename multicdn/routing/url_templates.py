@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from multicdn.routing.key_parts import KeyParts
+    from multicdn.routing.spellings import ClientName
 
 _PLAIN_FIELDS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
 PLACEHOLDERS = (*_PLAIN_FIELDS, "first", "rest", *SEGMENTS)
@@ -101,7 +102,7 @@ def forms(index: str = "", strip: Sequence[str] = (), *, bare: bool = False) -> 
 
 PLAIN = forms()
 
-_ONE = ("s3",)
+_ONE: tuple[ClientName, ...] = ("s3",)
 
 
 def parse(text: str, captures: Collection[str] = (), *, host: bool = False) -> Template:
@@ -172,7 +173,7 @@ def expand(
     key: str,
     prefix: str,
     forms: Forms = PLAIN,
-    clients: tuple[str, ...] = spellings.LIKELY,
+    clients: tuple[ClientName, ...] = spellings.LIKELY,
     parts: KeyParts | None = None,
 ) -> list[str]:
     """Make the texts that the templates give for a key, without duplicates, the likeliest spelling first.
@@ -253,7 +254,7 @@ def _spelled(
     bucket: str,
     key: str,
     prefix: str,
-    clients: tuple[str, ...],
+    clients: tuple[ClientName, ...],
     parts: KeyParts | None,
 ) -> list[str]:
     if not key.startswith(prefix):
