@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import translate
-from functools import cache, cached_property
-from itertools import chain
+from functools import cache
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.routing.route import Route
-    from multicdn.routing.url_templates import Template
+    from multicdn.routing.url_templates import Forms, Template
 
 UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
 
@@ -44,41 +43,52 @@ class Matcher:
         wanted: whether a key is one of those to act on, but for its prefix; None where all are.
     """
 
+    __slots__ = (
+        "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
+        "_whole_hosts", "excluded", "is_partial", "route", "wanted",
+    )  # fmt: skip
+
+    # There may be ten thousand, and collecting garbage walks through each object that may refer to another: so what is
+    # the same for many is shared, and nothing is a list that can be a tuple.
     def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
         self.route = route
+        self._id = ""
         flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
         self.excluded = any_of(route.exclude, flags) if route.exclude else None
         self._pattern = compiled(route.match, flags) if route.match else None
         self.wanted = _all_of(route, self._pattern, flags)
-        self._hosts = AllowedHosts(route.allowed_hosts)
+        self._hosts = AllowedHosts(route.allowed_hosts) if route.allowed_hosts else _NO_HOSTS
         self._clients = route.clients
-        self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
+        self._forms = _forms(route.index, route.strip, route.bare)
         captures = tuple(self._pattern.groupindex) if self._pattern else ()
-        self._also = [
-            (any_of(also.keys, flags), [url_templates.parse(text, captures) for text in also.as_])
+        self._also = tuple(
+            (any_of(also.keys, flags), tuple(url_templates.parse(text, captures) for text in also.as_))
             for also in route.also
-        ]
-        self._templates = [
-            (member, kind, [url_templates.parse(text, captures, host=kind is TargetKind.HOST) for text in texts])
+        )
+        self._templates = tuple(
+            (member, kind, tuple(url_templates.parse(text, captures, host=kind is TargetKind.HOST) for text in texts))
             for member, kind in MEMBERS.items()
             if (texts := route.texts(member))
-        ]
-        parsed = [*(parsed for _, _, parsed in self._templates), *(parsed for _, parsed in self._also)]
-        self.is_partial = any(template.partial for template in chain.from_iterable(parsed))
+        )
+        self.is_partial = any(
+            template.partial for *_, templates in (*self._templates, *self._also) for template in templates
+        )
+        self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
         # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
-        self._whole_hosts = [
+        self._whole_hosts = tuple(
             template
-            for _, kind, templates in self._templates
+            for _, kind, templates in (self._templates if self.is_partial else ())
             for template in templates
             if kind is TargetKind.PREFIX and template.host and is_root(template.text)
-        ]
-        self._anchors = [anchor for text in route.prefixes if (anchor := url_templates.anchor(text))]
-        self._orders = {kind: tuple(self._for_kind(kind, soft)) for kind in ChangeKind}
+        )
+        self._orders = _orders(route.purge, route.preload, tuple(soft[name] for name in route.purge))
 
-    @cached_property
+    @property
     def id(self) -> str:
         """The same for the same route, in whatever process."""
-        return digest(repr(self.route))[:12]
+        if not self._id:
+            self._id = digest(repr(self.route))[:12]
+        return self._id
 
     def covers_below_prefix(self, key: str) -> bool:
         """Whether the route covers a key that begins with its prefix."""
@@ -89,14 +99,6 @@ class Matcher:
     def orders(self, kind: ChangeKind) -> tuple[tuple[str, Action, bool], ...]:
         """Provider, action and softness for a change of a kind."""
         return self._orders[kind]
-
-    def _for_kind(self, kind: ChangeKind, soft: Mapping[str, bool]) -> Iterator[tuple[str, Action, bool]]:
-        for name in dict.fromkeys(self.route.purge):
-            # A removed object must not be served as stale either.
-            yield name, Action.PURGE, soft[name] and kind is not ChangeKind.REMOVED
-        if kind is ChangeKind.CREATED:
-            for name in dict.fromkeys(self.route.preload):
-                yield name, Action.PRELOAD, False
 
     @property
     def members(self) -> frozenset[str]:
@@ -191,6 +193,33 @@ class Matcher:
             for url in url_templates.expand(*anchored):
                 targets[Target(TargetKind.URL, url)] = key
         return {text: key for text, key in prefixes.items() if text not in roots}
+
+
+_NO_HOSTS = AllowedHosts(())
+
+
+@cache
+def _forms(index: str, strip: tuple[str, ...], bare: bool) -> Forms:  # noqa: FBT001
+    return url_templates.forms(index, strip, bare=bare)
+
+
+@cache
+def _orders(
+    purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
+) -> Mapping[ChangeKind, tuple[tuple[str, Action, bool], ...]]:
+    """Provider, action and softness by kind of change."""
+    return {kind: tuple(_for_kind(kind, purge, preload, soft)) for kind in ChangeKind}
+
+
+def _for_kind(
+    kind: ChangeKind, purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
+) -> Iterator[tuple[str, Action, bool]]:
+    for name, softly in dict(zip(purge, soft, strict=True)).items():
+        # A removed object must not be served as stale either.
+        yield name, Action.PURGE, softly and kind is not ChangeKind.REMOVED
+    if kind is ChangeKind.CREATED:
+        for name in dict.fromkeys(preload):
+            yield name, Action.PRELOAD, False
 
 
 def _all_of(route: Route, pattern: re.Pattern[str] | None, flags: re.RegexFlag) -> Callable[[str], bool] | None:

@@ -32,7 +32,7 @@ MEMBERS = {
 }
 
 
-class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Keys that hold something made from another key, such as a picture in other sizes, and are stale with it."""
 
     keys: Annotated[
@@ -76,7 +76,7 @@ class Collapse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _TextOrList = str | Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
-class Route(Struct, frozen=True, kw_only=True):
+class Route(Struct, frozen=True, kw_only=True, gc=False):
     """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
 
     The descriptions of the members are those that the JSON schema shows.

@@ -75,7 +75,7 @@ CLIENTS: dict[ClientName, Client] = {
     # Before the WHATWG had "^" escaped: whatwg/url#817.
     "older-browser": Client(_PATH + "+[]|^"),
     # curl -g.
-    "raw": Client(_PATH + "+[]|^`{}\"<>\\"),
+    "raw": Client(_PATH + '+[]|^`{}"<>\\'),
     # application/x-www-form-urlencoded: quote_plus, PHP's urlencode. Made for queries, so only where a route names it.
     "form": Client("", blank="+"),
 }

@@ -12,6 +12,7 @@ name may be made of them, which must then be one that the route allows: so a tem
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 _PLAIN_FIELDS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
 PLACEHOLDERS = (*_PLAIN_FIELDS, "first", "rest", *SEGMENTS)
 
+_NONE: frozenset[str] = frozenset()
+
 # What only a key below the route's prefix has.
 _BELOW = FOLDERS | {"path"}
+
+_PLACES = {name: str(place) for place, name in enumerate(_PLAIN_FIELDS)}
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _WHOLE = re.compile(r"[^?#]*(?:\{key\}|\{path\}|\{rest\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
@@ -42,7 +47,7 @@ _OWN_PORTS = {"http": ":80", "https": ":443"}
 _SLASH_LAST = re.compile(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
 
 
-class Template(Struct, frozen=True):
+class Template(Struct, frozen=True, gc=False):
     """A parsed template.
 
     Attributes:
@@ -63,7 +68,7 @@ class Template(Struct, frozen=True):
     around: tuple[str, str] | None
     whole: bool
     last: str = ""
-    captures: frozenset[str] = frozenset()
+    captures: frozenset[str] = _NONE
     host: str = ""
     partial: bool = False
 
@@ -120,17 +125,34 @@ def parse(text: str, captures: Collection[str] = (), *, host: bool = False) -> T
     for field in fields:
         if field not in PLACEHOLDERS and field not in captures:
             raise ValueError(f"unknown placeholder {{{field}}}; known: {described(captures)}")
-    literal = _FIELD.sub("", text)
-    if "{" in literal or "}" in literal:
+    if text.count("{") != len(fields) or text.count("}") != len(fields):
         raise ValueError("a brace without its partner")
-    head, key, tail = text.partition("{key}")
-    around = (head, tail) if fields == ["key"] and key else None
+    names = _shared(*fields)
+    if fields == ["key"]:
+        head, _, tail = text.partition("{key}")
+        return Template(
+            text, f"{head}{{0}}{tail}", names, (head, tail), whole=_WHOLE.fullmatch(text) is not None, last="key"
+        )
     last = match[1] if (match := _LAST.fullmatch(text)) else ""
-    captured = frozenset(captures).intersection(fields)
-    whole = last in captured or _WHOLE.fullmatch(text) is not None
+    captured = _shared(*(name for name in captures if name in names)) if captures else _NONE
     made = _host_format(text, captured, host=host)
-    partial = bool(made or captured or FOLDERS.intersection(fields))
-    return Template(text, _format(text, made), frozenset(fields), around, whole, last, captured, made, partial)
+    return Template(
+        text,
+        _format(text, made),
+        names,
+        around=None,
+        whole=last in captured or _WHOLE.fullmatch(text) is not None,
+        last=last,
+        captures=captured,
+        host=made,
+        partial=bool(made or captured) or not FOLDERS.isdisjoint(names),
+    )
+
+
+@cache
+def _shared(*names: str) -> frozenset[str]:
+    """One set for all templates with the same placeholders: there may be thousands of them."""
+    return frozenset(names)
 
 
 def described(captures: Collection[str] = ()) -> str:
@@ -149,7 +171,7 @@ def host_fields(text: str) -> list[str]:
 def _host_format(text: str, captures: frozenset[str], *, host: bool) -> str:
     """The part of a template that makes a host name from keys, as Python writes it; empty without one."""
     match = _HOST_NAME.match(text)
-    if match is None or not (host or match[1]):
+    if match is None or "{" not in match[2] or not (host or match[1]):
         return ""
     fields = host_fields(text)
     return match[2] if fields and IN_HOSTS.union(captures).issuperset(fields) else ""
@@ -158,8 +180,11 @@ def _host_format(text: str, captures: frozenset[str], *, host: bool) -> str:
 def _format(text: str, made_host: str) -> str:
     if made_host:
         text = text.replace(made_host, f"{{{HOST}}}", 1)
-    places = {name: str(place) for place, name in enumerate(_PLAIN_FIELDS)}
-    return _FIELD.sub(lambda match: f"{{{places.get(match[1], match[1])}}}", text)
+    return _FIELD.sub(_format_field, text)
+
+
+def _format_field(match: re.Match[str]) -> str:
+    return f"{{{_PLACES.get(match[1], match[1])}}}"
 
 
 def tags(templates: Sequence[Template], bucket: str, key: str, prefix: str, parts: KeyParts | None = None) -> list[str]:

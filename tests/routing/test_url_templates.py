@@ -133,8 +133,11 @@ def test_template_knows_its_placeholders(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "unknown placeholder {}; known: {key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {first}, {rest}, "
-         "{segment1} to {segment9}"),
+        (
+            "{}",
+            "unknown placeholder {}; known: {key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {first}, {rest}, "
+            "{segment1} to {segment9}",
+        ),
         ("{0}", "unknown placeholder {0}; known: "),
         ("{key:>9}", "unknown placeholder {key:>9}; known: "),
         ("{key.__class__}", "unknown placeholder {key.__class__}; known: "),
