@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from multicdn.errors import MulticdnError, did_you_mean
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
-from multicdn.oncall.explain import hosts
+from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
 from multicdn.planning.planner import is_blank, unlocated
@@ -221,7 +221,7 @@ def _serving(config: Config, action: Action, target: Target) -> list[str]:
 def _serves(route: Route, target: Target) -> bool:
     if target.kind is TargetKind.TAG:
         return route.wants("tags")
-    return urlsplit(target.value).netloc in hosts(route)
+    return serves(route, urlsplit(target.value).netloc)
 
 
 def _acting(route: Route, action: Action) -> tuple[str, ...]:
