@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import translate
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
@@ -70,9 +71,8 @@ class Matcher:
             for member, kind in MEMBERS.items()
             if (texts := route.texts(member))
         )
-        self.is_partial = any(
-            template.partial for *_, templates in (*self._templates, *self._also) for template in templates
-        )
+        parsed = (*(templates for _, _, templates in self._templates), *(templates for _, templates in self._also))
+        self.is_partial = any(template.partial for template in chain.from_iterable(parsed))
         self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
         # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
         self._whole_hosts = tuple(
