@@ -52,10 +52,10 @@ def test_a_list_of_buckets_makes_a_route_of_each(written: str, buckets: list[str
 
 
 def test_buckets_that_are_wrong_are_told_each_and_all_else_once() -> None:
-    assert problems(f"bucket: ['s3://one-site', two-site, no], index: a/b, {URL}") == [
+    assert problems(f"bucket: ['s3://one-site', two-site, three-site/], index: a/b, {URL}") == [
         "c.yml:5: routes[0].bucket: 's3://one-site' is a URI: write `bucket: one-site`",
         "c.yml:5: routes[0].index: is the name of a file, without slashes, such as index.html",
-        *problems(f"bucket: no, {URL}"),
+        *problems(f"bucket: three-site/, {URL}"),
     ]
 
 
