@@ -166,8 +166,13 @@ def _object(explanation: Explained) -> dict[str, Any]:
 
 
 def _source(source: Source) -> dict[str, Any]:
-    return {"route": source.at, "how": source.how, "bucket": source.route.bucket, "key": source.key or None,
-            "spelled": source.spelled}
+    return {
+        "route": source.at,
+        "how": source.how,
+        "bucket": source.route.bucket,
+        "key": source.key or None,
+        "spelled": source.spelled,
+    }
 
 
 def _provider(preview: Preview) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How clients spell a key in the path of a URL. Caches compare bytes, so each spelling may be an object of its own. Pure.
+"""How clients spell a key in a URL. Caches compare bytes, so each spelling may be an object of its own. Pure.
 
 All agree on letters, digits and ``. _ ~ -``, and on ``/``. What else a client leaves as it is, and how it writes the
 rest, is in ``CLIENTS``. ``%``, ``?`` and ``#`` are escaped by all, or they would mean something else.
@@ -75,7 +75,7 @@ CLIENTS: dict[ClientName, Client] = {
     # Before the WHATWG had "^" escaped: whatwg/url#817.
     "older-browser": Client(_PATH + "+[]|^"),
     # curl -g.
-    "raw": Client(_PATH + "+[]|^`{}\"<>\\"),
+    "raw": Client(_PATH + '+[]|^`{}"<>\\'),
     # application/x-www-form-urlencoded: quote_plus, PHP's urlencode. Made for queries, so only where a route names it.
     "form": Client("", blank="+"),
 }

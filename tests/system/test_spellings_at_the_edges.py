@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +29,7 @@ from multicdn.simulators.pixboost import PixboostSimulator
 from multicdn.testing.loopback.simulator_config import config_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 pytestmark = pytest.mark.slow
 
