@@ -159,9 +159,11 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
             return (spelled(target),)
         seen = as_seen(target.value, escapes=self.url_normalization)
-        if target.kind is TargetKind.URL and self.variants:
-            return tuple(Target(TargetKind.URL, value) for url in seen for value in variants_of(url, self.variants))
-        return tuple(spelled(Target(target.kind, text)) for text in seen)
+        if target.kind is TargetKind.PREFIX:
+            return tuple(spelled(Target(TargetKind.PREFIX, text)) for text in seen)
+        if self.variants:
+            seen = tuple(value for url in seen for value in variants_of(url, self.variants))
+        return (target,) if seen == (target.value,) else tuple(Target(TargetKind.URL, value) for value in seen)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Drop these URLs, or mark them stale."""
