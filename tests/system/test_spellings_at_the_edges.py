@@ -123,6 +123,18 @@ def test_no_spelling_that_a_client_sends_stays_old(site: Site) -> None:
     assert site.stale([key for key in web_clients.KEYS if key not in REFUSED.get(site.name, ())]) == []
 
 
+def test_no_error_that_was_cached_before_the_object_existed_stays(site: Site) -> None:
+    keys = ["early/[id] (1).js", "early/é@2x+.png"]
+    forms = [form for key in keys for form in web_clients.sent(key)]
+    assert {site.get(form) for form in forms} == {b"no such key\n"}
+    site.put(keys, "new")
+    served = [form for form in forms if site.origin._answer(Request("GET", f"/{form}", Headers({}))).body == b"new"]
+    assert len(served) > 6
+    assert {site.get(form) for form in served} == {b"no such key\n"}
+    site.purge(keys)
+    assert {site.get(form) for form in served} == {b"new"}
+
+
 NAMES = st.text(st.sampled_from("ab/ +[]|^'(),:@é中\"<`{\\"), min_size=1, max_size=4)
 
 
