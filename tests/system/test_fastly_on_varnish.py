@@ -138,7 +138,7 @@ def test_a_wildcard_is_an_ordinary_character(fastly: Fastly, site: Site) -> None
         "a.txt?w=1&h=2",
         "q%3Fand%23hash.txt",
         "_next/[id]/%5bid%5D/a|b^c.txt",
-        "curl{\"<>`\\}.txt",
+        'curl{"<>`\\}.txt',
     ],
 )
 def test_an_odd_path_reaches_the_edge_byte_for_byte(fastly: Fastly, site: Site, path: str) -> None:
