@@ -1,4 +1,4 @@
-"""How clients spell a key in the path of a URL. Caches compare bytes, so each spelling may be an object of its own. Pure.
+"""How clients spell a key in a URL. Caches compare bytes, so each spelling may be an object of its own. Pure.
 
 All agree on letters, digits and ``. _ ~ -``, and on ``/``. What else a client leaves as it is, and how it writes the
 rest, is in ``CLIENTS``. ``%``, ``?`` and ``#`` are escaped by all, or they would mean something else.
@@ -18,8 +18,8 @@ Spell = Callable[[str], str]
 MOST = 8
 
 
-class Client(NamedTuple):
-    """How a client spells names.
+class Escaping(NamedTuple):
+    """How a client escapes names.
 
     Attributes:
         unescaped: the signs that it leaves as they are.
@@ -52,32 +52,32 @@ ClientName = Literal[
 ]
 
 #: The likeliest first. Each stands for whoever spells the same.
-CLIENTS: dict[ClientName, Client] = {
+CLIENTS: dict[ClientName, Escaping] = {
     # What pages of a site on S3 must have.
-    "s3": Client(_PATH),
+    "s3": Escaping(_PATH),
     # S3 takes "+" for a blank: docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html.
-    "plus": Client(_PATH, blank="+"),
+    "plus": Escaping(_PATH, blank="+"),
     # Names that a page or a script has as they are: https://url.spec.whatwg.org/#path-percent-encode-set. The parser
     # reads a backslash as a slash, so pages escape it.
-    "browser": Client(_PATH + "+[]|"),
+    "browser": Escaping(_PATH + "+[]|"),
     # encodeURIComponent of each segment (Next.js), filepath_to_uri (Django's `static`).
-    "component": Client("!*'()"),
+    "component": Escaping("!*'()"),
     # Unreserved characters alone, section 2.3: Python's quote, PHP's rawurlencode, the SDKs of AWS.
-    "rfc3986": Client(""),
+    "rfc3986": Escaping(""),
     # Go's html/template, urlnormalizer: Hugo.
-    "go-template": Client("!$&*+,/:;=@[]", lower=True),
+    "go-template": Escaping("!$&*+,/:;=@[]", lower=True),
     # encodeURI, Django's `reverse`.
-    "encode-uri": Client(_PATH + "+"),
+    "encode-uri": Escaping(_PATH + "+"),
     # Go's URL.String: Hugo.
-    "go": Client("$&+,:;=@"),
+    "go": Escaping("$&+,:;=@"),
     # Go's url.PathEscape.
-    "go-segment": Client("$&+:=@"),
+    "go-segment": Escaping("$&+:=@"),
     # Before the WHATWG had "^" escaped: whatwg/url#817.
-    "older-browser": Client(_PATH + "+[]|^"),
+    "older-browser": Escaping(_PATH + "+[]|^"),
     # curl -g.
-    "raw": Client(_PATH + '+[]|^`{}"<>\\'),
+    "raw": Escaping(_PATH + '+[]|^`{}"<>\\'),
     # application/x-www-form-urlencoded: quote_plus, PHP's urlencode. Made for queries, so only where a route names it.
-    "form": Client("", blank="+"),
+    "form": Escaping("", blank="+"),
 }
 LIKELY: tuple[ClientName, ...] = tuple(name for name in CLIENTS if name != "form")
 
@@ -110,7 +110,7 @@ def _distinct(signs: frozenset[str], ascii_alone: bool, clients: tuple[ClientNam
     return tuple(found.values())[:MOST]
 
 
-def _spelled(client: Client, text: str) -> str:
+def _spelled(client: Escaping, text: str) -> str:
     spelled = quote(text, safe=f"/{client.unescaped}")
     if client.lower:
         spelled = _ESCAPE.sub(lambda escape: escape[0].lower(), spelled)

@@ -29,7 +29,7 @@ from multicdn.provider import (
 
 from .client import ApiCredentials, ZoneApi
 from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
-from .spelling import LONGEST_TAG, as_seen, spelled, variants_of
+from .spelling import LONGEST_TAG, located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,12 +156,7 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
             TargetsRefused: a prefix of too many segments, a tag that no header can carry, a value without a host.
         """
         [target] = super().locate(target, action)
-        if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
-            return (spelled(target),)
-        seen = as_seen(target.value, escapes=self.url_normalization)
-        if target.kind is TargetKind.URL and self.variants:
-            return tuple(Target(TargetKind.URL, value) for url in seen for value in variants_of(url, self.variants))
-        return tuple(spelled(Target(target.kind, text)) for text in seen)
+        return located(target, self.variants, escapes=self.url_normalization)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Drop these URLs, or mark them stale."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from multicdn.provider import Target, TargetKind, TargetsRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LONGEST_TAG = 1024  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge-by-tags/
 _MOST_SEPARATORS = 31  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge_by_prefix/
@@ -47,6 +47,22 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return quote(found[0], safe="", errors="surrogatepass")
+
+
+def located(target: Target, variants: Sequence[Mapping[str, str]], *, escapes: bool) -> tuple[Target, ...]:
+    """Spell a target; a URL once for each of the variants, if there are any.
+
+    Raises:
+        TargetsRefused: as ``spelled``.
+    """
+    if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
+        return (spelled(target),)
+    seen = as_seen(target.value, escapes=escapes)
+    if target.kind is TargetKind.PREFIX:
+        return tuple(spelled(Target(TargetKind.PREFIX, text)) for text in seen)
+    if variants:
+        seen = tuple(value for url in seen for value in variants_of(url, variants))
+    return (target,) if seen == (target.value,) else tuple(Target(TargetKind.URL, value) for value in seen)
 
 
 def spelled(target: Target) -> Target:

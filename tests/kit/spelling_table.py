@@ -1,4 +1,4 @@
-"""For each odd key: what clients send, and what each vendor is asked to purge. The text of ``tests/data/spellings.txt``."""
+"""For each odd key: what clients send, and what each vendor is asked to purge. The text of tests/data/spellings.txt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from kit import web_clients
-
 from multicdn import config
 from multicdn.model import Change
 from multicdn.planning import planner
@@ -43,7 +42,7 @@ routes:
 _SITE = re.compile(r"(?:https?:)?//www\.acme\.com")
 _HEAD = """\
 # Keys, what clients send for them (tests/kit/web_clients.py says after which page), and what each vendor is asked for.
-# Made by `python tests/data/record_spellings.py`; tests/routing/test_spellings.py compares, and the tests of the edges fetch.
+# Made by `python tests/data/record_spellings.py`; tests/routing/test_spellings.py compares, and the edges are asked.
 """
 
 

@@ -6,8 +6,11 @@ A page must escape by itself what would mean something else in a URL; ``None`` w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 UNRESERVED = LETTERS + "-._~"  # RFC 3986, section 2.3
@@ -60,8 +63,8 @@ _CONTROLS = "".join(map(chr, [*range(0x20), 0x7F]))
 def browser(name: str) -> str:
     """A name in an attribute or a script, through a browser: https://url.spec.whatwg.org/#path-percent-encode-set.
 
-    The parser would end the path at ``?`` and ``#``, read ``\\`` as ``/``, and drop tabs, line ends, and controls at the
-    ends; and it leaves ``%`` alone.
+    The parser would end the path at ``?`` and ``#``, read ``\\`` as ``/``, and drop tabs, line ends, and controls at
+    both ends; and it leaves ``%`` alone.
     """
     return _percent(escaped(name, "%?#\\" + _CONTROLS), "".join(set(_VISIBLE) - set('"#<>?^`{}')))
 
@@ -110,7 +113,7 @@ def go_parsed(name: str) -> str | None:
 
 
 def hugo_attribute(url: str) -> str:
-    """A URL in an attribute of Go's html/template, url.go, processURLOnto with norm; it writes lower-case hexadecimal."""
+    """A URL in an attribute of Go's html/template, url.go, processURLOnto with norm; its hexadecimal is lower-case."""
     kept = UNRESERVED + "!#$&*+,/:;=?@[]"
     pieces = re.split(r"(%[0-9A-Fa-f]{2})", url)
     return "".join(piece if place % 2 else _percent(piece, kept, "%{:02x}") for place, piece in enumerate(pieces))

@@ -499,6 +499,7 @@ def test_every_url_that_a_key_gives_leads_back_to_it(key: str) -> None:
         # Other spellings of the key, and of the URL around it.
         ("https://p.a.com/x/[id].js", ["a b/[id].js"]),
         ("https://p.a.com/x/%5bid%5D.js", ["a b/[id].js"]),
+        ("https://d.a.com/p/[id].js", ["p/[id].js"]),
         ("https://p.a.com/%78/%31.%63ss", ["a b/1.css"]),
         ("https://d.a.com/it%27s%40x%2cy", ["it's@x,y"]),
         ("https://d.a.com/x%2Fy.z", ["x/y.z"]),

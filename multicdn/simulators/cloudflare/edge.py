@@ -128,14 +128,15 @@ class CloudflareEdge(Edge):
 
     def cache_key(self, url: Url) -> str:
         """Scheme, host, path, query and the values of the headers in the key; missing counts as empty."""
-        return self._key(url._replace(target=self.seen(url)))
+        return self.key_of(url._replace(target=self.seen(url)))
 
     def seen(self, url: Url) -> str:
         """Path and query of a request as the cache sees them."""
         path, mark, query = url.target.partition("?")
         return normalized(path, self.normalization) + mark + query
 
-    def _key(self, seen: Url) -> str:
+    def key_of(self, seen: Url) -> str:
+        """The key for a URL as the cache sees it."""
         return f"{seen}{self._variant}"
 
     def tags(self, headers: Headers) -> frozenset[str]:
@@ -151,7 +152,7 @@ class CloudflareEdge(Edge):
         """Drop URLs, or mark them stale. A file is a URL, or an object of ``url`` and ``headers``."""
         for item in files:
             url, headers = (item["url"], item.get("headers", {})) if isinstance(item, dict) else (item, {})
-            key = self.seen_with(Headers(headers))._key(Url.parse(url))
+            key = self.seen_with(Headers(headers)).key_of(Url.parse(url))
             self.purge_key(key, soft=soft)
 
     def _fetch(self, key: str, url: Url, stale: Entry | None = None) -> Response:
