@@ -16,7 +16,7 @@ from multicdn.oncall.manual import Object
 
 if TYPE_CHECKING:
     from multicdn.cli._ondemand import CommonOptions
-    from multicdn.oncall.listings import Entry, Listing
+    from multicdn.oncall.listings import Listed, Listing
 
 
 class Asked(Struct, frozen=True):
@@ -71,7 +71,7 @@ def _listing(word: str, settings: CommonOptions) -> Listing:
     return found
 
 
-def _listed(entry: Entry, settings: CommonOptions) -> list[Object]:
+def _listed(entry: Listed, settings: CommonOptions) -> list[Object]:
     if entry.alone:
         return _objects(entry.bucket, entry.key, settings, from_list=True)
     return [Object(entry.bucket, entry.key, listed=True, kind=entry.kind)]

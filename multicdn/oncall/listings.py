@@ -37,7 +37,7 @@ class Below(NamedTuple):
     prefix: str = ""
 
 
-class Entry(NamedTuple):
+class Listed(NamedTuple):
     """One object of a list, or a URL.
 
     Attributes:
@@ -64,7 +64,7 @@ class Listing(Struct, frozen=True):
         left_out: number and sentence of lines that name something that can't be in S3, or that a tool failed at.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Listed, ...] = ()
     left_out: tuple[tuple[int, str], ...] = ()
 
 
@@ -84,12 +84,12 @@ def read(text: str, name: str, below: Below = _NOWHERE) -> Listing:
     """
     numbered = list(lines(text))
     objects = reader_of([line for _, line in numbered if not _WEB.match(line)], bare=bool(below.bucket))
-    found: dict[tuple[str, str, str], Entry] = {}
+    found: dict[tuple[str, str, str], Listed] = {}
     left_out, problems = [], []
     for number, line in numbered:
         try:
             if _WEB.match(line):
-                found["", "", line] = Entry(number, url=line)
+                found["", "", line] = Listed(number, url=line)
                 continue
             for each in objects(line):
                 entry = _placed(number, each, below)
@@ -125,7 +125,7 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, shown
 
 
-def _placed(number: int, found: Found, below: Below) -> Entry:
+def _placed(number: int, found: Found, below: Below) -> Listed:
     if not found.bucket and not below.bucket:
         raise LineError("has no bucket: say with --bucket where its keys are")
     try:
@@ -133,5 +133,5 @@ def _placed(number: int, found: Found, below: Below) -> Entry:
     except UnicodeEncodeError:
         raise NotDoneError("the name isn't UTF-8, and keys in S3 are") from None
     if found.bucket:
-        return Entry(number, found.bucket, found.key, found.kind, alone=found.alone)
-    return Entry(number, below.bucket, below.prefix + found.key, found.kind)
+        return Listed(number, found.bucket, found.key, found.kind, alone=found.alone)
+    return Listed(number, below.bucket, below.prefix + found.key, found.kind)
