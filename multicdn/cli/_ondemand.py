@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import uuid
 from collections import defaultdict
@@ -15,7 +14,7 @@ from msgspec import Struct
 from multicdn.cli import arguments, render
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Report, Status, Target, TargetKind
+from multicdn.model import Action, Report, Status
 from multicdn.queue.sender import QUEUE
 from multicdn.secrets import redact
 
@@ -37,6 +36,8 @@ _NAMED = 10
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("what", nargs=-1),
     arguments.config_option,
+    click.option("--bucket", default="", metavar="NAME[/PREFIX]",
+                 help="Where the keys of lists are that come without their bucket."),
     click.option("--recursive", is_flag=True, help="S3 URIs stand for all objects that begin with them; lists them."),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
     click.option("--dry-run", is_flag=True, help="Only show what would be done, as `multicdn explain` does."),
@@ -52,6 +53,7 @@ class CommonOptions(Struct, frozen=True):
 
     what: tuple[str, ...]
     config_path: Path | None
+    bucket: str
     recursive: bool
     providers: tuple[str, ...]
     dry_run: bool
@@ -71,8 +73,8 @@ def new_id() -> str:
     return f"by-hand-{uuid.uuid4().hex}"
 
 
-def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
-    """Do what is asked for, say how it ended, and return the exit status.
+def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0) -> int:
+    """Do what is asked for, say how it ended, and return the exit status: of a part, if something was left out before.
 
     Raises:
         RequestError: it can't be done; nothing was called.
@@ -87,8 +89,10 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
     if settings.dry_run:
         return _show(loaded, orders)
     if settings.queue_url:
-        return _enqueue(loaded, request, orders, settings.queue_url)
-    return _deliver(loaded, request, orders, settings.timeout)
+        status = _enqueue(loaded, request, orders, settings.queue_url)
+    else:
+        status = _deliver(loaded, request, orders, settings.timeout)
+    return status or (PARTIAL if left_out else 0)
 
 
 def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
@@ -101,48 +105,6 @@ def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     for line in render.collapse(orders.decisions):
         say(line)
     return orders
-
-
-def read(settings: CommonOptions) -> tuple[list[Object], list[Target]]:
-    """Read the arguments; with ``--recursive`` S3 is asked what there is.
-
-    Raises:
-        UsageError: one is neither an S3 URI nor a URL.
-    """
-    objects: list[Object] = []
-    targets: list[Target] = []
-    for word, from_list in _words(settings.what):
-        if arguments.is_s3(word):
-            objects += _objects(word, settings, from_list=from_list)
-        elif arguments.is_web(word):
-            targets.append(Target(TargetKind.URL, word))
-        else:
-            raise click.UsageError(f"{word!r} is neither an S3 URI nor a URL")
-    return objects, targets
-
-
-def _words(what: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Each word, and whether it came from a list."""
-    for word in what:
-        if word == "-":
-            yield from ((line, True) for line in arguments.lines(sys.stdin.read()))
-        else:
-            yield word, False
-
-
-def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Object]:
-    from multicdn.oncall.manual import Object
-
-    bucket, key = arguments.split_s3(word)
-    if not settings.recursive:
-        if not key or key.endswith("/"):
-            raise click.UsageError(f"{word} names no object; add --recursive for all that begins with it")
-        return [Object(bucket, key, listed=from_list)]
-    with bar(f"listing {word}", None) as advance:
-        objects = list(arguments.listed(bucket, key, advance))
-    if not objects:
-        say(f"{word}: no object begins with it", err=True)
-    return objects
 
 
 def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:

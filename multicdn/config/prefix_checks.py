@@ -65,7 +65,7 @@ def doubt_of_path(prefix: str, templates: Iterable[str]) -> str:
 def doubt_of_join(prefix: str, text: str) -> str:
     """What a template runs together, or keeps apart by two slashes; empty where nothing is odd."""
     path = urlsplit(text).path
-    if "//" in path:
+    if re.search(r"(?<!:)//", path):
         return f"{text!r} has two slashes in its path, which caches tell from one"
     if found := re.search(r"[A-Za-z0-9]\{(key|path|dir)\}", path):
         if found[1] == "path" and prefix and not prefix.endswith("/"):

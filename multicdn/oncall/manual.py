@@ -43,11 +43,13 @@ class Object(Struct, frozen=True):
     Attributes:
         bucket, key: as in a change.
         listed: whether it was found by listing the bucket rather than named.
+        kind: what happened to it; None where nobody says.
     """
 
     bucket: str
     key: str
     listed: bool = False
+    kind: ChangeKind | None = None
 
 
 class ManualRequest(Struct, frozen=True, kw_only=True):
@@ -145,9 +147,16 @@ def _of_objects(config: Config, demands: Iterable[Demand], request: ManualReques
 
 
 def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
-    """A change for each object; both kinds where a route listens to removals alone, so that it acts, too."""
+    """A change for each object; both kinds where a route listens to removals alone, so that it acts, too.
+
+    What is known to be removed counts as that, unless nothing would act on it then.
+    """
     for item in request.objects:
         routes = router.matching(item.bucket, item.key)
+        if item.kind is ChangeKind.REMOVED:
+            heard = request.action is Action.PRELOAD or any(ChangeKind.REMOVED in route.on for route in routes)
+            yield Change(item.bucket, item.key, item.kind if heard else ChangeKind.CREATED, cause=request.id)
+            continue
         if request.action is Action.PURGE and any(ChangeKind.CREATED not in route.on for route in routes):
             yield Change(item.bucket, item.key, ChangeKind.REMOVED, cause=request.id)
         yield Change(item.bucket, item.key, cause=request.id)

@@ -184,6 +184,7 @@ def test_a_prefix_without_its_slash_under_path_names_the_remedy() -> None:
         ("", "https://a.example/docs{key}", "urls[0]: 'https://a.example/docs{key}' has no slash before {key}"),
         ("", "https://a.example//{key}", "urls[0]: 'https://a.example//{key}' has two slashes in its path"),
         ("", "https://a.example/-{key}", ""),
+        ("", "https://img.example/https://a.example/{key}/size", ""),
         ("", "https://a.example/x?key={key}", ""),
         ("", "https://a.example/x/{bucket}/{dir}{stem}.webp", ""),
     ],

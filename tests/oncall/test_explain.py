@@ -287,8 +287,8 @@ def test_a_list_with_a_line_that_means_nothing_is_refused(file: Path) -> None:
     assert "'oops' is neither an S3 URI nor a URL" in ask(file, "-", stdin="s3://acme-site/a\noops\n", code=2)
 
 
-def test_a_file_that_is_no_event_is_refused(file: Path) -> None:
-    assert "isn't JSON" in ask(file, str(file), code=2)
+def test_a_file_that_is_neither_event_nor_list_is_refused(file: Path) -> None:
+    assert ".yml:1: 'version: 1' is neither an S3 URI nor a URL" in ask(file, str(file), code=2)
 
 
 @pytest.mark.slow
