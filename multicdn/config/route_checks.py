@@ -10,7 +10,7 @@ from multicdn.config import capture_checks, key_checks
 from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Coll
         if fault := foreign_templates.wrapped(text):
             return fault
     try:
-        url_templates.parse(text, captures)
+        placeholders.parse(text, captures)
         return _fault_of_target(kind, text, captures) if kind else ""
     except ValueError as error:
         from multicdn.config import foreign_templates
 
-        return foreign_templates.unknown(text, (*url_templates.PLACEHOLDERS, *captures)) or str(error)
+        return foreign_templates.unknown(text, (*placeholders.PLACEHOLDERS, *captures)) or str(error)
 
 
 def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:

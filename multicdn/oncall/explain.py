@@ -15,8 +15,8 @@ from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.routing import spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
-from multicdn.routing.key_parts import SEGMENTS
 from multicdn.routing.matcher import any_of, compiled, ends_with
+from multicdn.routing.placeholders import SEGMENTS
 from multicdn.routing.route import Route, listed
 from multicdn.routing.router import Router
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
-    from multicdn.routing.host_names import AllowedHosts
-from multicdn.routing.key_parts import SEGMENTS
-from multicdn.routing.matcher import UrlHook
+    from multicdn.routing.matcher import UrlHook
 
 # How far a fault puts a route away from a change: a route of another bucket is rarely the one that was meant.
 _FAR, _NEAR, _NEXT = 4.0, 2.0, 1.0

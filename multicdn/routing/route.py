@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
-from multicdn.routing import spellings, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.spellings import ClientName
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multicdn.provider import Provider
 
-_PLACEHOLDERS = url_templates.described()
+_PLACEHOLDERS = placeholders.described()
 
 _METADATA = "x-amz-meta-"
 

@@ -513,8 +513,8 @@ ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {firs
             for text in ("https://größe.example/{key}", "https://a.example/größe", "https://a.example/a b", " https://a.example/{key}")
         ),
         *(
-            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it missing? "
-             "Else write {first} for the first folder, or a group of `match`")
+            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it "
+             "missing? Else write {first} for the first folder, or a group of `match`")
             for text, field in (("https://www.acme.com{key}", "{key}"), ("https://{name}/a", "{name}"),
                                 ("https://a.example{bucket}{key}", "{key}"),
                                 ("https://{dir}.preview.example.org/{name}", "{dir}"))
