@@ -254,7 +254,7 @@ def test_a_line_that_means_nothing_is_named_with_its_number(line: str, reason: s
 
 def test_a_line_that_no_path_and_key_fill_is_refused() -> None:
     [problem] = problems(f"upload: {'x' * 9000} to s3://m/a\n")
-    assert problem.endswith("has 9,021 characters, more than a file's path and a key")
+    assert problem.endswith("has 9,020 characters, more than a file's path and a key")
     assert len(problem) < 400
 
 
