@@ -186,6 +186,7 @@ class Dispatcher:
         for failure in work.failures:
             reporting.log_unrouted(failure)
         reporting.log_unmatched(change for change in intake.changes if not self._router.covers(change))
+        reporting.log_untargeted(self._router.untargeted(intake.changes))
         reporting.log_unrouted_groups(unrouted.groups, unrouted.failed)
         reporting.log_report(report)
         reporting.show_to_plugins(report, self._hooks, _log_hook_bug)

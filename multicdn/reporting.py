@@ -14,7 +14,7 @@ from multicdn.model import Status
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.events.envelopes import Unreadable
     from multicdn.hooks import Hooks
@@ -46,6 +46,18 @@ def log_unmatched(changes: Iterable[Change]) -> None:
         by_bucket.setdefault(change.bucket, []).append(change.key)
     for bucket, keys in by_bucket.items():
         emit(logging.INFO, "unmatched", bucket=bucket, keys=len(keys), first=keys[:_SHOWN_TARGETS])
+
+
+def log_untargeted(found: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> None:
+    """Log keys that a template has no text for, a line for each template.
+
+    Args:
+        found: keys and reasons, by bucket and template.
+    """
+    for (bucket, template), untargeted in found.items():
+        first = [key for key, _ in untargeted[:_SHOWN_TARGETS]]
+        fields = {"bucket": bucket, "template": template, "keys": len(untargeted), "first": first}
+        emit(logging.WARNING, "untargeted", **fields, reason=untargeted[0][1])
 
 
 def log_collapse(decision: CollapseDecision) -> None:

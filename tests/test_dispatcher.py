@@ -28,6 +28,25 @@ def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pyt
     ]
 
 
+def test_a_host_that_a_key_makes_is_purged_where_it_is_allowed_and_else_is_in_the_log(
+    stage: Stage, logged: pytest.LogCaptureFixture
+) -> None:
+    stage.text = stage.text.replace("https://www.acme.com/{key}", "https://{first}/{rest}")
+    stage.text = stage.text.replace("    purge:", "    allowed_hosts: [www.acme.com]\n    purge:")
+    stage.publish("a.css", "b.css")
+    keys = ("www.acme.com/a.css", "evil.example/b.css", "evil.example/c.css", "robots.txt")
+    assert stage.dispatcher().dispatch(sqs_event(m1=s3_event(*keys)), 30) == failures()
+    assert stage.fresh("a.css") == {"www": True, "img": True}
+    assert stage.fresh("b.css") == {"www": False, "img": False}
+    assert [call.target for call in stage.www.calls if "purge" in call.target] == ["/purge/https://www.acme.com/a.css"]
+    [line] = [line for line in lines(logged) if line["event"] == "untargeted"]
+    assert line == {
+        "event": "untargeted", "bucket": "acme-site", "template": "https://{first}/{rest}", "keys": 3,
+        "first": list(keys[1:]),
+        "reason": "the host evil.example, made from the key, isn't among the route's `allowed_hosts`",
+    }  # fmt: skip
+
+
 def test_a_batch_that_got_through_has_no_failures_and_every_edge_is_fresh(stage: Stage) -> None:
     stage.publish("a.css", "b.css")
     reply = stage.dispatcher().dispatch(sqs_event(m1=s3_event("a.css"), m2=s3_event("b.css")), 30)

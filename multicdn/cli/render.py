@@ -35,6 +35,7 @@ def explained(explanations: Sequence[Explained], limit: int) -> Iterator[str]:
         yield f"s3://{change.bucket}/{change.key} {change.kind}"
         for match in explanation.matches:
             yield f"  {match.at} applies: {_does(match.route, change.kind)}"
+            yield from (f"    but has nothing for {untargeted}" for untargeted in match.untargeted)
         if not explanation.matches:
             yield "  no route applies"
         for miss in explanation.misses:
@@ -53,7 +54,8 @@ def sources(url: str, origins: Sequence[Source], serving: Sequence[str]) -> Iter
     for source in origins:
         bucket = source.route.bucket
         key = f"s3://{bucket}/{source.key}" if source.key else f"more than one object of s3://{bucket}"
-        yield f"  {source.at} gives it for {key} ({source.how})"
+        other = "" if source.spelled else ", but not in this spelling: a cache that tells them apart keeps it"
+        yield f"  {source.at} gives it for {key} ({source.how}){other}"
     if not origins:
         near = f"; {', '.join(serving)} {'has' if len(serving) == 1 else 'have'} others at its host" if serving else ""
         yield f"  no route gives it{near}"
@@ -160,12 +162,19 @@ def _object(explanation: Explained) -> dict[str, Any]:
         "key": change.key,
         "kind": str(change.kind),
         "routes": [match.at for match in explanation.matches],
+        "untargeted": [text for match in explanation.matches for text in match.untargeted],
         "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in explanation.misses],
     }
 
 
 def _source(source: Source) -> dict[str, Any]:
-    return {"route": source.at, "how": source.how, "bucket": source.route.bucket, "key": source.key or None}
+    return {
+        "route": source.at,
+        "how": source.how,
+        "bucket": source.route.bucket,
+        "key": source.key or None,
+        "spelled": source.spelled,
+    }
 
 
 def _provider(preview: Preview) -> dict[str, Any]:

@@ -34,9 +34,10 @@ def faults(route: Route) -> Iterator[Fault]:
         if flaw := bucket_names.flaw(route.bucket):
             yield Fault(("bucket",), *flaw)
     yield from _of_prefix(route)
-    yield from _of_patterns(("exclude",), route.exclude, route.prefix)
+    yield from _of_patterns(("include",), route.include, route)
+    yield from _of_patterns(("exclude",), route.exclude, route)
     for place, also in enumerate(route.also):
-        yield from _of_patterns(("also", place, "keys"), also.keys, route.prefix)
+        yield from _of_patterns(("also", place, "keys"), also.keys, route)
     yield from _never(route)
 
 
@@ -60,7 +61,8 @@ def _of_prefix(route: Route) -> Iterator[Fault]:
             yield Fault(("prefix",), text, warning=True)
 
 
-def _of_patterns(path: Path, patterns: Sequence[str], prefix: str) -> Iterator[Fault]:
+def _of_patterns(path: Path, patterns: Sequence[str], route: Route) -> Iterator[Fault]:
+    prefix = route.fixed_prefix
     for place, pattern in enumerate(patterns):
         text = ""
         odd = "**/" in pattern or not _ODD_IN_PATTERNS.isdisjoint(pattern)

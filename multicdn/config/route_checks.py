@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from multicdn.config import key_checks
+from multicdn.config import capture_checks, key_checks
 from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
@@ -14,7 +14,7 @@ from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
@@ -37,6 +37,9 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
     """
     yield from key_checks.faults(route)
     yield from _plain(route)
+    yield from (Fault(path, text) for path, text in capture_checks.faults(route))
+    if route.allowed_hosts and not capture_checks.makes_hosts(route):
+        yield Fault(("allowed_hosts",), "does nothing: no template makes a host name of keys", warning=True)
     yield from _templates(route)
     yield from _alternates(route)
     yield from _nothing_to_do(route)
@@ -62,9 +65,10 @@ def _plain(route: Route) -> Iterator[Fault]:
 
 
 def _templates(route: Route) -> Iterator[Fault]:
+    names = capture_checks.captures(route)
     for member, kind in MEMBERS.items():
         for place, text in enumerate(route.texts(member)):
-            if fault := _fault_of_template(text, kind):
+            if fault := _fault_of_template(text, kind, names):
                 yield Fault((member, place), fault)
             elif kind in _ABSOLUTE and (doubt := _doubt_of_url(route, kind, text)):
                 yield Fault((member, place), doubt, warning=True)
@@ -91,22 +95,22 @@ def _is_plain_host(text: str) -> bool:
     return text.isascii() and text.replace(".", "").replace("-", "").isalnum()
 
 
-def _fault_of_template(text: str, kind: TargetKind | None = None) -> str:
+def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
     if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
         from multicdn.config import foreign_templates
 
         if fault := foreign_templates.wrapped(text):
             return fault
     try:
-        url_templates.parse(text)
-        return _fault_of_target(kind, text) if kind else ""
+        url_templates.parse(text, captures)
+        return _fault_of_target(kind, text, captures) if kind else ""
     except ValueError as error:
         from multicdn.config import foreign_templates
 
-        return foreign_templates.unknown(text, url_templates.PLACEHOLDERS) or str(error)
+        return foreign_templates.unknown(text, (*url_templates.PLACEHOLDERS, *captures)) or str(error)
 
 
-def _fault_of_target(kind: TargetKind, text: str) -> str:
+def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:
     """Say what is wrong with the template of a target; empty if nothing is."""
     if kind in _ABSOLUTE:
         parts = urlsplit(text)
@@ -114,23 +118,23 @@ def _fault_of_target(kind: TargetKind, text: str) -> str:
             return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
         if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
             return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
-        if "{" in parts.netloc.replace("{bucket}", ""):
-            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
-    elif kind is TargetKind.HOST and not _is_plain_host(text):
-        from multicdn.config import foreign_templates
+        return capture_checks.fault_of_host(text, captures)
+    if kind is TargetKind.HOST:
+        if not _is_plain_host(capture_checks.without_placeholders(text)):
+            from multicdn.config import foreign_templates
 
-        return foreign_templates.not_a_host(text)
-    elif kind is TargetKind.TAG and not text:
-        return "is empty"
-    return ""
+            return foreign_templates.not_a_host(text)
+        return capture_checks.fault_of_host(text, captures, host=True)
+    return "is empty" if kind is TargetKind.TAG and not text else ""
 
 
 def _alternates(route: Route) -> Iterator[Fault]:
+    names = capture_checks.captures(route)
     relative = any("{path}" in text for member in MEMBERS for text in route.texts(member))
     for place, also in enumerate(route.also):
         for number, template in enumerate(also.as_):
             where = ("also", place, "as", number)
-            if fault := _fault_of_template(template):
+            if fault := _fault_of_template(template, None, names):
                 yield Fault(where, fault)
             elif relative and not _stays_below(route.prefix, template):
                 text = f"may leave the prefix {route.prefix!r}, and then has no {{path}}; begin with {{dir}}"
@@ -149,6 +153,8 @@ def _nothing_to_do(route: Route) -> Iterator[Fault]:
         yield Fault(("purge",), "has nothing to purge: write `urls` (or prefixes, tags, hosts)")
     if route.preload and not route.urls:
         yield Fault(("preload",), "has nothing to load: write `urls`")
+    if route.spellings and not (route.urls or route.prefixes):
+        yield Fault(("spellings",), "has nothing to spell: write `urls` or `prefixes`")
     if route.collapse != "never" and not route.urls:
         yield Fault(("collapse",), "has nothing to collapse: write `urls`")
 
@@ -176,11 +182,14 @@ def _unable(route: Route, provider: Provider, member: str, kind: TargetKind) -> 
 
 def _made_urls(route: Route) -> bool:
     """Whether prefixes of the route may turn into URLs, lest they be a whole host."""
-    return not route.allow_root and any(_may_be_root(text) for text in route.prefixes if not _fault_of_template(text))
+    return not route.allow_root and any(map(_may_be_root, route.prefixes))
 
 
 def _may_be_root(text: str) -> bool:
-    anchor = url_templates.anchor(text)
+    try:
+        anchor = url_templates.anchor(text)
+    except ValueError:
+        return False  # its own problem is on the list
     return anchor is not None and anchor.text != text and is_root(text.partition("{")[0])
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.notifications.prefixes import buckets
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
+from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +146,8 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
         install = data.get("install") or {}
         kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
-        routes = data.get("routes") or ()
-        return settings, tuple(dict.fromkeys(str(route["bucket"]) for route in routes if route.get("bucket")))
+        named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
+        return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
     except (ConfigError, OSError, text_file.NotTextError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
         if not stack_name:
             raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from multicdn.errors import MulticdnError, did_you_mean
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
-from multicdn.oncall.explain import hosts
+from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
 from multicdn.planning.planner import is_blank, unlocated
@@ -19,7 +19,7 @@ from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import wished_soft
-from multicdn.routing.url_templates import lower_host
+from multicdn.routing.url_templates import lower_host, requested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -230,7 +230,7 @@ def _serving(config: Config, action: Action, target: Target) -> list[str]:
 def _serves(route: Route, target: Target) -> bool:
     if target.kind is TargetKind.TAG:
         return route.wants("tags")
-    return urlsplit(target.value).netloc in hosts(route)
+    return serves(route, urlsplit(target.value).netloc)
 
 
 def _acting(route: Route, action: Action) -> tuple[str, ...]:
@@ -286,9 +286,10 @@ def _check_name(config: Config, name: str) -> None:
 
 
 def _spelled(target: Target) -> Target:
-    """A target as browsers spell its host."""
-    at_host = target.kind in (TargetKind.URL, TargetKind.PREFIX)
-    return Target(target.kind, lower_host(target.value)) if at_host else target
+    """A target as browsers ask for it."""
+    if target.kind is TargetKind.URL:
+        return Target(target.kind, requested(target.value))
+    return Target(target.kind, lower_host(target.value)) if target.kind is TargetKind.PREFIX else target
 
 
 def _check(target: Target) -> None:

@@ -280,7 +280,7 @@ def test_unknown_version(version: str) -> None:
     [
         ("provider: {}", "provider: unknown member 'provider'; did you mean 'providers'?"),
         ("on: x", "on: unknown member 'on' (known: version, providers, routes, delivery, install)"),
-        ("<<: {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
+        ("'<<': {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
     ],
 )
 def test_unknown_member_of_the_file(line: str, message: str) -> None:
@@ -305,6 +305,7 @@ def test_routes_must_be_a_list(text: str) -> None:
 
 
 STRAY = "is a reference, and this option is no secret: write its value"
+STAGES = "; where stages differ in it, write a file for each"
 KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names, password"
 
 
@@ -343,8 +344,8 @@ KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names
             "endpoint 'api.chosen.example' is not an absolute URL; write https://host or https://host/path",
         ),
         ("endpoint: 'https://[::1'", "Invalid IPv6 URL"),
-        ("account: ${env:A}", f"account: ${{env:A}} {STRAY}"),
-        ("account: a-${env:A}", f"account: ${{env:A}} {STRAY}"),
+        ("account: ${env:A}", f"account: ${{env:A}} {STRAY}{STAGES}"),
+        ("account: a-${env:A}", f"account: ${{env:A}} {STRAY}{STAGES}"),
         ("names: [a, '${ssm:/n}']", f"names[1]: ${{ssm:/n}} {STRAY}"),
         (
             "type: chosenn",
@@ -459,7 +460,7 @@ def test_unknown_scheme(reference: str, message: str) -> None:
     [
         ('urls: ["https://a.example/{key}"]\npurge: [plain]', "11: routes[0]: needs a `bucket`"),
         ("bucket: ''\ntags: [a]\npurge: [full]", "11: routes[0].bucket: is empty"),
-        ("bucket:\ntags: [a]\npurge: [full]", "11: routes[0].bucket: expected a text, got nothing"),
+        ("bucket:\ntags: [a]\npurge: [full]", "11: routes[0].bucket: expected a text or a list, got nothing"),
         ("bucket: b\npurges: [full]", "12: routes[0].purges: unknown member 'purges'; did you mean 'purge'?"),
         ("bucket: b\ntags: [a]", "11: routes[0]: does nothing: name providers under `purge` or `preload`"),
         ("bucket: b\non: []\ntags: [a]\npurge: [full]",
@@ -472,6 +473,10 @@ def test_unknown_scheme(reference: str, message: str) -> None:
         ("bucket: b\ntags: []\npurge: [full]",
          "13: routes[0].purge: has nothing to purge: write `urls` (or prefixes, tags, hosts)"),
         ("bucket: b\ntags: [a]\npreload: [full]", "13: routes[0].preload: has nothing to load: write `urls`"),
+        ("bucket: b\ntags: [a]\nspellings: [browser]\npurge: [full]",
+         "13: routes[0].spellings: has nothing to spell: write `urls` or `prefixes`"),
+        ("bucket: b\nurls: ['https://a/{key}']\nspellings: [browser, browsr]\npurge: [full]",
+         "13: routes[0].spellings[1]: unknown value 'browsr'; did you mean 'browser'?"),
         ("bucket: b\ntags: [a]\npurge: full", "13: routes[0].purge: expected a list, got a text"),
         ("bucket: b\ntags: [a]\npurge: [ful]",
          "13: routes[0].purge[0]: no provider is called 'ful'; did you mean 'full'?"),
@@ -481,9 +486,9 @@ def test_unknown_scheme(reference: str, message: str) -> None:
         ("bucket: b\nsoft: maybe\ntags: [a]\npurge: [full]",
          "12: routes[0].soft: expected true or false or nothing, got a text"),
         ("bucket: b-${env:STAGE}\ntags: [a]\npurge: [full]",
-         f"11: routes[0].bucket: ${{env:STAGE}} {STRAY}"),
+         f"11: routes[0].bucket: ${{env:STAGE}} {STRAY}{STAGES}"),
         ("bucket: b\nexclude: ['${env:X}']\ntags: [a]\npurge: [full]",
-         f"12: routes[0].exclude[0]: ${{env:X}} {STRAY}"),
+         f"12: routes[0].exclude[0]: ${{env:X}} {STRAY}{STAGES}"),
         ("bucket: b\nindex: /index.html\ntags: [a]\npurge: [full]",
          "12: routes[0].index: is the name of a file, without slashes, such as index.html"),
     ],
@@ -492,7 +497,7 @@ def test_wrong_route(route: str, message: str) -> None:
     assert problems(route_file(route)) == [f"c.yml:{message}"]
 
 
-ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}"
+ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {first}, {rest}, {segment1} to {segment9}"
 
 
 @pytest.mark.parametrize(
@@ -508,8 +513,11 @@ ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}"
             for text in ("https://größe.example/{key}", "https://a.example/größe", "https://a.example/a b", " https://a.example/{key}")
         ),
         *(
-            ("urls", text, f"{text!r} has a placeholder in its host name; is the slash before it missing?")
-            for text in ("https://www.acme.com{key}", "https://{name}/a", "https://a.example{bucket}{key}")
+            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it missing? "
+             "Else write {first} for the first folder, or a group of `match`")
+            for text, field in (("https://www.acme.com{key}", "{key}"), ("https://{name}/a", "{name}"),
+                                ("https://a.example{bucket}{key}", "{key}"),
+                                ("https://{dir}.preview.example.org/{name}", "{dir}"))
         ),
         ("urls", "https://[www.acme.com/{key}", "Invalid IPv6 URL"),
         ("urls", "https://a.example/{size}", f"unknown placeholder {{size}}; known: {ALL_PLACEHOLDERS}"),

@@ -309,7 +309,8 @@ def test_ten_thousand_objects_are_summed_up(file: Path) -> None:
 def test_the_json_has_exactly_the_members_that_are_documented(file: Path) -> None:
     answer = ask_json(file, "s3://acme-site/news/a.html", "https://www.acme.com/~b", "s3://acme-site/img/a", *BIG)
     documented = set(_documented())
-    assert set(_paths(answer)) | {"unreadable[].message", "unreadable[].reason", "notes[]"} == documented
+    missing = {"unreadable[].message", "unreadable[].reason", "notes[]", "objects[].untargeted[]"}
+    assert set(_paths(answer)) | missing == documented
 
 
 def _documented() -> list[str]:
@@ -355,6 +356,88 @@ def test_all_that_keeps_a_route_from_acting_is_named() -> None:
         "its exclude pattern *p matches the key",
         "it acts on removed objects alone",
     )
+
+
+def test_what_a_route_picks_of_keys_is_named() -> None:
+    conditions = "bucket: b, suffix: [.txt, .md], include: ['a/*', 'b/*'], match: '[a-z]/[^/]*'"
+    _, explainer = loaded(f"  - {{{conditions}, urls: ['https://a/{{key}}'], purge: [www]}}\n")
+    assert [match.at for match in explainer.explain(Change("b", "a/x.txt")).matches] == ["test.yml:11"]
+    [miss] = explainer.explain(Change("b", "c/d/x.html")).misses
+    assert miss.reasons == (
+        "the key doesn't end with its suffix .txt or .md",
+        "none of its include patterns matches the key: a/*, b/*",
+        "its match [a-z]/[^/]* doesn't match the whole key",
+    )
+
+
+def test_case_is_no_reason_where_it_is_ignored() -> None:
+    conditions = "bucket: b, prefix: Docs/, suffix: .HTM, ignore_case: true, exclude: ['*/TMP/*']"
+    _, explainer = loaded(f"  - {{{conditions}, urls: ['https://a/{{path}}'], purge: [www]}}\n")
+    assert explainer.explain(Change("b", "docs/A.htm")).matches
+    [miss] = explainer.explain(Change("b", "DOCS/tmp/a.htm")).misses
+    assert miss.reasons == ("its exclude pattern */TMP/* matches the key",)
+
+
+PREVIEWS = """\
+  - bucket: [previews, mirror]
+    index: index.html
+    urls: ["https://{first}.preview.example.org/{rest}"]
+    allowed_hosts: ["*.preview.example.org"]
+    purge: [www]
+  - bucket: tenants
+    match: "(?P<host>[^/]+)/(?P<page>.*)"
+    urls: ["https://{host}/{page}"]
+    allowed_hosts: [www.acme.com]
+    purge: [www]
+"""
+
+
+def test_each_bucket_of_a_route_is_explained_with_the_routes_line() -> None:
+    _, explainer = loaded(PREVIEWS)
+    for bucket in ("previews", "mirror"):
+        [match] = explainer.explain(Change(bucket, "pr1/a.css")).matches
+        assert (match.at, match.untargeted) == ("test.yml:11", ())
+    assert [miss.at for miss in explainer.explain(Change("none", "a")).misses] == [
+        "test.yml:11",
+        "test.yml:11",
+        "test.yml:16",
+    ]
+
+
+def test_a_route_without_a_target_for_a_key_says_why() -> None:
+    _, explainer = loaded(PREVIEWS)
+    [match] = explainer.explain(Change("previews", "robots.txt")).matches
+    assert match.untargeted == (
+        "https://{first}.preview.example.org/{rest}: the key has no folder 1 below the route's prefix, for {first}",
+    )
+    [match] = explainer.explain(Change("tenants", "evil.com/a")).matches
+    assert match.untargeted == (
+        "https://{host}/{page}: the host evil.com, made from the key, isn't among the route's `allowed_hosts`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "keys"),
+    [
+        ("https://pr123.preview.example.org/en/docs/", ["pr123/en/docs/", "pr123/en/docs/index.html"] * 2),
+        ("https://PR123.preview.example.org/app.js", ["pr123/app.js", "pr123/app.js/index.html"][:1] * 2),
+        ("https://a.b.preview.example.org/app.js", []),
+        ("https://preview.example.org/app.js", []),
+        # Of what a pattern has taken out, no key can be read.
+        ("https://www.acme.com/app.js", [""]),
+        ("https://acme.com/app.js", []),
+    ],
+)
+def test_objects_are_found_by_a_url_whose_host_is_made_of_them(url: str, keys: list[str]) -> None:
+    _, explainer = loaded(PREVIEWS)
+    assert [source.key for source in explainer.sources(url)] == keys
+
+
+def test_hosts_that_keys_may_make_are_known() -> None:
+    _, explainer = loaded(PREVIEWS)
+    assert [match.at for match in explainer.serving("pr9.preview.example.org:443")] == ["test.yml:11", "test.yml:11"]
+    assert [match.at for match in explainer.serving("WWW.acme.com")] == ["test.yml:16"]
+    assert explainer.serving("evil.com") == []
 
 
 KEYS = st.text(st.sampled_from("ab/. +%~é*?#"), min_size=1, max_size=12)
@@ -413,11 +496,39 @@ def test_every_url_that_a_key_gives_leads_back_to_it(key: str) -> None:
         ("https://r.a.com/q/p", []),
         ("https://t.a.com/big/a.png", ["big/a.png", "a.png"]),
         ("https://www.a.com/%zz", []),
+        # Other spellings of the key, and of the URL around it.
+        ("https://p.a.com/x/[id].js", ["a b/[id].js"]),
+        ("https://p.a.com/x/%5bid%5D.js", ["a b/[id].js"]),
+        ("https://d.a.com/p/[id].js", ["p/[id].js"]),
+        ("https://p.a.com/%78/%31.%63ss", ["a b/1.css"]),
+        ("https://d.a.com/it%27s%40x%2cy", ["it's@x,y"]),
+        ("https://d.a.com/x%2Fy.z", ["x/y.z"]),
+        ("https://d.a.com/caf%c3%a9|^", ["café|^"]),
+        ("https://d.a.com/x+y%20z%2bw", ["x+y z+w", "x y z+w"]),
+        ("HTTPS://D.A.com:443/X%7ey", ["X~y"]),
+        ("http://p.a.com:80/b/1.css?v=1", ["a b/1.css"]),
+        ("http://p.a.com/%62/1.css?v=1", ["a b/1.css"]),
+        ("http://p.a.com/b/1.css?v=%31", []),
+        ("https://www.a.com", ["i.html"]),
+        ("https://WWW.a.com?", []),
     ],
 )
 def test_objects_are_found_by_their_url(url: str, keys: list[str]) -> None:
     _, explainer = loaded(ROUTES)
     assert [source.key for source in explainer.sources(url)] == keys
+
+
+def test_an_object_that_is_purged_in_other_spellings_alone_is_told(file: Path) -> None:
+    url = "https://www.acme.com/%61%20b"
+    line = "  multicdn.config.yml:11 gives it for s3://acme-site/a b (urls: https://www.acme.com/{key})"
+    assert f"{line}, but not in this spelling: a cache that tells them apart keeps it\n" in ask(file, url)
+    assert ask_json(file, url)["urls"][0]["sources"][0]["spelled"] is False
+    assert f"{line}\n" in ask(file, "https://www.acme.com/a%20b")
+
+
+def test_a_url_of_an_escaped_template_is_found() -> None:
+    _, explainer = loaded("  - {bucket: b, urls: ['https://a/%40x/[1]/{key}'], purge: [www]}\n")
+    assert [source.key for source in explainer.sources("https://a/@x/%5B1%5d/[k]")] == ["[k]"]
 
 
 @pytest.mark.parametrize(
@@ -488,7 +599,7 @@ def test_a_url_that_only_a_wider_prefix_reaches_is_named() -> None:
     found, _ = loaded("  - {bucket: b, urls: ['https://a/{key}'], purge: [site]}\n")
     changes = [Change("b", key) for key in ("a~1.txt", "img/*", "plain.css")]
     [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes)[0])
-    assert site.note == "https://a/a~1.txt (and 1 more) can only be purged by the wider /a*"
+    assert site.note == "https://a/a~1.txt (and 2 more) can only be purged by the wider /a*"
     [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes[2:])[0])
     assert site.note == ""
 
