@@ -45,6 +45,7 @@ BEHIND = "write the name of the bucket behind it, by which events call it"
         (" media-prod", "has blanks around it: write `bucket: media-prod`"),
         ("media-prod\xa0", "has blanks around it: write `bucket: media-prod`"),
         ("media-prod.s3.amazonaws.com", "is an address of S3: write `bucket: media-prod`"),
+        ("media.s3-logs.s3-website-eu-west-1.amazonaws.com", "is an address of S3: write `bucket: media.s3-logs`"),
         ("media.prod.s3.eu-west-1.amazonaws.com", "is an address of S3: write `bucket: media.prod`"),
         ("https://media-prod.s3-website-eu-west-1.amazonaws.com/", "is an address of S3: write `bucket: media-prod`"),
         ("http://media-prod.s3-website.eu-central-1.amazonaws.com", "is an address of S3: write `bucket: media-prod`"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,20 +151,17 @@ def test_what_else_s3_says_is_told(wire: Any) -> None:
     assert why().startswith("S3 says 400 Bad Request to HeadBucket of 'media-prod'")
 
 
-def test_a_service_that_answers_without_end_is_waited_for_no_longer_than_was_said(wire: Any) -> None:
-    import threading
-
+def test_it_takes_no_longer_than_was_said(wire: Any) -> None:
+    """S3 would answer in time for one bucket, and not for many."""
     over = threading.Event()
 
     def s3(request: Request) -> Response:
-        over.wait(20)
+        over.wait(4)
         return found()
 
     wire(s3)
-    begun = time.monotonic()
-    said = dict(bucket_check.missing(["one-bucket", "other-bucket"], "", 0.5))
+    said = dict(bucket_check.missing(["one-bucket", "other-bucket"], "", 1.5))
     over.set()
-    assert time.monotonic() - begun < 15
     assert said["one-bucket"].startswith("AWS can't be reached, while looking for the bucket one-bucket: ")
     assert said["other-bucket"] == "not asked about: the time was up"
 

@@ -205,6 +205,8 @@ def test_rclone_lists() -> None:
 def test_keys_that_look_like_columns_are_keys() -> None:
     keys = ["01 Track.mp3", "1696233313 photo.jpg", "- draft.html", "docs/", "Completed.html", "cp a.txt", "#tag.html"]
     assert [each.key for each in listing("\n".join(keys), SITE).entries] == keys
+    stamped = ["1696233313 a.jpg", "16962333140 b.jpg"]
+    assert [each.key for each in listing("\n".join(stamped), SITE).entries] == stamped
 
 
 # The kinds of line
@@ -248,6 +250,12 @@ def test_line(line: str, found: list[str]) -> None:
 )
 def test_a_line_that_means_nothing_is_named_with_its_number(line: str, reason: str) -> None:
     assert problems(f"# first\n\n{line}\n") == [f"list.txt:3: {line!r} {reason}"]
+
+
+def test_a_line_that_no_path_and_key_fill_is_refused() -> None:
+    [problem] = problems(f"upload: {'x' * 9000} to s3://m/a\n")
+    assert problem.endswith("has 9,020 characters, more than a file's path and a key")
+    assert len(problem) < 400
 
 
 def test_ten_lines_are_named_and_the_rest_is_counted() -> None:
