@@ -13,8 +13,7 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from multicdn.events.batch_operations import Tasks
-    from multicdn.events.intake import Intake
+    from multicdn.events.intake import Intake, Tasks
     from multicdn.model import Outcome, Report
     from multicdn.routing.demand import RoutingFailure
 

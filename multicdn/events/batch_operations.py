@@ -8,26 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
-
 from multicdn.errors import EventError
 from multicdn.events.describe import seen
+from multicdn.events.intake import Tasks
 from multicdn.events.s3 import check_name, decoded
 from multicdn.model import Change
-
-
-class Tasks(Struct, frozen=True):
-    """The tasks of one invocation.
-
-    Attributes:
-        schema: version of the form, to be answered in the same.
-        invocation: id of the invocation.
-        ids: of the tasks, by the causes of their changes.
-    """
-
-    schema: str
-    invocation: str
-    ids: dict[str, str]
 
 
 def tasks(content: dict[str, Any]) -> Tasks:

@@ -1,6 +1,6 @@
 """Calls of S3's API as CloudTrail tells of them by way of EventBridge: writes are changes, reads are nothing to do.
 
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html lists the calls, and shows records.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info.html lists the calls.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ def seen(content: object) -> str:
     """Describe a message without repeating it whole: it may be large, and somebody's data."""
     if isinstance(content, dict):
         names = cut(", ".join(sorted(map(str, content))))
-        kinds = [f"{name}={content[name]!r}" for name in ("source", "detail-type", "eventSource") if _is_told(content, name)]
+        kinds = [
+            f"{name}={content[name]!r}" for name in ("source", "detail-type", "eventSource") if _is_told(content, name)
+        ]
         return f"an object with {names or 'no members'}" + (f" ({cut(', '.join(kinds))})" if kinds else "")
     if isinstance(content, str):
         return f"text that isn't JSON: {content[:80]!r}"

@@ -19,13 +19,13 @@ from multicdn.events.s3 import Ignored
 from multicdn.model import Change
 from multicdn.queue import message as queue
 from multicdn.queue import waiting
-from multicdn.queue.message import QueuedJob
-from multicdn.queue.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from multicdn.events.batch_operations import Tasks
+    from multicdn.events.intake import Tasks
+    from multicdn.queue.message import QueuedJob
+    from multicdn.queue.waiting import Waiting
 
     ForeignReader = Callable[[object], Sequence[Change] | None]
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
 
-if TYPE_CHECKING:
-    from multicdn.events.batch_operations import Tasks
-    from multicdn.model import Change
-    from multicdn.queue.message import QueuedJob
-    from multicdn.queue.waiting import Waiting
+from multicdn.model import Change
+from multicdn.queue.message import QueuedJob
+from multicdn.queue.waiting import Waiting
 
 
 class Unreadable(Struct, frozen=True):
@@ -23,6 +19,20 @@ class Unreadable(Struct, frozen=True):
 
     cause: str
     reason: str
+
+
+class Tasks(Struct, frozen=True):
+    """The tasks of one invocation.
+
+    Attributes:
+        schema: version of the form, to be answered in the same.
+        invocation: id of the invocation.
+        ids: of the tasks, by the causes of their changes.
+    """
+
+    schema: str
+    invocation: str
+    ids: dict[str, str]
 
 
 class Intake(Struct, frozen=True):

@@ -24,7 +24,7 @@ _CREATED, _REMOVED, _ACCESS = ChangeKind.CREATED, ChangeKind.REMOVED, ChangeKind
 _SAME, _UNKNOWN = Nothing.SERVED_AS_BEFORE, Nothing.UNKNOWN
 
 # In a bucket with versions, lifecycle ends the current one by a delete marker. What it deletes for good is a noncurrent
-# version, or a marker with nothing below it, and neither is served. A client may delete any version, also the served one.
+# version, or a marker with nothing below it, and neither is served. A client may delete any version.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-configure-notification.html
 LIFECYCLE_DELETE = "LifecycleExpiration:Delete"
 
@@ -99,4 +99,3 @@ def meaning(name: str) -> Meaning:
 def bridge_meaning(detail_type: str) -> Meaning:
     """What an event of EventBridge means."""
     return _BRIDGE.get(detail_type, _UNKNOWN)
-

@@ -33,13 +33,13 @@ class Ignored(Struct, frozen=True):
     known: bool = True
 
 
-class Bucket(Struct):
+class _Bucket(Struct):
     """A bucket."""
 
     name: str
 
 
-class Object(Struct):
+class _Object(Struct):
     """An object, with the names that S3 and EventBridge give its members."""
 
     key: str
@@ -58,8 +58,8 @@ class Object(Struct):
 class Entity(Struct):
     """Where something happened."""
 
-    bucket: Bucket
-    object: Object
+    bucket: _Bucket
+    object: _Object
 
 
 class Record(Struct):

@@ -478,7 +478,7 @@ def test_unknown_scheme(reference: str, message: str) -> None:
          "12: routes[0].on: is empty: write created, removed, or leave it out for both"),
         ("bucket: b\non: created\ntags: [a]\npurge: [full]", "12: routes[0].on: expected a list, got a text"),
         ("bucket: b\non: [created, delete]\ntags: [a]\npurge: [full]",
-         "12: routes[0].on[1]: unknown value 'delete' (known: created, removed)"),
+         "12: routes[0].on[1]: unknown value 'delete' (known: created, removed, access)"),
         ("bucket: b\npurge: [full]",
          "12: routes[0].purge: has nothing to purge: write `urls` (or prefixes, tags, hosts)"),
         ("bucket: b\ntags: []\npurge: [full]",
@@ -628,7 +628,7 @@ routes:
         "write it as the browser sees it: https://www.example.com/{key}",
         "c.yml:12: routes[0].purge[0]: no provider is called 'ful'; did you mean 'full'?",
         "c.yml:13: routes[1]: needs a `bucket`",
-        "c.yml:14: routes[1].on[0]: unknown value 'changed' (known: created, removed)",
+        "c.yml:14: routes[1].on[0]: unknown value 'changed' (known: created, removed, access)",
         "c.yml:15: routes[2]: must be a mapping of names to values, not a text",
         "c.yml:15: routes[2]: needs a `bucket`",
     ]

@@ -1,14 +1,11 @@
-"""What each of S3's events means for caches: the names that AWS's SDK knows, and those of stores that speak S3's form."""
+"""What each of S3's events means for caches: the names that AWS's SDK knows, and those of other stores."""
 
 from __future__ import annotations
 
-import gzip
 import json
-from pathlib import Path
 
-import botocore
 import pytest
-from kit.events import bridge_event, s3_event
+from kit.events import bridge_event, s3_event, sdk_event_names
 
 from multicdn.events import names
 from multicdn.events.envelopes import decode
@@ -74,16 +71,8 @@ OTHERS = {
 }
 
 
-def of_sdk() -> list[str]:
-    """The names of botocore's own enumeration."""
-    path = Path(botocore.__file__).parent / "data/s3/2006-03-01/service-2.json"
-    packed = path.with_name(f"{path.name}.gz")
-    text = gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
-    return [name.removeprefix("s3:") for name in json.loads(text)["shapes"]["Event"]["enum"]]
-
-
 def test_every_event_that_the_sdk_knows_has_a_decided_meaning() -> None:
-    found = of_sdk()
+    found = [name.removeprefix("s3:") for name in sdk_event_names()]
     assert set(AWS) == {name for name in found if not name.endswith("*")}
     families = {name.partition(":")[0] for name in found}
     assert {family: names.meaning(f"{family}:*") for family in families if names.meaning(family) is UNKNOWN} == {}
@@ -125,7 +114,9 @@ def test_meaning_of_an_event_of_eventbridge(what: str, meaning: names.Meaning) -
 
 def test_event_that_nobody_knows_costs_no_neighbour_and_no_dead_letter() -> None:
     records = [*s3_event(key="a")["Records"], *s3_event("ObjectFrobbed:Put")["Records"], *s3_event(key="b")["Records"]]
-    intake = decode({"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": json.dumps({"Records": records})}]})
+    intake = decode(
+        {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": json.dumps({"Records": records})}]}
+    )
     assert [change.key for change in intake.changes] == ["a", "b"]
     assert (intake.unreadable, intake.unknown) == ((), {"ObjectFrobbed:Put": 1})
 
@@ -145,7 +136,9 @@ LIFECYCLE, CLIENT = "Lifecycle Expiration", "DeleteObject"
         pytest.param(s3_event("LifecycleExpiration:Delete"), True, id="expires in a bucket without versions"),
         pytest.param(s3_event("LifecycleExpiration:Delete", versionId=None), True, id="as LocalStack says none"),
         pytest.param(s3_event("LifecycleExpiration:Delete", versionId=""), True, id="as Ceph says none"),
-        pytest.param(s3_event("LifecycleExpiration:DeleteMarkerCreated", versionId=VERSION), True, id="current expires"),
+        pytest.param(
+            s3_event("LifecycleExpiration:DeleteMarkerCreated", versionId=VERSION), True, id="current expires"
+        ),
         pytest.param(s3_event("ObjectRemoved:DeleteMarkerCreated", versionId=VERSION), True, id="deleted"),
         pytest.param(s3_event("ObjectRemoved:Delete", versionId=VERSION), True, id="version deleted: may be current"),
         pytest.param(

@@ -18,8 +18,8 @@ from kit.events import (
     trail_event,
 )
 
-from multicdn.events.batch_operations import Tasks
 from multicdn.events.envelopes import decode
+from multicdn.events.intake import Tasks
 from multicdn.model import Change, ChangeKind
 
 KEY = "covers/issue 12.jpg"

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
 from typing import Any
+
+import botocore
 
 BUCKET = "media-prod"
 SEQUENCER = "0066FD0C9A3B1F2E4D"
 TIME = "2026-10-02T07:15:04.201Z"
+
+
+def sdk_event_names() -> list[str]:
+    """The names of S3's events in botocore's own enumeration, those of whole families too."""
+    path = Path(botocore.__file__).parent / "data/s3/2006-03-01/service-2.json"
+    packed = path.with_name(f"{path.name}.gz")
+    text = gzip.decompress(packed.read_bytes()) if packed.exists() else path.read_bytes()
+    found: list[str] = json.loads(text)["shapes"]["Event"]["enum"]
+    return found
 
 
 def s3_record(name: str = "ObjectCreated:Put", key: str = "covers/issue+12.jpg", **members: Any) -> dict[str, Any]:

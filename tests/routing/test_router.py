@@ -420,7 +420,9 @@ def test_route_acts_on_its_kinds_of_change_only(on: tuple[ChangeKind, ...], kind
         pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:05Z"}, True, id="by time"),
         pytest.param({"time": "2026-10-02T07:15:05Z"}, {"time": "2026-10-02T07:15:04.999Z"}, False, id="by time, back"),
         pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="same second"),
-        pytest.param({"sequencer": "1", "time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="mixed"),
+        pytest.param(
+            {"sequencer": "1", "time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="mixed"
+        ),
         pytest.param({}, {}, True, id="nobody knows"),
     ],
 )
@@ -442,9 +444,15 @@ def test_removal_that_was_dealt_with_before_still_says_that_the_object_is_gone()
     routes = (route(on=(CREATED,), preload=("warmer",)), route(urls=(), tags=("t",), purge=("full",)))
     made = router(*routes)
     [other] = [part for part in made._buckets["b"].parts if part.endswith(":tags")]
-    changes = Change("b", "k", REMOVED, sequencer="2", cause="back"), Change("b", "k", CREATED, sequencer="1", cause="m")
+    changes = (
+        Change("b", "k", REMOVED, sequencer="2", cause="back"),
+        Change("b", "k", CREATED, sequencer="1", cause="m"),
+    )
     found, _ = made.demands(changes, None, {"back": frozenset((other,))})
-    asked = {(demand.provider, demand.action): {cause for want in demand.wants.values() for cause in want.causes} for demand in found}
+    asked = {
+        (demand.provider, demand.action): {cause for want in demand.wants.values() for cause in want.causes}
+        for demand in found
+    }
     assert asked == {("plain", PURGE): {"m"}, ("full", PURGE): {"back"}}
 
 
@@ -459,7 +467,10 @@ def test_other_keys_and_buckets_are_not_gone_with_one() -> None:
     routes = (route(preload=("warmer",)), route(bucket="c", preload=("warmer",)))
     changes = [Change("b", "k", REMOVED, sequencer="2"), Change("c", "k", sequencer="1"), Change("b", "other")]
     found = [demand for demand in demands(routes, *changes) if demand.action is PRELOAD]
-    assert {(demand.bucket, target) for demand in found for target in demand.wants} == {("c", url("k")), ("b", url("other"))}
+    assert {(demand.bucket, target) for demand in found for target in demand.wants} == {
+        ("c", url("k")),
+        ("b", url("other")),
+    }
 
 
 @given(st.permutations([CREATED, REMOVED, ACCESS, CREATED, REMOVED]), st.randoms(use_true_random=False))

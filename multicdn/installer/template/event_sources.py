@@ -130,7 +130,11 @@ def _pattern(bucket: str, kinds: tuple[ChangeKind, ...], prefixes: list[str]) ->
     detail: dict[str, Any] = {"bucket": {"name": [bucket]}}
     if "" not in prefixes:
         detail["object"] = {"key": [{"prefix": prefix} for prefix in prefixes]}
-    return {"source": ["aws.s3"], "detail-type": [what for kind in kinds for what in _DETAIL_TYPES[kind]], "detail": detail}
+    return {
+        "source": ["aws.s3"],
+        "detail-type": [what for kind in kinds for what in _DETAIL_TYPES[kind]],
+        "detail": detail,
+    }
 
 
 def _rule(pattern: dict[str, Any]) -> dict[str, Any]:
