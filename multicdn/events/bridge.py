@@ -88,4 +88,4 @@ def _read(detail: Any, kind: ChangeKind, time: str, cause: str) -> Change | Igno
         return Ignored("Object Deleted of a version by lifecycle")
     encoded = not _OF_NOTIFICATION.isdisjoint(detail) or not _OF_NOTIFIED_OBJECT.isdisjoint(detail["object"])
     key = s3.decoded(entity.object.key) if encoded else entity.object.key
-    return s3.change(entity, key, kind, time, cause, entity.object.sequencer)
+    return s3.change(entity, key, kind, time, cause)

@@ -118,16 +118,13 @@ class _Reader:
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
 
-    def _take(self, found: Change | Ignored) -> None:
-        if isinstance(found, Change):
-            self._changes.append(found)
-        else:
-            counts = self._ignored if found.known else self._unknown
-            counts[found.name] = counts.get(found.name, 0) + 1
-
-    def _take_all(self, found: Iterable[Change | Ignored]) -> None:
+    def _take(self, found: Iterable[Change | Ignored]) -> None:
         for each in found:
-            self._take(each)
+            if isinstance(each, Change):
+                self._changes.append(each)
+            else:
+                counts = self._ignored if each.known else self._unknown
+                counts[each.name] = counts.get(each.name, 0) + 1
 
     def _read_plain(self, message: object, cause: str) -> bool:
         """Read the text of a notification, if all of its records are as they should be."""
@@ -140,7 +137,7 @@ class _Reader:
             found = [s3.from_s3(record, cause) for record in read.Records]
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError, EventError):
             return False
-        self._take_all(found)
+        self._take(found)
         return True
 
     def _unwrap(self, message: object, cause: str, depth: int, distrust: str) -> None:
@@ -153,7 +150,7 @@ class _Reader:
             return self._read_object(content, cause, depth, distrust)
         if isinstance(content, list) and content:
             return self._read_each(content, cause, depth)
-        return self._take_all(self._foreign(content, cause))
+        return self._take(self._foreign(content, cause))
 
     def _read_each(self, messages: Iterable[object], cause: str, depth: int, distrust: str = _WRAPPED) -> None:
         for message in messages:
@@ -178,7 +175,7 @@ class _Reader:
         if shapes.is_batch_operation(content):
             return self._read_tasks(content)
         found = shapes.told(content, cause)
-        return self._take_all(self._foreign(content, cause) if found is None else found)
+        return self._take(self._foreign(content, cause) if found is None else found)
 
     def _read_tasks(self, content: dict[str, Any]) -> None:
         from multicdn.events import batch_operations
@@ -188,7 +185,7 @@ class _Reader:
         for task in content["tasks"]:
             cause = causes.get(str(task.get("taskId")), "") if isinstance(task, dict) else ""
             try:
-                self._take(batch_operations.change(task, cause))
+                self._take([batch_operations.change(task, cause)])
             except EventError as error:
                 self._unreadable.append(Unreadable(cause, str(error)))
 
@@ -205,7 +202,7 @@ class _Reader:
         source = _source(record)
         try:
             if _speaks_s3(source, record):
-                self._take(s3.from_s3(s3.record(record, source), cause))
+                self._take([s3.from_s3(s3.record(record, source), cause)])
             elif source == "aws:sns":
                 self.read(record["Sns"]["Message"], cause, depth + 1)  # type: ignore[index]
             elif source == "aws:sqs":
@@ -213,7 +210,7 @@ class _Reader:
             elif isinstance(record, dict) and not source:
                 self.read(record, cause, depth + 1)
             else:
-                self._take_all(self._foreign(record, cause))
+                self._take(self._foreign(record, cause))
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
         except (KeyError, TypeError):

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from multicdn.model import ChangeKind
 
@@ -90,8 +91,10 @@ _BRIDGE: dict[str, Meaning] = {
 }
 
 
+@lru_cache(maxsize=200)
 def meaning(name: str) -> Meaning:
     """What an event of a notification means, such as ``ObjectCreated:Put``; a new member of a family means the same."""
+    name = name.removeprefix("s3:")
     found = _NAMES.get(name)
     return found if found is not None else _FAMILIES.get(name.partition(":")[0], _UNKNOWN)
 

@@ -6,7 +6,7 @@ Shape: docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struct
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 from msgspec import Struct
@@ -77,7 +77,6 @@ class Lookalike(Struct):
     eventName: str
     s3: Entity
     eventTime: str = ""
-    eventSource: str = "aws:s3"
 
 
 class Notification(Struct):
@@ -88,33 +87,38 @@ class Notification(Struct):
 
 
 def record(content: object, source: str = "aws:s3") -> Lookalike:
-    """Read a record of a notification.
+    """Read a record of a notification, and make one of Ceph what S3 would have sent.
 
     Raises:
         EventError: it has another shape.
     """
     try:
-        return msgspec.convert(content, Lookalike)
+        read = msgspec.convert(content, Lookalike)
     except msgspec.ValidationError as error:
         raise EventError(f"a record of {cut(source)} that can't be read ({error}): {seen(content)}") from None
+    if source == _CEPH:
+        found = read.s3.object
+        found.key, found.sequencer = quote_plus(found.key, errors="surrogatepass"), ""
+    return read
 
 
 def from_s3(read: Record | Lookalike, cause: str) -> Change | Ignored:
-    """What a record tells of. Its key is encoded like a form: a space is ``+``, other bytes ``%XX``; but Ceph's isn't.
+    """What a record tells of. Its key is encoded like a form: a space is ``+``, other bytes ``%XX``.
 
     Raises:
         EventError: it lacks its object, or the name of the event.
     """
-    name = read.eventName.removeprefix("s3:")
-    kind = names.meaning(name)
-    if not isinstance(kind, ChangeKind):
-        return _ignored(name, kind)
-    found = read.s3.object
-    if name == names.LIFECYCLE_DELETE and found.version:
-        return Ignored(f"{name} of a version")
-    if read.eventSource == _CEPH:
-        return change(read.s3, found.key, kind, read.eventTime, cause, sequencer="")
-    return change(read.s3, decoded(found.key), kind, read.eventTime, cause, found.sequencer)
+    kind = names.meaning(read.eventName)
+    if kind is not ChangeKind.CREATED:
+        name = read.eventName.removeprefix("s3:")
+        if not isinstance(kind, ChangeKind):
+            return _ignored(name, kind)
+        if name == names.LIFECYCLE_DELETE and read.s3.object.version:
+            return Ignored(f"{name} of a version")
+    key = read.s3.object.key
+    if "%" in key or "+" in key:
+        key = unquote_plus(key)
+    return change(read.s3, key, kind, read.eventTime, cause)
 
 
 def _ignored(name: str, meaning: names.Nothing) -> Ignored:
@@ -128,15 +132,17 @@ def decoded(key: str) -> str:
     return unquote_plus(key) if "%" in key or "+" in key else key
 
 
-def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str, sequencer: str) -> Change:
+def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
     """The change of an object.
 
     Raises:
         EventError: there is no such object.
     """
-    check_name(entity.bucket.name, key)
-    found = entity.object
-    return Change(entity.bucket.name, key, kind, found.eTag or found.etag, found.version, sequencer, time, cause)
+    bucket, found = entity.bucket.name, entity.object
+    if not key or not bucket or not key.isascii():
+        check_name(bucket, key)
+    version = found.versionId or found.version_id or ""
+    return Change(bucket, key, kind, found.eTag or found.etag, version, found.sequencer, time, cause)
 
 
 def check_name(bucket: str, key: str) -> None:

@@ -93,11 +93,8 @@ class Router:
         """
         newest: dict[tuple[int, str], _Match] = {}
         dropped: set[tuple[int, str]] = set()
-        created: dict[tuple[str, str], Change] = {}
-        removed: dict[tuple[str, str], Change] = {}
+        changes = tuple(changes)
         for change in changes:
-            if change.kind is not ChangeKind.ACCESS:
-                _keep_newest(created if change.kind is ChangeKind.CREATED else removed, change)
             wanted = self._wanted(change, missing)
             for matcher in self._covering(change.bucket, change.key):
                 members = None if wanted is None else matcher.members_of(wanted)
@@ -110,8 +107,7 @@ class Router:
                         newest[key] = earlier._replace(members=_both(members, earlier))
                     if change.kind is not ChangeKind.CREATED:
                         dropped.add(key)
-        gone = {place for place, removal in removed.items() if not _is_back(created.get(place), removal)}
-        return self._collect(newest.values(), dropped, gone, tags or {})
+        return self._collect(newest.values(), dropped, gone_by(changes), tags or {})
 
     def _wanted(self, change: Change, missing: Missing | None) -> frozenset[str] | None:
         """The parts of routes that a change still waits for; None for all of them.
@@ -150,7 +146,7 @@ class Router:
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
             hard = (id(matcher), change.key) in dropped
-            preload = (change.bucket, change.key) not in gone
+            preload = not gone or (change.bucket, change.key) not in gone
             for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
                 _add(demand, targets, change, want)
         return demands.all(), failures
@@ -214,6 +210,20 @@ def supersedes(new: Change, old: Change) -> bool:
         # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
         return new.time.rstrip("Z") >= old.time.rstrip("Z")
     return True
+
+
+def gone_by(changes: Iterable[Change]) -> set[tuple[str, str]]:
+    """Bucket and key of the objects that the newest of their changes has removed, whoever listens to that."""
+    changes = tuple(changes)
+    removed: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        if change.kind is ChangeKind.REMOVED:
+            _keep_newest(removed, change)
+    created: dict[tuple[str, str], Change] = {}
+    for change in changes if removed else ():
+        if change.kind is ChangeKind.CREATED:
+            _keep_newest(created, change)
+    return {place for place, removal in removed.items() if not _is_back(created.get(place), removal)}
 
 
 def _keep_newest(found: dict[tuple[str, str], Change], change: Change) -> None:
