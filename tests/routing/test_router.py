@@ -77,6 +77,23 @@ def purged(routes: Sequence[Route], *changes: Change) -> set[str]:
     }
 
 
+# Keys are bytes, and none is taken for another
+
+
+@pytest.mark.parametrize(
+    ("key", "paths"),
+    [
+        ("docs/", {"docs/"}),
+        ("cafe\u0301.html", {"cafe%CC%81.html"}),
+        ("caf\u00e9.html", {"caf%C3%A9.html"}),
+        ("album\r\b\b/KM+004.jpg", {"album%0D%08%08/KM%2B004.jpg", "album%0D%08%08/KM+004.jpg"}),
+        ("//a//b/", {"//a//b/"}),
+    ],
+)
+def test_odd_key_has_its_own_url(key: str, paths: set[str]) -> None:
+    assert paths <= purged((route(),), Change("b", key))
+
+
 # Which routes match
 
 
