@@ -165,6 +165,15 @@ def test_installed_plugin_is_asked_first() -> None:
     assert decode(r2(), lambda message: [Change("mine", "k")]).changes == (Change("mine", "k"),)
 
 
+@pytest.mark.parametrize(
+    "message", [{"Items": [1], "page": 2}, {"Messages": ["a"]}, {"Body": "b"}, {"Key": "k", "site": "s"}]
+)
+def test_what_only_looks_like_an_envelope_is_left_to_plugins_whole(message: object) -> None:
+    asked: list[object] = []
+    decode(message, lambda seen: asked.append(seen) or [])
+    assert asked == [message]
+
+
 @pytest.mark.parametrize("reader", [cloudflare_r2, backblaze_b2, yandex])
 def test_readers_are_hook_plugins(reader: Any) -> None:
     Hooks({"reader": reader})

@@ -436,6 +436,9 @@ def test_route_acts_on_its_kinds_of_change_only(on: tuple[ChangeKind, ...], kind
         pytest.param({"sequencer": "0066FD0C9B"}, {"sequencer": "0066FD0C9A"}, False, id="created later"),
         pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:05Z"}, True, id="by time"),
         pytest.param({"time": "2026-10-02T07:15:05Z"}, {"time": "2026-10-02T07:15:04.999Z"}, False, id="by time, back"),
+        pytest.param(
+            {"time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04.201Z"}, True, id="no milliseconds"
+        ),
         pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="same second"),
         pytest.param(
             {"sequencer": "1", "time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="mixed"
