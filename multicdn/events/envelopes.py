@@ -173,21 +173,24 @@ class _Reader:
         if wrapped:
             return self._read_each(wrapped, cause, depth)
         if shapes.is_batch_operation(content):
-            return self._read_tasks(content)
+            return self._read_tasks(content, cause, depth)
         found = shapes.told(content, cause)
         return self._take(self._foreign(content, cause) if found is None else found)
 
-    def _read_tasks(self, content: dict[str, Any]) -> None:
+    def _read_tasks(self, content: dict[str, Any], cause: str, depth: int) -> None:
+        """Read a call of S3 Batch Operations, which waits for an answer unless it comes wrapped in something."""
         from multicdn.events import batch_operations
 
-        self._tasks = batch_operations.tasks(content)
-        causes = {id_: cause for cause, id_ in self._tasks.ids.items()}
+        called = batch_operations.tasks(content)
+        if not depth and not cause:
+            self._tasks = called
+        causes = {id_: own if self._tasks else cause for own, id_ in called.ids.items()}
         for task in content["tasks"]:
-            cause = causes.get(str(task.get("taskId")), "") if isinstance(task, dict) else ""
+            of_task = causes.get(str(task.get("taskId")), cause) if isinstance(task, dict) else cause
             try:
-                self._take([batch_operations.change(task, cause)])
+                self._take([batch_operations.change(task, of_task)])
             except EventError as error:
-                self._unreadable.append(Unreadable(cause, str(error)))
+                self._unreadable.append(Unreadable(of_task, str(error)))
 
     def _read_job(self, content: dict[str, Any], cause: str, distrust: str) -> None:
         if distrust:

@@ -262,6 +262,13 @@ def test_tasks_of_batch_operations(schema: str) -> None:
     assert not intake.queued
 
 
+def test_tasks_that_come_by_a_queue_are_its_messages() -> None:
+    intake = decode({"Records": [sqs_record(batch_operation("a", ""))]})
+    assert (intake.tasks, intake.queued) == (None, True)
+    assert [change.cause for change in intake.changes] == ["m"]
+    assert [message.cause for message in intake.unreadable] == ["m"]
+
+
 def test_bad_task_costs_no_neighbour() -> None:
     event = batch_operation("a", "", "b")
     event["tasks"].insert(0, {"taskId": "t0", "s3Bucket": BUCKET})
