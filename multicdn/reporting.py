@@ -41,7 +41,7 @@ def log_unreadable(message: Unreadable) -> None:
 
 def log_unrouted(failure: RoutingFailure) -> None:
     """Log a change of which something could not be found out."""
-    emit(logging.ERROR, "unrouted", key=failure.change.key, reason=failure.reason)
+    emit(logging.ERROR, "incomplete", key=failure.change.key, reason=failure.reason)
 
 
 def log_unmatched(changes: Sequence[Change], covered: int) -> None:

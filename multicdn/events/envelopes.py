@@ -12,7 +12,7 @@ import msgspec
 
 from multicdn import queue_url
 from multicdn.errors import EventError, told
-from multicdn.events import s3, shapes
+from multicdn.events import s3
 from multicdn.events.describe import cut, seen, unknown
 from multicdn.events.intake import Intake, Unreadable
 from multicdn.events.s3 import Ignored
@@ -166,6 +166,8 @@ class _Reader:
             return self._read_job(content, cause, distrust)
         if _source(content) in _RECORDS or "s3" in content:
             return self._read_record(content, cause, depth)
+        from multicdn.events import shapes
+
         bodies = shapes.printed(content)
         if bodies:  # only somebody who looks at them may take them for what they were in their queue
             return self._read_each(bodies, cause, depth, distrust if self._own_queue is None else _WRAPPED)

@@ -187,6 +187,6 @@ def test_readers_and_what_is_rare_are_not_imported_before_they_are_needed() -> N
         "print([name for name in sys.modules if name.startswith('multicdn.events.')], 'pluggy' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    rare = ("stores", "cloudtrail", "step_functions", "batch_operations")
+    rare = ("stores", "shapes", "bridge", "cloudtrail", "step_functions", "batch_operations")
     assert not any(name in printed for name in rare)
     assert "False" in printed
