@@ -216,8 +216,8 @@ def _for_kind(
     kind: ChangeKind, purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
 ) -> Iterator[tuple[str, Action, bool]]:
     for name, softly in dict(zip(purge, soft, strict=True)).items():
-        # A removed object must not be served as stale either.
-        yield name, Action.PURGE, softly and kind is not ChangeKind.REMOVED
+        # What was removed, or closed to readers, must not be served as stale either.
+        yield name, Action.PURGE, softly and kind is ChangeKind.CREATED
     if kind is ChangeKind.CREATED:
         for name in dict.fromkeys(preload):
             yield name, Action.PRELOAD, False

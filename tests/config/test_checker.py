@@ -464,7 +464,7 @@ def test_unknown_scheme(reference: str, message: str) -> None:
         ("bucket: b\npurges: [full]", "12: routes[0].purges: unknown member 'purges'; did you mean 'purge'?"),
         ("bucket: b\ntags: [a]", "11: routes[0]: does nothing: name providers under `purge` or `preload`"),
         ("bucket: b\non: []\ntags: [a]\npurge: [full]",
-         "12: routes[0].on: is empty: write created, removed, or leave it out for both"),
+         "12: routes[0].on: is empty: write created, removed or access, or leave it out for the first two"),
         ("bucket: b\non: created\ntags: [a]\npurge: [full]", "12: routes[0].on: expected a list, got a text"),
         ("bucket: b\non: [created, delete]\ntags: [a]\npurge: [full]",
          "12: routes[0].on[1]: unknown value 'delete'; write 'removed'"),
