@@ -125,7 +125,8 @@ def without_gone(router: Router, returned: Sequence[Job], changes: Sequence[Chan
     for demand in router.demands([Change(*place) for place in places])[0]:
         if demand.action is Action.PRELOAD:
             urls.setdefault(demand.provider, set()).update(target.value for target in demand.wants)
-    jobs, gone = [], []
+    jobs: list[Job] = []
+    gone: list[Job] = []
     for job in returned:
         lost = job.only(urls.get(job.instance, ())) if job.action is Action.PRELOAD else None
         left = job.without(lost.targets) if lost else job
