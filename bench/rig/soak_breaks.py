@@ -91,12 +91,12 @@ from multicdn.routing import matcher, router
 orders, changed = matcher.Matcher._for_kind, router._Demands.changed_by
 matcher.Matcher._for_kind = lambda self, kind, soft: (
     (name, action, action == "purge" and soft[name]) for name, action, _ in orders(self, kind, soft))
-router._Demands.changed_by = lambda self, matcher, kind, hard: changed(self, matcher, kind, hard=False)
+router._Demands.changed_by = lambda self, matcher, kind, hard, **rest: changed(self, matcher, kind, hard=False, **rest)
 """,
     "removal marked stale where its batch brings a newer upload": """
 from multicdn.routing import router
 whole = router._Demands.changed_by
-router._Demands.changed_by = lambda self, matcher, kind, hard: whole(self, matcher, kind, hard=False)
+router._Demands.changed_by = lambda self, matcher, kind, hard, **rest: whole(self, matcher, kind, hard=False, **rest)
 """,
     "no second kept for the queue": """
 from multicdn import handler
