@@ -71,6 +71,14 @@ def test_each_bucket_that_cannot_be_used_is_told_at_its_line(account: LoopbackAw
     ]
 
 
+def test_each_bucket_of_a_list_is_asked_about(account: LoopbackAws, tmp_path: Path) -> None:
+    said = check(tmp_path, "media-prod", "[media-prod, gone-bucket, lost-bucket]", code=1)
+    assert [line[: line.index(";")] for line in said.splitlines() if "(warning)" not in line] == [
+        "c.yml:6: routes[1].bucket: there is no bucket 'gone-bucket'",
+        "c.yml:6: routes[1].bucket: there is no bucket 'lost-bucket'",
+    ]
+
+
 def test_the_region_is_that_of_the_installation(account: LoopbackAws, tmp_path: Path) -> None:
     assert "is in us-east-1" in check(tmp_path, "media-prod", install="region: eu-west-1", code=1)
 
