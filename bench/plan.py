@@ -24,7 +24,7 @@ from multicdn.events import envelopes
 from multicdn.model import Change
 from multicdn.planning import planner
 from multicdn.plugins.discovery import Plugins
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 
@@ -166,7 +166,7 @@ class _Router:
         assert len(self.route()[0].wants) == objects
 
     def parse(self) -> dict[str, list[Any]]:
-        return {route.prefix: [url_templates.parse(text) for text in route.urls] for route in self._routes}
+        return {route.prefix: [placeholders.parse(text) for text in route.urls] for route in self._routes}
 
     def make(self) -> Router:
         return Router(self._routes, self._providers)

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders
 from multicdn.routing.host_names import fault_of_pattern
-from multicdn.routing.key_parts import IN_HOSTS
+from multicdn.routing.placeholders import IN_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -50,7 +50,7 @@ def _of_pattern(route: Route) -> Iterator[tuple[Path, str]]:
     if fault := key_pattern.fault(route.match, ignore_case=route.ignore_case):
         yield ("match",), f"{fault} (docs/config.md, Parts of keys)"
     for name in captures(route):
-        if name in url_templates.PLACEHOLDERS:
+        if name in placeholders.PLACEHOLDERS:
             yield ("match",), f"{{{name}}} is a placeholder already: give the group another name"
 
 
@@ -69,7 +69,7 @@ def _made_hosts(route: Route) -> Iterator[tuple[Path, str]]:
     for member in _HOSTED:
         for place, text in enumerate(getattr(route, member)):
             if "{" in text and (member == "hosts" or "://" in text):
-                fields = url_templates.host_fields(text)
+                fields = placeholders.host_fields(text)
                 if fields and IN_HOSTS.union(captures(route)).issuperset(fields):
                     yield (member, place), text
 
@@ -95,6 +95,6 @@ def fault_of_host(text: str, names: Collection[str], *, host: bool = False) -> s
                 f"{text!r} has {{{field}}} in its host name, which no host can hold: is the slash before it missing? "
                 "Else write {first} for the first folder, or a group of `match`"
             )
-    if fields and ("@" in authority or fields != url_templates.host_fields(text)):
+    if fields and ("@" in authority or fields != placeholders.host_fields(text)):
         return f"{text!r} has a placeholder in place of a port or a user: write those out"
     return ""

@@ -47,7 +47,7 @@ class _Part(NamedTuple):
     loops: bool
 
 
-class _Node(NamedTuple):
+class _Expression(NamedTuple):
     """A part of a pattern, parsed.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Node(NamedTuple):
 
     kind: str
     signs: int = 0
-    below: tuple[_Node, ...] = ()
+    below: tuple[_Expression, ...] = ()
     least: int = 1
     most: int | None = 1
 
@@ -96,25 +96,25 @@ class _Parser:
         self._at = 0
         self._flags = flags
 
-    def pattern(self) -> _Node:
+    def pattern(self) -> _Expression:
         found = self._choice(0)
         if self._at < len(self._text):
             raise _Refused("has a ) without its (")
         return found
 
-    def _choice(self, depth: int) -> _Node:
+    def _choice(self, depth: int) -> _Expression:
         if depth > _DEEPEST:
             raise _Refused(f"has groups within groups more than {_DEEPEST} deep")
         branches = [self._sequence(depth)]
         while self._take("|"):
             branches.append(self._sequence(depth))
-        return branches[0] if len(branches) == 1 else _Node("any", below=tuple(branches))
+        return branches[0] if len(branches) == 1 else _Expression("any", below=tuple(branches))
 
-    def _sequence(self, depth: int) -> _Node:
+    def _sequence(self, depth: int) -> _Expression:
         items = []
         while self._at < len(self._text) and self._text[self._at] not in "|)":
             items.append(self._repeated(self._item(depth)))
-        return _Node("all", below=tuple(items))
+        return _Expression("all", below=tuple(items))
 
     def _take(self, sign: str) -> bool:
         if self._text.startswith(sign, self._at):
@@ -122,7 +122,7 @@ class _Parser:
             return True
         return False
 
-    def _item(self, depth: int) -> _Node:
+    def _item(self, depth: int) -> _Expression:
         if self._take("("):
             match = _GROUP.match(self._text, self._at)
             if match is None:
@@ -135,7 +135,7 @@ class _Parser:
             if not self._take(")"):
                 raise _Refused("has a ( without its )")
             return found
-        return _Node("sign", self._signs())
+        return _Expression("sign", self._signs())
 
     def _signs(self) -> int:
         text, start = self._text, self._at
@@ -165,7 +165,7 @@ class _Parser:
         )
         return bits if sure and not any(map(one.fullmatch, _FOLDED)) else bits | _OTHERS
 
-    def _repeated(self, node: _Node) -> _Node:
+    def _repeated(self, node: _Expression) -> _Expression:
         times = _TIMES.match(self._text, self._at)
         if times:
             self._at = times.end()
@@ -181,7 +181,7 @@ class _Parser:
         if self._text[self._at : self._at + 1] == "+":
             raise _Refused("has a possessive repetition, which isn't taken here; leave out its second +")
         self._take("?")  # a lazy one is as quick
-        return _Node("all", below=(node,), least=least, most=most)
+        return _Expression("all", below=(node,), least=least, most=most)
 
     def _shown(self, before: str = "") -> str:
         return f"{before}{self._text[self._at : self._at + 6]}..."
@@ -193,7 +193,7 @@ class _Check:
     def __init__(self) -> None:
         self._ways = 1
 
-    def check(self, pattern: _Node) -> None:
+    def check(self, pattern: _Expression) -> None:
         """Refuse a pattern that could take long.
 
         Raises:
@@ -201,7 +201,7 @@ class _Check:
         """
         self._go(pattern, 0, last=True, repeated=False)
 
-    def _go(self, node: _Node, follow: int, *, last: bool, repeated: bool) -> None:
+    def _go(self, node: _Expression, follow: int, *, last: bool, repeated: bool) -> None:
         """Look at a node.
 
         Args:
@@ -212,7 +212,7 @@ class _Check:
         """
         if node.kind == "sign":
             return
-        once = _Node(node.kind, below=node.below)
+        once = _Expression(node.kind, below=node.below)
         part = _part(once)
         again = node.most is None or node.most > 1
         if node.least != node.most:
@@ -231,7 +231,7 @@ class _Check:
             follow = found.first | (follow if found.nullable else 0)
             inner = inner and not found.loops
 
-    def _repetition(self, node: _Node, part: _Part, follow: int, *, last: bool, repeated: bool) -> None:
+    def _repetition(self, node: _Expression, part: _Part, follow: int, *, last: bool, repeated: bool) -> None:
         if part.nullable and (node.most is None or node.most > 1):
             raise _Refused("repeats what may be nothing, which can take years; see docs/config.md")
         if not part.first & follow:
@@ -244,7 +244,7 @@ class _Check:
         if node.most is not None:
             self._count(node.most - node.least + 1)
 
-    def _choice(self, node: _Node, follow: int, *, repeated: bool) -> None:
+    def _choice(self, node: _Expression, follow: int, *, repeated: bool) -> None:
         """Alternatives are told apart by their first character, or tried one after the other."""
         parts = [_part(branch) for branch in node.below]
         seen = 0
@@ -266,7 +266,7 @@ class _Check:
             raise _Refused(f"could read one key in more than {_MOST_WAYS} ways; write several routes")
 
 
-def _part(node: _Node) -> _Part:
+def _part(node: _Expression) -> _Part:
     if node.kind == "sign":
         return _Part(node.signs, nullable=False, loops=False)
     parts = [_part(each) for each in node.below]

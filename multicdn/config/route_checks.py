@@ -10,7 +10,7 @@ from multicdn.config import capture_checks, key_checks
 from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
 
 def _plain(route: Route) -> Iterator[Fault]:
     if not route.on:
-        yield Fault(("on",), "is empty: write created, removed, or leave it out for both")
+        yield Fault(("on",), "is empty: write created, removed or access, or leave it out for the first two")
     if "/" in route.index:
         yield Fault(("index",), "is the name of a file, without slashes, such as index.html")
     if route.bare and not route.index:
@@ -96,14 +96,14 @@ def _is_plain_host(text: str) -> bool:
 
 
 def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
-    known = (*url_templates.PLACEHOLDERS, *captures)
+    known = (*placeholders.PLACEHOLDERS, *captures)
     if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
         from multicdn.config import foreign_templates
 
         if fault := foreign_templates.wrapped(text, known):
             return fault
     try:
-        url_templates.parse(text, captures)
+        placeholders.parse(text, captures)
         return _fault_of_target(kind, text, captures) if kind else ""
     except ValueError as error:
         from multicdn.config import foreign_templates

@@ -15,8 +15,8 @@ from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.routing import spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
-from multicdn.routing.key_parts import SEGMENTS
 from multicdn.routing.matcher import any_of, compiled, ends_with
+from multicdn.routing.placeholders import SEGMENTS
 from multicdn.routing.route import Route, listed
 from multicdn.routing.router import Router
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
-    from multicdn.routing.host_names import AllowedHosts
-from multicdn.routing.key_parts import SEGMENTS
-from multicdn.routing.matcher import UrlHook
+    from multicdn.routing.matcher import UrlHook
 
 # How far a fault puts a route away from a change: a route of another bucket is rarely the one that was meant.
 _FAR, _NEAR, _NEXT = 4.0, 2.0, 1.0
+
+_ON = {
+    ChangeKind.CREATED: "created objects",
+    ChangeKind.REMOVED: "removed objects",
+    ChangeKind.ACCESS: "changes of access",
+}
 
 
 class Match(Struct, frozen=True):
@@ -159,7 +163,7 @@ class Explainer:
 
     def _given(self, route: Route, key: str) -> set[str]:
         """The URLs that the route names at a change of a key: the way there is the router's own."""
-        kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else ChangeKind.REMOVED
+        kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else route.on[0]
         demands, _ = self._alone[id(route)].demands([Change(route.bucket, key, kind)] if key else ())
         return {target.value for demand in demands for target in demand.wants if target.kind is TargetKind.URL}
 
@@ -207,7 +211,7 @@ def _faults(route: Route, change: Change) -> Iterator[_Fault]:
         if any_of((pattern,), flags).match(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
-        yield _Fault(f"it acts on {' and '.join(route.on)} objects alone", _NEXT)
+        yield _Fault(f"it acts on {' and '.join(_ON[kind] for kind in route.on)} alone", _NEXT)
 
 
 @cache

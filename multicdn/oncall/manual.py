@@ -147,7 +147,7 @@ def _of_objects(config: Config, demands: Iterable[Demand], request: ManualReques
 
 
 def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
-    """A change for each object; both kinds where a route listens to removals alone, so that it acts, too.
+    """A change for each object; one of another kind for each route that doesn't listen to uploads, so that it acts.
 
     What is known to be removed counts as that, unless nothing would act on it then.
     """
@@ -157,8 +157,9 @@ def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
             heard = request.action is Action.PRELOAD or any(ChangeKind.REMOVED in route.on for route in routes)
             yield Change(item.bucket, item.key, item.kind if heard else ChangeKind.CREATED, cause=request.id)
             continue
-        if request.action is Action.PURGE and any(ChangeKind.CREATED not in route.on for route in routes):
-            yield Change(item.bucket, item.key, ChangeKind.REMOVED, cause=request.id)
+        if request.action is Action.PURGE:
+            for kind in dict.fromkeys(route.on[0] for route in routes if ChangeKind.CREATED not in route.on):
+                yield Change(item.bucket, item.key, kind, cause=request.id)
         yield Change(item.bucket, item.key, cause=request.id)
 
 

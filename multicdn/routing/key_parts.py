@@ -5,23 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.routing.host_names import AllowedHosts, is_host_name
+from multicdn.routing.placeholders import FOLDERS, HOST, SEGMENTS
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Mapping
 
-    from multicdn.routing.url_templates import Template
-
-SEGMENTS = tuple(f"segment{number}" for number in range(1, 10))
-
-#: What is cut from the key below the route's prefix.
-FOLDERS = frozenset(("first", "rest", *SEGMENTS))
-
-#: What may stand in the place of a host name: nothing that can hold a slash.
-IN_HOSTS = frozenset(("first", *SEGMENTS))
-
-#: The field of a format that is the host name, where that is made from the key.
-HOST = "_host"
+    from multicdn.routing.placeholders import Template
 
 
 class KeyParts(NamedTuple):

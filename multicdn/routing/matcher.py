@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.key_parts import KeyParts, capture_spans
 from multicdn.routing.route import MEMBERS, is_root
@@ -18,8 +18,9 @@ from multicdn.routing.route import MEMBERS, is_root
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multicdn.routing.placeholders import Template
     from multicdn.routing.route import Route
-    from multicdn.routing.url_templates import Forms, Template
+    from multicdn.routing.url_templates import Forms
 
 UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
 
@@ -63,11 +64,11 @@ class Matcher:
         self._forms = _forms(route.index, route.strip, route.bare)
         captures = tuple(self._pattern.groupindex) if self._pattern else ()
         self._also = tuple(
-            (any_of(also.keys, flags), tuple(url_templates.parse(text, captures) for text in also.as_))
+            (any_of(also.keys, flags), tuple(placeholders.parse(text, captures) for text in also.as_))
             for also in route.also
         )
         self._templates = tuple(
-            (member, kind, tuple(url_templates.parse(text, captures, host=kind is TargetKind.HOST) for text in texts))
+            (member, kind, tuple(placeholders.parse(text, captures, host=kind is TargetKind.HOST) for text in texts))
             for member, kind in MEMBERS.items()
             if (texts := route.texts(member))
         )
@@ -215,8 +216,8 @@ def _for_kind(
     kind: ChangeKind, purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
 ) -> Iterator[tuple[str, Action, bool]]:
     for name, softly in dict(zip(purge, soft, strict=True)).items():
-        # A removed object must not be served as stale either.
-        yield name, Action.PURGE, softly and kind is not ChangeKind.REMOVED
+        # What was removed, or closed to readers, must not be served as stale either.
+        yield name, Action.PURGE, softly and kind is ChangeKind.CREATED
     if kind is ChangeKind.CREATED:
         for name in dict.fromkeys(preload):
             yield name, Action.PRELOAD, False

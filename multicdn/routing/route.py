@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
-from multicdn.routing import spellings, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.spellings import ClientName
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multicdn.provider import Provider
 
-_PLACEHOLDERS = url_templates.described()
+_PLACEHOLDERS = placeholders.described()
 
 _METADATA = "x-amz-meta-"
 
@@ -84,7 +84,9 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
 
     bucket: Annotated[str, Meta(description="exact name of the bucket, or a list of some")]
     prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
-    on: Annotated[tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, both")] = (
+    on: Annotated[
+        tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, created and removed")
+    ] = (
         ChangeKind.CREATED,
         ChangeKind.REMOVED,
     )

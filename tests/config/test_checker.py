@@ -464,7 +464,7 @@ def test_unknown_scheme(reference: str, message: str) -> None:
         ("bucket: b\npurges: [full]", "12: routes[0].purges: unknown member 'purges'; did you mean 'purge'?"),
         ("bucket: b\ntags: [a]", "11: routes[0]: does nothing: name providers under `purge` or `preload`"),
         ("bucket: b\non: []\ntags: [a]\npurge: [full]",
-         "12: routes[0].on: is empty: write created, removed, or leave it out for both"),
+         "12: routes[0].on: is empty: write created, removed or access, or leave it out for the first two"),
         ("bucket: b\non: created\ntags: [a]\npurge: [full]", "12: routes[0].on: expected a list, got a text"),
         ("bucket: b\non: [created, delete]\ntags: [a]\npurge: [full]",
          "12: routes[0].on[1]: unknown value 'delete'; write 'removed'"),
@@ -513,8 +513,8 @@ ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {firs
             for text in ("https://größe.example/{key}", "https://a.example/größe", "https://a.example/a b", " https://a.example/{key}")
         ),
         *(
-            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it missing? "
-             "Else write {first} for the first folder, or a group of `match`")
+            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it "
+             "missing? Else write {first} for the first folder, or a group of `match`")
             for text, field in (("https://www.acme.com{key}", "{key}"), ("https://{name}/a", "{name}"),
                                 ("https://a.example{bucket}{key}", "{key}"),
                                 ("https://{dir}.preview.example.org/{name}", "{dir}"))

@@ -125,7 +125,8 @@ def test_a_fault_in_what_is_shared_is_told_with_its_own_line() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: &a [1]\nb: {<<: *a}", "2: << merges a mapping, or a list of some: write an alias of one, such as <<: *site"),
+        ("a: &a [1]\nb: {<<: *a}",
+         "2: << merges a mapping, or a list of some: write an alias of one, such as <<: *site"),
         ("b: {<<: x}", "1: << merges a mapping, or a list of some: write an alias of one, such as <<: *site"),
         ("b:\n  <<:\n", "2: << merges a mapping, or a list of some: write an alias of one, such as <<: *site"),
         ("a: &a [{x: 1}]\nb: {<<: [*a]}", "2: << merges a mapping, or a list of some: write an alias of one, "

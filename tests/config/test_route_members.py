@@ -103,7 +103,8 @@ def test_a_suffix_is_a_text_or_a_list(written: str, suffixes: tuple[str, ...]) -
         ("match: '(?P<name>.*)'", "match: {name} is a placeholder already: give the group another name"),
         ("match: '(?P<first>.*)'", "match: {first} is a placeholder already: give the group another name"),
         ("allowed_hosts: ['*'], urls: ['https://{first}/{rest}']",
-         "allowed_hosts[0]: '*' isn't a host name; write www.example.com, or *.example.com for any one label before it"),
+         "allowed_hosts[0]: '*' isn't a host name; write www.example.com, or *.example.com for any one label before "
+         "it"),
         ("ignore_case: perhaps", "ignore_case: expected true or false, got a text"),
     ],
 )  # fmt: skip
@@ -116,20 +117,20 @@ def test_what_is_wrong_with_a_member(members: str, problem: str) -> None:
     ("member", "text", "problem"),
     [
         # The case of the field, with what is to be done.
-        ("urls", "https://{dir}.preview.example.org/{name}", "'https://{dir}.preview.example.org/{name}' has {dir} in its "
-         "host name, which no host can hold: is the slash before it missing? Else write {first} for the first folder, "
-         "or a group of `match`"),
+        ("urls", "https://{dir}.preview.example.org/{name}", "'https://{dir}.preview.example.org/{name}' has {dir} in "
+         "its host name, which no host can hold: is the slash before it missing? Else write {first} for the first "
+         "folder, or a group of `match`"),
         ("urls", "https://{rest}/a", "'https://{rest}/a' has {rest} in its host name, which no host can hold: is the "
          "slash before it missing? Else write {first} for the first folder, or a group of `match`"),
-        ("urls", "https://{first}.preview.example.org/{rest}", "'https://{first}.preview.example.org/{rest}' makes a host "
-         "name of keys: name those that it may make under `allowed_hosts`, such as *.preview.example.com for any one "
-         "label"),
+        ("urls", "https://{first}.preview.example.org/{rest}", "'https://{first}.preview.example.org/{rest}' makes a "
+         "host name of keys: name those that it may make under `allowed_hosts`, such as *.preview.example.com for any "
+         "one label"),
         ("prefixes", "https://{segment2}.example.org/", "'https://{segment2}.example.org/' makes a host name of keys: "
          "name those that it may make under `allowed_hosts`, such as *.preview.example.com for any one label"),
         ("hosts", "{first}.example.org", "'{first}.example.org' makes a host name of keys: name those that it may make "
          "under `allowed_hosts`, such as *.preview.example.com for any one label"),
-        ("urls", "https://a.example:{first}/{rest}", "'https://a.example:{first}/{rest}' has a placeholder in place of a "
-         "port or a user: write those out"),
+        ("urls", "https://a.example:{first}/{rest}", "'https://a.example:{first}/{rest}' has a placeholder in place of "
+         "a port or a user: write those out"),
         ("urls", "https://{first}@a.example/{rest}", None),
         ("urls", "https://a.example/{customer}/{key}", "unknown placeholder {customer}; known: {key}, {path}, {dir}, "
          "{name}, {stem}, {ext}, {bucket}, {first}, {rest}, {segment1} to {segment9}"),
@@ -165,7 +166,8 @@ def test_allowed_hosts_that_nothing_asks_for_are_a_warning() -> None:
 
 
 def test_a_stage_in_a_name_says_what_to_do() -> None:
-    stage = "is a reference, and this option is no secret: write its value; where stages differ in it, write a file for each"
+    stage = "is a reference, and this option is no secret: write its value"
+    stage += "; where stages differ in it, write a file for each"
     assert problems("bucket: 'shop-web-${env:STAGE}', urls: ['https://${env:STAGE}.example.org/{key}']")[0] == (
         f"c.yml:5: routes[0].bucket: ${{env:STAGE}} {stage}"
     )

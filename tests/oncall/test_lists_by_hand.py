@@ -85,6 +85,13 @@ def test_what_is_gone_is_never_loaded() -> None:
     run("preload", "-", "--dry-run", stdin="delete: s3://media/b\n", code=1)
 
 
+@pytest.mark.parametrize("command", ["purge", "preload"])
+@pytest.mark.parametrize("text", ["", "# nothing new\n", "download: s3://shop-web/a to in/a\n", "= same.html\n"])
+def test_a_deploy_that_changes_nothing_is_no_failure(command: str, text: str) -> None:
+    shown = run(command, "-", "--bucket", "shop-web", stdin=text).stdout
+    assert shown == "the list names nothing; no vendor was called\n"
+
+
 def test_keys_alone_are_in_the_bucket_that_is_named(folder: Path) -> None:
     listing = "2026-10-02 07:15:04       1234  leading blank.jpg\n2026-10-02 07:15:04          0 docs/\n"
     assert explained("-", "--bucket", "shop-web", stdin=listing) == [

@@ -20,7 +20,7 @@ from multicdn import secrets
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
 from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, BucketSize
 from multicdn.simulators.akamai.edgegrid import ApiClient
@@ -129,7 +129,7 @@ def test_receipt_holds_both_ids_and_the_estimate(akamai: Akamai, operation: Oper
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: AkamaiSimulator, akamai: Akamai, key: str, soft: bool
 ) -> None:
-    url, *others = url_templates.expand([url_templates.parse(f"{SITE}/{{key}}")], "b", key, "")
+    url, *others = url_templates.expand([placeholders.parse(f"{SITE}/{{key}}")], "b", key, "")
     origin.put(key, "old")
     assert cdn.fetch(url).body == b"old"
     origin.put(key, "new")

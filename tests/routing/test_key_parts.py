@@ -100,8 +100,13 @@ def test_what_templates_make_of_folders(key: str, members: dict[str, Any], expec
 
 
 PAGES = r"(?P<host>[^/]+)/(?P<lang>[a-z]{2})/(?P<page>.*)"
-PAGES_AT: dict[str, Any] = {"match": PAGES, "urls": ("https://{host}.example.org/{page}?l={lang}",),
-                            "allowed_hosts": ("*.example.org",), "index": "index.html", "strip": (".html",)}  # fmt: skip
+PAGES_AT: dict[str, Any] = {
+    "match": PAGES,
+    "urls": ("https://{host}.example.org/{page}?l={lang}",),
+    "allowed_hosts": ("*.example.org",),
+    "index": "index.html",
+    "strip": (".html",),
+}
 
 
 @pytest.mark.parametrize(
