@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multicdn.oncall.listings import Below, ListError, Listing, read
 
@@ -293,6 +296,43 @@ def test_what_a_key_is_below_is_put_before_it() -> None:
         "s3://m/docs/a b.html -", "s3://m/docs/ s3.html -", "s3://m/docs/x created", "s3://m/docs/y removed",
     ]  # fmt: skip
     assert objects("s3://other/k\n", Below("m", "docs/")) == ["s3://other/k -"]
+
+
+def test_an_access_point_is_the_bucket_that_is_named() -> None:
+    line = "upload: out/a.js to s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/web/js/a.js"
+    assert objects(line, SITE) == ["s3://shop-web/js/a.js created"]
+    assert problems(line) == [f"list.txt:1: {line!r} has no bucket: say with --bucket where its keys are"]
+
+
+# Any name
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), min_size=1, max_size=60)
+TRICKY = st.text(st.sampled_from(" to->'s3:/.ab#("), min_size=1, max_size=40)
+KEYS = (NAMES | TRICKY).filter(lambda key: "s3://" not in key)
+
+
+@given(NAMES | TRICKY, KEYS)
+def test_any_file_and_any_key_are_told_apart(file: str, key: str) -> None:
+    created, removed = [("shop-web", key, "created")], [("shop-web", key, "removed")]
+
+    def found(line: str) -> list[tuple[str, str, str | None]]:
+        return [(each.bucket, each.key, each.kind) for each in listing(f"{line}\n", SITE).entries]
+
+    assert found(f"upload: {file} to s3://shop-web/{key}") == created
+    assert found(f"(dryrun) copy: s3://build/{file} to s3://shop-web/{key}") == created
+    assert found(f"delete: s3://shop-web/{key}") == removed
+    assert found(f"cp {file} s3://shop-web/{key}") == created
+    assert found(f"rm s3://shop-web/{key}") == removed
+    assert found(f"2026-10-02 07:15:04       1234 {key}") == [("shop-web", key, None)]
+    if "'  " not in key + "'":
+        assert found(f"upload: 'x{file}' -> 's3://shop-web/{key}'  [1 of 2]") == created
+
+
+@given(st.text(max_size=200) | st.text(st.sampled_from("s3:/ to->'\r\n-+*cprmABC0129.uploadmovetdelt"), max_size=200))
+def test_any_text_is_a_list_or_is_told_why_not(text: str) -> None:
+    for below in (NOWHERE, SITE):
+        with contextlib.suppress(ListError):
+            assert all(each.url or (each.bucket and each.key) for each in listing(text, below).entries)
 
 
 # The page
