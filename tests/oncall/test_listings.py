@@ -248,6 +248,7 @@ def test_line(line: str, found: list[str]) -> None:
         ("s3:///a.jpg", "names no object; write s3://bucket/key"),
         ("delete: s3://media-prod/", "names no object; write s3://bucket/key"),
         ("move: s3://a/x to y to z", "may be cut at several places; write the S3 URI alone"),
+        ("created: ", "names no object"),
         ("ftp://a/b", "is neither an S3 URI nor a URL, nor a line of a tool that is known; keys need --bucket"),
     ],
 )
