@@ -29,7 +29,7 @@ from multicdn.provider import (
 
 from .client import ApiCredentials, ZoneApi
 from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
-from .spelling import LONGEST_TAG, located
+from .spelling import LONGEST_TAG, is_seen, located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +155,8 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         Raises:
             TargetsRefused: a prefix of too many segments, a tag that no header can carry, a value without a host.
         """
+        if target.kind is TargetKind.URL and not self.variants and is_seen(target.value):
+            return (target,)
         [target] = super().locate(target, action)
         return located(target, self.variants, escapes=self.url_normalization)
 
