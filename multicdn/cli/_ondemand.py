@@ -14,7 +14,7 @@ from msgspec import Struct
 from multicdn.cli import arguments, render
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Report, Status
+from multicdn.model import Action, Change, ChangeKind, Report, Status
 from multicdn.queue.sender import QUEUE
 from multicdn.secrets import redact
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multicdn.model import Outcome
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
+    from multicdn.routing.router import Router
 
     _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -104,7 +105,17 @@ def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     for line in render.collapse(orders.decisions):
         say(line)
+    _tell_untargeted(router, request)
     return orders
+
+
+def _tell_untargeted(router: Router, request: ManualRequest) -> None:
+    """Name the objects for which a template of their route has nothing."""
+    changes = (Change(item.bucket, item.key, kind) for item in request.objects for kind in ChangeKind)
+    for (bucket, template), untargeted in router.untargeted(changes).items():
+        (key, why), *others = dict.fromkeys(untargeted)
+        more = f" and {render.counted(len(others), 'more object')}" if others else ""
+        say(f"s3://{bucket}/{key}{more}: nothing for {template}: {why}", err=True)
 
 
 def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:
@@ -125,7 +136,6 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> N
 
 
 def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
-    from multicdn.model import Change
     from multicdn.oncall.explain import Explainer
 
     explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
