@@ -98,8 +98,14 @@ def _never(route: Route) -> Iterator[Fault]:
             yield Fault(("exclude", place), f"{pattern!r} leaves out every key {below}, so the route never acts")
     if route.include and not any(_may_pick(pattern, route) for pattern in route.include):
         yield Fault(("include",), "picks no key that the rest of the route leaves, so the route never acts")
+    if not (route.urls or route.prefixes):
+        for member in ("index", "strip"):
+            if getattr(route, member):
+                yield Fault((member,), "does nothing without `urls`: it is about the paths of URLs", warning=True)
     if ChangeKind.CREATED in route.on or not route.on:
         return
+    if route.soft:
+        yield Fault(("soft",), "does nothing: what was removed is always dropped", warning=True)
     if route.preload:
         text = "never happens: only what was created is loaded, and `on` leaves that out"
         yield Fault(("preload",), text, warning=bool(route.purge))

@@ -341,6 +341,16 @@ def test_a_preload_of_what_was_removed_never_happens() -> None:
     assert said(f"bucket: acme-site, on: [removed], {urls}, purge: [full], preload: [warmer]") == ([], [text])
 
 
+def test_members_that_do_nothing_are_warnings() -> None:
+    text = "does nothing without `urls`: it is about the paths of URLs"
+    route = "bucket: acme-site, index: index.html, strip: [.html], tags: [a], purge: [full]"
+    assert said(route) == ([], [f"index: {text}", f"strip: {text}"])
+    assert said(f"{route}, prefixes: ['https://a.example/{{dir}}']") == ([], [])
+    gone = f"bucket: acme-site, soft: true, {URLS}"
+    assert said(f"{gone}, on: [removed]") == ([], ["soft: does nothing: what was removed is always dropped"])
+    assert said(f"{gone}, on: [created]") == ([], [])
+
+
 def test_tags_of_what_was_removed_are_gone() -> None:
     text = "tags_from: gives no tag: what was removed has no metadata left, and `on` names nothing else"
     assert said("bucket: acme-site, on: [removed], tags_from: cache-tag, purge: [full]") == ([text], [])
