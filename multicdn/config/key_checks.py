@@ -41,6 +41,7 @@ def faults(route: Route) -> Iterator[Fault]:
     for place, also in enumerate(route.also):
         yield from _of_patterns(("also", place, "keys"), also.keys, route)
     yield from _never(route)
+    yield from _idle(route)
 
 
 def _is_plain_name(bucket: str) -> bool:
@@ -98,19 +99,23 @@ def _never(route: Route) -> Iterator[Fault]:
             yield Fault(("exclude", place), f"{pattern!r} leaves out every key {below}, so the route never acts")
     if route.include and not any(_may_pick(pattern, route) for pattern in route.include):
         yield Fault(("include",), "picks no key that the rest of the route leaves, so the route never acts")
-    if not (route.urls or route.prefixes):
-        for member in ("index", "strip"):
-            if getattr(route, member):
-                yield Fault((member,), "does nothing without `urls`: it is about the paths of URLs", warning=True)
     if ChangeKind.CREATED in route.on or not route.on:
         return
-    if route.soft:
-        yield Fault(("soft",), "does nothing: what was removed is always dropped", warning=True)
     if route.preload:
         text = "never happens: only what was created is loaded, and `on` leaves that out"
         yield Fault(("preload",), text, warning=bool(route.purge))
     if route.tags_from and not any(map(route.texts, MEMBERS)):
         yield Fault(("tags_from",), "gives no tag: what was removed has no metadata left, and `on` names nothing else")
+
+
+def _idle(route: Route) -> Iterator[Fault]:
+    """Members that do nothing beside the others."""
+    if not (route.urls or route.prefixes):
+        for member in ("index", "strip"):
+            if getattr(route, member):
+                yield Fault((member,), "does nothing without `urls`: it is about the paths of URLs", warning=True)
+    if route.soft and route.on == (ChangeKind.REMOVED,):
+        yield Fault(("soft",), "does nothing: what was removed is always dropped", warning=True)
 
 
 def _may_pick(pattern: str, route: Route) -> bool:
