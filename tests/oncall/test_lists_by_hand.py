@@ -100,6 +100,8 @@ def test_keys_alone_are_in_the_bucket_that_is_named(folder: Path) -> None:
     assert explained("-", "--bucket", "s3://shop-web/v2/", "--removed", stdin="[id].js\n") == [
         ("v2/[id].js", "removed")
     ]
+    for named in ("shop-web/v2", "s3://shop-web/v2/"):
+        assert explained("-", "--bucket", named, "--prefix", "x/", stdin="a.js\n") == [("v2/x/a.js", "created")]
     (folder / "keys.txt").write_text("a.js\nb c.js\n")
     shown = run("purge", "keys.txt", "--bucket", "shop-web/v2/", "--dry-run").stdout
     assert "https://shop.example.org/v2/a.js" in shown
