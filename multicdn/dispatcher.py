@@ -18,7 +18,7 @@ from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.log import emit
 from multicdn.model import Action, Outcome, Report, Status
-from multicdn.planning.front import ObjectLookup, Spending, find_work
+from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.reply import reply
@@ -110,6 +110,7 @@ class Dispatcher:
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         work = self._find_work(intake, seconds)
         returned, refused = self._returned(intake)
+        returned, gone = without_gone(self._router, returned, intake.changes)
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
@@ -118,6 +119,7 @@ class Dispatcher:
         history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
+        reporting.log_gone(gone)
         self._tell(intake, work, report, sent, unrouted)
         return reply(intake, unrouted.left, report, sent.left)
 

@@ -64,7 +64,7 @@ class Change(Struct, frozen=True):
     Attributes:
         bucket: name of the bucket.
         key: the object's key, decoded: exactly the bytes that S3 stores, as text.
-        kind: created, removed, or made accessible to others.
+        kind: created, removed, or open to others than before.
         etag, version: the object's identity where S3 said it, else empty.
         sequencer: hexadecimal text that orders the events of one key, else empty.
         time: ISO 8601 time of the event as S3 wrote it, else empty.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from multicdn.events.intake import Intake, Unreadable
     from multicdn.hooks import Hooks
-    from multicdn.model import Change, Outcome, Report
+    from multicdn.model import Change, Job, Outcome, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.plugins.discovery import NoHooks
     from multicdn.queue.retry import Decision
@@ -58,6 +58,13 @@ def log_unmatched(changes: Sequence[Change], covered: int) -> None:
     fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
     emit(logging.INFO, "unmatched", changes=len(changes), **fields)
     log.count(UNMATCHED, len(changes))
+
+
+def log_gone(preloads: Iterable[Job]) -> None:
+    """Log the preloads that waited until there was nothing left to load."""
+    for job in preloads:
+        fields = {"provider": job.provider, "targets": len(job.targets), "first": job.targets[:_SHOWN_TARGETS]}
+        emit(logging.INFO, "gone", **fields)
 
 
 def log_ignored(intake: Intake) -> None:

@@ -10,6 +10,10 @@ PLUGIN = "a plugin with the hook multicdn_read_event can read it (docs/plugins.m
 
 # Members by which other services' messages are known, and what to do about each.
 _REMEDIES = (
+    (
+        "requestContext",
+        "a request from the web isn't taken, since anybody may send one: let the gateway put it into the queue",
+    ),
     ("SubscribeURL", "it is SNS asking whether the subscription is wanted: open its SubscribeURL"),
     ("detail-type", "let the rule's pattern take events of S3 alone: source aws.s3, or eventSource s3.amazonaws.com"),
     ("Key", "an object without its bucket: let the ItemSelector, or BatchInput, add it as Bucket"),

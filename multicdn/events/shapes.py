@@ -43,9 +43,9 @@ def wrapped(content: dict[str, Any]) -> list[Any]:
 def printed(content: dict[str, Any]) -> list[Any]:
     """The bodies of messages as SQS's API gives them and `aws sqs receive-message` prints them; else empty."""
     messages = content.get("Messages", [content])
-    if not isinstance(messages, list):
+    if not isinstance(messages, list) or not all(map(_is_message, messages)):
         return []
-    return [message["Body"] for message in messages if isinstance(message, dict) and message.keys() >= _OF_MESSAGE]
+    return [message["Body"] for message in messages]
 
 
 def is_batch_operation(content: dict[str, Any]) -> bool:
@@ -77,6 +77,10 @@ def told(content: dict[str, Any], cause: str) -> Sequence[Change | Ignored] | No
 
         return step_functions.objects(content, cause)
     return None
+
+
+def _is_message(content: object) -> bool:
+    return isinstance(content, dict) and content.keys() >= _OF_MESSAGE
 
 
 def _listed(message: object) -> list[Any]:

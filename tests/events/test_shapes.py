@@ -289,6 +289,8 @@ def test_bad_task_costs_no_neighbour() -> None:
         ({"bucket": "b", "key": "k"}, "let the input transformer keep the event or its `detail`"),
         ({"source": "aws.ec2", "detail-type": "x", "detail": {}}, "let the rule's pattern take events of S3 alone"),
         ({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://sns"}, "open its SubscribeURL"),
+        ({"version": "2.0", "requestContext": {"http": {}}, "body": "{}"}, "let the gateway put it into the queue"),
+        ({"Messages": [{"MessageId": "m", "Body": "{}"}, {"MessageId": "n"}]}, "a plugin with the hook"),
         ({"pages": []}, "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"),
         ("hello", "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"),
     ],

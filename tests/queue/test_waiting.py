@@ -130,7 +130,7 @@ def test_without_a_queue_to_wait_in_the_message_comes_back(
 
 CHANGES = [
     Change("acme-site", key, kind, "etag", "v1", "0A", "2026-11-23T09:00:00.123Z", "m1")
-    for key, kind in (("a b+c%.html", ChangeKind.CREATED), ("中.html", ChangeKind.REMOVED))
+    for key, kind in (("a b+c%.html", ChangeKind.CREATED), ("中.html", ChangeKind.REMOVED), ("x", ChangeKind.ACCESS))
 ]
 
 
