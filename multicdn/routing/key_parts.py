@@ -33,9 +33,7 @@ class KeyParts(NamedTuple):
 
     def shortened(self, key: str) -> KeyParts:
         """The same for a spelling of the key that is nothing but shorter, such as the folder of an index document."""
-        length = len(key)
-        found = self.captures and {name: (min(a, length), min(z, length)) for name, (a, z) in self.captures.items()}
-        return self._replace(key=key, captures=found)
+        return self._replace(key=key)
 
     def reaches_end(self, name: str) -> bool:
         """Whether what a placeholder stands for goes on to the end of the key."""

@@ -126,6 +126,9 @@ PAGES_AT: dict[str, Any] = {
         ("a.v7.html", {"match": r"(?P<n>[^.]+)\.v(?P<v>\d+)\.html", "strip": (".html",),
          "urls": ("https://x.example/{n}", "https://x.example/{n}?v={v}")}, ["https://x.example/a",
          "https://x.example/a?v=7"]),
+        ("d/index.html", {"match": r"(?P<d>[^/]+)/(?P<n>[^.]+)\.html", "index": "index.html",
+         "urls": ("https://x.example/{d}/{n}",)}, ["https://x.example/d/index"]),
+        ("a/line\nbreak", {"match": "(?P<a>[^/]+)/.*", "tags": ("{a}",)}, ["a"]),
         # A group that takes no part is empty.
         ("a", {"match": "(?:(?P<lang>[a-z]{2})/)?(?P<page>.*)", "urls": ("https://x.example/{lang}:{page}",)},
          ["https://x.example/:a"]),
