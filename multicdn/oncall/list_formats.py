@@ -290,7 +290,15 @@ def _combined(line: str) -> list[Found] | None:
     return [] if line[0] == "=" else [Found(REMOVED if line[0] == "-" else CREATED, "", line[2:])]
 
 
+# A date and a time, a size for people, a name in backticks: what no key begins with, and other tools' lines do.
+_PRINTED = re.compile(
+    r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d| +\d+(?:\.\d+)? ?[KMGTP]i?B? |`|(?:Remov|Copi|Delet)\w+ `"
+)
+
+
 def _bare(line: str) -> list[Found]:
+    if _S3 in line or _PRINTED.match(line):
+        raise LineError("looks like a line of a tool, in a format that isn't known; write the S3 URI or the key alone")
     return [Found(None, "", line)]
 
 

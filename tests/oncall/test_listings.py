@@ -262,6 +262,23 @@ def test_a_line_that_no_path_and_key_fill_is_refused() -> None:
     assert len(problem) < 400
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Uploading s3://shop-web/a.js",
+        "2026/10/02 07:15:04              1.2K  a.jpg",
+        "2026-10-02T07:15:04Z a.jpg",
+        "[2026-10-02 07:15:04 UTC] 1.2KiB STANDARD covers/a.jpg",
+        "    1.205Ki covers/a.jpg",
+        "`out/a.jpg` -> `minio/shop-web/a.jpg`",
+        "Removed `minio/shop-web/a.jpg`.",
+    ],
+)
+def test_a_line_of_a_tool_that_is_not_known_is_not_taken_for_a_key(line: str) -> None:
+    reason = "looks like a line of a tool, in a format that isn't known; write the S3 URI or the key alone"
+    assert problems(f"a.js\n{line}\n", SITE) == [f"list.txt:2: {line!r} {reason}"]
+
+
 def test_ten_lines_are_named_and_the_rest_is_counted() -> None:
     lines = "\n".join(f"oops {number}" for number in range(1_234))
     found = problems(f"{lines}\ns3://m/a\n")
