@@ -26,11 +26,13 @@ class Asked(Struct, frozen=True):
         objects: in S3, or listed there.
         targets: URLs as they are.
         left_out: how many lines of lists name something that can't be done; each was told.
+        is_nothing: whether there are lists alone, and they say that nothing has changed.
     """
 
     objects: tuple[Object, ...]
     targets: tuple[Target, ...]
     left_out: int
+    is_nothing: bool = False
 
 
 def read(settings: CommonOptions) -> Asked:
@@ -42,20 +44,23 @@ def read(settings: CommonOptions) -> Asked:
     objects: list[Object] = []
     targets: list[Target] = []
     left_out = 0
+    named = not settings.what
     for word in settings.what:
         if arguments.is_s3(word):
+            named = True
             objects += _objects(*lists.split_s3(word), settings, from_list=False)
         elif arguments.is_web(word):
             targets.append(Target(TargetKind.URL, word))
         else:
             found = _listing(word, settings)
             left_out += len(found.left_out)
+            named = named or bool(found.entries or found.left_out)
             for entry in found.entries:
                 if entry.url:
                     targets.append(Target(TargetKind.URL, entry.url))
                 else:
                     objects += _listed(entry, settings)
-    return Asked(tuple(objects), tuple(targets), left_out)
+    return Asked(tuple(objects), tuple(targets), left_out, is_nothing=not (named or targets))
 
 
 def _listing(word: str, settings: CommonOptions) -> Listing:

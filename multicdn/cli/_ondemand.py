@@ -37,7 +37,7 @@ _NAMED = 10
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("what", nargs=-1),
     arguments.config_option,
-    click.option("--bucket", default="", metavar="NAME[/PREFIX]",
+    click.option("--bucket", default="", metavar="NAME[/FOLDER]",
                  help="Where the keys of lists are that come without their bucket."),
     click.option("--recursive", is_flag=True, help="S3 URIs stand for all objects that begin with them; lists them."),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="Only this one; may be repeated."),

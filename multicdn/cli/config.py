@@ -15,6 +15,7 @@ from multicdn.cli.terminal import say, say_text
 from multicdn.config import text_file, yaml_source
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +53,10 @@ def _check_buckets(file: Path, loaded: Config) -> None:
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
     places: dict[str, str] = {}
-    for place, route in enumerate(loaded.routes):
-        where = ("routes", place, "bucket")
-        places.setdefault(route.bucket, f"{document.at(where)}: routes[{place}].bucket")
+    for place, route in enumerate(document.data["routes"]):
+        for bucket in listed(route["bucket"]):
+            at = document.at(("routes", place, "bucket"))
+            places.setdefault(bucket, f"{at}: routes[{place}].bucket")
     problems = [
         f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
     ]

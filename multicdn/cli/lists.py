@@ -20,9 +20,9 @@ STANDARD_INPUT = "standard input"
 
 
 def below(bucket: str, prefix: str = "") -> Below:
-    """Where the keys of lists are: ``--bucket`` as it is given, with or without a prefix behind it."""
-    name, _, rest = bucket.removeprefix("s3://").partition("/")
-    return Below(name, rest + prefix)
+    """Where the keys of lists are: ``--bucket`` as it is given, with or without a folder behind it."""
+    name, _, folder = bucket.removeprefix("s3://").partition("/")
+    return Below(name, f"{folder.rstrip('/')}/{prefix}" if folder else prefix)
 
 
 def standard_input() -> str:

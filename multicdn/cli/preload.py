@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from multicdn.cli import _asked, _ondemand, arguments
+from multicdn.cli.terminal import say
 from multicdn.model import Action
 
 
@@ -28,6 +29,8 @@ def preload(**common: Any) -> None:
         raise click.UsageError("say what: S3 URIs or URLs")
     loaded = arguments.load(settings.config_path)
     asked = _asked.read(settings)
+    if asked.is_nothing:
+        return say("the list names nothing; no vendor was called")
     request = ManualRequest(
         id=_ondemand.new_id(),
         action=Action.PRELOAD,

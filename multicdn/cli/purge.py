@@ -52,6 +52,8 @@ def purge(
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
     loaded = arguments.load(settings.config_path)
     asked = _asked.read(settings)
+    if asked.is_nothing and not (tags or prefixes):
+        return say("the list names nothing; no vendor was called")
     targets = [*asked.targets, *(Target(TargetKind.TAG, tag) for tag in tags)]
     targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
     if everything:

@@ -139,12 +139,12 @@ def _advice(what: str, name: str, path: str) -> str:
 
 def _impossible(name: str) -> str:
     if "*" in name or "?" in name:
-        return "is no pattern: write one route for each bucket, with its whole name"
+        return "is no pattern: name each bucket, `bucket: [one, two]` or one route for each"
     if any(sign in name for sign in "{}$<>%"):
         return "holds a placeholder, and nothing fills one in here: write the whole name"
     several = [part for part in _BLANK_INSIDE.split(name) if part]
     if len(several) > 1 and all(map(_POSSIBLE.fullmatch, several)):
-        return "is more than one name: write one route for each bucket"
+        return f"is more than one name: write `bucket: [{', '.join(several)}]`"
     if len(name) > 255:
         return f"has {len(name)} characters, and names have {_LONGEST} at most"
     odd = sorted({sign for sign in name if not _POSSIBLE.fullmatch(sign)})

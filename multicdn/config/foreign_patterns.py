@@ -39,7 +39,7 @@ def doubt(pattern: str, others: Sequence[str]) -> str:
 def _negation(pattern: str) -> str:
     if not pattern.startswith("!"):
         return ""
-    return "begins with !, which takes nothing back here: leave it out, and let no other pattern match those keys"
+    return "begins with !, which takes nothing back here: name the keys to act on under `include`"
 
 
 def _uri(pattern: str) -> str:
@@ -52,7 +52,7 @@ def _regular_expression(pattern: str) -> str:
         return ""
     shell = _from_regular(pattern)
     return f"looks like a regular expression, and is a shell pattern: write {_listed(shell)}" if shell else (
-        "looks like a regular expression, and is a shell pattern, in which * ? and [ alone are special"
+        "looks like a regular expression, and is a shell pattern: `match` takes regular expressions"
     )  # fmt: skip
 
 

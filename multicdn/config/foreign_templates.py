@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # What others call it, and the placeholder that is meant.
 _WORDS = {
@@ -23,11 +27,11 @@ _BARE = re.compile(rf"(?<=[/=.])[$:@]{_WORD}|(?<=[/=])%[sv](?![0-9A-Za-z])")
 _UNKNOWN = re.compile(r"\{([^{}]*)\}")
 
 
-def wrapped(text: str) -> str:
-    """What is wrong with a placeholder that isn't spelled as ours; empty where there is none."""
+def wrapped(text: str, known: Collection[str]) -> str:
+    """What is wrong with a placeholder that isn't spelled as one that is known; empty where there is none."""
     for found in _WRAPPED.finditer(text):
         word = next(filter(None, found.groups()))
-        meant = _WORDS.get(word.lower())
+        meant = word if word in known else _WORDS.get(word.lower())
         remedy = f"write {{{meant}}}" if meant else "placeholders are written as {key}"
         return f"{found[0]} is no placeholder here: {remedy}"
     return ""
@@ -38,7 +42,7 @@ def meant_by(word: str) -> str:
     return _WORDS.get(word.strip().lower().replace("-", "_"), "")
 
 
-def unknown(text: str, known: tuple[str, ...]) -> str:
+def unknown(text: str, known: Collection[str]) -> str:
     """Which of ours is meant by the first placeholder that we don't have; empty where that can't be told."""
     for word in _UNKNOWN.findall(text):
         if word not in known and (meant := meant_by(word)) in known:

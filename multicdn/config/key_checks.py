@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ODD_IN_PREFIXES = frozenset("*\\%{: \t\n")
 _ODD_IN_PATTERNS = frozenset("!{^$\\%,(+: ")
 _WILDCARDS = frozenset("*?[")
+# The last of a wildcard.
+_ENDS = frozenset("*?]")
 # Characters, each of which has four bytes at most.
 _SHORT = 256
 
@@ -39,6 +41,7 @@ def faults(route: Route) -> Iterator[Fault]:
     for place, also in enumerate(route.also):
         yield from _of_patterns(("also", place, "keys"), also.keys, route)
     yield from _never(route)
+    yield from _idle(route)
 
 
 def _is_plain_name(bucket: str) -> bool:
@@ -72,6 +75,8 @@ def _of_patterns(path: Path, patterns: Sequence[str], route: Route) -> Iterator[
             text = foreign_patterns.doubt(pattern, patterns)
         if not text and prefix and not _may_match(pattern, prefix):
             text = f"{pattern!r} is compared with whole keys, and matches none below {prefix}: write {prefix}{pattern}"
+        if not text and route.suffix and not route.ignore_case and not _may_end(pattern, route.suffix):
+            text = f"{pattern!r} matches no key that ends with {' or '.join(route.suffix)}"
         if text:
             yield Fault((*path, place), text, warning=True)
 
@@ -81,12 +86,19 @@ def _may_match(pattern: str, prefix: str) -> bool:
     return literal.startswith(prefix) or (literal != pattern and prefix.startswith(literal))
 
 
+def _may_end(pattern: str, endings: Sequence[str]) -> bool:
+    literal = pattern[1 + max((place for place, sign in enumerate(pattern) if sign in _ENDS), default=-1) :]
+    return any(literal.endswith(ending) or (literal != pattern and ending.endswith(literal)) for ending in endings)
+
+
 def _never(route: Route) -> Iterator[Fault]:
     """What can't happen, whatever changes."""
     for place, pattern in enumerate(route.exclude):
-        if _covers_all(pattern, route.prefix):
+        if _covers_all(pattern, route):
             below = f"below {route.prefix}" if route.prefix else "of the bucket"
             yield Fault(("exclude", place), f"{pattern!r} leaves out every key {below}, so the route never acts")
+    if route.include and not any(_may_pick(pattern, route) for pattern in route.include):
+        yield Fault(("include",), "picks no key that the rest of the route leaves, so the route never acts")
     if ChangeKind.CREATED in route.on or not route.on:
         return
     if route.preload:
@@ -96,8 +108,30 @@ def _never(route: Route) -> Iterator[Fault]:
         yield Fault(("tags_from",), "gives no tag: what was removed has no metadata left, and `on` names nothing else")
 
 
-def _covers_all(pattern: str, prefix: str) -> bool:
-    """Whether a pattern matches all keys that begin with a prefix: the prefix itself, and whatever follows."""
-    if not pattern.endswith("*"):
+def _idle(route: Route) -> Iterator[Fault]:
+    """Members that do nothing beside the others."""
+    if not (route.urls or route.prefixes):
+        for member in ("index", "strip"):
+            if getattr(route, member):
+                yield Fault((member,), "does nothing without `urls`: it is about the paths of URLs", warning=True)
+    if route.soft and route.on == (ChangeKind.REMOVED,):
+        yield Fault(("soft",), "does nothing: what was removed is always dropped", warning=True)
+
+
+def _may_pick(pattern: str, route: Route) -> bool:
+    if pattern in route.exclude:
         return False
-    return not pattern.strip("*") or bool(prefix and any_of((pattern,)).match(prefix))
+    if route.ignore_case:
+        return True
+    return _may_match(pattern, route.prefix) and (not route.suffix or _may_end(pattern, route.suffix))
+
+
+def _covers_all(pattern: str, route: Route) -> bool:
+    """Whether a pattern matches all keys of a prefix, whatever follows it, or all that end as a route wants."""
+    if not pattern.strip("*"):
+        return bool(pattern)
+    if pattern.endswith("*"):
+        return bool(route.prefix and any_of((pattern,)).match(route.prefix))
+    ending = pattern.lstrip("*")
+    plain = ending != pattern and _WILDCARDS.isdisjoint(ending)
+    return plain and bool(route.suffix) and all(suffix.endswith(ending) for suffix in route.suffix)

@@ -96,10 +96,11 @@ def _is_plain_host(text: str) -> bool:
 
 
 def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
+    known = (*placeholders.PLACEHOLDERS, *captures)
     if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
         from multicdn.config import foreign_templates
 
-        if fault := foreign_templates.wrapped(text):
+        if fault := foreign_templates.wrapped(text, known):
             return fault
     try:
         placeholders.parse(text, captures)
@@ -107,7 +108,7 @@ def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Coll
     except ValueError as error:
         from multicdn.config import foreign_templates
 
-        return foreign_templates.unknown(text, (*placeholders.PLACEHOLDERS, *captures)) or str(error)
+        return foreign_templates.unknown(text, known) or str(error)
 
 
 def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:

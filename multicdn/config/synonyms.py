@@ -31,16 +31,11 @@ class _Meaning(NamedTuple):
 
 _ROUTE = (
     _Meaning(
-        "include includes included include_patterns only only_on match matches matching pattern patterns glob globs "
-        "filter filters keys files filenames whitelist",
+        "includes included include_patterns only only_on matches matching pattern patterns glob globs filter filters "
+        "keys files filenames whitelist",
         ("include",),
-        instead="`prefix` picks keys by how they begin, and `exclude` leaves some out",
     ),
-    _Meaning(
-        "suffix suffixes extension extensions ext exts ending endings file_types filetypes",
-        ("suffix", "suffixes", "include"),
-        instead="no member picks keys by how they end; `strip` is about URLs without an ending",
-    ),
+    _Meaning("suffixes extension extensions ext exts ending endings file_types filetypes", ("suffix",)),
     _Meaning("ignore ignores ignored skip except excluding exclusions excluded blacklist deny reject", ("exclude",)),
     _Meaning(
         "folder directory dir path subfolder key_prefix keyprefix s3_prefix starts_with origin_path originpath base",
@@ -48,7 +43,7 @@ _ROUTE = (
     ),
     _Meaning(
         "bucket_name bucketname source source_bucket s3_bucket s3bucket buckets bucket_names",
-        ("bucket", "buckets"),
+        ("bucket",),
     ),
     _Meaning("event events event_types event_type trigger triggers when types actions change changes", ("on",)),
     _Meaning(
@@ -72,12 +67,9 @@ _ROUTE = (
     _Meaning("clean_urls cleanurls pretty_urls strip_extension strip_extensions remove_extension", ("strip",)),
     _Meaning("variants sizes thumbnails derived related dependents also_purge", ("also",)),
     _Meaning("batch group threshold wildcard wildcards budget max_paths", ("collapse",)),
-    _Meaning(
-        "ignore_case ignorecase case_insensitive case_sensitive case nocase",
-        ("ignore_case", "case", "case_insensitive", "match_case"),
-        instead="keys are compared letter by letter",
-    ),
-    _Meaning("regex regexp regular_expression re", ("capture", "captures", "match", "include")),
+    _Meaning("ignorecase case_insensitive insensitive nocase", ("ignore_case",)),
+    _Meaning("case_sensitive match_case case", ("ignore_case",), "with the opposite value"),
+    _Meaning("regex regexp regular_expression re capture captures", ("match",)),
     _Meaning("enabled enable disabled disable active off", instead="take the route out of the file, or comment it out"),
     _Meaning("region aws_region", instead="`region` under `install` is that of all buckets"),
     _Meaning("account account_id", instead="buckets are those of the account in which the function runs"),

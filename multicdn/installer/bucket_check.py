@@ -33,7 +33,7 @@ def missing(buckets: Sequence[str], region: str, seconds: float = 30.0) -> Itera
         The name of each that can't be used, and a sentence with what to do.
 
     Raises:
-        InstallError: there are no credentials, AWS doesn't accept them, or can't be reached.
+        InstallError: there are no credentials, AWS doesn't accept them, or can't be reached; or boto3 isn't installed.
     """
     until = time.monotonic() + seconds
     with bounded(seconds):
@@ -55,9 +55,11 @@ class _Asked:
     """
 
     def __init__(self, region: str) -> None:
-        import boto3
-        from botocore.config import Config
-
+        try:
+            import boto3
+            from botocore.config import Config
+        except ImportError:
+            raise InstallError("asking AWS needs boto3: pip install 'multicdn[aws]'") from None
         obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT, read_timeout=_READ, retries={"mode": "standard", "total_max_attempts": 2}

@@ -102,6 +102,9 @@ _PROGRESS = re.compile(r"Completed ~?[0-9].{0,80}file\(s\)| *\d+ of \d+ +\d+% in
 
 def _uri(text: str, kind: ChangeKind | None) -> Found:
     place = split_uri(text)
+    if place is not None and place[0].startswith("arn:"):
+        # s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/key: whose objects these are isn't said.
+        place = "", place[1].partition("/")[2]
     if place is None or not place[1]:
         raise LineError("names no object; write s3://bucket/key")
     return Found(kind, *place)
@@ -120,14 +123,15 @@ def _from_to(text: str, between: str, *, moved: bool) -> list[Found]:
 
 def _fetched(text: str, between: str) -> str:
     """The object that was moved to a file: the names end alike, whatever stands between them."""
-    pieces = text.split(between)
-    places = [(between.join(pieces[:cut]), between.join(pieces[cut:])) for cut in range(1, len(pieces))]
-    alike = [
-        source for source, file in places if source.rpartition("/")[2] == file.replace("\\", "/").rpartition("/")[2]
-    ]
-    if len(places) != 1 and len(alike) != 1:
+    cuts = [match.start() for match in re.finditer(re.escape(between), text)]
+    alike = [cut for cut in cuts if _last_name(text[:cut]) == _last_name(text[cut + len(between) :])]
+    if len(cuts) != 1 and len(alike) != 1:
         raise LineError("may be cut at several places; write the S3 URI alone")
-    return alike[0] if alike else places[0][0]
+    return text[: (alike or cuts)[0]]
+
+
+def _last_name(path: str) -> str:
+    return path[max(path.rfind("/"), path.rfind("\\")) + 1 :]
 
 
 # Lines with an S3 URI
@@ -286,7 +290,15 @@ def _combined(line: str) -> list[Found] | None:
     return [] if line[0] == "=" else [Found(REMOVED if line[0] == "-" else CREATED, "", line[2:])]
 
 
+# A date and a time, a size for people, a name in backticks: what no key begins with, and other tools' lines do.
+_PRINTED = re.compile(
+    r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d| +\d+(?:\.\d+)? ?[KMGTP]i?B? |`|(?:Remov|Copi|Delet)\w+ `"
+)
+
+
 def _bare(line: str) -> list[Found]:
+    if _S3 in line or _PRINTED.match(line):
+        raise LineError("looks like a line of a tool, in a format that isn't known; write the S3 URI or the key alone")
     return [Found(None, "", line)]
 
 

@@ -126,6 +126,8 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _placed(number: int, found: Found, below: Below) -> Listed:
+    if not found.key:
+        raise LineError("names no object")
     if not found.bucket and not below.bucket:
         raise LineError("has no bucket: say with --bucket where its keys are")
     try:

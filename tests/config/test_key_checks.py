@@ -69,9 +69,9 @@ BEHIND = "write the name of the bucket behind it, by which events call it"
          f"is the alias of an access point: {BEHIND}"),
         ("media--ol-s3",
          f"is the alias of an Object Lambda access point: {BEHIND}"),
-        ("*", "is no pattern: write one route for each bucket, with its whole name"),
-        ("media-*", "is no pattern: write one route for each bucket, with its whole name"),
-        ("media-prod, media-eu", "is more than one name: write one route for each bucket"),
+        ("*", "is no pattern: name each bucket, `bucket: [one, two]` or one route for each"),
+        ("media-*", "is no pattern: name each bucket, `bucket: [one, two]` or one route for each"),
+        ("media-prod, media-eu", "is more than one name: write `bucket: [media-prod, media-eu]`"),
         ("media-{stage}", "holds a placeholder, and nothing fills one in here: write the whole name"),
         ("media-$STAGE", "holds a placeholder, and nothing fills one in here: write the whole name"),
         ("192.168.5.4", "is an IP address, and no bucket is called so"),
@@ -205,7 +205,7 @@ def test_slashes_between_prefix_and_url(prefix: str, url: str, warned: str) -> N
         ("**/*.map", "has **/, after which a slash must be in the key: write *.map, since * also matches slashes"),
         ("docs/**/a.html", "has **/, and doesn't match without a folder there: add docs/a.html"),
         ("!keep.css",
-         "begins with !, which takes nothing back here: leave it out, and let no other pattern match those keys"),
+         "begins with !, which takes nothing back here: name the keys to act on under `include`"),
         ("*.{png,jpg}", "has braces, which stand for themselves: write *.png, *.jpg"),
         ("{a,b}/*.{x,y}", "has braces, which stand for themselves: write a/*.x, a/*.y, b/*.x, b/*.y"),
         ("{a,b}{a,b}{a,b}{a,b}{a,b}", "has braces, which stand for themselves: write a pattern for each"),
@@ -213,7 +213,7 @@ def test_slashes_between_prefix_and_url(prefix: str, url: str, warned: str) -> N
         (r"\.(png|jpe)$", "looks like a regular expression, and is a shell pattern: write *.png, *.jpe"),
         ("^drafts/", "looks like a regular expression, and is a shell pattern: write drafts/*"),
         (r"\d+\.html",
-         "looks like a regular expression, and is a shell pattern, in which * ? and [ alone are special"),
+         "looks like a regular expression, and is a shell pattern: `match` takes regular expressions"),
         (".*", "matches keys that begin with a dot: write * for all, or add */.* for hidden files in folders"),
         ("[^a]*", "has [^, which is no negation here: write [!a]*"),
         ("*.map, *.txt", "is one pattern: write a list, *.map, *.txt"),
@@ -284,11 +284,71 @@ def test_a_route_that_leaves_some_keys_is_none(route: str) -> None:
     assert said(f"bucket: acme-site, {route}, {URLS}") == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("route", "problem"),
+    [
+        ("include: ['*.html'], exclude: ['*.html']",
+         "include: picks no key that the rest of the route leaves, so the route never acts"),
+        ("suffix: .html, exclude: ['*.html']",
+         "exclude[0]: '*.html' leaves out every key of the bucket, so the route never acts"),
+        ("suffix: [.html, .xhtml], exclude: ['*html']",
+         "exclude[0]: '*html' leaves out every key of the bucket, so the route never acts"),
+    ],
+)  # fmt: skip
+def test_a_route_whose_members_leave_nothing_to_each_other_is_an_error(route: str, problem: str) -> None:
+    assert said(f"bucket: acme-site, {route}, {URLS}") == ([problem], [])
+
+
+def test_includes_that_pick_nothing_are_an_error() -> None:
+    problem = "include: picks no key that the rest of the route leaves, so the route never acts"
+    assert said(f"bucket: acme-site, prefix: docs/, include: ['news/*', 'a.html'], {URLS}") == ([problem], [])
+    assert said(f"bucket: acme-site, suffix: .html, include: ['*.css'], {URLS}") == ([problem], [])
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "suffix: .html, exclude: ['drafts/*', '*-draft.html']",
+        "suffix: [.html, .css], exclude: ['*.html']",
+        "suffix: .html, include: ['docs/*', '*l', '*.h?ml', '*.htm[l]']",
+        "ignore_case: true, suffix: .HTML, include: ['DOCS/*.html']",
+        "include: ['*.html', 'a'], exclude: ['*.html']",
+        "ignore_case: true, prefix: docs/, include: ['DOCS/*']",
+    ],
+)
+def test_members_that_leave_something_to_each_other_are_none(route: str) -> None:
+    assert said(f"bucket: acme-site, {route}, {URLS}") == ([], [])
+
+
+def test_a_pattern_that_no_suffix_lets_match_is_a_warning() -> None:
+    assert said(f"bucket: acme-site, suffix: [.html, .css], exclude: ['*.map'], {URLS}") == (
+        [], ["exclude[0]: '*.map' matches no key that ends with .html or .css"],
+    )  # fmt: skip
+
+
+def test_each_name_of_a_list_of_buckets_is_looked_at() -> None:
+    problems, _ = said(f"bucket: [acme-site, 's3://media-prod', 'media-*'], {URLS}")
+    assert problems == [
+        "bucket: 's3://media-prod' is a URI: write `bucket: media-prod`",
+        "bucket: 'media-*' is no pattern: name each bucket, `bucket: [one, two]` or one route for each",
+    ]
+
+
 def test_a_preload_of_what_was_removed_never_happens() -> None:
     text = "preload: never happens: only what was created is loaded, and `on` leaves that out"
     urls = 'urls: ["https://a.example/{key}"]'
     assert said(f"bucket: acme-site, on: [removed], {urls}, preload: [warmer]") == ([text], [])
     assert said(f"bucket: acme-site, on: [removed], {urls}, purge: [full], preload: [warmer]") == ([], [text])
+
+
+def test_members_that_do_nothing_are_warnings() -> None:
+    text = "does nothing without `urls`: it is about the paths of URLs"
+    route = "bucket: acme-site, index: index.html, strip: [.html], tags: [a], purge: [full]"
+    assert said(route) == ([], [f"index: {text}", f"strip: {text}"])
+    assert said(f"{route}, prefixes: ['https://a.example/{{dir}}']") == ([], [])
+    gone = f"bucket: acme-site, soft: true, {URLS}"
+    assert said(f"{gone}, on: [removed]") == ([], ["soft: does nothing: what was removed is always dropped"])
+    assert said(f"{gone}, on: [created]") == ([], [])
 
 
 def test_tags_of_what_was_removed_are_gone() -> None:
@@ -314,6 +374,7 @@ def test_the_same_route_twice_is_a_warning() -> None:
         ("https://docs.example.org/{{ key }}", "{{ key }} is no placeholder here: write {key}"),
         ("https://docs.example.org/%(filename)s", "%(filename)s is no placeholder here: write {name}"),
         ("https://docs.example.org/<path>", "<path> is no placeholder here: write {path}"),
+        ("https://docs.example.org/${rest}", "${rest} is no placeholder here: write {rest}"),
         ("https://docs.example.org/#{key}", "#{key} is no placeholder here: write {key}"),
         ("https://docs.example.org/${stage}", "${stage} is no placeholder here: placeholders are written as {key}"),
         ("https://docs.example.org/{filename}", "unknown placeholder {filename}: write {name}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,14 @@ def test_each_bucket_that_cannot_be_used_is_told_at_its_line(account: LoopbackAw
         "did you mean 'media-prod'?",
         "c.yml:7: routes[2].bucket: the bucket 'in-europe' is in eu-west-1, and S3 tells functions and queues of its "
         "own region only; install there: --region eu-west-1 (one installation for each region)",
+    ]
+
+
+def test_each_bucket_of_a_list_is_asked_about(account: LoopbackAws, tmp_path: Path) -> None:
+    said = check(tmp_path, "media-prod", "[media-prod, gone-bucket, lost-bucket]", code=1)
+    assert [line[: line.index(";")] for line in said.splitlines() if "(warning)" not in line] == [
+        "c.yml:6: routes[1].bucket: there is no bucket 'gone-bucket'",
+        "c.yml:6: routes[1].bucket: there is no bucket 'lost-bucket'",
     ]
 
 
@@ -185,6 +194,11 @@ def test_without_credentials_it_says_how_to_sign_in(tmp_path: Path, monkeypatch:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     assert "no AWS credentials found; sign in" in check(tmp_path, "media-prod", code=1)
+
+
+def test_without_boto3_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    assert check(tmp_path, "media-prod", code=1) == "Error: asking AWS needs boto3: pip install 'multicdn[aws]'\n"
 
 
 def test_a_file_with_problems_is_not_asked_about(tmp_path: Path) -> None:

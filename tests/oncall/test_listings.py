@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multicdn.oncall.listings import Below, ListError, Listing, read
 
@@ -245,6 +248,7 @@ def test_line(line: str, found: list[str]) -> None:
         ("s3:///a.jpg", "names no object; write s3://bucket/key"),
         ("delete: s3://media-prod/", "names no object; write s3://bucket/key"),
         ("move: s3://a/x to y to z", "may be cut at several places; write the S3 URI alone"),
+        ("created: ", "names no object"),
         ("ftp://a/b", "is neither an S3 URI nor a URL, nor a line of a tool that is known; keys need --bucket"),
     ],
 )
@@ -256,6 +260,23 @@ def test_a_line_that_no_path_and_key_fill_is_refused() -> None:
     [problem] = problems(f"upload: {'x' * 9000} to s3://m/a\n")
     assert problem.endswith("has 9,020 characters, more than a file's path and a key")
     assert len(problem) < 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Uploading s3://shop-web/a.js",
+        "2026/10/02 07:15:04              1.2K  a.jpg",
+        "2026-10-02T07:15:04Z a.jpg",
+        "[2026-10-02 07:15:04 UTC] 1.2KiB STANDARD covers/a.jpg",
+        "    1.205Ki covers/a.jpg",
+        "`out/a.jpg` -> `minio/shop-web/a.jpg`",
+        "Removed `minio/shop-web/a.jpg`.",
+    ],
+)
+def test_a_line_of_a_tool_that_is_not_known_is_not_taken_for_a_key(line: str) -> None:
+    reason = "looks like a line of a tool, in a format that isn't known; write the S3 URI or the key alone"
+    assert problems(f"a.js\n{line}\n", SITE) == [f"list.txt:2: {line!r} {reason}"]
 
 
 def test_ten_lines_are_named_and_the_rest_is_counted() -> None:
@@ -293,6 +314,43 @@ def test_what_a_key_is_below_is_put_before_it() -> None:
         "s3://m/docs/a b.html -", "s3://m/docs/ s3.html -", "s3://m/docs/x created", "s3://m/docs/y removed",
     ]  # fmt: skip
     assert objects("s3://other/k\n", Below("m", "docs/")) == ["s3://other/k -"]
+
+
+def test_an_access_point_is_the_bucket_that_is_named() -> None:
+    line = "upload: out/a.js to s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/web/js/a.js"
+    assert objects(line, SITE) == ["s3://shop-web/js/a.js created"]
+    assert problems(line) == [f"list.txt:1: {line!r} has no bucket: say with --bucket where its keys are"]
+
+
+# Any name
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), min_size=1, max_size=60)
+TRICKY = st.text(st.sampled_from(" to->'s3:/.ab#("), min_size=1, max_size=40)
+KEYS = (NAMES | TRICKY).filter(lambda key: "s3://" not in key)
+
+
+@given(NAMES | TRICKY, KEYS)
+def test_any_file_and_any_key_are_told_apart(file: str, key: str) -> None:
+    created, removed = [("shop-web", key, "created")], [("shop-web", key, "removed")]
+
+    def found(line: str) -> list[tuple[str, str, str | None]]:
+        return [(each.bucket, each.key, each.kind) for each in listing(f"{line}\n", SITE).entries]
+
+    assert found(f"upload: {file} to s3://shop-web/{key}") == created
+    assert found(f"(dryrun) copy: s3://build/{file} to s3://shop-web/{key}") == created
+    assert found(f"delete: s3://shop-web/{key}") == removed
+    assert found(f"cp {file} s3://shop-web/{key}") == created
+    assert found(f"rm s3://shop-web/{key}") == removed
+    assert found(f"2026-10-02 07:15:04       1234 {key}") == [("shop-web", key, None)]
+    if "'  " not in key + "'":
+        assert found(f"upload: 'x{file}' -> 's3://shop-web/{key}'  [1 of 2]") == created
+
+
+@given(st.text(max_size=200) | st.text(st.sampled_from("s3:/ to->'\r\n-+*cprmABC0129.uploadmovetdelt"), max_size=200))
+def test_any_text_is_a_list_or_is_told_why_not(text: str) -> None:
+    for below in (NOWHERE, SITE):
+        with contextlib.suppress(ListError):
+            assert all(each.url or (each.bucket and each.key) for each in listing(text, below).entries)
 
 
 # The page

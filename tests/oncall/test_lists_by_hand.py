@@ -85,6 +85,13 @@ def test_what_is_gone_is_never_loaded() -> None:
     run("preload", "-", "--dry-run", stdin="delete: s3://media/b\n", code=1)
 
 
+@pytest.mark.parametrize("command", ["purge", "preload"])
+@pytest.mark.parametrize("text", ["", "# nothing new\n", "download: s3://shop-web/a to in/a\n", "= same.html\n"])
+def test_a_deploy_that_changes_nothing_is_no_failure(command: str, text: str) -> None:
+    shown = run(command, "-", "--bucket", "shop-web", stdin=text).stdout
+    assert shown == "the list names nothing; no vendor was called\n"
+
+
 def test_keys_alone_are_in_the_bucket_that_is_named(folder: Path) -> None:
     listing = "2026-10-02 07:15:04       1234  leading blank.jpg\n2026-10-02 07:15:04          0 docs/\n"
     assert explained("-", "--bucket", "shop-web", stdin=listing) == [
@@ -93,6 +100,8 @@ def test_keys_alone_are_in_the_bucket_that_is_named(folder: Path) -> None:
     assert explained("-", "--bucket", "s3://shop-web/v2/", "--removed", stdin="[id].js\n") == [
         ("v2/[id].js", "removed")
     ]
+    for named in ("shop-web/v2", "s3://shop-web/v2/"):
+        assert explained("-", "--bucket", named, "--prefix", "x/", stdin="a.js\n") == [("v2/x/a.js", "created")]
     (folder / "keys.txt").write_text("a.js\nb c.js\n")
     shown = run("purge", "keys.txt", "--bucket", "shop-web/v2/", "--dry-run").stdout
     assert "https://shop.example.org/v2/a.js" in shown

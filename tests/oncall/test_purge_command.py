@@ -271,7 +271,6 @@ def test_commands_that_make_no_sense_call_nobody(scene: Scene, arguments: tuple[
         ((f"{WWW}/é",), f"must be percent-encoded: {WWW}/%C3%A9"),
         ((f"{WWW}/a#b",), "has a fragment"),
         (("https:///a",), "isn't an absolute URL"),
-        (("-",), "nothing to purge"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anybody_is_called(
