@@ -11,7 +11,7 @@ from kit.sample_plugins import Full, Plain
 
 from multicdn.model import Change, ChangeKind, Target, TargetKind
 from multicdn.routing.host_names import AllowedHosts, fault_of_pattern, is_host_name
-from multicdn.routing.route import Route
+from multicdn.routing.route import Also, Route
 from multicdn.routing.router import Router
 from multicdn.secrets import Secret
 
@@ -90,8 +90,6 @@ def reasons(key: str, **members: Any) -> list[str]:
         ("pr1/x.js", {"hosts": ("{first}.example.org",), "allowed_hosts": ("*.example.org",)}, ["pr1.example.org"]),
         ("pr1/x.js", {"prefixes": ("https://{first}.example.org/",), "allowed_hosts": ("*.example.org",)},
          ["https://pr1.example.org/"]),
-        # Alternate keys are taken apart like the key.
-        ("pr1/a.png", {**PREVIEWS, "also": ()}, ["https://pr1.preview.example.org/a.png"]),
     ],
 )  # fmt: skip
 def test_what_templates_make_of_folders(key: str, members: dict[str, Any], expected: list[str]) -> None:
@@ -134,9 +132,6 @@ PAGES_AT: dict[str, Any] = {
          ["https://x.example/:a"]),
         ("line\nbreak/x", {"match": "(?P<a>[^/]*)/(?P<b>.*)", "urls": ("https://x.example/{b}",)},
          ["https://x.example/x"]),
-        # Alternate keys that the pattern doesn't match have no captures.
-        ("www/de/a.png", {"match": PAGES, "urls": ("https://x.example/{page}",), "also": ()},
-         ["https://x.example/a.png"]),
     ],
 )  # fmt: skip
 def test_what_templates_make_of_captures(key: str, members: dict[str, Any], expected: list[str]) -> None:
@@ -144,12 +139,20 @@ def test_what_templates_make_of_captures(key: str, members: dict[str, Any], expe
 
 
 def test_alternate_keys_are_taken_apart_as_well() -> None:
-    from multicdn.routing.route import Also
-
     also = (Also(keys=("*.png",), as_=("{first}/thumbs/{rest}", "thumb.webp")),)
     assert texts("pr1/a.png", **PREVIEWS, also=also) == [
         "https://pr1.preview.example.org/a.png",
         "https://pr1.preview.example.org/thumbs/a.png",
+    ]
+
+
+def test_an_alternate_key_that_the_pattern_does_not_match_has_no_captures() -> None:
+    also = (Also(keys=("*.png",), as_=("{lang}.webp",)),)
+    members = {"match": PAGES, "urls": ("https://x.example/{page}", "https://y.example/{key}"), "also": also}
+    assert texts("www/de/a.png", **members) == [
+        "https://x.example/a.png",
+        "https://y.example/de.webp",
+        "https://y.example/www/de/a.png",
     ]
 
 
