@@ -60,6 +60,11 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
         grown = min(self.longest_delay, self.first_delay * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
         return grown / 2 + draw(grown / 2)
 
+    def is_over(self, attempts: int, seconds: float) -> bool:
+        """Whether what was tried in so many invocations, and asked for so many seconds ago, is given up."""
+        longest = self.give_up_after if attempts >= self.least_attempts else self.give_up_after * _UNTRIED
+        return seconds >= longest
+
 
 class MessageHistory(Struct, frozen=True):
     """What happened before to the messages of an invocation, by their ids.
@@ -254,10 +259,7 @@ def _is_hopeless(outcome: Outcome, age: _Age, policy: RetryPolicy, now: float) -
         return False
     if status in _REFUSED and age.refusals >= policy.refused_attempts:
         return True
-    seconds = now - age.since
-    if age.attempt + age.refusals >= policy.least_attempts:
-        return seconds >= policy.give_up_after
-    return seconds >= policy.give_up_after * _UNTRIED
+    return policy.is_over(age.attempt + age.refusals, now - age.since)
 
 
 def _delay(outcome: Outcome, queued: QueuedJob, policy: RetryPolicy, draw: Callable[[float], float]) -> int:

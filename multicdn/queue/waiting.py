@@ -87,7 +87,7 @@ def decide(
     groups: dict[tuple[frozenset[str], int, bool], list[tuple[Change, str]]] = defaultdict(list)
     for change, reason, missing in _by_change(failures):
         attempt = history.attempts.get(change.cause, 0) + 1
-        given_up = now - history.sent.get(change.cause, now) >= policy.give_up_after
+        given_up = policy.is_over(attempt, now - history.sent.get(change.cause, now))
         groups[missing, attempt, given_up].append((change, reason))
     return [_unrouted(group, *alike, history, policy, now, draw) for alike, group in groups.items()]
 
