@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from multicdn.errors import PluginError, told
+from multicdn.errors import PluginError, SecretError, told
 from multicdn.model import is_text
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ class Hooks:
     def resolve_secret(self, scheme: str, name: str) -> str | None:
         """Return the first plugin's value for a reference, or None."""
         for answer in self._answers("multicdn_resolve_secret", scheme=scheme, name=name):
+            if not is_text(answer):  # the text of bytes would be sent, b and quotes included
+                raise SecretError(f"${{{scheme}:{name}}}: a plugin gave it as {type(answer).__name__}, not as a text")
             return str(answer)
         return None
 

@@ -131,6 +131,7 @@ class Secret:
 
 def _remember(value: str) -> None:
     with _revealing:
+        _revealed.pop(value, None)  # what is read again is as good as new: the oldest goes first
         _revealed[value] = None
         if len(_revealed) > _MOST_REVEALED:
             del _revealed[next(iter(_revealed))]

@@ -506,6 +506,10 @@ def entities(text: str, form: str) -> str:
     return "".join(form.format(ord(letter)) for letter in text)
 
 
+def wrapped(text: str, end: str) -> str:
+    return end.join(text[place : place + 12] for place in range(0, len(text), 12))
+
+
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "percent": lambda text: quote(text, safe=""),
     "percent in lower case": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
@@ -541,6 +545,8 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "base64 for URLs, no padding": lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "base64 of percent": lambda text: b64encode(f"auth={quote(text, safe='')}&x=1".encode()).decode(),
     "base64 of a form": lambda text: b64encode(f"password={quote_plus(text)}&x=1".encode()).decode(),
+    "base64 in lines": lambda text: wrapped(b64encode(b"user:" + text.encode()).decode(), "\n"),
+    "base64 in lines, as mails have it": lambda text: wrapped(b64encode(text.encode()).decode(), "\r\n"),
     "base64, percent": lambda text: quote(b64encode(b"user:" + text.encode()).decode(), safe=""),
 }
 
@@ -572,9 +578,30 @@ def pieces(encoded: str, length: int = 8) -> Iterator[str]:
     return (encoded[start : start + length] for start in range(max(1, len(encoded) - length + 1)))
 
 
+@pytest.mark.parametrize("value", ["abc\udcffdefgh", "xy\ud800", "a\udcffb"])
+def test_a_value_that_is_no_text_keeps_nothing_from_the_log(value: str) -> None:
+    """As a variable with other bytes than UTF-8: each line of the log failed, and with it each batch."""
+    reveal(value)
+    assert redact(f"you sent ({value})") == "you sent ([secret])"
+    assert redact("all is well") == "all is well"
+
+
+def test_a_value_that_is_read_again_and_again_is_not_forgotten_for_those_that_were_read_once(
+    clock: SimpleNamespace,
+) -> None:
+    """A token that lives for months, beside one that is got anew each hour."""
+    lasting = Secret("env:A", lambda: VALUE)
+    for number in range(260):
+        lasting.reveal()
+        Secret.literal(f"token-of-hour-{number}").reveal()
+        clock.now += LIFETIME
+        if number > 250:
+            assert redact(f"you sent {VALUE}") == "you sent [secret]"
+
+
 def test_what_holds_no_secret_stays_as_it_is() -> None:
     reveal(ODD)
-    text = 'GET /a%20b?x=%2526&amp;y="\\u0041" <é> + 50%'
+    text = 'two\nlines, GET /a%20b?x=%2526&amp;y="\\u0041" <é> + 50%'
     assert redact(text) == text
 
 

@@ -123,6 +123,14 @@ def test_plugin_after_the_one_that_answered_is_not_asked() -> None:
     assert found.resolve_secret("vault", "a") == "a"
 
 
+@pytest.mark.parametrize("answer", [b"s3cr3t", bytearray(b"s3cr3t"), 7, ["s3cr3t"], "s3cr3t\ud800"], ids=repr)
+def test_a_secret_that_is_no_text_is_refused_and_not_shown(answer: Any) -> None:
+    """The text of bytes is b'...', which no vendor takes, and which hides nothing."""
+    with pytest.raises(SecretError, match=r"\$\{vault:a\}: a plugin gave it as") as caught:
+        hooks(plugin(multicdn_resolve_secret=lambda name: answer)).resolve_secret("vault", "a")
+    assert "s3cr3t" not in str(caught.value)
+
+
 # Events
 
 
