@@ -57,7 +57,7 @@ def log_collapse(decision: CollapseDecision) -> None:
 def log_report(report: Report) -> None:
     """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider.
 
-    What wasn't asked for one and the same reason is one line, however many jobs it is.
+    What wasn't called for one and the same reason is one line, however many jobs it is.
     """
     for outcome in _grouped(report):
         level = logging.DEBUG if outcome.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
@@ -67,14 +67,15 @@ def log_report(report: Report) -> None:
 
 
 def _grouped(report: Report) -> Iterator[Outcome]:
-    unasked: dict[tuple[object, ...], list[Outcome]] = {}
+    uncalled: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in report:
-        if outcome.status is Status.UNASKED:
+        if outcome.status in (Status.UNASKED, Status.RETRY) and not outcome.calls:
             job = outcome.job
-            unasked.setdefault((job.provider, job.action, job.kind, job.soft, outcome.reason), []).append(outcome)
+            alike = (job.provider, job.action, job.kind, job.soft, outcome.status, outcome.reason)
+            uncalled.setdefault(alike, []).append(outcome)
         else:
             yield outcome
-    for alike in unasked.values():
+    for alike in uncalled.values():
         targets = tuple(chain.from_iterable(outcome.job.targets for outcome in alike))
         yield msgspec.structs.replace(alike[0], job=msgspec.structs.replace(alike[0].job, targets=targets))
 

@@ -15,6 +15,7 @@ import random
 import re
 import threading
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,6 +43,9 @@ _SHORTEST_REDACTED = 3
 
 # Values that are blacked out. More than these many come of tokens that are got anew each hour; then the oldest go.
 _MOST_REVEALED = 256
+
+# docs.aws.amazon.com/systems-manager/latest/APIReference and secretsmanager/latest/apireference: CommonErrors
+_THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException")
 
 _CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -250,7 +254,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     try:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
         from multicdn.bounds import bounded, obey_botocore
     except ImportError:
@@ -263,11 +267,13 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         with bounded(_LONGEST_ANSWER_OF_AWS):
             return ask(make(service, config=limits))
     except ClientError as error:
-        message = f"{reference}: {error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
-        raise SecretError(message) from None
+        code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})
+        message = f"{reference}: {code}: {error.response['Error'].get('Message')}"
+        is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
+        raise SecretError(message, passing=is_out) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}"
-        raise SecretError(message) from None
+        raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
 
 
 BUILT_IN: dict[str, Callable[[str], str]] = {

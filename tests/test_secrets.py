@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from kit.sample_plugins import Full, installed
 from moto import mock_aws
 
@@ -199,6 +200,40 @@ def test_secretsmanager_secret_that_can_not_be_used() -> None:
     assert problem("secretsmanager", "binary") == "${secretsmanager:binary} is binary; store it as text"
     store("blank", SecretString='{"k": ""}')
     assert problem("secretsmanager", "blank#k") == "${secretsmanager:blank#k} is empty"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "passing"),
+    [
+        ("ThrottlingException", 400, True),
+        ("InternalServerError", 500, True),
+        ("503", 503, True),
+        ("ParameterNotFound", 400, False),
+        ("AccessDeniedException", 400, False),
+    ],
+)
+def test_a_source_that_is_out_is_told_from_one_that_refuses(
+    code: str, status: int, *, passing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+    def refuse(**_: object) -> None:
+        raise ClientError(said, "GetParameter")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    with pytest.raises(SecretError) as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing is passing
+
+
+def test_a_source_that_can_not_be_reached_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://ssm.eu-west-1.amazonaws.com")
+
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    with pytest.raises(SecretError) as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing
 
 
 @pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])

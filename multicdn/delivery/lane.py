@@ -198,13 +198,14 @@ class Lane:
         while covered := self._refusals.covering(attempt.job):
             refusal, part = covered
             reason = f"not asked, because {refusal}"
+            status = Status.RETRY if status_of(refusal) is Status.RETRY else Status.UNASKED
             if part is attempt.job:
-                self._end(attempt, Status.UNASKED, reason)
+                self._end(attempt, status, reason)
                 return None
             rest = attempt.job.without(part.targets)
             assert rest is not None, "the part is not all of it"
             self._ledger.replace([attempt.job], (part, rest))
-            self._end(attempt._replace(job=part, calls=0), Status.UNASKED, reason)
+            self._end(attempt._replace(job=part, calls=0), status, reason)
             attempt = attempt._replace(job=rest)
         return attempt
 

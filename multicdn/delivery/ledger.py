@@ -107,8 +107,9 @@ def _following(job: Job, unpurged: Iterable[Job]) -> Job:
 def status_of(error: ProviderError | SecretError) -> Status:
     """How jobs end that an error kept from being done.
 
-    Credentials, and secrets that can't be read, may be put right while the jobs wait; settings need a person.
+    Credentials, and secrets that can't be read, may be put right while the jobs wait; settings need a person. Where
+    only the source of a secret is out, nobody has refused anything.
     """
-    if isinstance(error, RetryLater):
+    if isinstance(error, RetryLater) or (isinstance(error, SecretError) and error.passing):
         return Status.RETRY
     return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED
