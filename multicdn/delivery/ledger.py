@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.delivery.unpurged import Unpurged
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
 from multicdn.model import Action, Job, Outcome, Status
 
@@ -88,19 +89,18 @@ class Ledger:
 
     def _given_up(self, reason: str, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
         """What is open, for another try. A preload of which the turn didn't come takes along what must go before it."""
-        unpurged = [outcome.job for outcome in (*self._unpurged(), *of_peers)]
+        unpurged = Unpurged((*self._unpurged(), *of_peers))
         return [
             Outcome(_following(job, unpurged), Status.RETRY, reason, calls=self._calls.get(id(job), 0))
             for job in self._open.values()
         ]
 
 
-def _following(job: Job, unpurged: Iterable[Job]) -> Job:
+def _following(job: Job, unpurged: Unpurged) -> Job:
     """A job as it waits in the queue: a preload with the purges of its messages."""
     if job.action is not Action.PRELOAD:
         return job
-    messages = job.messages
-    purges = (part for purge in unpurged if (part := purge.of_messages(messages)))
+    purges = (found.part for found in unpurged.of(job.messages))
     return msgspec.structs.replace(job, purges=(*job.purges, *purges))
 
 

@@ -134,9 +134,7 @@ CHANGES = [
 ]
 
 
-def decided(
-    *changes: Change, now: float = 1000.0, sent: float = 990.0, attempts: int = 0
-) -> list[waiting.Unrouted]:
+def decided(*changes: Change, now: float = 1000.0, sent: float = 990.0, attempts: int = 0) -> list[waiting.Unrouted]:
     history = MessageHistory({"m1": sent}, {"m1": attempts}, {})
     triples = ((change, "S3 is out", frozenset(("1:tags_from",))) for change in changes)
     return waiting.decide(triples, history, RetryPolicy(give_up_after=60.0, first_delay=30.0), now, lambda most: most)
