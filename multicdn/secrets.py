@@ -110,7 +110,7 @@ class Secret:
         if not self._stale:
             self._stale = True
             line = {"event": "secret-stale", "secret": self.reference, "reason": redact(told(error))}
-            _log.warning("%s", json.dumps(line, ensure_ascii=False))
+            _log.warning("%s", json.dumps(line))
 
     def __repr__(self) -> str:
         return f"<secret {self.reference}>"
