@@ -16,13 +16,16 @@ import pytest
 from kit.environments import ROOT
 from kit.hostile_server import ANSWERS, OK, HostileServer, drip, whole
 from kit.real_plugins import NAMES, plugin
-from kit.scripted_provider import Scripted, Seen, accept, demand
+from kit.scripted_provider import Scripted, Seen, accept, delivery, demand
+from multicdn_providers.highwinds import Highwinds
 
 from multicdn.bounds import NotPacked, bounded, cut, time_left, unpacked
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
 from multicdn.errors import ProviderError, RetryLater
 from multicdn.model import Receipt, Status, Target, TargetKind
-from multicdn.provider import Call, Limits
+from multicdn.provider import Call, Limits, Secret
+from multicdn.testing.recording import RecordingVendor, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +159,7 @@ def _own_threads() -> list[threading.Thread]:
 INVOCATION = """
 import json, sys
 from kit.real_plugins import plugin
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
 from kit.scripted_provider import demand
 from multicdn.provider import Call
@@ -203,6 +207,20 @@ def test_peak_memory_under_a_bomb_and_an_endless_body_is_nearly_the_normal_one(n
 
 
 # The parts
+
+
+def test_a_call_of_several_exchanges_ends_at_the_limit_of_one() -> None:
+    """A login and what it is for: each had all of the time, and the call outlived the function."""
+
+    def answer(request: Request) -> Response:
+        time.sleep(0.3)
+        said = {"access_token": "t", "expires_in": 3600} if "/auth/" in request.target else {"id": "1"}
+        return Response.json(said)
+
+    with RecordingVendor(answer) as api:
+        vendor = Highwinds(endpoint=api.endpoint, account="a", user="u", password=Secret.literal("correct horse"))
+        report = delivery(vendor, clock=Clock(), read=0.5, tries=1).deliver([demand(["https://a/1"])], 10)
+        assert "no answer within" in report.undelivered[0].reason
 
 
 def test_outside_of_bounds_a_library_keeps_its_own_limit() -> None:

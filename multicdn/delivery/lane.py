@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
@@ -285,7 +286,8 @@ class Lane:
     def _call(self, job: Job, watched: WatchedCall) -> Receipt:
         method = getattr(self._provider, self._way(job).method)
         call = self._run.call(soft=job.soft, reference=job.reference, most=watched.limit)
-        receipt = method(call) if job.everything else method(job.targets, call)
+        with bounded(call.read, ANY_LENGTH):  # some calls are several exchanges: a login, a look at the settings
+            receipt = method(call) if job.everything else method(job.targets, call)
         if not isinstance(receipt, Receipt):
             raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
         return receipt
