@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import msgspec
 from multicdn.errors import told
 from multicdn.log import emit, is_shown
 from multicdn.model import Status
+from multicdn.plugins.discovery import NoHooks
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
@@ -20,13 +22,15 @@ if TYPE_CHECKING:
     from multicdn.hooks import Hooks
     from multicdn.model import Change, Outcome, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
-    from multicdn.plugins.discovery import NoHooks
     from multicdn.queue.retry import Decision
     from multicdn.queue.waiting import Unrouted
     from multicdn.routing.demand import RoutingFailure
 
 # Enough to recognise what a line is about; a batch may hold thousands.
 _SHOWN_TARGETS = 5
+
+# Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
+_LONGEST_LOOK = 5.0
 
 
 def log_unreadable(message: Unreadable) -> None:
@@ -102,16 +106,41 @@ def log_unrouted_groups(groups: Iterable[Unrouted], failed: Collection[Unrouted]
         emit(logging.INFO if event == "requeued" else logging.ERROR, event, **fields, reason=group.reason)
 
 
-def show_to_plugins(report: Report, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
-    """Show a report to every plugin that wants to see it; what goes wrong in one of them changes nothing.
+class Audience:
+    """The plugins that see reports. What goes wrong in one of them changes nothing; one that hangs is left behind.
 
     Args:
-        report: of the invocation.
         hooks: of the plugins.
-        complain: told of each exception in one line.
+        complain: told in one line of what goes wrong, from any thread.
     """
-    for error in hooks.report(report):
-        complain(told(error))
+
+    def __init__(self, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
+        self._hooks = hooks
+        self._complain = complain
+        self._hanging: threading.Thread | None = None
+
+    def see(self, report: Report, seconds: float = _LONGEST_LOOK) -> None:
+        """Show a report to every plugin that wants to see it, for so many seconds at most."""
+        if isinstance(self._hooks, NoHooks):
+            return
+        if self._hanging is not None and self._hanging.is_alive():
+            self._complain("not shown, since a plugin still looks at an earlier report")
+            return
+        thread = threading.Thread(target=self._show, args=(report,), name="multicdn-report", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._complain("not shown, since no thread could be started: the process has too many")
+            return
+        limit = min(seconds, _LONGEST_LOOK)
+        thread.join(limit)
+        if thread.is_alive():
+            self._hanging = thread
+            self._complain(f"a plugin looks at the report for more than {limit:.1f} s, and isn't waited for")
+
+    def _show(self, report: Report) -> None:
+        for error in self._hooks.report(report):
+            self._complain(told(error))
 
 
 def summary(report: Report) -> dict[str, dict[str, int]]:
