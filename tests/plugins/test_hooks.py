@@ -360,6 +360,19 @@ def test_nothing_that_a_hook_raises_ends_the_process(fault: BaseException) -> No
     assert type(fault).__name__ in unreadable.reason
 
 
+@pytest.mark.parametrize("fault", [SystemExit(2), Panic("index out of bounds"), GeneratorExit()], ids=repr)
+def test_nothing_that_a_generator_of_a_hook_raises_ends_the_process(fault: BaseException) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        yield "https://www.acme.com/a"
+        raise fault
+
+    found = hooks(plugin(multicdn_urls=lambda change: broken(), multicdn_read_event=lambda message: broken()))
+    with pytest.raises(PluginError, match=f"'p0' raised {type(fault).__name__}"):
+        found.urls(CHANGE, ["a"])
+    [unreadable] = envelopes.decode({"odd": 1}, found.read_event).unreadable
+    assert type(fault).__name__ in unreadable.reason
+
+
 @pytest.mark.parametrize("answer", [[None], [b"x"], ["\ud800"], [7], "text", 7], ids=repr)
 def test_urls_that_are_no_texts_cost_their_change_alone(answer: Any) -> None:
     with pytest.raises(TypeError):
