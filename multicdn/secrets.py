@@ -38,6 +38,9 @@ _RETRY_SOURCE = 60.0
 # Seconds for all that it takes to ask AWS for a secret, a second try included.
 _LONGEST_ANSWER_OF_AWS = 10.0
 
+# Seconds for which a thread waits for another one that asks, whatever it is that answers.
+_LONGEST_ASKING = 10.0
+
 # Whoever has a secret of fewer characters has none, and logs would lose their letters.
 _SHORTEST_REDACTED = 3
 
@@ -81,10 +84,28 @@ class Secret:
         Raises:
             SecretError: the reference can't be resolved, and never could.
         """
-        with self._lock:
+        lock, known = self._lock, self._value
+        wanted = known is None or self._good_until == -math.inf
+        if not lock.acquire(timeout=_LONGEST_ASKING if wanted else 0.0):
+            return self._known_while_another_asks(lock, known, hangs=wanted)
+        try:
             if self._value is None or time.monotonic() > self._good_until:
                 self._value = self._renewed(self._value)
             return self._value
+        finally:
+            lock.release()
+
+    def _known_while_another_asks(self, lock: threading.Lock, known: str | None, *, hangs: bool) -> str:
+        """What was read before. A source that hangs is left behind with the thread that asks it, and asked anew."""
+        reason = f"{self.reference}: its source has not answered for {_LONGEST_ASKING:.0f} s"
+        if hangs and self._lock is lock:
+            self._lock = threading.Lock()
+        if known is None:
+            raise SecretError(reason, passing=True)
+        if hangs:
+            self._good_until = time.monotonic() + _RETRY_SOURCE
+            self._tell_stale(SecretError(reason))
+        return known
 
     def forget(self) -> None:
         """Resolve anew at the next ``reveal``: the vendor refused the value, it may have been rotated."""

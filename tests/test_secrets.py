@@ -349,6 +349,42 @@ def test_without_a_value_an_outage_is_an_error() -> None:
         Secret("${ssm:/a}", read).reveal()
 
 
+def test_a_source_that_hangs_costs_nobody_who_knows_a_value_a_wait_and_is_asked_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plugin's, without a limit: all threads of all invocations stood behind the first one, for ever."""
+    monkeypatch.setattr(secrets, "_LONGEST_ASKING", 0.05)
+    hanging, over, values = threading.Event(), threading.Event(), iter(["first", "late", "third"])
+
+    def read() -> str:
+        if hanging.is_set():
+            hanging.clear()
+            over.wait(30)
+        return next(values)
+
+    def ask_and_hang() -> threading.Thread:
+        hanging.set()
+        thread = threading.Thread(target=secret.reveal, daemon=True)
+        thread.start()
+        while hanging.is_set():
+            time.sleep(0.001)
+        return thread
+
+    secret = Secret("${vault:a}", read)
+    threads = [ask_and_hang()]
+    with pytest.raises(SecretError, match="has not answered") as caught:
+        secret.reveal()
+    assert caught.value.passing
+    assert secret.reveal() == "first"
+    secret.forget()
+    threads.append(ask_and_hang())
+    assert secret.reveal() == "first"
+    assert "secret-stale" in caplog.text
+    over.set()
+    for thread in threads:
+        thread.join(5)
+
+
 def test_what_a_source_says_when_it_is_out_shows_no_secret(
     clock: SimpleNamespace, caplog: pytest.LogCaptureFixture
 ) -> None:
