@@ -75,8 +75,8 @@ def _grouped(report: Report) -> Iterator[Outcome]:
     for outcome in report:
         if outcome.status in (Status.UNASKED, Status.RETRY) and not outcome.calls:
             job = outcome.job
-            alike = (job.provider, job.action, job.kind, job.soft, outcome.status, outcome.reason)
-            uncalled.setdefault(alike, []).append(outcome)
+            shared = (job.provider, job.action, job.kind, job.soft, outcome.status, outcome.reason)
+            uncalled.setdefault(shared, []).append(outcome)
         else:
             yield outcome
     for alike in uncalled.values():
