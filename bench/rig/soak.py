@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def run(
     settings: SoakSettings, say: Callable[[str], None] = lambda _: None, aws: LoopbackAws | None = None
 ) -> SoakReport:
-    """Run a soak and report on it. It ends early where something is wrong before the dead letters go back.
+    """Run a soak and report on it.
+
+    It ends early where something is wrong before the dead letters go back, unless that is to be expected.
 
     Args:
         settings: its load, faults and limits.
@@ -38,7 +40,7 @@ def run(
         world.drain()
         world.judge()
         report = world.report()
-        if not report.signs:
+        if settings.broken or not report.signs:
             say(f"{settings.down or 'everybody'} is back: the dead letters go back")
             world.end_outage()
             world.drain()

@@ -1,6 +1,8 @@
 """Deliberate breaks of what the workers run: the soak is worth something if it notices them.
 
-Each is Python that is run in the process of a command, be it a worker or ``dlq redrive``, before it starts.
+Each is Python that is run in the process of a command, be it a worker or ``dlq redrive``, before it starts. Those that
+ask ``here(provider)`` can be limited to one vendor, "preload lost @ edgecast", so that several in one soak have a sign
+each.
 """
 
 from __future__ import annotations
@@ -10,11 +12,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_HERE = """
+def here(provider):
+    return {vendor!r} in ("", provider.partition("/")[0])
+"""
+
+
+def code(name: str) -> str:
+    """The Python of a break.
+
+    Args:
+        name: of ``BREAKS``; with " @ " and a vendor's name, if it is to be limited to this vendor.
+
+    Raises:
+        ValueError: this break can't be limited to a vendor.
+    """
+    name, _, vendor = name.partition(" @ ")
+    if vendor and "here(" not in BREAKS[name]:
+        raise ValueError(f"{name!r} concerns all vendors")
+    return _HERE.format(vendor=vendor) + BREAKS[name]
+
+
 #: What is broken, and the code that breaks it.
 BREAKS: Mapping[str, str] = {
     "requeued messages thrown away": """
 from multicdn.queue import sender
-sender.RetryQueue.carry_out = lambda self, decisions, seconds=0: []
+from multicdn.queue.retry import DeadLetter
+whole = sender.RetryQueue.carry_out
+def is_kept(decision):
+    return isinstance(decision, DeadLetter) or not here(decision.queued.job.provider)
+sender.RetryQueue.carry_out = lambda self, decisions, seconds=60.0: whole(
+    self, [each for each in decisions if is_kept(each)], seconds)
 """,
     "5 % of requeued messages thrown away": """
 import random
@@ -28,6 +56,8 @@ import msgspec
 from multicdn.queue import sender
 whole = sender.encode
 def short(queued, *rest):
+    if not here(queued.job.provider):
+        return whole(queued, *rest)
     job = msgspec.structs.replace(queued.job, targets=queued.job.targets[1:] or queued.job.targets)
     return whole(msgspec.structs.replace(queued, job=job), *rest)
 sender.encode = short
@@ -36,8 +66,10 @@ sender.encode = short
 from multicdn.queue import sender
 from multicdn.queue.retry import Requeue
 whole = sender.RetryQueue.carry_out
+def is_kept(decision):
+    return isinstance(decision, Requeue) or not here(decision.queued.job.provider)
 sender.RetryQueue.carry_out = lambda self, decisions, seconds=60.0: whole(
-    self, [each for each in decisions if isinstance(each, Requeue)], seconds)
+    self, [each for each in decisions if is_kept(each)], seconds)
 """,
     "message deleted before it is handled": """
 from multicdn.worker import worker
@@ -55,22 +87,30 @@ def trusting(self, job, watched):
     try:
         return whole(self, job, watched)
     except RetryLater:
-        return Receipt()
+        if here(job.provider):
+            return Receipt()
+        raise
 lane.Lane._call = trusting
 """,
     "preload lost": """
 from multicdn.delivery import lane
-lane.Lane.preload = lambda self, unpurged: None
+whole = lane.Lane.preload
+lane.Lane.preload = lambda self, unpurged: None if here(self._name) else whole(self, unpurged)
 """,
     "constant CallerReference": """
 from multicdn.planning import planner
-planner._Located._reference = lambda self, *rest, **soft: "always"
+whole = planner._Located._reference
+planner._Located._reference = lambda self, *rest, **soft: (
+    "always" if here(self._name) else whole(self, *rest, **soft))
 """,
     "halves of a batch with its CallerReference": """
 import msgspec
 from multicdn import model
 whole = model.Job._part
-model.Job._part = lambda self, places: msgspec.structs.replace(whole(self, places), reference=self.reference)
+def part(self, places):
+    made = whole(self, places)
+    return msgspec.structs.replace(made, reference=self.reference) if here(self.provider) else made
+model.Job._part = part
 """,
     "preload first": """
 from multicdn.delivery import lane
@@ -87,11 +127,13 @@ whole = lane.Lane.preload
 lane.Lane.preload = lambda self, unpurged: whole(self, ())
 """,
     "removal marked stale": """
-from multicdn.routing import matcher, router
-orders, changed = matcher.Matcher._for_kind, router._Demands.changed_by
-matcher.Matcher._for_kind = lambda self, kind, soft: (
-    (name, action, action == "purge" and soft[name]) for name, action, _ in orders(self, kind, soft))
-router._Demands.changed_by = lambda self, matcher, kind, hard: changed(self, matcher, kind, hard=False)
+from multicdn.model import ChangeKind
+from multicdn.routing import router
+whole = router._Demands._demand
+def stale(self, matcher, provider, action, soft):
+    is_soft_else = (provider, action, True) in matcher.orders(ChangeKind.CREATED)
+    return whole(self, matcher, provider, action, soft or (is_soft_else and here(provider)))
+router._Demands._demand = stale
 """,
     "removal marked stale where its batch brings a newer upload": """
 from multicdn.routing import router

@@ -38,7 +38,8 @@ class SoakSettings:
         drain_timeout: seconds to wait at most for the queue to be empty.
         seed: of everything random.
         swallowed: sends that SQS never sees, though they are answered 200, while the dead letters go back.
-        broken: what is broken on purpose, of ``soak_breaks.BREAKS``, joined by " + "; empty for nothing.
+        broken: what is broken on purpose, names as ``soak_breaks.code`` takes them, joined by " + "; empty for
+            nothing.
     """
 
     uploads: int = 2400
@@ -105,7 +106,7 @@ class SoakReport:
         dead_lettered: expectations by vendor that dead letters explained before they were sent back.
         lost: expectations that were neither met nor explained by a dead letter.
         hasty: preloads that went before their purge.
-        unmet: expectations that were not met in the end, when all dead letters had been sent back.
+        unmet: other expectations that were not met in the end, when all dead letters had been sent back.
         left: messages in the queue and among the dead letters in the end.
         stderr: output of the workers that is no log line.
     """

@@ -53,7 +53,8 @@ def sources(url: str, origins: Sequence[Source], serving: Sequence[str]) -> Iter
     for source in origins:
         bucket = source.route.bucket
         key = f"s3://{bucket}/{source.key}" if source.key else f"more than one object of s3://{bucket}"
-        yield f"  {source.at} gives it for {key} ({source.how})"
+        other = "" if source.spelled else ", but not in this spelling: a cache that tells them apart keeps it"
+        yield f"  {source.at} gives it for {key} ({source.how}){other}"
     if not origins:
         near = f"; {', '.join(serving)} {'has' if len(serving) == 1 else 'have'} others at its host" if serving else ""
         yield f"  no route gives it{near}"
@@ -165,7 +166,13 @@ def _object(explanation: Explained) -> dict[str, Any]:
 
 
 def _source(source: Source) -> dict[str, Any]:
-    return {"route": source.at, "how": source.how, "bucket": source.route.bucket, "key": source.key or None}
+    return {
+        "route": source.at,
+        "how": source.how,
+        "bucket": source.route.bucket,
+        "key": source.key or None,
+        "spelled": source.spelled,
+    }
 
 
 def _provider(preview: Preview) -> dict[str, Any]:

@@ -129,6 +129,8 @@ def _nothing_to_do(route: Route) -> Iterator[Fault]:
         yield Fault(("purge",), "has nothing to purge: write `urls` (or prefixes, tags, hosts)")
     if route.preload and not route.urls:
         yield Fault(("preload",), "has nothing to load: write `urls`")
+    if route.spellings and not (route.urls or route.prefixes):
+        yield Fault(("spellings",), "has nothing to spell: write `urls` or `prefixes`")
     if route.collapse != "never" and not route.urls:
         yield Fault(("collapse",), "has nothing to collapse: write `urls`")
 

@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlsplit
 from msgspec import Struct
 
 from multicdn.config import yaml_source
-from multicdn.model import Change, ChangeKind, Target, TargetKind
-from multicdn.routing import url_templates
+from multicdn.model import Change, ChangeKind, TargetKind
+from multicdn.routing import spellings, url_templates
 from multicdn.routing.matcher import any_of
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
@@ -76,12 +76,14 @@ class Source(Struct, frozen=True):
         route: the route.
         how: its member and template, such as ``urls: https://www.acme.com/{key}``.
         key: of the object that has the URL; empty where the template doesn't tell one object from another.
+        spelled: whether the route gives it in the very spelling that was asked about, and not in another one alone.
     """
 
     at: str
     route: Route
     how: str
     key: str = ""
+    spelled: bool = True
 
 
 class _Fault(NamedTuple):
@@ -116,8 +118,8 @@ class Explainer:
         )
 
     def sources(self, url: str) -> list[Source]:
-        """Say by which routes a URL is purged or preloaded, and for which object."""
-        wanted = url_templates.lower_host(url)
+        """Say by which routes a URL is purged or preloaded, in whatever spelling, and for which object."""
+        wanted = url_templates.requested(url)
         return [source for route in self._routes for source in self._from_route(route, wanted)]
 
     def serving(self, host: str) -> list[Match]:
@@ -132,23 +134,24 @@ class Explainer:
         ]
 
     def _from_route(self, route: Route, url: str) -> Iterator[Source]:
-        at = self._places[id(route)]
+        at, folded = self._places[id(route)], spellings.folded(url)
         for text in route.urls:
-            keys = [key for key in dict.fromkeys(_candidates(text, route, url)) if self._gives(route, key, url)]
-            yield from (Source(at, route, f"urls: {text}", key) for key in keys)
-            if not keys and _is_vague(text) and re.fullmatch(_pattern(text, route), url):
+            given = {key: self._given(route, key) for key in dict.fromkeys(_candidates(text, route, folded))}
+            keys = [key for key, urls in given.items() if _alike(url) in set(map(_alike, urls))]
+            yield from (Source(at, route, f"urls: {text}", key, url in given[key]) for key in keys)
+            if not keys and _is_vague(text) and re.fullmatch(_pattern(text, route), folded):
                 yield Source(at, route, f"urls: {text}")
         for text in route.prefixes:
-            if re.match(_pattern(text, route), url):
+            if re.match(_pattern(text, route), folded):
                 yield Source(at, route, f"prefixes: {text}")
         if urlsplit(url).netloc in route.hosts:
             yield Source(at, route, f"hosts: {urlsplit(url).netloc}")
 
-    def _gives(self, route: Route, key: str, url: str) -> bool:
-        """Whether a change of a key has the route name this URL: the way there is the router's own."""
+    def _given(self, route: Route, key: str) -> set[str]:
+        """The URLs that the route names at a change of a key: the way there is the router's own."""
         kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else ChangeKind.REMOVED
         demands, _ = self._alone[id(route)].demands([Change(route.bucket, key, kind)] if key else ())
-        return any(Target(TargetKind.URL, url) in demand.wants for demand in demands)
+        return {target.value for demand in demands for target in demand.wants if target.kind is TargetKind.URL}
 
 
 def places(text: str, name: str) -> list[str]:
@@ -207,8 +210,13 @@ def _pattern(text: str, route: Route) -> str:
         seen.add(name)
         return f"(?P<{name}>{_PIECES.get(name, '.*')})"
 
-    pieces = _FIELD.split(text)
+    pieces = _FIELD.split(spellings.folded(text, template=True))
     return "(?s:" + "".join(group(piece) if place % 2 else re.escape(piece) for place, piece in enumerate(pieces)) + ")"
+
+
+def _alike(url: str) -> str:
+    """The same for all spellings of a URL, with ``+`` for blank and plus: which of them is meant, a key tells."""
+    return spellings.folded(url).replace("%20", "+").replace("%2B", "+")
 
 
 def _is_vague(text: str) -> bool:

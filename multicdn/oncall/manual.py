@@ -19,7 +19,7 @@ from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import wished_soft
-from multicdn.routing.url_templates import lower_host
+from multicdn.routing.url_templates import lower_host, requested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -277,9 +277,10 @@ def _check_name(config: Config, name: str) -> None:
 
 
 def _spelled(target: Target) -> Target:
-    """A target as browsers spell its host."""
-    at_host = target.kind in (TargetKind.URL, TargetKind.PREFIX)
-    return Target(target.kind, lower_host(target.value)) if at_host else target
+    """A target as browsers ask for it."""
+    if target.kind is TargetKind.URL:
+        return Target(target.kind, requested(target.value))
+    return Target(target.kind, lower_host(target.value)) if target.kind is TargetKind.PREFIX else target
 
 
 def _check(target: Target) -> None:

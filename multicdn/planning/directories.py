@@ -158,7 +158,7 @@ class _Tree:
         route = self._route
         if not path.startswith(route.prefix):
             return ()
-        texts = url_templates.expand(self._anchors, route.bucket, path, route.prefix)
+        texts = url_templates.expand(self._anchors, route.bucket, path, route.prefix, clients=route.clients)
         return tuple(texts) if route.allow_root or not any(map(is_root, texts)) else ()
 
     def _is_coverable(self, url: LocatedUrl) -> bool:

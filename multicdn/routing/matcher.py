@@ -77,6 +77,7 @@ class Matcher:
         self.route = route
         self.id = digest(repr(route))[:12]
         self.excluded = any_of(route.exclude) if route.exclude else None
+        self._clients = route.clients
         self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
         self._also = [(any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
         self._templates = [
@@ -149,7 +150,7 @@ class Matcher:
         if kind is TargetKind.TAG:
             return url_templates.tags(parsed, bucket, key, self.route.prefix)
         forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
-        return url_templates.expand(parsed, bucket, key, self.route.prefix, forms)
+        return url_templates.expand(parsed, bucket, key, self.route.prefix, forms, self._clients)
 
     def _alternates(self, change: Change) -> Iterator[str]:
         for patterns, parsed in self._also:
@@ -165,7 +166,8 @@ class Matcher:
             return dict(prefixes)
         roots = {text for text in prefixes if is_root(text) and text not in self.route.prefixes}
         for key in {prefixes[text] for text in roots}:
-            for url in url_templates.expand(self._anchors, self.route.bucket, key, self.route.prefix, self._forms):
+            anchored = self._anchors, self.route.bucket, key, self.route.prefix, self._forms, self._clients
+            for url in url_templates.expand(*anchored):
                 targets[Target(TargetKind.URL, url)] = key
         return {text: key for text, key in prefixes.items() if text not in roots}
 

@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
-from multicdn.routing import url_templates
+from multicdn.routing import spellings, url_templates
+from multicdn.routing.spellings import ClientName
 
 if TYPE_CHECKING:
     from multicdn.provider import Provider
@@ -100,6 +101,10 @@ class Route(Struct, frozen=True, kw_only=True):
     prefixes: Annotated[
         tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
     ] = ()
+    spellings: Annotated[
+        tuple[ClientName, ...],
+        Meta(description="how the site's clients escape keys in URLs, the likeliest first; without it, all but form"),
+    ] = ()
     tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
     tags_from: Annotated[
         str, Meta(description="metadata of created objects that lists their tags, such as cache-tag (x-amz-meta- is "
@@ -135,6 +140,11 @@ class Route(Struct, frozen=True, kw_only=True):
         if member == "everything":
             return ("",) if self.everything else ()
         return getattr(self, member)  # type: ignore[no-any-return]
+
+    @property
+    def clients(self) -> tuple[ClientName, ...]:
+        """Whose spellings of keys URLs and prefixes are made in."""
+        return self.spellings or spellings.LIKELY
 
     def wants(self, member: str) -> bool:
         """Whether the route purges by one of ``MEMBERS``."""

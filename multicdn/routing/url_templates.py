@@ -8,27 +8,25 @@ add up: key = dir + name, name = stem + ext. Each value is percent-encoded exact
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from multicdn.routing import spellings
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from multicdn.routing.spellings import ClientName
 
 PLACEHOLDERS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
-
-# What a path may hold unescaped: RFC 3986, section 3.3, less "+". Browsers send these characters as they are, so
-# this is the spelling that caches know. "%", "#" and "?" are escaped, or they would end the path.
-_SAFE = "/!$&'()*,;=:@~"
-# Keys that are their own spelling: most are, and matching is several times as fast as escaping.
-_UNESCAPED = re.compile(r"[A-Za-z0-9/!$&'()*,;=:@~._-]*")
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _WHOLE = re.compile(r"[^?#]*(?:\{key\}|\{path\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
 _ANCHOR = re.compile(r"((?:[^{?#]|\{bucket\})*)\{(key|path|dir)\}")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 _SLASH_LAST = re.compile(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
 
 
@@ -84,6 +82,8 @@ def forms(index: str = "", strip: Sequence[str] = (), *, bare: bool = False) -> 
 
 PLAIN = forms()
 
+_ONE: tuple[ClientName, ...] = ("s3",)
+
 
 def parse(text: str) -> Template:
     """Parse a template.
@@ -107,11 +107,18 @@ def parse(text: str) -> Template:
 
 def tags(templates: Sequence[Template], bucket: str, key: str, prefix: str) -> list[str]:
     """The tags that templates give for a key: as ``expand``, but in one spelling, since no client writes a tag."""
-    return list(dict.fromkeys(_spelled(templates, bucket, key, prefix, most=1)))
+    return list(dict.fromkeys(_spelled(templates, bucket, key, prefix, _ONE)))
 
 
-def expand(templates: Sequence[Template], bucket: str, key: str, prefix: str, forms: Forms = PLAIN) -> list[str]:
-    """Make the texts that the templates give for a key, without duplicates, the plainest first.
+def expand(
+    templates: Sequence[Template],
+    bucket: str,
+    key: str,
+    prefix: str,
+    forms: Forms = PLAIN,
+    clients: tuple[ClientName, ...] = spellings.LIKELY,
+) -> list[str]:
+    """Make the texts that the templates give for a key, without duplicates, the likeliest spelling first.
 
     Args:
         templates: of one route.
@@ -120,24 +127,40 @@ def expand(templates: Sequence[Template], bucket: str, key: str, prefix: str, fo
         prefix: of the route. Where the key doesn't begin with it, templates with ``{path}`` give nothing.
         forms: how else the site serves it. They hold for templates whose path ends with the key: in
             ``{dir}{stem}.webp`` there is no place for them.
+        clients: whose spellings of the key to give, as ``spellings.CLIENTS`` names them.
     """
-    texts = _spelled(templates, bucket, key, prefix)
+    texts = _spelled(templates, bucket, key, prefix, clients)
     if key.endswith(forms.endings):
         whole = [template for template in templates if template.whole]
         folder = forms.folder(key)
         if folder is not None:
-            served = _spelled(whole, bucket, folder, prefix)
+            served = _spelled(whole, bucket, folder, prefix, clients)
             texts += served
             texts += filter(None, map(_without_slash, served)) if forms.bare else ()
         for shorter in forms.stripped(key):
-            texts += _spelled(whole, bucket, shorter, prefix)
+            texts += _spelled(whole, bucket, shorter, prefix, clients)
     return list(dict.fromkeys(texts)) if len(texts) > 1 else texts
 
 
 def lower_host(url: str) -> str:
-    """A URL, or a template of some, with scheme and host in lower case: so browsers send them, and caches keep them."""
+    """A URL, or a template of some, as browsers send its host, and caches keep it.
+
+    Scheme and host are in lower case, without the port that the scheme has by itself.
+    """
     match = _ORIGIN.match(url)
-    return match[0].lower() + url[match.end() :] if match else url
+    if match is None:
+        return url
+    origin = match[0].lower()
+    return origin.removesuffix(_OWN_PORTS.get(origin.partition(":")[0], "")) + url[match.end() :]
+
+
+def requested(url: str) -> str:
+    """A URL as ``lower_host``, and with the path that a browser asks for where it has none."""
+    lower = lower_host(url)
+    match = _ORIGIN.match(lower)
+    if match is None or lower.startswith("/", match.end()):
+        return lower
+    return f"{match[0]}/{lower[match.end() :]}"
 
 
 def anchor(text: str) -> Template | None:
@@ -161,18 +184,19 @@ def _without_slash(url: str) -> str | None:
     return match and match[1] + match[2]
 
 
-def _spelled(templates: Sequence[Template], bucket: str, key: str, prefix: str, most: int | None = None) -> list[str]:
+def _spelled(
+    templates: Sequence[Template], bucket: str, key: str, prefix: str, clients: tuple[ClientName, ...]
+) -> list[str]:
     if not key.startswith(prefix):
         templates = [template for template in templates if "path" not in template.fields]
-    if _UNESCAPED.fullmatch(key):
+    if spellings.is_plain(key):
         return [
             around[0] + key + around[1] if (around := template.around) else _fill(template, bucket, key, len(prefix))
             for template in templates
         ]
-    encoded, encoded_prefix = quote(key, safe=_SAFE), quote(prefix, safe=_SAFE)
     return [
-        _fill(template, bucket, spell(encoded), len(spell(encoded_prefix)))
-        for spell in _spellings(encoded)[:most]
+        _fill(template, bucket, spell(key), len(spell(prefix)))
+        for spell in spellings.of(key, clients)
         for template in templates
     ]
 
@@ -184,23 +208,3 @@ def _fill(template: Template, bucket: str, key: str, below: int) -> str:
         stem, dot, ext = name, "", ""
     directory = head + "/" if head or key.startswith("/") else ""
     return template.format.format(key, key[below:], directory, name, stem, dot + ext, quote(bucket, safe=""))
-
-
-def _spellings(encoded: str) -> tuple[Callable[[str], str], ...]:
-    """How clients may spell a key that holds ``+`` or a space: functions from the encoded text to the spelled one.
-
-    S3 reads ``+`` in a path as a space, so a key with a space is cached under ``%20`` or ``+``, whichever the page
-    wrote; and other origins read ``+`` as itself, so a key with a plus is cached under ``%2B`` or ``+``.
-    """
-    if "%20" not in encoded and "%2B" not in encoded:
-        return (_as_is,)
-    escapes = [escape for escape in ("%20", "%2B") if escape in encoded]
-    return (_as_is, *(partial(_plus_for, escape) for escape in escapes))
-
-
-def _plus_for(escape: str, text: str) -> str:
-    return text.replace(escape, "+")
-
-
-def _as_is(text: str) -> str:
-    return text

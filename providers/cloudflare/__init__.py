@@ -29,7 +29,7 @@ from multicdn.provider import (
 
 from .client import ApiCredentials, ZoneApi
 from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
-from .spelling import LONGEST_TAG, spelled, variants_of
+from .spelling import LONGEST_TAG, is_seen, located
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,10 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
     )
     urls_per_call: int | None = option(help="URLs a call; default: all that the plan takes (100 or 500)", default=None)
     items_per_call: int = option(help="prefixes, tags or hosts a call", default=ITEMS_PER_CALL)
+    url_normalization: bool = option(
+        help="whether the zone normalizes incoming URLs (Rules > Settings), as zones do unless told otherwise",
+        default=True,
+    )
     variants: tuple[dict[str, str], ...] = option(
         help="request headers of a custom cache key: each URL is purged once for each of these mappings; "
         "{} stands for a request without any of the headers",
@@ -144,16 +148,17 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Spell a target for Cloudflare.
 
-        A prefix loses its scheme, query and fragment, a host all but its name. With ``variants`` a URL becomes one
+        A URL is spelled as the cache sees it, and so is a prefix, which loses its scheme, query and fragment; a host
+        loses all but its name. With ``variants`` a URL becomes one
         target for each of them: the JSON object of the request body, as text.
 
         Raises:
             TargetsRefused: a prefix of too many segments, a tag that no header can carry, a value without a host.
         """
+        if target.kind is TargetKind.URL and not self.variants and is_seen(target.value):
+            return (target,)
         [target] = super().locate(target, action)
-        if target.kind is TargetKind.URL and self.variants:
-            return tuple(Target(TargetKind.URL, value) for value in variants_of(target.value, self.variants))
-        return (spelled(target),)
+        return located(target, self.variants, escapes=self.url_normalization)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Drop these URLs, or mark them stale."""

@@ -5,14 +5,74 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from multicdn.provider import Target, TargetKind, TargetsRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LONGEST_TAG = 1024  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge-by-tags/
 _MOST_SEPARATORS = 31  # https://developers.cloudflare.com/cache/how-to/purge-cache/purge_by_prefix/
+
+_PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
+# A URL that is spelled as ``as_seen`` would spell it. Most are, and this is the quickest way to tell.
+_SEEN = re.compile(
+    r"https?://[^/?#]++(?:/(?:[A-Za-z0-9._~:\[\]@!$&'()*+,;=-]++"
+    r"|%(?!2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])[0-9A-F]{2})++)*+/?(?:[?#].*)?",
+    re.DOTALL,
+)
+_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile("[A-Za-z0-9._~-]")
+_NEITHER = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+
+
+def as_seen(url: str, *, escapes: bool = True) -> tuple[str, ...]:
+    """Spell the path of a URL as Cloudflare's cache sees it, whatever the client sent.
+
+    https://developers.cloudflare.com/rules/normalization/how-it-works/: unreserved characters are plain, reserved ones
+    as they came, all others escaped, in upper case. Slashes that follow each other become one, with URL normalization
+    switched off (``escapes`` is False), too. A backslash is a slash or escaped, as the zone's type of it says: then two
+    are returned. That the cache sees the result: https://developers.cloudflare.com/cache/how-to/purge-cache/purge_by_prefix/
+    """
+    parts = None if _SEEN.fullmatch(url) else _PARTS.fullmatch(url)
+    if parts is None:
+        return (url,)
+    paths = [parts[2]]
+    if escapes:
+        read = dict.fromkeys((parts[2], parts[2].replace("\\", "/")))
+        paths = [_NEITHER.sub(_escaped, _ESCAPE.sub(_unescaped, path)) for path in read]
+    return tuple(dict.fromkeys(parts[1] + re.sub("//+", "/", path) + parts[3] for path in paths))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else escape[0].upper()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return quote(found[0], safe="", errors="surrogatepass")
+
+
+def is_seen(url: str) -> bool:
+    """Whether a URL is spelled as the cache sees it; false for some that ``as_seen`` leaves alone."""
+    return _SEEN.fullmatch(url) is not None
+
+
+def located(target: Target, variants: Sequence[Mapping[str, str]], *, escapes: bool) -> tuple[Target, ...]:
+    """Spell a target; a URL once for each of the variants, if there are any.
+
+    Raises:
+        TargetsRefused: as ``spelled``.
+    """
+    if target.kind not in (TargetKind.URL, TargetKind.PREFIX):
+        return (spelled(target),)
+    seen = as_seen(target.value, escapes=escapes)
+    if target.kind is TargetKind.PREFIX:
+        return tuple(spelled(Target(TargetKind.PREFIX, text)) for text in seen)
+    if variants:
+        seen = tuple(value for url in seen for value in variants_of(url, variants))
+    return (target,) if seen == (target.value,) else tuple(Target(TargetKind.URL, value) for value in seen)
 
 
 def spelled(target: Target) -> Target:

@@ -471,7 +471,8 @@ def test_instances_of_a_vendor_share_the_secrets_of_their_account() -> None:
 
 def test_keys_are_encoded_though_the_old_tool_did_not_decode_them() -> None:
     new = checked(convert(behind("fastly", WWW, "{token: t0ken}"), "old.yml").text)
-    assert urls(new, "fastly", "a é.jpg") == {"http://www.acme.com/a%20%C3%A9.jpg", "http://www.acme.com/a+%C3%A9.jpg"}
+    spelled = {"a%20%C3%A9.jpg", "a+%C3%A9.jpg", "a%20%c3%a9.jpg"}
+    assert urls(new, "fastly", "a é.jpg") == {f"http://www.acme.com/{path}" for path in spelled}
 
 
 @pytest.mark.parametrize("vendor", ["akamai", "edgecast", "fastly", "highwinds"])

@@ -413,11 +413,39 @@ def test_every_url_that_a_key_gives_leads_back_to_it(key: str) -> None:
         ("https://r.a.com/q/p", []),
         ("https://t.a.com/big/a.png", ["big/a.png", "a.png"]),
         ("https://www.a.com/%zz", []),
+        # Other spellings of the key, and of the URL around it.
+        ("https://p.a.com/x/[id].js", ["a b/[id].js"]),
+        ("https://p.a.com/x/%5bid%5D.js", ["a b/[id].js"]),
+        ("https://d.a.com/p/[id].js", ["p/[id].js"]),
+        ("https://p.a.com/%78/%31.%63ss", ["a b/1.css"]),
+        ("https://d.a.com/it%27s%40x%2cy", ["it's@x,y"]),
+        ("https://d.a.com/x%2Fy.z", ["x/y.z"]),
+        ("https://d.a.com/caf%c3%a9|^", ["café|^"]),
+        ("https://d.a.com/x+y%20z%2bw", ["x+y z+w", "x y z+w"]),
+        ("HTTPS://D.A.com:443/X%7ey", ["X~y"]),
+        ("http://p.a.com:80/b/1.css?v=1", ["a b/1.css"]),
+        ("http://p.a.com/%62/1.css?v=1", ["a b/1.css"]),
+        ("http://p.a.com/b/1.css?v=%31", []),
+        ("https://www.a.com", ["i.html"]),
+        ("https://WWW.a.com?", []),
     ],
 )
 def test_objects_are_found_by_their_url(url: str, keys: list[str]) -> None:
     _, explainer = loaded(ROUTES)
     assert [source.key for source in explainer.sources(url)] == keys
+
+
+def test_an_object_that_is_purged_in_other_spellings_alone_is_told(file: Path) -> None:
+    url = "https://www.acme.com/%61%20b"
+    line = "  multicdn.config.yml:11 gives it for s3://acme-site/a b (urls: https://www.acme.com/{key})"
+    assert f"{line}, but not in this spelling: a cache that tells them apart keeps it\n" in ask(file, url)
+    assert ask_json(file, url)["urls"][0]["sources"][0]["spelled"] is False
+    assert f"{line}\n" in ask(file, "https://www.acme.com/a%20b")
+
+
+def test_a_url_of_an_escaped_template_is_found() -> None:
+    _, explainer = loaded("  - {bucket: b, urls: ['https://a/%40x/[1]/{key}'], purge: [www]}\n")
+    assert [source.key for source in explainer.sources("https://a/@x/%5B1%5d/[k]")] == ["[k]"]
 
 
 @pytest.mark.parametrize(
@@ -488,7 +516,7 @@ def test_a_url_that_only_a_wider_prefix_reaches_is_named() -> None:
     found, _ = loaded("  - {bucket: b, urls: ['https://a/{key}'], purge: [site]}\n")
     changes = [Change("b", key) for key in ("a~1.txt", "img/*", "plain.css")]
     [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes)[0])
-    assert site.note == "https://a/a~1.txt (and 1 more) can only be purged by the wider /a*"
+    assert site.note == "https://a/a~1.txt (and 2 more) can only be purged by the wider /a*"
     [site] = preview.previews(found, Router(found.routes, found.providers).demands(changes[2:])[0])
     assert site.note == ""
 

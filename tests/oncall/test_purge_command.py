@@ -63,6 +63,22 @@ def test_hosts_are_compared_without_regard_to_case(scene: Scene) -> None:
     assert "known: downloads.acme.com, www.acme.com" in _problem(scene, "purge", "https://wwww.acme.com/a.css")
 
 
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("HTTPS://WWW.acme.com:443", "https://www.acme.com/"),
+        ("https://www.acme.com?v=1", "https://www.acme.com/?v=1"),
+        ("http://www.acme.com:80/a", "http://www.acme.com/a"),
+        ("https://www.acme.com/[id].js", "https://www.acme.com/[id].js"),
+        ("https://www.acme.com/%5bid%5D.js", "https://www.acme.com/%5bid%5D.js"),
+        ("https://www.acme.com/%61|b^c", "https://www.acme.com/%61|b^c"),
+    ],
+)
+def test_a_url_is_purged_as_a_browser_asks_for_it_and_spelled_as_given(scene: Scene, url: str, sent: str) -> None:
+    scene.run("purge", url, "--provider", "fastly")
+    assert [call.target for call in scene.edges["fastly"].calls] == [f"/purge/{sent}"]
+
+
 def test_named_providers_take_any_host(scene: Scene) -> None:
     scene.run("purge", "https://beta.acme.com/a.css", "--provider", "site", "--provider", "fastly")
     assert scene.calls() == {"site": 1, "fastly": 1}

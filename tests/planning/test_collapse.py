@@ -273,7 +273,8 @@ def test_urls_that_do_not_lie_in_the_directory_stay() -> None:
 
 def test_queries_and_other_keys_below_the_directory_go_with_it() -> None:
     also = Also(keys=("*.png",), as_=("{dir}{stem}@2x.png",))
-    one = route(urls=(f"{A}/{{key}}", f"{A}/{{key}}?w=9"), also=(also,), collapse=Collapse(over=7))
+    urls = (f"{A}/{{key}}", f"{A}/{{key}}?w=9")
+    one = route(urls=urls, also=(also,), spellings=("s3",), collapse=Collapse(over=7))
     targets, decision = collapsed(cloudflare(), one, ["d/a.png", "d/b.png"])
     assert (targets, decision.targets) == ({prefix("d/")}, 8)
 

@@ -161,6 +161,38 @@ def test_spells_targets_as_the_vendor_knows_them(kind: TargetKind, value: str, s
 
 
 @pytest.mark.parametrize(
+    ("path", "seen", "not_normalized"),
+    [
+        ("/%41%2d%7Eb", ["/A-~b"], ["/%41%2d%7Eb"]),
+        ("/caf%c3%a9|^", ["/caf%C3%A9%7C%5E"], ["/caf%c3%a9|^"]),
+        ("/[id]%5bid%5D", ["/[id]%5Bid%5D"], ["/[id]%5bid%5D"]),
+        ("/it's%27(,%2c)@%40", ["/it's%27(,%2C)@%40"], ["/it's%27(,%2c)@%40"]),
+        ('/"<>`{}', ["/%22%3C%3E%60%7B%7D"], ['/"<>`{}']),
+        ("/a//b///c/", ["/a/b/c/"], ["/a/b/c/"]),
+        ("/a%2F%2Fb", ["/a%2F%2Fb"], ["/a%2F%2Fb"]),
+        ("/a\\b", ["/a%5Cb", "/a/b"], ["/a\\b"]),
+        ("/é", ["/%C3%A9"], ["/é"]),
+        ("/100%", ["/100%"], ["/100%"]),
+        ("/a?b=%c3//[|]", ["/a?b=%c3//[|]"], ["/a?b=%c3//[|]"]),
+        ("", [""], [""]),
+    ],
+)
+def test_urls_are_spelled_as_the_cache_sees_them(path: str, seen: list[str], not_normalized: list[str]) -> None:
+    site = "https://www.acme.com"
+    assert locate(SPELLER, TargetKind.URL, site + path) == [site + each for each in seen]
+    plain = Cloudflare(zone=ZONE, token=Secret.literal("t"), url_normalization=False)
+    assert locate(plain, TargetKind.URL, site + path) == [site + each for each in not_normalized]
+    if "?" not in path and path:
+        assert locate(SPELLER, TargetKind.PREFIX, site + path) == ["www.acme.com" + each for each in seen]
+
+
+def test_variants_are_those_of_the_url_that_the_cache_sees() -> None:
+    varied = Cloudflare(zone=ZONE, token=Secret.literal("t"), variants=({}, {"Origin": "https://o.example"}))
+    files = [json.loads(value)["url"] for value in locate(varied, TargetKind.URL, "https://www.acme.com/a|b")]
+    assert files == ["https://www.acme.com/a%7Cb"] * 2
+
+
+@pytest.mark.parametrize(
     ("kind", "value"),
     [
         (TargetKind.PREFIX, "https://www.acme.com" + "/a" * 32),
@@ -245,7 +277,7 @@ def test_odd_keys_reach_the_cache_byte_for_byte(cdn: CloudflareSimulator, origin
     cdn.fetch(url)
     origin.put(key, "new")
     provider(cdn).purge_urls(locate(SPELLER, TargetKind.URL, url), CALL)
-    assert json.loads(cdn.calls[0].body) == {"files": [url]}
+    assert json.loads(cdn.calls[0].body) == {"files": [url.replace("/a//b", "/a/b")]}
     assert cdn.fetch(url).body == b"new"
 
 

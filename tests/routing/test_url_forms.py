@@ -33,13 +33,15 @@ B = "https://b.example"
 KEY = (f"{A}/{{key}}",)
 PATH = (f"{A}/{{path}}",)
 SITE: dict[str, Any] = {"urls": KEY, "index": "index.html", "bare": True, "strip": (".html",)}
+# Enough to see blanks and pluses; test_spellings.py has all.
+SPELLINGS = ("s3", "plus", "encode-uri")
 PICTURES = Also(keys=("*.png", "*.jpg"), as_=("{dir}{stem}@2x{ext}", "{dir}{stem}-thumb.webp"))
 
 
 def purged(key: str, kind: ChangeKind = CREATED, **members: Any) -> dict[TargetKind, set[str]]:
-    """All that is purged for a key under a route, by kind."""
+    """All that is purged for a key under a route, by kind, in few spellings."""
     provider = Full(token=Secret.literal("x"), service="s")
-    route = Route(**{"bucket": "b", "urls": KEY, "purge": ("cdn",), **members})
+    route = Route(**{"bucket": "b", "urls": KEY, "purge": ("cdn",), "spellings": SPELLINGS, **members})
     demands, failures = Router([route], {"cdn": provider}).demands([Change("b", key, kind)])
     assert failures == []
     found: dict[TargetKind, set[str]] = {}

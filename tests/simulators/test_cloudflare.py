@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from multicdn.simulators import Url
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Environment, Zone, page, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.simulators import ManualClock, Origin
+    from multicdn.simulators.cloudflare.edge import Normalization
 
 ACME = Zone("acme.com")
 SHOP = Zone("shop.example")
@@ -319,6 +321,37 @@ def test_headers_in_the_cache_key_make_variants_of_their_own(origin: Origin) -> 
         assert [status_of(cdn, **variant) for variant in variants] == ["HIT", "HIT", "MISS"]
         purge(cdn, prefixes=["www.acme.com/"])
         assert [status_of(cdn, **variant) for variant in variants] == ["MISS"] * 3
+
+
+@pytest.mark.parametrize(
+    ("normalization", "paths", "objects"),
+    [
+        ("cloudflare", ["/caf%C3%A9", "/caf%c3%a9", "/c%61f%C3%A9", "//caf%C3%A9", "\\caf%C3%A9"], 1),
+        ("rfc3986", ["/a%5Cb", "/a%5cb", "/a\\b", "//a%5Cb"], 1),
+        ("rfc3986", ["/a|", "/a%7C", "/a%7c"], 1),
+        ("off", ["/a|", "/a%7C", "/a%7c", "//a|"], 3),
+        ("cloudflare", ["/[1]", "/%5B1%5D", "/[1%5d", "/%5b1%5d"], 3),
+        ("cloudflare", ["/a?b=%7c", "/a?b=|", "/%61?b=|"], 2),
+    ],
+)
+def test_the_cache_sees_normalized_urls(
+    origin: Origin, normalization: Normalization, paths: list[str], objects: int
+) -> None:
+    with CloudflareSimulator(origin.url, normalization=normalization) as cdn:
+        edge = cdn.edge
+        assert len({edge.cache_key(Url("https", "www.acme.com", path)) for path in paths}) == objects
+
+
+def test_what_is_purged_is_compared_with_what_the_cache_sees(cdn: CloudflareSimulator, origin: Origin) -> None:
+    origin.put("a|b", "x", {"Cache-Control": "max-age=3600"})
+    sent, seen = "https://www.acme.com/a|b", "https://www.acme.com/a%7Cb"
+    assert [status_of(cdn, sent), status_of(cdn, seen)] == ["MISS", "HIT"]
+    purge(cdn, files=[sent])
+    assert status_of(cdn, sent) == "HIT"
+    purge(cdn, files=[seen])
+    assert status_of(cdn, sent) == "MISS"
+    purge(cdn, prefixes=["www.acme.com/a%7C"])
+    assert status_of(cdn, sent) == "MISS"
 
 
 def test_stale_windows_count_from_the_invalidation(

@@ -494,6 +494,9 @@ CACHED = [
     "/star*x",
     "/%E4%B8%AD",
     "/%e4%b8%ad",
+    "/[x]|",
+    "/%5Bx%5D%7C",
+    "/%5bx%5d%7c",
 ]
 
 
@@ -514,6 +517,8 @@ CACHED = [
         ("/st*r*x", set()),
         ("/%2A", set()),
         ("/%E4%B8%AD", {"/%E4%B8%AD"}),
+        ("/%5Bx%5D%7C", {"/[x]|", "/%5Bx%5D%7C"}),
+        ("/%5Bx*", {"/[x]|", "/%5Bx%5D%7C"}),
     ],
 )
 def test_item_reaches_exactly(cdn: CloudFrontSimulator, aws: CloudFrontClient, item: str, gone: set[str]) -> None:

@@ -137,6 +137,8 @@ def test_a_wildcard_is_an_ordinary_character(fastly: Fastly, site: Site) -> None
         "it's(1),a;b=c@d:e!~$&*.txt",
         "a.txt?w=1&h=2",
         "q%3Fand%23hash.txt",
+        "_next/[id]/%5bid%5D/a|b^c.txt",
+        'curl{"<>`\\}.txt',
     ],
 )
 def test_an_odd_path_reaches_the_edge_byte_for_byte(fastly: Fastly, site: Site, path: str) -> None:

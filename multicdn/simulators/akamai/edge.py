@@ -26,7 +26,7 @@ class AkamaiEdge(Edge):
     """One network: the scheme isn't part of the cache key, and ``Edge-Cache-Tag`` holds the tags."""
 
     def cache_key(self, url: Url) -> str:
-        """Host and raw URL, of both schemes."""
+        """Host and raw URL, of both schemes. No page says that two spellings of a path are one object, so none are."""
         return url.host + url.target
 
     def tags(self, headers: Headers) -> frozenset[str]:

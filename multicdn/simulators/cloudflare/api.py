@@ -19,6 +19,7 @@ from multicdn.simulators.kit.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from multicdn.simulators.cloudflare.edge import Normalization
     from multicdn.simulators.kit.faults import Fault
 
 __all__ = ["PLANS", "CloudflareSimulator", "Environment", "PlanLimits", "Zone", "page", "refusal"]
@@ -68,6 +69,7 @@ class CloudflareSimulator(Simulator):
         limited_tokens: further tokens, each with the names of the only zones it may purge.
         email, key: the legacy way in, with all rights.
         key_headers: request headers that a custom cache key has beside the usual ones.
+        normalization: of all zones: their type of URL normalization, or off.
         most_items: accept no more of any kind in a call than this, as when the API still enforced 30.
 
     Attributes:
@@ -91,6 +93,7 @@ class CloudflareSimulator(Simulator):
         email: str = "ops@acme.com",
         key: str = "5151515151515151515151515151515151515",
         key_headers: Sequence[str] = (),
+        normalization: Normalization = "cloudflare",
         most_items: int | None = None,
         clock: Callable[[], float] = time.time,
         limits: bool = True,
@@ -104,6 +107,7 @@ class CloudflareSimulator(Simulator):
         self.most_items = most_items
         self.violations: list[str] = []
         self._key_headers = key_headers
+        self._normalization: Normalization = normalization
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)
         refs = {each.ref for zone in zones for each in zone.environments}
         self._environments = {ref: self.make_edge(origin) for ref in refs}
@@ -115,7 +119,9 @@ class CloudflareSimulator(Simulator):
 
     def make_edge(self, origin: str) -> CloudflareEdge:
         """Make the edge of an environment."""
-        return CloudflareEdge(origin, clock=self.clock, key_headers=self._key_headers)
+        return CloudflareEdge(
+            origin, clock=self.clock, key_headers=self._key_headers, normalization=self._normalization
+        )
 
     def edge_for(self, request: Request) -> CloudflareEdge:
         """Choose the edge by environment, and let it see the headers in the cache key."""
@@ -130,7 +136,8 @@ class CloudflareSimulator(Simulator):
 
     def options(self) -> dict[str, object]:
         """Options for the first zone."""
-        return {**super().options(), "zone": self.zones[0].id, "plan": self.zones[0].plan}
+        normalized = {} if self._normalization != "off" else {"url_normalization": False}
+        return {**super().options(), "zone": self.zones[0].id, "plan": self.zones[0].plan, **normalized}
 
     def secrets(self) -> dict[str, str]:
         """The token for all zones."""
@@ -207,7 +214,7 @@ class CloudflareSimulator(Simulator):
             if kind == "files":
                 edge.purge_files(values, soft=soft)
             else:
-                edge.purge_where(matcher(zone, kind, values), soft=soft)
+                edge.purge_where(matcher(edge, zone, kind, values), soft=soft)
         # 32 digits that can't be asked about: the API has no status of a purge.
         return _success({"id": uuid.uuid4().hex})
 

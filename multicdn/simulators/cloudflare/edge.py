@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from multicdn.simulators.kit.cache import Entry, Url, cache_control
 from multicdn.simulators.kit.edge import Edge
@@ -38,6 +40,12 @@ _KEY_HEADERS = (
 )
 # An environment that selects its visitors by these can't be purged by URL.
 _VISITOR_HEADERS = ("cf-connecting-ip", "cf-ipcountry")
+
+# https://developers.cloudflare.com/rules/normalization/: the type of a zone's URL normalization, or that it has none.
+Normalization = Literal["cloudflare", "rfc3986", "off"]
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_RESERVED = ":/?#[]@!$&'()*+,;="
+_ESCAPE_OR_SIGN = re.compile(r"%[0-9A-Fa-f]{2}|[^%]")
 
 _CACHE_STATUS = {"HIT": "HIT", "MISS": "MISS", "STALE": "UPDATING", "REVALIDATED": "REVALIDATED"}
 
@@ -92,9 +100,21 @@ class Zone:
 
 
 class CloudflareEdge(Edge):
-    """The edge of one environment. What it did is in ``CF-Cache-Status``, in the vendor's words."""
+    """The edge of one environment. What it did is in ``CF-Cache-Status``, in the vendor's words.
 
-    def __init__(self, origin: str, *, clock: Callable[[], float], key_headers: Sequence[str] = ()) -> None:
+    The cache sees normalized paths, the origin gets those of the clients. Whether the URLs of a purge are normalized as
+    well is said for prefixes alone; here neither are, so that whoever purges has to spell them as the cache does.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        *,
+        clock: Callable[[], float],
+        key_headers: Sequence[str] = (),
+        normalization: Normalization = "cloudflare",
+    ) -> None:
+        self.normalization: Normalization = normalization
         super().__init__(origin, clock=clock, ttl=_TTL, negative_ttl=_TTL_OF_404)
         self._key_headers = tuple(dict.fromkeys((*_KEY_HEADERS, *map(str.lower, key_headers))))
         self._variant = ""
@@ -108,7 +128,16 @@ class CloudflareEdge(Edge):
 
     def cache_key(self, url: Url) -> str:
         """Scheme, host, path, query and the values of the headers in the key; missing counts as empty."""
-        return f"{url}{self._variant}"
+        return self.key_of(url._replace(target=self.seen(url)))
+
+    def seen(self, url: Url) -> str:
+        """Path and query of a request as the cache sees them."""
+        path, mark, query = url.target.partition("?")
+        return normalized(path, self.normalization) + mark + query
+
+    def key_of(self, seen: Url) -> str:
+        """The key for a URL as the cache sees it."""
+        return f"{seen}{self._variant}"
 
     def tags(self, headers: Headers) -> frozenset[str]:
         """Tags of the ``Cache-Tag`` header as far as it is read; case doesn't matter."""
@@ -123,7 +152,7 @@ class CloudflareEdge(Edge):
         """Drop URLs, or mark them stale. A file is a URL, or an object of ``url`` and ``headers``."""
         for item in files:
             url, headers = (item["url"], item.get("headers", {})) if isinstance(item, dict) else (item, {})
-            key = self.seen_with(Headers(headers)).cache_key(Url.parse(url))
+            key = self.seen_with(Headers(headers)).key_of(Url.parse(url))
             self.purge_key(key, soft=soft)
 
     def _fetch(self, key: str, url: Url, stale: Entry | None = None) -> Response:
@@ -144,7 +173,26 @@ def _cache_status(response: Response, status: str) -> Response:
     return replace(response, headers={**response.headers, "CF-Cache-Status": status})
 
 
-def matcher(zone: Zone, kind: str, values: Sequence[str]) -> Callable[[Entry], bool]:
+def normalized(path: str, normalization: Normalization) -> str:
+    """A path as the vendor's page says, but for dot segments, which no browser sends.
+
+    Slashes are merged in any case: https://developers.cloudflare.com/rules/normalization/.
+    """
+    if normalization == "cloudflare":
+        path = path.replace("\\", "/")
+    merged = re.sub("//+", "/", path)
+    return merged if normalization == "off" else _ESCAPE_OR_SIGN.sub(_by_rfc3986, merged)
+
+
+def _by_rfc3986(found: re.Match[str]) -> str:
+    text = found[0]
+    if len(text) == 1:
+        return text if text in _UNRESERVED or text in _RESERVED else quote(text, safe="")
+    character = chr(int(text[1:], 16))
+    return character if character in _UNRESERVED else text.upper()
+
+
+def matcher(edge: CloudflareEdge, zone: Zone, kind: str, values: Sequence[str]) -> Callable[[Entry], bool]:
     """Make the predicate of a purge by tags, hosts, prefixes or of everything: in the zone, for any request headers.
 
     A prefix is compared with host and path as text, query aside: ``acme.com/foo`` also matches ``acme.com/foobar``,
@@ -158,5 +206,5 @@ def matcher(zone: Zone, kind: str, values: Sequence[str]) -> Callable[[Entry], b
         return lambda entry: entry.url.host in hosts
     if kind == "prefixes":
         prefixes = tuple(host.lower() + slash + path for host, slash, path in (each.partition("/") for each in values))
-        return lambda entry: f"{entry.url.host}{entry.url.path}".startswith(prefixes)
+        return lambda entry: f"{entry.url.host}{edge.seen(entry.url)}".startswith(prefixes)
     return lambda entry: zone.has(entry.url.host)

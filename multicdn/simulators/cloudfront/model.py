@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 # What a path must have escaped: anything but visible ASCII, RFC 1738's unsafe characters, a stray percent sign; and
 # the tilde, which is refused though RFC 1738 doesn't list it alone (aws/aws-sdk#525). A raw space: unconfirmed.
 _REFUSED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[<>\"#{}|\\^\[\]`~]")
+_UNSAFE = re.compile(r"[<>\"{}|\\^\[\]`]")  # guide, invalidation-specifying-objects, by RFC 1738
 _TAG = re.compile(r"#[!-+\--~]{1,256}")
 _LONGEST_PATH = 4000
 _MOST_TAGS = 50  # of an object; CloudFront drops the others without a word
@@ -106,8 +108,13 @@ class Reach:
         )
 
     def covers(self, key: str, tags: frozenset[str]) -> bool:
-        """Tell if it drops an object with this cache key and these tags, in all its variants."""
-        return key in self.keys or key.startswith(self.prefixes) or not self.tags.isdisjoint(tags)
+        """Tell if it drops an object with this cache key and these tags, in all its variants.
+
+        Unsafe characters of a path stand escaped in the item, whether the viewer escaped them or not; all others are
+        compared as they came, which is the cautious reading: no page says which other spellings are one object.
+        """
+        path = _UNSAFE.sub(lambda found: quote(found[0], safe=""), key)
+        return path in self.keys or path.startswith(self.prefixes) or not self.tags.isdisjoint(tags)
 
 
 def is_wildcard(item: str) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multicdn.simulators import Simulator
+    from multicdn.simulators.cloudflare.edge import Normalization
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def _cloudflare(settings: SimulatorSettings) -> Simulator:
     # A zone is the domain that is registered: the last two labels will do here.
     names = {".".join(host.split(".")[-2:]) for host in settings.hosts} or {"acme.com"}
     zone = Zone(min(names), id=settings.options["zone"], plan=settings.options.get("plan", "free"))
-    return CloudflareSimulator(settings.origin, zones=(zone,), limits=settings.limits)
+    off = str(settings.options.get("url_normalization", True)).lower() == "false"
+    normalization: Normalization = "off" if off else "cloudflare"
+    return CloudflareSimulator(settings.origin, zones=(zone,), normalization=normalization, limits=settings.limits)
 
 
 def _cloudfront(settings: SimulatorSettings) -> Simulator:
