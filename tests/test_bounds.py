@@ -19,6 +19,7 @@ from kit.real_plugins import NAMES, plugin
 from kit.scripted_provider import Scripted, Seen, accept, delivery, demand
 from multicdn_providers.highwinds import Highwinds
 
+from multicdn.aws.s3 import Objects
 from multicdn.bounds import NotPacked, bounded, cut, time_left, unpacked
 from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
@@ -261,6 +262,34 @@ def test_unpacking_ends_where_it_may() -> None:
 
 
 # Others
+
+
+def test_a_listing_of_s3_ends_in_its_time_whatever_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes before any purge, and only the wait between two reads was limited."""
+    complaints: list[Exception] = []
+    with HostileServer(drip(OK + b"Content-Length: 100000\r\n\r\n<")) as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.url)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        objects = Objects()
+        assert objects.counter(complaints.append, 1.0)("b", "d/", 10) is None
+        assert complaints
+        assert store.settled()
+
+
+def test_the_words_of_cloudfront_are_looked_at_no_further_than_they_are_shown() -> None:
+    """Four megabytes took seconds in which no other thread had a turn."""
+    for number in range(6):
+        Secret.literal(f"secret-token-{number}+/abc").reveal()
+    said = (
+        b"<ErrorResponse><Error><Code>Odd</Code><Message>" + b"%41" * 1_200_000 + b"</Message></Error></ErrorResponse>"
+    )
+    with HostileServer(whole(b"HTTP/1.1 400 Bad Request\r\n", said)) as vendor:
+        provider = plugin("cloudfront", vendor.url)
+        purge(provider, 20.0)  # imports the SDK
+        began = time.thread_time()
+        error = purge(provider, 20.0)
+        assert time.thread_time() - began < 0.6
+        assert len(error.reason) < 400
 
 
 def test_a_page_made_to_be_slow_costs_another_vendor_no_call() -> None:
