@@ -10,11 +10,16 @@ import msgspec
 from multicdn.delivery.unpurged import Unpurged
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
 from multicdn.model import Action, Job, Outcome, Status
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from multicdn.errors import ProviderError
+
+
+# Characters of a reason, and of one that is longer those that are looked at: a part of a secret is one, too.
+_LONGEST_REASON, _LOOKED_AT = 2_000, 12_288
 
 
 class Ledger:
@@ -44,7 +49,7 @@ class Ledger:
                 for job in gone:
                     self._open.pop(id(job), None)
                 self._open.update((id(part), part) for part in parts)
-                self._outcomes.extend(ended)
+                self._outcomes.extend(map(_shortened, ended))
 
     def calling(self, job: Job, calls: int) -> None:
         """Note that the vendor is called for an open job, for the so-and-so-manieth time."""
@@ -53,6 +58,7 @@ class Ledger:
 
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
+        outcome = _shortened(outcome)
         with self._lock:
             if self._closed or self._open.pop(id(outcome.job), None) is None:
                 return
@@ -94,6 +100,14 @@ class Ledger:
             Outcome(_following(job, unpurged), Status.RETRY, reason, calls=self._calls.get(id(job), 0))
             for job in self._open.values()
         ]
+
+
+def _shortened(outcome: Outcome) -> Outcome:
+    """An outcome whose reason can be logged a thousand times: a plugin may have put a whole page into it."""
+    if len(outcome.reason) <= _LONGEST_REASON:
+        return outcome
+    reason = redact(outcome.reason[:_LOOKED_AT])[:_LONGEST_REASON]
+    return msgspec.structs.replace(outcome, reason=f"{reason}…")
 
 
 def _following(job: Job, unpurged: Unpurged) -> Job:

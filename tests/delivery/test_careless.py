@@ -11,8 +11,8 @@ import pytest
 from kit.scripted_provider import Scripted, Seen, delivery, demand, ends, urls
 
 from multicdn.errors import RetryLater, TargetsRefused
-from multicdn.model import Receipt, Status
-from multicdn.provider import Limits
+from multicdn.model import Receipt, Status, Target
+from multicdn.provider import Limits, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,27 @@ def test_an_error_that_was_never_given_a_reason_has_one() -> None:
     assert Careless().targets == ()
     assert TargetsRefused("no", "https://a/b").targets == ("https://a/b",)
     assert TargetsRefused("no", None).targets == ()  # type: ignore[arg-type]
+
+
+def test_a_reason_that_is_a_whole_page_is_cut_and_holds_no_part_of_a_secret() -> None:
+    """Each of thousands was blacked out and logged whole, for longer than the function had."""
+    secret = "s3cr3t-" * 40
+    Secret.literal(secret).reveal()
+    page = "x" * 1900 + secret + "<p>" * 50_000
+    acme = Scripted(answer=raising(lambda: RetryLater(page, 600.0)), spell=raising_for("b", TargetsRefused(page)))
+    report = delivery(acme).deliver([demand(["https://a/a", "https://a/b"])], 60)
+    for outcome in report:
+        assert outcome.reason == "x" * 1900 + "[secret]" + ("<p>" * 50)[:92] + "…"
+    assert {outcome.status for outcome in report} == {Status.RETRY, Status.REJECTED}
+
+
+def raising_for(ending: str, error: Exception) -> Callable[[Target], tuple[Target, ...]]:
+    def spell(target: Target) -> tuple[Target, ...]:
+        if target.value.endswith(ending):
+            raise error
+        return (target,)
+
+    return spell
 
 
 def test_a_plugin_that_fails_on_each_of_thousands_is_shown_with_its_trace_a_few_times(
