@@ -43,7 +43,8 @@ class _Specs:
         """Return the value of ``${scheme:name}``, or None for a scheme that isn't this plugin's.
 
         Asked only for schemes that multicdn doesn't have itself; the first answer wins. Raise ``SecretError`` where the
-        secret is missing. The result is kept for a quarter of an hour.
+        secret is missing, with ``passing=True`` where only its source is out. The result is kept for a quarter of an
+        hour.
         """
 
     @_spec

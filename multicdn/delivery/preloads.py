@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -120,10 +121,13 @@ def _lost_targets(job: Job, hopeless: Unpurged) -> Iterator[str]:
     Only the messages behind them tell which purge is whose. A job that came back has one message for many targets: then
     a few bad purges must not cost all the others their preload.
     """
-    for message in job.messages & hopeless.messages:
-        behind = frozenset((message,))
-        targets = [target for target, causes in zip(job.targets, job.causes, strict=True) if message in causes]
-        if sum(len(found.part.targets) for found in hopeless.of(behind)) >= len(targets):
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for target, causes in zip(job.targets, job.causes, strict=True):
+        for message in causes & hopeless.messages:
+            wanted[message].append(target)
+    for message, targets in wanted.items():
+        bad = hopeless.of(frozenset((message,)))
+        if sum(len(found.part.targets) for found in bad) >= len(targets):
             yield from targets
 
 
