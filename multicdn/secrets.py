@@ -109,8 +109,8 @@ class Secret:
 
     def forget(self) -> None:
         """Resolve anew at the next ``reveal``: the vendor refused the value, it may have been rotated."""
-        with self._lock:
-            self._good_until = -math.inf
+        # Not under the lock: a thread that asks a source which hangs may have it.
+        self._good_until = -math.inf
 
     def _renewed(self, known: str | None) -> str:
         try:
