@@ -14,23 +14,23 @@ from multicdn.config.settings import seconds as seconds_of
 from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
-from multicdn.errors import Undelivered, told
+from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.log import emit
 from multicdn.model import Action, Outcome, Report, Status
-from multicdn.planning.front import ObjectLookup, Spending, find_work
+from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
 from multicdn.routing.router import Router
-from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.config import Config
     from multicdn.config.settings import Retrying
-    from multicdn.events.envelopes import Intake
+    from multicdn.events.intake import Intake
     from multicdn.model import Job
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
     from multicdn.routing.demand import RoutingFailure
-
-# A message of a failed invocation names this many things; all of them are in the log.
-_NAMED = 10
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
 # kept for the log and the reply.
@@ -107,8 +104,8 @@ class Dispatcher:
                 part of the others is kept for it, too.
 
         Returns:
-            For a batch from SQS, ``batchItemFailures`` with the messages that must come back. For a direct event, how
-            many targets each provider accepted.
+            For a batch from SQS, ``batchItemFailures`` with the messages that must come back. For S3 Batch Operations,
+            a result for each task. For a direct event, how many targets each provider accepted.
 
         Raises:
             Undelivered: a direct event of which something stayed undelivered.
@@ -117,6 +114,7 @@ class Dispatcher:
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         work = self._find_work(intake, seconds)
         returned, refused = self._returned(intake)
+        returned, gone = without_gone(self._router, returned, intake.changes)
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
@@ -125,8 +123,9 @@ class Dispatcher:
         history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
+        reporting.log_gone(gone)
         self._tell(intake, work, report, sent, unrouted, end)
-        return _reply(intake, unrouted.left, report, sent.left)
+        return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
         """The jobs that came back, and how those end that ask for more than any route could."""
@@ -189,7 +188,9 @@ class Dispatcher:
             reporting.log_unreadable(message)
         for failure in work.failures:
             reporting.log_unrouted(failure)
-        reporting.log_unmatched(change for change in intake.changes if not self._router.covers(change))
+        unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
+        reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
+        reporting.log_ignored(intake)
         reporting.log_unrouted_groups(unrouted.groups, unrouted.failed)
         reporting.log_report(report)
         self._audience.see(report, max(_SHORTEST_LOOK, end - time.monotonic()))
@@ -264,39 +265,3 @@ def _retry_policy(retrying: Retrying) -> RetryPolicy:
         first_delay=seconds_of(retrying.first_delay),
         longest_delay=seconds_of(retrying.longest_delay),
     )
-
-
-def _reply(intake: Intake, failures: Iterable[RoutingFailure], report: Report, left: Report) -> dict[str, Any]:
-    """What AWS is answered.
-
-    Args:
-        intake: of the event.
-        failures: changes of which something could not be found out, and that don't wait in the queue.
-        report: of all that was delivered or not.
-        left: the part of it that neither was delivered nor waits in the queue.
-
-    Raises:
-        Undelivered: as ``Dispatcher.dispatch`` does.
-    """
-    if intake.queued:
-        failed = {message.cause for message in intake.unreadable}
-        failed |= {failure.change.cause for failure in failures} | left.failed_messages
-        # In the order of the batch, so that the same failure always reads the same.
-        return {"batchItemFailures": [{"itemIdentifier": cause} for cause in intake.messages if cause in failed]}
-    problems = list(_problems(intake, failures, left))
-    if problems:
-        more = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
-        raise Undelivered("; ".join(problems[:_NAMED]) + more)
-    return {"providers": reporting.summary(report)}
-
-
-def _problems(intake: Intake, failures: Iterable[RoutingFailure], left: Report) -> Iterator[str]:
-    for message in intake.unreadable:
-        yield redact(message.reason)
-    for failure in failures:
-        yield redact(f"{failure.change.key}: {failure.reason}")
-    for outcome in left.undelivered:
-        job = outcome.job
-        more = f" and {len(job.targets) - 1} more" if len(job.targets) > 1 else ""
-        wanted = f"{job.provider}: {job.action} of {job.described[0]}{more}"
-        yield redact(f"{wanted}: {outcome.status}: {outcome.reason}")

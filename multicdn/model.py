@@ -31,10 +31,14 @@ def is_text(value: object) -> bool:
 
 
 class ChangeKind(StrEnum):
-    """What happened to an object."""
+    """What happened to an object.
+
+    ACCESS is a change of who may read it: its ACL, its tags, a restore from an archive that has ended or expired.
+    """
 
     CREATED = "created"
     REMOVED = "removed"
+    ACCESS = "access"
 
 
 class Action(StrEnum):
@@ -55,12 +59,12 @@ class TargetKind(StrEnum):
 
 
 class Change(Struct, frozen=True):
-    """One object created or removed.
+    """What happened to one object.
 
     Attributes:
         bucket: name of the bucket.
         key: the object's key, decoded: exactly the bytes that S3 stores, as text.
-        kind: created or removed.
+        kind: created, removed, or open to others than before.
         etag, version: the object's identity where S3 said it, else empty.
         sequencer: hexadecimal text that orders the events of one key, else empty.
         time: ISO 8601 time of the event as S3 wrote it, else empty.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from itertools import chain
+from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn import log
 from multicdn.errors import told
 from multicdn.log import emit, is_shown
 from multicdn.model import Status
@@ -16,11 +18,11 @@ from multicdn.plugins.discovery import NoHooks
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from multicdn.events.envelopes import Unreadable
+    from multicdn.events.intake import Intake, Unreadable
     from multicdn.hooks import Hooks
-    from multicdn.model import Change, Outcome, Report
+    from multicdn.model import Change, Job, Outcome, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.queue.retry import Decision
     from multicdn.queue.waiting import Unrouted
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 # Enough to recognise what a line is about; a batch may hold thousands.
 _SHOWN_TARGETS = 5
+
+#: Name of the metric that counts changes that no route acts on.
+UNMATCHED = "UnmatchedChanges"
 
 # Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
 _LONGEST_LOOK = 5.0
@@ -40,16 +45,41 @@ def log_unreadable(message: Unreadable) -> None:
 
 def log_unrouted(failure: RoutingFailure) -> None:
     """Log a change of which something could not be found out."""
-    emit(logging.ERROR, "unrouted", key=failure.change.key, reason=failure.reason)
+    emit(logging.ERROR, "incomplete", key=failure.change.key, reason=failure.reason)
 
 
-def log_unmatched(changes: Iterable[Change]) -> None:
-    """Log changes that no route is about, a line for each bucket: a bucket's name may be misspelled in the config."""
-    by_bucket: dict[str, list[str]] = {}
-    for change in changes:
-        by_bucket.setdefault(change.bucket, []).append(change.key)
-    for bucket, keys in by_bucket.items():
-        emit(logging.INFO, "unmatched", bucket=bucket, keys=len(keys), first=keys[:_SHOWN_TARGETS])
+def log_unmatched(changes: Sequence[Change], covered: int) -> None:
+    """Log in one line the changes that no route acts on, and count them: a bucket may be misspelled in the config.
+
+    Args:
+        changes: nobody wants them.
+        covered: how many of them a route is about that isn't `on` what happened.
+    """
+    if not changes:
+        return
+    buckets = dict(Counter(change.bucket for change in changes).most_common(_SHOWN_TARGETS))
+    first = [f"s3://{change.bucket}/{change.key}" for change in changes[:_SHOWN_TARGETS]]
+    fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
+    emit(logging.INFO, "unmatched", changes=len(changes), **fields)
+    log.count(UNMATCHED, len(changes))
+
+
+def log_gone(preloads: Iterable[Job]) -> None:
+    """Log the preloads that waited until there was nothing left to load."""
+    for job in preloads:
+        fields = {"provider": job.provider, "targets": len(job.targets), "first": job.targets[:_SHOWN_TARGETS]}
+        emit(logging.INFO, "gone", **fields)
+
+
+def log_ignored(intake: Intake) -> None:
+    """Log for how many events there was nothing to do; those that nobody knows are a warning."""
+    for level, event, names in (
+        (logging.INFO, "ignored", intake.ignored),
+        (logging.WARNING, "unknown-event", intake.unknown),
+    ):
+        if names:
+            shown = dict(islice(names.items(), _SHOWN_TARGETS))
+            emit(level, event, events=sum(names.values()), names=shown)
 
 
 def log_collapse(decision: CollapseDecision) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _PARALLEL = 16
-_THROTTLED = 429  # from here on an error is no refusal, whoever made it
+_REFUSING = (400, 401, 403, 404, 405, 422)  # what else is refused is no matter of who does: 413 is too large
 _MEMBERS_OF_ERRORS = {"msg", "detail", "title", "errors"}  # of its three shapes: the reference pages of its APIs
 _LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
@@ -158,7 +158,8 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
 
 def _is_foreign(answer: Answer) -> bool:
     """Whether the body of an error has none of Fastly's shapes: a gateway's {"message": "no Route matched"}, a text."""
-    return bool(answer.body) and answer.status < _THROTTLED and not answer.problem.keys() & _MEMBERS_OF_ERRORS
+    refuses = answer.status in _REFUSING and bool(answer.body)
+    return refuses and not answer.problem.keys() & _MEMBERS_OF_ERRORS
 
 
 def _refusal_of_url(answer: Answer) -> ProviderError | None:

@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+from kit.events import batch_operation
 from kit.sample_plugins import hooked, observer
 from kit.stage import SITE, Stage, failures, lines, record, s3_event, sqs_event
 
@@ -26,8 +27,85 @@ def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pyt
         each["s3"]["bucket"]["name"] = "acme-sight"
     stage.dispatcher().dispatch({"Records": [*others, record("c.css")]}, 5)
     assert [line for line in lines(logged) if line["event"] == "unmatched"] == [
-        {"event": "unmatched", "bucket": "acme-sight", "keys": 2, "first": ["a.css", "b.css"]}
+        {
+            "event": "unmatched",
+            "changes": 2,
+            "no_route": 2,
+            "not_on": 0,
+            "buckets": {"acme-sight": 2},
+            "first": ["s3://acme-sight/a.css", "s3://acme-sight/b.css"],
+        }
     ]
+
+
+def test_what_nobody_wants_is_told_in_one_line_with_counts_and_a_metric(
+    stage: Stage, logged: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "multicdn")
+    records = [record(f"{number}.css", "ObjectAcl:Put") for number in range(7)]
+    records += [record("x", "ObjectRestore:Post"), record("x", "ObjectMelted:Now")]
+    for number, bucket in enumerate(["acme-sight", "acme-sight", "other"]):
+        records.append(record(f"n{number}"))
+        records[-1]["s3"]["bucket"]["name"] = bucket
+    stage.dispatcher().dispatch(sqs_event(m1={"Records": records}), 5)
+    told = {line.pop("event"): line for line in lines(logged)}
+    assert told["unmatched"] == {
+        "changes": 10,
+        "no_route": 3,
+        "not_on": 7,
+        "buckets": {"acme-site": 7, "acme-sight": 2, "other": 1},
+        "first": [f"s3://acme-site/{number}.css" for number in range(5)],
+    }
+    assert told["ignored"] == {"events": 1, "names": {"ObjectRestore:Post": 1}}
+    assert told["unknown-event"] == {"events": 1, "names": {"ObjectMelted:Now": 1}}
+    [metric] = capsys.readouterr().out.splitlines()
+    counted = json.loads(metric)
+    [declared] = counted["_aws"]["CloudWatchMetrics"]
+    assert declared == {
+        "Namespace": "multicdn",
+        "Dimensions": [["FunctionName"]],
+        "Metrics": [{"Name": "UnmatchedChanges", "Unit": "Count"}],
+    }
+    assert (counted["FunctionName"], counted["UnmatchedChanges"]) == ("multicdn", 10)
+
+
+def test_nothing_is_counted_where_nobody_would_see_it(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.dispatcher().dispatch({"Records": [record("a.css", "ObjectAcl:Put")]}, 5)
+    assert capsys.readouterr().out == ""
+
+
+# S3 Batch Operations
+
+
+def test_each_task_of_batch_operations_has_its_result(stage: Stage) -> None:
+    stage.publish("a,b.css")
+    stage.img.faults.always(faults.status(503), when=lambda request: request.target.endswith("bad.css"))
+    stage.img.faults.always(faults.status(400), when=lambda request: request.target.endswith("never.css"))
+    event = batch_operation("a%2Cb.css", "bad.css", "never.css", "", "elsewhere.css")
+    for task in event["tasks"][:4]:
+        task["s3Bucket"] = "acme-site"
+    reply = stage.dispatcher().dispatch(event, 5)
+    results = {result["taskId"]: result for result in reply.pop("results")}
+    assert reply == {"invocationSchemaVersion": "2.0", "treatMissingKeysAs": "TemporaryFailure", "invocationId": "i1"}
+    assert {name: result["resultCode"] for name, result in results.items()} == {
+        "t1": "Succeeded",
+        "t2": "TemporaryFailure",
+        "t3": "PermanentFailure",
+        "t4": "PermanentFailure",
+        "t5": "Succeeded",
+    }
+    assert results["t2"]["resultString"].startswith("img: retry: ")
+    assert stage.fresh("a,b.css") == {"www": True, "img": True}
+
+
+def test_a_second_job_over_the_same_objects_purges_again(stage: Stage) -> None:
+    event = batch_operation("a.css", schema="1.0")
+    event["tasks"][0]["s3BucketArn"] = "arn:aws:s3:::acme-site"
+    for invocation in ("i1", "i2"):
+        reply = stage.dispatcher().dispatch({**event, "invocationId": invocation}, 5)
+        assert (reply["invocationSchemaVersion"], reply["invocationId"]) == ("1.0", invocation)
+        assert [result["resultCode"] for result in reply["results"]] == ["Succeeded"]
+    assert len(stage.www.calls) == 2
 
 
 def test_a_batch_that_got_through_has_no_failures_and_every_edge_is_fresh(stage: Stage) -> None:

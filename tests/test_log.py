@@ -13,7 +13,7 @@ import pytest
 from multicdn import log as ground
 from multicdn import reporting, secrets
 from multicdn.cli.terminal import visible_lines
-from multicdn.events.envelopes import Unreadable
+from multicdn.events.intake import Unreadable
 from multicdn.model import Action, Job, Outcome, Receipt, Report, Status, TargetKind
 from multicdn.secrets import Secret
 

@@ -138,7 +138,7 @@ router._Demands._demand = stale
     "removal marked stale where its batch brings a newer upload": """
 from multicdn.routing import router
 whole = router._Demands.changed_by
-router._Demands.changed_by = lambda self, matcher, kind, hard: whole(self, matcher, kind, hard=False)
+router._Demands.changed_by = lambda self, matcher, kind, hard, **rest: whole(self, matcher, kind, hard=False, **rest)
 """,
     "no second kept for the queue": """
 from multicdn import handler

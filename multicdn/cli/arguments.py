@@ -17,7 +17,7 @@ from multicdn import config as config_file
 from multicdn.cli.terminal import say
 from multicdn.config import Config
 from multicdn.events import envelopes
-from multicdn.events.envelopes import Unreadable
+from multicdn.events.intake import Unreadable
 from multicdn.model import Change, ChangeKind, Job
 from multicdn.oncall import explain
 from multicdn.oncall.manual import Object
@@ -65,12 +65,14 @@ class Inputs(Struct):
         urls: public ones.
         jobs: that waited in the queue.
         unreadable: parts of an event that mean nothing.
+        ignored: sentences about parts of an event for which there is nothing to do.
     """
 
     changes: list[Change]
     urls: list[str]
     jobs: list[Job]
     unreadable: list[Unreadable]
+    ignored: list[str] = []
 
 
 def load(path: Path | None) -> Loaded:
@@ -152,6 +154,8 @@ class Reader:
         self.inputs.changes += intake.changes
         self.inputs.jobs += (queued.job for queued in intake.queued_jobs)
         self.inputs.unreadable += intake.unreadable
+        self.inputs.ignored += (f"{number:,} x {name}: nothing to do" for name, number in intake.ignored.items())
+        self.inputs.ignored += (f"{number:,} x {name}: unknown, left alone" for name, number in intake.unknown.items())
 
 
 def is_s3(word: str) -> bool:

@@ -80,7 +80,7 @@ class _Answer:
         self._explainer = explainer
         self._objects: list[Explained] = [explainer.explain(change) for change in asked.changes]
         self._urls: list[tuple[str, list[Source]]] = [(url, explainer.sources(url)) for url in asked.urls]
-        self._notes: list[str] = []
+        self._notes: list[str] = list(asked.ignored)
         self._decisions: list[Decision] = []
         self._previews = self._preview(loaded, online=online)
 

@@ -58,7 +58,7 @@ def _plain(route: Route) -> Iterator[Fault]:
     if not route.bucket:
         yield Fault(("bucket",), "is empty")
     if not route.on:
-        yield Fault(("on",), "is empty: write created, removed, or leave it out for both")
+        yield Fault(("on",), "is empty: write created, removed or access, or leave it out for the first two")
     if "/" in route.index:
         yield Fault(("index",), "is the name of a file, without slashes, such as index.html")
     if route.bare and not route.index:

@@ -1,9 +1,7 @@
-"""From what AWS hands to the function to Changes: unpacks envelopes; ``events.s3`` reads what is in them.
+"""From what AWS hands to the function to Changes: unpacks what is wrapped, and has ``shapes`` tell what is what.
 
-Understood, each alone or wrapped in another: S3 notifications, SQS batches, SNS messages (raw delivery too),
-EventBridge's S3 events, ``s3:TestEvent``, Lambda's records of events that it gave up. Shapes:
-docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and ev-events.html; real examples in
-tests/data/.
+Understood, each alone, wrapped in another, or in a list as EventBridge Pipes sends it: notifications of S3, batches and
+messages of SQS, messages of SNS (raw delivery too), and all that ``shapes`` knows. Real examples in tests/data/.
 """
 
 from __future__ import annotations
@@ -11,20 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
 
 from multicdn import queue_url
 from multicdn.errors import EventError, told
 from multicdn.events import s3
-from multicdn.events.s3 import seen
+from multicdn.events.describe import cut, seen, unknown
+from multicdn.events.intake import Intake, Unreadable
+from multicdn.events.s3 import Ignored
 from multicdn.model import Change
 from multicdn.queue import message as queue
 from multicdn.queue import waiting
-from multicdn.queue.message import QueuedJob
-from multicdn.queue.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from multicdn.events.intake import Tasks
+    from multicdn.queue.message import QueuedJob
+    from multicdn.queue.waiting import Waiting
 
     ForeignReader = Callable[[object], Sequence[Change] | None]
 
@@ -34,42 +35,11 @@ _NOTIFICATION = msgspec.json.Decoder(s3.Notification)
 # SNS in SQS in EventBridge is three; a message that nests deeper than this is built to hurt.
 _DEEPEST = 6
 
+# Records that may come without their list, as from a Map state.
+_RECORDS = frozenset(("aws:s3", "aws:sns", "aws:sqs"))
+
 # Whoever may publish to a topic or a bus could else have anything purged.
 _WRAPPED = "a job that does not come straight from the function's own queue, and others are not taken"
-
-
-class Unreadable(Struct, frozen=True):
-    """A message, or a record of one, that could not be read.
-
-    Attributes:
-        cause: id of the SQS message; empty without a queue.
-        reason: what was wrong and what was seen.
-    """
-
-    cause: str
-    reason: str
-
-
-class Intake(Struct, frozen=True):
-    """What an invocation brought.
-
-    Attributes:
-        changes: in the order of arrival.
-        unreadable: what could not be read; its neighbours are in ``changes`` all the same.
-        queued: whether it came from SQS, so that the reply names the failed messages.
-        messages: ids of all SQS messages in the batch.
-        queued_jobs: jobs of ours that come back from the queue; each names its message as its only cause.
-        waiting: what messages have gone through whose changes waited in the queue, by their ids.
-        sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
-    """
-
-    changes: tuple[Change, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
-    queued: bool = False
-    messages: tuple[str, ...] = ()
-    queued_jobs: tuple[QueuedJob, ...] = ()
-    sent: dict[str, float] = {}
-    waiting: dict[str, Waiting] = {}
 
 
 def decode(event: object, read_foreign: ForeignReader | None = None, own_queue: str | None = None) -> Intake:
@@ -85,12 +55,12 @@ def decode(event: object, read_foreign: ForeignReader | None = None, own_queue: 
         All that could be read, beside what could not. Never raises for bad input.
     """
     reader = _Reader(read_foreign, own_queue)
-    if _is_sqs(event):
-        for message in event["Records"]:  # type: ignore[index]
-            reader.read_queued(message)
-    else:
+    messages = _sqs_messages(event)
+    for message in messages:
+        reader.read_queued(message)
+    if not messages:
         reader.read(event, "", distrust="" if own_queue is None else _WRAPPED)
-    return reader.intake(queued=_is_sqs(event))
+    return reader.intake(queued=bool(messages))
 
 
 class _Reader:
@@ -105,6 +75,9 @@ class _Reader:
         self._queued_jobs: list[QueuedJob] = []
         self._sent: dict[str, float] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._ignored: dict[str, int] = {}
+        self._unknown: dict[str, int] = {}
+        self._tasks: Tasks | None = None
 
     def intake(self, *, queued: bool) -> Intake:
         return Intake(
@@ -115,6 +88,9 @@ class _Reader:
             tuple(self._queued_jobs),
             self._sent,
             self._waiting,
+            self._ignored,
+            self._unknown,
+            self._tasks,
         )
 
     def read_queued(self, message: dict[str, Any]) -> None:
@@ -130,7 +106,7 @@ class _Reader:
         if self._own_queue is None or (self._own_queue and queue_url.is_at(self._own_queue, str(arn))):
             return ""
         own = f"only jobs from {self._own_queue} are done" if self._own_queue else "MULTICDN_QUEUE_URL names no queue"
-        return f"a job from {s3.cut(str(arn))}, and {own}"
+        return f"a job from {cut(str(arn))}, and {own}"
 
     def read(self, message: object, cause: str, depth: int = 0, distrust: str = _WRAPPED) -> None:
         """Read one message; what can't be read of it is noted, and nothing else is lost.
@@ -142,9 +118,13 @@ class _Reader:
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
 
-    def _add(self, change: Change | None) -> None:
-        if change is not None:
-            self._changes.append(change)
+    def _take(self, found: Iterable[Change | Ignored]) -> None:
+        for each in found:
+            if isinstance(each, Change):
+                self._changes.append(each)
+            else:
+                counts = self._ignored if each.known else self._unknown
+                counts[each.name] = counts.get(each.name, 0) + 1
 
     def _read_plain(self, message: object, cause: str) -> bool:
         """Read the text of a notification, if all of its records are as they should be."""
@@ -154,10 +134,10 @@ class _Reader:
             read = _NOTIFICATION.decode(message)
             if read.multicdnWaiting is not msgspec.UNSET:
                 return False
-            changes = [change for record in read.Records if (change := s3.from_s3(record, cause)) is not None]
+            found = [s3.from_s3(record, cause) for record in read.Records]
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError, EventError):
             return False
-        self._changes.extend(changes)
+        self._take(found)
         return True
 
     def _unwrap(self, message: object, cause: str, depth: int, distrust: str) -> None:
@@ -167,22 +147,52 @@ class _Reader:
             return None
         content = _parsed(message)
         if isinstance(content, dict):
-            records = content.get("Records")
-            if isinstance(records, list) and records:
-                if waiting.MARK in content and not distrust:
-                    self._waiting[cause] = waiting.decode(content)
-                return self._read_records(records, cause, depth)
-            wrapped = _wrapped(content)
-            if wrapped is not None:
-                return self.read(wrapped, cause, depth + 1)
-            if content.get("source") == "aws.s3" and "detail-type" in content:
-                return self._add(s3.from_bridge(content, cause))
-            if content.get("Event") == "s3:TestEvent":
-                return None
-            if queue.MARK in content:
-                return self._read_job(content, cause, distrust)
-        self._changes.extend(self._foreign(content, cause))
-        return None
+            return self._read_object(content, cause, depth, distrust)
+        if isinstance(content, list) and content:
+            return self._read_each(content, cause, depth)
+        return self._take(self._foreign(content, cause))
+
+    def _read_each(self, messages: Iterable[object], cause: str, depth: int, distrust: str = _WRAPPED) -> None:
+        for message in messages:
+            self.read(message, cause, depth + 1, distrust)
+
+    def _read_object(self, content: dict[str, Any], cause: str, depth: int, distrust: str) -> None:
+        records = content.get("Records")
+        if isinstance(records, list) and records:
+            if waiting.MARK in content and not distrust:
+                self._waiting[cause] = waiting.decode(content)
+            return self._read_records(records, cause, depth)
+        if queue.MARK in content:
+            return self._read_job(content, cause, distrust)
+        if _source(content) in _RECORDS or "s3" in content:
+            return self._read_record(content, cause, depth)
+        from multicdn.events import shapes
+
+        bodies = shapes.printed(content)
+        if bodies:  # only somebody who looks at them may take them for what they were in their queue
+            return self._read_each(bodies, cause, depth, distrust if self._own_queue is None else _WRAPPED)
+        wrapped = shapes.wrapped(content)
+        if wrapped:
+            return self._read_each(wrapped, cause, depth)
+        if shapes.is_batch_operation(content):
+            return self._read_tasks(content, cause, depth)
+        found = shapes.told(content, cause)
+        return self._take(self._foreign(content, cause) if found is None else found)
+
+    def _read_tasks(self, content: dict[str, Any], cause: str, depth: int) -> None:
+        """Read a call of S3 Batch Operations, which waits for an answer unless it comes wrapped in something."""
+        from multicdn.events import batch_operations
+
+        called = batch_operations.tasks(content)
+        if not depth and not cause:
+            self._tasks = called
+        causes = {id_: own if self._tasks else cause for own, id_ in called.ids.items()}
+        for task in content["tasks"]:
+            of_task = causes.get(str(task.get("taskId")), cause) if isinstance(task, dict) else cause
+            try:
+                self._take([batch_operations.change(task, of_task)])
+            except EventError as error:
+                self._unreadable.append(Unreadable(of_task, str(error)))
 
     def _read_job(self, content: dict[str, Any], cause: str, distrust: str) -> None:
         if distrust:
@@ -196,37 +206,40 @@ class _Reader:
     def _read_record(self, record: object, cause: str, depth: int) -> None:
         source = _source(record)
         try:
-            if source == "aws:s3":
-                self._add(s3.from_s3(s3.record(record), cause))
+            if _speaks_s3(source, record):
+                self._take([s3.from_s3(s3.record(record, source), cause)])
             elif source == "aws:sns":
                 self.read(record["Sns"]["Message"], cause, depth + 1)  # type: ignore[index]
             elif source == "aws:sqs":
                 self.read(record["body"], cause, depth + 1)  # type: ignore[index]
+            elif isinstance(record, dict) and not source:
+                self.read(record, cause, depth + 1)
             else:
-                self._changes.extend(self._foreign(record, cause))
+                self._take(self._foreign(record, cause))
         except EventError as error:
             self._unreadable.append(Unreadable(cause, str(error)))
         except (KeyError, TypeError):
             self._unreadable.append(Unreadable(cause, f"a record of {source[:9]} without its message: {seen(record)}"))
 
-    def _foreign(self, content: object, cause: str) -> list[Change]:
+    def _foreign(self, content: object, cause: str) -> list[Change | Ignored]:
+        from multicdn.events import stores
+
         try:
             changes = self._read_foreign(content) if self._read_foreign else None
+            if changes is None:
+                changes = stores.read(content)
             if changes is not None:
-                return [_checked(change, cause) for change in changes]
+                return [_checked(change, cause) for change in changes] or [Ignored("in a form of a plugin's")]
         except Exception as error:
             raise EventError(f"a plugin failed to read {seen(content)}: {told(error)}") from error
-        raise EventError(f"unknown event shape: {seen(content)}")
+        raise EventError(unknown(content))
 
 
-def _wrapped(content: dict[str, Any]) -> object:
-    """The message within one of SNS, or within what Lambda keeps of an asynchronous event; None in anything else.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-    """
-    if content.get("Type") == "Notification":
-        return content.get("Message")
-    return content.get("requestPayload") if "requestContext" in content else None
+def _speaks_s3(source: str, record: object) -> bool:
+    """Whether a record is S3's, or one in its form: MinIO, Ceph and others have a source of their own."""
+    if source == "aws:s3":
+        return True
+    return isinstance(record, dict) and "s3" in record and (not source or source.endswith(":s3"))
 
 
 def _checked(change: Change, cause: str) -> Change:
@@ -244,11 +257,12 @@ def _parsed(message: object) -> object:
         return message
 
 
-def _is_sqs(event: object) -> bool:
-    if not isinstance(event, dict):
-        return False
-    records = event.get("Records")
-    return isinstance(records, list) and bool(records) and all(_source(record) == "aws:sqs" for record in records)
+def _sqs_messages(event: object) -> list[Any]:
+    """The messages of a batch from SQS, as Lambda hands it over, or EventBridge Pipes; empty for anything else."""
+    records = event.get("Records") if isinstance(event, dict) else event
+    if not isinstance(records, list) or not all(_source(record) == "aws:sqs" for record in records):
+        return []
+    return records
 
 
 def _source(record: object) -> str:

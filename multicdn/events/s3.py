@@ -1,46 +1,47 @@
-"""One S3 event, as S3 or EventBridge tells it: the only place where keys are decoded, and exactly once.
+"""One record of an S3 notification, by S3 or by a store that speaks its form: here its key is decoded, exactly once.
 
-Shapes: docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html and ev-events.html; real
-examples in tests/data/.
+Shape: docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html; real examples in tests/data/.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-from urllib.parse import unquote_plus
+from typing import Annotated, Literal
+from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 from msgspec import Struct
 
 from multicdn.errors import EventError
+from multicdn.events import names
+from multicdn.events.describe import cut, seen
 from multicdn.model import Change, ChangeKind, is_text
 
-# Enough to recognise a message by.
-_LONGEST_SEEN = 300
+# Ceph sends keys as they are, and a sequencer whose bytes stand in the order of its processor, so that they don't sort:
+# github.com/ceph/ceph, src/rgw/driver/rados/rgw_notify.cc, populate_event (read in source, not seen on the wire).
+_CEPH = "ceph:s3"
 
-_KINDS = {
-    "ObjectCreated": ChangeKind.CREATED,
-    "ObjectRemoved": ChangeKind.REMOVED,
-    "LifecycleExpiration": ChangeKind.REMOVED,
-}
-# S3 events that leave the bytes under the key as they are.
-_HARMLESS = frozenset({
-    "ObjectRestore", "ReducedRedundancyLostObject", "Replication", "LifecycleTransition", "IntelligentTiering",
-    "ObjectTagging", "ObjectAcl", "TestEvent",
-})  # fmt: skip
 
-_BRIDGE_KINDS = {"Object Created": ChangeKind.CREATED, "Object Deleted": ChangeKind.REMOVED}
-_BRIDGE_HARMLESS = frozenset({
-    "Object Restore Initiated", "Object Restore Completed", "Object Restore Expired", "Object Storage Class Changed",
-    "Object Access Tier Changed", "Object ACL Updated", "Object Tags Added", "Object Tags Deleted",
-})  # fmt: skip
+class Ignored(Struct, frozen=True):
+    """An event for which there is nothing to do.
+
+    Attributes:
+        name: of the event.
+        known: whether that was decided; else nobody knows what the event means.
+    """
+
+    name: str
+    known: bool = True
 
 
 class _Bucket(Struct):
+    """A bucket."""
+
     name: str
 
 
 class _Object(Struct):
+    """An object, with the names that S3 and EventBridge give its members."""
+
     key: str
     eTag: str = ""
     etag: str = ""
@@ -48,18 +49,33 @@ class _Object(Struct):
     version_id: str | None = msgspec.field(default=None, name="version-id")
     sequencer: str = ""
 
+    @property
+    def version(self) -> str:
+        """Id of the version; empty in a bucket without."""
+        return self.versionId or self.version_id or ""
 
-class _Entity(Struct):
+
+class Entity(Struct):
+    """Where something happened."""
+
     bucket: _Bucket
     object: _Object
 
 
 class Record(Struct):
-    """A record of an S3 notification: what we need of it."""
+    """A record of S3's own: what we need of it."""
 
     eventSource: Literal["aws:s3"]
     eventName: str
-    s3: _Entity
+    s3: Entity
+    eventTime: str = ""
+
+
+class Lookalike(Struct):
+    """A record in S3's form, whoever sent it."""
+
+    eventName: str
+    s3: Entity
     eventTime: str = ""
 
 
@@ -70,78 +86,72 @@ class Notification(Struct):
     multicdnWaiting: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-def record(content: object) -> Record:
-    """Read a record of an S3 notification.
+def record(content: object, source: str = "aws:s3") -> Lookalike:
+    """Read a record of a notification, and make one of Ceph what S3 would have sent.
 
     Raises:
         EventError: it has another shape.
     """
     try:
-        return msgspec.convert(content, Record)
+        read = msgspec.convert(content, Lookalike)
     except msgspec.ValidationError as error:
-        raise EventError(f"a record of aws:s3 that can't be read ({error}): {seen(content)}") from None
+        raise EventError(f"a record of {cut(source)} that can't be read ({error}): {seen(content)}") from None
+    if source == _CEPH:
+        found = read.s3.object
+        found.key, found.sequencer = quote_plus(found.key, errors="surrogatepass"), ""
+    return read
 
 
-def from_s3(read: Record, cause: str) -> Change | None:
-    """The change that a record of S3 tells of. Its key is encoded like a form: a space is ``+``, other bytes ``%XX``.
-
-    Returns:
-        None for an event that leaves the bytes as they are.
+def from_s3(read: Record | Lookalike, cause: str) -> Change | Ignored:
+    """What a record tells of. Its key is encoded like a form: a space is ``+``, other bytes ``%XX``.
 
     Raises:
-        EventError: the event is of no known kind, or lacks its object.
+        EventError: it lacks its object, or the name of the event.
     """
-    family = read.eventName.removeprefix("s3:").partition(":")[0]
-    kind = _KINDS.get(family)
-    if kind is None:
-        if family in _HARMLESS:
-            return None
-        raise EventError(f"unknown S3 event name {cut(repr(read.eventName))}")
+    kind = names.meaning(read.eventName)
+    if kind is not ChangeKind.CREATED:
+        name = read.eventName.removeprefix("s3:")
+        if not isinstance(kind, ChangeKind):
+            return _ignored(name, kind)
+        if name == names.LIFECYCLE_DELETE and read.s3.object.version:
+            return Ignored(f"{name} of a version")
     key = read.s3.object.key
     if "%" in key or "+" in key:
         key = unquote_plus(key)
-    return _change(read.s3, key, kind, read.eventTime, cause)
+    return change(read.s3, key, kind, read.eventTime, cause)
 
 
-def from_bridge(event: dict[str, Any], cause: str) -> Change | None:
-    """The change that an S3 event of EventBridge tells of. Its key isn't encoded: ``+`` and ``%`` are themselves.
+def _ignored(name: str, meaning: names.Nothing) -> Ignored:
+    if not name:
+        raise EventError("an S3 event without a name")
+    return Ignored(cut(name), known=meaning is not names.Nothing.UNKNOWN)
 
-    Returns, raises: as ``from_s3``.
+
+def decoded(key: str) -> str:
+    """A key that was encoded like a form."""
+    return unquote_plus(key) if "%" in key or "+" in key else key
+
+
+def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
+    """The change of an object.
+
+    Raises:
+        EventError: there is no such object.
     """
-    what = str(event["detail-type"])
-    kind = _BRIDGE_KINDS.get(what)
-    if kind is None:
-        if what in _BRIDGE_HARMLESS:
-            return None
-        raise EventError(f"unknown S3 event of EventBridge: {cut(repr(what))}")
-    try:
-        entity = msgspec.convert(event.get("detail"), _Entity)
-    except msgspec.ValidationError as error:
-        raise EventError(f"an EventBridge event of S3 that can't be read ({error})") from None
-    return _change(entity, entity.object.key, kind, str(event.get("time", "")), cause)
+    bucket, found = entity.bucket.name, entity.object
+    if not key or not bucket or not key.isascii():
+        check_name(bucket, key)
+    version = found.versionId or found.version_id or ""
+    return Change(bucket, key, kind, found.eTag or found.etag, version, found.sequencer, time, cause)
 
 
-def _change(entity: _Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
-    if not key or not entity.bucket.name:
+def check_name(bucket: str, key: str) -> None:
+    """Refuse what no object can be called.
+
+    Raises:
+        EventError: says why.
+    """
+    if not key or not bucket:
         raise EventError("an S3 event without a key or a bucket")
     if not key.isascii() and not is_text(key):
         raise EventError(f"an S3 event whose key isn't text: {cut(ascii(key))}")
-    found = entity.object
-    version = found.versionId or found.version_id or ""
-    return Change(entity.bucket.name, key, kind, found.eTag or found.etag, version, found.sequencer, time, cause)
-
-
-def seen(content: object) -> str:
-    """Describe a message without repeating it whole: it may be large, and somebody's data."""
-    if isinstance(content, dict):
-        names = cut(", ".join(sorted(map(str, content))))
-        kinds = [f"{name}={content[name]!r}" for name in ("source", "detail-type", "eventSource") if name in content]
-        return f"an object with {names or 'no members'}" + (f" ({cut(', '.join(kinds))})" if kinds else "")
-    if isinstance(content, str):
-        return f"text that isn't JSON: {content[:80]!r}"
-    return f"a {type(content).__name__}"
-
-
-def cut(text: str) -> str:
-    """The beginning of a text, enough to recognise it by."""
-    return text if len(text) <= _LONGEST_SEEN else text[:_LONGEST_SEEN] + "…"

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from multicdn.aws import sqs
 from multicdn.errors import EventError, MulticdnError
+from multicdn.events import shapes
 from multicdn.queue import message as codec
 from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
@@ -228,7 +229,8 @@ class ToFunction:
             return []
         if not isinstance(content, dict) or codec.MARK in content:
             return []
-        return [json.dumps(content["requestPayload"]) if _is_record_of_lambda(content) else message.body]
+        given_up = _record_of_lambda(message.body)
+        return [json.dumps(given_up["requestPayload"]) if given_up is not None else message.body]
 
     def send(self, body: str) -> bool:
         """Have the function invoked: 202 says that Lambda has the event (its API reference, Invoke)."""
@@ -260,20 +262,29 @@ def _read(message: Any) -> DeadMessage:
 
 def _reason_of_lambda(body: str) -> str:
     """Why Lambda gave up an asynchronous event; empty for anything else."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        record = json.loads(body)
-        condition, response = record["requestContext"]["condition"], record.get("responsePayload")
+    record = _record_of_lambda(body)
+    with contextlib.suppress(TypeError, KeyError):
+        condition, response = record["requestContext"]["condition"], record.get("responsePayload")  # type: ignore[index, union-attr]
         said = response.get("errorMessage") if isinstance(response, dict) else None
         return f"{condition}: {said}" if said else str(condition)
     return ""
 
 
-def _is_record_of_lambda(content: dict[str, Any]) -> bool:
-    """Whether it is what Lambda keeps of an asynchronous event that it gave up, and not the event itself.
+def _record_of_lambda(body: str) -> dict[str, Any] | None:
+    """What Lambda keeps of an asynchronous event that it gave up, also by way of SNS or EventBridge; else None.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    return "requestContext" in content and "requestPayload" in content
+    content: Any = body
+    with contextlib.suppress(ValueError):
+        while True:
+            content = json.loads(content) if isinstance(content, str) else content
+            if not isinstance(content, dict):
+                return None
+            if "requestContext" in content and "requestPayload" in content:
+                return content
+            [content] = shapes.wrapped(content)
+    return None
 
 
 def _queued(body: str, cause: str) -> QueuedJob | None:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 # How far a fault puts a route away from a change: a route of another bucket is rarely the one that was meant.
 _FAR, _NEAR, _NEXT = 4.0, 2.0, 1.0
 
+_ON = {
+    ChangeKind.CREATED: "created objects",
+    ChangeKind.REMOVED: "removed objects",
+    ChangeKind.ACCESS: "changes of access",
+}
+
 
 class Match(Struct, frozen=True):
     """A route that acts on a change.
@@ -149,7 +155,7 @@ class Explainer:
 
     def _given(self, route: Route, key: str) -> set[str]:
         """The URLs that the route names at a change of a key: the way there is the router's own."""
-        kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else ChangeKind.REMOVED
+        kind = ChangeKind.CREATED if ChangeKind.CREATED in route.on else route.on[0]
         demands, _ = self._alone[id(route)].demands([Change(route.bucket, key, kind)] if key else ())
         return {target.value for demand in demands for target in demand.wants if target.kind is TargetKind.URL}
 
@@ -176,7 +182,7 @@ def _faults(route: Route, change: Change) -> Iterator[_Fault]:
         if any_of((pattern,)).match(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
-        yield _Fault(f"it acts on {' and '.join(route.on)} objects alone", _NEXT)
+        yield _Fault(f"it acts on {' and '.join(_ON[kind] for kind in route.on)} alone", _NEXT)
 
 
 @cache

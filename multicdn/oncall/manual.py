@@ -145,11 +145,12 @@ def _of_objects(config: Config, demands: Iterable[Demand], request: ManualReques
 
 
 def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
-    """A change for each object; both kinds where a route listens to removals alone, so that it acts, too."""
+    """A change for each object; one of another kind for each route that doesn't listen to uploads, so that it acts."""
     for item in request.objects:
-        routes = router.matching(item.bucket, item.key)
-        if request.action is Action.PURGE and any(ChangeKind.CREATED not in route.on for route in routes):
-            yield Change(item.bucket, item.key, ChangeKind.REMOVED, cause=request.id)
+        if request.action is Action.PURGE:
+            routes = router.matching(item.bucket, item.key)
+            for kind in dict.fromkeys(route.on[0] for route in routes if ChangeKind.CREATED not in route.on):
+                yield Change(item.bucket, item.key, kind, cause=request.id)
         yield Change(item.bucket, item.key, cause=request.id)
 
 

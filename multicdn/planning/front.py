@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn.model import ChangeKind
+from multicdn.model import Action, Change, ChangeKind
 from multicdn.planning.collapse import Count, Decision, collapse
 from multicdn.routing import object_tags
 from multicdn.routing.demand import Demand, RoutingFailure
+from multicdn.routing.router import gone_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from multicdn.model import Change
+    from multicdn.model import Job
     from multicdn.provider import Provider
     from multicdn.routing.router import Missing, Router
 
@@ -50,6 +51,13 @@ class Work(NamedTuple):
     demands: list[Demand]
     failures: list[RoutingFailure]
     decisions: list[Decision]
+
+
+class Returned(NamedTuple):
+    """Jobs that came back, and what was taken from them."""
+
+    jobs: list[Job]
+    gone: list[Job]
 
 
 class Spending:
@@ -99,3 +107,29 @@ def find_work(
     ]
     collapsed, decisions = collapse(list(choose(demands)), providers, lookup.unchanged, spent)
     return Work(collapsed, failures, decisions)
+
+
+def without_gone(router: Router, returned: Sequence[Job], changes: Sequence[Change]) -> Returned:
+    """Take from preloads that waited what changes say is gone meanwhile; the purges that they took along stay.
+
+    Args:
+        router: the routes.
+        returned: jobs that came back from the queue.
+        changes: that came with them.
+    """
+    waited = any(job.action is Action.PRELOAD for job in returned)
+    places = gone_by(changes) if waited else ()
+    if not places:
+        return Returned(list(returned), [])
+    urls: dict[str, set[str]] = {}
+    for demand in router.demands([Change(*place) for place in places])[0]:
+        if demand.action is Action.PRELOAD:
+            urls.setdefault(demand.provider, set()).update(target.value for target in demand.wants)
+    jobs: list[Job] = []
+    gone: list[Job] = []
+    for job in returned:
+        lost = job.only(urls.get(job.instance, ())) if job.action is Action.PRELOAD else None
+        left = job.without(lost.targets) if lost else job
+        jobs += [left] if left else job.purges
+        gone += [lost] if lost else []
+    return Returned(jobs, gone)

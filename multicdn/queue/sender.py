@@ -236,7 +236,7 @@ def _messages_of(decision: Decision, largest: int) -> Iterator[Message]:
 
 def _messages_of_unrouted(group: Unrouted, largest: int) -> Iterator[Message]:
     shown = {
-        "status": "unrouted",
+        "status": "incomplete",
         "reason": redact(group.reason),
         "attempts": str(group.waiting.attempt),
         "causes": " ".join(group.waiting.origins),

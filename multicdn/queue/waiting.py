@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 # The member by which such a notification is known.
 MARK = "multicdnWaiting"
 
-_EVENT_NAMES = {ChangeKind.CREATED: "ObjectCreated:Put", ChangeKind.REMOVED: "ObjectRemoved:Delete"}
+_EVENT_NAMES = {
+    ChangeKind.CREATED: "ObjectCreated:Put",
+    ChangeKind.REMOVED: "ObjectRemoved:Delete",
+    ChangeKind.ACCESS: "ObjectAcl:Put",
+}
 
 
 class Waiting(Struct, frozen=True):

@@ -94,8 +94,8 @@ class Matcher:
 
     def _for_kind(self, kind: ChangeKind, soft: Mapping[str, bool]) -> Iterator[tuple[str, Action, bool]]:
         for name in dict.fromkeys(self.route.purge):
-            # A removed object must not be served as stale either.
-            yield name, Action.PURGE, soft[name] and kind is not ChangeKind.REMOVED
+            # What was removed, or closed to readers, must not be served as stale either.
+            yield name, Action.PURGE, soft[name] and kind is ChangeKind.CREATED
         if kind is ChangeKind.CREATED:
             for name in dict.fromkeys(self.route.preload):
                 yield name, Action.PRELOAD, False

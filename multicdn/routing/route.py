@@ -78,7 +78,9 @@ class Route(Struct, frozen=True, kw_only=True):
 
     bucket: Annotated[str, Meta(description="exact name of the bucket")]
     prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
-    on: Annotated[tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, both")] = (
+    on: Annotated[
+        tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, created and removed")
+    ] = (
         ChangeKind.CREATED,
         ChangeKind.REMOVED,
     )

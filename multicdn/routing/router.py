@@ -83,7 +83,8 @@ class Router:
         """What every provider is to do, and the changes that a plugin failed on.
 
         Of several changes of one key the newest decides, for each route among those that it listens to; but what was
-        removed in between is dropped: were it only marked stale, a cache could go on serving it.
+        removed, or closed to readers, in between is dropped: were it only marked stale, a cache could go on serving it.
+        And what is gone by the newest of all changes is preloaded for no route, though one may not hear of removals.
 
         Args:
             changes: in any order.
@@ -91,7 +92,8 @@ class Router:
             missing: see ``Missing``.
         """
         newest: dict[tuple[int, str], _Match] = {}
-        removed: set[tuple[int, str]] = set()
+        dropped: set[tuple[int, str]] = set()
+        changes = tuple(changes)
         for change in changes:
             wanted = self._wanted(change, missing)
             for matcher in self._covering(change.bucket, change.key):
@@ -103,9 +105,9 @@ class Router:
                         newest[key] = _Match(matcher, change, _both(members, earlier))
                     elif earlier.members is not None:
                         newest[key] = earlier._replace(members=_both(members, earlier))
-                    if change.kind is ChangeKind.REMOVED:
-                        removed.add(key)
-        return self._collect(newest.values(), removed, tags or {})
+                    if change.kind is not ChangeKind.CREATED:
+                        dropped.add(key)
+        return self._collect(newest.values(), dropped, gone_by(changes), tags or {})
 
     def _wanted(self, change: Change, missing: Missing | None) -> frozenset[str] | None:
         """The parts of routes that a change still waits for; None for all of them.
@@ -122,12 +124,16 @@ class Router:
         """Whether any route is about a changed key, whatever happened to it."""
         return any(True for _ in self._covering(change.bucket, change.key))
 
+    def acts_on(self, change: Change) -> bool:
+        """Whether any route is about a changed key, and about what happened to it."""
+        return any(change.kind in matcher.route.on for matcher in self._covering(change.bucket, change.key))
+
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)
         return routes.covering(key) if routes else ()
 
     def _collect(
-        self, matched: Iterable[_Match], removed: set[tuple[int, str]], tags: Tags
+        self, matched: Iterable[_Match], dropped: set[tuple[int, str]], gone: set[tuple[str, str]], tags: Tags
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
@@ -139,8 +145,9 @@ class Router:
                 failures.append(RoutingFailure(change, reason, frozenset((matcher.part(_HOOKED),))))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
-            hard = (id(matcher), change.key) in removed
-            for demand in demands.changed_by(matcher, change.kind, hard=hard):
+            hard = (id(matcher), change.key) in dropped
+            preload = not gone or (change.bucket, change.key) not in gone
+            for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
                 _add(demand, targets, change, want)
         return demands.all(), failures
 
@@ -165,15 +172,15 @@ class _Demands:
 
     def __init__(self) -> None:
         self._demands: dict[tuple[str, Action, bool, str, int], Demand] = {}
-        self._by_route: dict[tuple[int, ChangeKind, bool], list[Demand]] = {}
+        self._by_route: dict[tuple[int, ChangeKind, bool, bool], list[Demand]] = {}
 
-    def changed_by(self, matcher: Matcher, kind: ChangeKind, *, hard: bool) -> list[Demand]:
+    def changed_by(self, matcher: Matcher, kind: ChangeKind, *, hard: bool, preload: bool) -> list[Demand]:
         """The demands that get the targets of a change: one for each order that its route gives for its kind."""
-        demands = self._by_route.get((id(matcher), kind, hard))
+        demands = self._by_route.get((id(matcher), kind, hard, preload))
         if demands is None:
-            orders = matcher.orders(kind)
+            orders = [order for order in matcher.orders(kind) if preload or order[1] is Action.PURGE]
             demands = [self._demand(matcher, name, action, soft and not hard) for name, action, soft in orders]
-            self._by_route[id(matcher), kind, hard] = demands
+            self._by_route[id(matcher), kind, hard, preload] = demands
         return demands
 
     def _demand(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
@@ -203,6 +210,37 @@ def supersedes(new: Change, old: Change) -> bool:
         # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
         return new.time.rstrip("Z") >= old.time.rstrip("Z")
     return True
+
+
+def gone_by(changes: Iterable[Change]) -> set[tuple[str, str]]:
+    """Bucket and key of the objects that the newest of their changes has removed, whoever listens to that."""
+    changes = tuple(changes)
+    removed: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        if change.kind is ChangeKind.REMOVED:
+            _keep_newest(removed, change)
+    created: dict[tuple[str, str], Change] = {}
+    for change in changes if removed else ():
+        if change.kind is ChangeKind.CREATED:
+            _keep_newest(created, change)
+    return {place for place, removal in removed.items() if not _is_back(created.get(place), removal)}
+
+
+def _keep_newest(found: dict[tuple[str, str], Change], change: Change) -> None:
+    place = (change.bucket, change.key)
+    earlier = found.get(place)
+    if earlier is None or supersedes(change, earlier):
+        found[place] = change
+
+
+def _is_back(created: Change | None, removed: Change) -> bool:
+    """Whether an object was created again after its removal. In doubt, as within the same second, it wasn't."""
+    if created is None:
+        return False
+    if created.sequencer and removed.sequencer:
+        return not supersedes(removed, created)
+    width = min(len(change.time.rstrip("Z")) for change in (created, removed))
+    return created.time[:width] > removed.time[:width]
 
 
 def _mark(change: Change) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multicdn import config
@@ -392,6 +392,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@settings(max_examples=20)  # each loads a config
 @given(files())
 def test_any_file_keeps_its_hosts_and_its_secrets(old: dict[str, Any]) -> None:
     text = yaml.safe_dump(old, sort_keys=False)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kit import installs
+from kit.events import sdk_event_names
 
+from multicdn.events import names
 from multicdn.installer import diff
 from multicdn.installer.notifications.merge import (
     EVENTBRIDGE,
@@ -31,6 +34,8 @@ from multicdn.installer.notifications.prefixes import Covered, covered
 from multicdn.model import ChangeKind
 
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED
+SDK_NAMES = sdk_event_names()
+EVENT_NAMES = [name for name in SDK_NAMES if not name.endswith("*")]
 STACK = "multicdn"
 ARN = "arn:aws:sqs:eu-west-1:123456789012:multicdn-Queue-1"
 THEIRS = "arn:aws:sqs:eu-west-1:123456789012:theirs"
@@ -255,3 +260,14 @@ def test_the_diff_shows_ours_and_counts_theirs() -> None:
     ]
     assert next(diff.notifications(after, before, STACK)).startswith("- ObjectCreated:*")
     assert foreign(after, STACK) == {**before, EVENTBRIDGE: {}}
+
+
+# What is subscribed to
+
+
+@pytest.mark.parametrize("kind", list(ChangeKind))
+def test_the_bucket_tells_of_what_a_route_is_on_and_of_nothing_else(kind: ChangeKind) -> None:
+    [part] = covered(installs.config(routes=f"\n  - {{bucket: acme-site, on: [{kind}], {installs.PURGE}}}").routes)
+    told = {name for name in EVENT_NAMES for asked in part.events if fnmatchcase(name, asked)}
+    assert told == {name for name in EVENT_NAMES if names.meaning(name.removeprefix("s3:")) is kind}
+    assert set(part.events) <= set(SDK_NAMES)

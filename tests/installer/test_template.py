@@ -13,8 +13,10 @@ from kit import installs
 
 from multicdn.config.settings import Install, Trigger
 from multicdn.errors import ConfigError
+from multicdn.events import names
 from multicdn.installer.template import stack
 from multicdn.installer.template.stack import State, template
+from multicdn.model import ChangeKind
 
 KEY = "kms_key: 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
 VPC = "vpc: {subnets: [subnet-0123456789abcdef0], security_groups: [sg-0123456789abcdef0]}"
@@ -179,6 +181,14 @@ def test_an_eventbridge_rule_for_a_whole_bucket_names_no_keys() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", list(ChangeKind))
+def test_a_rule_takes_the_events_that_mean_what_a_route_is_on_and_no_others(kind: ChangeKind) -> None:
+    found = resources("trigger: eventbridge", routes=f"\n  - {{bucket: acme-site, on: [{kind}], {installs.PURGE}}}")
+    [rule] = [one for one in found.values() if one["Type"] == "AWS::Events::Rule"]
+    asked = rule["Properties"]["EventPattern"]["detail-type"]
+    assert set(asked) == {what for what, meaning in names._BRIDGE.items() if meaning is kind}
+
+
 def test_changing_over_has_both_ways() -> None:
     found = resources(triggers=(Trigger.QUEUE, Trigger.DIRECT))
     assert {"Queue", "EventSourceMapping", "BucketsMaySend", "EventInvokeConfig"} <= found.keys()
@@ -223,7 +233,7 @@ def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
     for name in (*names, "AWS::Region"):
         text = text.replace(f"${{{name}}}", "x")
     assert "${" not in text
-    assert len(json.loads(text)["widgets"]) == 5
+    assert len(json.loads(text)["widgets"]) == 6
 
 
 def test_the_state_survives_the_template() -> None:

@@ -331,6 +331,37 @@ def test_events_that_lambda_gave_up_go_back_to_the_function(
     assert queues.left(queues.dlq) == 0
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda record: record,
+        lambda record: {"Type": "Notification", "Message": json.dumps(record)},
+        lambda record: {
+            "source": "lambda",
+            "detail-type": "Lambda Function Invocation Result - Failure",
+            "detail": record,
+        },
+    ],
+    ids=["SQS", "SNS", "EventBridge"],
+)
+def test_reason_and_event_of_what_lambda_gave_up_are_found_whichever_way_it_came(way: Callable[[Any], Any]) -> None:
+    body = json.dumps(way(json.loads(given_up(s3_event("a.css")))))
+    letter = dead_letters._read({"MessageId": "m", "ReceiptHandle": "r", "Body": body})
+    assert (letter.provider, letter.reason) == (
+        NOBODY,
+        "RetriesExhausted: www: purge of https://a/1: retry: 503",
+    )
+    [again] = dead_letters.ToFunction(None, "purger").bodies(letter)
+    assert json.loads(again) == s3_event("a.css")
+
+
+@pytest.mark.parametrize(
+    "body", ["", "no JSON", "[]", "{}", '{"Type": "Notification", "Message": "x"}', '{"source": "lambda"}']
+)
+def test_what_lambda_did_not_write_has_no_reason_of_lambda(body: str) -> None:
+    assert dead_letters._reason_of_lambda(body) == ""
+
+
 def test_an_event_that_fails_again_is_a_dead_letter_again(queues: Queues, function: str) -> None:
     queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=given_up(s3_event("broken.css")))
     assert dlq("redrive", "--function", function) == "1 sent back\n"

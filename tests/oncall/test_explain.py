@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.events import BUCKET, given_up, s3_event, s3_record
 from kit.scenes import SECOND, SITE, Scene, providers_of, scene, write
 
 from multicdn import config
@@ -217,6 +218,36 @@ def test_what_an_event_holds_beside_readable_records_is_reported(file: Path) -> 
     assert ask(file, "-", stdin='{"detail-type": "Scheduled Event", "source": "aws.events"}', code=1).startswith(
         "the event can't be read: unknown event shape"
     )
+
+
+def test_old_versions_that_expire_are_planned_for_nobody_and_told(file: Path) -> None:
+    expired = s3_record("LifecycleExpiration:Delete", "index.html", versionId="0dK.MArCl4dE2pkFZ8vQxB6fJt0uOLpA")
+    expired["s3"]["bucket"]["name"] = "acme-site"
+    found = ask_json(file, "-", stdin=json.dumps({"Records": [expired] * 3_000 + [s3_record("ObjectMelted:Now")]}))
+    assert (found["objects"], found["providers"], found["unreadable"]) == ([], [], [])
+    assert found["notes"] == [
+        "3,000 x LifecycleExpiration:Delete of a version: nothing to do",
+        "1 x ObjectMelted:Now: unknown, left alone",
+    ]
+
+
+def test_a_printed_dead_letter_is_explained_as_the_event_in_it(file: Path) -> None:
+    printed = {"Messages": [{"MessageId": "m", "Body": json.dumps(given_up(s3_event(key="a.css")))}]}
+    printed = json.loads(json.dumps(printed).replace(BUCKET, "acme-site"))
+    found = ask_json(file, "-", stdin=json.dumps(printed))
+    assert [(each["bucket"], each["key"]) for each in found["objects"]] == [("acme-site", "a.css")]
+
+
+def test_nothing_is_planned_to_be_loaded_that_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "multicdn.config.yml"
+    members = 'on: [created], urls: ["https://images.acme.com/{key}"], purge: [images], preload: [images]'
+    file.write_text(f"{PROVIDERS}  - {{bucket: {BUCKET}, {members}}}\n")
+    records = [
+        s3_record("ObjectCreated:Put", "a.jpg", sequencer="0066FD0C9A3B1F2E9A"),
+        s3_record("ObjectRemoved:Delete", "a.jpg", sequencer="0066FD0C9A3B1F2E9B"),
+    ]
+    [planned] = ask_json(file, "-", stdin=json.dumps({"Records": records}))["providers"]
+    assert [ask["action"] for ask in planned["asks"]] == ["purge"]
 
 
 def test_a_queued_job_in_an_event_is_explained(file: Path) -> None:

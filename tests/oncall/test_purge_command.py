@@ -90,7 +90,7 @@ def test_objects_are_purged_at_the_named_providers_alone(scene: Scene) -> None:
     assert scene.fresh("a.css", *ALL) == ["fastly"]
 
 
-@pytest.mark.parametrize("on", ["created", "removed"])
+@pytest.mark.parametrize("on", ["created", "removed", "access"])
 def test_a_route_acts_whichever_change_it_listens_to(scene: Scene, on: str) -> None:
     write(scene.path, providers_of(scene.path), [{**ROUTES[0], "on": [on]}])
     scene.run("purge", "s3://acme-site/a.css")

@@ -252,6 +252,7 @@ FAULTS = [
     ("401", faults.status(401), CredentialsRefused),
     ("403", faults.status(403), CredentialsRefused),
     ("404", faults.status(404), RetryLater),
+    ("413 of a gateway", faults.status(413, body="too large"), TargetsRefused),
     ("400 of a gateway", faults.status(400, body='{"message": "Bad Request"}'), RetryLater),
     ("401 of a gateway", faults.status(401, body='{"message": "Unauthorized"}'), RetryLater),
     ("403 of a gateway", faults.status(403, body="RBAC: access denied"), RetryLater),

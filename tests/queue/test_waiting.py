@@ -78,7 +78,7 @@ def test_a_hook_that_fails_lets_the_urls_of_its_change_wait_and_repeats_nothing(
     [waits] = queues.sent
     assert waits["DelaySeconds"] in range(10, 21)
     assert type(fault).__name__ in waits["MessageAttributes"]["reason"]["StringValue"]
-    assert '"unrouted"' in caplog.text
+    assert '"incomplete"' in caplog.text
     assert line.step() == []  # still broken: it waits longer, and still nothing is repeated
     assert json.loads(queues.sent[-1]["MessageBody"])["multicdnWaiting"]["attempt"] == 2
     flaky.fault = None
@@ -130,7 +130,7 @@ def test_without_a_queue_to_wait_in_the_message_comes_back(
 
 CHANGES = [
     Change("acme-site", key, kind, "etag", "v1", "0A", "2026-11-23T09:00:00.123Z", "m1")
-    for key, kind in (("a b+c%.html", ChangeKind.CREATED), ("中.html", ChangeKind.REMOVED))
+    for key, kind in (("a b+c%.html", ChangeKind.CREATED), ("中.html", ChangeKind.REMOVED), ("x", ChangeKind.ACCESS))
 ]
 
 

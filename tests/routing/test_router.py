@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from multicdn.routing.demand import Demand
 
-CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED
+CREATED, REMOVED, ACCESS = ChangeKind.CREATED, ChangeKind.REMOVED, ChangeKind.ACCESS
 PURGE, PRELOAD = Action.PURGE, Action.PRELOAD
 URL, PREFIX, TAG, HOST, EVERYTHING = (
     TargetKind.URL,
@@ -75,6 +75,23 @@ def purged(routes: Sequence[Route], *changes: Change) -> set[str]:
         for target in targets
         if action is PURGE
     }
+
+
+# Keys are bytes, and none is taken for another
+
+
+@pytest.mark.parametrize(
+    ("key", "paths"),
+    [
+        ("docs/", {"docs/"}),
+        ("cafe\u0301.html", {"cafe%CC%81.html"}),
+        ("caf\u00e9.html", {"caf%C3%A9.html"}),
+        ("album\r\b\b/KM+004.jpg", {"album%0D%08%08/KM%2B004.jpg", "album%0D%08%08/KM+004.jpg"}),
+        ("//a//b/", {"//a//b/"}),
+    ],
+)
+def test_odd_key_has_its_own_url(key: str, paths: set[str]) -> None:
+    assert paths <= purged((route(),), Change("b", key))
 
 
 # Which routes match
@@ -386,7 +403,6 @@ def test_route_decides_among_the_changes_that_it_listens_to() -> None:
     changes = Change("b", "k", CREATED, sequencer="1"), Change("b", "k", REMOVED, sequencer="2")
     assert orders(routes, *changes) == {
         ("plain", PURGE, False): {url("k")},
-        ("warmer", PRELOAD, False): {url("k")},
         ("full", PURGE, False): {url("k")},
     }
 
@@ -400,10 +416,116 @@ def test_route_decides_among_the_changes_that_it_listens_to() -> None:
         ((REMOVED,), REMOVED, True),
         ((CREATED, REMOVED), CREATED, True),
         ((CREATED, REMOVED), REMOVED, True),
+        ((CREATED, REMOVED), ACCESS, False),
+        ((CREATED, ACCESS), ACCESS, True),
+        ((ACCESS,), CREATED, False),
     ],
 )
 def test_route_acts_on_its_kinds_of_change_only(on: tuple[ChangeKind, ...], kind: ChangeKind, matches: bool) -> None:
     assert bool(demands((route(on=on),), Change("b", "k", kind))) is matches
+
+
+# Of what is gone, no preload; of what has changed, no purge is lost
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(
+    ("created", "removed", "gone"),
+    [
+        pytest.param({"sequencer": "0066FD0C9A"}, {"sequencer": "0066FD0C9B"}, True, id="removed later"),
+        pytest.param({"sequencer": "0066FD0C9B"}, {"sequencer": "0066FD0C9A"}, False, id="created later"),
+        pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:05Z"}, True, id="by time"),
+        pytest.param({"time": "2026-10-02T07:15:05Z"}, {"time": "2026-10-02T07:15:04.999Z"}, False, id="by time, back"),
+        pytest.param(
+            {"time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04.201Z"}, True, id="no milliseconds"
+        ),
+        pytest.param({"time": "2026-10-02T07:15:04.201Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="same second"),
+        pytest.param(
+            {"sequencer": "1", "time": "2026-10-02T07:15:04Z"}, {"time": "2026-10-02T07:15:04Z"}, True, id="mixed"
+        ),
+        pytest.param({}, {}, True, id="nobody knows"),
+    ],
+)
+@pytest.mark.parametrize("on", [(CREATED,), (CREATED, REMOVED), (CREATED, REMOVED, ACCESS)])
+def test_what_is_gone_is_purged_and_not_preloaded(
+    created: dict[str, str], removed: dict[str, str], gone: bool, on: tuple[ChangeKind, ...], swapped: bool
+) -> None:
+    arrival = [Change("b", "k", CREATED, cause="m1", **created), Change("b", "k", REMOVED, cause="m2", **removed)]
+    found = orders((route(on=on, purge=("softly",), preload=("warmer",)),), *arrival[:: -1 if swapped else 1])
+    preloads = {order for order in found if order[1] is PRELOAD}
+    assert bool(preloads) is not gone or (not preloads and not created)
+    assert {target for order, targets in found.items() if order not in preloads for target in targets} == {url("k")}
+    # Whoever doesn't listen to removals has its purge as soft as ever.
+    assert [order[2] for order in found if order not in preloads] == [on == (CREATED,)]
+
+
+def test_removal_that_was_dealt_with_before_still_says_that_the_object_is_gone() -> None:
+    """It comes back for a part of another route alone."""
+    routes = (route(on=(CREATED,), preload=("warmer",)), route(urls=(), tags=("t",), purge=("full",)))
+    made = router(*routes)
+    [other] = [part for part in made._buckets["b"].parts if part.endswith(":tags")]
+    changes = (
+        Change("b", "k", REMOVED, sequencer="2", cause="back"),
+        Change("b", "k", CREATED, sequencer="1", cause="m"),
+    )
+    found, _ = made.demands(changes, None, {"back": frozenset((other,))})
+    asked = {
+        (demand.provider, demand.action): {cause for want in demand.wants.values() for cause in want.causes}
+        for demand in found
+    }
+    assert asked == {("plain", PURGE): {"m"}, ("full", PURGE): {"back"}}
+
+
+def test_upload_that_comes_again_before_its_removal_is_not_preloaded() -> None:
+    again = [Change("b", "k", CREATED, sequencer="1", cause=cause) for cause in ("m1", "m3")]
+    removal = Change("b", "k", REMOVED, sequencer="2", cause="m2")
+    found = orders((route(on=(CREATED,), preload=("warmer",)),), again[0], removal, again[1])
+    assert set(found) == {("plain", PURGE, False)}
+
+
+def test_other_keys_and_buckets_are_not_gone_with_one() -> None:
+    routes = (route(preload=("warmer",)), route(bucket="c", preload=("warmer",)))
+    changes = [Change("b", "k", REMOVED, sequencer="2"), Change("c", "k", sequencer="1"), Change("b", "other")]
+    found = [demand for demand in demands(routes, *changes) if demand.action is PRELOAD]
+    assert {(demand.bucket, target) for demand in found for target in demand.wants} == {
+        ("c", url("k")),
+        ("b", url("other")),
+    }
+
+
+@given(st.permutations([CREATED, REMOVED, ACCESS, CREATED, REMOVED]), st.randoms(use_true_random=False))
+def test_preload_follows_the_last_upload_or_removal_in_every_order(kinds: list[ChangeKind], random: Any) -> None:
+    changes = [Change("b", "k", kind, sequencer=str(place)) for place, kind in enumerate(kinds)]
+    last = [kind for kind in kinds if kind is not ACCESS][-1]
+    random.shuffle(changes)
+    found = orders((route(on=(CREATED,), preload=("warmer",)),), *changes)
+    assert (("warmer", PRELOAD, False) in found) is (last is CREATED)
+    assert found["plain", PURGE, False] == {url("k")}
+
+
+# Who may read it
+
+
+def test_change_of_access_drops_and_preloads_nothing() -> None:
+    routes = (route(on=(CREATED, ACCESS), purge=("softly",), preload=("warmer",)),)
+    assert orders(routes, Change("b", "k", ACCESS)) == {("softly", PURGE, False): {url("k")}}
+    closed, newer = Change("b", "k", ACCESS, sequencer="1"), Change("b", "k", CREATED, sequencer="2")
+    assert orders(routes, closed, newer) == {
+        ("softly", PURGE, False): {url("k")},
+        ("warmer", PRELOAD, False): {url("k")},
+    }
+
+
+def test_change_of_access_is_heard_by_nobody_who_does_not_ask_for_it() -> None:
+    assert orders((route(),), Change("b", "k", ACCESS)) == {}
+
+
+@pytest.mark.parametrize(("kind", "on", "acts"), [(ACCESS, (ACCESS,), True), (ACCESS, (CREATED,), False)])
+def test_whether_any_route_acts_on_a_change(kind: ChangeKind, on: tuple[ChangeKind, ...], acts: bool) -> None:
+    made = router(route(on=on, prefix="d/"))
+    assert made.acts_on(Change("b", "d/k", kind)) is acts
+    assert made.covers(Change("b", "d/k", kind))
+    assert not made.acts_on(Change("b", "k", kind))
 
 
 # What tells one change from the next
@@ -505,7 +627,7 @@ CHANGES = st.lists(
         Change,
         bucket=st.sampled_from(["b", "c"]),
         key=st.sampled_from(["a", "d/a", "d/index.html", "x y", "d/"]),
-        kind=st.sampled_from(ChangeKind),
+        kind=st.sampled_from([CREATED, REMOVED]),
         sequencer=st.sampled_from(["1", "2", "2F", "3"]),
         cause=st.sampled_from(["m1", "m2", "m3"]),
     ),

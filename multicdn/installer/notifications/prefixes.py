@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 EVENTS = {
     ChangeKind.CREATED: ("s3:ObjectCreated:*",),
     ChangeKind.REMOVED: ("s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"),
+    ChangeKind.ACCESS: (
+        "s3:ObjectAcl:Put",
+        "s3:ObjectTagging:*",
+        "s3:ObjectRestore:Completed",
+        "s3:ObjectRestore:Delete",
+    ),
 }
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html: a filter can't hold a

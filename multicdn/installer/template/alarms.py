@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.template.role import REGION
+from multicdn.log import NAMESPACE
+from multicdn.reporting import UNMATCHED
 
 if TYPE_CHECKING:
     from multicdn.config.settings import Install
@@ -15,11 +17,12 @@ Resources = dict[str, dict[str, Any]]
 _PERIOD = 300
 _HALF_AN_HOUR = 1800
 
-# Logical id of a resource -> namespace and dimension of its metrics.
+# Logical id of a resource, or what the function counts itself -> namespace and dimension of its metrics.
 _SOURCES = {
     "Function": ("AWS/Lambda", "FunctionName"),
     "Queue": ("AWS/SQS", "QueueName"),
     "DeadLetterQueue": ("AWS/SQS", "QueueName"),
+    "Changes": (NAMESPACE, "FunctionName"),
 }
 
 # Alarm -> resource, metric, statistic, threshold, what it means.
@@ -57,6 +60,7 @@ _GRAPHS = (
     ("Messages waiting", (("Queue", "ApproximateNumberOfMessagesVisible", "Maximum"),)),
     ("Age of the oldest message, seconds", (("Queue", "ApproximateAgeOfOldestMessage", "Maximum"),)),
     ("Purges given up", (("DeadLetterQueue", "ApproximateNumberOfMessagesVisible", "Maximum"),)),
+    ("Changes that no route acts on", (("Changes", UNMATCHED, "Sum"),)),
 )
 _WIDTH, _HEIGHT, _COLUMNS = 12, 6, 2
 
@@ -88,7 +92,7 @@ def _alarm(name: str, settings: Install) -> dict[str, Any]:
 
 
 def _name(resource: str) -> dict[str, Any]:
-    return {"Ref": resource} if resource == "Function" else {"Fn::GetAtt": [resource, "QueueName"]}
+    return {"Fn::GetAtt": [resource, "QueueName"]} if "Queue" in resource else {"Ref": "Function"}
 
 
 def _dashboard(*, queued: bool) -> dict[str, Any]:

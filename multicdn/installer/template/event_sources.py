@@ -23,7 +23,17 @@ ALIAS = "live"
 _LONGEST_PATTERN = 2048
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html; "Object Deleted" is lifecycle's word too.
-_DETAIL_TYPES = {ChangeKind.CREATED: "Object Created", ChangeKind.REMOVED: "Object Deleted"}
+_DETAIL_TYPES = {
+    ChangeKind.CREATED: ("Object Created",),
+    ChangeKind.REMOVED: ("Object Deleted",),
+    ChangeKind.ACCESS: (
+        "Object ACL Updated",
+        "Object Tags Added",
+        "Object Tags Deleted",
+        "Object Restore Completed",
+        "Object Restore Expired",
+    ),
+}
 
 
 def bucket_to_queue(buckets: Iterable[str]) -> Resources:
@@ -120,7 +130,11 @@ def _pattern(bucket: str, kinds: tuple[ChangeKind, ...], prefixes: list[str]) ->
     detail: dict[str, Any] = {"bucket": {"name": [bucket]}}
     if "" not in prefixes:
         detail["object"] = {"key": [{"prefix": prefix} for prefix in prefixes]}
-    return {"source": ["aws.s3"], "detail-type": [_DETAIL_TYPES[kind] for kind in kinds], "detail": detail}
+    return {
+        "source": ["aws.s3"],
+        "detail-type": [what for kind in kinds for what in _DETAIL_TYPES[kind]],
+        "detail": detail,
+    }
 
 
 def _rule(pattern: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""What an invocation brought: changes, jobs that come back, and what of it could not be read."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from multicdn.model import Change
+from multicdn.queue.message import QueuedJob
+from multicdn.queue.waiting import Waiting
+
+
+class Unreadable(Struct, frozen=True):
+    """A message, or a record of one, that could not be read.
+
+    Attributes:
+        cause: id of the SQS message; empty without a queue.
+        reason: what was wrong and what was seen.
+    """
+
+    cause: str
+    reason: str
+
+
+class Tasks(Struct, frozen=True):
+    """The tasks of one invocation.
+
+    Attributes:
+        schema: version of the form, to be answered in the same.
+        invocation: id of the invocation.
+        ids: of the tasks, by the causes of their changes.
+    """
+
+    schema: str
+    invocation: str
+    ids: dict[str, str]
+
+
+class Intake(Struct, frozen=True):
+    """What an invocation brought.
+
+    Attributes:
+        changes: in the order of arrival.
+        unreadable: what could not be read; its neighbours are in ``changes`` all the same.
+        queued: whether it came from SQS, so that the reply names the failed messages.
+        messages: ids of all SQS messages in the batch.
+        queued_jobs: jobs of ours that come back from the queue; each names its message as its only cause.
+        waiting: what messages have gone through whose changes waited in the queue, by their ids.
+        sent: when each SQS message was sent, in seconds since 1970, where SQS said so.
+        ignored: for how many events there is nothing to do, by their names.
+        unknown: the same of those of which nobody knows what they mean.
+        tasks: what S3 Batch Operations is to be answered; None for any other caller.
+    """
+
+    changes: tuple[Change, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    queued: bool = False
+    messages: tuple[str, ...] = ()
+    queued_jobs: tuple[QueuedJob, ...] = ()
+    sent: dict[str, float] = {}
+    waiting: dict[str, Waiting] = {}
+    ignored: dict[str, int] = {}
+    unknown: dict[str, int] = {}
+    tasks: Tasks | None = None
