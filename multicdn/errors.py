@@ -53,7 +53,16 @@ class EventError(MulticdnError):
 
 
 class SecretError(MulticdnError):
-    """A secret reference can't be resolved; the text names the reference, never a value."""
+    """A secret reference can't be resolved; the text names the reference, never a value.
+
+    Args:
+        reason: the text.
+        passing: whether only its source is out, and the same reference may be resolved later.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(reason)
 
 
 class Undelivered(MulticdnError):

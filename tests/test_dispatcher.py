@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from kit.events import batch_operation
 from kit.sample_plugins import hooked, observer
 from kit.stage import SITE, Stage, failures, lines, record, s3_event, sqs_event
 
+from multicdn import reporting
 from multicdn.errors import Undelivered
 from multicdn.model import Status
 from multicdn.simulators.kit import faults
@@ -267,6 +269,26 @@ def test_a_hook_that_fails_to_observe_is_logged_and_changes_nothing(
     assert [line for line in lines(logged) if line["event"] == "plugin-bug"] == [
         {"event": "plugin-bug", "hook": "multicdn_report", "reason": "KeyError: 'metrics are down'"}
     ]
+
+
+def test_a_hook_that_hangs_over_a_report_costs_no_reply(
+    stage: Stage, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector of metrics that is out held the function to its limit: all was done again, and again."""
+    over = threading.Event()
+    observer.reports.clear()
+    monkeypatch.setattr(observer, "look", lambda: over.wait(60))
+    monkeypatch.setattr(reporting, "_LONGEST_LOOK", 0.2)
+    dispatcher = stage.dispatcher(hooked("observer"))
+    try:
+        for key in ("a.css", "b.css"):
+            assert dispatcher.dispatch(sqs_event(m1=s3_event(key)), 30) == failures()
+    finally:
+        over.set()
+    assert len(observer.reports) == 1, "no second thread hangs"
+    bugs = [line["reason"] for line in lines(logged) if line["event"] == "plugin-bug"]
+    assert bugs[0].startswith("a plugin looks at the report for more than")
+    assert bugs[1:] == ["not shown, since a plugin still looks at an earlier report"]
 
 
 def test_a_url_hook_that_fails_costs_its_change_and_no_other(stage: Stage) -> None:

@@ -193,7 +193,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: float) -> int:
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
-    from multicdn.reporting import show_to_plugins
+    from multicdn.reporting import Audience
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
@@ -201,7 +201,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
         terms = Terms(concurrency=config.concurrency)
         delivery = Delivery(config.providers, terms, watch=lambda outcome: advance(len(outcome.job.targets)))
         report = delivery.deliver(orders.demands, seconds)
-    show_to_plugins(report, loaded.plugins.hooks, _tell_hook_bug)
+    Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
     _tell_failures(orders)
     for line in _ends(report, request.action):
         say(redact(line))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multicdn.model import Job
     from multicdn.routing.route import Route
 
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
 
 
@@ -103,6 +104,7 @@ def _url_of(target: str) -> str:
 
 
 def _is_whole(rest: str, kind: TargetKind) -> bool:
-    if kind is TargetKind.PREFIX or rest.endswith("*"):
-        return not rest.strip("/*?")
-    return False
+    """Whether some vendor takes what follows a host for all of it: stars may be escaped, and prefixes lose a query."""
+    if kind is TargetKind.PREFIX:
+        return not _QUERY.sub("", rest).replace("%2A", "*").replace("%2a", "*").strip("/*")
+    return rest.endswith(("*", "%2A", "%2a")) and not rest.replace("%2A", "*").replace("%2a", "*").strip("/*?")

@@ -55,6 +55,12 @@ def test_what_a_route_could_ask_for_is_done_in_any_vendors_spelling(kind: Target
         (PREFIX, "/*", "whole host"),
         (URL, "/*", "whole host"),
         (PREFIX, "http://www.acme.com/*/*", "whole host"),
+        (PREFIX, "https://www.acme.com/?x", "whole host"),  # Cloudflare's prefixes have no query
+        (PREFIX, "https://www.acme.com?x", "whole host"),
+        (PREFIX, "https://www.acme.com/#x", "whole host"),
+        (PREFIX, "/%2A*", "whole host"),
+        (URL, "/%2A", "whole host"),
+        (URL, "/%2a%2A*", "whole host"),
         (EVERYTHING, "", "no route with `everything: true` purges at www"),
     ],
 )
