@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from multicdn.routing.route import Route
 
 _GROUP = re.compile(r"\(\?P<(\w+)>")
+# Endings in one text: .htm,.html; {htm,html}; (htm|html).
+_SEVERAL = re.compile(r"[,;|] *\.|\{[^{},]*,|\([^()|]*\||\\\.|.\$\Z")
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 # The members whose templates may make host names.
@@ -35,6 +37,8 @@ def faults(route: Route) -> Iterator[tuple[Path, str]]:
             yield ("suffix",), "is empty: leave it out for all keys"
         elif ending.startswith("*"):
             yield ("suffix",), f"{ending!r} begins with a *, which stands for itself: write {ending.lstrip('*')!r}"
+        elif _SEVERAL.search(ending):
+            yield ("suffix",), f"{ending!r} is plain text, and no pattern: write a list, such as [.htm, .html]"
     if route.match:
         yield from _of_pattern(route)
     for place, pattern in enumerate(route.allowed_hosts):
@@ -49,9 +53,24 @@ def _of_pattern(route: Route) -> Iterator[tuple[Path, str]]:
 
     if fault := key_pattern.fault(route.match, ignore_case=route.ignore_case):
         yield ("match",), f"{fault} (docs/config.md, Parts of keys)"
+    elif fault := _never_matches(route):
+        yield ("match",), fault
     for name in captures(route):
         if name in placeholders.PLACEHOLDERS:
             yield ("match",), f"{{{name}}} is a placeholder already: give the group another name"
+
+
+def _never_matches(route: Route) -> str:
+    """Why no key has the route's prefix and suffix and matches its pattern; empty if one may."""
+    from multicdn.config import key_ends
+
+    if not key_ends.may_begin(route.match, route.prefix, ignore_case=route.ignore_case):
+        return f"matches no key that begins with {route.prefix!r}: it is about whole keys, so begin it with the prefix"
+    if route.suffix and not any(
+        key_ends.may_end(route.match, ending, ignore_case=route.ignore_case) for ending in route.suffix
+    ):
+        return f"matches no key that ends with {' or '.join(map(repr, route.suffix))}, so the route never acts"
+    return ""
 
 
 _UNLIMITED = (

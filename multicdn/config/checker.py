@@ -349,7 +349,8 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
         text = f"unknown value {invalid[1]!r}{suggestion(invalid[1], tuple(_words(wanted)), str(path[-1]))}"
     else:
         text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
-    return (*path, *steps), text.replace("Expected", "expected")
+    hint = "; put texts that hold { or } in quotes" if text.endswith("a text, got a mapping") else ""
+    return (*path, *steps), text.replace("Expected", "expected") + hint
 
 
 def _plain(name: str) -> str:

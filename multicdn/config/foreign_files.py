@@ -8,6 +8,8 @@ import re
 _KEY = re.compile(r"""^["']?([A-Za-z_$][A-Za-z0-9_$.-]*)["']?[ \t]*:""", re.MULTILINE)
 _KEY_OF_JSON = re.compile(r'[{,]\s*"([A-Za-z_$][A-Za-z0-9_$.-]*)"\s*:')
 _SECTION = re.compile(r"^\[\[?[A-Za-z0-9_. \"-]+\]\]?[ \t]*$", re.MULTILINE)
+_TERRAFORM = re.compile(r"^(?:resource|variable|terraform|provider|module|data|locals|output)\b[^:\n]*\{", re.MULTILINE)
+_SETTING = re.compile(r"\A(?:#.*\n|\s)*(?:export +)?[A-Z][A-Z0-9_]*=")
 _NOTHING = ("", "---", "...", "~", "null", "{}")
 
 # Characters in which a file says what it is.
@@ -37,6 +39,7 @@ _KINDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("$schema", "properties"), "is the JSON Schema that editors read; the config is another file"),
     (("$defs",), "is the JSON Schema that editors read; the config is another file"),
     (("Statement", "Version"), _OTHER.format(kind="an IAM policy")),
+    (("terraform_version",), _OTHER.format(kind="a state or plan of Terraform")),
     (("dependencies", "name"), _OTHER.format(kind="a package.json")),
 )  # fmt: skip
 
@@ -54,6 +57,10 @@ def told(text: str, name: str) -> str:
             return f"{name}:{_line(text, found[keys[0]])}: {sentence.format(name=name)}"
     if beginning.lstrip().startswith("<"):
         return f"{name}:1: is HTML or XML, and the config is YAML"
+    if block := _TERRAFORM.search(beginning):
+        return f"{name}:{_line(beginning, block.start())}: is Terraform's, and the config is YAML"
+    if _SETTING.match(beginning):
+        return f"{name}:1: holds environment variables, and the config is YAML"
     if section := _SECTION.search(beginning):
         return f"{name}:{_line(beginning, section.start())}: is TOML or INI, and the config is YAML"
     return ""

@@ -74,7 +74,8 @@ def _braces(pattern: str) -> str:
 
 
 def _folder(pattern: str) -> str:
-    if not pattern.endswith("/"):
+    # Objects that end with a slash are what consoles make for folders, and `*/` is all of those.
+    if not pattern.endswith("/") or pattern.endswith("*/"):
         return ""
     return f"matches no key below the folder: write {pattern}*"
 
@@ -86,7 +87,7 @@ def _encoded(pattern: str) -> str:
 
 
 def _several(pattern: str) -> str:
-    parts = re.split(r", *(?=[*.])", pattern)
+    parts = [part.strip() for part in re.split(r"[,;|] *(?=[*.])", pattern)]
     return f"is one pattern: write a list, {_listed(parts)}" if len(parts) > 1 else ""
 
 

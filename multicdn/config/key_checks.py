@@ -6,6 +6,7 @@ the rest is imported for the rest alone.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from multicdn.config.fault import Fault
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from multicdn.config.yaml_source import Path
     from multicdn.routing.route import Route
 
-_ODD_IN_PREFIXES = frozenset("*\\%{: \t\n")
-_ODD_IN_PATTERNS = frozenset("!{^$\\%,(+: ")
+_ODD_IN_PREFIXES = frozenset("*\\%{: \t\n^|,")
+_ODD_IN_PATTERNS = frozenset("!{^$\\%,(+: |;")
 _WILDCARDS = frozenset("*?[")
 # The last of a wildcard.
 _ENDS = frozenset("*?]")
@@ -58,8 +59,10 @@ def _of_prefix(route: Route) -> Iterator[Fault]:
 
         if prefix_checks.is_too_long(prefix):
             yield Fault(("prefix",), "is longer than any key")
-        for text in prefix_checks.doubts(prefix):
-            yield Fault(("prefix",), text, warning=True)
+        doubts = tuple(prefix_checks.doubts(prefix))
+        yield from (Fault(("prefix",), text, warning=True) for text in doubts)
+        if doubts:
+            return
         if text := prefix_checks.doubt_of_path(prefix, (*route.urls, *route.prefixes)):
             yield Fault(("prefix",), text, warning=True)
 
@@ -98,7 +101,8 @@ def _never(route: Route) -> Iterator[Fault]:
             below = f"below {route.prefix}" if route.prefix else "of the bucket"
             yield Fault(("exclude", place), f"{pattern!r} leaves out every key {below}, so the route never acts")
     if route.include and not any(_may_pick(pattern, route) for pattern in route.include):
-        yield Fault(("include",), "picks no key that the rest of the route leaves, so the route never acts")
+        remedy = f"; patterns are about whole keys: begin them with {route.prefix}" if route.prefix else ""
+        yield Fault(("include",), f"picks no key that the rest of the route leaves, so the route never acts{remedy}")
     if ChangeKind.CREATED in route.on or not route.on:
         return
     if route.preload:
@@ -119,11 +123,18 @@ def _idle(route: Route) -> Iterator[Fault]:
 
 
 def _may_pick(pattern: str, route: Route) -> bool:
-    if pattern in route.exclude:
+    if any(map(partial(_covers, pattern), route.exclude)):
         return False
     if route.ignore_case:
         return True
     return _may_match(pattern, route.prefix) and (not route.suffix or _may_end(pattern, route.suffix))
+
+
+def _covers(narrow: str, wide: str) -> bool:
+    """Whether all that a pattern matches another one does: its stars take what is a wildcard of the first."""
+    if "[" in narrow + wide or "?" in wide:
+        return narrow == wide
+    return any_of((wide,)).match(narrow) is not None
 
 
 def _covers_all(pattern: str, route: Route) -> bool:

@@ -33,6 +33,16 @@ _TIMES = re.compile(r"\{(?!\})([0-9]*)(,([0-9]*))?\}")
 _CLASS = re.compile(r"\[\^?+(?:\\.|[^\\\[\]])+\]", re.DOTALL)
 
 
+_GROUPS = "write (?P<name>...) for a placeholder, its name in small letters, and (?:...) for other groups"
+
+# What stands in for groups of other kinds.
+_INSTEAD = {
+    "?i": "write `ignore_case: true`",
+    "?!": "name what is left out under `exclude`",
+    "?<!": "name what is left out under `exclude`",
+}
+
+
 class _Part(NamedTuple):
     """What a part of a pattern may match.
 
@@ -47,7 +57,7 @@ class _Part(NamedTuple):
     loops: bool
 
 
-class _Expression(NamedTuple):
+class Expression(NamedTuple):
     """A part of a pattern, parsed.
 
     Attributes:
@@ -59,7 +69,7 @@ class _Expression(NamedTuple):
 
     kind: str
     signs: int = 0
-    below: tuple[_Expression, ...] = ()
+    below: tuple[Expression, ...] = ()
     least: int = 1
     most: int | None = 1
 
@@ -76,8 +86,14 @@ def fault(text: str, *, ignore_case: bool = False) -> str:
     except _Refused as refused:
         return str(refused)
     except (re.error, IndexError) as error:
-        return f"isn't a regular expression: {error}"
+        shell = "; shell patterns stand under `include`" if text.startswith("*") else ""
+        return f"isn't a regular expression: {error}{shell}"
     return ""
+
+
+def parsed(text: str, *, ignore_case: bool = False) -> Expression:
+    """A pattern without faults as a tree."""
+    return _Parser(text, re.IGNORECASE if ignore_case else re.NOFLAG).pattern()
 
 
 class _Refused(Exception):
@@ -96,25 +112,25 @@ class _Parser:
         self._at = 0
         self._flags = flags
 
-    def pattern(self) -> _Expression:
+    def pattern(self) -> Expression:
         found = self._choice(0)
         if self._at < len(self._text):
             raise _Refused("has a ) without its (")
         return found
 
-    def _choice(self, depth: int) -> _Expression:
+    def _choice(self, depth: int) -> Expression:
         if depth > _DEEPEST:
             raise _Refused(f"has groups within groups more than {_DEEPEST} deep")
         branches = [self._sequence(depth)]
         while self._take("|"):
             branches.append(self._sequence(depth))
-        return branches[0] if len(branches) == 1 else _Expression("any", below=tuple(branches))
+        return branches[0] if len(branches) == 1 else Expression("any", below=tuple(branches))
 
-    def _sequence(self, depth: int) -> _Expression:
+    def _sequence(self, depth: int) -> Expression:
         items = []
         while self._at < len(self._text) and self._text[self._at] not in "|)":
             items.append(self._repeated(self._item(depth)))
-        return _Expression("all", below=tuple(items))
+        return Expression("all", below=tuple(items))
 
     def _take(self, sign: str) -> bool:
         if self._text.startswith(sign, self._at):
@@ -122,20 +138,18 @@ class _Parser:
             return True
         return False
 
-    def _item(self, depth: int) -> _Expression:
+    def _item(self, depth: int) -> Expression:
         if self._take("("):
             match = _GROUP.match(self._text, self._at)
             if match is None:
-                wanted = (
-                    "write (?P<name>...) for a placeholder, its name in small letters, and (?:...) for other groups"
-                )
+                wanted = next((it for start, it in _INSTEAD.items() if self._text.startswith(start, self._at)), _GROUPS)
                 raise _Refused(f"has a group that isn't taken here, {self._shown('(')!r}; {wanted}")
             self._at = match.end()
             found = self._choice(depth + 1)
             if not self._take(")"):
                 raise _Refused("has a ( without its )")
             return found
-        return _Expression("sign", self._signs())
+        return Expression("sign", self._signs())
 
     def _signs(self) -> int:
         text, start = self._text, self._at
@@ -149,8 +163,11 @@ class _Parser:
             self._at = match.end()
         elif sign == "\\":
             self._at += 2
+            if self._at > len(text):
+                raise _Refused("ends with a \\, which says nothing by itself")
             if text[start + 1].isalnum() and text[start + 1] not in _ESCAPES + _CONTROLS:
-                raise _Refused(f"has {text[start : start + 2]}, which isn't taken here")
+                remedy = "; it matches whole keys: leave it out" if text[start + 1] in "AZz" else ""
+                raise _Refused(f"has {text[start : start + 2]}, which isn't taken here{remedy}")
         elif sign in "^$":
             raise _Refused(f"has a {sign} in its midst, and it matches whole keys")
         else:
@@ -165,7 +182,7 @@ class _Parser:
         )
         return bits if sure and not any(map(one.fullmatch, _FOLDED)) else bits | _OTHERS
 
-    def _repeated(self, node: _Expression) -> _Expression:
+    def _repeated(self, node: Expression) -> Expression:
         times = _TIMES.match(self._text, self._at)
         if times:
             self._at = times.end()
@@ -181,7 +198,7 @@ class _Parser:
         if self._text[self._at : self._at + 1] == "+":
             raise _Refused("has a possessive repetition, which isn't taken here; leave out its second +")
         self._take("?")  # a lazy one is as quick
-        return _Expression("all", below=(node,), least=least, most=most)
+        return Expression("all", below=(node,), least=least, most=most)
 
     def _shown(self, before: str = "") -> str:
         return f"{before}{self._text[self._at : self._at + 6]}..."
@@ -193,7 +210,7 @@ class _Check:
     def __init__(self) -> None:
         self._ways = 1
 
-    def check(self, pattern: _Expression) -> None:
+    def check(self, pattern: Expression) -> None:
         """Refuse a pattern that could take long.
 
         Raises:
@@ -201,7 +218,7 @@ class _Check:
         """
         self._go(pattern, 0, last=True, repeated=False)
 
-    def _go(self, node: _Expression, follow: int, *, last: bool, repeated: bool) -> None:
+    def _go(self, node: Expression, follow: int, *, last: bool, repeated: bool) -> None:
         """Look at a node.
 
         Args:
@@ -212,7 +229,7 @@ class _Check:
         """
         if node.kind == "sign":
             return
-        once = _Expression(node.kind, below=node.below)
+        once = Expression(node.kind, below=node.below)
         part = _part(once)
         again = node.most is None or node.most > 1
         if node.least != node.most:
@@ -231,7 +248,7 @@ class _Check:
             follow = found.first | (follow if found.nullable else 0)
             inner = inner and not found.loops
 
-    def _repetition(self, node: _Expression, part: _Part, follow: int, *, last: bool, repeated: bool) -> None:
+    def _repetition(self, node: Expression, part: _Part, follow: int, *, last: bool, repeated: bool) -> None:
         if part.nullable and (node.most is None or node.most > 1):
             raise _Refused("repeats what may be nothing, which can take years; see docs/config.md")
         if not part.first & follow:
@@ -239,12 +256,13 @@ class _Check:
         if repeated or (node.most is None and not last) or (part.loops and node.most != 1):
             raise _Refused(
                 "has a repetition that could end in several places, before another one: what comes after it must begin "
-                "with a character that it can't hold, as [^/]+ is followed by /; only the last one may be as .* is"
+                "with a character that it can't hold, as [^/]+ is followed by /; only the last one may be as .* is; "
+                "numbers may have an end: [0-9]{1,5} for [0-9]+"
             )
         if node.most is not None:
             self._count(node.most - node.least + 1)
 
-    def _choice(self, node: _Expression, follow: int, *, repeated: bool) -> None:
+    def _choice(self, node: Expression, follow: int, *, repeated: bool) -> None:
         """Alternatives are told apart by their first character, or tried one after the other."""
         parts = [_part(branch) for branch in node.below]
         seen = 0
@@ -266,7 +284,7 @@ class _Check:
             raise _Refused(f"could read one key in more than {_MOST_WAYS} ways; write several routes")
 
 
-def _part(node: _Expression) -> _Part:
+def _part(node: Expression) -> _Part:
     if node.kind == "sign":
         return _Part(node.signs, nullable=False, loops=False)
     parts = [_part(each) for each in node.below]

@@ -14,6 +14,8 @@ _LONGEST_KEY = 1024
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*/?")
 _ESCAPED = re.compile(r"%[0-9A-Fa-f]{2}")
+_SEVERAL = re.compile(r"\^|.*(?:\||[/*],)")
+_FILE = re.compile(r"[^/]\.[a-z][a-z0-9]{1,4}\Z")
 _STEP = re.compile(r"(?:\./|\.\./)+")
 
 
@@ -35,14 +37,22 @@ def doubts(prefix: str) -> Iterator[str]:
         yield f"holds a backslash, and folders in keys end with a slash: write {prefix.replace(chr(92), '/')!r}"
     if "//" in prefix:
         yield f"holds two slashes, and keys rarely do: write {re.sub('/+', '/', prefix)!r}"
-    if "*" in prefix:
-        yield "holds a *, which stands for itself: leave it out to match all that follows"
+    if text := _pattern(prefix):
+        yield text
     if _ESCAPED.search(prefix):
         yield f"is percent-encoded, and keys are compared as they are: write {unquote(prefix)!r}"
     if re.search(r"\{\w*\}", prefix):
         yield "holds a placeholder, and nothing fills one in here"
     if prefix != prefix.strip():
         yield f"has blanks around it, and keys rarely do: write {prefix.strip()!r}"
+
+
+def _pattern(prefix: str) -> str:
+    if "*" in prefix:
+        return "holds a *, which stands for itself: leave it out to match all that follows"
+    if _SEVERAL.match(prefix):
+        return "is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"
+    return ""
 
 
 def doubt_of_path(prefix: str, templates: Iterable[str]) -> str:
@@ -54,6 +64,12 @@ def doubt_of_path(prefix: str, templates: Iterable[str]) -> str:
         return ""
     for text in templates:
         before, found, _ = text.partition("{path}")
+        if found and before.endswith("/") and not prefix[-1].isalnum():
+            return (
+                f"ends within a name, of which {text!r} has the rest alone: write {text.replace('{path}', '{key}')!r}"
+            )
+        if found and before.endswith("/") and _FILE.search(prefix):
+            return f"is a file's name, of which {text!r} leaves nothing: write {text.replace('{path}', '{key}')!r}"
         if found and before.endswith("/"):
             return (
                 f"ends without a slash, so the key {prefix}/a has the URL {before}/a, with two slashes, and {prefix}-b "
@@ -65,6 +81,10 @@ def doubt_of_path(prefix: str, templates: Iterable[str]) -> str:
 def doubt_of_join(prefix: str, text: str) -> str:
     """What a template runs together, or keeps apart by two slashes; empty where nothing is odd."""
     path = urlsplit(text).path
+    for double in ("{dir}/", ".{ext}"):
+        if double in path:
+            sign = double.strip("{dirext}")
+            return f"{text!r} has {double}, where {double.strip('/.')} has the {sign} already: leave one out"
     if re.search(r"(?<!:)//", path):
         return f"{text!r} has two slashes in its path, which caches tell from one"
     if found := re.search(r"[A-Za-z0-9]\{(key|path|dir)\}", path):

@@ -24,7 +24,7 @@ _ABSOLUTE = (TargetKind.URL, TargetKind.PREFIX)
 
 # Signs that make somebody else's placeholder; what explains them is imported for these alone.
 _ODD_IN_TEMPLATES = frozenset("$#%<")
-_ODD_IN_URLS = frozenset("$%@")
+_ODD_IN_URLS = frozenset("$%@*")
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
@@ -60,8 +60,10 @@ def _plain(route: Route) -> Iterator[Fault]:
     if route.bare and not route.index:
         yield Fault(("bare",), "needs `index`, the name of the documents that stand for their directories")
     for place, ending in enumerate(route.strip):
-        if not ending or "/" in ending:
+        if not ending or "/" in ending or ending.startswith("*"):
             yield Fault(("strip", place), "is the end of a file's name, such as .html")
+        elif ending.isalnum():
+            yield Fault(("strip", place), f"leaves the dot before it: write .{ending} if that goes, too", warning=True)
 
 
 def _templates(route: Route) -> Iterator[Fault]:
@@ -82,12 +84,14 @@ def _doubt_of_url(route: Route, kind: TargetKind, text: str) -> str:
     if text.endswith("*"):
         remedy = "leave it out" if kind is TargetKind.PREFIX else "put what is before it under `prefixes`"
         return f"{text!r} ends with a *, which stands for itself: {remedy}"
+    if "*" in urlsplit(text).netloc:
+        return f"{text!r} has a * in its host name, which stands for itself: write a template for each host"
     return foreign_templates.bare(text) or prefix_checks.doubt_of_join(route.prefix, text)
 
 
 def _is_plain_url(text: str) -> bool:
     """Whether a template is as nearly all are, so that nobody is asked what else it may mean."""
-    odd = text.endswith("*") or not _ODD_IN_URLS.isdisjoint(text)
+    odd = "{dir}/" in text or ".{ext}" in text or not _ODD_IN_URLS.isdisjoint(text)
     return not odd and text.count("//") == 1 and text.count(":") == 1 and text.partition("{")[0].endswith("/")
 
 

@@ -5,6 +5,7 @@ A word that is merely spelled like one of ours may mean something else, or its o
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import did_you_mean
@@ -85,7 +86,9 @@ _FILE = (
     _Meaning("rules rule sites site buckets mappings behaviors paths", ("routes",)),
     _Meaning("retry retries queue timeouts", ("delivery",)),
     _Meaning("aws lambda function deploy deployment stack settings region", ("install",)),
-)
+    _Meaning("defaults default anchors anchor aliases definitions common shared base templates",
+             instead="what is shared stands under a name that begins with x-, such as x-defaults"),
+)  # fmt: skip
 
 _OPTION = (
     _Meaning("api_key apikey key api_token apitoken auth_token access_token bearer secret", ("token", "secret")),
@@ -117,6 +120,8 @@ def suggestion(word: str, known: Collection[str], place: str) -> str:
         place: ``member`` of a route, ``file`` for a section of it, ``option`` of a provider, ``on``, or another, for
             which nothing but the spelling counts.
     """
+    if place == "file" and (own := re.fullmatch(r"[._]([\w-]+)|[Xx][_-]([\w-]+)", word)):
+        return f"; what is yours begins with x-: write 'x-{own[1] or own[2]}'"
     plain = word.strip().lower().removeprefix("s3:").partition(":")[0]
     spelled = plain.replace("-", "_").replace(" ", "_")
     for meaning in _BY_PLACE.get(place, ()):

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NULLS = ("", "~", "null", "Null", "NULL")
+# For what libyaml or PyYAML say of texts that want quotes.
+_REMEDIES = {
+    "expected ',' or": "; put texts that hold { or } in quotes",
+    "alphabetic or numeric character": "; put texts that begin with * or & in quotes",
+    "undefined alias": "; define it above with &, or put the text in quotes if the * is a part of it",
+    "cannot start any token": "; indent with blanks, not tabs, and put texts that begin with @, % or ` in quotes",
+}
 
 # What YAML itself finds in plain texts. Any other tag stands in the file, and asks for what nobody here does.
 _TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merge", "value")
@@ -68,7 +75,7 @@ def parse(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        hint = "; put texts that hold { or } in quotes" if "expected ',' or" in str(error.problem) else ""
+        hint = next((remedy for said, remedy in _REMEDIES.items() if said in str(error.problem)), "")
         raise ConfigError([f"{name}:{line}: not valid YAML: {error.problem or error}{hint}"]) from None
     except yaml.reader.ReaderError as error:
         raise ConfigError([_forbidden(text, name, error)]) from None
@@ -119,7 +126,9 @@ class _Builder:
             self._problem(self.lines.get(path, _line(node)), "an alias refers to itself")
             return None
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
-            self._problem(_line(node), f"the tag {node.tag} means nothing here: leave it out")
+            self._problem(
+                _line(node), f"the tag {node.tag} means nothing here: leave it out, or put the text in quotes"
+            )
         if not self._has_room(node):
             return None
         self._open.add(id(node))

@@ -237,8 +237,10 @@ def _by_hand(line: str) -> list[Found] | None:
 
 _RCLONE_LOG = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?:\S+ )?(?:DEBUG|INFO|NOTICE|ERROR) *: (.*)", re.DOTALL)
 _RCLONE_DONE = re.compile(
-    r": (?:(?P<created>(?:Multi-thread )?Copied \([^()]*\)|Moved \([^()]*\)|Skipped (?:copy|move) as --dry-run .*)"
-    r"|(?P<removed>Deleted|Skipped delete as --dry-run .*)|Renamed from \"(?P<old>[^\"]*)\")\Z"
+    r": (?:(?P<created>(?:(?:Multi-thread )?Copied|(?P<moved>Moved)) \([^()]*\)(?: to: (?P<to>.+))?"
+    r"|Skipped (?:copy|move) as --dry-run .*)"
+    r"|(?P<removed>Deleted|Moved into backup dir|Skipped (?:delete|move into backup dir) as --dry-run .*)"
+    r"|Renamed from \"(?P<old>[^\"]*)\")\Z"
 )
 _RCLONE_FAILED = re.compile(r": Failed to |: Couldn't ")
 _RCLONE_STATS = re.compile(r"(?:Transferred|Errors|Checks|Deleted|Renamed|Elapsed time|Transferring|Checking): ")
@@ -279,6 +281,8 @@ def _rclone_log(said: str) -> list[Found]:
     key = said[: match.start()]
     if match["old"] is not None:
         return [Found(REMOVED, "", match["old"]), Found(CREATED, "", key)]
+    if match["to"] is not None:
+        return [*([Found(REMOVED, "", key)] if match["moved"] else ()), Found(CREATED, "", match["to"])]
     # After a copy it is the source that `rclone move` deletes.
     return [Found(CREATED, "", key) if match["created"] else Found(REMOVED, "", key, at_source=True)]
 
@@ -293,12 +297,16 @@ def _combined(line: str) -> list[Found] | None:
 # A date and a time, a size for people, a name in backticks: what no key begins with, and other tools' lines do.
 _PRINTED = re.compile(
     r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d| +\d+(?:\.\d+)? ?[KMGTP]i?B? |`|(?:Remov|Copi|Delet)\w+ `"
+    r"|\{\"|(?:<\d>)?(?:DEBUG|INFO|NOTICE|ERROR) *: |(?:upload|copy|move|delete|download): "
+    r"|[-dl][r-][w-][x-][-rwxsStT]{6}"
 )
 
 
 def _bare(line: str) -> list[Found]:
     if _S3 in line or _PRINTED.match(line):
         raise LineError("looks like a line of a tool, in a format that isn't known; write the S3 URI or the key alone")
+    if line.startswith("./"):
+        raise LineError("begins with ./, which no tool leaves in a key; `find * -type f` lists without it")
     return [Found(None, "", line)]
 
 

@@ -301,7 +301,8 @@ def test_a_route_whose_members_leave_nothing_to_each_other_is_an_error(route: st
 
 def test_includes_that_pick_nothing_are_an_error() -> None:
     problem = "include: picks no key that the rest of the route leaves, so the route never acts"
-    assert said(f"bucket: acme-site, prefix: docs/, include: ['news/*', 'a.html'], {URLS}") == ([problem], [])
+    remedy = "; patterns are about whole keys: begin them with docs/"
+    assert said(f"bucket: acme-site, prefix: docs/, include: ['news/*', 'a.html'], {URLS}") == ([problem + remedy], [])
     assert said(f"bucket: acme-site, suffix: .html, include: ['*.css'], {URLS}") == ([problem], [])
 
 
@@ -423,3 +424,108 @@ def test_signs_that_a_url_may_hold_are_none(url: str) -> None:
 )
 def test_a_host_that_is_more_than_a_name_is_an_error(host: str, text: str) -> None:
     assert said(f'bucket: acme-site, hosts: ["{host}"], purge: [full]') == ([f"hosts[0]: {host!r} {text}"], [])
+
+
+# What other parts of the route, or other tools, make of a text
+
+
+@pytest.mark.parametrize(
+    ("route", "warning"),
+    [
+        ("exclude: ['*.png|*.jpg']", "exclude[0]: '*.png|*.jpg' is one pattern: write a list, *.png, *.jpg"),
+        ("exclude: ['*.png;*.jpg']", "exclude[0]: '*.png;*.jpg' is one pattern: write a list, *.png, *.jpg"),
+        ("prefix: docs|img",
+         "prefix: is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"),
+        ("prefix: ^docs/",
+         "prefix: is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"),
+        ("prefix: 'docs/,img/'",
+         "prefix: is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"),
+        ("strip: [html]", "strip[0]: leaves the dot before it: write .html if that goes, too"),
+    ],
+)  # fmt: skip
+def test_several_in_one_text_are_a_warning(route: str, warning: str) -> None:
+    assert said(f"bucket: acme-site, {route}, {URLS}") == ([], [warning])
+
+
+@pytest.mark.parametrize("suffix", [".htm,.html", ".htm|.html", "'.{htm,html}'", "(htm|html)", r"\.html", ".html$"])
+def test_a_suffix_is_no_pattern(suffix: str) -> None:
+    problems, _ = said(f"bucket: acme-site, suffix: ['{suffix.strip(chr(39))}'], {URLS}")
+    assert [problem.partition(" is ")[2] for problem in problems] == [
+        "plain text, and no pattern: write a list, such as [.htm, .html]"
+    ]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "exclude: ['*/']", "exclude: ['docs/*/']", "exclude: ['a|b', 'x;y']", "prefix: 'Acme, Inc/'",
+        "suffix: /index.html", "suffix: -large", "suffix: ', Inc.pdf'", "strip: [.html, -old, index.html]",
+        "include: ['docs/*'], exclude: ['docs/*.map']", "include: ['docs/[ab]x'], exclude: ['docs/*]x']",
+        "include: ['docs/a*'], exclude: ['docs/a?']",
+    ],
+)  # fmt: skip
+def test_what_sites_write_is_no_warning(route: str) -> None:
+    """`*/` leaves out the objects that consoles make for folders; `*/*` would leave out all that is in them."""
+    assert said(f"bucket: acme-site, {route}, {URLS}") == ([], [])
+
+
+def test_what_an_exclude_covers_can_not_be_included() -> None:
+    problem = "include: picks no key that the rest of the route leaves, so the route never acts"
+    assert said(f"bucket: acme-site, include: ['docs/*.h?ml'], exclude: ['docs/*'], {URLS}") == ([problem], [])
+
+
+@pytest.mark.parametrize(
+    ("route", "text"),
+    [
+        ("prefix: docs/, match: 'img/.*'", "begins with 'docs/'"),
+        ("prefix: docs/, match: '[^/]+\\.html'", "begins with 'docs/'"),
+        ("prefix: docs/2026/, match: '[a-z]+/[a-z]+/.*'", "begins with 'docs/2026/'"),
+        ("suffix: .html, match: '.*\\.txt'", "ends with '.html'"),
+        ("suffix: abc, match: c|b", "ends with 'abc'"),
+        ("suffix: [.htm, .html], match: '(?:a|b)/[0-9]*'", "ends with '.htm' or '.html'"),
+    ],
+)
+def test_a_match_that_the_rest_of_the_route_lets_never_match_is_an_error(route: str, text: str) -> None:
+    problems, _ = said(f"bucket: acme-site, {route}, {URLS}")
+    assert len(problems) == 1
+    assert problems[0].startswith(f"match: matches no key that {text}")
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "prefix: docs/, match: '(?P<a>[^/]+)/.*'", "prefix: docs/, match: '.*\\.html'",
+        "prefix: d, match: '[a-z]{2,9}'",
+        "prefix: docs/, match: '(?:en|docs)/(?:a/)?.*'", "prefix: docs/2026/, match: 'docs/[0-9]{4}/.*'",
+        "prefix: Docs/, ignore_case: true, match: 'docs/.*'", "prefix: 'é/', match: '[^/]+/x'", "prefix: a, match: a",
+        "suffix: [.css, .html], match: '.*\\.html?'", "suffix: 9.l, match: '(?:[a-z]/)*[0-9.l]+'",
+        "prefix: aaaaaaaa, match: 'a{3}.*'",
+    ],
+)  # fmt: skip
+def test_a_match_that_some_key_matches_is_none(route: str) -> None:
+    assert said(f"bucket: acme-site, {route}, {URLS}") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text"),
+    [
+        ("404.html", "is a file's name, of which 'https://a/{path}' leaves nothing: write 'https://a/{key}'"),
+        ("logs/2026-", "ends within a name, of which 'https://a/{path}' has the rest alone: write 'https://a/{key}'"),
+    ],
+)
+def test_the_remedy_for_path_never_is_a_folder_that_is_not_there(prefix: str, text: str) -> None:
+    route = f"bucket: acme-site, prefix: {prefix}, urls: ['https://a/{{path}}'], purge: [full]"
+    assert said(route) == ([], [f"prefix: {text}"])
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("https://a/{dir}/{name}", "has {dir}/, where {dir} has the / already: leave one out"),
+        ("https://a/{stem}.{ext}", "has .{ext}, where {ext} has the . already: leave one out"),
+        ("https://*.example.org/{key}", "has a * in its host name, which stands for itself: write a template for each "
+         "host"),
+    ],
+)  # fmt: skip
+def test_urls_that_nobody_asks_for_are_a_warning(url: str, text: str) -> None:
+    assert said(f"bucket: acme-site, urls: ['{url}'], purge: [full]") == ([], [f"urls[0]: {url!r} {text}"])

@@ -39,7 +39,7 @@ BAD = [
     ("[[a]]+", "has a list of characters that isn't taken here"), ("[]a]", "has a list"), ("[^]a]", "has a list"),
     ("[a", "has a list"), ("(?P<a>x", "has a ( without its )"), ("x)", "has a ) without its ("),
     ("*a", "isn't a regular expression"), ("a**", "isn't a regular expression"), ("a{3,1}", "isn't a regular"),
-    ("[z-a]", "isn't a regular expression"), ("a\\", "isn't a regular expression"), (r"\x4", r"has \x"),
+    ("[z-a]", "isn't a regular expression"), ("a\\", "ends with a \\"), (r"\x4", r"has \x"),
     ("(?P<a>x)(?P<a>y)", "isn't a regular expression"), ("a" * 501, "is longer than 500 characters"),
     ("(?:" * 12 + ")" * 12, "has groups within groups more than 10 deep"),
 ]  # fmt: skip
@@ -109,3 +109,19 @@ def test_patterns_that_are_taken_are_quick_for_keys_made_of_their_own_parts(text
 
 def test_the_test_would_notice_a_slow_one() -> None:
     assert seconds(re.compile("(?:a|a)*b"), "a" * 22) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("(?i)docs/.*", "write `ignore_case: true`"),
+        ("(?!drafts/).*", "name what is left out under `exclude`"),
+        (r".*(?<!\.map)", "name what is left out under `exclude`"),
+        (r"docs/.*\Z", "it matches whole keys: leave it out"),
+        ("*.html", "shell patterns stand under `include`"),
+        (r".+-\d+x\d+\.jpg", "numbers may have an end: [0-9]{1,5} for [0-9]+"),
+    ],
+)
+def test_what_is_common_and_not_taken_has_a_remedy(text: str, remedy: str) -> None:
+    assert remedy in key_pattern.fault(text)
+    assert not key_pattern.fault(r".+-[0-9]{1,5}x[0-9]{1,5}\.jpg")

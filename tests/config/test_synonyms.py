@@ -111,3 +111,17 @@ def test_the_opposite_is_never_meant(word: str, known: list[str]) -> None:
 )  # fmt: skip
 def test_a_slip_is_still_told(word: str, known: list[str], meant: str) -> None:
     assert did_you_mean(word, known) == f"; did you mean {meant!r}?"
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        (".defaults", "; what is yours begins with x-: write 'x-defaults'"),
+        ("_site", "; what is yours begins with x-: write 'x-site'"),
+        ("X-Site", "; what is yours begins with x-: write 'x-Site'"),
+        ("x_site", "; what is yours begins with x-: write 'x-site'"),
+        ("anchors", "; there is none: what is shared stands under a name that begins with x-, such as x-defaults"),
+    ],
+)
+def test_a_place_for_anchors_is_told_where_to_be(word: str, remedy: str) -> None:
+    assert suggestion(word, ("version", "providers", "routes"), "file") == remedy

@@ -129,3 +129,17 @@ def test_any_text_is_looked_through_at_once(unit: str) -> None:
 
 def test_single_bytes_may_be_kept_where_names_are_listed() -> None:
     assert text_file.decoded(b"caf\xe9.html", "surrogateescape") == "caf\udce9.html"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('# ours\n\nresource "aws_s3_bucket" "b" {\n  bucket = "b"\n}\n', "3: is Terraform's, and the config is YAML"),
+        ("locals {\n  a = 1\n}\n", "1: is Terraform's, and the config is YAML"),
+        ('{"version": 4, "terraform_version": "1.5.0", "resources": []}',
+         "1: is a state or plan of Terraform, and no config of multicdn; which file is meant?"),
+        ("# tokens\nexport FASTLY_TOKEN=x\n", "1: holds environment variables, and the config is YAML"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_yaml_at_all(tmp_path: Path, content: str, sentence: str) -> None:
+    assert problem(tmp_path, content.encode()) == f"c.yml:{sentence}"

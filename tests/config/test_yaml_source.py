@@ -190,7 +190,24 @@ def test_key_that_is_no_word() -> None:
 @pytest.mark.parametrize("tag", ["!Ref", "!Sub", "!!python/name:os.system", "!!binary", "!!set"])
 def test_tag_is_refused_since_nothing_is_done_with_it(tag: str) -> None:
     shown = tag.replace("!!", "tag:yaml.org,2002:")
-    assert problems(f"a: 1\nb: {tag} x\n") == (f"f.yml:2: the tag {shown} means nothing here: leave it out",)
+    text = f"the tag {shown} means nothing here: leave it out, or put the text in quotes"
+    assert problems(f"a: 1\nb: {tag} x\n") == (f"f.yml:2: {text}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("- *.map", "put texts that begin with * or & in quotes"),
+        ("[*.map]", "put texts that begin with * or & in quotes"),
+        ("- *map", "define it above with &, or put the text in quotes if the * is a part of it"),
+        ("a:\n\tb: 1", "indent with blanks, not tabs, and put texts that begin with @, % or ` in quotes"),
+        ("a: @b", "indent with blanks, not tabs, and put texts that begin with @, % or ` in quotes"),
+        ("a: [b{c}]", "put texts that hold { or } in quotes"),
+    ],
+)
+def test_what_wants_quotes_is_told_so(text: str, remedy: str) -> None:
+    [found] = problems(text)
+    assert found.endswith(f"; {remedy}")
 
 
 @pytest.mark.parametrize("tag", ["!!str", "!!int", "!!bool"])

@@ -404,3 +404,32 @@ def test_a_long_line_is_read_at_once(unit: str) -> None:
         except ListError:
             continue
     assert time.thread_time() - begun < 1
+
+
+def test_rclone_says_where_a_file_went_under_another_name() -> None:
+    """With --suffix, copyto and moveto; and what --backup-dir takes away is gone."""
+    said = (
+        "2026/10/02 09:15:04 INFO  : a b.html: Copied (server-side copy) to: new/a b.html\n"
+        "2026/10/02 09:15:04 INFO  : old.html: Moved (server-side) to: old-1.html\n"
+        "2026/10/02 09:15:04 INFO  : gone.html: Moved into backup dir\n"
+        "2026/10/02 09:15:04 NOTICE: soon.html: Skipped move into backup dir as --dry-run is set (size 5)\n"
+    )
+    assert objects(said, SITE) == [
+        "s3://shop-web/new/a b.html created",
+        "s3://shop-web/old.html removed",
+        "s3://shop-web/old-1.html created",
+        "s3://shop-web/gone.html removed",
+        "s3://shop-web/soon.html removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"level":"info","msg":"Copied (new)","object":"a.html"}', "<6>INFO  : a.html: Copied (new)",
+        "INFO  : a.html: Copied (new)", "-rw-r--r-- 1 me us 5 Oct  2 09:15 a.html", "delete: a.html", "./a.html",
+    ],
+)  # fmt: skip
+def test_what_a_tool_prints_is_never_taken_for_a_key(line: str) -> None:
+    assert problems(line, SITE)[0].startswith(f"list.txt:1: {line!r} ")
+    assert objects("-rw.html\nINFO\n.x/a\ndelete\n", SITE)
