@@ -498,7 +498,7 @@ def test_a_match_that_the_rest_of_the_route_lets_never_match_is_an_error(route: 
         "prefix: d, match: '[a-z]{2,9}'",
         "prefix: docs/, match: '(?:en|docs)/(?:a/)?.*'", "prefix: docs/2026/, match: 'docs/[0-9]{4}/.*'",
         "prefix: Docs/, ignore_case: true, match: 'docs/.*'", "prefix: 'é/', match: '[^/]+/x'", "prefix: a, match: a",
-        "suffix: [.css, .html], match: '.*\\.html?'", "suffix: 9.l, match: '(?:[a-z]/)*[0-9.l]+'",
+        "suffix: [.css, .html], match: '.*\\.html?'", "suffix: a.1, match: '(?:[a-z]\\.)*[0-9]'",
         "prefix: aaaaaaaa, match: 'a{3}.*'",
     ],
 )  # fmt: skip
