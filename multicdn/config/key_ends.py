@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def may_begin(text: str, prefix: str, *, ignore_case: bool = False) -> bool:
     """Whether a pattern without faults may match a key that begins so."""
-    return len(prefix) in _reached(parsed(text, ignore_case=ignore_case), prefix, frozenset((0,)), 1)
+    return not prefix or len(prefix) in _reached(parsed(text, ignore_case=ignore_case), prefix, frozenset((0,)), 1)
 
 
 def may_end(text: str, suffix: str, *, ignore_case: bool = False) -> bool:

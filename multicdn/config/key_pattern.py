@@ -8,6 +8,7 @@ but the last one may be any, as in ``.*\.html``, since what stands behind it has
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _LONGEST = 500
@@ -74,15 +75,17 @@ class Expression(NamedTuple):
     most: int | None = 1
 
 
+# A route with several buckets is looked at for each.
+@lru_cache(maxsize=8)
 def fault(text: str, *, ignore_case: bool = False) -> str:
     """Say why a pattern can't be taken; empty if it can."""
     if len(text) > _LONGEST:
         return f"is longer than {_LONGEST} characters"
     flags = re.IGNORECASE if ignore_case else re.NOFLAG
     try:
-        parsed = _Parser(text, flags).pattern()
+        tree = parsed(text, ignore_case=ignore_case)
         re.compile(text, flags)
-        _Check().check(parsed)
+        _Check().check(tree)
     except _Refused as refused:
         return str(refused)
     except (re.error, IndexError) as error:
@@ -91,8 +94,13 @@ def fault(text: str, *, ignore_case: bool = False) -> str:
     return ""
 
 
+@lru_cache(maxsize=8)
 def parsed(text: str, *, ignore_case: bool = False) -> Expression:
-    """A pattern without faults as a tree."""
+    """A pattern as a tree.
+
+    Raises:
+        _Refused: it can't be taken, and has a fault.
+    """
     return _Parser(text, re.IGNORECASE if ignore_case else re.NOFLAG).pattern()
 
 
