@@ -113,11 +113,16 @@ def _never(route: Route) -> Iterator[Fault]:
 
 
 def _idle(route: Route) -> Iterator[Fault]:
-    """Members that do nothing beside the others."""
+    """What does nothing beside the others, or less than it seems to."""
     if not (route.urls or route.prefixes):
         for member in ("index", "strip"):
             if getattr(route, member):
                 yield Fault((member,), "does nothing without `urls`: it is about the paths of URLs", warning=True)
+    if route.match.endswith("/*"):
+        text = "ends with /*, which is slashes alone in a regular expression: write /.* for all that is in a folder"
+        yield Fault(("match",), text, warning=True)
+    if route.match.startswith(("/", "^/")):
+        yield Fault(("match",), "begins with a slash, and keys in S3 rarely do", warning=True)
     if route.soft and route.on == (ChangeKind.REMOVED,):
         yield Fault(("soft",), "does nothing: what was removed is always dropped", warning=True)
 
