@@ -440,8 +440,8 @@ def test_a_host_that_is_more_than_a_name_is_an_error(host: str, text: str) -> No
          "prefix: is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"),
         ("prefix: 'docs/,img/'",
          "prefix: is plain text, and no pattern: name several under `include`, such as [docs/*, img/*]"),
-        ("match: docs/*", "match: ends with /*, which is slashes alone in a regular expression: write /.* for all that is "
-         "in a folder"),
+        ("match: docs/*",
+         "match: ends with /*, which is slashes alone in a regular expression: write /.* for all that is in a folder"),
         ("match: ^/docs/.*", "match: begins with a slash, and keys in S3 rarely do"),
         ("strip: [html]", "strip[0]: leaves the dot before it: write .html if that goes, too"),
     ],
