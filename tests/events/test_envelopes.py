@@ -254,6 +254,20 @@ def test_key_that_no_object_can_have_is_refused_rather_than_routed(key: str) -> 
     assert [message.reason for message in intake.unreadable] == [f"an S3 event whose key isn't text: {key!a}"]
 
 
+@pytest.mark.parametrize("key", ["a%FF.jpg", "caf%E9.html", "%C3", "a%ED%A0%80"])
+def test_key_that_is_not_utf8_is_refused_rather_than_taken_for_another(key: str) -> None:
+    task = {"taskId": "t", "s3Key": key, "s3Bucket": "media-prod"}
+    job = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
+    for event in (s3_event(s3_record(key)), job):
+        intake = decode(event)
+        assert intake.changes == ()
+        assert [message.reason[:35] for message in intake.unreadable] == ["an S3 event whose key isn't text: '"]
+    replacement = decode(s3_event(s3_record("%EF%BF%BD+%ef%bf%bd"))).changes
+    assert [change.key for change in replacement] == ["\ufffd \ufffd"]
+    # A row of a table may have its key as it is.
+    assert [change.key for change in decode({"Bucket": "media-prod", "Key": key}).changes] == [key]
+
+
 # Kinds
 
 
