@@ -98,5 +98,6 @@ def _url_of(target: str) -> str:
 
 def _is_whole(rest: str, kind: TargetKind) -> bool:
     if kind is TargetKind.PREFIX or rest.endswith("*"):
-        return not rest.strip("/*?")
+        path = rest.rstrip("*?")
+        return not rest.strip("/*?") or ("?" not in path and is_root(f"//host{path}"))
     return False

@@ -225,7 +225,8 @@ OWN, OTHER = ({"type": "AWS::S3::Bucket", "ARN": f"arn:aws:s3:::{name}"} for nam
         (POINT, [{"type": "AWS::S3::Object", "ARN": f"arn:aws:s3:::{BUCKET}/a"}, OWN, BY_POINT], BUCKET),
         ("site-1f4-s3alias", [OWN, BY_POINT], BUCKET),
         ("site--use1-az4--xa-s3", [
-            {"type": "AWS::S3Express::DirectoryBucket", "ARN": f"arn:aws:s3express:us-east-1:1:bucket/{BUCKET}"}, BY_POINT,
+            {"type": "AWS::S3Express::DirectoryBucket", "ARN": f"arn:aws:s3express:us-east-1:1:bucket/{BUCKET}"},
+            BY_POINT,
         ], BUCKET),
         (BUCKET, [OTHER, OWN, BY_POINT], BUCKET),
         (BUCKET, [OTHER], BUCKET),

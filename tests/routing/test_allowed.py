@@ -34,6 +34,7 @@ def allowed(*routes: dict[str, Any], rewritten: bool = False) -> Allowed:
         (URL, '{"url":"https://www.acme.com/a","headers":{"Origin":"x"}}'),
         (PREFIX, "www.acme.com/a/"),
         (PREFIX, "/a/*"),
+        (PREFIX, "/?page=1*"),
         (PREFIX, "http://www.acme.com/a/*"),
         (TAG, "news"),
     ],
@@ -55,6 +56,8 @@ def test_what_a_route_could_ask_for_is_done_in_any_vendors_spelling(kind: Target
         (PREFIX, "/*", "whole host"),
         (URL, "/*", "whole host"),
         (PREFIX, "http://www.acme.com/*/*", "whole host"),
+        (PREFIX, "www.acme.com/a/../", "whole host"),
+        (PREFIX, "/.//*", "whole host"),
         (EVERYTHING, "", "no route with `everything: true` purges at www"),
     ],
 )
