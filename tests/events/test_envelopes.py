@@ -268,6 +268,25 @@ def test_key_that_is_not_utf8_is_refused_rather_than_taken_for_another(key: str)
     assert [change.key for change in decode({"Bucket": "media-prod", "Key": key}).changes] == [key]
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [{}] * 5_000,
+        {"Records": [{}] * 5_000},
+        {"Records": [{"Records": [{"eventSource": "aws:sns"}] * 100}] * 300},
+        {"BatchInput": {"Bucket": "b"}, "Items": [{"Key": ""}] * 5_000},
+        {"invocationSchemaVersion": "2.0", "tasks": [{}] * 5_000},
+    ],
+    ids=["list", "records", "nested", "items", "tasks"],
+)
+def test_message_of_nothing_but_garbage_is_given_up_and_costs_its_neighbours_nothing(bad: object) -> None:
+    intake = decode(sqs(bad, s3_event(s3_record("a"))))
+    assert [change.key for change in intake.changes] == ["a"]
+    assert {message.cause for message in intake.unreadable} == {"m0"}
+    assert len(intake.unreadable) == 1001
+    assert intake.unreadable[-1].reason == "1,000 parts of it can't be read, and the rest is not looked at"
+
+
 # Kinds
 
 
