@@ -19,7 +19,8 @@ from multicdn.bounds import obey
 _SENDABLE = re.compile(r"[!-\"$-~]*")
 _AFTER_AUTHORITY = re.compile(r"[^:/]+://[^/?#]*(.*)", re.DOTALL)
 
-_DOT_SEGMENT = re.compile(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\]|$)", re.IGNORECASE)
+# Slashes of both kinds, escaped too: some proxies unescape a path before they resolve it. Some cut parameters off.
+_DOT_SEGMENT = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
 
 _target: ContextVar[str] = ContextVar("target")
 
@@ -32,7 +33,8 @@ def is_sendable(target: str) -> bool:
 def has_dot_segments(target: str) -> bool:
     """Whether the path of a request target, or of a URL in it, has a segment that a proxy resolves: ``.`` or ``..``.
 
-    RFC 3986, 5.2.4 and 6.2.2.2: escaped dots count as well, and what is left may be another path of the same API.
+    RFC 3986, 5.2.4 and 6.2.2.2: escaped dots and slashes count as well, and what is left may be another path of the
+    same API.
     """
     return _DOT_SEGMENT.search(re.split("[?#]", target, maxsplit=1)[0]) is not None
 

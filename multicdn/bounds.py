@@ -41,6 +41,9 @@ __all__ = [
 # may come at once.
 LARGEST_ANSWER = 64 * 1024
 
+# Bytes for those who mean the time alone.
+ANY_LENGTH = 1 << 62
+
 # Bytes of status line, headers and chunk sizes beside the body.
 _AROUND = 64 * 1024
 
@@ -68,10 +71,11 @@ def bounded(seconds: float, most: int = LARGEST_ANSWER) -> Iterator[None]:
     """Let every exchange of this thread end within so many seconds, and every answer within so many bytes.
 
     Args:
-        seconds: for all that happens within the context.
+        seconds: for all that happens within the context. Where it stands within another one, that one's end counts too.
         most: bytes of each answer's body as it comes.
     """
-    before = _bounds.set(_Bounds(time.monotonic() + seconds, most + _AROUND))
+    around, until = _bounds.get(), time.monotonic() + seconds
+    before = _bounds.set(_Bounds(until if around is None else min(until, around.until), most + _AROUND))
     try:
         yield
     finally:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 # kept for the log and the reply.
 _RESERVE, _REPLY = 1.0, 0.2
 
+# Seconds that plugins have for the report when nothing is left.
+_SHORTEST_LOOK = 0.1
+
 # Seconds that the end of an invocation takes for each target on a small function (512 MB have 0.29 of a processor),
 # where none of them was delivered; and the part of the time that they may take up.
 _PER_TARGET, _LARGEST_SHARE = 200e-6, 0.6
@@ -73,6 +76,7 @@ class Dispatcher:
     ) -> None:
         self.settings = config.install
         self._hooks = plugins.hooks
+        self._audience = reporting.Audience(self._hooks, _log_hook_bug)
         self._router = Router(config.routes, config.providers, self._hooks.urls)
         self._delivery = delivery or Delivery(config.providers, _terms(config, queued=retry_queue is not None))
         self._objects = Objects()
@@ -120,7 +124,7 @@ class Dispatcher:
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
         reporting.log_gone(gone)
-        self._tell(intake, work, report, sent, unrouted)
+        self._tell(intake, work, report, sent, unrouted, end)
         return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
@@ -174,7 +178,7 @@ class Dispatcher:
         lost = {change for group in failed for change in group.changes}
         return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
 
-    def _tell(self, intake: Intake, work: Work, report: Report, sent: _Sent, unrouted: _Unrouted) -> None:
+    def _tell(self, intake: Intake, work: Work, report: Report, sent: _Sent, unrouted: _Unrouted, end: float) -> None:
         for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
             emit(logging.ERROR, "requeue-failed", reason=trouble)
         reporting.log_decisions(sent.decisions, sent.failed)
@@ -186,10 +190,11 @@ class Dispatcher:
             reporting.log_unrouted(failure)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
+        reporting.log_untargeted(self._router.untargeted(intake.changes))
         reporting.log_ignored(intake)
         reporting.log_unrouted_groups(unrouted.groups, unrouted.failed)
         reporting.log_report(report)
-        reporting.show_to_plugins(report, self._hooks, _log_hook_bug)
+        self._audience.see(report, max(_SHORTEST_LOOK, end - time.monotonic()))
 
 
 class _Sent(NamedTuple):

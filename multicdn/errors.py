@@ -53,7 +53,16 @@ class EventError(MulticdnError):
 
 
 class SecretError(MulticdnError):
-    """A secret reference can't be resolved; the text names the reference, never a value."""
+    """A secret reference can't be resolved; the text names the reference, never a value.
+
+    Args:
+        reason: the text.
+        passing: whether only its source is out, and the same reference may be resolved later.
+    """
+
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        self.passing = passing
+        super().__init__(reason)
 
 
 class Undelivered(MulticdnError):
@@ -125,14 +134,34 @@ class CredentialsRefused(CallRefused):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """End a sentence about an unknown word: with the known one that is most like it, else with all of them."""
+    """End a sentence about an unknown word: with the known one that is most like it, else with all of them.
+
+    One that says the opposite is never it, however like: who writes ``include`` must not be led to ``exclude``.
+    """
     import difflib
 
     spelled = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), spelled, n=1)
-    if near:
+    if near and not _denies(word.lower(), near[0]) and not _denies(near[0], word.lower()):
         return f"; did you mean {spelled[near[0]]!r}?"
     return f" (known: {', '.join(spelled.values())})" if spelled else ""
+
+
+def _denies(word: str, other: str) -> bool:
+    """Whether a word is another one with a beginning that turns it round, as in exclude, disallow, non-production."""
+    for beginning, without in _DENIALS:
+        if word.startswith(beginning) and other.startswith(without):
+            rest, stem = word[len(beginning) :].lstrip("_-"), other[len(without) :]
+            if stem and not other.startswith(beginning) and rest[:2] == stem[:2]:
+                return True
+    return False
+
+
+# Beginnings that deny, and what stands in their place where nothing is denied.
+_DENIALS = (
+    ("ex", "in"), ("dis", "en"), ("off", "on"), ("post", "pre"),
+    *((denial, "") for denial in ("un", "dis", "non", "no", "not", "de", "in", "pre", "never", "skip", "without")),
+)  # fmt: skip
 
 
 def is_seconds(value: object) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from multicdn.errors import PluginError, told
+from multicdn.errors import PluginError, SecretError, told
 from multicdn.model import is_text
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class _Specs:
         """Return the value of ``${scheme:name}``, or None for a scheme that isn't this plugin's.
 
         Asked only for schemes that multicdn doesn't have itself; the first answer wins. Raise ``SecretError`` where the
-        secret is missing. The result is kept for a quarter of an hour.
+        secret is missing, with ``passing=True`` where only its source is out. The result is kept for a quarter of an
+        hour.
         """
 
     @_spec
@@ -96,17 +97,17 @@ class Hooks:
         ):
             raise PluginError(f"hook plugin {name!r} has a wrapper, and hooks are called one by one: nothing to wrap")
 
-    def _answers(self, hook: str, **known: object) -> Iterator[Any]:
-        """Yield what each implementation returns, None left out, in pluggy's order: last registered first."""
-        for ask in self._implementations(hook):
+    def _answers(self, hook: str, read: Callable[[Any], Any], **known: object) -> Iterator[Any]:
+        """Yield what each implementation returns, as read, None left out, in pluggy's order: last registered first."""
+        for ask in self._implementations(hook, read):
             answer = ask(**known)
             if answer is not None:
                 yield answer
 
-    def _implementations(self, hook: str) -> Iterator[Callable[..., Any]]:
+    def _implementations(self, hook: str, read: Callable[[Any], Any]) -> Iterator[Callable[..., Any]]:
         """Yield callers of one implementation each, which take it what it asks for of all that they are given."""
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            yield partial(_call, implementation)
+            yield partial(_call, implementation, read)
 
     @property
     def rewrites_urls(self) -> bool:
@@ -115,41 +116,51 @@ class Hooks:
 
     def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
         """Ask the plugins in turn for the URLs of a change."""
-        for ask in self._implementations("multicdn_urls"):
+        for ask in self._implementations("multicdn_urls", _texts):
             answer = ask(change=change, urls=tuple(urls))
             if answer is not None:
-                urls = _texts(answer)
+                urls = answer
         return urls
 
     def resolve_secret(self, scheme: str, name: str) -> str | None:
         """Return the first plugin's value for a reference, or None."""
-        for answer in self._answers("multicdn_resolve_secret", scheme=scheme, name=name):
+        for answer in self._answers("multicdn_resolve_secret", _as_it_is, scheme=scheme, name=name):
+            if not is_text(answer):  # the text of bytes would be sent, b and quotes included
+                raise SecretError(f"${{{scheme}:{name}}}: a plugin gave it as {type(answer).__name__}, not as a text")
             return str(answer)
         return None
 
     def read_event(self, message: object) -> Sequence[Change] | None:
         """Return the first plugin's reading of a foreign message, or None."""
-        for answer in self._answers("multicdn_read_event", message=message):
+        for answer in self._answers("multicdn_read_event", tuple, message=message):
             return tuple(answer)
         return None
 
     def report(self, report: Report) -> Iterator[Exception]:
         """Show the report to every plugin, and yield what went wrong in any of them."""
-        for show in self._implementations("multicdn_report"):
+        for show in self._implementations("multicdn_report", _as_it_is):
             try:
                 show(report=report)
             except Exception as error:  # noqa: BLE001 - any plugin, any fault; the caller logs it
                 yield error
 
 
-def _call(implementation: pluggy.HookImpl, **known: object) -> Any:
-    """Call one implementation. What would end a thread or the process, SystemExit or a crash in Rust, only fails it."""
+def _call(implementation: pluggy.HookImpl, read: Callable[[Any], Any], **known: object) -> Any:
+    """Call one implementation, and read its answer, which may be a generator that goes on.
+
+    What would end a thread or the process, SystemExit or a crash in Rust, only fails it.
+    """
     try:
-        return implementation.function(*(known[name] for name in implementation.argnames))
+        answer = implementation.function(*(known[name] for name in implementation.argnames))
+        return None if answer is None else read(answer)
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise PluginError(f"hook plugin {implementation.plugin_name!r} raised {told(error)}") from error
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 def _texts(answer: Iterable[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -23,6 +24,12 @@ LEVEL = "MULTICDN_LOG_LEVEL"
 NAMESPACE = "multicdn"
 
 _log = logging.getLogger("multicdn")
+
+# What steers a terminal besides the control characters that JSON escapes: those of the second set, and what turns the
+# direction of text. And halves of surrogates, for which a handler would drop the whole line.
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+STEERING = "\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_STEERING = re.compile(f"[{STEERING}]")
 
 
 class _Stamped(logging.Formatter):
@@ -64,8 +71,7 @@ def emit(level: int, event: str, **fields: object) -> None:
     if is_shown(level):
         shown = {name: _shown(value) for name, value in fields.items()}
         line = json.dumps({"event": event, **shown}, ensure_ascii=False)
-        # Half a surrogate pair, which JSON can carry into a key, would make the handler drop the whole line.
-        _log.log(level, "%s", line.encode("utf-8", "backslashreplace").decode())
+        _log.log(level, "%s", _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", line))
 
 
 def count(metric: str, value: int) -> None:

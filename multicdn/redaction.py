@@ -1,7 +1,7 @@
 """Blacking out secrets in whatever spelling a vendor may repeat them.
 
 A value is found as it stands, percent-encoded, with plus for blank, as HTML entities, as JSON escapes, in any mixture
-of these and in several layers, and in base64, of it alone or of a longer text that holds it.
+of these and in several layers, and in base64, of it alone or of a longer text that holds it, in one line or wrapped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ HIDDEN = "[secret]"
 _SHORTEST_WITHIN_WORDS = 6
 _SHORTEST_PIECE = 4
 
+# How half a surrogate is encoded, which is no text.
+_LENIENT = "surrogatepass"
+
 # Encodings of encodings that are looked into.
 _LAYERS = 5
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ENTITY = re.compile(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
+# Between two lines of what was wrapped, as base64 in mails and certificates is.
+_WRAP = re.compile(r"(?<=[0-9A-Za-z+/_-])\r?\n(?=[0-9A-Za-z+/_=-])")
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -88,7 +93,13 @@ def _forms(value: str) -> _Forms:
     import html
 
     in_json = json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(value)[1:-1]
-    encoded = quote(value, safe=""), quote_plus(value, safe=""), quote(value), html.escape(value)
+    # A variable whose bytes are no UTF-8 has halves of surrogates in their place, and so may what JSON holds.
+    percent, plus, path = (
+        quote(value, safe="", errors=_LENIENT),
+        quote_plus(value, "", errors=_LENIENT),
+        quote(value, errors=_LENIENT),
+    )
+    encoded = percent, plus, path, html.escape(value)
     # A value may look encoded itself, and be taken for that together with its surroundings.
     bare = [layer for layer in list(_layers(value))[-1:] if len(layer) >= _SHORTEST_WITHIN_WORDS]
     whole = sorted({value, *in_json, *encoded, *bare}, key=len, reverse=True)
@@ -104,7 +115,7 @@ def _forms(value: str) -> _Forms:
 
 def _pieces(value: str) -> Iterable[tuple[str, re.Pattern[str]]]:
     """The characters of base64 that a value alone decides, at each place where it may begin among three bytes."""
-    raw = value.encode("utf-8", "surrogatepass")
+    raw = value.encode("utf-8", _LENIENT)
     found: dict[str, re.Pattern[str]] = {}
     for before in range(3):
         end = 8 * (before + len(raw))
@@ -136,4 +147,5 @@ _DECODERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("\\", lambda text: _ESCAPE.sub(_unescaped, text)),
     ("&", lambda text: _ENTITY.sub(_character, text)),
     ("%", unquote),
+    ("\n", lambda text: _WRAP.sub("", text)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -13,16 +14,16 @@ from multicdn import log
 from multicdn.errors import told
 from multicdn.log import emit, is_shown
 from multicdn.model import Status
+from multicdn.plugins.discovery import NoHooks
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.events.intake import Intake, Unreadable
     from multicdn.hooks import Hooks
     from multicdn.model import Change, Job, Outcome, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
-    from multicdn.plugins.discovery import NoHooks
     from multicdn.queue.retry import Decision
     from multicdn.queue.waiting import Unrouted
     from multicdn.routing.demand import RoutingFailure
@@ -32,6 +33,9 @@ _SHOWN_TARGETS = 5
 
 #: Name of the metric that counts changes that no route acts on.
 UNMATCHED = "UnmatchedChanges"
+
+# Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
+_LONGEST_LOOK = 5.0
 
 
 def log_unreadable(message: Unreadable) -> None:
@@ -78,6 +82,18 @@ def log_ignored(intake: Intake) -> None:
             emit(level, event, events=sum(names.values()), names=shown)
 
 
+def log_untargeted(found: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -> None:
+    """Log keys that a template has no text for, a line for each template.
+
+    Args:
+        found: keys and reasons, by bucket and template.
+    """
+    for (bucket, template), untargeted in found.items():
+        first = [key for key, _ in untargeted[:_SHOWN_TARGETS]]
+        fields = {"bucket": bucket, "template": template, "keys": len(untargeted), "first": first}
+        emit(logging.WARNING, "untargeted", **fields, reason=untargeted[0][1])
+
+
 def log_collapse(decision: CollapseDecision) -> None:
     """Log why many URLs became prefixes, or why they didn't."""
     level = logging.INFO if decision.directories else logging.DEBUG
@@ -87,7 +103,7 @@ def log_collapse(decision: CollapseDecision) -> None:
 def log_report(report: Report) -> None:
     """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider.
 
-    What wasn't asked for one and the same reason is one line, however many jobs it is.
+    What wasn't called for one and the same reason is one line, however many jobs it is.
     """
     for outcome in _grouped(report):
         level = logging.DEBUG if outcome.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
@@ -97,14 +113,15 @@ def log_report(report: Report) -> None:
 
 
 def _grouped(report: Report) -> Iterator[Outcome]:
-    unasked: dict[tuple[object, ...], list[Outcome]] = {}
+    uncalled: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in report:
-        if outcome.status is Status.UNASKED:
+        if outcome.status in (Status.UNASKED, Status.RETRY) and not outcome.calls:
             job = outcome.job
-            unasked.setdefault((job.provider, job.action, job.kind, job.soft, outcome.reason), []).append(outcome)
+            shared = (job.provider, job.action, job.kind, job.soft, outcome.status, outcome.reason)
+            uncalled.setdefault(shared, []).append(outcome)
         else:
             yield outcome
-    for alike in unasked.values():
+    for alike in uncalled.values():
         targets = tuple(chain.from_iterable(outcome.job.targets for outcome in alike))
         yield msgspec.structs.replace(alike[0], job=msgspec.structs.replace(alike[0].job, targets=targets))
 
@@ -131,16 +148,41 @@ def log_unrouted_groups(groups: Iterable[Unrouted], failed: Collection[Unrouted]
         emit(logging.INFO if event == "requeued" else logging.ERROR, event, **fields, reason=group.reason)
 
 
-def show_to_plugins(report: Report, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
-    """Show a report to every plugin that wants to see it; what goes wrong in one of them changes nothing.
+class Audience:
+    """The plugins that see reports. What goes wrong in one of them changes nothing; one that hangs is left behind.
 
     Args:
-        report: of the invocation.
         hooks: of the plugins.
-        complain: told of each exception in one line.
+        complain: told in one line of what goes wrong, from any thread.
     """
-    for error in hooks.report(report):
-        complain(told(error))
+
+    def __init__(self, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
+        self._hooks = hooks
+        self._complain = complain
+        self._hanging: threading.Thread | None = None
+
+    def see(self, report: Report, seconds: float = _LONGEST_LOOK) -> None:
+        """Show a report to every plugin that wants to see it, for so many seconds at most."""
+        if isinstance(self._hooks, NoHooks):
+            return
+        if self._hanging is not None and self._hanging.is_alive():
+            self._complain("not shown, since a plugin still looks at an earlier report")
+            return
+        thread = threading.Thread(target=self._show, args=(report,), name="multicdn-report", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._complain("not shown, since no thread could be started: the process has too many")
+            return
+        limit = min(seconds, _LONGEST_LOOK)
+        thread.join(limit)
+        if thread.is_alive():
+            self._hanging = thread
+            self._complain(f"a plugin looks at the report for more than {limit:.1f} s, and isn't waited for")
+
+    def _show(self, report: Report) -> None:
+        for error in self._hooks.report(report):
+            self._complain(told(error))
 
 
 def summary(report: Report) -> dict[str, dict[str, int]]:

@@ -15,6 +15,7 @@ import random
 import re
 import threading
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,11 +38,17 @@ _RETRY_SOURCE = 60.0
 # Seconds for all that it takes to ask AWS for a secret, a second try included.
 _LONGEST_ANSWER_OF_AWS = 10.0
 
+# Seconds for which a thread waits for another one that asks, whatever it is that answers.
+_LONGEST_ASKING = 10.0
+
 # Whoever has a secret of fewer characters has none, and logs would lose their letters.
 _SHORTEST_REDACTED = 3
 
 # Values that are blacked out. More than these many come of tokens that are got anew each hour; then the oldest go.
 _MOST_REVEALED = 256
+
+# docs.aws.amazon.com/systems-manager/latest/APIReference and secretsmanager/latest/apireference: CommonErrors
+_THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException")
 
 _CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -77,15 +84,33 @@ class Secret:
         Raises:
             SecretError: the reference can't be resolved, and never could.
         """
-        with self._lock:
+        lock, known = self._lock, self._value
+        wanted = known is None or self._good_until == -math.inf
+        if not lock.acquire(timeout=_LONGEST_ASKING if wanted else 0.0):
+            return self._known_while_another_asks(lock, known, hangs=wanted)
+        try:
             if self._value is None or time.monotonic() > self._good_until:
                 self._value = self._renewed(self._value)
             return self._value
+        finally:
+            lock.release()
+
+    def _known_while_another_asks(self, lock: threading.Lock, known: str | None, *, hangs: bool) -> str:
+        """What was read before. A source that hangs is left behind with the thread that asks it, and asked anew."""
+        reason = f"{self.reference}: its source has not answered for {_LONGEST_ASKING:.0f} s"
+        if hangs and self._lock is lock:
+            self._lock = threading.Lock()
+        if known is None:
+            raise SecretError(reason, passing=True)
+        if hangs:
+            self._good_until = time.monotonic() + _RETRY_SOURCE
+            self._tell_stale(SecretError(reason))
+        return known
 
     def forget(self) -> None:
         """Resolve anew at the next ``reveal``: the vendor refused the value, it may have been rotated."""
-        with self._lock:
-            self._good_until = -math.inf
+        # Not under the lock: a thread that asks a source which hangs may have it.
+        self._good_until = -math.inf
 
     def _renewed(self, known: str | None) -> str:
         try:
@@ -106,7 +131,7 @@ class Secret:
         if not self._stale:
             self._stale = True
             line = {"event": "secret-stale", "secret": self.reference, "reason": redact(told(error))}
-            _log.warning("%s", json.dumps(line, ensure_ascii=False))
+            _log.warning("%s", json.dumps(line))
 
     def __repr__(self) -> str:
         return f"<secret {self.reference}>"
@@ -131,6 +156,7 @@ class Secret:
 
 def _remember(value: str) -> None:
     with _revealing:
+        _revealed.pop(value, None)  # what is read again is as good as new: the oldest goes first
         _revealed[value] = None
         if len(_revealed) > _MOST_REVEALED:
             del _revealed[next(iter(_revealed))]
@@ -249,7 +275,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     try:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
         from multicdn.bounds import bounded, obey_botocore
     except ImportError:
@@ -262,11 +288,13 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         with bounded(_LONGEST_ANSWER_OF_AWS):
             return ask(make(service, config=limits))
     except ClientError as error:
-        message = f"{reference}: {error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}"
-        raise SecretError(message) from None
+        code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})
+        message = f"{reference}: {code}: {error.response['Error'].get('Message')}"
+        is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
+        raise SecretError(message, passing=is_out) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}"
-        raise SecretError(message) from None
+        raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
 
 
 BUILT_IN: dict[str, Callable[[str], str]] = {

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _PARALLEL = 16
+_REFUSING = (400, 401, 403, 404, 405, 422)  # what else is refused is no matter of who does: 413 is too large
+_MEMBERS_OF_ERRORS = {"msg", "detail", "title", "errors"}  # of its three shapes: the reference pages of its APIs
 _LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
 
@@ -100,6 +102,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Purge one URL, which goes into the path as it is: an encoded one is answered with 400."""
         [url] = urls
+        refuse_dot_segments(Target(TargetKind.URL, url))  # a job from the queue comes without ``locate``
         answer = self._purge(f"/purge/{url}", call, _refusal_of_url, soft=call.soft)
         return Receipt(id=_accepted(answer), estimate=0.15, pause=_pause(answer))
 
@@ -146,8 +149,17 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         headers: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> Answer:
+        def read(answer: Answer) -> ProviderError | None:
+            return RetryLater(answer.reason) if _is_foreign(answer) else refusal(answer)
+
         how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, refusal=refusal, **settings)
+        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, refusal=read, **settings)
+
+
+def _is_foreign(answer: Answer) -> bool:
+    """Whether the body of an error has none of Fastly's shapes: a gateway's {"message": "no Route matched"}, a text."""
+    refuses = answer.status in _REFUSING and bool(answer.body)
+    return refuses and not answer.problem.keys() & _MEMBERS_OF_ERRORS
 
 
 def _refusal_of_url(answer: Answer) -> ProviderError | None:

@@ -90,6 +90,7 @@ class Pixboost(PurgeUrls, PreloadUrls):
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Invalidate one source image with all its transformed variants."""
         [url] = urls
+        refuse_dot_segments(Target(TargetKind.URL, url))  # a job from the queue comes without ``locate``
         answer = self._send("DELETE", f"/api/2/img/{url}", call)
         # 200: done, or nothing was cached. 202: begun; nothing tells when it ends.
         return Receipt(estimate=_SECONDS_ACCEPTED if answer.status == 202 else 0.0)

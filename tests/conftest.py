@@ -40,11 +40,14 @@ UNTRACED_FILES = {"test_bounds.py", "test_collapse.py", "test_refusals_in_traffi
 LONGEST = {
     "test_bounds.py",
     "test_bundle.py",
+    "test_bundle_cache.py",
     "test_bundle_runs.py",
+    "test_conformance.py",
     "test_conformance_catches.py",
     "test_demo.py",
     "test_docs_plugins.py",
     "test_e2e.py",
+    "test_loopback.py",
     "test_seven_vendors.py",
     "test_soak.py",
 }

@@ -16,13 +16,17 @@ import pytest
 from kit.environments import ROOT
 from kit.hostile_server import ANSWERS, OK, HostileServer, drip, whole
 from kit.real_plugins import NAMES, plugin
-from kit.scripted_provider import Scripted, Seen, accept, demand
+from kit.scripted_provider import Scripted, Seen, accept, delivery, demand
+from multicdn_providers.highwinds import Highwinds
 
+from multicdn.aws.s3 import Objects
 from multicdn.bounds import NotPacked, bounded, cut, time_left, unpacked
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
 from multicdn.errors import ProviderError, RetryLater
 from multicdn.model import Receipt, Status, Target, TargetKind
-from multicdn.provider import Call, Limits
+from multicdn.provider import Call, Limits, Secret
+from multicdn.testing.recording import RecordingVendor, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +160,7 @@ def _own_threads() -> list[threading.Thread]:
 INVOCATION = """
 import json, sys
 from kit.real_plugins import plugin
+from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
 from kit.scripted_provider import demand
 from multicdn.provider import Call
@@ -205,6 +210,20 @@ def test_peak_memory_under_a_bomb_and_an_endless_body_is_nearly_the_normal_one(n
 # The parts
 
 
+def test_a_call_of_several_exchanges_ends_at_the_limit_of_one() -> None:
+    """A login and what it is for: each had all of the time, and the call outlived the function."""
+
+    def answer(request: Request) -> Response:
+        time.sleep(0.3)
+        said = {"access_token": "t", "expires_in": 3600} if "/auth/" in request.target else {"id": "1"}
+        return Response.json(said)
+
+    with RecordingVendor(answer) as api:
+        vendor = Highwinds(endpoint=api.endpoint, account="a", user="u", password=Secret.literal("correct horse"))
+        report = delivery(vendor, clock=Clock(), read=0.5, tries=1).deliver([demand(["https://a/1"])], 10)
+        assert "no answer within" in report.undelivered[0].reason
+
+
 def test_outside_of_bounds_a_library_keeps_its_own_limit() -> None:
     assert time_left() is None
     assert time_left(7.0) == 7.0
@@ -243,6 +262,34 @@ def test_unpacking_ends_where_it_may() -> None:
 
 
 # Others
+
+
+def test_a_listing_of_s3_ends_in_its_time_whatever_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes before any purge, and only the wait between two reads was limited."""
+    complaints: list[Exception] = []
+    with HostileServer(drip(OK + b"Content-Length: 100000\r\n\r\n<")) as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.url)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        objects = Objects()
+        assert objects.counter(complaints.append, 1.0)("b", "d/", 10) is None
+        assert complaints
+        assert store.settled()
+
+
+def test_the_words_of_cloudfront_are_looked_at_no_further_than_they_are_shown() -> None:
+    """Four megabytes took seconds in which no other thread had a turn."""
+    for number in range(6):
+        Secret.literal(f"secret-token-{number}+/abc").reveal()
+    said = (
+        b"<ErrorResponse><Error><Code>Odd</Code><Message>" + b"%41" * 1_200_000 + b"</Message></Error></ErrorResponse>"
+    )
+    with HostileServer(whole(b"HTTP/1.1 400 Bad Request\r\n", said)) as vendor:
+        provider = plugin("cloudfront", vendor.url)
+        purge(provider, 20.0)  # imports the SDK
+        began = time.thread_time()
+        error = purge(provider, 20.0)
+        assert time.thread_time() - began < 0.6
+        assert len(error.reason) < 400
 
 
 def test_a_page_made_to_be_slow_costs_another_vendor_no_call() -> None:

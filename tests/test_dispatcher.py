@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from kit.events import batch_operation
 from kit.sample_plugins import hooked, observer
 from kit.stage import SITE, Stage, failures, lines, record, s3_event, sqs_event
 
+from multicdn import reporting
 from multicdn.errors import Undelivered
 from multicdn.model import Status
 from multicdn.simulators.kit import faults
@@ -34,6 +36,25 @@ def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pyt
             "first": ["s3://acme-sight/a.css", "s3://acme-sight/b.css"],
         }
     ]
+
+
+def test_a_host_that_a_key_makes_is_purged_where_it_is_allowed_and_else_is_in_the_log(
+    stage: Stage, logged: pytest.LogCaptureFixture
+) -> None:
+    stage.text = stage.text.replace("https://www.acme.com/{key}", "https://{first}/{rest}")
+    stage.text = stage.text.replace("    purge:", "    allowed_hosts: [www.acme.com]\n    purge:")
+    stage.publish("a.css", "b.css")
+    keys = ("www.acme.com/a.css", "evil.example/b.css", "evil.example/c.css", "robots.txt")
+    assert stage.dispatcher().dispatch(sqs_event(m1=s3_event(*keys)), 30) == failures()
+    assert stage.fresh("a.css") == {"www": True, "img": True}
+    assert stage.fresh("b.css") == {"www": False, "img": False}
+    assert [call.target for call in stage.www.calls if "purge" in call.target] == ["/purge/https://www.acme.com/a.css"]
+    [line] = [line for line in lines(logged) if line["event"] == "untargeted"]
+    assert line == {
+        "event": "untargeted", "bucket": "acme-site", "template": "https://{first}/{rest}", "keys": 3,
+        "first": list(keys[1:]),
+        "reason": "the host evil.example, made from the key, isn't among the route's `allowed_hosts`",
+    }  # fmt: skip
 
 
 def test_what_nobody_wants_is_told_in_one_line_with_counts_and_a_metric(
@@ -248,6 +269,26 @@ def test_a_hook_that_fails_to_observe_is_logged_and_changes_nothing(
     assert [line for line in lines(logged) if line["event"] == "plugin-bug"] == [
         {"event": "plugin-bug", "hook": "multicdn_report", "reason": "KeyError: 'metrics are down'"}
     ]
+
+
+def test_a_hook_that_hangs_over_a_report_costs_no_reply(
+    stage: Stage, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector of metrics that is out held the function to its limit: all was done again, and again."""
+    over = threading.Event()
+    observer.reports.clear()
+    monkeypatch.setattr(observer, "look", lambda: over.wait(60))
+    monkeypatch.setattr(reporting, "_LONGEST_LOOK", 0.2)
+    dispatcher = stage.dispatcher(hooked("observer"))
+    try:
+        for key in ("a.css", "b.css"):
+            assert dispatcher.dispatch(sqs_event(m1=s3_event(key)), 30) == failures()
+    finally:
+        over.set()
+    assert len(observer.reports) == 1, "no second thread hangs"
+    bugs = [line["reason"] for line in lines(logged) if line["event"] == "plugin-bug"]
+    assert bugs[0].startswith("a plugin looks at the report for more than")
+    assert bugs[1:] == ["not shown, since a plugin still looks at an earlier report"]
 
 
 def test_a_url_hook_that_fails_costs_its_change_and_no_other(stage: Stage) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 import boto3
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from kit.sample_plugins import Full, installed
 from moto import mock_aws
 
@@ -201,6 +202,40 @@ def test_secretsmanager_secret_that_can_not_be_used() -> None:
     assert problem("secretsmanager", "blank#k") == "${secretsmanager:blank#k} is empty"
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "passing"),
+    [
+        ("ThrottlingException", 400, True),
+        ("InternalServerError", 500, True),
+        ("503", 503, True),
+        ("ParameterNotFound", 400, False),
+        ("AccessDeniedException", 400, False),
+    ],
+)
+def test_a_source_that_is_out_is_told_from_one_that_refuses(
+    code: str, status: int, *, passing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+    def refuse(**_: object) -> None:
+        raise ClientError(said, "GetParameter")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    with pytest.raises(SecretError) as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing is passing
+
+
+def test_a_source_that_can_not_be_reached_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://ssm.eu-west-1.amazonaws.com")
+
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    with pytest.raises(SecretError) as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing
+
+
 @pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
 def test_aws_without_a_region_is_a_secret_error(scheme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
@@ -312,6 +347,43 @@ def test_without_a_value_an_outage_is_an_error() -> None:
     read.out = True
     with pytest.raises(SecretError, match="Rate exceeded"):
         Secret("${ssm:/a}", read).reveal()
+
+
+def test_a_source_that_hangs_costs_nobody_who_knows_a_value_a_wait_and_is_asked_anew(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plugin's, without a limit: all threads of all invocations stood behind the first one, for ever."""
+    monkeypatch.setattr(secrets, "_LONGEST_ASKING", 0.05)
+    hanging, over, values = threading.Event(), threading.Event(), iter(["first", "late", "third"])
+
+    def read() -> str:
+        if hanging.is_set():
+            hanging.clear()
+            over.wait(30)
+        return next(values)
+
+    def ask_and_hang() -> threading.Thread:
+        hanging.set()
+        thread = threading.Thread(target=secret.reveal, daemon=True)
+        thread.start()
+        while hanging.is_set():
+            time.sleep(0.001)
+        return thread
+
+    secret = Secret("${vault:a}", read)
+    threads = [ask_and_hang()]
+    with pytest.raises(SecretError, match="has not answered") as caught:
+        secret.reveal()
+    assert caught.value.passing
+    assert secret.reveal() == "first"
+    secret.forget()
+    threads.append(ask_and_hang())
+    secret.forget()
+    assert secret.reveal() == "first"
+    assert "secret-stale" in caplog.text
+    over.set()
+    for thread in threads:
+        thread.join(5)
 
 
 def test_what_a_source_says_when_it_is_out_shows_no_secret(
@@ -506,6 +578,10 @@ def entities(text: str, form: str) -> str:
     return "".join(form.format(ord(letter)) for letter in text)
 
 
+def wrapped(text: str, end: str) -> str:
+    return end.join(text[place : place + 12] for place in range(0, len(text), 12))
+
+
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "percent": lambda text: quote(text, safe=""),
     "percent in lower case": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
@@ -541,6 +617,8 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "base64 for URLs, no padding": lambda text: urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "base64 of percent": lambda text: b64encode(f"auth={quote(text, safe='')}&x=1".encode()).decode(),
     "base64 of a form": lambda text: b64encode(f"password={quote_plus(text)}&x=1".encode()).decode(),
+    "base64 in lines": lambda text: wrapped(b64encode(b"user:" + text.encode()).decode(), "\n"),
+    "base64 in lines, as mails have it": lambda text: wrapped(b64encode(text.encode()).decode(), "\r\n"),
     "base64, percent": lambda text: quote(b64encode(b"user:" + text.encode()).decode(), safe=""),
 }
 
@@ -572,9 +650,30 @@ def pieces(encoded: str, length: int = 8) -> Iterator[str]:
     return (encoded[start : start + length] for start in range(max(1, len(encoded) - length + 1)))
 
 
+@pytest.mark.parametrize("value", ["abc\udcffdefgh", "xy\ud800", "a\udcffb"])
+def test_a_value_that_is_no_text_keeps_nothing_from_the_log(value: str) -> None:
+    """As a variable with other bytes than UTF-8: each line of the log failed, and with it each batch."""
+    reveal(value)
+    assert redact(f"you sent ({value})") == "you sent ([secret])"
+    assert redact("all is well") == "all is well"
+
+
+def test_a_value_that_is_read_again_and_again_is_not_forgotten_for_those_that_were_read_once(
+    clock: SimpleNamespace,
+) -> None:
+    """A token that lives for months, beside one that is got anew each hour."""
+    lasting = Secret("env:A", lambda: VALUE)
+    for number in range(260):
+        lasting.reveal()
+        Secret.literal(f"token-of-hour-{number}").reveal()
+        clock.now += LIFETIME
+        if number > 250:
+            assert redact(f"you sent {VALUE}") == "you sent [secret]"
+
+
 def test_what_holds_no_secret_stays_as_it_is() -> None:
     reveal(ODD)
-    text = 'GET /a%20b?x=%2526&amp;y="\\u0041" <é> + 50%'
+    text = 'two\nlines, GET /a%20b?x=%2526&amp;y="\\u0041" <é> + 50%'
     assert redact(text) == text
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
@@ -12,7 +11,7 @@ from multicdn.config.checker import VERSION
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import PluginError
 from multicdn.plugins.options import option_types, required_options
-from multicdn.routing.route import Route
+from multicdn.routing.route import written_members
 from multicdn.secrets import REFERENCE, Secret
 
 if TYPE_CHECKING:
@@ -32,15 +31,16 @@ def schema(plugins: Plugins) -> dict[str, Any]:
     classes = dict(_importable(plugins))
     definitions = {f"provider-{name}": _provider(cls) for name, cls in classes.items()}
     definitions["provider"] = _any_provider(classes)
-    definitions["route"] = _members(Route, {"bucket"})
-    definitions["install"] = _members(Install, ())
-    definitions["delivery"] = _members(Retrying, ())
+    definitions["route"] = _members(written_members(), {"bucket"})
+    definitions["install"] = _members(get_type_hints(Install, include_extras=True), ())
+    definitions["delivery"] = _members(get_type_hints(Retrying, include_extras=True), ())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "multicdn.config.yml",
         "type": "object",
         "required": ["version", "providers", "routes"],
         "additionalProperties": False,
+        "patternProperties": {"^x-": {"description": "your own: what other parts of the file merge in"}},
         "properties": {
             "version": {"const": VERSION},
             "providers": {
@@ -96,8 +96,7 @@ def _provider(cls: type[Provider]) -> dict[str, Any]:
     return {**described, **_object({"type": {"type": "string"}, **properties}, required_options(cls))}
 
 
-def _members(struct: type, required: Iterable[str]) -> dict[str, Any]:
-    hints = typing.get_type_hints(struct, include_extras=True)
+def _members(hints: Mapping[str, Any], required: Iterable[str]) -> dict[str, Any]:
     return _object({name: _value(hint) for name, hint in hints.items()}, required)
 
 

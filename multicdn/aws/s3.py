@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from multicdn.bounds import bounded, obey_botocore
+from multicdn.bounds import ANY_LENGTH, bounded, obey_botocore
 from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
@@ -116,7 +116,10 @@ class Objects:
         Raises:
             ObjectError: S3 refused, or could not be reached.
         """
-        return _asked(f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until))
+        with bounded(max(0.0, until - time.monotonic()), ANY_LENGTH):
+            return _asked(
+                f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until)
+            )
 
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
         with bounded(2 * _READ):

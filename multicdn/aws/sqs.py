@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.errors import told
+from multicdn.errors import MulticdnError, told
 from multicdn.queue_url import region_in, vpc_endpoint_in
 
 if TYPE_CHECKING:
@@ -44,11 +44,15 @@ class Refusal(NamedTuple):
 TOO_LATE = Refusal("", "no time was left to send it")
 
 
+class NoRegionError(MulticdnError, ValueError):
+    """Nothing says in which region a queue is."""
+
+
 def client(queue_url: str, config: Config | None = None) -> SQSClient:
     """Make a client for the region of a queue, and for its VPC endpoint if the URL names one.
 
     Raises:
-        ValueError: no region is named.
+        NoRegionError: no region is named.
     """
     import boto3
 
@@ -61,7 +65,7 @@ def region_of(queue_url: str) -> str:
     """The region of a queue: the one in its URL, or where that has none the environment's.
 
     Raises:
-        ValueError: neither names one.
+        NoRegionError: neither names one.
     """
     region = region_in(queue_url) or os.environ.get("AWS_REGION")
     if not region:
@@ -69,7 +73,7 @@ def region_of(queue_url: str) -> str:
 
         region = boto3.session.Session().region_name
     if not region:
-        raise ValueError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
+        raise NoRegionError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
     return region
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import uuid
 from collections import defaultdict
@@ -15,7 +14,7 @@ from msgspec import Struct
 from multicdn.cli import arguments, render
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Report, Status, Target, TargetKind
+from multicdn.model import Action, Change, ChangeKind, Report, Status
 from multicdn.queue.sender import QUEUE
 from multicdn.secrets import redact
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from multicdn.model import Outcome
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
+    from multicdn.routing.router import Router
 
     _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,6 +37,8 @@ _NAMED = 10
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("what", nargs=-1),
     arguments.config_option,
+    click.option("--bucket", default="", metavar="NAME[/FOLDER]",
+                 help="Where the keys of lists are that come without their bucket."),
     click.option("--recursive", is_flag=True, help="S3 URIs stand for all objects that begin with them; lists them."),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
     click.option("--dry-run", is_flag=True, help="Only show what would be done, as `multicdn explain` does."),
@@ -52,6 +54,7 @@ class CommonOptions(Struct, frozen=True):
 
     what: tuple[str, ...]
     config_path: Path | None
+    bucket: str
     recursive: bool
     providers: tuple[str, ...]
     dry_run: bool
@@ -71,8 +74,8 @@ def new_id() -> str:
     return f"by-hand-{uuid.uuid4().hex}"
 
 
-def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
-    """Do what is asked for, say how it ended, and return the exit status.
+def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0) -> int:
+    """Do what is asked for, say how it ended, and return the exit status: of a part, if something was left out before.
 
     Raises:
         RequestError: it can't be done; nothing was called.
@@ -87,8 +90,10 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> int:
     if settings.dry_run:
         return _show(loaded, orders)
     if settings.queue_url:
-        return _enqueue(loaded, request, orders, settings.queue_url)
-    return _deliver(loaded, request, orders, settings.timeout)
+        status = _enqueue(loaded, request, orders, settings.queue_url)
+    else:
+        status = _deliver(loaded, request, orders, settings.timeout)
+    return status or (PARTIAL if left_out else 0)
 
 
 def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
@@ -100,49 +105,17 @@ def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     for line in render.collapse(orders.decisions):
         say(line)
+    _tell_untargeted(router, request)
     return orders
 
 
-def read(settings: CommonOptions) -> tuple[list[Object], list[Target]]:
-    """Read the arguments; with ``--recursive`` S3 is asked what there is.
-
-    Raises:
-        UsageError: one is neither an S3 URI nor a URL.
-    """
-    objects: list[Object] = []
-    targets: list[Target] = []
-    for word, from_list in _words(settings.what):
-        if arguments.is_s3(word):
-            objects += _objects(word, settings, from_list=from_list)
-        elif arguments.is_web(word):
-            targets.append(Target(TargetKind.URL, word))
-        else:
-            raise click.UsageError(f"{word!r} is neither an S3 URI nor a URL")
-    return objects, targets
-
-
-def _words(what: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Each word, and whether it came from a list."""
-    for word in what:
-        if word == "-":
-            yield from ((line, True) for line in arguments.lines(sys.stdin.read()))
-        else:
-            yield word, False
-
-
-def _objects(word: str, settings: CommonOptions, *, from_list: bool) -> list[Object]:
-    from multicdn.oncall.manual import Object
-
-    bucket, key = arguments.split_s3(word)
-    if not settings.recursive:
-        if not key or key.endswith("/"):
-            raise click.UsageError(f"{word} names no object; add --recursive for all that begins with it")
-        return [Object(bucket, key, listed=from_list)]
-    with bar(f"listing {word}", None) as advance:
-        objects = list(arguments.listed(bucket, key, advance))
-    if not objects:
-        say(f"{word}: no object begins with it", err=True)
-    return objects
+def _tell_untargeted(router: Router, request: ManualRequest) -> None:
+    """Name the objects for which a template of their route has nothing."""
+    changes = (Change(item.bucket, item.key, kind) for item in request.objects for kind in ChangeKind)
+    for (bucket, template), untargeted in router.untargeted(changes).items():
+        (key, why), *others = dict.fromkeys(untargeted)
+        more = f" and {render.counted(len(others), 'more object')}" if others else ""
+        say(f"s3://{bucket}/{key}{more}: nothing for {template}: {why}", err=True)
 
 
 def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:
@@ -163,7 +136,6 @@ def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> N
 
 
 def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
-    from multicdn.model import Change
     from multicdn.oncall.explain import Explainer
 
     explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
@@ -221,7 +193,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: float) -> int:
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
-    from multicdn.reporting import show_to_plugins
+    from multicdn.reporting import Audience
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
@@ -229,7 +201,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: fl
         terms = Terms(concurrency=config.concurrency)
         delivery = Delivery(config.providers, terms, watch=lambda outcome: advance(len(outcome.job.targets)))
         report = delivery.deliver(orders.demands, seconds)
-    show_to_plugins(report, loaded.plugins.hooks, _tell_hook_bug)
+    Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
     _tell_failures(orders)
     for line in _ends(report, request.action):
         say(redact(line))

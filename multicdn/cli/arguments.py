@@ -1,11 +1,9 @@
-"""Arguments of the on-call commands: S3 URIs, URLs, lists, saved events, folders, listings."""
+"""Arguments of the on-call commands: S3 URIs, URLs, lists, saved events, folders."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +12,9 @@ import click
 from msgspec import Struct
 
 from multicdn import config as config_file
+from multicdn.cli import lists
 from multicdn.cli.terminal import say
-from multicdn.config import Config
+from multicdn.config import Config, text_file
 from multicdn.events import envelopes
 from multicdn.events.intake import Unreadable
 from multicdn.model import Change, ChangeKind, Job
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from multicdn.events.envelopes import ForeignReader
+    from multicdn.oncall.listings import Below
     from multicdn.planning.front import ObjectLookup
 
-_S3 = re.compile(r"s3://([^/]+)(?:/(.*))?", re.DOTALL)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 # For the metadata of all objects together.
@@ -84,7 +83,7 @@ def load(path: Path | None) -> Loaded:
     path = path or config_file.locate()
     plugins = Plugins()
     config = config_file.load(path, plugins)
-    return Loaded(config, plugins, explain.places(path.read_text(encoding="utf-8"), path.name))
+    return Loaded(config, plugins, explain.places(text_file.decoded(path.read_bytes()), path.name))
 
 
 class Reader:
@@ -92,14 +91,13 @@ class Reader:
 
     Args:
         kind: what is supposed to have happened to objects that are named.
-        bucket, prefix: where a folder is to be synced.
+        below: where a folder is to be synced, and where the keys of lists are.
         event_reader: how plugins read events.
     """
 
-    def __init__(self, kind: ChangeKind, bucket: str, prefix: str, event_reader: ForeignReader | None) -> None:
+    def __init__(self, kind: ChangeKind, below: Below, event_reader: ForeignReader | None) -> None:
         self._kind = kind
-        self._bucket = bucket
-        self._prefix = prefix
+        self._below = below
         self._event_reader = event_reader
         self.inputs = Inputs([], [], [], [])
 
@@ -110,46 +108,52 @@ class Reader:
             UsageError: it is none of what may be asked about.
         """
         if word == "-":
-            self._read_text(sys.stdin.read())
-        elif not self._read_name(word):
-            self._read_path(Path(word))
-
-    def _read_text(self, text: str) -> None:
-        if text.lstrip().startswith(("{", "[")):
-            return self._read_event(text, "standard input")
-        for line in lines(text):
-            if not self._read_name(line):
-                raise click.UsageError(f"{line!r} is neither an S3 URI nor a URL")
-        return None
-
-    def _read_name(self, word: str) -> bool:
-        if is_s3(word):
-            bucket, key = split_s3(word)
+            self._read_text(lists.standard_input(), lists.STANDARD_INPUT)
+        elif is_s3(word):
+            bucket, key = lists.split_s3(word)
             if not key:
                 raise click.UsageError(f"{word} names no object; write s3://{bucket}/key")
             self.inputs.changes.append(Change(bucket, key, self._kind))
-        elif _WEB.match(word):
+        elif is_web(word):
             self.inputs.urls.append(word)
         else:
-            return False
-        return True
+            self._read_path(Path(word))
 
     def _read_path(self, path: Path) -> None:
         if path.is_dir():
-            if not self._bucket:
-                raise click.UsageError(f"{path} is a folder: say with --bucket where it is to be synced")
-            for name in _files(path):
-                self.inputs.changes.append(Change(self._bucket, self._prefix + name, self._kind))
+            self._read_folder(path)
         elif path.is_file():
-            self._read_event(path.read_text(encoding="utf-8", errors="replace"), str(path))
+            self._read_text(lists.content(path), str(path))
         else:
             raise click.UsageError(f"{str(path)!r} is no S3 URI, URL, file or folder")
 
-    def _read_event(self, text: str, name: str) -> None:
-        try:
-            event = json.loads(text)
-        except ValueError as error:
-            raise click.UsageError(f"{name} is no event: it isn't JSON ({error})") from None
+    def _read_folder(self, path: Path) -> None:
+        if not self._below.bucket:
+            raise click.UsageError(f"{path} is a folder: say with --bucket where it is to be synced")
+        for name in _files(path):
+            if lists.is_utf8(name):
+                self.inputs.changes.append(Change(self._below.bucket, self._below.prefix + name, self._kind))
+            else:
+                self.inputs.unreadable.append(Unreadable(repr(name), "its name isn't UTF-8, and keys in S3 are"))
+
+    def _read_text(self, text: str, name: str) -> None:
+        """Read an event, or a list; keys may look like the beginning of JSON."""
+        if lists.looks_like_json(text):
+            try:
+                return self._read_event(lists.event(text, name))
+            except click.UsageError:
+                if not self._below.bucket:
+                    raise
+        found = lists.listing(text, name, self._below)
+        self.inputs.unreadable += (Unreadable(f"{name}:{line}", reason) for line, reason in found.left_out)
+        for entry in found.entries:
+            if entry.url:
+                self.inputs.urls.append(entry.url)
+            else:
+                self.inputs.changes.append(Change(entry.bucket, entry.key, entry.kind or self._kind))
+        return None
+
+    def _read_event(self, event: object) -> None:
         intake = envelopes.decode(event, self._event_reader)
         self.inputs.changes += intake.changes
         self.inputs.jobs += (queued.job for queued in intake.queued_jobs)
@@ -166,23 +170,6 @@ def is_s3(word: str) -> bool:
 def is_web(word: str) -> bool:
     """Tell if a word is meant as a public URL."""
     return _WEB.match(word) is not None
-
-
-def split_s3(word: str) -> tuple[str, str]:
-    """Bucket and key of an S3 URI. Its key is not encoded, as with ``aws s3``; it may be empty.
-
-    Raises:
-        UsageError: it has no bucket.
-    """
-    match = _S3.fullmatch(word)
-    if match is None:
-        raise click.UsageError(f"{word!r} is no S3 URI; write s3://bucket/key")
-    return match[1], match[2] or ""
-
-
-def lines(text: str) -> Iterator[str]:
-    """The lines of a list, without line ends and empty lines; blanks may belong to a key."""
-    return (line for line in re.split(r"\r?\n", text) if line.strip())
 
 
 def listed(bucket: str, prefix: str, progress: Callable[[int], None]) -> Iterator[Object]:

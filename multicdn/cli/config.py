@@ -12,8 +12,10 @@ from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
+from multicdn.config import text_file, yaml_source
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,18 +31,37 @@ def config() -> None:
 
 @config.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-def check(file: Path | None) -> None:
+@click.option("--online", is_flag=True, help="Ask AWS whether the buckets exist, in this account and region.")
+def check(file: Path | None, *, online: bool) -> None:
     """Check FILE, by default the one that the function would use.
 
     Every problem is listed with file and line, then what is legal but probably not meant. Exit status 1 if there is a
-    problem. Nothing is called, and no secret is read.
+    problem. Nothing is called, unless --online is given, and no secret is read.
     """
     try:
         loaded = config_file.load(file)
     except ConfigError as error:
         _fail(error.problems)
     _warn(loaded)
+    if online:
+        _check_buckets(file or config_file.locate(), loaded)
     say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")
+
+
+def _check_buckets(file: Path, loaded: Config) -> None:
+    from multicdn.installer import bucket_check
+
+    document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
+    places: dict[str, str] = {}
+    for place, route in enumerate(document.data["routes"]):
+        for bucket in listed(route["bucket"]):
+            at = document.at(("routes", place, "bucket"))
+            places.setdefault(bucket, f"{at}: routes[{place}].bucket")
+    problems = [
+        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
+    ]
+    if problems:
+        _fail(problems)
 
 
 @config.command()
@@ -81,11 +102,11 @@ def convert(file: Path, out: Path | None) -> None:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return text_file.decoded(file.read_bytes())
     except OSError as error:
         _fail([f"{file}: can't be read: {error.strerror}"])
-    except UnicodeDecodeError as error:
-        _fail([f"{file}: isn't text in UTF-8 (byte {error.start})"])
+    except text_file.NotTextError as error:
+        _fail([f"{file}:{error.line}: {error.text}"])
 
 
 def _write(file: Path, text: str) -> None:

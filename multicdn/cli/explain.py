@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multicdn.cli import arguments, render
+from multicdn.cli import arguments, lists, render
 from multicdn.cli.terminal import say, say_text
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.argument("what", nargs=-1, required=True)
 @arguments.config_option
 @click.option("--removed", is_flag=True, help="As if the objects had been removed rather than created.")
-@click.option("--bucket", default="", help="The bucket that a folder is to be synced to.")
-@click.option("--prefix", default="", help="What stands before the names of a folder's files in their keys.")
+@click.option("--bucket", default="", help="The bucket that a folder is to be synced to, or that a list's keys are in.")
+@click.option("--prefix", default="", help="What stands before the names of a folder's or list's files.")
 @click.option("--online", is_flag=True, help="Ask vendors what `distribution: auto` stands for, and S3 for metadata.")
 @click.option("--limit", default=10, show_default=True, help="How many objects and targets to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else.")
@@ -46,18 +46,19 @@ def explain(
 ) -> None:
     """Say what a change would purge: routes, URLs, providers, calls, price, time.
 
-    WHAT is an S3 URI (s3://bucket/key), a public URL, a file with an event as the function gets it, a folder that is to
-    be synced (with --bucket), or - for a list of URIs and URLs on standard input. A URL is shown with the objects that
-    have it, and with what `multicdn purge` of that URL would do.
+    WHAT is an S3 URI (s3://bucket/key), a public URL, a file with an event as the function gets it, a list of URIs and
+    URLs, or as `aws s3 sync`, rclone, s5cmd and s3cmd print it, a folder that is to be synced (with --bucket), or - for
+    an event or a list on standard input. A URL is shown with the objects that have it, and with what `multicdn purge`
+    of that URL would do.
 
-    Nothing is called and no secret is read, unless --online is given. Exit status 1 if part of an event is unreadable.
+    Nothing is called and no secret is read, unless --online is given. Exit status 1 if part of an event or a list is
+    unreadable.
     """
     from multicdn.model import ChangeKind
 
     loaded = arguments.load(config_path)
-    reader = arguments.Reader(
-        ChangeKind.REMOVED if removed else ChangeKind.CREATED, bucket, prefix, loaded.plugins.hooks.read_event
-    )
+    kind = ChangeKind.REMOVED if removed else ChangeKind.CREATED
+    reader = arguments.Reader(kind, lists.below(bucket, prefix), loaded.plugins.hooks.read_event)
     for word in what:
         reader.read(word)
     answer = _Answer(loaded, reader.inputs, online=online)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from multicdn.cli import _ondemand, arguments
+from multicdn.cli import _asked, _ondemand, arguments
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
@@ -36,7 +36,8 @@ def purge(
     """Purge by hand.
 
     WHAT is an S3 URI, purged at every CDN that the routes name for it; a public URL, purged at every CDN whose routes
-    have URLs at its host; or - for a list of both on standard input.
+    have URLs at its host; a file with a list of both, or as `aws s3 sync`, rclone, s5cmd and s3cmd print it; or - for a
+    list on standard input.
 
     Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
     """
@@ -50,15 +51,17 @@ def purge(
     elif not any(selected):
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
     loaded = arguments.load(settings.config_path)
-    objects, targets = _ondemand.read(settings)
-    targets += [Target(TargetKind.TAG, tag) for tag in tags]
+    asked = _asked.read(settings)
+    if asked.is_nothing and not (tags or prefixes):
+        return say("the list names nothing; no vendor was called")
+    targets = [*asked.targets, *(Target(TargetKind.TAG, tag) for tag in tags)]
     targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
     if everything:
         targets.append(Target(TargetKind.EVERYTHING, ""))
     request = ManualRequest(
         id=_ondemand.new_id(),
         action=Action.PURGE,
-        objects=tuple(objects),
+        objects=asked.objects,
         targets=tuple(targets),
         providers=settings.providers,
         soft=soft,
@@ -66,7 +69,7 @@ def purge(
     whole = [prefix for prefix in prefixes if is_root(prefix)]
     if (everything or whole) and not (yes or settings.dry_run):
         _confirm(loaded, request, whole)
-    raise SystemExit(_ondemand.run(loaded, request, settings))
+    raise SystemExit(_ondemand.run(loaded, request, settings, asked.left_out))
 
 
 def _check_everything(settings: _ondemand.CommonOptions, selected: Sequence[tuple[str, ...]]) -> None:

@@ -35,6 +35,7 @@ def explained(explanations: Sequence[Explained], limit: int) -> Iterator[str]:
         yield f"s3://{change.bucket}/{change.key} {change.kind}"
         for match in explanation.matches:
             yield f"  {match.at} applies: {_does(match.route, change.kind)}"
+            yield from (f"    but has nothing for {untargeted}" for untargeted in match.untargeted)
         if not explanation.matches:
             yield "  no route applies"
         for miss in explanation.misses:
@@ -161,6 +162,7 @@ def _object(explanation: Explained) -> dict[str, Any]:
         "key": change.key,
         "kind": str(change.kind),
         "routes": [match.at for match in explanation.matches],
+        "untargeted": [text for match in explanation.matches for text in match.untargeted],
         "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in explanation.misses],
     }
 

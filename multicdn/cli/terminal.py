@@ -6,10 +6,10 @@ import re
 
 import click
 
-# Control characters of both sets, what turns the direction of text, and what no encoding can write.
-# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_STEERING_BUT_LINES = re.compile(_STEERING.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+from multicdn.log import STEERING
+
+_STEERING = re.compile(f"[\x00-\x1f{STEERING}]")
+_STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")
 
 
 def visible(text: str) -> str:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multicdn import secrets
-from multicdn.config import route_checks, yaml_source
+from multicdn.config import route_checks, text_file, yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError, did_you_mean
 from multicdn.plugins.discovery import NoHooks, Plugins
 from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Provider
-from multicdn.routing.route import Route
+from multicdn.routing.route import Route, listed, written_members
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ __all__ = [
 CONFIG = "MULTICDN_CONFIG"
 FILE_NAME = "multicdn.config.yml"
 VERSION = 1
+
+# Members of the file that begin so are the author's own: what other parts take in by alias, or what other tools read.
+_EXTENSION = "x-"
 
 # How msgspec calls the types, and how the author of a config file does.
 _TYPES = {
@@ -96,11 +99,13 @@ def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:
     """
     path = path or locate()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_file.decoded(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such file; set {CONFIG} to the path of your config file"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: can't be read: {error}"]) from None
+    except text_file.NotTextError as error:
+        raise ConfigError([f"{path.name}:{error.line}: {error.text}"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: can't be read: {error.strerror}"]) from None
     return parse(text, path.name, plugins or Plugins())
 
 
@@ -110,7 +115,14 @@ def parse(text: str, name: str, plugins: Plugins) -> Config:
     Raises:
         ConfigError: with every problem found.
     """
-    return _Checker(yaml_source.parse(text, name), plugins).config()
+    try:
+        return _Checker(yaml_source.parse(text, name), plugins).config()
+    except ConfigError:
+        from multicdn.config import foreign_files
+
+        if told := foreign_files.told(text, name):
+            raise ConfigError([told]) from None
+        raise
 
 
 class _Checker:
@@ -122,19 +134,24 @@ class _Checker:
         self._problems: list[tuple[int, str]] = []
         self._warnings: list[str] = []
         self._types: dict[str, str] = {}
+        # Of each route, its place in the file: one with several buckets makes several.
+        self._places: list[int] = []
 
     def config(self) -> Config:
         data = self._mapping(self._document.data, ())
-        self._unknown(data, ("version", "providers", "routes", "delivery", "install"), (), "member")
+        named = {name: value for name, value in data.items() if not name.startswith(_EXTENSION)}
+        self._unknown(named, ("version", "providers", "routes", "delivery", "install"), (), "member")
         self._version(data)
         providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
         routes = tuple(self._routes(data.get("routes"), providers))
         retrying = self._section("delivery", Retrying, data.get("delivery"))
         install = self._section("install", Install, data.get("install"))
         if self._problems:
-            raise ConfigError([text for _, text in sorted(self._problems, key=lambda problem: problem[0])])
+            texts = (text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
+            raise ConfigError(list(dict.fromkeys(texts)))  # what is wrong for each bucket of a route is said once
         self._notices(providers, routes)
-        return Config(self._document.name, providers, self._types, routes, tuple(self._warnings), install, retrying)
+        warnings = tuple(dict.fromkeys(self._warnings))
+        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying)
 
     # Reporting
 
@@ -149,7 +166,10 @@ class _Checker:
     def _unknown(self, data: Mapping[str, Any], known: tuple[str, ...], path: yaml_source.Path, what: str) -> None:
         for name in data:
             if name not in known:
-                self._problem((*path, name), f"unknown {what} {name!r}{did_you_mean(name, known)}")
+                from multicdn.config.synonyms import suggestion
+
+                place = what if path else "file"
+                self._problem((*path, name), f"unknown {what} {name!r}{suggestion(name, known, place)}")
 
     def _mapping(self, value: object, path: yaml_source.Path) -> dict[str, Any]:
         if isinstance(value, dict):
@@ -203,7 +223,9 @@ class _Checker:
                 self._stray_references(item, None, (*path, name))
         elif isinstance(raw, str) and not isinstance(value, Secret):
             for found in secrets.REFERENCE.finditer(raw):
-                self._problem(path, f"{found[0]} is a reference, and this option is no secret: write its value")
+                text = "is a reference, and this option is no secret: write its value"
+                stages = "; where stages differ in it, write a file for each" if found["scheme"] == "env" else ""
+                self._problem(path, f"{found[0]} {text}{stages}")
 
     # Providers
 
@@ -264,7 +286,7 @@ class _Checker:
         if not isinstance(raw, list) or not raw:
             self._problem(("routes",), "must be a list with at least one route")
             return
-        hints = typing.get_type_hints(Route, include_extras=True)
+        hints = written_members()
         for place, item in enumerate(raw):
             path = ("routes", place)
             data = self._mapping(item, path)
@@ -274,9 +296,19 @@ class _Checker:
             if "bucket" not in data:
                 self._problem(path, "needs a `bucket`")
             if len(self._problems) == before:
-                route = Route(**values)
-                self._check_route(route, providers, path)
-                yield route
+                yield from self._routes_of(values, providers, path)
+
+    def _routes_of(
+        self, values: dict[str, Any], providers: Mapping[str, Provider], path: yaml_source.Path
+    ) -> Iterator[Route]:
+        """A route for each of the buckets."""
+        buckets = listed(values.pop("bucket"))
+        values["suffix"] = listed(values.get("suffix", ()))
+        for bucket in dict.fromkeys(buckets):
+            route = Route(bucket=bucket, **values)
+            self._check_route(route, providers, path)
+            self._places.append(int(path[-1]))
+            yield route
 
     def _check_route(self, route: Route, providers: Mapping[str, Provider], path: yaml_source.Path) -> None:
         for fault in route_checks.faults(route, providers, self._types):
@@ -288,6 +320,11 @@ class _Checker:
                     self._problem(where, f"no provider is called {name!r}{did_you_mean(name, self._types)}")
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
+        first: dict[Route, int] = {}
+        for place, route in zip(self._places, routes, strict=True):
+            if (same := first.setdefault(route, place)) != place:
+                line = self._document.at(("routes", same))
+                self._warn(("routes", place), f"is the same as the route at {line}, and does nothing more")
         used = {name for route in routes for name in (*route.purge, *route.preload)}
         for name, provider in providers.items():
             if provider.retired:
@@ -307,8 +344,11 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
     steps = tuple(int(place) if place else name for place, name in re.findall(r"\[(\d+)\]|\.(\w+)", within))
     invalid = re.fullmatch(r"Invalid enum value '?(.*?)'?", text)
     if invalid:
-        text = f"unknown value {invalid[1]!r}{did_you_mean(invalid[1], _words(wanted))}"
-    text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
+        from multicdn.config.synonyms import suggestion
+
+        text = f"unknown value {invalid[1]!r}{suggestion(invalid[1], tuple(_words(wanted)), str(path[-1]))}"
+    else:
+        text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
     return (*path, *steps), text.replace("Expected", "expected")
 
 

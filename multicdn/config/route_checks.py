@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from multicdn.config import capture_checks, key_checks
+from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from multicdn.config.yaml_source import Path
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
 
-class Fault(NamedTuple):
-    """One thing about a route.
+_ABSOLUTE = (TargetKind.URL, TargetKind.PREFIX)
 
-    Attributes:
-        path: of the member, below the route.
-        text: a sentence that goes on from the member's name.
-        warning: whether the route works all the same.
-    """
-
-    path: Path
-    text: str
-    warning: bool = False
+# Signs that make somebody else's placeholder; what explains them is imported for these alone.
+_ODD_IN_TEMPLATES = frozenset("$#%<")
+_ODD_IN_URLS = frozenset("$%@")
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
@@ -41,7 +35,11 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
         providers: by name; names that aren't among them are reported elsewhere.
         types: the providers' plugin names.
     """
+    yield from key_checks.faults(route)
     yield from _plain(route)
+    yield from (Fault(path, text) for path, text in capture_checks.faults(route))
+    if route.allowed_hosts and not capture_checks.makes_hosts(route):
+        yield Fault(("allowed_hosts",), "does nothing: no template makes a host name of keys", warning=True)
     yield from _templates(route)
     yield from _alternates(route)
     yield from _nothing_to_do(route)
@@ -55,8 +53,6 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
 
 
 def _plain(route: Route) -> Iterator[Fault]:
-    if not route.bucket:
-        yield Fault(("bucket",), "is empty")
     if not route.on:
         yield Fault(("on",), "is empty: write created, removed or access, or leave it out for the first two")
     if "/" in route.index:
@@ -66,51 +62,80 @@ def _plain(route: Route) -> Iterator[Fault]:
     for place, ending in enumerate(route.strip):
         if not ending or "/" in ending:
             yield Fault(("strip", place), "is the end of a file's name, such as .html")
-    if route.prefix.startswith("/"):
-        yield Fault(("prefix",), "begins with a slash, and keys in S3 rarely do", warning=True)
-    if "*" in route.prefix:
-        text = "holds a *, which stands for itself: leave it out to match all that follows"
-        yield Fault(("prefix",), text, warning=True)
 
 
 def _templates(route: Route) -> Iterator[Fault]:
+    names = capture_checks.captures(route)
     for member, kind in MEMBERS.items():
         for place, text in enumerate(route.texts(member)):
-            if fault := _fault_of_template(text, kind):
+            if fault := _fault_of_template(text, kind, names):
                 yield Fault((member, place), fault)
+            elif kind in _ABSOLUTE and (doubt := _doubt_of_url(route, kind, text)):
+                yield Fault((member, place), doubt, warning=True)
 
 
-def _fault_of_template(text: str, kind: TargetKind | None = None) -> str:
+def _doubt_of_url(route: Route, kind: TargetKind, text: str) -> str:
+    if _is_plain_url(text):
+        return ""
+    from multicdn.config import foreign_templates, prefix_checks
+
+    if text.endswith("*"):
+        remedy = "leave it out" if kind is TargetKind.PREFIX else "put what is before it under `prefixes`"
+        return f"{text!r} ends with a *, which stands for itself: {remedy}"
+    return foreign_templates.bare(text) or prefix_checks.doubt_of_join(route.prefix, text)
+
+
+def _is_plain_url(text: str) -> bool:
+    """Whether a template is as nearly all are, so that nobody is asked what else it may mean."""
+    odd = text.endswith("*") or not _ODD_IN_URLS.isdisjoint(text)
+    return not odd and text.count("//") == 1 and text.count(":") == 1 and text.partition("{")[0].endswith("/")
+
+
+def _is_plain_host(text: str) -> bool:
+    return text.isascii() and text.replace(".", "").replace("-", "").isalnum()
+
+
+def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
+    known = (*placeholders.PLACEHOLDERS, *captures)
+    if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
+        from multicdn.config import foreign_templates
+
+        if fault := foreign_templates.wrapped(text, known):
+            return fault
     try:
-        url_templates.parse(text)
-        return _fault_of_target(kind, text) if kind else ""
+        placeholders.parse(text, captures)
+        return _fault_of_target(kind, text, captures) if kind else ""
     except ValueError as error:
-        return str(error)
+        from multicdn.config import foreign_templates
+
+        return foreign_templates.unknown(text, known) or str(error)
 
 
-def _fault_of_target(kind: TargetKind, text: str) -> str:
+def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:
     """Say what is wrong with the template of a target; empty if nothing is."""
-    if kind in (TargetKind.URL, TargetKind.PREFIX):
+    if kind in _ABSOLUTE:
         parts = urlsplit(text)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
         if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
             return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
-        if "{" in parts.netloc.replace("{bucket}", ""):
-            return f"{text!r} has a placeholder in its host name; is the slash before it missing?"
-    elif kind is TargetKind.HOST and (not text or "/" in text or ":" in text):
-        return f"{text!r} isn't a host name; write www.example.com"
-    elif kind is TargetKind.TAG and not text:
-        return "is empty"
-    return ""
+        return capture_checks.fault_of_host(text, captures)
+    if kind is TargetKind.HOST:
+        if not _is_plain_host(capture_checks.without_placeholders(text)):
+            from multicdn.config import foreign_templates
+
+            return foreign_templates.not_a_host(text)
+        return capture_checks.fault_of_host(text, captures, host=True)
+    return "is empty" if kind is TargetKind.TAG and not text else ""
 
 
 def _alternates(route: Route) -> Iterator[Fault]:
+    names = capture_checks.captures(route)
     relative = any("{path}" in text for member in MEMBERS for text in route.texts(member))
     for place, also in enumerate(route.also):
         for number, template in enumerate(also.as_):
             where = ("also", place, "as", number)
-            if fault := _fault_of_template(template):
+            if fault := _fault_of_template(template, None, names):
                 yield Fault(where, fault)
             elif relative and not _stays_below(route.prefix, template):
                 text = f"may leave the prefix {route.prefix!r}, and then has no {{path}}; begin with {{dir}}"
@@ -158,11 +183,14 @@ def _unable(route: Route, provider: Provider, member: str, kind: TargetKind) -> 
 
 def _made_urls(route: Route) -> bool:
     """Whether prefixes of the route may turn into URLs, lest they be a whole host."""
-    return not route.allow_root and any(_may_be_root(text) for text in route.prefixes if not _fault_of_template(text))
+    return not route.allow_root and any(map(_may_be_root, route.prefixes))
 
 
 def _may_be_root(text: str) -> bool:
-    anchor = url_templates.anchor(text)
+    try:
+        anchor = url_templates.anchor(text)
+    except ValueError:
+        return False  # its own problem is on the list
     return anchor is not None and anchor.text != text and is_root(text.partition("{")[0])
 
 

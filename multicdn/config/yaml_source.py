@@ -1,7 +1,8 @@
 """YAML with its line numbers, and without YAML's surprises.
 
 Every plain value stays the text that stands in the file; the typed structs of ``multicdn.config`` decide what is a
-number or a boolean. So ``on:`` is a word, ``account: 12E4`` isn't a float, and ``bucket: no`` is a bucket called "no".
+number or a boolean. So ``on:`` is a word, ``account: 12E4`` isn't a float, and ``bucket: off`` is a bucket called
+"off". Aliases and merge keys (``<<``) stand for what they name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _TAGS = ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "merg
 
 
 _TEXT = "tag:yaml.org,2002:str"
+
+# A plain ``<<``: yaml.org/type/merge.html
+_MERGE = "tag:yaml.org,2002:merge"
 
 # Each value that is written out takes a character; a small file may repeat itself by aliases this often.
 _MOST_VALUES = 100_000
@@ -56,7 +60,8 @@ def parse(text: str, name: str) -> Document:
     """Parse YAML.
 
     Raises:
-        ConfigError: it isn't YAML, a mapping has a key twice, or aliases loop or multiply; with file and line.
+        ConfigError: it isn't YAML, a mapping has a key twice, a merge key names none, or aliases loop or multiply; with
+            file and line.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -70,7 +75,8 @@ def parse(text: str, name: str) -> Document:
     builder = _Builder(name, max(_MOST_VALUES, len(text)))
     data = None if root is None else builder.build(root, ())
     if builder.problems:
-        raise ConfigError(builder.problems)
+        texts = (text for _, text in sorted(builder.problems, key=lambda problem: problem[0]))
+        raise ConfigError(list(dict.fromkeys(texts)))  # what is merged in is read again each time
     return Document(name, data, builder.lines)
 
 
@@ -106,7 +112,7 @@ class _Builder:
         self._left = most
         self._open: set[int] = set()
         self.lines: dict[Path, int] = {}
-        self.problems: list[str] = []
+        self.problems: list[tuple[int, str]] = []
 
     def build(self, node: yaml.Node, path: Path) -> Any:
         if id(node) in self._open:
@@ -114,12 +120,7 @@ class _Builder:
             return None
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             self._problem(_line(node), f"the tag {node.tag} means nothing here: leave it out")
-        self._left -= 1
-        if self._left < 0:
-            if self._left == -1:
-                self._problem(
-                    _line(node), "its aliases multiply to far more than the file holds; write out what is meant"
-                )
+        if not self._has_room(node):
             return None
         self._open.add(id(node))
         self.lines.setdefault(path, _line(node))
@@ -137,22 +138,60 @@ class _Builder:
         plain = isinstance(node, yaml.ScalarNode) and not node.style
         return None if plain and node.value in _NULLS else node.value
 
+    def _has_room(self, node: yaml.Node) -> bool:
+        """Count one more value; whether there may be as many."""
+        self._left -= 1
+        if self._left == -1:
+            text = "its aliases multiply to far more than the file holds; write out what is meant"
+            self._problem(_line(node), text)
+        return self._left >= 0
+
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        for name, (key, value) in self._members(node).items():
+            below = (*path, name)
+            self.lines[below] = _line(key)
+            result[name] = self.build(value, below)
+        return result
+
+    def _members(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """Key and value of each member, those that are merged in among them; its own win."""
+        own: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        merge: yaml.Node | None = None
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._problem(_line(key), "a key must be a word")
-                continue
-            below = (*path, key.value)
-            if key.value in result:
-                self._problem(_line(key), f"{key.value!r} stands twice; first on line {self.lines[below]}")
-                continue
-            self.lines[below] = _line(key)
-            result[key.value] = self.build(value, below)
-        return result
+            elif key.tag == _MERGE and merge is not None:
+                remedy = "write one, with a list: <<: [*one, *other]"
+                self._problem(_line(key), f"{key.value!r} stands twice; first on line {_line(merge)}; {remedy}")
+            elif key.tag == _MERGE:
+                merge, merged = key, self._merged(value, _line(key))
+            elif key.value in own:
+                first = _line(own[key.value][0])
+                self._problem(_line(key), f"{key.value!r} stands twice; first on line {first}")
+            else:
+                own[key.value] = key, value
+        return {**merged, **own}
+
+    def _merged(self, node: yaml.Node, line: int) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+        """The members of a mapping, or of several of which the first wins, that a merge key on some line names."""
+        several = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        members: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for each in several:
+            if not isinstance(each, yaml.MappingNode):
+                self._problem(line, "<< merges a mapping, or a list of some: write an alias of one, such as <<: *site")
+            elif id(each) in self._open:
+                self._problem(line, "an alias refers to itself")
+            elif self._has_room(each):
+                self._open.add(id(each))
+                found = self._members(each)
+                self._open.discard(id(each))
+                members |= {name: pair for name, pair in found.items() if name not in members and self._has_room(each)}
+        return members
 
     def _problem(self, line: int, text: str) -> None:
-        self.problems.append(f"{self._name}:{line}: {text}")
+        self.problems.append((line, f"{self._name}:{line}: {text}"))
 
 
 def _line(node: yaml.Node) -> int:

@@ -32,6 +32,12 @@ _FAILURES, _OVER_SECONDS = 3, 1.0
 # Seconds that it stays open at first, each further time twice as long, and at most; up to a half is left to chance.
 _FIRST_PAUSE, LONGEST_PAUSE = 10.0, 300.0
 
+# Seconds that a vendor may ask for: a header that names the year 2100 must not be the last that is heard of it.
+_LONGEST_ASKED = 3600.0
+
+# Seconds after its limit at which a probe that has not ended is no longer waited for: its plugin has no limit.
+_OVERRUN = 1.0
+
 # A call that takes longer than this holds up the invocation. Then none is made for eight times as long, so that a slow
 # vendor holds up no more than a ninth of them.
 _SLOW, _REST = 3.0, 8.0
@@ -77,7 +83,7 @@ class Breaker:
         jitter: draws from 0 to its argument.
         prompt: seconds in which a vendor that is well answers.
         longest: seconds that a call is waited for at most.
-        longest_pause: seconds that it stays open at most, unless the vendor asks for more.
+        longest_pause: seconds that it stays open at most, unless the vendor asks for more: an hour then.
         enabled: if not, it never opens.
     """
 
@@ -197,8 +203,11 @@ class Breaker:
             self._failures += 1
             self._throttled = self._throttled + 1 if after is not None else 0
             lasting = self._clock.now() - self._failing_since >= _OVER_SECONDS
-            if call.probe or seconds > _SLOW or (self._failures >= _FAILURES and lasting):
-                self._open(reason, seconds, after or 0.0)
+            asked = min(after or 0.0, _LONGEST_ASKED)
+            if self._is_known(call):
+                self._until = max(self._until, self._clock.now() + asked)
+            elif call.probe or seconds > _SLOW or (self._failures >= _FAILURES and lasting):
+                self._open(reason, seconds, asked)
 
     def dropped(self, call: WatchedCall) -> None:
         """The call ended without a word about the vendor."""
@@ -216,7 +225,12 @@ class Breaker:
             if late:
                 seconds = now - min(call.since for call in late)
                 self._failures += 1
-                self._open(f"no answer after {seconds:.1f} s", seconds)
+                if not all(map(self._is_known, late)):
+                    self._open(f"no answer after {seconds:.1f} s", seconds)
+
+    def _is_known(self, call: WatchedCall) -> bool:
+        """Whether a failed call tells nothing new: it was under way beside those that have opened the breaker."""
+        return self._is_open and not call.probe
 
     def _end(self, call: WatchedCall) -> float:
         if call in self._calls:
@@ -228,8 +242,8 @@ class Breaker:
             return 0.0
         now = self._clock.now()
         probes = [call for call in self._calls if call.probe and not call.given_up]
-        if probes:
-            return max(1.0, probes[0].since + probes[0].usual - now)
+        if probes and now <= probes[-1].since + probes[-1].usual + _OVERRUN:
+            return max(1.0, probes[-1].since + probes[-1].usual - now)
         return max(0.0, self._until - now)
 
     def _open(self, reason: str, seconds: float, after: float = 0.0, *, again: bool = True) -> None:

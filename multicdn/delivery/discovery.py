@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.patience import COMPUTING
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, SecretError
@@ -70,7 +71,8 @@ def discover(provider: Discover, bucket: str, call: Call) -> Mapping[str, Provid
     Raises:
         ProviderError, SecretError: it could not be asked, or knows none: that is a mistake in the config.
     """
-    providers = provider.discover(bucket, call)
+    with bounded(call.read, ANY_LENGTH):
+        providers = provider.discover(bucket, call)
     if not all(isinstance(found, Provider) for found in dict(providers).values()):
         raise TypeError("discover must return providers by their names")
     if not providers:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
@@ -57,6 +58,13 @@ if TYPE_CHECKING:
 # Calls in vain, without one that was accepted, after which no batch is cut any more to find a bad target in it: the
 # vendor refuses all alike. One bad target of thousands is found in half as many.
 _MOST_IN_VAIN = 32
+
+# Threads that one vendor may have: those of a function are 1,024 in all.
+# docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_MOST_PARALLEL = 64
+
+# Bugs of a plugin that are logged with their trace.
+_MOST_TRACES = 3
 
 # A lane in trouble waits longer with every round of failures; 2 ** 6 times the base is more than the longest wait.
 _MOST_DOUBLINGS = 6
@@ -107,6 +115,7 @@ class Lane:
         self._refusals = Refusals()
         self._in_vain = 0
         self._renewed = False
+        self._bugs = 0
         self._condition = threading.Condition()
 
     def purge(self) -> None:
@@ -127,7 +136,7 @@ class Lane:
             now = self._clock.now()
             alike = list(group)
             self._waiting.extend(Try(job, now) for job in alike)
-            self._parallel = min(self._limits(alike[0]).parallel, len(alike))
+            self._parallel = min(self._limits(alike[0]).parallel, len(alike), _MOST_PARALLEL)
             side_by_side([self._worker] * self._parallel, self._run.patience.idle)
             self._give_back()
 
@@ -144,7 +153,7 @@ class Lane:
             self._run.patience.busy(COMPUTING)
             try:
                 self._attempt(attempt)
-            except Exception as error:  # noqa: BLE001 - of a plugin, outside of its call: limits, or arguments of errors
+            except BaseException as error:  # noqa: BLE001 - a plugin's, outside of its call: limits, arguments of errors
                 self._ended_by_bug(attempt, error)
             finally:
                 with self._condition:
@@ -198,13 +207,14 @@ class Lane:
         while covered := self._refusals.covering(attempt.job):
             refusal, part = covered
             reason = f"not asked, because {refusal}"
+            status = Status.RETRY if status_of(refusal) is Status.RETRY else Status.UNASKED
             if part is attempt.job:
-                self._end(attempt, Status.UNASKED, reason)
+                self._end(attempt, status, reason)
                 return None
             rest = attempt.job.without(part.targets)
             assert rest is not None, "the part is not all of it"
             self._ledger.replace([attempt.job], (part, rest))
-            self._end(attempt._replace(job=part, calls=0), Status.UNASKED, reason)
+            self._end(attempt._replace(job=part, calls=0), status, reason)
             attempt = attempt._replace(job=rest)
         return attempt
 
@@ -253,7 +263,9 @@ class Lane:
         self._end(attempt, Status.ACCEPTED, receipt=receipt)
 
     def _ended_by_bug(self, attempt: Try, error: BaseException) -> None:
-        plugin_bug(self._name, error)
+        self._bugs += 1
+        if self._bugs <= _MOST_TRACES:  # thousands of them would take the processor from the other vendors
+            plugin_bug(self._name, error)
         self._end(attempt, Status.RETRY, bug(error))
 
     def _book(self, job: Job) -> float:
@@ -274,7 +286,8 @@ class Lane:
     def _call(self, job: Job, watched: WatchedCall) -> Receipt:
         method = getattr(self._provider, self._way(job).method)
         call = self._run.call(soft=job.soft, reference=job.reference, most=watched.limit)
-        receipt = method(call) if job.everything else method(job.targets, call)
+        with bounded(call.read, ANY_LENGTH):  # some calls are several exchanges: a login, a look at the settings
+            receipt = method(call) if job.everything else method(job.targets, call)
         if not isinstance(receipt, Receipt):
             raise TypeError(f"{method.__name__} returned {type(receipt).__name__} instead of a Receipt")
         return receipt

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.delivery.unpurged import Unpurged
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
 from multicdn.model import Action, Job, Outcome, Status
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from multicdn.errors import ProviderError
+
+
+# Characters of a reason, and of one that is longer those that are looked at: a part of a secret is one, too.
+_LONGEST_REASON, _LOOKED_AT = 2_000, 12_288
 
 
 class Ledger:
@@ -43,7 +49,7 @@ class Ledger:
                 for job in gone:
                     self._open.pop(id(job), None)
                 self._open.update((id(part), part) for part in parts)
-                self._outcomes.extend(ended)
+                self._outcomes.extend(map(_shortened, ended))
 
     def calling(self, job: Job, calls: int) -> None:
         """Note that the vendor is called for an open job, for the so-and-so-manieth time."""
@@ -52,6 +58,7 @@ class Ledger:
 
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
+        outcome = _shortened(outcome)
         with self._lock:
             if self._closed or self._open.pop(id(outcome.job), None) is None:
                 return
@@ -88,27 +95,35 @@ class Ledger:
 
     def _given_up(self, reason: str, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
         """What is open, for another try. A preload of which the turn didn't come takes along what must go before it."""
-        unpurged = [outcome.job for outcome in (*self._unpurged(), *of_peers)]
+        unpurged = Unpurged((*self._unpurged(), *of_peers))
         return [
             Outcome(_following(job, unpurged), Status.RETRY, reason, calls=self._calls.get(id(job), 0))
             for job in self._open.values()
         ]
 
 
-def _following(job: Job, unpurged: Iterable[Job]) -> Job:
+def _shortened(outcome: Outcome) -> Outcome:
+    """An outcome whose reason can be logged a thousand times: a plugin may have put a whole page into it."""
+    if len(outcome.reason) <= _LONGEST_REASON:
+        return outcome
+    reason = redact(outcome.reason[:_LOOKED_AT])[:_LONGEST_REASON]
+    return msgspec.structs.replace(outcome, reason=f"{reason}…")
+
+
+def _following(job: Job, unpurged: Unpurged) -> Job:
     """A job as it waits in the queue: a preload with the purges of its messages."""
     if job.action is not Action.PRELOAD:
         return job
-    messages = job.messages
-    purges = (part for purge in unpurged if (part := purge.of_messages(messages)))
+    purges = (found.part for found in unpurged.of(job.messages))
     return msgspec.structs.replace(job, purges=(*job.purges, *purges))
 
 
 def status_of(error: ProviderError | SecretError) -> Status:
     """How jobs end that an error kept from being done.
 
-    Credentials, and secrets that can't be read, may be put right while the jobs wait; settings need a person.
+    Credentials, and secrets that can't be read, may be put right while the jobs wait; settings need a person. Where
+    only the source of a secret is out, nobody has refused anything.
     """
-    if isinstance(error, RetryLater):
+    if isinstance(error, RetryLater) or (isinstance(error, SecretError) and error.passing):
         return Status.RETRY
     return Status.UNAUTHORIZED if isinstance(error, CredentialsRefused | SecretError) else Status.REFUSED

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from multicdn.delivery.unpurged import Unpurged
 from multicdn.model import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.delivery.clock import Clock
     from multicdn.delivery.ledger import Ledger
+    from multicdn.delivery.unpurged import UnpurgedPart
     from multicdn.model import Job
 
 # Seconds by which a preload may precede the estimated end of its purge: estimates are no more exact.
@@ -46,13 +49,16 @@ class Preloads:
             unpurged: the purges that were not accepted. What may become of them yet goes into the queue with the
                 preload; what can't be purged isn't loaded at all.
         """
-        failed = frozenset().union(*(outcome.job.messages for outcome in unpurged))
+        waited_for = Unpurged(outcome for outcome in unpurged if not _is_hopeless(outcome))
+        hopeless = Unpurged(filter(_is_hopeless, unpurged))
         ready: list[Job] = []
         for job in self._jobs:
-            late = job.of_messages(failed)
-            now = job.without(late.targets) if late else job
-            if late:
-                self._end_unpurged(job, late, now, unpurged)
+            lost = job.only(_lost_targets(job, hopeless))
+            left = job.without(lost.targets) if lost else job
+            late = left.of_messages(waited_for.messages) if left else None
+            now = left.without(late.targets) if left and late else left
+            if lost or late:
+                self._end_unpurged(job, lost, late, now, hopeless, waited_for)
             if now:
                 ready += self._by_estimate(now)
         return ready
@@ -83,16 +89,18 @@ class Preloads:
         now = self._clock.now() + _SOON
         return any(self._purged_at.get(cause, now) > now for cause in causes)
 
-    def _end_unpurged(self, job: Job, late: Job, now: Job | None, unpurged: Sequence[Outcome]) -> None:
-        """End the part of a preload that may not go before its purge, which it takes along."""
-        mine = [(outcome, part) for outcome in unpurged if (part := outcome.job.of_messages(late.messages))]
-        hopeless = [outcome for outcome, _ in mine if outcome.final or outcome.status is Status.REJECTED]
-        late = msgspec.structs.replace(late, purges=tuple(part for _, part in mine))
-        self._ledger.replace([job], [part for part in (late, now) if part])
-        if hopeless:
-            reason = f"not loaded, since it can't be purged: {hopeless[0].reason}"
-            self._ledger.end(Outcome(late, Status.REJECTED, reason))
-        else:
+    def _end_unpurged(
+        self, job: Job, lost: Job | None, late: Job | None, now: Job | None, hopeless: Unpurged, waited_for: Unpurged
+    ) -> None:
+        """End the parts of a preload that may not go before their purges, which they take along."""
+        lost = lost and _with_purges(lost, (*hopeless.of(lost.messages), *waited_for.of(lost.messages)))
+        mine = waited_for.of(late.messages) if late else []
+        late = late and _with_purges(late, mine)
+        self._ledger.replace([job], [part for part in (lost, late, now) if part])
+        if lost:
+            why = hopeless.of(lost.messages)[0].outcome.reason
+            self._ledger.end(Outcome(lost, Status.REJECTED, f"not loaded, since it can't be purged: {why}"))
+        if late:
             waits = [outcome.after for outcome, _ in mine if outcome.after is not None]
             reason = "not loaded, since it could not be purged before"
             self._ledger.end(Outcome(late, Status.RETRY, reason, after=max(waits, default=None)))
@@ -101,3 +109,27 @@ class Preloads:
         """Seconds until all purges of the messages behind a job are done by their vendor's estimate."""
         now = self._clock.now()
         return max((self._purged_at.get(message, now) - now for message in job.messages), default=0.0)
+
+
+def _is_hopeless(purge: Outcome) -> bool:
+    return purge.final or purge.status is Status.REJECTED
+
+
+def _lost_targets(job: Job, hopeless: Unpurged) -> Iterator[str]:
+    """The targets of a preload that can't be purged.
+
+    Only the messages behind them tell which purge is whose. A job that came back has one message for many targets: then
+    a few bad purges must not cost all the others their preload.
+    """
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for target, causes in zip(job.targets, job.causes, strict=True):
+        for message in causes & hopeless.messages:
+            wanted[message].append(target)
+    for message, targets in wanted.items():
+        bad = hopeless.of(frozenset((message,)))
+        if sum(len(found.part.targets) for found in bad) >= len(targets):
+            yield from targets
+
+
+def _with_purges(job: Job, purges: Iterable[UnpurgedPart]) -> Job:
+    return msgspec.structs.replace(job, purges=tuple(found.part for found in purges))

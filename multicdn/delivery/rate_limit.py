@@ -73,7 +73,6 @@ class SlidingWindow:
 
     def start(self, amount: float, at: float) -> float:
         """The moment from which an amount may be used, ``at`` or later, and not before what is booked already."""
-        self._booked = [(moment, units) for moment, units in self._booked if moment + self._seconds > at]
         start = max(at, self._booked[-1][0]) if self._booked else at
         counted = [(moment, units) for moment, units in self._booked if moment + self._seconds > start]
         room = self._limit - sum(units for _, units in counted)
@@ -85,6 +84,8 @@ class SlidingWindow:
 
     def book(self, amount: float, at: float) -> None:
         """Use an amount at a moment that ``start`` allows."""
+        # Not before: who only asks about a later moment, since a vendor wants a long wait, may not come to book it.
+        self._booked = [(moment, units) for moment, units in self._booked if moment + self._seconds > at]
         while amount > 0:
             self._booked.append((at, min(amount, self._limit)))
             amount, at = amount - self._limit, at + self._seconds

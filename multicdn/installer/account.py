@@ -75,14 +75,23 @@ def bucket_region(s3: Any, bucket: str, account: str) -> str:
             if code(error) == "NoSuchBucket":
                 raise InstallError(f"there is no bucket {bucket!r}; make it first, or correct the route") from error
             if is_denied(error) and _is_foreign(s3, bucket):
-                raise InstallError(_foreign(bucket, account)) from error
+                raise InstallError(of_another(bucket, account)) from error
             raise
 
 
-def _foreign(bucket: str, account: str) -> str:
+def of_another(bucket: str, account: str) -> str:
+    """A sentence about a bucket that isn't of this account."""
     return (
         f"the bucket {bucket!r} belongs to another account than {account}; install there, or let its owner send its "
         'events by EventBridge (docs/install.md, "Buckets of other accounts")'
+    )
+
+
+def elsewhere(bucket: str, region: str) -> str:
+    """A sentence about a bucket in another region than the installation's."""
+    return (
+        f"the bucket {bucket!r} is in {region}, and S3 tells functions and queues of its own region only; "
+        f"install there: --region {region} (one installation for each region)"
     )
 
 

@@ -47,7 +47,14 @@ def translated(doing: str, service: str) -> Iterator[None]:
         doing: what was tried, to stand after "while".
         service: prefix of the permissions in question, such as ``s3``.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        EndpointConnectionError,
+        HTTPClientError,
+        NoCredentialsError,
+        PartialCredentialsError,
+    )
 
     try:
         yield
@@ -57,6 +64,8 @@ def translated(doing: str, service: str) -> Iterator[None]:
         raise InstallError(
             "no AWS credentials found; sign in (`aws sso login`, AWS_PROFILE) and run it again"
         ) from error
+    except (EndpointConnectionError, HTTPClientError) as error:
+        raise InstallError(f"AWS can't be reached, while {doing}: {error}") from error
     except BotoCoreError as error:
         raise InstallError(f"{error}; while {doing}") from error
 

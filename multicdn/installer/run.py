@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn.config import Config, load, yaml_source
+from multicdn.config import Config, load, text_file, yaml_source
 from multicdn.config.settings import Install
 from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, destroy, permissions, plan, state
@@ -23,6 +24,7 @@ from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.notifications.prefixes import buckets
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
+from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,13 +142,13 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
 def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, tuple[str, ...]]:
     """What a broken config says of the stack, and the buckets of its routes."""
     try:
-        data = yaml_source.parse(path.read_text(encoding="utf-8"), path.name).data
+        data = yaml_source.parse(text_file.decoded(path.read_bytes()), path.name).data
         install = data.get("install") or {}
         kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
-        routes = data.get("routes") or ()
-        return settings, tuple(dict.fromkeys(str(route["bucket"]) for route in routes if route.get("bucket")))
-    except (ConfigError, OSError, UnicodeDecodeError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
+        named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
+        return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
+    except (ConfigError, OSError, text_file.NotTextError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
         if not stack_name:
             raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None
         return Install(), ()

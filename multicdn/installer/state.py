@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.installer.account import bucket_region
+from multicdn.installer.account import bucket_region, elsewhere
 from multicdn.installer.errors import InstallError, code, translated
 from multicdn.installer.template.stack import State, remembered
 
@@ -133,10 +133,7 @@ def read_notification(account: Account, bucket: str) -> Mapping[str, Any]:
     s3 = account.client("s3")
     region = bucket_region(s3, bucket, account.id)
     if region != account.region:
-        raise InstallError(
-            f"the bucket {bucket!r} is in {region}, and S3 tells functions and queues of its own region only; "
-            f"install there: --region {region} (one installation for each region)"
-        )
+        raise InstallError(elsewhere(bucket, region))
     with translated(f"reading the notifications of {bucket}", "s3"):
         answer = s3.get_bucket_notification_configuration(Bucket=bucket, ExpectedBucketOwner=account.id)
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}

@@ -14,12 +14,14 @@ from msgspec import Struct
 from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.routing import spellings, url_templates
-from multicdn.routing.matcher import any_of
-from multicdn.routing.route import Route
+from multicdn.routing.host_names import AllowedHosts
+from multicdn.routing.matcher import any_of, compiled, ends_with
+from multicdn.routing.placeholders import SEGMENTS
+from multicdn.routing.route import Route, listed
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.routing.matcher import UrlHook
@@ -40,10 +42,12 @@ class Match(Struct, frozen=True):
     Attributes:
         at: file and line of the route.
         route: the route.
+        untargeted: its templates that have no text for the key, each with the reason.
     """
 
     at: str
     route: Route
+    untargeted: tuple[str, ...] = ()
 
 
 class Miss(Struct, frozen=True):
@@ -119,9 +123,13 @@ class Explainer:
         others = [route for route in self._routes if id(route) not in known]
         return Explained(
             change,
-            tuple(Match(self._places[id(route)], route) for route in acting),
+            tuple(Match(self._places[id(route)], route, self._untargeted(route, change)) for route in acting),
             tuple(self._misses(others, change))[:nearest],
         )
+
+    def _untargeted(self, route: Route, change: Change) -> tuple[str, ...]:
+        found = self._alone[id(route)].untargeted([change])
+        return tuple(f"{template}: {why}" for (_, template), ((_, why),) in found.items())
 
     def sources(self, url: str) -> list[Source]:
         """Say by which routes a URL is purged or preloaded, in whatever spelling, and for which object."""
@@ -130,7 +138,7 @@ class Explainer:
 
     def serving(self, host: str) -> list[Match]:
         """The routes that have URLs, prefixes or hosts at a host name."""
-        return [Match(self._places[id(route)], route) for route in self._routes if host.lower() in hosts(route)]
+        return [Match(self._places[id(route)], route) for route in self._routes if serves(route, host)]
 
     def _misses(self, routes: Iterable[Route], change: Change) -> list[Miss]:
         found = [(list(_faults(route, change)), route) for route in routes]
@@ -145,10 +153,10 @@ class Explainer:
             given = {key: self._given(route, key) for key in dict.fromkeys(_candidates(text, route, folded))}
             keys = [key for key, urls in given.items() if _alike(url) in set(map(_alike, urls))]
             yield from (Source(at, route, f"urls: {text}", key, url in given[key]) for key in keys)
-            if not keys and _is_vague(text) and re.fullmatch(_pattern(text, route), folded):
+            if not keys and _is_vague(text) and _is_like(text, route, folded, re.fullmatch):
                 yield Source(at, route, f"urls: {text}")
         for text in route.prefixes:
-            if re.match(_pattern(text, route), folded):
+            if _is_like(text, route, folded, re.match):
                 yield Source(at, route, f"prefixes: {text}")
         if urlsplit(url).netloc in route.hosts:
             yield Source(at, route, f"hosts: {urlsplit(url).netloc}")
@@ -161,25 +169,46 @@ class Explainer:
 
 
 def places(text: str, name: str) -> list[str]:
-    """File and line of each route of a config's text."""
+    """File and line of each route of a config's text: one for each bucket of those that have several."""
     source = yaml_source.parse(text, name)
-    return [source.at(("routes", place)) for place in range(len(source.data["routes"]))]
+    return [
+        source.at(("routes", place))
+        for place, route in enumerate(source.data["routes"])
+        for _ in dict.fromkeys(listed(route["bucket"]))
+    ]
 
 
 def hosts(route: Route) -> frozenset[str]:
-    """The host names of a route's URLs, prefixes and hosts, in lower case, with their ports."""
+    """The host names of a route's URLs, prefixes and hosts, in lower case, with their ports.
+
+    For those that are made from keys there are the patterns of the route's allowed hosts.
+    """
     texts = [text.replace("{bucket}", route.bucket) for text in (*route.urls, *route.prefixes)]
-    return frozenset((*(urlsplit(text).netloc.lower() for text in texts), *route.hosts))
+    names = (*(urlsplit(text).netloc.lower() for text in texts), *route.hosts)
+    return frozenset((*(name for name in names if "{" not in name), *map(str.lower, route.allowed_hosts)))
+
+
+def serves(route: Route, host: str) -> bool:
+    """Whether a route has anything at a host, which may have a port."""
+    name = host.lower()
+    return name in hosts(route) or AllowedHosts(route.allowed_hosts).allows(name.partition(":")[0])
 
 
 def _faults(route: Route, change: Change) -> Iterator[_Fault]:
     if route.bucket != change.bucket:
         yield _Fault(f"its bucket is {route.bucket}", _FAR + _unlikeness(route.bucket, change.bucket))
-    if not change.key.startswith(route.prefix):
+    flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
+    if not change.key.startswith(route.prefix_in(change.key)):
         unlike = 1 - len(commonprefix((route.prefix, change.key))) / len(route.prefix)
         yield _Fault(f"the key doesn't begin with its prefix {route.prefix}{_hint(route, change)}", _NEAR + unlike)
+    if route.suffix and not ends_with(change.key, route):
+        yield _Fault(f"the key doesn't end with its suffix {' or '.join(route.suffix)}", _NEXT)
+    if route.include and not any_of(route.include, flags).match(change.key):
+        yield _Fault(f"none of its include patterns matches the key: {', '.join(route.include)}", _NEXT)
+    if route.match and not compiled(route.match, flags).fullmatch(change.key):
+        yield _Fault(f"its match {route.match} doesn't match the whole key", _NEXT)
     for pattern in route.exclude:
-        if any_of((pattern,)).match(change.key):
+        if any_of((pattern,), flags).match(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
         yield _Fault(f"it acts on {' and '.join(_ON[kind] for kind in route.on)} alone", _NEXT)
@@ -200,8 +229,11 @@ def _hint(route: Route, change: Change) -> str:
 
 # What a placeholder may stand for. Pieces of a key are found from the left: {stem} takes as little as it can, so that
 # {ext} is the last extension.
-_PIECES = {"dir": "(?:.*/)?", "name": "[^/]*", "stem": "[^/]*?", "ext": r"(?:\.[^/.]*)?"}
-_FIELD = re.compile(r"\{([a-z]+)\}")
+_PIECES = {
+    "dir": "(?:.*/)?", "name": "[^/]*", "stem": "[^/]*?", "ext": r"(?:\.[^/.]*)?",
+    **dict.fromkeys(("first", *SEGMENTS), "[^/]+"),
+}  # fmt: skip
+_FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
 def _pattern(text: str, route: Route) -> str:
@@ -226,9 +258,18 @@ def _alike(url: str) -> str:
 
 
 def _is_vague(text: str) -> bool:
-    """Whether a template gives one text for many objects."""
-    fields = url_templates.parse(text).fields
-    return not fields & {"key", "path"} and not (fields >= {"dir", "name"} or fields >= {"dir", "stem", "ext"})
+    """Whether a template gives one text for many objects, or no key can be read from its text."""
+    fields = set(_FIELD.findall(text))
+    return not fields & {"key", "path"} and not any(map(fields.issuperset, _WHOLE_KEYS))
+
+
+def _is_like(text: str, route: Route, url: str, match: Callable[[str, str], object]) -> bool:
+    """Whether a template may give a URL for some key."""
+    return match(_pattern(text, route), url) is not None and serves(route, urlsplit(url).netloc)
+
+
+# Placeholders that tell all of a key.
+_WHOLE_KEYS = ({"dir", "name"}, {"dir", "stem", "ext"}, {"first", "rest"})
 
 
 def _candidates(text: str, route: Route, url: str) -> Iterator[str]:
@@ -250,6 +291,8 @@ def _key_of(text: str, route: Route, found: str, prefix: str) -> str | None:
         return str(fields["key"])
     if "path" in fields:
         return f"{prefix}{fields['path']}"
+    if fields.keys() >= {"first", "rest"}:
+        return f"{prefix}{fields['first']}/{fields['rest']}"
     if "dir" not in fields:
         return None
     return str(fields["dir"] + fields.get("name", fields.get("stem", "") + fields.get("ext", "")))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from multicdn.errors import MulticdnError, did_you_mean
 from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
-from multicdn.oncall.explain import hosts
+from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
 from multicdn.planning.planner import is_blank, unlocated
@@ -43,11 +43,13 @@ class Object(Struct, frozen=True):
     Attributes:
         bucket, key: as in a change.
         listed: whether it was found by listing the bucket rather than named.
+        kind: what happened to it; None where nobody says.
     """
 
     bucket: str
     key: str
     listed: bool = False
+    kind: ChangeKind | None = None
 
 
 class ManualRequest(Struct, frozen=True, kw_only=True):
@@ -145,10 +147,17 @@ def _of_objects(config: Config, demands: Iterable[Demand], request: ManualReques
 
 
 def _changes(router: Router, request: ManualRequest) -> Iterator[Change]:
-    """A change for each object; one of another kind for each route that doesn't listen to uploads, so that it acts."""
+    """A change for each object; one of another kind for each route that doesn't listen to uploads, so that it acts.
+
+    What is known to be removed counts as that, unless nothing would act on it then.
+    """
     for item in request.objects:
+        routes = router.matching(item.bucket, item.key)
+        if item.kind is ChangeKind.REMOVED:
+            heard = request.action is Action.PRELOAD or any(ChangeKind.REMOVED in route.on for route in routes)
+            yield Change(item.bucket, item.key, item.kind if heard else ChangeKind.CREATED, cause=request.id)
+            continue
         if request.action is Action.PURGE:
-            routes = router.matching(item.bucket, item.key)
             for kind in dict.fromkeys(route.on[0] for route in routes if ChangeKind.CREATED not in route.on):
                 yield Change(item.bucket, item.key, kind, cause=request.id)
         yield Change(item.bucket, item.key, cause=request.id)
@@ -222,7 +231,7 @@ def _serving(config: Config, action: Action, target: Target) -> list[str]:
 def _serves(route: Route, target: Target) -> bool:
     if target.kind is TargetKind.TAG:
         return route.wants("tags")
-    return urlsplit(target.value).netloc in hosts(route)
+    return serves(route, urlsplit(target.value).netloc)
 
 
 def _acting(route: Route, action: Action) -> tuple[str, ...]:

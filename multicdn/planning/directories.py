@@ -156,9 +156,10 @@ class _Tree:
     def _texts(self, path: str) -> tuple[str, ...]:
         """The prefixes of a directory as routing spells them; none where it may not be purged as a whole."""
         route = self._route
-        if not path.startswith(route.prefix):
+        prefix = route.prefix_in(path)
+        if not path.startswith(prefix):
             return ()
-        texts = url_templates.expand(self._anchors, route.bucket, path, route.prefix, clients=route.clients)
+        texts = url_templates.expand(self._anchors, route.bucket, path, prefix, clients=route.clients)
         return tuple(texts) if route.allow_root or not any(map(is_root, texts)) else ()
 
     def _is_coverable(self, url: LocatedUrl) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -64,9 +64,10 @@ class _Purge(Struct, frozen=True, omit_defaults=True):
 
     provider: str
     kind: TargetKind
-    targets: tuple[str, ...]
+    targets: tuple[str, ...] = ()
     soft: bool = False
     bucket: str = ""
+    packed: str = ""
 
 
 class _Message(Struct, frozen=True, omit_defaults=True):
@@ -85,6 +86,9 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     refusals: int = 0
     alone: bool = False
     purges: tuple[_Purge, ...] = ()
+
+
+_Part = TypeVar("_Part", _Message, _Purge)
 
 
 def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
@@ -113,16 +117,13 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
         raise EventError(f"a queued job of form {content.get(MARK)!r}, and this multicdn knows {VERSION}; upgrade it")
     try:
         read = msgspec.convert(content, _Message)
-        targets = _unpacked(read.packed) if read.packed else read.targets
-        _check(targets, read.kind)
-        for purge in read.purges:
-            _check(purge.targets, purge.kind)
+        targets = _targets_of(read)
+        purges = tuple(_read_purge(purge, cause) for purge in read.purges)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
     rank = Rank.ALONE if read.alone else rank
-    purges = tuple(_read_purge(purge, cause) for purge in read.purges)
     job = Job(
         read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank, purges
     )
@@ -130,10 +131,9 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
 
 
 def _read_purge(read: _Purge, cause: str) -> Job:
-    causes = (frozenset((cause,)),) * len(read.targets)
-    return Job(
-        read.provider, Action.PURGE, read.kind, read.targets, causes, read.soft, bucket=read.bucket, rank=Rank.TRIED
-    )
+    targets = _targets_of(read)
+    causes = (frozenset((cause,)),) * len(targets)
+    return Job(read.provider, Action.PURGE, read.kind, targets, causes, read.soft, bucket=read.bucket, rank=Rank.TRIED)
 
 
 def _written(purges: Iterable[Job]) -> tuple[_Purge, ...]:
@@ -173,13 +173,18 @@ def _encoded(queued: QueuedJob) -> str:
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:
-        body = _text(msgspec.structs.replace(message, targets=(), packed=_packed(job.targets)))
+        purges = tuple(map(_with_targets_packed, message.purges))
+        body = _text(msgspec.structs.replace(_with_targets_packed(message), purges=purges))
     return body
 
 
 def _text(message: _Message) -> str:
     """JSON in ASCII: SQS refuses some characters, and counts bytes."""
     return json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
+
+
+def _with_targets_packed(part: _Part) -> _Part:
+    return msgspec.structs.replace(part, targets=(), packed=_packed(part.targets))
 
 
 def _packed(targets: tuple[str, ...]) -> str:
@@ -194,15 +199,17 @@ def _unpacked(packed: str) -> tuple[str, ...]:
     return msgspec.json.decode(content, type=tuple[str, ...])
 
 
-def _check(targets: tuple[str, ...], kind: TargetKind) -> None:
-    """Refuse targets that none of our jobs has.
+def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
+    """The targets, if one of our jobs can have them.
 
     Raises:
         ValueError: there are none, or too many, or one is empty: at some vendors that means everything.
     """
+    targets = _unpacked(part.packed) if part.packed else part.targets
     if not targets:
         raise ValueError("it has no targets")
     if len(targets) > 2 * _MOST_TARGETS:
         raise ValueError(f"it has {len(targets):,} targets")
-    if kind is not TargetKind.EVERYTHING and not all(map(str.strip, targets)):
+    if part.kind is not TargetKind.EVERYTHING and not all(map(str.strip, targets)):
         raise ValueError("one of its targets is empty")
+    return targets

@@ -60,6 +60,11 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
         grown = min(self.longest_delay, self.first_delay * 2.0 ** min(times - 1, _MOST_DOUBLINGS))
         return grown / 2 + draw(grown / 2)
 
+    def is_over(self, attempts: int, seconds: float) -> bool:
+        """Whether what was tried in so many invocations, and asked for so many seconds ago, is given up."""
+        longest = self.give_up_after if attempts >= self.least_attempts else self.give_up_after * _UNTRIED
+        return seconds >= longest
+
 
 class MessageHistory(Struct, frozen=True):
     """What happened before to the messages of an invocation, by their ids.
@@ -140,11 +145,12 @@ def by_chance(most: float) -> float:
 def _joined(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     """Put jobs of one target together that share all else: some vendors take one a call, and there may be thousands.
 
-    A message for each of those would take longer to send than the function has left.
+    A message for each of those would take longer to send than the function has left. So do preloads that wait for
+    purges: several of one message would each take along all of its purges.
     """
     alike: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in outcomes:
-        if len(outcome.job.targets) == 1:
+        if len(outcome.job.targets) == 1 or outcome.job.purges:
             alike.setdefault(_kind_of_failure(outcome), []).append(outcome)
         else:
             yield outcome
@@ -171,13 +177,13 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         provider=first.job.provider,
         action=first.job.action,
         kind=first.job.kind,
-        targets=tuple(job.targets[0] for job in jobs),
-        causes=tuple(job.causes[0] for job in jobs),
+        targets=tuple(target for job in jobs for target in job.targets),
+        causes=tuple(causes for job in jobs for causes in job.causes),
         soft=first.job.soft,
         reference=digest(*references) if all(references) else "",
         bucket=first.job.bucket,
         rank=first.job.rank,
-        purges=tuple(purge for job in jobs for purge in job.purges),
+        purges=tuple({id(purge): purge for job in jobs for purge in job.purges}.values()),
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.
@@ -254,10 +260,7 @@ def _is_hopeless(outcome: Outcome, age: _Age, policy: RetryPolicy, now: float) -
         return False
     if status in _REFUSED and age.refusals >= policy.refused_attempts:
         return True
-    seconds = now - age.since
-    if age.attempt + age.refusals >= policy.least_attempts:
-        return seconds >= policy.give_up_after
-    return seconds >= policy.give_up_after * _UNTRIED
+    return policy.is_over(age.attempt + age.refusals, now - age.since)
 
 
 def _delay(outcome: Outcome, queued: QueuedJob, policy: RetryPolicy, draw: Callable[[float], float]) -> int:

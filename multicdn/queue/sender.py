@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision
     from multicdn.queue.waiting import Unrouted
 
+_Decided = TypeVar("_Decided")
+
 QUEUE = "MULTICDN_QUEUE_URL"
 DEAD_LETTERS = "MULTICDN_DLQ_URL"
 
@@ -44,6 +46,7 @@ _SENDING_TRIES = 3
 # Bytes that a queue takes of one message, attributes included, unless it says that it takes less.
 _LARGEST = 256 * 1024
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html: MaximumMessageSize
+_LEAST_OF_QUEUES = 1024
 _TOO_LARGE = re.compile(r"must be shorter than (\d{1,9}) bytes")
 # Parts of that size that are left for all attributes, and characters that one of them may have.
 _ROOM_SHARE, _ATTRIBUTE_SHARE = 16, 256
@@ -103,9 +106,11 @@ class RetryQueue:
         until = time.monotonic() + seconds
         requeued = [decision for decision in decisions if isinstance(decision, Requeue)]
         given_up = [decision for decision in decisions if not isinstance(decision, Requeue)]
-        failed = self._carry_out(requeued, self._queue_url, until)
+        failed = self._carry_out(requeued, self._queue_url, until, _messages_of)
         return failed + (
-            self._carry_out(given_up, self._dead_letters_url, until) if self._dead_letters_url else given_up
+            self._carry_out(given_up, self._dead_letters_url, until, _messages_of)
+            if self._dead_letters_url
+            else given_up
         )
 
     def carry_out_unrouted(self, groups: Sequence[Unrouted], seconds: float = _LONGEST_SENDING) -> list[Unrouted]:
@@ -118,27 +123,29 @@ class RetryQueue:
         failed: list[Unrouted] = []
         for given_up, url in ((False, self._queue_url), (True, self._dead_letters_url)):
             chosen = [group for group in groups if (group.delay is None) is given_up]
-            pairs = [(group, message) for group in chosen for message in _messages_of_unrouted(group)]
-            places = self._send([message for _, message in pairs], url, until) if url else range(len(pairs))
-            failed += {id(pairs[place][0]): pairs[place][0] for place in places}.values()
+            failed += self._carry_out(chosen, url, until, _messages_of_unrouted) if url else chosen
         return failed
 
-    def _carry_out(self, decisions: Sequence[Decision], url: str, until: float) -> list[Decision]:
-        failed, smaller = self._tried(decisions, url, until)
+    def _carry_out(
+        self, decisions: Sequence[_Decided], url: str, until: float, write: Callable[[_Decided, int], Iterator[Message]]
+    ) -> list[_Decided]:
+        failed, smaller = self._tried(decisions, url, until, write)
         if smaller:
             # The queue has told how much it takes, and remembers what it told us.
-            again, _ = self._tried(smaller, url, until)
+            again, _ = self._tried(smaller, url, until, write)
             failed += again
         return failed
 
-    def _tried(self, decisions: Sequence[Decision], url: str, until: float) -> tuple[list[Decision], list[Decision]]:
+    def _tried(
+        self, decisions: Sequence[_Decided], url: str, until: float, write: Callable[[_Decided, int], Iterator[Message]]
+    ) -> tuple[list[_Decided], list[_Decided]]:
         """Send what was decided, and return what was not sent, and what was too large and may go in parts."""
         largest = self._largest.get(url, _LARGEST)
-        pairs = [(decision, message) for decision in decisions for message in _messages_of(decision, largest)]
+        pairs = [(decision, message) for decision in decisions for message in write(decision, largest)]
         refusals = self._send([message for _, message in pairs], url, until)
         limits = [int(found[1]) for refusal in refusals.values() if (found := _TOO_LARGE.search(refusal.reason))]
         if limits and min(limits) < largest:
-            self._largest[url] = min(limits)
+            self._largest[url] = max(min(limits), _LEAST_OF_QUEUES)
         # A job may be in several messages, and is sent again as a whole.
         failed = {id(pairs[place][0]): (pairs[place][0], refusal) for place, refusal in sorted(refusals.items())}
         large = self._largest.get(url, _LARGEST) < largest
@@ -191,16 +198,14 @@ class _Sending:
 
 def messages(queued: QueuedJob, delay: int = 0, largest: int = _LARGEST, **attributes: str) -> Iterator[Message]:
     """The messages that hold a job, with its own attributes and further ones; none has more bytes than ``largest``."""
-    longest = largest // _ATTRIBUTE_SHARE
     shown = {
         "provider": queued.job.provider,
         **attributes,
         "attempts": str(queued.attempt),
         "causes": " ".join(queued.origins),
     }
-    cut = {name: value[:longest] for name, value in shown.items()}
-    for body in encode(queued, min(LARGEST, largest - largest // _ROOM_SHARE)):
-        yield Message(body, delay, cut)
+    for body in encode(queued, _room_for_body(largest)):
+        yield Message(body, delay, _cut(shown, largest))
 
 
 def from_environment() -> Callable[[], RetryQueue] | None:
@@ -229,15 +234,23 @@ def _messages_of(decision: Decision, largest: int) -> Iterator[Message]:
     return messages(decision.queued, delay, largest, status=str(decision.status), reason=redact(decision.reason))
 
 
-def _messages_of_unrouted(group: Unrouted) -> Iterator[Message]:
+def _messages_of_unrouted(group: Unrouted, largest: int) -> Iterator[Message]:
     shown = {
         "status": "incomplete",
         "reason": redact(group.reason),
         "attempts": str(group.waiting.attempt),
         "causes": " ".join(group.waiting.origins),
     }
-    for body in group.bodies():
-        yield Message(body, group.delay or 0, shown)
+    for body in group.bodies(_room_for_body(largest)):
+        yield Message(body, group.delay or 0, _cut(shown, largest))
+
+
+def _room_for_body(largest: int) -> int:
+    return min(LARGEST, largest - largest // _ROOM_SHARE)
+
+
+def _cut(attributes: Mapping[str, str], largest: int) -> dict[str, str]:
+    return {name: value[: largest // _ATTRIBUTE_SHARE] for name, value in attributes.items()}
 
 
 def _entry(message: Message) -> dict[str, Any]:

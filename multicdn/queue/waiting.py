@@ -66,9 +66,9 @@ class Unrouted(Struct, frozen=True):
     reason: str
     delay: int | None
 
-    def bodies(self) -> Iterator[str]:
-        """The messages that hold them: one, or several if one would be too large."""
-        return _bodies(self.changes, self.waiting)
+    def bodies(self, largest: int = LARGEST) -> Iterator[str]:
+        """The messages that hold them: one, or several if one would have more bytes than ``largest``."""
+        return _bodies(self.changes, self.waiting, largest)
 
 
 def decide(
@@ -91,7 +91,7 @@ def decide(
     groups: dict[tuple[frozenset[str], int, bool], list[tuple[Change, str]]] = defaultdict(list)
     for change, reason, missing in _by_change(failures):
         attempt = history.attempts.get(change.cause, 0) + 1
-        given_up = now - history.sent.get(change.cause, now) >= policy.give_up_after
+        given_up = policy.is_over(attempt, now - history.sent.get(change.cause, now))
         groups[missing, attempt, given_up].append((change, reason))
     return [_unrouted(group, *alike, history, policy, now, draw) for alike, group in groups.items()]
 
@@ -148,14 +148,14 @@ def _unrouted(
     return Unrouted(changes, waiting, reason, None if given_up else math.ceil(policy.delay(attempt, draw)))
 
 
-def _bodies(changes: Sequence[Change], waiting: Waiting) -> Iterator[str]:
+def _bodies(changes: Sequence[Change], waiting: Waiting, largest: int) -> Iterator[str]:
     body = _text({"Records": [_record(change) for change in changes], MARK: msgspec.to_builtins(waiting)})
-    if len(body) <= LARGEST or len(changes) == 1:
+    if len(body) <= largest or len(changes) == 1:
         yield body
         return
     middle = len(changes) // 2
-    yield from _bodies(changes[:middle], waiting)
-    yield from _bodies(changes[middle:], waiting)
+    yield from _bodies(changes[:middle], waiting, largest)
+    yield from _bodies(changes[middle:], waiting, largest)
 
 
 def _record(change: Change) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from multicdn.model import TargetKind
+from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from multicdn.model import Job
     from multicdn.routing.route import Route
 
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
 
 
@@ -35,13 +37,15 @@ class Allowed:
         self._whole: set[str] = set()
         self._hosts: set[str] = set()
         self._open = rewritten
+        patterns: set[str] = set()
         for route in routes:
-            self._hosts |= {_bare(netloc) for netloc in _authorities(route)}
-            self._open = self._open or any("{" in host for host in self._hosts)
+            self._hosts.update(_bare(authority) for authority in _authorities(route) if "{" not in authority)
+            patterns.update(route.allowed_hosts)
             if route.everything:
                 self._emptied |= set(route.purge)
             if route.everything or route.allow_root or route.hosts or any(map(is_root, route.prefixes)):
                 self._whole |= set(route.purge)
+        self._made = AllowedHosts(patterns)
 
     def refusal(self, job: Job) -> str:
         """Why a job, or a purge that it takes along, asks for more than any route could; empty if it doesn't."""
@@ -55,11 +59,14 @@ class Allowed:
             return ""
         for target in job.targets:
             host, rest = _split(target, job.kind)
-            if host and not self._open and _bare(host) not in self._hosts:
+            if host and not self._open and not self._knows(_bare(host)):
                 return f"no route has anything at the host {_bare(host)!r}"
             if job.kind is not TargetKind.HOST and _is_whole(rest, job.kind) and name not in self._whole:
                 return f"{target!r} is a whole host, and no route with `allow_root` or `everything` purges at {name}"
         return ""
+
+    def _knows(self, host: str) -> bool:
+        return host in self._hosts or self._made.allows(host)
 
 
 def _authorities(route: Route) -> Iterable[str]:
@@ -97,7 +104,9 @@ def _url_of(target: str) -> str:
 
 
 def _is_whole(rest: str, kind: TargetKind) -> bool:
-    if kind is TargetKind.PREFIX or rest.endswith("*"):
-        path = rest.rstrip("*?")
-        return not rest.strip("/*?") or ("?" not in path and is_root(f"//host{path}"))
-    return False
+    """Whether some vendor takes what follows a host for all of it: stars may be escaped, and prefixes lose a query."""
+    path = rest.replace("%2A", "*").replace("%2a", "*")
+    if kind is TargetKind.PREFIX:
+        path = _QUERY.sub("", path)
+        return not path.strip("/*") or is_root(f"//host{path.rstrip('*')}")
+    return path.endswith("*") and not path.strip("/*?")

@@ -1,4 +1,4 @@
-"""Routes ready for many keys: which of them cover a key, and what a change of it makes stale. Pure."""
+"""A route ready for many keys: which it covers, and what a change of one makes stale. Pure."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import translate
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
+from multicdn.routing.host_names import AllowedHosts
+from multicdn.routing.key_parts import KeyParts, capture_spans
 from multicdn.routing.route import MEMBERS, is_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from multicdn.routing.placeholders import Template
     from multicdn.routing.route import Route
-    from multicdn.routing.url_templates import Template
+    from multicdn.routing.url_templates import Forms
 
 UrlHook = Callable[[Change, Sequence[str]], Sequence[str]]
 
@@ -25,39 +29,6 @@ Tags = Mapping[tuple[str, str, str], Sequence[str]]
 
 # The member of a route beside ``MEMBERS`` that gives targets.
 FROM_METADATA = "tags_from"
-
-
-class BucketRoutes:
-    """The routes of one bucket. Time grows with the number of different prefix lengths, not of routes.
-
-    Attributes:
-        parts: of all of them, as ``Matcher.part`` names them.
-        tagged: whether any of them takes tags from metadata.
-    """
-
-    def __init__(self) -> None:
-        self._by_prefix: dict[str, list[Matcher]] = {}
-        self._lengths: list[int] = []
-        self.parts: set[str] = set()
-        self.tagged = False
-
-    def add(self, matcher: Matcher) -> None:
-        """Add a route."""
-        prefix = matcher.route.prefix
-        self.parts |= {matcher.part(member) for member in matcher.members}
-        self._by_prefix.setdefault(prefix, []).append(matcher)
-        self._lengths = sorted({*map(len, self._by_prefix)})
-        self.tagged = self.tagged or bool(matcher.route.tags_from)
-
-    def covering(self, key: str) -> list[Matcher]:
-        """All routes that cover a key, those with the shortest prefix first."""
-        return [
-            matcher
-            for length in self._lengths
-            if length <= len(key)
-            for matcher in self._by_prefix.get(key[:length], ())
-            if matcher.excluded is None or matcher.excluded.match(key) is None
-        ]
 
 
 class Matcher:
@@ -69,36 +40,66 @@ class Matcher:
 
     Attributes:
         route: the route.
-        id: the same for the same route, in whatever process.
+        is_partial: whether there are keys for which one of its templates has no text.
         excluded: matches the keys to leave alone; None where there are none.
+        wanted: whether a key is one of those to act on, but for its prefix; None where all are.
     """
 
+    __slots__ = (
+        "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
+        "_whole_hosts", "excluded", "is_partial", "route", "wanted",
+    )  # fmt: skip
+
+    # There may be ten thousand, and collecting garbage walks through each object that may refer to another: so what is
+    # the same for many is shared, and nothing is a list that can be a tuple.
     def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
         self.route = route
-        self.id = digest(repr(route))[:12]
-        self.excluded = any_of(route.exclude) if route.exclude else None
+        self._id = ""
+        flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
+        self.excluded = any_of(route.exclude, flags) if route.exclude else None
+        self._pattern = compiled(route.match, flags) if route.match else None
+        self.wanted = _all_of(route, self._pattern, flags)
+        self._hosts = AllowedHosts(route.allowed_hosts) if route.allowed_hosts else _NO_HOSTS
         self._clients = route.clients
-        self._forms = url_templates.forms(route.index, route.strip, bare=route.bare)
-        self._also = [(any_of(also.keys), [url_templates.parse(text) for text in also.as_]) for also in route.also]
-        self._templates = [
-            (member, kind, [url_templates.parse(text) for text in route.texts(member)])
+        self._forms = _forms(route.index, route.strip, route.bare)
+        captures = tuple(self._pattern.groupindex) if self._pattern else ()
+        self._also = tuple(
+            (any_of(also.keys, flags), tuple(placeholders.parse(text, captures) for text in also.as_))
+            for also in route.also
+        )
+        self._templates = tuple(
+            (member, kind, tuple(placeholders.parse(text, captures, host=kind is TargetKind.HOST) for text in texts))
             for member, kind in MEMBERS.items()
-            if route.texts(member)
-        ]
-        self._anchors = [anchor for text in route.prefixes if (anchor := url_templates.anchor(text))]
-        self._orders = {kind: tuple(self._for_kind(kind, soft)) for kind in ChangeKind}
+            if (texts := route.texts(member))
+        )
+        parsed = (*(templates for _, _, templates in self._templates), *(templates for _, templates in self._also))
+        self.is_partial = any(template.partial for template in chain.from_iterable(parsed))
+        self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
+        # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
+        self._whole_hosts = tuple(
+            template
+            for _, kind, templates in (self._templates if self.is_partial else ())
+            for template in templates
+            if kind is TargetKind.PREFIX and template.host and is_root(template.text)
+        )
+        self._orders = _orders(route.purge, route.preload, tuple(soft[name] for name in route.purge))
+
+    @property
+    def id(self) -> str:
+        """The same for the same route, in whatever process."""
+        if not self._id:
+            self._id = digest(repr(self.route))[:12]
+        return self._id
+
+    def covers_below_prefix(self, key: str) -> bool:
+        """Whether the route covers a key that begins with its prefix."""
+        if self.excluded is not None and self.excluded.match(key):
+            return False
+        return self.wanted is None or self.wanted(key)
 
     def orders(self, kind: ChangeKind) -> tuple[tuple[str, Action, bool], ...]:
         """Provider, action and softness for a change of a kind."""
         return self._orders[kind]
-
-    def _for_kind(self, kind: ChangeKind, soft: Mapping[str, bool]) -> Iterator[tuple[str, Action, bool]]:
-        for name in dict.fromkeys(self.route.purge):
-            # What was removed, or closed to readers, must not be served as stale either.
-            yield name, Action.PURGE, soft[name] and kind is ChangeKind.CREATED
-        if kind is ChangeKind.CREATED:
-            for name in dict.fromkeys(self.route.preload):
-                yield name, Action.PRELOAD, False
 
     @property
     def members(self) -> frozenset[str]:
@@ -127,7 +128,7 @@ class Matcher:
                 urls = map(url_templates.lower_host, url_hook(change, list(texts)))
                 texts = {url: texts.get(url, change.key) for url in urls}
             if kind is TargetKind.PREFIX:
-                texts = self._below_root(texts, targets)
+                texts = self._below_root(change.bucket, texts, targets)
             for text, key in texts.items():
                 # A tag such as "{dir}" is empty for an object at the root, and must never come to mean everything.
                 if text or kind is TargetKind.EVERYTHING:
@@ -147,17 +148,37 @@ class Matcher:
         return keys
 
     def _expanded(self, kind: TargetKind, parsed: Sequence[Template], bucket: str, key: str) -> list[str]:
+        prefix = self.route.prefix_in(key)
+        parts = self._parts(bucket, key, prefix) if self.is_partial else None
         if kind is TargetKind.TAG:
-            return url_templates.tags(parsed, bucket, key, self.route.prefix)
+            return url_templates.tags(parsed, bucket, key, prefix, parts)
         forms = self._forms if kind is TargetKind.URL else url_templates.PLAIN
-        return url_templates.expand(parsed, bucket, key, self.route.prefix, forms, self._clients)
+        return url_templates.expand(parsed, bucket, key, prefix, forms, self._clients, parts)
 
     def _alternates(self, change: Change) -> Iterator[str]:
+        prefix = self.route.prefix_in(change.key)
+        parts = self._parts(change.bucket, change.key, prefix) if self.is_partial else None
         for patterns, parsed in self._also:
             if patterns.match(change.key):
-                yield from url_templates.alternates(parsed, change.bucket, change.key, self.route.prefix)
+                yield from url_templates.alternates(parsed, change.bucket, change.key, prefix, parts)
 
-    def _below_root(self, prefixes: Mapping[str, str], targets: dict[Target, str]) -> dict[str, str]:
+    def _parts(self, bucket: str, key: str, prefix: str) -> KeyParts:
+        return KeyParts(bucket, key, len(prefix), capture_spans(self._pattern, key), self._hosts)
+
+    def lacking(self, change: Change) -> list[tuple[str, str]]:
+        """The templates that have no text for a changed key, and why."""
+        parts = self._parts(change.bucket, change.key, self.route.prefix_in(change.key))
+        templates = ((kind, each) for _, kind, parsed in self._templates for each in parsed if each.partial)
+        return [(each.text, why) for kind, each in templates if (why := self._lacking(kind, each, change, parts))]
+
+    def _lacking(self, kind: TargetKind, template: Template, change: Change, parts: KeyParts) -> str:
+        why = parts.lacking(template)
+        if why or kind is not TargetKind.PREFIX or self.route.allow_root or template in self._whole_hosts:
+            return why
+        texts = self._expanded(kind, [template], change.bucket, change.key)
+        return "it would be a whole host: write `allow_root: true`" if any(map(is_root, texts)) else ""
+
+    def _below_root(self, bucket: str, prefixes: Mapping[str, str], targets: dict[Target, str]) -> dict[str, str]:
         """Take out prefixes that would be a whole host because the object lies at its root, and put its URLs instead.
 
         A prefix that is written out as a whole host stays, and so do all where the route allows it.
@@ -165,14 +186,72 @@ class Matcher:
         if self.route.allow_root:
             return dict(prefixes)
         roots = {text for text in prefixes if is_root(text) and text not in self.route.prefixes}
+        if roots and self._whole_hosts:
+            kept = (self._expanded(TargetKind.PREFIX, self._whole_hosts, bucket, key) for key in set(prefixes.values()))
+            roots = roots.difference(*kept)
         for key in {prefixes[text] for text in roots}:
-            anchored = self._anchors, self.route.bucket, key, self.route.prefix, self._forms, self._clients
+            anchored = self._anchors, bucket, key, self.route.prefix_in(key), self._forms, self._clients
             for url in url_templates.expand(*anchored):
                 targets[Target(TargetKind.URL, url)] = key
         return {text: key for text, key in prefixes.items() if text not in roots}
 
 
+_NO_HOSTS = AllowedHosts(())
+
+
 @cache
-def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+def _forms(index: str, strip: tuple[str, ...], bare: bool) -> Forms:  # noqa: FBT001
+    return url_templates.forms(index, strip, bare=bare)
+
+
+@cache
+def _orders(
+    purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
+) -> Mapping[ChangeKind, tuple[tuple[str, Action, bool], ...]]:
+    """Provider, action and softness by kind of change."""
+    return {kind: tuple(_for_kind(kind, purge, preload, soft)) for kind in ChangeKind}
+
+
+def _for_kind(
+    kind: ChangeKind, purge: tuple[str, ...], preload: tuple[str, ...], soft: tuple[bool, ...]
+) -> Iterator[tuple[str, Action, bool]]:
+    for name, softly in dict(zip(purge, soft, strict=True)).items():
+        # What was removed, or closed to readers, must not be served as stale either.
+        yield name, Action.PURGE, softly and kind is ChangeKind.CREATED
+    if kind is ChangeKind.CREATED:
+        for name in dict.fromkeys(preload):
+            yield name, Action.PRELOAD, False
+
+
+def _all_of(route: Route, pattern: re.Pattern[str] | None, flags: re.RegexFlag) -> Callable[[str], bool] | None:
+    """All that a route wants of a key, but for its prefix; None for nothing."""
+    included = any_of(route.include, flags) if route.include else None
+    if not route.suffix and included is None and pattern is None:
+        return None
+
+    def wanted(key: str) -> bool:
+        if route.suffix and not ends_with(key, route):
+            return False
+        if included is not None and included.match(key) is None:
+            return False
+        return pattern is None or pattern.fullmatch(key) is not None
+
+    return wanted
+
+
+def ends_with(key: str, route: Route) -> bool:
+    """Whether a key ends with one of the suffixes of a route."""
+    if route.ignore_case:
+        return key.lower().endswith(tuple(map(str.lower, route.suffix)))
+    return key.endswith(route.suffix)
+
+
+@cache
+def any_of(patterns: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     """Compile shell patterns into one that matches where any of them does."""
-    return re.compile("|".join(map(translate, patterns)))
+    return re.compile("|".join(map(translate, patterns)), flags)
+
+
+def compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
+    """Compile the pattern of a route, which has passed its check. A key may hold line breaks."""
+    return re.compile(pattern, flags | re.DOTALL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,13 +11,15 @@ from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
-from multicdn.routing import spellings, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.spellings import ClientName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from multicdn.provider import Provider
 
-_PLACEHOLDERS = ", ".join(f"{{{name}}}" for name in url_templates.PLACEHOLDERS)
+_PLACEHOLDERS = placeholders.described()
 
 _METADATA = "x-amz-meta-"
 
@@ -34,7 +36,7 @@ MEMBERS = {
 }
 
 
-class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Keys that hold something made from another key, such as a picture in other sizes, and are stale with it."""
 
     keys: Annotated[
@@ -74,13 +76,17 @@ class Collapse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("write either `over` or `budget`")
 
 
-class Route(Struct, frozen=True, kw_only=True):
+# Members that may also be one text in place of a list, or a list in place of one text.
+_TextOrList = str | Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class Route(Struct, frozen=True, kw_only=True, gc=False):
     """Which objects, by what the CDNs know them, and which providers act on it. Every matching route applies.
 
     The descriptions of the members are those that the JSON schema shows.
     """
 
-    bucket: Annotated[str, Meta(description="exact name of the bucket")]
+    bucket: Annotated[str, Meta(description="exact name of the bucket, or a list of some")]
     prefix: Annotated[str, Meta(description="keys must begin with it; without it, the whole bucket")] = ""
     on: Annotated[
         tuple[ChangeKind, ...], Meta(description="the kinds of change to act on; without it, created and removed")
@@ -88,9 +94,22 @@ class Route(Struct, frozen=True, kw_only=True):
         ChangeKind.CREATED,
         ChangeKind.REMOVED,
     )
+    suffix: Annotated[tuple[str, ...], Meta(description="keys must end with it, or with one of a list")] = ()
+    include: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1, description="shell patterns over whole keys, one of which must match; * also matches slashes"
+        ),
+    ] = ()
     exclude: Annotated[
         tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; * also matches slashes")
     ] = ()
+    match: Annotated[
+        str, Meta(description="regular expression of whole keys; its named groups are placeholders: (?P<name>[^/]+)")
+    ] = ""
+    ignore_case: Annotated[
+        bool, Meta(description="whether prefix, suffix, include, exclude and match take upper for lower case")
+    ] = False
     index: Annotated[str, Meta(description="index document: dir/index.html is then also purged as dir/")] = ""
     bare: Annotated[bool, Meta(description="whether an index document is also purged as dir, without the slash")] = (
         False
@@ -117,6 +136,10 @@ class Route(Struct, frozen=True, kw_only=True):
                   "understood)")
     ] = ""  # fmt: skip
     hosts: Annotated[tuple[str, ...], Meta(description="host names to purge whole, at any change")] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="hosts that may be made from keys, as {first}.example.com is; *.example.com is any one label"),
+    ] = ()
     everything: Annotated[
         bool, Meta(description="whether any change empties the whole zone, service or distribution")
     ] = False
@@ -156,10 +179,39 @@ class Route(Struct, frozen=True, kw_only=True):
         """Whether the route purges by one of ``MEMBERS``."""
         return bool(self.texts(member)) or (member == "tags" and bool(self.tags_from))
 
+    def prefix_in(self, key: str) -> str:
+        """The prefix as a key spells it that begins with it; for any other key, as the route does."""
+        start = key[: len(self.prefix)] if self.ignore_case else ""
+        return start if start and start.lower() == self.prefix.lower() else self.prefix
+
+    @property
+    def fixed_prefix(self) -> str:
+        """The part of the prefix that all keys have letter by letter, as notifications and policies compare."""
+        if not self.ignore_case:
+            return self.prefix
+        letters = (place for place, sign in enumerate(self.prefix) if sign.lower() != sign or sign.upper() != sign)
+        return self.prefix[: next(letters, None)]
+
     @property
     def metadata(self) -> str:
         """The name under which S3 lists the metadata of ``tags_from``; empty without."""
         return self.tags_from.lower().removeprefix(_METADATA)
+
+
+def written_members() -> dict[str, Any]:
+    """The members of a route as the config file has them, with their types.
+
+    A list of buckets makes a route of each: all that is done for a change is done for its bucket alone.
+    """
+    hints = get_type_hints(Route, include_extras=True)
+    for name in ("bucket", "suffix"):
+        hints[name] = Annotated[(_TextOrList, *hints[name].__metadata__)]
+    return hints
+
+
+def listed(value: str | Iterable[str]) -> tuple[str, ...]:
+    """One text, or a list of some, as a list."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def is_root(text: str) -> bool:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
-from multicdn.routing.matcher import FROM_METADATA, BucketRoutes, Matcher
+from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
 
 if TYPE_CHECKING:
@@ -127,6 +128,20 @@ class Router:
     def acts_on(self, change: Change) -> bool:
         """Whether any route is about a changed key, and about what happened to it."""
         return any(change.kind in matcher.route.on for matcher in self._covering(change.bucket, change.key))
+
+    def untargeted(self, changes: Iterable[Change]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Key and reason of changes for which a template has no text, by bucket and template.
+
+        Such as one that makes a host name from a folder, for an object in none, or in one that no host is called after.
+        """
+        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for change in changes:
+            routes = self._buckets.get(change.bucket)
+            for matcher in routes.covering(change.key) if routes is not None and routes.partial else ():
+                if matcher.is_partial and change.kind in matcher.route.on:
+                    for text, why in matcher.lacking(change):
+                        found.setdefault((change.bucket, text), []).append((change.key, why))
+        return found
 
     def _covering(self, bucket: str, key: str) -> Iterable[Matcher]:
         routes = self._buckets.get(bucket)

@@ -1,9 +1,4 @@
-"""From a key to the texts that CDNs know it by: ``https://www.acme.com/{key}``.
-
-Placeholders: ``{key}``, ``{path}`` (the key without the route's prefix), ``{dir}`` (up to and with the last slash),
-``{name}`` (after it), ``{stem}`` and ``{ext}`` (the name before its last dot, and from it on), ``{bucket}``. The pieces
-add up: key = dir + name, name = stem + ext. Each value is percent-encoded exactly once.
-"""
+"""From a key to the texts that CDNs know it by: ``https://www.acme.com/{key}``."""
 
 from __future__ import annotations
 
@@ -14,38 +9,22 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from multicdn.routing import spellings
+from multicdn.routing.placeholders import FOLDERS, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from multicdn.routing.key_parts import KeyParts
+    from multicdn.routing.placeholders import Template
     from multicdn.routing.spellings import ClientName
 
-PLACEHOLDERS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
+# What only a key below the route's prefix has.
+_BELOW = FOLDERS | {"path"}
 
-_FIELD = re.compile(r"\{([^{}]*)\}")
-_WHOLE = re.compile(r"[^?#]*(?:\{key\}|\{path\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
 _ANCHOR = re.compile(r"((?:[^{?#]|\{bucket\})*)\{(key|path|dir)\}")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _OWN_PORTS = {"http": ":80", "https": ":443"}
 _SLASH_LAST = re.compile(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
-
-
-class Template(Struct, frozen=True):
-    """A parsed template.
-
-    Attributes:
-        text: as written.
-        format: the same with Python's positional fields, in the order of ``PLACEHOLDERS``.
-        fields: the placeholders that occur in it.
-        around: what stands before and after the key, where that is the only placeholder.
-        whole: whether its path ends with the key, so that another spelling of the key's end is one of the URL's.
-    """
-
-    text: str
-    format: str
-    fields: frozenset[str]
-    around: tuple[str, str] | None
-    whole: bool
 
 
 class Forms(Struct, frozen=True):
@@ -85,29 +64,9 @@ PLAIN = forms()
 _ONE: tuple[ClientName, ...] = ("s3",)
 
 
-def parse(text: str) -> Template:
-    """Parse a template.
-
-    Raises:
-        ValueError: unknown placeholder or unpaired brace; the sentence is for the author of the config file.
-    """
-    fields = _FIELD.findall(text)
-    for field in fields:
-        if field not in PLACEHOLDERS:
-            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise ValueError(f"unknown placeholder {{{field}}}; known: {known}")
-    literal = _FIELD.sub("", text)
-    if "{" in literal or "}" in literal:
-        raise ValueError("a brace without its partner")
-    positional = _FIELD.sub(lambda match: f"{{{PLACEHOLDERS.index(match[1])}}}", text)
-    head, key, tail = text.partition("{key}")
-    around = (head, tail) if fields == ["key"] and key else None
-    return Template(text, positional, frozenset(fields), around, _WHOLE.fullmatch(text) is not None)
-
-
-def tags(templates: Sequence[Template], bucket: str, key: str, prefix: str) -> list[str]:
+def tags(templates: Sequence[Template], bucket: str, key: str, prefix: str, parts: KeyParts | None = None) -> list[str]:
     """The tags that templates give for a key: as ``expand``, but in one spelling, since no client writes a tag."""
-    return list(dict.fromkeys(_spelled(templates, bucket, key, prefix, _ONE)))
+    return list(dict.fromkeys(_spelled(templates, bucket, key, prefix, _ONE, parts)))
 
 
 def expand(
@@ -117,6 +76,7 @@ def expand(
     prefix: str,
     forms: Forms = PLAIN,
     clients: tuple[ClientName, ...] = spellings.LIKELY,
+    parts: KeyParts | None = None,
 ) -> list[str]:
     """Make the texts that the templates give for a key, without duplicates, the likeliest spelling first.
 
@@ -128,17 +88,20 @@ def expand(
         forms: how else the site serves it. They hold for templates whose path ends with the key: in
             ``{dir}{stem}.webp`` there is no place for them.
         clients: whose spellings of the key to give, as ``spellings.CLIENTS`` names them.
+        parts: of the key, where any of the templates is partial.
     """
-    texts = _spelled(templates, bucket, key, prefix, clients)
+    texts = _spelled(templates, bucket, key, prefix, clients, parts)
     if key.endswith(forms.endings):
         whole = [template for template in templates if template.whole]
+        if parts is not None:
+            whole = [template for template in whole if parts.reaches_end(template.last)]
         folder = forms.folder(key)
         if folder is not None:
-            served = _spelled(whole, bucket, folder, prefix, clients)
+            served = _spelled(whole, bucket, folder, prefix, clients, parts and parts.shortened(folder))
             texts += served
             texts += filter(None, map(_without_slash, served)) if forms.bare else ()
         for shorter in forms.stripped(key):
-            texts += _spelled(whole, bucket, shorter, prefix, clients)
+            texts += _spelled(whole, bucket, shorter, prefix, clients, parts and parts.shortened(shorter))
     return list(dict.fromkeys(texts)) if len(texts) > 1 else texts
 
 
@@ -173,9 +136,13 @@ def anchor(text: str) -> Template | None:
     return parse(f"{match[1]}{{{'path' if match[2] == 'path' else 'key'}}}") if match else None
 
 
-def alternates(templates: Sequence[Template], bucket: str, key: str, prefix: str) -> list[str]:
+def alternates(
+    templates: Sequence[Template], bucket: str, key: str, prefix: str, parts: KeyParts | None = None
+) -> list[str]:
     """The keys that templates of keys give for a key; nothing is escaped."""
-    return [_fill(template, bucket, key, len(prefix)) for template in templates]
+    if parts is not None:
+        templates = _complete(templates, parts)
+    return [_fill(template, bucket, key, len(prefix), parts, str) for template in templates]
 
 
 def _without_slash(url: str) -> str | None:
@@ -185,26 +152,45 @@ def _without_slash(url: str) -> str | None:
 
 
 def _spelled(
-    templates: Sequence[Template], bucket: str, key: str, prefix: str, clients: tuple[ClientName, ...]
+    templates: Sequence[Template],
+    bucket: str,
+    key: str,
+    prefix: str,
+    clients: tuple[ClientName, ...],
+    parts: KeyParts | None,
 ) -> list[str]:
     if not key.startswith(prefix):
-        templates = [template for template in templates if "path" not in template.fields]
+        templates = [template for template in templates if _BELOW.isdisjoint(template.fields)]
+    if parts is not None:
+        templates = _complete(templates, parts)
     if spellings.is_plain(key):
         return [
-            around[0] + key + around[1] if (around := template.around) else _fill(template, bucket, key, len(prefix))
+            around[0] + key + around[1]
+            if (around := template.around)
+            else _fill(template, bucket, key, len(prefix), parts, str)
             for template in templates
         ]
     return [
-        _fill(template, bucket, spell(key), len(spell(prefix)))
+        _fill(template, bucket, spell(key), len(spell(prefix)), parts, spell)
         for spell in spellings.of(key, clients)
         for template in templates
     ]
 
 
-def _fill(template: Template, bucket: str, key: str, below: int) -> str:
+def _complete(templates: Sequence[Template], parts: KeyParts) -> list[Template]:
+    """Those that have a text for a key."""
+    return [template for template in templates if not (template.partial and parts.lacking(template))]
+
+
+def _fill(
+    template: Template, bucket: str, key: str, below: int, parts: KeyParts | None, spell: Callable[[str], str]
+) -> str:
     head, _, name = key.rpartition("/")
     stem, dot, ext = name.rpartition(".")
     if not stem:  # ".htaccess" has no extension, it has a leading dot
         stem, dot, ext = name, "", ""
     directory = head + "/" if head or key.startswith("/") else ""
-    return template.format.format(key, key[below:], directory, name, stem, dot + ext, quote(bucket, safe=""))
+    values = key, key[below:], directory, name, stem, dot + ext, quote(bucket, safe="")
+    if parts is None or not template.partial:
+        return template.format.format(*values)
+    return template.format.format(*values, **parts.values(template, key[below:], spell))

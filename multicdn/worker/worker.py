@@ -153,7 +153,12 @@ class Worker:
 
     def _receive(self, wait: int, most: int) -> list[MessageTypeDef]:
         """Receive once, in a thread, so that ``stop`` needn't wait for the poll to end."""
-        threading.Thread(target=self._poll, args=(wait, min(most, sqs.MOST_AT_ONCE)), daemon=True).start()
+        poll = threading.Thread(target=self._poll, args=(wait, min(most, sqs.MOST_AT_ONCE)), daemon=True)
+        try:
+            poll.start()
+        except RuntimeError as error:  # the process has no thread left, for now
+            self._back_off(error)
+            return []
         got = self._inbox.get()
         if isinstance(got, Exception):
             self._back_off(got)
@@ -176,7 +181,7 @@ class Worker:
                 MessageAttributeNames=["All"],
                 VisibilityTimeout=self._hidden,
             )
-            self._inbox.put(answer.get("Messages", []))
+            self._inbox.put(_whole(answer.get("Messages", [])))
         except Exception as error:  # noqa: BLE001 - a worker outlives whatever befalls its connection
             self._inbox.put(error)
 
@@ -217,7 +222,9 @@ class Worker:
     def _handle(self, batch: list[MessageTypeDef], context: WorkerContext) -> None:
         try:
             reply = self._handler(sqs_event(batch, self._arn), context)
-        except Exception as error:  # noqa: BLE001 - whatever it was, nothing of the batch may be deleted
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it was, nothing of the batch may be deleted
             trace = "".join(traceback.format_exception(error))
             emit(logging.ERROR, "worker-handler", messages=len(batch), error=told(error), trace=trace)
             return
@@ -237,6 +244,17 @@ class Worker:
             ids = [messages[place]["MessageId"] for place in refusals]
             reasons = sorted({f"{code}: {reason}" if code else reason for code, reason in refusals.values()})
             emit(logging.WARNING, "worker-delete", messages=ids, reason="; ".join(reasons))
+
+
+def _whole(messages: list[MessageTypeDef]) -> list[MessageTypeDef]:
+    """The messages of an answer.
+
+    Raises:
+        ValueError: it is none of SQS: something in between may have answered.
+    """
+    if not all(message.keys() >= {"MessageId", "ReceiptHandle", "Body"} for message in messages):
+        raise ValueError("an answer with messages that lack their ids or bodies")
+    return messages
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _PAUSE = 5.0  # seconds after a 429: https://techdocs.akamai.com/purge-cache/reference/429
+# Refusals, and members of which both kinds of problem have some: other bodies are of somebody in between.
+_REFUSING, _MEMBERS_OF_PROBLEMS = (401, 403, 404, 422), {"httpStatus", "status", "title"}
 _URL = re.compile(r'https?://[^\s"<>]+')
 
 
@@ -43,6 +45,8 @@ def refusal(answer: Answer, kind: str, targets: Sequence[str]) -> ProviderError 
         targets: of the call. If one is bad all are refused, and ``detail`` may name the bad one.
     """
     problem = answer.problem
+    if answer.body and answer.status in _REFUSING and not problem.keys() & _MEMBERS_OF_PROBLEMS:
+        return RetryLater(answer.reason)
     match answer.status:
         case 400:
             return _malformed(answer, problem, targets)
@@ -59,7 +63,7 @@ def refusal(answer: Answer, kind: str, targets: Sequence[str]) -> ProviderError 
 
 
 def _malformed(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str]) -> ProviderError:
-    if not problem:
+    if not problem.keys() & _MEMBERS_OF_PROBLEMS:
         # A firewall's page (the vendor's own answers 400 to too many requests) says nothing against the targets.
         return RetryLater(answer.reason, after=_PAUSE)
     if "httpStatus" not in problem:

@@ -40,6 +40,10 @@ _BY_CODE: dict[int, type[ProviderError]] = {
 }
 _ABOUT_KIND = (1012, 1013, 1014, 1107)
 
+_BEFORE_NAME = " \n\"'("
+_END_OF_NAME = re.compile(r"[.,;:)]{0,4}(?:[\s\"']|\Z)")
+_LONGEST_SAID = 4096  # characters: each of 500 targets is looked for in it
+
 # Unable to purge, any or all: they stand beside the error that says why, before or behind it (cloudflare/
 # Cloudflare-WordPress#429), and 1016 alone with status 200 for a batch with a bad URL.
 _COMPANIONS = frozenset({1015, 1016, 1017, 1084})
@@ -78,7 +82,8 @@ def accepted_id(answer: httpx.Response, request: str, targets: Sequence[str], hi
     from multicdn.http import Answer
 
     reason = Answer(answer.status_code, answer.headers, answer.content, request, hide).reason
-    raise _refusal(answer, list(_errors(envelope)), reason, targets)
+    # Only what stands in its envelope: gateways answer {"code": 400, "message": ...} as well.
+    raise _refusal(answer, list(_errors(envelope.get("errors"))), reason, targets)
 
 
 def cause_of(error: cloudflare.APIConnectionError, call: Call) -> str:
@@ -156,33 +161,30 @@ def _about(answer: httpx.Response, codes: Iterable[int]) -> About | None:
 
 
 def named(errors: Iterable[_Error], targets: Sequence[str]) -> list[str]:
-    """The targets that errors name, by their URL, or else by their path, or else by their host."""
-    said = "\n".join(error.message for error in errors)
+    """The targets that errors name, by their URL, or else by their path, or else by their host.
+
+    A text counts where it stands as a whole: one URL may be the beginning of another, one path the end of another. In
+    "Unable to purge/path/to/image.jpg, which is an invalid URL." (cloudflare/cloudflare-docs#25277) no space is before
+    the path.
+    """
+    said = "\n".join(error.message for error in errors)[:_LONGEST_SAID]
+    starts = [place for place in range(len(said)) if _is_start(said, place)]
+    ends = {place for place in range(len(said) + 1) if _END_OF_NAME.match(said, place)}
     for part in (_url, _path, _host):
-        found = [target for target in targets if (text := part(target)) and _is_said(text, said)]
+        texts = {target: part(target) for target in targets}
+        found = {
+            text
+            for text in filter(None, set(texts.values()))
+            if any(said.startswith(text, start) and start + len(text) in ends for start in starts)
+        }
         if found:
-            return found
+            return [target for target, text in texts.items() if text in found]
     return []
 
 
-def _is_said(text: str, said: str) -> bool:
-    """Whether a text stands there as a whole: one URL may be the beginning of another, one path the end of another.
-
-    In "Unable to purge/path/to/image.jpg, which is an invalid URL." (cloudflare/cloudflare-docs#25277) no space is
-    before the path.
-    """
-    return any(
-        (place == 0 or said[place - 1] in " \n\"'(" or said[:place].endswith("purge"))
-        and re.match(r"[.,;:)]*(?:[\s\"']|\Z)", said[place + len(text) :])
-        for place in _places(text, said)
-    )
-
-
-def _places(text: str, said: str) -> Iterator[int]:
-    place = said.find(text)
-    while place >= 0:
-        yield place
-        place = said.find(text, place + 1)
+def _is_start(said: str, place: int) -> bool:
+    after = place == 0 or said[place - 1] in _BEFORE_NAME or said.endswith("purge", 0, place)
+    return after and said[place] not in _BEFORE_NAME
 
 
 def _url(target: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
 _BUSY = 10.0  # seconds; 95 % of invalidations are Completed within 25, so some of the open ones are gone by then
-_LONGEST_QUOTE = 300
+_LONGEST_QUOTE, _LOOKED_AT = 300, 12_288  # characters; of a message, which may be as long as an answer
 _SERVER_ERROR = 500
 _REFERENCE = re.compile(r"caller ?reference\b", re.IGNORECASE)
 _USED = re.compile(r"\bused\b", re.IGNORECASE)
@@ -85,7 +85,7 @@ def translated() -> Iterator[None]:
 def _answered(error: ClientError) -> ProviderError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    message = str(error.response.get("Error", {}).get("Message", ""))
+    message = str(error.response.get("Error", {}).get("Message", ""))[:_LOOKED_AT]
     reason = f"{error.operation_name}: {code or status}: {_first_line(message)}"
     if code == "InvalidationBatchAlreadyExists" or (code == "InvalidArgument" and _says_used(message)):
         return ReferenceUsed(reason)
@@ -122,7 +122,7 @@ def _meaning(code: str, status: int) -> type[ProviderError]:
 
 def _first_line(message: str) -> str:
     """Only the first line: below it AWS repeats the request that should have been signed, session token and all."""
-    return redact(message.strip().partition("\n")[0])[:_LONGEST_QUOTE]
+    return redact(message[:_LOOKED_AT].strip().partition("\n")[0])[:_LONGEST_QUOTE]
 
 
 def _unanswered(error: BotoCoreError) -> ProviderError:

@@ -923,8 +923,9 @@ def test_the_command_says_why_a_file_cannot_be_read(tmp_path: Path, content: byt
     if content:
         old.write_bytes(content)
     result = CliRunner().invoke(main, ["config", "convert", str(old)])
-    reason = "isn't text in UTF-8 (byte 12)" if content else "can't be read: No such file or directory"
-    assert (result.exit_code, result.output) == (1, f"{old}: {reason}\n")
+    byte = ":1: the byte 0xff isn't UTF-8 (in Latin-1 it is ÿ): save the file as UTF-8"
+    reason = byte if content else ": can't be read: No such file or directory"
+    assert (result.exit_code, result.output) == (1, f"{old}{reason}\n")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def test_accepts_the_shipped_example() -> None:
     ("change", "word"),
     [
         ({"version": 2}, "1 was expected"),
-        ({"provider": {}}, "'provider' was unexpected"),
+        ({"provider": {}}, "'provider' does not match any of the regexes: '^x-'"),
+        ({"routes": [{**ROUTE, "bucket": []}]}, "[] is not valid under any of the given schemas"),
+        ({"routes": [{**ROUTE, "bucket": {"a": "b"}}]}, "is not valid under any of the given schemas"),
+        ({"routes": [{**ROUTE, "include": []}]}, "[] should be non-empty"),
         ({"routes": []}, "[] should be non-empty"),
         ({"routes": [{**ROUTE, "bukket": "x"}]}, "'bukket' was unexpected"),
         ({"routes": [{**ROUTE, "on": ["create"]}]}, "'create' is not one of"),
@@ -65,6 +68,12 @@ def test_underlines(change: dict[str, Any], word: str) -> None:
     good = {"version": 1, "providers": {"fastly": FASTLY}, "routes": [ROUTE]}
     assert faults(good) == []
     assert any(word in fault for fault in faults({**good, **change}))
+
+
+def test_takes_one_bucket_or_several_and_what_the_author_shares() -> None:
+    base = {"version": 1, "providers": {"fastly": FASTLY}, "x-shared": {"anything": [1]}}
+    for members in ({"bucket": ["a", "b"]}, {"suffix": ".txt"}, {"suffix": [".txt", ".md"]}, {"bucket": ["a"]}):
+        assert faults({**base, "routes": [{**ROUTE, **members}]}) == []
 
 
 def test_takes_unquoted_numbers_where_the_config_takes_texts() -> None:

@@ -50,6 +50,18 @@ def test_keys_in_explain(config: str, key: str) -> None:
     assert f"s3://acme-site/{visible(key)} " in result.output
 
 
+@pytest.mark.parametrize("command", [["dlq", "list"], ["dlq", "redrive", "--queue", "x"], ["dlq", "drop"]])
+def test_a_queue_of_no_region_is_a_sentence(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a trace, with whatever the URL held."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/none")
+    result = CliRunner().invoke(main, [*command, "--dlq", STEERING])
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "no region: the URL" in result.output
+    assert visible_lines(result.output) == result.output
+
+
 def test_json_stays_json(config: str) -> None:
     result = CliRunner().invoke(main, ["explain", "s3://acme-site/\x9b2J", "--json", "--config", config])
     assert "\x9b" not in result.output

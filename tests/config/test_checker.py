@@ -41,7 +41,7 @@ routes:
     purge: [site, full]
     preload: [warmer]
     soft: false
-  - bucket: no
+  - bucket: off
     tags: ["{name}"]
     purge: [full]
 """
@@ -108,7 +108,7 @@ def test_whole_file_becomes_providers_and_routes() -> None:
             preload=("warmer",),
             soft=False,
         ),
-        Route(bucket="no", tags=("{name}",), purge=("full",)),
+        Route(bucket="off", tags=("{name}",), purge=("full",)),
     )
     assert loaded.warnings == ()
 
@@ -186,17 +186,9 @@ def test_targets_of_a_route(route: str, texts: dict[str, tuple[str, ...]]) -> No
 # Files
 
 
-EMPTY_PROBLEMS = [
-    "must be a mapping of names to values, not nothing",
-    "version: write `version: 1`, the only version that there is",
-    "providers: is missing or empty; see multicdn.config.yml for an example",
-    "routes: must be a list with at least one route",
-]
-
-
 @pytest.mark.parametrize("text", ["", "# all commented out\n", "~"])
 def test_empty_file(text: str) -> None:
-    assert problems(text) == [f"c.yml:1: {problem}" for problem in EMPTY_PROBLEMS]
+    assert problems(text) == ["c.yml:1: is empty: `multicdn init` writes a first config"]
 
 
 @pytest.mark.parametrize(("text", "kind"), [("- a", "a list"), ("hello", "a text"), ("12", "a text")])
@@ -214,10 +206,6 @@ def test_missing_file_names_the_way_out(tmp_path: Path) -> None:
 def test_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r": can't be read: .*Is a directory"):
         config.load(tmp_path, installed())
-    path = tmp_path / "latin-1.yml"
-    path.write_bytes("# größe".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin-1.yml: can't be read: 'utf-8' codec"):
-        config.load(path, installed())
 
 
 def test_broken_yaml_is_a_config_error() -> None:
@@ -292,7 +280,7 @@ def test_unknown_version(version: str) -> None:
     [
         ("provider: {}", "provider: unknown member 'provider'; did you mean 'providers'?"),
         ("on: x", "on: unknown member 'on' (known: version, providers, routes, delivery, install)"),
-        ("<<: {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
+        ("'<<': {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
     ],
 )
 def test_unknown_member_of_the_file(line: str, message: str) -> None:
@@ -317,6 +305,7 @@ def test_routes_must_be_a_list(text: str) -> None:
 
 
 STRAY = "is a reference, and this option is no secret: write its value"
+STAGES = "; where stages differ in it, write a file for each"
 KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names, password"
 
 
@@ -355,8 +344,8 @@ KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names
             "endpoint 'api.chosen.example' is not an absolute URL; write https://host or https://host/path",
         ),
         ("endpoint: 'https://[::1'", "Invalid IPv6 URL"),
-        ("account: ${env:A}", f"account: ${{env:A}} {STRAY}"),
-        ("account: a-${env:A}", f"account: ${{env:A}} {STRAY}"),
+        ("account: ${env:A}", f"account: ${{env:A}} {STRAY}{STAGES}"),
+        ("account: a-${env:A}", f"account: ${{env:A}} {STRAY}{STAGES}"),
         ("names: [a, '${ssm:/n}']", f"names[1]: ${{ssm:/n}} {STRAY}"),
         (
             "type: chosenn",
@@ -471,14 +460,14 @@ def test_unknown_scheme(reference: str, message: str) -> None:
     [
         ('urls: ["https://a.example/{key}"]\npurge: [plain]', "11: routes[0]: needs a `bucket`"),
         ("bucket: ''\ntags: [a]\npurge: [full]", "11: routes[0].bucket: is empty"),
-        ("bucket:\ntags: [a]\npurge: [full]", "11: routes[0].bucket: expected a text, got nothing"),
+        ("bucket:\ntags: [a]\npurge: [full]", "11: routes[0].bucket: expected a text or a list, got nothing"),
         ("bucket: b\npurges: [full]", "12: routes[0].purges: unknown member 'purges'; did you mean 'purge'?"),
         ("bucket: b\ntags: [a]", "11: routes[0]: does nothing: name providers under `purge` or `preload`"),
         ("bucket: b\non: []\ntags: [a]\npurge: [full]",
          "12: routes[0].on: is empty: write created, removed or access, or leave it out for the first two"),
         ("bucket: b\non: created\ntags: [a]\npurge: [full]", "12: routes[0].on: expected a list, got a text"),
         ("bucket: b\non: [created, delete]\ntags: [a]\npurge: [full]",
-         "12: routes[0].on[1]: unknown value 'delete' (known: created, removed, access)"),
+         "12: routes[0].on[1]: unknown value 'delete'; write 'removed'"),
         ("bucket: b\npurge: [full]",
          "12: routes[0].purge: has nothing to purge: write `urls` (or prefixes, tags, hosts)"),
         ("bucket: b\ntags: []\npurge: [full]",
@@ -497,9 +486,9 @@ def test_unknown_scheme(reference: str, message: str) -> None:
         ("bucket: b\nsoft: maybe\ntags: [a]\npurge: [full]",
          "12: routes[0].soft: expected true or false or nothing, got a text"),
         ("bucket: b-${env:STAGE}\ntags: [a]\npurge: [full]",
-         f"11: routes[0].bucket: ${{env:STAGE}} {STRAY}"),
+         f"11: routes[0].bucket: ${{env:STAGE}} {STRAY}{STAGES}"),
         ("bucket: b\nexclude: ['${env:X}']\ntags: [a]\npurge: [full]",
-         f"12: routes[0].exclude[0]: ${{env:X}} {STRAY}"),
+         f"12: routes[0].exclude[0]: ${{env:X}} {STRAY}{STAGES}"),
         ("bucket: b\nindex: /index.html\ntags: [a]\npurge: [full]",
          "12: routes[0].index: is the name of a file, without slashes, such as index.html"),
     ],
@@ -508,7 +497,7 @@ def test_wrong_route(route: str, message: str) -> None:
     assert problems(route_file(route)) == [f"c.yml:{message}"]
 
 
-ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}"
+ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {first}, {rest}, {segment1} to {segment9}"
 
 
 @pytest.mark.parametrize(
@@ -524,23 +513,26 @@ ALL_PLACEHOLDERS = "{key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}"
             for text in ("https://größe.example/{key}", "https://a.example/größe", "https://a.example/a b", " https://a.example/{key}")
         ),
         *(
-            ("urls", text, f"{text!r} has a placeholder in its host name; is the slash before it missing?")
-            for text in ("https://www.acme.com{key}", "https://{name}/a", "https://a.example{bucket}{key}")
+            ("urls", text, f"{text!r} has {field} in its host name, which no host can hold: is the slash before it "
+             "missing? Else write {first} for the first folder, or a group of `match`")
+            for text, field in (("https://www.acme.com{key}", "{key}"), ("https://{name}/a", "{name}"),
+                                ("https://a.example{bucket}{key}", "{key}"),
+                                ("https://{dir}.preview.example.org/{name}", "{dir}"))
         ),
         ("urls", "https://[www.acme.com/{key}", "Invalid IPv6 URL"),
-        ("urls", "https://a.example/{file}", f"unknown placeholder {{file}}; known: {ALL_PLACEHOLDERS}"),
+        ("urls", "https://a.example/{size}", f"unknown placeholder {{size}}; known: {ALL_PLACEHOLDERS}"),
         ("urls", "https://a.example/{}", f"unknown placeholder {{}}; known: {ALL_PLACEHOLDERS}"),
-        ("urls", "https://a.example/{Key}", f"unknown placeholder {{Key}}; known: {ALL_PLACEHOLDERS}"),
+        ("urls", "https://a.example/{Key}", "unknown placeholder {Key}: write {key}"),
         ("urls", "https://a.example/{key!r}", f"unknown placeholder {{key!r}}; known: {ALL_PLACEHOLDERS}"),
         ("urls", "https://a.example/{key", "a brace without its partner"),
         ("urls", "https://a.example/key}", "a brace without its partner"),
-        ("urls", "https://a.example/{{key}}", "a brace without its partner"),
+        ("urls", "https://a.example/{{key}}", "{{key}} is no placeholder here: write {key}"),
         ("tags", "", "is empty"),
         ("tags", "{tag}", f"unknown placeholder {{tag}}; known: {ALL_PLACEHOLDERS}"),
         ("hosts", "", "'' isn't a host name; write www.example.com"),
-        ("hosts", "https://www.acme.com", "'https://www.acme.com' isn't a host name; write www.example.com"),
-        ("hosts", "www.acme.com:443", "'www.acme.com:443' isn't a host name; write www.example.com"),
-        ("hosts", "www.acme.com/", "'www.acme.com/' isn't a host name; write www.example.com"),
+        ("hosts", "https://www.acme.com", "'https://www.acme.com' is a URL: write www.acme.com"),
+        ("hosts", "www.acme.com:443", "'www.acme.com:443' is more than a host name: write www.acme.com"),
+        ("hosts", "www.acme.com/", "'www.acme.com/' is more than a host name: write www.acme.com"),
     ],
 )  # fmt: skip
 def test_wrong_template(member: str, text: str, message: str) -> None:
@@ -632,7 +624,7 @@ routes:
         "write it as the browser sees it: https://www.example.com/{key}",
         "c.yml:12: routes[0].purge[0]: no provider is called 'ful'; did you mean 'full'?",
         "c.yml:13: routes[1]: needs a `bucket`",
-        "c.yml:14: routes[1].on[0]: unknown value 'changed' (known: created, removed, access)",
+        "c.yml:14: routes[1].on[0]: unknown value 'changed'; there is none: leave `on` out, and all changes count",
         "c.yml:15: routes[2]: must be a mapping of names to values, not a text",
         "c.yml:15: routes[2]: needs a `bucket`",
     ]
@@ -658,7 +650,9 @@ def test_route_to_a_broken_provider_does_not_add_a_second_problem() -> None:
     ],
 )  # fmt: skip
 def test_suspicious_prefix_is_a_warning(route: str, message: str) -> None:
-    found = parse(route_file(f"bucket: b\n{route}\n{URLS}\npurge: [plain, full, softly, imagined]\npreload: [warmer]"))
+    found = parse(
+        route_file(f"bucket: acme\n{route}\n{URLS}\npurge: [plain, full, softly, imagined]\npreload: [warmer]")
+    )
     assert found.warnings == (f"c.yml:{message}",)
 
 

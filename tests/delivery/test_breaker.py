@@ -130,6 +130,59 @@ def test_no_pause_is_longer_than_it_may_be_unless_the_vendor_asks_for_it() -> No
     assert bench.breaker.pause() == pytest.approx(60)
 
 
+def test_calls_under_way_beside_those_that_opened_it_make_the_pause_no_longer(bench: Bench) -> None:
+    """Sixteen at once, as at Fastly: the pause was five minutes after one blip."""
+    calls = [bench.admit() for _ in range(16)]
+    for call in calls:
+        bench.clock.sleep(0.25)
+        bench.breaker.failed(call, "503")
+    assert bench.breaker.pause() == 7  # ten, of which three have passed meanwhile
+    bench.clock.sleep(7)
+    bench.fail()
+    assert bench.breaker.pause() == pytest.approx(20)
+
+
+def test_invocations_that_give_up_side_by_side_open_it_once() -> None:
+    bench = Bench(longest_pause=30.0)
+    for run in range(5):
+        bench.breaker.admit(bench, run)
+    bench.clock.sleep(2.5)
+    for run in range(5):
+        bench.breaker.give_up(run)
+    bench.clock.sleep(bench.breaker.pause())
+    bench.breaker.dropped(bench.admit())
+    bench.fail()
+    assert bench.breaker.pause() == pytest.approx(20)
+
+
+def test_a_wait_that_a_vendor_asks_for_meanwhile_counts(bench: Bench) -> None:
+    late = bench.admit()
+    bench.open()
+    bench.breaker.failed(late, "429", after=50.0)
+    assert bench.breaker.pause() == 50
+
+
+@pytest.mark.parametrize("asked", [1e9, float("inf")])
+def test_nobody_asks_for_more_than_an_hour(asked: float) -> None:
+    """As a date in the year 2100 would, or a clock that is wrong: a process may live for months."""
+    bench = Bench()
+    bench.fail(5.0, after=asked)
+    assert bench.breaker.pause() == 3600
+
+
+def test_a_probe_that_never_ends_does_not_keep_it_open_for_ever(bench: Bench) -> None:
+    """Its plugin has no time limit, and its invocation ended before it was late."""
+    bench.open()
+    bench.clock.sleep(10)
+    bench.breaker.admit(bench, "an invocation")
+    bench.clock.sleep(0.3)
+    bench.breaker.give_up("an invocation")
+    assert bench.breaker.admit(bench, "another") is None
+    bench.clock.sleep(5)
+    bench.answer()
+    assert bench.breaker.pause() == 0
+
+
 def test_up_to_a_half_of_the_pause_is_left_to_chance() -> None:
     breaker = Breaker("fastly", clock := FakeClock(), lambda _: 0.0)
     for _ in range(3):

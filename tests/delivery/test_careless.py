@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kit.scripted_provider import Scripted, Seen, delivery, demand, ends, urls
 
 from multicdn.errors import RetryLater, TargetsRefused
-from multicdn.model import Receipt, Status
-from multicdn.provider import Limits
+from multicdn.model import Receipt, Status, Target
+from multicdn.provider import Limits, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,3 +83,74 @@ def test_an_error_that_was_never_given_a_reason_has_one() -> None:
     assert Careless().targets == ()
     assert TargetsRefused("no", "https://a/b").targets == ("https://a/b",)
     assert TargetsRefused("no", None).targets == ()  # type: ignore[arg-type]
+
+
+def test_a_reason_that_is_a_whole_page_is_cut_and_holds_no_part_of_a_secret() -> None:
+    """Each of thousands was blacked out and logged whole, for longer than the function had."""
+    secret = "s3cr3t-" * 40
+    Secret.literal(secret).reveal()
+    page = "x" * 1900 + secret + "<p>" * 50_000
+    acme = Scripted(answer=raising(lambda: RetryLater(page, 600.0)), spell=raising_for("b", TargetsRefused(page)))
+    report = delivery(acme).deliver([demand(["https://a/a", "https://a/b"])], 60)
+    for outcome in report:
+        assert outcome.reason == "x" * 1900 + "[secret]" + ("<p>" * 50)[:92] + "…"
+    assert {outcome.status for outcome in report} == {Status.RETRY, Status.REJECTED}
+
+
+def raising_for(ending: str, error: Exception) -> Callable[[Target], tuple[Target, ...]]:
+    def spell(target: Target) -> tuple[Target, ...]:
+        if target.value.endswith(ending):
+            raise error
+        return (target,)
+
+    return spell
+
+
+def test_a_plugin_that_fails_on_each_of_thousands_is_shown_with_its_trace_a_few_times(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A trace takes more time than a call does, and the other vendors wait for the processor."""
+    acme = Scripted(limits=Limits(targets=1), answer=raising(lambda: SystemExit(1)))
+    report = delivery(acme).deliver([demand(urls(500))], 60)
+    assert len([outcome for outcome in report if outcome.reason == "bug in the plugin: SystemExit: 1"]) == 500
+    assert [json.loads(record.message)["event"] for record in caplog.records] == ["plugin-bug"] * 3
+
+
+def test_a_plugin_that_wants_thousands_of_calls_at_once_leaves_threads_for_the_others() -> None:
+    """A function has 1,024 of them."""
+    most, barrier = 64, threading.Semaphore(0)
+    under_way = threading.active_count
+
+    def answer(_: Seen) -> Receipt:
+        peaks.append(under_way())
+        if len(peaks) >= most:
+            barrier.release(most)
+        barrier.acquire(timeout=5)
+        return Receipt()
+
+    peaks: list[int] = []
+    before = under_way()
+    report = delivery(Scripted(limits=Limits(targets=1, parallel=5000), answer=answer)).deliver([demand(urls(300))], 60)
+    assert report.undelivered == ()
+    assert most <= max(peaks) - before <= most + 1
+
+
+class Whimsical(Scripted):
+    """Its limits are fine in the thread that plans, and in no other."""
+
+    @property
+    def url_limits(self) -> Limits:
+        if not threading.current_thread().name.startswith("multicdn-"):
+            failed.set()
+            raise SystemExit(2)
+        return Limits(targets=1, parallel=2)
+
+
+failed = threading.Event()
+
+
+def test_limits_that_fail_between_two_calls_cost_these_alone_and_are_named() -> None:
+    failed.clear()
+    acme = Whimsical(answer=lambda _: (failed.wait(5), Receipt())[1])
+    report = delivery(acme).deliver([demand(urls(3))], 60)
+    assert {outcome.reason for outcome in report.undelivered} == {"bug in the plugin: SystemExit: 2"}

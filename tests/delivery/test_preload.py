@@ -273,3 +273,43 @@ def test_an_instance_that_only_loads_does_not_load_what_another_of_its_vendor_co
     bravo.calls.clear()
     assert deliver([], 2000, [preload]).undelivered == ()
     assert (methods(bravo), methods(acme)) == (["purge_urls"], ["preload_urls"])
+
+
+def test_a_purge_that_is_rejected_costs_its_own_preload_alone() -> None:
+    """The others of the same call wait for their purges, which the vendor may take yet."""
+    bad, *others = urls(5)
+
+    def answer(seen: Seen) -> Receipt:
+        if seen.method == "purge_urls":
+            raise TargetsRefused("bad URL") if bad in seen.targets else RetryLater("busy", 600.0)
+        return accept(seen)
+
+    acme = Scripted(limits_of_urls=Limits(targets=1), answer=answer)
+    report = delivery(acme).deliver([demand(urls(5)), demand(urls(5), action=PRELOAD)], 60)
+    found = endings(report)
+    assert found["acme", bad, PRELOAD] is Status.REJECTED
+    assert {found["acme", url, PRELOAD] for url in others} == {Status.RETRY}
+    waiting = next(each.job for each in report if each.job.action is PRELOAD and each.status is Status.RETRY)
+    assert sorted(target for purge in waiting.purges for target in purge.targets) == others
+
+
+def test_a_purge_that_is_rejected_costs_no_preload_of_another_that_came_back_with_it() -> None:
+    """One message for many, as the queue has it: whose the bad purge is, nobody knows."""
+    bad, *_ = targets = urls(5)
+    message = (frozenset("m"),) * 5
+    purge = Job("acme", Action.PURGE, TargetKind.URL, tuple(targets), message)
+    preload = Job("acme", PRELOAD, TargetKind.URL, tuple(targets), message, purges=(purge,))
+
+    def answer(seen: Seen) -> Receipt:
+        if seen.method == "purge_urls" and bad in seen.targets:
+            raise TargetsRefused("bad URL")
+        return accept(seen)
+
+    acme = Scripted(limits_of_urls=Limits(targets=1), answer=answer)
+    report = delivery(acme).deliver([], 60, [preload])
+    assert [(each.job.action, each.job.targets) for each in report.undelivered] == [(Action.PURGE, (bad,))]
+    assert [seen.targets for seen in acme.calls if seen.method == "preload_urls"] == [tuple(targets)]
+    refusing = Scripted(answer=script(CallRefused("no such zone", "account")))
+    report = delivery(refusing).deliver([], 60, [preload])
+    assert methods(refusing) == ["purge_urls"]
+    assert [each.status for each in report] == [Status.REFUSED, Status.REJECTED]

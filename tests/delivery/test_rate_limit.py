@@ -235,6 +235,14 @@ def test_a_window_frees_what_it_holds_in_the_order_of_use() -> None:
     assert window.start(100, 30.0) == 120.0
 
 
+def test_who_asks_about_a_later_moment_and_books_nothing_frees_nothing() -> None:
+    """A lane whose vendor wants a long wait asks so, and another instance of the same account goes on."""
+    window = SlidingWindow(100, 59.0)
+    window.book(100, 1000.0)
+    assert window.start(1, 5000.0) == 5000.0
+    assert window.start(1, 1001.0) == 1060.0
+
+
 def test_what_is_smaller_does_not_slip_in_before_what_is_booked() -> None:
     window = SlidingWindow(100, 59.0)
     window.book(40, 0.0)

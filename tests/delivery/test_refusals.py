@@ -15,6 +15,7 @@ from multicdn.delivery.refusals import host_of
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Job, Rank, Receipt, Status, TargetKind
 from multicdn.provider import Limits
+from multicdn.queue.retry import MessageHistory, Requeue, RetryPolicy, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +138,17 @@ def test_what_is_about_all_is_not_asked_host_by_host(error: Exception) -> None:
     report = delivery(acme).deliver([demand([*WWW, *SHOP]), tags()], 60)
     assert len(acme.calls) == 1 + isinstance(error, CredentialsRefused)
     assert [outcome.status for outcome in report] == [Status.UNAUTHORIZED, Status.UNASKED]
+
+
+def test_a_secret_whose_source_is_out_is_no_refusal_and_gives_nothing_up() -> None:
+    """A new process during twenty minutes without SSM: all was a dead letter after six invocations."""
+    error = SecretError("${ssm:/acme/token}: ThrottlingException: Rate exceeded", passing=True)
+    acme = Scripted(limits=ONE, answer=refusing(lambda _: True, error))
+    report = delivery(acme).deliver([demand(WWW), tags()], 60)
+    assert len(acme.calls) == 1
+    assert {outcome.status for outcome in report} == {Status.RETRY}
+    history = MessageHistory({}, {}, {}, refusals={cause: 100 for each in report for cause in each.job.messages})
+    assert all(isinstance(each, Requeue) for each in decide(report, history, RetryPolicy(), 0.0))
 
 
 def test_credentials_that_are_revoked_meanwhile_are_not_tried_for_each_target() -> None:

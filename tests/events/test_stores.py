@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from kit.events import BUCKET, s3_event
 
 from multicdn.events.envelopes import decode
 from multicdn.events.stores import backblaze_b2, cloudflare_r2, yandex
-from multicdn.hooks import Hooks
+from multicdn.hooks import Hooks, hookimpl
 from multicdn.model import Change, ChangeKind
 
 KEY, TIME = "covers/issue 12.jpg", "2026-10-02T07:15:04.201Z"
@@ -175,8 +176,18 @@ def test_what_only_looks_like_an_envelope_is_left_to_plugins_whole(message: obje
 
 
 @pytest.mark.parametrize("reader", [cloudflare_r2, backblaze_b2, yandex])
-def test_readers_are_hook_plugins(reader: Any) -> None:
-    Hooks({"reader": reader})
+def test_readers_are_hook_plugins_but_for_the_mark(reader: Any) -> None:
+    marked = SimpleNamespace(multicdn_read_event=hookimpl(reader.multicdn_read_event))
+    Hooks({"reader": marked})
+
+
+@pytest.mark.slow
+def test_readers_need_no_pluggy_which_few_bundles_hold() -> None:
+    code = (
+        "import sys; sys.modules['pluggy'] = None; from multicdn.events.envelopes import decode; "
+        f"assert decode({r2()!r}).changes"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from multicdn import config as config_file
 from multicdn.authoring import starter
 from multicdn.cli import main
+from multicdn.config import bucket_names
 from multicdn.plugins.discovery import Plugins
 from multicdn.secrets import parse_reference
 
@@ -123,10 +124,14 @@ def test_an_odd_answer_is_written_as_it_is(tmp_path: Path, text: str) -> None:
     assert loaded.providers["fastly"].service == text
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+# No prefix may be longer than a key, and no bucket's name may be anything.
+BUCKETS = st.text(st.sampled_from("aey0no1.-_X"), min_size=1, max_size=63).filter(
+    lambda name: (flaw := bucket_names.flaw(name)) is None or flaw.warning
+)
 
 
-@given(bucket=TEXTS, prefix=TEXTS, service=TEXTS)
+@given(bucket=BUCKETS, prefix=TEXTS, service=TEXTS)
 def test_whatever_is_answered_is_written_as_it_is(bucket: str, prefix: str, service: str) -> None:
     options = {"fastly": {"service": service}}
     draft = starter.Draft(bucket=bucket, domain="a.example", vendors=("fastly",), options=options, prefix=prefix)

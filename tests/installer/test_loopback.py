@@ -345,7 +345,7 @@ WRONG = """
 version: 1
 providers: {fastly: {type: fastli}}
 routes:
-  - {bucket: acme-site, urls: [nowhere], purge: [nobody]}
+  - {bucket: [acme-site], urls: [nowhere], purge: [nobody]}
 install: {stack: mine, memory: lots}
 """
 NO_YAML = "routes: ["

@@ -30,7 +30,8 @@ from multicdn.installer.notifications.merge import (
     overlaps,
     same,
 )
-from multicdn.installer.notifications.prefixes import Covered, covered
+from multicdn.installer.notifications.prefixes import Covered, buckets, covered
+from multicdn.installer.plan import wanted_of
 from multicdn.model import ChangeKind
 
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED
@@ -216,6 +217,10 @@ def test_overlaps_are_found_in_every_kind(kind: str) -> None:
         ([{"prefix": "a/", "on": "[created]"}, {"on": "[removed]"}], [("", "removed"), ("a/", "created")]),
         ([{"on": "[removed, created, created]"}, {"prefix": "x"}], [("", "created removed")]),
         ([{"prefix": '"img/*.png"'}], [("img/", "created removed")]),
+        # Filters compare letter by letter.
+        ([{"prefix": "2026/Docs/", "ignore_case": "true"}], [("2026/", "created removed")]),
+        ([{"prefix": "Docs/", "ignore_case": "true"}, {"prefix": "img/"}], [("", "created removed")]),
+        ([{"prefix": "a/", "suffix": "[.txt, .md]"}], [("a/", "created removed")]),
     ],
 )
 def test_routes_are_covered_by_the_fewest_prefixes(
@@ -234,6 +239,18 @@ def test_routes_are_covered_by_the_fewest_prefixes(
         for other in events
         if one is not other and one[0] == other[0] and other[1].startswith(one[1])
     ]
+
+
+def test_each_bucket_of_a_route_is_covered() -> None:
+    lines = f"\n  - {{bucket: [one-site, two-site], prefix: a/, on: [created], {installs.PURGE}}}"
+    lines += f"\n  - {{bucket: two-site, {installs.PURGE}}}"
+    config = installs.config(routes=lines)
+    assert buckets(config.routes) == ("one-site", "two-site")
+    assert covered(config.routes) == (
+        Covered("one-site", "a/", (CREATED,)),
+        Covered("two-site", "", (CREATED, REMOVED)),
+    )
+    assert wanted_of(config, "one-site").parts == (Covered("one-site", "a/", (CREATED,)),)
 
 
 @pytest.mark.parametrize(

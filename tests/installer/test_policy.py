@@ -366,6 +366,17 @@ def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
     assert list(faults(statements)) == []
 
 
+def test_objects_of_each_bucket_are_read_in_whatever_case_their_keys_are() -> None:
+    routes = (
+        "\n  - {bucket: [one-site, two-site], prefix: 2026/News/, ignore_case: true, tags_from: cache-tag,"
+        " urls: ['https://h/{key}'], purge: [fastly]}"
+    )
+    providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
+    read, seen = filled(role.bucket_statements(installs.config("", routes, providers)))
+    assert read["Resource"] == ["arn:aws:s3:::one-site/2026/*", "arn:aws:s3:::two-site/2026/*"]
+    assert seen["Resource"] == ["arn:aws:s3:::one-site", "arn:aws:s3:::two-site"]
+
+
 def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() -> None:
     policies = ("never", "budget, prefix: a/", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
     statements = filled(role.bucket_statements(_config(*(f"collapse: {policy}" for policy in policies))))

@@ -168,6 +168,8 @@ def main() -> None:
             meet(1.0)
 
     meet_until(lambda: all(f'"provider": "{name}"' in stream.getvalue() for name in loaded.providers), 20.0)
+    # What follows a login is only seen after one; from here on there is none.
+    meet_until(lambda: blackened(stream.getvalue(), "login"), 10.0)
     for Everybody.encode in ENCODINGS.values():  # type: ignore[assignment]
         Everybody.status = 400
         meet(0.4)

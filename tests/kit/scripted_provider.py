@@ -67,13 +67,14 @@ class Scripted(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything, PreloadUrls):
     answer: Answer = accept
     limits: Limits = HUNDRED
     limits_of_tags: Limits = HUNDRED
+    limits_of_urls: Limits | None = None
     token: Secret | None = None
     spell: Callable[[Target], tuple[Target, ...]] = lambda target: (target,)
     calls: list[Seen] = field(default_factory=list)
 
     @property
     def url_limits(self) -> Limits:
-        return self.limits
+        return self.limits_of_urls or self.limits
 
     @property
     def preload_limits(self) -> Limits:

@@ -445,7 +445,7 @@ def test_without_the_queues_address_the_command_says_what_it_needs(
 
 @pytest.fixture
 def fault(cdn: FastlySimulator) -> Callable[[int], None]:
-    return lambda code: cdn.faults.always(faults.status(code, {}, "wrong"))
+    return lambda code: cdn.faults.always(faults.status(code, {}, '{"msg": "wrong"}'))
 
 
 def test_a_job_that_is_given_up_and_listed_and_sent_back_is_delivered(

@@ -318,8 +318,8 @@ def test_a_list_with_a_line_that_means_nothing_is_refused(file: Path) -> None:
     assert "'oops' is neither an S3 URI nor a URL" in ask(file, "-", stdin="s3://acme-site/a\noops\n", code=2)
 
 
-def test_a_file_that_is_no_event_is_refused(file: Path) -> None:
-    assert "isn't JSON" in ask(file, str(file), code=2)
+def test_a_file_that_is_neither_event_nor_list_is_refused(file: Path) -> None:
+    assert ".yml:1: 'version: 1' is neither an S3 URI nor a URL" in ask(file, str(file), code=2)
 
 
 @pytest.mark.slow
@@ -340,7 +340,8 @@ def test_ten_thousand_objects_are_summed_up(file: Path) -> None:
 def test_the_json_has_exactly_the_members_that_are_documented(file: Path) -> None:
     answer = ask_json(file, "s3://acme-site/news/a.html", "https://www.acme.com/~b", "s3://acme-site/img/a", *BIG)
     documented = set(_documented())
-    assert set(_paths(answer)) | {"unreadable[].message", "unreadable[].reason", "notes[]"} == documented
+    missing = {"unreadable[].message", "unreadable[].reason", "notes[]", "objects[].untargeted[]"}
+    assert set(_paths(answer)) | missing == documented
 
 
 def _documented() -> list[str]:
@@ -386,6 +387,88 @@ def test_all_that_keeps_a_route_from_acting_is_named() -> None:
         "its exclude pattern *p matches the key",
         "it acts on removed objects alone",
     )
+
+
+def test_what_a_route_picks_of_keys_is_named() -> None:
+    conditions = "bucket: b, suffix: [.txt, .md], include: ['a/*', 'b/*'], match: '[a-z]/[^/]*'"
+    _, explainer = loaded(f"  - {{{conditions}, urls: ['https://a/{{key}}'], purge: [www]}}\n")
+    assert [match.at for match in explainer.explain(Change("b", "a/x.txt")).matches] == ["test.yml:11"]
+    [miss] = explainer.explain(Change("b", "c/d/x.html")).misses
+    assert miss.reasons == (
+        "the key doesn't end with its suffix .txt or .md",
+        "none of its include patterns matches the key: a/*, b/*",
+        "its match [a-z]/[^/]* doesn't match the whole key",
+    )
+
+
+def test_case_is_no_reason_where_it_is_ignored() -> None:
+    conditions = "bucket: b, prefix: Docs/, suffix: .HTM, ignore_case: true, exclude: ['*/TMP/*']"
+    _, explainer = loaded(f"  - {{{conditions}, urls: ['https://a/{{path}}'], purge: [www]}}\n")
+    assert explainer.explain(Change("b", "docs/A.htm")).matches
+    [miss] = explainer.explain(Change("b", "DOCS/tmp/a.htm")).misses
+    assert miss.reasons == ("its exclude pattern */TMP/* matches the key",)
+
+
+PREVIEWS = """\
+  - bucket: [previews, mirror]
+    index: index.html
+    urls: ["https://{first}.preview.example.org/{rest}"]
+    allowed_hosts: ["*.preview.example.org"]
+    purge: [www]
+  - bucket: tenants
+    match: "(?P<host>[^/]+)/(?P<page>.*)"
+    urls: ["https://{host}/{page}"]
+    allowed_hosts: [www.acme.com]
+    purge: [www]
+"""
+
+
+def test_each_bucket_of_a_route_is_explained_with_the_routes_line() -> None:
+    _, explainer = loaded(PREVIEWS)
+    for bucket in ("previews", "mirror"):
+        [match] = explainer.explain(Change(bucket, "pr1/a.css")).matches
+        assert (match.at, match.untargeted) == ("test.yml:11", ())
+    assert [miss.at for miss in explainer.explain(Change("none", "a")).misses] == [
+        "test.yml:11",
+        "test.yml:11",
+        "test.yml:16",
+    ]
+
+
+def test_a_route_without_a_target_for_a_key_says_why() -> None:
+    _, explainer = loaded(PREVIEWS)
+    [match] = explainer.explain(Change("previews", "robots.txt")).matches
+    assert match.untargeted == (
+        "https://{first}.preview.example.org/{rest}: the key has no folder 1 below the route's prefix, for {first}",
+    )
+    [match] = explainer.explain(Change("tenants", "evil.com/a")).matches
+    assert match.untargeted == (
+        "https://{host}/{page}: the host evil.com, made from the key, isn't among the route's `allowed_hosts`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "keys"),
+    [
+        ("https://pr123.preview.example.org/en/docs/", ["pr123/en/docs/", "pr123/en/docs/index.html"] * 2),
+        ("https://PR123.preview.example.org/app.js", ["pr123/app.js", "pr123/app.js/index.html"][:1] * 2),
+        ("https://a.b.preview.example.org/app.js", []),
+        ("https://preview.example.org/app.js", []),
+        # Of what a pattern has taken out, no key can be read.
+        ("https://www.acme.com/app.js", [""]),
+        ("https://acme.com/app.js", []),
+    ],
+)
+def test_objects_are_found_by_a_url_whose_host_is_made_of_them(url: str, keys: list[str]) -> None:
+    _, explainer = loaded(PREVIEWS)
+    assert [source.key for source in explainer.sources(url)] == keys
+
+
+def test_hosts_that_keys_may_make_are_known() -> None:
+    _, explainer = loaded(PREVIEWS)
+    assert [match.at for match in explainer.serving("pr9.preview.example.org:443")] == ["test.yml:11", "test.yml:11"]
+    assert [match.at for match in explainer.serving("WWW.acme.com")] == ["test.yml:16"]
+    assert explainer.serving("evil.com") == []
 
 
 KEYS = st.text(st.sampled_from("ab/. +%~é*?#"), min_size=1, max_size=12)

@@ -127,6 +127,13 @@ def test_a_list_is_read_from_standard_input(scene: Scene) -> None:
     assert "<Path>/a%20b.css</Path><Path>/a+b.css</Path><Path>/b.css</Path>" in bodies(scene, "site")[0]
 
 
+def test_what_a_list_leaves_out_makes_a_part_of_it(scene: Scene) -> None:
+    text = "upload: a.css to s3://acme-site/a.css\nupload failed: b.css to s3://acme-site/b.css AccessDenied\n"
+    scene.run("purge", "-", "--provider", "fastly", stdin=text, code=3)
+    assert "standard input:2: left out: " in scene.last.stderr
+    assert scene.calls() == {"fastly": 1}
+
+
 def test_a_thousand_urls_take_as_few_calls_as_the_limits_allow(scene: Scene) -> None:
     scene.run("purge", "-", "--provider", "cloudflare", stdin="\n".join(f"{WWW}/{number}" for number in range(1_000)))
     assert scene.calls() == {"cloudflare": 10}
@@ -264,7 +271,6 @@ def test_commands_that_make_no_sense_call_nobody(scene: Scene, arguments: tuple[
         ((f"{WWW}/é",), f"must be percent-encoded: {WWW}/%C3%A9"),
         ((f"{WWW}/a#b",), "has a fragment"),
         (("https:///a",), "isn't an absolute URL"),
-        (("-",), "nothing to purge"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anybody_is_called(

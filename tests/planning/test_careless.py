@@ -92,7 +92,14 @@ def test_no_empty_target_reaches_a_plugin(kind: TargetKind) -> None:
     assert all("empty" in outcome.reason for outcome in found.rejected)
 
 
-@pytest.mark.parametrize("limits", [None, 3, Limits(targets=0), Limits(targets=None)], ids=str)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "limits",
+    [
+        *(None, 3, Limits(targets=0), Limits(targets=None)),  # type: ignore[arg-type]
+        *(Limits(targets=9, parallel=0), Limits(targets=9, parallel=None), Limits(targets=9, parallel="3")),  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
 def test_odd_limits_of_one_kind_cost_no_other_kind(limits: Any) -> None:
     class Careless(Scripted):
         tag_limits = limits

@@ -93,6 +93,12 @@ def prefix(text: str) -> Target:
     return Target(TargetKind.PREFIX, f"{A}/{text}")
 
 
+def test_directories_are_found_below_a_prefix_in_whatever_case() -> None:
+    members = {"urls": (f"{A}/{{path}}",), "collapse": Collapse(over=2)}
+    wants, decision = collapsed(cloudfront(), route(prefix="Docs/", ignore_case=True, **members), files("DOCS/d/", 5))
+    assert (wants, decision.directories) == ({prefix("d/")}, ("DOCS/d/",))
+
+
 # Never
 
 

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from multicdn.model import Action, Change, Job, Target, TargetKind
+from multicdn.delivery.ledger import Ledger
+from multicdn.model import Action, Change, Job, Outcome, Report, Status, Target, TargetKind
 from multicdn.planning import planner
 from multicdn.planning.collapse import collapse
 from multicdn.provider import Call, Limits, PurgePrefixes, PurgeTags, PurgeUrls, Receipt, option
+from multicdn.queue import retry
+from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.routing.demand import Demand, Want
 from multicdn.routing.route import Collapse, Route
 from multicdn.routing.router import Router
@@ -165,3 +168,38 @@ def test_to_look_for_urls_below_thousands_of_prefixes_takes_time_that_grows_with
         return lambda: planner.plan("acme", Covering(), [demand])
 
     assert operations(work(4000)) < 5 * operations(work(1000))
+
+
+def undelivered(number: int, preload_targets: int = 20) -> Callable[[], Any]:
+    """What is left of as many uploads at a vendor that takes one purge a call, and hung."""
+    targets = [(f"https://www.acme.com/{n}", frozenset((f"m{n}",))) for n in range(number)]
+
+    def job(action: Action, part: Sequence[tuple[str, frozenset[str]]]) -> Job:
+        return Job("acme", action, TargetKind.URL, *map(tuple, zip(*part, strict=True)))  # type: ignore[arg-type]
+
+    ledger = Ledger()
+    ledger.open(job(Action.PURGE, [one]) for one in targets)
+    ledger.open(
+        job(Action.PRELOAD, targets[place : place + preload_targets]) for place in range(0, number, preload_targets)
+    )
+    return lambda: retry.decide(Report(tuple(ledger.close())), MessageHistory({}, {}, {}), RetryPolicy(), 0.0)
+
+
+def test_preloads_that_wait_do_not_each_look_at_all_purges() -> None:
+    """10,000 uploads took ten seconds, at the very end of a function's time."""
+    assert operations(undelivered(1000)) < 2.5 * operations(undelivered(500))
+
+
+def test_preloads_of_one_message_take_its_purges_along_once() -> None:
+    """Each of them took all: the next time they had twenty times as many to be written and sent."""
+    urls = tuple(f"https://www.acme.com/{n}" for n in range(1000))
+    message = (frozenset("m"),) * 1000
+    purge = Job("acme", Action.PURGE, TargetKind.URL, urls, message)
+    loads = [
+        Job("acme", Action.PRELOAD, TargetKind.URL, urls[n : n + 20], message[:20], purges=(purge,))
+        for n in range(0, 1000, 20)
+    ]
+    report = Report(tuple(Outcome(job, Status.RETRY, "not purged") for job in loads))
+    [decision] = retry.decide(report, MessageHistory({}, {}, {}), RetryPolicy(), 0.0)
+    assert decision.queued.job.targets == urls
+    assert decision.queued.job.purges == (purge,)

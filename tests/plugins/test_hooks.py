@@ -123,6 +123,14 @@ def test_plugin_after_the_one_that_answered_is_not_asked() -> None:
     assert found.resolve_secret("vault", "a") == "a"
 
 
+@pytest.mark.parametrize("answer", [b"s3cr3t", bytearray(b"s3cr3t"), 7, ["s3cr3t"], "s3cr3t\ud800"], ids=repr)
+def test_a_secret_that_is_no_text_is_refused_and_not_shown(answer: Any) -> None:
+    """The text of bytes is b'...', which no vendor takes, and which hides nothing."""
+    with pytest.raises(SecretError, match=r"\$\{vault:a\}: a plugin gave it as") as caught:
+        hooks(plugin(multicdn_resolve_secret=lambda name: answer)).resolve_secret("vault", "a")
+    assert "s3cr3t" not in str(caught.value)
+
+
 # Events
 
 
@@ -349,6 +357,19 @@ def test_nothing_that_a_hook_raises_ends_the_process(fault: BaseException) -> No
     assert type(fault).__name__ in str(error)
     reading = hooks(plugin(multicdn_read_event=lambda message: broken()))
     [unreadable] = envelopes.decode({"odd": 1}, reading.read_event).unreadable
+    assert type(fault).__name__ in unreadable.reason
+
+
+@pytest.mark.parametrize("fault", [SystemExit(2), Panic("index out of bounds"), GeneratorExit()], ids=repr)
+def test_nothing_that_a_generator_of_a_hook_raises_ends_the_process(fault: BaseException) -> None:
+    def broken(*_: object, **__: object) -> Any:
+        yield "https://www.acme.com/a"
+        raise fault
+
+    found = hooks(plugin(multicdn_urls=lambda change: broken(), multicdn_read_event=lambda message: broken()))
+    with pytest.raises(PluginError, match=f"'p0' raised {type(fault).__name__}"):
+        found.urls(CHANGE, ["a"])
+    [unreadable] = envelopes.decode({"odd": 1}, found.read_event).unreadable
     assert type(fault).__name__ in unreadable.reason
 
 

@@ -20,7 +20,7 @@ from multicdn import secrets
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
-from multicdn.routing import url_templates
+from multicdn.routing import placeholders, url_templates
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
 from multicdn.simulators.akamai.api import CP_CODE, STAGING, AkamaiSimulator, BucketSize
 from multicdn.simulators.akamai.edgegrid import ApiClient
@@ -129,7 +129,7 @@ def test_receipt_holds_both_ids_and_the_estimate(akamai: Akamai, operation: Oper
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: AkamaiSimulator, akamai: Akamai, key: str, soft: bool
 ) -> None:
-    url, *others = url_templates.expand([url_templates.parse(f"{SITE}/{{key}}")], "b", key, "")
+    url, *others = url_templates.expand([placeholders.parse(f"{SITE}/{{key}}")], "b", key, "")
     origin.put(key, "old")
     assert cdn.fetch(url).body == b"old"
     origin.put(key, "new")
@@ -531,6 +531,9 @@ FAULTS: dict[str, tuple[faults.Fault, type[ProviderError], float | None]] = {
     "401": (gateway(401, "Not authorized", "The signature does not match"), CredentialsRefused, None),
     "403 of the gateway": (gateway(403, "Forbidden", "no grant"), CredentialsRefused, None),
     "403 with HTML": (faults.status(403, body="<h1>Access Denied</h1>"), RetryLater, None),
+    "400 of somebody in between": (faults.status(400, body='{"message": "Bad Request"}'), RetryLater, 5.0),
+    "401 of somebody in between": (faults.status(401, body='{"message": "Unauthorized"}'), RetryLater, None),
+    "403 of somebody in between": (faults.status(403, body="RBAC: access denied"), RetryLater, None),
     "404": (problem(404, "not found"), CallRefused, None),
     "405": (faults.status(405), RetryLater, None),
     "410": (faults.status(410), RetryLater, None),

@@ -67,7 +67,10 @@ class Operation(Protocol):
     def __call__(self, fastly: Fastly, call: Call = ...) -> Receipt: ...
 
 
-@pytest.mark.parametrize("key", ODD_KEYS.values(), ids=ODD_KEYS)
+PURGEABLE = {name: key for name, key in ODD_KEYS.items() if name != "dots"}  # no browser asks for those
+
+
+@pytest.mark.parametrize("key", PURGEABLE.values(), ids=PURGEABLE)
 def test_object_under_an_odd_key_is_purged_exactly(
     origin: Origin, cdn: FastlySimulator, fastly: Fastly, key: str
 ) -> None:
@@ -81,9 +84,7 @@ def test_object_under_an_odd_key_is_purged_exactly(
     assert cdn.calls[0].target == f"/purge/{url}"
 
 
-@pytest.mark.parametrize(
-    "target", ["//a", "/a%2fb", "/a%2Fb", "/a/../b", "/a/./b", "/a?x=%2f&x=1&x=2", "/a+b", "/a'b", "/a?"]
-)
+@pytest.mark.parametrize("target", ["//a", "/a%2fb", "/a%2Fb", "/a?x=%2f&x=1&x=2", "/a+b", "/a'b", "/a?"])
 def test_url_is_purged_as_it_was_cached(cdn: FastlySimulator, fastly: Fastly, target: str) -> None:
     cdn.fetch(SITE + target)
     assert cdn.fetch(SITE + target).cache == "HIT"
@@ -92,15 +93,22 @@ def test_url_is_purged_as_it_was_cached(cdn: FastlySimulator, fastly: Fastly, ta
 
 
 @pytest.mark.parametrize(
-    "path", ["/../../../../service/SU1/purge_all", "/%2E%2e/a", "/a/.%2e", "/./a", "/a/..?x=1", "/a/..\\b"]
+    "path",
+    [
+        *("/../../../../service/SU1/purge_all", "/%2E%2e/a", "/a/.%2e", "/./a", "/a/..?x=1", "/a/..\\b"),
+        *("/..%2f..%2Fservice/SU1/purge_all", "/a%2F..%2Fb", "/a/..%5C..%5cb", "/a/..;/b", "/a%5c.", "/a/%2e%2e;x=1/b"),
+    ],
 )
-def test_no_key_leads_out_of_the_path_of_a_purge(fastly: Fastly, path: str) -> None:
+def test_no_key_leads_out_of_the_path_of_a_purge(cdn: FastlySimulator, fastly: Fastly, path: str) -> None:
     """A proxy in between that resolves dot segments would make another call of it, with our token."""
     with pytest.raises(TargetsRefused, match=r"segment \. or \.\."):
         fastly.locate(Target(TargetKind.URL, SITE + path), Action.PURGE)
+    with pytest.raises(TargetsRefused, match=r"segment \. or \.\."):  # as a job that comes from the queue, spelled
+        fastly.purge_urls([SITE + path], CALL)
+    assert cdn.calls == []
 
 
-@pytest.mark.parametrize("path", ["/a..b", "/...", "/.well-known/x", "/a/b..", "/a?to=/../b"])
+@pytest.mark.parametrize("path", ["/a..b", "/...", "/.well-known/x", "/a/b..", "/a?to=/../b", "/a%2fb", "/a%5c.b"])
 def test_dots_that_are_no_segments_are_purged(fastly: Fastly, path: str) -> None:
     target = Target(TargetKind.URL, SITE + path)
     assert fastly.locate(target, Action.PURGE) == (target,)
@@ -244,6 +252,11 @@ FAULTS = [
     ("401", faults.status(401), CredentialsRefused),
     ("403", faults.status(403), CredentialsRefused),
     ("404", faults.status(404), RetryLater),
+    ("413 of a gateway", faults.status(413, body="too large"), TargetsRefused),
+    ("400 of a gateway", faults.status(400, body='{"message": "Bad Request"}'), RetryLater),
+    ("401 of a gateway", faults.status(401, body='{"message": "Unauthorized"}'), RetryLater),
+    ("403 of a gateway", faults.status(403, body="RBAC: access denied"), RetryLater),
+    ("404 of a gateway", faults.status(404, body='{"message": "no Route matched with those values"}'), RetryLater),
     ("405", faults.status(405), TargetsRefused),
 ]
 

@@ -121,10 +121,13 @@ def test_the_source_stands_raw_in_the_path(cdn: PixboostSimulator) -> None:
     assert cdn.calls[0].target == "/api/2/img/https://pictures.acme.com/a%20b//%2fc.png?auth=plain-secret"
 
 
-@pytest.mark.parametrize("path", ["/../../../api/2/all", "/a/%2e%2E/b.png", "/a/./b.png", "/a/.."])
-def test_dot_segments_never_stand_in_the_path(path: str) -> None:
+@pytest.mark.parametrize("path", ["/../../../api/2/all", "/a/%2e%2E/b.png", "/a/./b.png", "/a/..", "/..%2Fb.png"])
+def test_dot_segments_never_stand_in_the_path(cdn: PixboostSimulator, path: str) -> None:
     with pytest.raises(TargetsRefused, match=r"segment \. or \.\."):
         located(SOURCE + path)
+    with pytest.raises(TargetsRefused, match=r"segment \. or \.\."):  # as a job that comes from the queue, spelled
+        provider_of(cdn).purge_urls([SOURCE + path], CALL)
+    assert cdn.calls == []
 
 
 @pytest.mark.parametrize(

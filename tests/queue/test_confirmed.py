@@ -14,9 +14,9 @@ import pytest
 from botocore.config import Config
 
 from multicdn.errors import ConfigError
-from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
+from multicdn.model import Action, Change, Job, Outcome, Report, Status, TargetKind
 from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, QueueError, ToFunction, ToQueue
-from multicdn.queue import message, sender
+from multicdn.queue import message, sender, waiting
 from multicdn.queue.retry import Decision, MessageHistory, RetryPolicy, decide
 from multicdn.queue.sender import RetryQueue
 from multicdn.simulators.kit import faults
@@ -140,31 +140,66 @@ def test_no_time_is_no_call() -> None:
         assert api.calls == []
 
 
-def test_a_queue_that_takes_smaller_messages_gets_smaller_ones() -> None:
-    """MaximumMessageSize of a queue may be anything from 1,024 bytes on; in SQS's words of 2026."""
-    least = 8192
-    taken: list[dict[str, Any]] = []
+class SmallQueue:
+    """In the place of SQS, a queue that takes messages of so many bytes; in SQS's words of 2026."""
 
-    def weight(entry: dict[str, Any]) -> int:
+    def __init__(self, least: int) -> None:
+        self.least = least
+        self.taken: list[dict[str, Any]] = []
+
+    def __call__(self, request: Request) -> Response:
+        entries = json.loads(request.body)["Entries"]
+        if any(self._weight(entry) > self.least for entry in entries):
+            words = f"One or more parameters are invalid. Reason: Message must be shorter than {self.least} bytes."
+            return Response.json({"__type": "com.amazonaws.sqs#InvalidParameterValue", "message": words}, 400)
+        self.taken += entries
+        return Response.json({"Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in entries]})
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(entry["MessageBody"]) for entry in self.taken]
+
+    def _weight(self, entry: dict[str, Any]) -> int:
         shown = entry.get("MessageAttributes", {}).items()
         return len(entry["MessageBody"]) + sum(len(n) + 6 + len(v["StringValue"].encode()) for n, v in shown)
 
-    def answer(request: Request) -> Response:
-        entries = json.loads(request.body)["Entries"]
-        if any(weight(entry) > least for entry in entries):
-            words = f"One or more parameters are invalid. Reason: Message must be shorter than {least} bytes."
-            return Response.json({"__type": "com.amazonaws.sqs#InvalidParameterValue", "message": words}, 400)
-        taken.extend(entries)
-        return Response.json({"Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in entries]})
 
-    noise = [base64.urlsafe_b64encode(random.Random(n).randbytes(60)).decode() for n in range(600)]
-    with queue(answer) as (retry_queue, _):
-        assert retry_queue.carry_out(decisions(noise)) == []
-        bodies = [json.loads(entry["MessageBody"]) for entry in taken]
-        assert [t for body in bodies for t in message.decode(body, "m").job.targets] == noise
-        taken.clear()
-        assert retry_queue.carry_out(decisions(noise)) == []
-        assert taken
+NOISE = [base64.urlsafe_b64encode(random.Random(n).randbytes(60)).decode() for n in range(600)]
+
+
+def test_a_queue_that_takes_smaller_messages_gets_smaller_ones() -> None:
+    """MaximumMessageSize of a queue may be anything from 1,024 bytes on."""
+    small = SmallQueue(8192)
+    with queue(small) as (retry_queue, _):
+        assert retry_queue.carry_out(decisions(NOISE)) == []
+        assert [t for body in small.bodies for t in message.decode(body, "m").job.targets] == NOISE
+        small.taken.clear()
+        assert retry_queue.carry_out(decisions(NOISE)) == []
+        assert small.taken
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_changes_that_wait_are_made_to_fit_as_well(*, given_up: bool) -> None:
+    """They were refused for ever, and what was known of them was done again at each receive."""
+    small = SmallQueue(8192)
+    changes = [Change("acme-site", key, cause="m") for key in NOISE]
+    history = MessageHistory({"m": 0.0}, {"m": 100}, {})
+    triples = ((change, "S3 is out", frozenset(("0:urls",))) for change in changes)
+    groups = waiting.decide(triples, history, RetryPolicy(), 1e6 if given_up else 1.0)
+    with queue(small) as (retry_queue, _):
+        assert retry_queue.carry_out_unrouted(groups) == []
+    assert [record["s3"]["object"]["key"] for body in small.bodies for record in body["Records"]] == NOISE
+
+
+def test_no_queue_is_believed_to_take_less_than_any_does() -> None:
+    """Else one odd answer had each target in a message of its own from then on."""
+    small = SmallQueue(1)
+    with queue(small) as (retry_queue, api):
+        assert retry_queue.carry_out(decisions(NOISE))
+        api.calls.clear()
+        small.least = 1 << 18
+        assert retry_queue.carry_out(decisions(NOISE)) == []
+    assert len(small.taken) < len(NOISE) / 4
 
 
 @pytest.mark.parametrize("name", [sender.QUEUE, sender.DEAD_LETTERS])

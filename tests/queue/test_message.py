@@ -132,6 +132,18 @@ def test_targets_are_packed_from_64_kib_on_where_sqs_charges_for_a_second_reques
     assert read([body])[0].job.targets == ("a" * size, "b")
 
 
+def test_the_purges_that_a_preload_takes_along_are_packed_with_it() -> None:
+    """They were not: those of one message with thousands of URLs made one that no queue takes, for each preload."""
+    urls = tuple(f"https://www.acme.com/some/longer/path/of/an/object/{n}.html" for n in range(5000))
+    purge = Job("acme", Action.PURGE, TargetKind.URL, urls, (frozenset("m"),) * 5000, soft=True, rank=Rank.TRIED)
+    before = queued_job(["https://www.acme.com/a"], action=Action.PRELOAD, purges=(purge,))
+    [body] = encode(before)
+    assert len(body) <= LARGEST
+    [after] = read([body])
+    assert after.job.purges[0].targets == urls
+    assert after.job.purges[0].soft
+
+
 def test_one_target_that_is_larger_than_any_message_is_not_hidden() -> None:
     """SQS will refuse it, and its messages come back."""
     [body] = encode(queued_job([noise(500_000, 1)]))

@@ -324,7 +324,9 @@ def test_a_job_past_its_time_is_given_up_with_the_vendors_answer(
 def test_a_rejected_target_is_a_dead_letter_at_once_and_the_others_are_delivered(
     line: Line, queues: Queues, img: FastlySimulator
 ) -> None:
-    img.faults.always(faults.status(400, {}, "bad URL"), when=lambda request: request.target.endswith("b.css"))
+    img.faults.always(
+        faults.status(400, {}, '{"msg": "bad URL"}'), when=lambda request: request.target.endswith("b.css")
+    )
     queues.upload("a.css", "b.css")
     assert line.step() == []
     assert purged(img) == ["a.css"]

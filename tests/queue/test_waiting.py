@@ -134,8 +134,8 @@ CHANGES = [
 ]
 
 
-def decided(*changes: Change, now: float = 1000.0, sent: float = 990.0) -> list[waiting.Unrouted]:
-    history = MessageHistory({"m1": sent}, {}, {})
+def decided(*changes: Change, now: float = 1000.0, sent: float = 990.0, attempts: int = 0) -> list[waiting.Unrouted]:
+    history = MessageHistory({"m1": sent}, {"m1": attempts}, {})
     triples = ((change, "S3 is out", frozenset(("1:tags_from",))) for change in changes)
     return waiting.decide(triples, history, RetryPolicy(give_up_after=60.0, first_delay=30.0), now, lambda most: most)
 
@@ -160,8 +160,17 @@ def test_thousands_of_changes_wait_in_few_messages_none_too_large() -> None:
     assert len(bodies) < 60
 
 
+@pytest.mark.parametrize(
+    ("age", "attempts", "dead"), [(60.0, 0, False), (60.0, 4, False), (60.0, 5, True), (240.0, 0, True)]
+)
+def test_what_was_hardly_tried_is_not_given_up_for_its_age(age: float, attempts: int, *, dead: bool) -> None:
+    """A function that was off for a night, and S3 that does not answer once after it: nothing is lost."""
+    [group] = decided(*CHANGES, now=1000.0, sent=1000.0 - age, attempts=attempts)
+    assert (group.delay is None) is dead
+
+
 def test_what_waited_too_long_is_given_up_and_begins_anew_when_it_is_sent_back() -> None:
-    [group] = decided(*CHANGES, now=1000.0, sent=940.0)
+    [group] = decided(*CHANGES, now=1000.0, sent=940.0, attempts=5)
     assert group.delay is None
     again: dict[str, Any] = json.loads(waiting.renewed(next(group.bodies()), 2000.0))
     assert (again["multicdnWaiting"]["attempt"], again["multicdnWaiting"]["since"]) == (0, 2000.0)

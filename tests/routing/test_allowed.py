@@ -34,7 +34,6 @@ def allowed(*routes: dict[str, Any], rewritten: bool = False) -> Allowed:
         (URL, '{"url":"https://www.acme.com/a","headers":{"Origin":"x"}}'),
         (PREFIX, "www.acme.com/a/"),
         (PREFIX, "/a/*"),
-        (PREFIX, "/?page=1*"),
         (PREFIX, "http://www.acme.com/a/*"),
         (TAG, "news"),
     ],
@@ -58,6 +57,12 @@ def test_what_a_route_could_ask_for_is_done_in_any_vendors_spelling(kind: Target
         (PREFIX, "http://www.acme.com/*/*", "whole host"),
         (PREFIX, "www.acme.com/a/../", "whole host"),
         (PREFIX, "/.//*", "whole host"),
+        (PREFIX, "https://www.acme.com/?x", "whole host"),  # Cloudflare's prefixes have no query
+        (PREFIX, "https://www.acme.com?x", "whole host"),
+        (PREFIX, "https://www.acme.com/#x", "whole host"),
+        (PREFIX, "/%2A*", "whole host"),
+        (URL, "/%2A", "whole host"),
+        (URL, "/%2a%2A*", "whole host"),
         (EVERYTHING, "", "no route with `everything: true` purges at www"),
     ],
 )
@@ -78,11 +83,40 @@ def test_a_whole_host_is_for_whom_a_route_allows_it() -> None:
     assert allowed({"hosts": ("www.acme.com",)}).refusal(job(HOST, "www.acme.com")) == ""
 
 
-def test_hosts_that_only_a_key_or_a_plugin_knows_are_anybodys() -> None:
+def test_hosts_that_only_a_plugin_knows_are_anybodys() -> None:
     target = job(URL, "https://other.example/a")
-    assert allowed({"urls": ("https://{key}",)}).refusal(target) == ""
     assert allowed(rewritten=True).refusal(target) == ""
     assert allowed({"urls": ("https://{bucket}/{key}",)}).refusal(job(URL, "https://b/a")) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "refused"),
+    [
+        (URL, "https://pr1.preview.example.org/a", False),
+        (URL, "https://PR1.preview.example.org:8443/a", False),
+        (PREFIX, "pr1.preview.example.org/a/", False),
+        (URL, "https://acme.com/a", False),
+        (URL, "https://www.acme.com/a", False),
+        # One label, and one is needed.
+        (URL, "https://a.b.preview.example.org/a", True),
+        (URL, "https://preview.example.org/a", True),
+        (URL, "https://xpreview.example.org/a", True),
+        (URL, "https://evil.example/preview.example.org", True),
+        (URL, "https://pr1.preview.example.org@evil.example/a", True),
+        (URL, "https://{first}.preview.example.org/a", True),
+        (URL, "https://other.example/a", True),
+        (HOST, "pr1.preview.example.org", False),
+        (HOST, "evil.example", True),
+    ],
+)
+def test_hosts_that_are_made_from_keys_are_those_that_the_route_allows(
+    kind: TargetKind, target: str, refused: bool
+) -> None:
+    made = {
+        "urls": ("https://{first}.preview.example.org/{rest}",),
+        "allowed_hosts": ("*.preview.example.org", "ACME.com"),
+    }
+    assert bool(allowed({}, made).refusal(job(kind, target))) is refused
 
 
 def test_a_purge_that_a_preload_takes_along_may_ask_for_no_more_either() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multicdn.routing import spellings, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 
 KEY = "https://a.example/{key}"
 PATH = "https://a.example/{path}"
@@ -18,7 +18,7 @@ BASE = "https://a.example/"
 
 def expand(key: str, *texts: str, prefix: str = "", index: str = "", bucket: str = "acme-site") -> list[str]:
     forms = url_templates.forms(index)
-    return url_templates.expand([url_templates.parse(text) for text in texts], bucket, key, prefix, forms)
+    return url_templates.expand([placeholders.parse(text) for text in texts], bucket, key, prefix, forms)
 
 
 # key, prefix, index, templates, expected
@@ -123,9 +123,9 @@ def test_bucket_is_encoded_like_a_host() -> None:
     assert expand("k", "{bucket}", bucket="a/b c") == ["a%2Fb%20c"]
 
 
-@pytest.mark.parametrize("name", url_templates.PLACEHOLDERS)
+@pytest.mark.parametrize("name", placeholders.PLACEHOLDERS)
 def test_template_knows_its_placeholders(name: str) -> None:
-    parsed = url_templates.parse(f"a{{{name}}}b{{key}}")
+    parsed = placeholders.parse(f"a{{{name}}}b{{key}}")
     assert parsed.fields == {name, "key"}
     assert parsed.text == f"a{{{name}}}b{{key}}"
 
@@ -133,7 +133,11 @@ def test_template_knows_its_placeholders(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{}", "unknown placeholder {}; known: {key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}"),
+        (
+            "{}",
+            "unknown placeholder {}; known: {key}, {path}, {dir}, {name}, {stem}, {ext}, {bucket}, {first}, {rest}, "
+            "{segment1} to {segment9}",
+        ),
         ("{0}", "unknown placeholder {0}; known: "),
         ("{key:>9}", "unknown placeholder {key:>9}; known: "),
         ("{key.__class__}", "unknown placeholder {key.__class__}; known: "),
@@ -147,7 +151,7 @@ def test_template_knows_its_placeholders(name: str) -> None:
 )
 def test_wrong_template_is_a_value_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        url_templates.parse(text)
+        placeholders.parse(text)
     assert str(caught.value).startswith(message)
 
 

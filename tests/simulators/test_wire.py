@@ -147,15 +147,16 @@ def test_defect_of_a_handler_closes_the_connection_and_is_reported(monkeypatch: 
     def defective(_request: Request) -> Response:
         raise KeyError("defect")
 
+    others = set(threading.enumerate())
     with Server(defective) as server:
         assert ask(server, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == b""
-        join_connections()
+        join_connections(others)
     assert [type(seen.exc_value) for seen in reported] == [KeyError]
 
 
-def join_connections() -> None:
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name != "simulator" and thread.daemon:
+def join_connections(others: set[threading.Thread]) -> None:
+    for thread in set(threading.enumerate()) - others:
+        if thread.name != "simulator":
             thread.join(timeout=1)
 
 

@@ -132,6 +132,9 @@ class TestFastly(Simulated):
     plugin, simulator = Fastly, FastlySimulator
     refused_urls: ClassVar[Mapping[str, str]] = {"dots": IN_A_PATH}
 
+    def refusal(self, status: int) -> Response:
+        return Response.json({"msg": "Refused", "detail": "not today"}, status)
+
 
 class TestHighwinds(Simulated):
     plugin, simulator = Highwinds, HighwindsSimulator

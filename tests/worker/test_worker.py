@@ -268,6 +268,46 @@ def test_a_queue_that_cannot_be_reached_is_tried_again_later_and_later(
     assert inbox.left == 0
 
 
+@pytest.mark.parametrize(
+    "answer", [{"Messages": [{"Body": "x"}]}, {"Messages": [{}]}, {"Messages": [{"MessageId": "m"}]}]
+)
+def test_an_answer_that_is_none_of_sqs_ends_no_worker(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture, answer: dict[str, Any]
+) -> None:
+    answers = [(Ok, answer)]
+    inbox.on("ReceiveMessage", lambda **_: answers.pop() if answers else None)
+    inbox.send("a")
+    worker = inbox.worker()
+    assert (worker.step(), worker.step()) == (0, 1)
+    assert "lack their ids" in logged(caplog, "worker-receive")[0]["reason"]
+
+
+def test_a_poll_for_which_there_is_no_thread_is_tried_again(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    inbox.send("a")
+    worker = inbox.worker()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert worker.step() == 0
+    assert "can't start new thread" in logged(caplog, "worker-receive")[0]["reason"]
+    assert worker.step() == 1
+
+
+def test_what_would_end_the_process_fails_the_batch_alone(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
+    def exit_(_: list[str]) -> None:
+        raise SystemExit(1)
+
+    inbox.reply = exit_
+    inbox.send("a")
+    assert inbox.worker().step() == 1
+    assert logged(caplog, "worker-handler")[0]["error"] == "SystemExit: 1"
+    assert inbox.left == 1
+
+
 def test_after_a_success_the_first_pause_is_short_again(inbox: Inbox, caplog: pytest.LogCaptureFixture) -> None:
     failing = iter([True, True, False, True])
 

@@ -1,6 +1,7 @@
 """Stores whose events don't have S3's form: a reader each, of the form that docs/plugins.md asks of plugins.
 
-They are imported when such a message comes, since most installations never see one.
+They are imported when such a message comes, since most installations never see one, and aren't marked as hooks:
+bundles without a hook plugin have no pluggy.
 """
 
 from __future__ import annotations

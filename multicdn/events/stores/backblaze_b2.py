@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from multicdn import log
-from multicdn.hooks import hookimpl
 from multicdn.model import Change, ChangeKind
 
 _KINDS = {
@@ -22,7 +21,6 @@ _KINDS = {
 _HARMLESS = frozenset(("b2:ObjectDeleted:LifecycleRule", "b2:MultipartUploadCreated:LiveRead", "b2:TestEvent"))
 
 
-@hookimpl
 def multicdn_read_event(message: Any) -> list[Change] | None:
     """The changes that a message of B2 tells of. Deleting a version may delete the one that is served."""
     return [change for event in message["events"] if (change := _read(event)) is not None]

@@ -9,7 +9,6 @@ import logging
 from typing import Any
 
 from multicdn import log
-from multicdn.hooks import hookimpl
 from multicdn.model import Change, ChangeKind
 
 _KINDS = {
@@ -21,7 +20,6 @@ _KINDS = {
 }
 
 
-@hookimpl
 def multicdn_read_event(message: Any) -> list[Change] | None:
     """The change that a message of R2 tells of."""
     kind = _KINDS.get(message["action"])

@@ -9,7 +9,6 @@ import logging
 from typing import Any
 
 from multicdn import log
-from multicdn.hooks import hookimpl
 from multicdn.model import Change, ChangeKind
 
 _FAMILY = "yandex.cloud.events.storage."
@@ -21,7 +20,6 @@ _KINDS = {
 }
 
 
-@hookimpl
 def multicdn_read_event(message: Any) -> list[Change] | None:
     """The changes that a message of Yandex tells of; None where another service sent it."""
     events = message["messages"]

@@ -67,7 +67,7 @@ def covered(routes: Iterable[Route]) -> tuple[Covered, ...]:
     wanted: dict[tuple[str, ChangeKind], set[str]] = {}
     for route in routes:
         for kind in route.on:
-            wanted.setdefault((route.bucket, kind), set()).add(_literal(route.prefix))
+            wanted.setdefault((route.bucket, kind), set()).add(_literal(route.fixed_prefix))
     kinds: dict[tuple[str, str], list[ChangeKind]] = {}
     for (bucket, kind), prefixes in wanted.items():
         for prefix in _shortest(prefixes):

@@ -118,7 +118,7 @@ def _listing(sid: str, buckets: Iterable[str], condition: Statement) -> Statemen
 def _prefixes(routes: Iterable[Route]) -> dict[str, list[str]]:
     """For each bucket of some routes, where their keys begin, as a policy writes it; one prefix covers those in it."""
     found: dict[str, list[str]] = {}
-    for bucket, prefix in sorted({(route.bucket, route.prefix) for route in routes}):
+    for bucket, prefix in sorted({(route.bucket, route.fixed_prefix) for route in routes}):
         covered = found.setdefault(bucket, [])
         if not covered or not _literal(prefix).startswith(covered[-1]):
             covered.append(_literal(prefix))
