@@ -58,7 +58,7 @@ def read(content: dict[str, Any], cause: str) -> list[Change | Ignored]:
     name = str(content["eventName"])
     if content.get("errorCode") or content.get("readOnly") in (True, "true") or name in _HARMLESS:
         return [Ignored(f"{cut(name)} of CloudTrail")]
-    asked = content.get("requestParameters") or {}
+    asked = _members(content, "requestParameters")
     bucket, key = _bucket(content, str(asked.get("bucketName") or "")), str(asked.get("key") or "")
     kind = _KINDS.get(name)
     if name == _NAMELESS or (kind is not None and not key):
@@ -78,7 +78,8 @@ def read(content: dict[str, Any], cause: str) -> list[Change | Ignored]:
 
 def _bucket(content: dict[str, Any], named: str) -> str:
     """The bucket of a call, which may have named an access point to it by its ARN or alias."""
-    listed = [each for each in content.get("resources") or () if isinstance(each, dict)]
+    resources = content.get("resources")
+    listed = [each for each in resources if isinstance(each, dict)] if isinstance(resources, list) else []
     if not any(each.get("type") == _ACCESS_POINT for each in listed):
         return named
     arns = [str(each.get("ARN") or "") for each in listed if each.get("type") in _BUCKETS]
@@ -87,6 +88,11 @@ def _bucket(content: dict[str, Any], named: str) -> str:
 
 
 def _change(content: dict[str, Any], bucket: str, key: str, kind: ChangeKind, cause: str) -> Change:
-    answer = content.get("responseElements") or {}
-    version = str(answer.get("x-amz-version-id") or (content["requestParameters"]).get("versionId") or "")
+    answer, asked = _members(content, "responseElements"), _members(content, "requestParameters")
+    version = str(answer.get("x-amz-version-id") or asked.get("versionId") or "")
     return Change(bucket, key, kind, version=version, time=str(content.get("eventTime") or ""), cause=cause)
+
+
+def _members(content: dict[str, Any], name: str) -> dict[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}

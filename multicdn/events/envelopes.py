@@ -101,9 +101,10 @@ class _Reader:
         )
 
     def read_queued(self, message: dict[str, Any]) -> None:
-        cause = message.get("messageId", "")
+        cause = str(message.get("messageId", ""))
         self._messages.append(cause)
-        sent = (message.get("attributes") or {}).get("SentTimestamp", "")
+        attributes = message.get("attributes")
+        sent = attributes.get("SentTimestamp", "") if isinstance(attributes, dict) else ""
         if str(sent).isdigit():  # milliseconds, as text: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
             self._sent[cause] = int(sent) / 1000
         self.read(message.get("body"), cause, distrust=self._distrust(message.get("eventSourceARN")))
@@ -124,6 +125,8 @@ class _Reader:
             self._unwrap(message, cause, depth, distrust)
         except EventError as error:
             self._refuse(cause, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a message, its neighbours are read
+            self._refuse(cause, f"{seen(message)}, damaged so that reading it failed: {told(error)}")
 
     def _refuse(self, cause: str, reason: str) -> None:
         self._unreadable.append(Unreadable(cause, reason))

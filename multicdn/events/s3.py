@@ -94,7 +94,7 @@ def record(content: object, source: str = "aws:s3") -> Lookalike:
     """
     try:
         read = msgspec.convert(content, Lookalike)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise EventError(f"a record of {cut(source)} that can't be read ({error}): {seen(content)}") from None
     if source == _CEPH:
         found = read.s3.object

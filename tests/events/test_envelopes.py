@@ -287,6 +287,66 @@ def test_message_of_nothing_but_garbage_is_given_up_and_costs_its_neighbours_not
     assert intake.unreadable[-1].reason == "1,000 parts of it can't be read, and the rest is not looked at"
 
 
+def call_of_s3(**members: Any) -> dict[str, Any]:
+    call = {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", **members}
+    return {"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": call}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        call_of_s3(requestParameters="x"),
+        call_of_s3(requestParameters=["x"], eventName="RenameObject"),
+        call_of_s3(requestParameters={"bucketName": "b"}, resources=5),
+        {**s3_event(), "Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"\ud800": 1}}]},
+        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": "\ud800"}}]},
+        bridge_event("a", object="\ud800"),
+    ],
+)
+def test_damaged_message_costs_its_neighbours_nothing(damaged: object) -> None:
+    for event in ([damaged, s3_event(s3_record("a"))], sqs(damaged, s3_event(s3_record("a")))):
+        intake = decode(event)
+        assert [change.key for change in intake.changes] == ["a"]
+        assert len(intake.unreadable) == 1
+
+
+def test_answer_that_is_no_object_says_nothing_of_a_version() -> None:
+    asked = {"bucketName": SITE, "key": "a"}
+    for members in ({"responseElements": "x"}, {"responseElements": ["x"]}, {"resources": 5}):
+        [change] = decode(call_of_s3(requestParameters=asked, **members)).changes
+        assert (change.key, change.version) == ("a", "")
+
+
+@pytest.mark.parametrize("members", [{"messageId": ["x"]}, {"attributes": ["SentTimestamp"]}, {"attributes": "x"}])
+def test_message_whose_frame_is_damaged_is_read_all_the_same(members: dict[str, Any]) -> None:
+    batch = sqs(s3_event(s3_record("a")))
+    batch["Records"][0] |= members
+    intake = decode(batch)
+    assert [change.key for change in intake.changes] == ["a"]
+    assert all(isinstance(message, str) for message in intake.messages)
+
+
+def test_damaged_record_costs_the_others_of_its_message_nothing() -> None:
+    damaged = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": "\ud800"}}
+    intake = decode(s3_event(damaged, s3_record("a")))
+    assert [change.key for change in intake.changes] == ["a"]
+    assert len(intake.unreadable) == 1
+
+
+class Surprise(dict[str, Any]):
+    """What nobody has thought of."""
+
+    def __contains__(self, name: object) -> bool:
+        raise RuntimeError("surprise")
+
+
+def test_whatever_goes_wrong_in_reading_is_the_message_s_own_trouble() -> None:
+    intake = decode([Surprise(a=1), s3_event(s3_record("a"))])
+    assert [change.key for change in intake.changes] == ["a"]
+    [message] = intake.unreadable
+    assert message.reason == "an object with a, damaged so that reading it failed: RuntimeError: surprise"
+
+
 # Kinds
 
 
