@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-s3-info
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 from multicdn.errors import EventError
 from multicdn.events.describe import cut
@@ -35,7 +36,12 @@ _HARMLESS = frozenset({
 # Its record names no key: the keys stand in the body of the request, which CloudTrail doesn't keep.
 _NAMELESS = "DeleteObjects"
 
+# Unlike the key it stands there as it was sent, which is encoded:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_RenameObject.html
 _RENAMED_FROM = "x-amz-rename-source"
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-monitoring-logging.html
+_ACCESS_POINT, _BUCKETS = "AWS::S3::AccessPoint", ("AWS::S3::Bucket", "AWS::S3Express::DirectoryBucket")
 
 
 def is_record(content: object) -> bool:
@@ -52,25 +58,41 @@ def read(content: dict[str, Any], cause: str) -> list[Change | Ignored]:
     name = str(content["eventName"])
     if content.get("errorCode") or content.get("readOnly") in (True, "true") or name in _HARMLESS:
         return [Ignored(f"{cut(name)} of CloudTrail")]
-    asked = content.get("requestParameters") or {}
-    bucket, key = str(asked.get("bucketName") or ""), str(asked.get("key") or "")
-    if name == _NAMELESS:
+    asked = _members(content, "requestParameters")
+    bucket, key = _bucket(content, str(asked.get("bucketName") or "")), str(asked.get("key") or "")
+    kind = _KINDS.get(name)
+    if name == _NAMELESS or (kind is not None and not key):
         raise EventError(
             f"CloudTrail's {name} in {bucket or 'a bucket'}, which names no keys; let the bucket notify EventBridge or "
             f"the queue itself, or purge by hand: multicdn purge --prefix"
         )
-    kind = _KINDS.get(name)
-    if kind is None or not key:  # without a key it is about the bucket: its policy, its settings
+    if kind is None:  # without a key it is about the bucket: its policy, its settings
         return [Ignored(f"{cut(name)} of CloudTrail", known=not key)]
     check_name(bucket, key)
     changes: list[Change | Ignored] = [_change(content, bucket, key, kind, cause)]
-    source = str(asked.get(_RENAMED_FROM) or "").removeprefix("/").removeprefix(f"{bucket}/")
+    source = unquote(str(asked.get(_RENAMED_FROM) or "")).removeprefix("/").removeprefix(f"{bucket}/")
     if source:
         changes.append(_change(content, bucket, source, ChangeKind.REMOVED, cause))
     return changes
 
 
+def _bucket(content: dict[str, Any], named: str) -> str:
+    """The bucket of a call, which may have named an access point to it by its ARN or alias."""
+    resources = content.get("resources")
+    listed = [each for each in resources if isinstance(each, dict)] if isinstance(resources, list) else []
+    if not any(each.get("type") == _ACCESS_POINT for each in listed):
+        return named
+    arns = [str(each.get("ARN") or "") for each in listed if each.get("type") in _BUCKETS]
+    buckets = {arn.rpartition(":")[2].removeprefix("bucket/") for arn in arns}
+    return named if named in buckets or len(buckets) != 1 else buckets.pop()
+
+
 def _change(content: dict[str, Any], bucket: str, key: str, kind: ChangeKind, cause: str) -> Change:
-    answer = content.get("responseElements") or {}
-    version = str(answer.get("x-amz-version-id") or (content["requestParameters"]).get("versionId") or "")
+    answer, asked = _members(content, "responseElements"), _members(content, "requestParameters")
+    version = str(answer.get("x-amz-version-id") or asked.get("versionId") or "")
     return Change(bucket, key, kind, version=version, time=str(content.get("eventTime") or ""), cause=cause)
+
+
+def _members(content: dict[str, Any], name: str) -> dict[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}

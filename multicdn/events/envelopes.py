@@ -6,7 +6,7 @@ messages of SQS, messages of SNS (raw delivery too), and all that ``shapes`` kno
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -21,7 +21,7 @@ from multicdn.queue import message as queue
 from multicdn.queue import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.events.intake import Tasks
     from multicdn.queue.message import QueuedJob
@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 
     ForeignReader = Callable[[object], Sequence[Change] | None]
 
+_Part = TypeVar("_Part")
+
 # Nearly every message is a notification that holds nothing odd, and is read in one step.
 _NOTIFICATION = msgspec.json.Decoder(s3.Notification)
 
 # SNS in SQS in EventBridge is three; a message that nests deeper than this is built to hurt.
 _DEEPEST = 6
+
+# A message of a megabyte may hold a third of a million things that aren't events. To say so of each would take longer
+# than there is, and its neighbours would come back with it.
+_MOST_UNREADABLE = 1000
 
 # Records that may come without their list, as from a Map state.
 _RECORDS = frozenset(("aws:s3", "aws:sns", "aws:sqs"))
@@ -71,6 +77,7 @@ class _Reader:
         self._own_queue = own_queue
         self._changes: list[Change] = []
         self._unreadable: list[Unreadable] = []
+        self._refused: dict[str, int] = {}
         self._messages: list[str] = []
         self._queued_jobs: list[QueuedJob] = []
         self._sent: dict[str, float] = {}
@@ -94,9 +101,10 @@ class _Reader:
         )
 
     def read_queued(self, message: dict[str, Any]) -> None:
-        cause = message.get("messageId", "")
+        cause = str(message.get("messageId", ""))
         self._messages.append(cause)
-        sent = (message.get("attributes") or {}).get("SentTimestamp", "")
+        attributes = message.get("attributes")
+        sent = attributes.get("SentTimestamp", "") if isinstance(attributes, dict) else ""
         if str(sent).isdigit():  # milliseconds, as text: docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
             self._sent[cause] = int(sent) / 1000
         self.read(message.get("body"), cause, distrust=self._distrust(message.get("eventSourceARN")))
@@ -116,7 +124,23 @@ class _Reader:
         try:
             self._unwrap(message, cause, depth, distrust)
         except EventError as error:
-            self._unreadable.append(Unreadable(cause, str(error)))
+            self._refuse(cause, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a message, its neighbours are read
+            self._refuse(cause, f"{seen(message)}, damaged so that reading it failed: {told(error)}")
+
+    def _refuse(self, cause: str, reason: str) -> None:
+        self._unreadable.append(Unreadable(cause, reason))
+        self._refused[cause] = self._refused.get(cause, 0) + 1
+
+    def _parts(self, parts: Iterable[_Part], cause: str) -> Iterator[_Part]:
+        """The parts of a message, until too many of them could not be read."""
+        for part in parts:
+            refused = self._refused.get(cause, 0)
+            if refused == _MOST_UNREADABLE:
+                self._refuse(cause, f"{refused:,} parts of it can't be read, and the rest is not looked at")
+            if refused >= _MOST_UNREADABLE:
+                return
+            yield part
 
     def _take(self, found: Iterable[Change | Ignored]) -> None:
         for each in found:
@@ -153,7 +177,7 @@ class _Reader:
         return self._take(self._foreign(content, cause))
 
     def _read_each(self, messages: Iterable[object], cause: str, depth: int, distrust: str = _WRAPPED) -> None:
-        for message in messages:
+        for message in self._parts(messages, cause):
             self.read(message, cause, depth + 1, distrust)
 
     def _read_object(self, content: dict[str, Any], cause: str, depth: int, distrust: str) -> None:
@@ -187,12 +211,12 @@ class _Reader:
         if not depth and not cause:
             self._tasks = called
         causes = {id_: own if self._tasks else cause for own, id_ in called.ids.items()}
-        for task in content["tasks"]:
+        for task in self._parts(content["tasks"], cause):
             of_task = causes.get(str(task.get("taskId")), cause) if isinstance(task, dict) else cause
             try:
                 self._take([batch_operations.change(task, of_task)])
             except EventError as error:
-                self._unreadable.append(Unreadable(of_task, str(error)))
+                self._refuse(of_task, str(error))
 
     def _read_job(self, content: dict[str, Any], cause: str, distrust: str) -> None:
         if distrust:
@@ -200,7 +224,7 @@ class _Reader:
         self._queued_jobs.append(queue.decode(content, cause))
 
     def _read_records(self, records: Sequence[object], cause: str, depth: int) -> None:
-        for record in records:
+        for record in self._parts(records, cause):
             self._read_record(record, cause, depth)
 
     def _read_record(self, record: object, cause: str, depth: int) -> None:
@@ -217,9 +241,9 @@ class _Reader:
             else:
                 self._take(self._foreign(record, cause))
         except EventError as error:
-            self._unreadable.append(Unreadable(cause, str(error)))
+            self._refuse(cause, str(error))
         except (KeyError, TypeError):
-            self._unreadable.append(Unreadable(cause, f"a record of {source[:9]} without its message: {seen(record)}"))
+            self._refuse(cause, f"a record of {source[:9]} without its message: {seen(record)}")
 
     def _foreign(self, content: object, cause: str) -> list[Change | Ignored]:
         from multicdn.events import stores

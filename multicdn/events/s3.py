@@ -94,7 +94,7 @@ def record(content: object, source: str = "aws:s3") -> Lookalike:
     """
     try:
         read = msgspec.convert(content, Lookalike)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise EventError(f"a record of {cut(source)} that can't be read ({error}): {seen(content)}") from None
     if source == _CEPH:
         found = read.s3.object
@@ -117,7 +117,7 @@ def from_s3(read: Record | Lookalike, cause: str) -> Change | Ignored:
             return Ignored(f"{name} of a version")
     key = read.s3.object.key
     if "%" in key or "+" in key:
-        key = unquote_plus(key)
+        key = unquote_plus(key, errors="surrogateescape")
     return change(read.s3, key, kind, read.eventTime, cause)
 
 
@@ -128,8 +128,8 @@ def _ignored(name: str, meaning: names.Nothing) -> Ignored:
 
 
 def decoded(key: str) -> str:
-    """A key that was encoded like a form."""
-    return unquote_plus(key) if "%" in key or "+" in key else key
+    """A key that was encoded like a form. What isn't UTF-8 in it becomes what ``check_name`` refuses."""
+    return unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key
 
 
 def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:

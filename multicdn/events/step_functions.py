@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from multicdn.events.s3 import check_name, decoded
-from multicdn.model import Change
+from multicdn.model import Change, is_text
 
 _BUCKETS = ("Bucket", "bucket")
 
@@ -37,7 +37,7 @@ def objects(row: dict[str, Any], cause: str) -> list[Change] | None:
     if not bucket or not isinstance(key, str):
         return None
     check_name(bucket, key)
-    keys = (key,) if "LastModified" in row else dict.fromkeys((decoded(key), key))
+    keys = (key,) if "LastModified" in row else filter(is_text, dict.fromkeys((decoded(key), key)))
     return [Change(bucket, each, cause=cause) for each in keys]
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from multicdn.aws import sqs
 from multicdn.errors import EventError, MulticdnError
-from multicdn.events import shapes
+from multicdn.events import envelopes, shapes
 from multicdn.queue import message as codec
 from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
@@ -34,6 +34,8 @@ _WAIT = 1
 #: What stands for the provider of a message that isn't a job of one: S3's own, after too many failures.
 NOBODY = "(events)"
 
+# What nests too deep to be read must not keep others from being listed.
+_NO_JSON = (ValueError, RecursionError)
 
 _TOO_OFTEN = "received too often without being handled; see the function's log"
 
@@ -57,8 +59,11 @@ class DeadMessage(Struct, frozen=True):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What was to be purged or preloaded."""
-        return self.queued.job.targets if self.queued else ()
+        """What was to be purged or preloaded; of an event, its objects."""
+        if self.queued:
+            return self.queued.job.targets
+        changes = envelopes.decode(self.body).changes
+        return tuple(dict.fromkeys(f"s3://{change.bucket}/{change.key}" for change in changes))
 
 
 class Group(Struct, frozen=True):
@@ -225,7 +230,7 @@ class ToFunction:
         """The event that Lambda gave up; none for a job, which the function takes from its queue alone, and no JSON."""
         try:
             content = json.loads(message.body)
-        except ValueError:
+        except _NO_JSON:
             return []
         if not isinstance(content, dict) or codec.MARK in content:
             return []
@@ -276,7 +281,7 @@ def _record_of_lambda(body: str) -> dict[str, Any] | None:
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     content: Any = body
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*_NO_JSON):
         while True:
             content = json.loads(content) if isinstance(content, str) else content
             if not isinstance(content, dict):
@@ -291,5 +296,5 @@ def _queued(body: str, cause: str) -> QueuedJob | None:
     try:
         content = json.loads(body)
         return codec.decode(content, cause) if isinstance(content, dict) and codec.MARK in content else None
-    except (ValueError, EventError):
+    except (*_NO_JSON, EventError):
         return None

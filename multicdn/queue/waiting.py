@@ -113,7 +113,7 @@ def renewed(body: str, now: float) -> str:
     try:
         content = json.loads(body)
         waiting = decode(content)
-    except (ValueError, EventError, TypeError):
+    except (ValueError, RecursionError, EventError, TypeError):
         return body
     fresh = msgspec.structs.replace(waiting, attempt=0, since=now)
     return _text({**content, MARK: msgspec.to_builtins(fresh)})

@@ -105,6 +105,8 @@ def _url_of(target: str) -> str:
 
 def _is_whole(rest: str, kind: TargetKind) -> bool:
     """Whether some vendor takes what follows a host for all of it: stars may be escaped, and prefixes lose a query."""
+    path = rest.replace("%2A", "*").replace("%2a", "*")
     if kind is TargetKind.PREFIX:
-        return not _QUERY.sub("", rest).replace("%2A", "*").replace("%2a", "*").strip("/*")
-    return rest.endswith(("*", "%2A", "%2a")) and not rest.replace("%2A", "*").replace("%2a", "*").strip("/*?")
+        path = _QUERY.sub("", path)
+        return not path.strip("/*") or is_root(f"//host{path.rstrip('*')}")
+    return path.endswith("*") and not path.strip("/*?")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _PLACEHOLDERS = placeholders.described()
 
 _METADATA = "x-amz-meta-"
+
+# What makes a path another one. S3 has it in keys, and Cloudflare merges slashes, and may read a backslash as one.
+_RESOLVED = re.compile(r"//|\\|/\.|/%2[Ee]")
 
 # Which member of a route holds the targets of a kind.
 MEMBERS = {
@@ -211,8 +215,18 @@ def listed(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def is_root(text: str) -> bool:
-    """Whether a URL prefix is all of its host."""
-    return urlsplit(text).path in ("", "/")
+    """Whether a URL prefix is all of its host, to vendors, too, that merge slashes or resolve ``.`` and ``..``."""
+    path = urlsplit(text).path
+    if path in ("", "/"):
+        return True
+    left: list[str] = []
+    for segment in path.replace("\\", "/").split("/") if _RESOLVED.search(path) else (path,):
+        name = segment.lower().replace("%2e", ".")
+        if name == "..":
+            left = left[:-1]
+        elif name not in ("", "."):
+            left.append(name)
+    return not left
 
 
 def wished_soft(route: Route, provider: Provider) -> bool:

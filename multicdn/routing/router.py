@@ -163,7 +163,8 @@ class Router:
             hard = (id(matcher), change.key) in dropped
             preload = not gone or (change.bucket, change.key) not in gone
             for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
-                _add(demand, targets, change, want)
+                preloads = gone and demand.action is Action.PRELOAD
+                _add(demand, _left(targets, change.bucket, gone) if preloads else targets, change, want)
         return demands.all(), failures
 
 
@@ -256,6 +257,11 @@ def _is_back(created: Change | None, removed: Change) -> bool:
         return not supersedes(removed, created)
     width = min(len(change.time.rstrip("Z")) for change in (created, removed))
     return created.time[:width] > removed.time[:width]
+
+
+def _left(targets: Mapping[Target, str], bucket: str, gone: set[tuple[str, str]]) -> dict[Target, str]:
+    """The targets but for those made of keys that are gone, as a key that a route names by ``also`` may be."""
+    return {target: key for target, key in targets.items() if (bucket, key) not in gone}
 
 
 def _mark(change: Change) -> str:

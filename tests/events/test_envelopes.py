@@ -254,6 +254,99 @@ def test_key_that_no_object_can_have_is_refused_rather_than_routed(key: str) -> 
     assert [message.reason for message in intake.unreadable] == [f"an S3 event whose key isn't text: {key!a}"]
 
 
+@pytest.mark.parametrize("key", ["a%FF.jpg", "caf%E9.html", "%C3", "a%ED%A0%80"])
+def test_key_that_is_not_utf8_is_refused_rather_than_taken_for_another(key: str) -> None:
+    task = {"taskId": "t", "s3Key": key, "s3Bucket": "media-prod"}
+    job = {"invocationSchemaVersion": "2.0", "invocationId": "i", "tasks": [task]}
+    for event in (s3_event(s3_record(key)), job):
+        intake = decode(event)
+        assert intake.changes == ()
+        assert [message.reason[:35] for message in intake.unreadable] == ["an S3 event whose key isn't text: '"]
+    replacement = decode(s3_event(s3_record("%EF%BF%BD+%ef%bf%bd"))).changes
+    assert [change.key for change in replacement] == ["\ufffd \ufffd"]
+    # A row of a table may have its key as it is.
+    assert [change.key for change in decode({"Bucket": "media-prod", "Key": key}).changes] == [key]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [{}] * 5_000,
+        {"Records": [{}] * 5_000},
+        {"Records": [{"Records": [{"eventSource": "aws:sns"}] * 100}] * 300},
+        {"BatchInput": {"Bucket": "b"}, "Items": [{"Key": ""}] * 5_000},
+        {"invocationSchemaVersion": "2.0", "tasks": [{}] * 5_000},
+    ],
+    ids=["list", "records", "nested", "items", "tasks"],
+)
+def test_message_of_nothing_but_garbage_is_given_up_and_costs_its_neighbours_nothing(bad: object) -> None:
+    intake = decode(sqs(bad, s3_event(s3_record("a"))))
+    assert [change.key for change in intake.changes] == ["a"]
+    assert {message.cause for message in intake.unreadable} == {"m0"}
+    assert len(intake.unreadable) == 1001
+    assert intake.unreadable[-1].reason == "1,000 parts of it can't be read, and the rest is not looked at"
+
+
+def call_of_s3(**members: Any) -> dict[str, Any]:
+    call = {"eventSource": "s3.amazonaws.com", "eventName": "PutObject", **members}
+    return {"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": call}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        call_of_s3(requestParameters="x"),
+        call_of_s3(requestParameters=["x"], eventName="RenameObject"),
+        call_of_s3(requestParameters={"bucketName": "b"}, resources=5),
+        {**s3_event(), "Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"\ud800": 1}}]},
+        {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": "\ud800"}}]},
+        bridge_event("a", object="\ud800"),
+    ],
+)
+def test_damaged_message_costs_its_neighbours_nothing(damaged: object) -> None:
+    for event in ([damaged, s3_event(s3_record("a"))], sqs(damaged, s3_event(s3_record("a")))):
+        intake = decode(event)
+        assert [change.key for change in intake.changes] == ["a"]
+        assert len(intake.unreadable) == 1
+
+
+def test_answer_that_is_no_object_says_nothing_of_a_version() -> None:
+    asked = {"bucketName": SITE, "key": "a"}
+    for members in ({"responseElements": "x"}, {"responseElements": ["x"]}, {"resources": 5}):
+        [change] = decode(call_of_s3(requestParameters=asked, **members)).changes
+        assert (change.key, change.version) == ("a", "")
+
+
+@pytest.mark.parametrize("members", [{"messageId": ["x"]}, {"attributes": ["SentTimestamp"]}, {"attributes": "x"}])
+def test_message_whose_frame_is_damaged_is_read_all_the_same(members: dict[str, Any]) -> None:
+    batch = sqs(s3_event(s3_record("a")))
+    batch["Records"][0] |= members
+    intake = decode(batch)
+    assert [change.key for change in intake.changes] == ["a"]
+    assert all(isinstance(message, str) for message in intake.messages)
+
+
+def test_damaged_record_costs_the_others_of_its_message_nothing() -> None:
+    damaged = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": {"object": "\ud800"}}
+    intake = decode(s3_event(damaged, s3_record("a")))
+    assert [change.key for change in intake.changes] == ["a"]
+    assert len(intake.unreadable) == 1
+
+
+class Surprise(dict[str, Any]):
+    """What nobody has thought of."""
+
+    def __contains__(self, name: object) -> bool:
+        raise RuntimeError("surprise")
+
+
+def test_whatever_goes_wrong_in_reading_is_the_message_s_own_trouble() -> None:
+    intake = decode([Surprise(a=1), s3_event(s3_record("a"))])
+    assert [change.key for change in intake.changes] == ["a"]
+    [message] = intake.unreadable
+    assert message.reason == "an object with a, damaged so that reading it failed: RuntimeError: surprise"
+
+
 # Kinds
 
 

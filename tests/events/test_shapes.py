@@ -205,16 +205,46 @@ def test_key_of_cloudtrail_is_not_encoded_and_says_when() -> None:
     assert change == Change(BUCKET, "a+b%41.jpg", CREATED, version="v", time="2026-10-02T07:15:04Z")
 
 
-def test_renaming_is_both() -> None:
+@pytest.mark.parametrize(
+    "source", [f"/{BUCKET}/old+1%.jpg", f"{BUCKET}/old%2B1%25.jpg", f"%2F{BUCKET}%2Fold%2B1%25.jpg", "old+1%25.jpg"]
+)
+def test_renaming_is_both(source: str) -> None:
     event = trail_event("RenameObject", "new.jpg", eventSource="s3express.amazonaws.com")
-    event["detail"]["requestParameters"]["x-amz-rename-source"] = f"/{BUCKET}/old.jpg"
-    assert read(event) == [(BUCKET, "new.jpg", CREATED), (BUCKET, "old.jpg", REMOVED)]
+    event["detail"]["requestParameters"]["x-amz-rename-source"] = source
+    assert read(event) == [(BUCKET, "new.jpg", CREATED), (BUCKET, "old+1%.jpg", REMOVED)]
 
 
-def test_deletion_of_many_names_no_keys_and_says_what_to_do() -> None:
-    [message] = decode(trail_event("DeleteObjects", None)).unreadable
+POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/site"
+BY_POINT = {"type": "AWS::S3::AccessPoint", "ARN": POINT}
+OWN, OTHER = ({"type": "AWS::S3::Bucket", "ARN": f"arn:aws:s3:::{name}"} for name in (BUCKET, "other"))
+
+
+@pytest.mark.parametrize(
+    ("named", "resources", "bucket"),
+    [
+        (POINT, [{"type": "AWS::S3::Object", "ARN": f"arn:aws:s3:::{BUCKET}/a"}, OWN, BY_POINT], BUCKET),
+        ("site-1f4-s3alias", [OWN, BY_POINT], BUCKET),
+        ("site--use1-az4--xa-s3", [
+            {"type": "AWS::S3Express::DirectoryBucket", "ARN": f"arn:aws:s3express:us-east-1:1:bucket/{BUCKET}"},
+            BY_POINT,
+        ], BUCKET),
+        (BUCKET, [OTHER, OWN, BY_POINT], BUCKET),
+        (BUCKET, [OTHER], BUCKET),
+        (POINT, [OTHER, OWN, BY_POINT], POINT),
+        (POINT, "damaged", POINT),
+    ],
+)  # fmt: skip
+def test_access_point_of_a_call_stands_for_its_bucket(named: str, resources: Any, bucket: str) -> None:
+    assert read(trail_event("PutObject", "a", asked={"bucketName": named}, resources=resources)) == [
+        (bucket, "a", CREATED)
+    ]
+
+
+@pytest.mark.parametrize("call", ["DeleteObjects", "PostObject", "DeleteObject"])
+def test_change_that_names_no_keys_says_what_to_do(call: str) -> None:
+    [message] = decode(trail_event(call, None)).unreadable
     assert message.reason == (
-        "CloudTrail's DeleteObjects in media-prod, which names no keys; let the bucket notify EventBridge or the queue "
+        f"CloudTrail's {call} in media-prod, which names no keys; let the bucket notify EventBridge or the queue "
         "itself, or purge by hand: multicdn purge --prefix"
     )
 

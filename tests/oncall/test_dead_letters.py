@@ -165,13 +165,14 @@ def test_messages_of_s3_that_the_redrive_policy_moved_are_listed_and_go_back_as_
 
     said = dlq("list")
     assert said.startswith(f"{NOBODY}: 1 dead letter: received too often")
+    assert said.splitlines()[1] == "    s3://acme-site/a.css"
     assert dlq("redrive", "--provider", "www") == "0 sent back\n"
     assert dlq("redrive", "--provider", NOBODY) == "1 sent back\n"
     [message] = sqs.receive_message(QueueUrl=made.url)["Messages"]
     assert message["Body"] == event
 
 
-@pytest.mark.parametrize("body", ["no JSON", "[1]", '{"multicdn": 9}', '{"multicdn": 1, "provider": 3}'])
+@pytest.mark.parametrize("body", ["no JSON", "[1]", "[" * 9999, '{"multicdn": 9}', '{"multicdn": 1, "provider": 3}'])
 def test_what_nobody_can_read_is_shown_and_goes_back_as_it_was(queues: Queues, body: str) -> None:
     queues.sqs.send_message(QueueUrl=queues.dlq, MessageBody=body)
     assert dlq("list").startswith(NOBODY)
@@ -356,10 +357,17 @@ def test_reason_and_event_of_what_lambda_gave_up_are_found_whichever_way_it_came
 
 
 @pytest.mark.parametrize(
-    "body", ["", "no JSON", "[]", "{}", '{"Type": "Notification", "Message": "x"}', '{"source": "lambda"}']
+    "body", ["", "no JSON", "[]", "[" * 9999, "{}", '{"Type": "Notification", "Message": "x"}', '{"source": "lambda"}']
 )
 def test_what_lambda_did_not_write_has_no_reason_of_lambda(body: str) -> None:
     assert dead_letters._reason_of_lambda(body) == ""
+
+
+def test_objects_of_an_event_that_lambda_gave_up_are_shown() -> None:
+    event = s3_event("issue+12.jpg")
+    event["Records"] *= 2
+    letter = {"MessageId": "m", "ReceiptHandle": "r", "Body": given_up(event)}
+    assert dead_letters._read(letter).targets == ("s3://acme-site/issue 12.jpg",)
 
 
 def test_an_event_that_fails_again_is_a_dead_letter_again(queues: Queues, function: str) -> None:

@@ -330,6 +330,8 @@ def test_what_was_bought_earlier_in_the_month_leaves_less_for_nothing() -> None:
         ({"prefix": "s/t"}, files("s/te/", 4), ("s/te/",)),
         ({"prefix": "s/t"}, [*files("s/te/", 2), *files("s/to/", 2)], ()),
         ({}, files("", 4), ()),
+        ({}, files("/", 4), ()),  # Cloudflare merges slashes
+        ({"prefix": "s", "urls": (f"{A}/{{path}}",)}, files("s/", 4), ()),
         ({"allow_root": True}, files("", 4), ("",)),
         ({"urls": (f"{A}/x/{{key}}",)}, files("", 4), ("",)),
     ],

@@ -55,6 +55,8 @@ def test_what_a_route_could_ask_for_is_done_in_any_vendors_spelling(kind: Target
         (PREFIX, "/*", "whole host"),
         (URL, "/*", "whole host"),
         (PREFIX, "http://www.acme.com/*/*", "whole host"),
+        (PREFIX, "www.acme.com/a/../", "whole host"),
+        (PREFIX, "/.//*", "whole host"),
         (PREFIX, "https://www.acme.com/?x", "whole host"),  # Cloudflare's prefixes have no query
         (PREFIX, "https://www.acme.com?x", "whole host"),
         (PREFIX, "https://www.acme.com/#x", "whole host"),

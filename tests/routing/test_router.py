@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
-from multicdn.routing.route import Route
+from multicdn.routing.route import Also, Route
 from multicdn.routing.router import Router, supersedes
 from multicdn.secrets import Secret
 
@@ -481,6 +481,15 @@ def test_upload_that_comes_again_before_its_removal_is_not_preloaded() -> None:
     removal = Change("b", "k", REMOVED, sequencer="2", cause="m2")
     found = orders((route(on=(CREATED,), preload=("warmer",)),), again[0], removal, again[1])
     assert set(found) == {("plain", PURGE, False)}
+
+
+def test_key_that_is_stale_with_another_and_gone_is_purged_and_not_preloaded() -> None:
+    also = (Also(keys=("*.jpg",), as_=("{dir}{stem}.webp", "{dir}{stem}.avif")),)
+    changes = (Change("b", "k.jpg", CREATED, sequencer="1"), Change("b", "k.webp", REMOVED, sequencer="2"))
+    for order in (changes, changes[::-1]):
+        found = orders((route(preload=("warmer",), also=also),), *order)
+        assert found["plain", PURGE, False] == {url("k.jpg"), url("k.webp"), url("k.avif")}
+        assert found["warmer", PRELOAD, False] == {url("k.jpg"), url("k.avif")}
 
 
 def test_other_keys_and_buckets_are_not_gone_with_one() -> None:

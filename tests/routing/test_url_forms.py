@@ -164,6 +164,18 @@ def test_created_object_frees_a_cached_404_under_every_url_that_its_removal_drop
 ROOT_ROWS: list[tuple[str, dict[str, Any], dict[TargetKind, set[str]]]] = [
     ("d/a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.PREFIX: {f"{A}/d/"}}),
     ("a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.URL: {f"{A}/a"}}),
+    # Vendors merge slashes, and resolve segments of dots: each of these is a whole host to some.
+    ("/a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.URL: {f"{A}//a"}}),
+    ("//a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.URL: {f"{A}///a"}}),
+    ("./a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.URL: {f"{A}/./a"}}),
+    ("d/../a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.URL: {f"{A}/d/../a"}}),
+    ("\\/a", {"prefixes": (f"{A}/{{dir}}",), "spellings": ("raw",)}, {TargetKind.URL: {f"{A}/\\/a"}}),
+    ("s//", {"prefixes": (f"{A}/{{path}}",), "prefix": "s"}, {TargetKind.URL: {f"{A}///"}}),
+    ("/", {"prefixes": (f"{A}/{{dir}}{{stem}}",)}, {TargetKind.URL: {f"{A}//"}}),
+    ("/d/a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.PREFIX: {f"{A}//d/"}}),
+    ("d/../e/a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.PREFIX: {f"{A}/d/../e/"}}),
+    (".d/a", {"prefixes": (f"{A}/{{dir}}",)}, {TargetKind.PREFIX: {f"{A}/.d/"}}),
+    ("/a", {"prefixes": (f"{A}/{{dir}}",), "allow_root": True}, {TargetKind.PREFIX: {f"{A}//"}}),
     ("a", {"prefixes": (f"{A}/{{dir}}",), "allow_root": True}, {TargetKind.PREFIX: {f"{A}/"}}),
     ("a", {"prefixes": (f"{A}/",)}, {TargetKind.PREFIX: {f"{A}/"}}),
     ("a", {"prefixes": (f"{A}/x/{{dir}}",)}, {TargetKind.PREFIX: {f"{A}/x/"}}),

@@ -115,7 +115,6 @@ def test_a_healthy_vendor_that_is_paced_gets_all_in_fewer_calls_and_without_coun
     assert len(site.purged()) == UPLOADS
     assert len(site.paced.calls) < UPLOADS
     left = [body for body in site.queues.bodies() if body["provider"] == "paced"]
-    assert left
-    assert {body.get("attempt", 0) for body in left} == {0}
+    assert not any(body.get("attempt", 0) for body in left)
     done = sum(call.items for call in site.paced.calls)
     assert done + len({url for body in left for url in body["targets"]}) == UPLOADS
