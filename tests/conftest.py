@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Machines are noisy: how long an example takes says nothing.
-    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 50)
+    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 30)
     settings.load_profile("multicdn")
     config.addinivalue_line(
         "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
