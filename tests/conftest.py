@@ -34,7 +34,17 @@ COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 # Tracing takes as much time again as a test does.
 TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
 # What goes the same ways once more, and takes long.
-UNTRACED_FILES = {"test_bounds.py", "test_collapse.py", "test_refusals_in_traffic.py", "test_sender.py"}
+UNTRACED_FILES = {
+    "test_bounds.py",
+    "test_collapse.py",
+    "test_ledger.py",
+    "test_merge_keys.py",
+    "test_message.py",
+    "test_refusals_in_traffic.py",
+    "test_retry.py",
+    "test_sender.py",
+    "test_url_templates.py",
+}
 
 # Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
 LONGEST = {

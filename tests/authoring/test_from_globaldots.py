@@ -756,6 +756,8 @@ cdnDomains:
 
 # What is refused
 
+OR_QUOTES = "leave it out, or put the text in quotes"
+BLANKS = "indent with blanks, not tabs, and put texts that begin with @, % or ` in quotes"
 QUOTES = "must be a text; put it in quotes if it begins with a bracket or a brace"
 
 
@@ -809,13 +811,13 @@ QUOTES = "must be a text; put it in quotes if it begins with a bracket or a brac
         ("cdnDomains:\n  fastly:\n    b: []\n    b: []\n", ["4: 'b' stands twice; first on line 3"]),
         (
             "cdnDomains: !!python/object/apply:os.getcwd []\n",
-            ["1: the tag tag:yaml.org,2002:python/object/apply:os.getcwd means nothing here: leave it out"],
+            [f"1: the tag tag:yaml.org,2002:python/object/apply:os.getcwd means nothing here: {OR_QUOTES}"],
         ),
         (
             "cdnDomains: !!python/name:os.system x\n",
-            ["1: the tag tag:yaml.org,2002:python/name:os.system means nothing here: leave it out"],
+            [f"1: the tag tag:yaml.org,2002:python/name:os.system means nothing here: {OR_QUOTES}"],
         ),
-        ("cdnDomains:\n\tfastly: {}\n", ["2: not valid YAML: found character that cannot start any token"]),
+        ("cdnDomains:\n\tfastly: {}\n", [f"2: not valid YAML: found character that cannot start any token; {BLANKS}"]),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_with_every_line(text: str, expected: list[str]) -> None:
