@@ -31,7 +31,7 @@ COSTLY = {"acme", "aws", "aws_program", "edge", "origin", "python", "running_aws
 COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 
 # Tests of the core and the providers, which coverage counts (pyproject.toml): these folders, and the files beside them.
-# Tracing takes as much time again as a test does.
+# Tracing takes more than half as much time again.
 TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {
@@ -52,14 +52,19 @@ LONGEST = {
     "test_bundle.py",
     "test_bundle_cache.py",
     "test_bundle_runs.py",
+    "test_canaries.py",
     "test_conformance.py",
     "test_conformance_catches.py",
     "test_demo.py",
     "test_docs_plugins.py",
     "test_e2e.py",
     "test_loopback.py",
+    "test_loopback_aws.py",
+    "test_new_provider.py",
+    "test_regular_expressions.py",
     "test_seven_vendors.py",
     "test_soak.py",
+    "test_template.py",
 }
 
 # Audit events of a process that is started, and of a socket that will listen.
