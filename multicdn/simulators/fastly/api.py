@@ -28,6 +28,7 @@ LARGEST_REQUEST_HEADERS = 69 * 1024
 _HOUR = 3600.0
 
 _SERVICE_ROUTE = re.compile(r"/service/([^/?]+)/(purge_all|purge)(?:/([^?]+))?(?:\?.*)?")
+_LOOKS = re.compile(r"/tokens/self|/service/[^/?]+")
 _CACHED_URL = re.compile(r"(?:https?://)?([^/?:]+(?::\d+)?)([/?].*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -134,7 +135,7 @@ class FastlySimulator(Simulator):
             raise self._refusal(400, "Bad request", "headers too large")
         if request.method == "POST" and request.target.startswith("/purge/"):
             return self._purge_url(request, request.target.removeprefix("/purge/"))
-        if request.method == "GET":
+        if request.method == "GET" and _LOOKS.fullmatch(request.target):
             return self._look(request)
         route = _SERVICE_ROUTE.fullmatch(request.target) if request.method == "POST" else None
         if route is None:
