@@ -289,7 +289,7 @@ SICK: list[tuple[tuple[Any, ...], Any, str]] = [
     (
         ("GetTemplate", "TemplateBody", "Resources", "Function", "Properties", "MemorySize"),
         128,
-        "stack: failed: the stack isn't what this config makes: ~ Function (AWS::Lambda::Function); MemorySize: 128 -> 512",
+        "stack: failed: the stack isn't what this config makes: ~ Function (AWS::Lambda::Function); MemorySize: 128 ->",
     ),
     (("GetFunction",), "ResourceNotFoundException", "function: failed: ResourceNotFoundException: no"),
     (
@@ -337,8 +337,8 @@ def test_another_config_in_the_function_is_told(make: Callable[..., Account]) ->
 def test_dead_letters_are_counted(make: Callable[..., Account]) -> None:
     account = make()
     set_in(account, "GetQueueAttributes", "Attributes", WAITING, value="3")
-    assert account.look() == ["dead letters: warning: 3 dead letters: what they name stays stale until it expires"]
-    assert account.look("queue") == ["queue: ok: 3 messages are waiting, under way or delayed"]
+    assert account.look() == ["dead letters: warning: dead letters: 3; what they name stays stale until it expires"]
+    assert account.look("queue") == ["queue: ok: messages waiting, under way or delayed: 3"]
 
 
 @pytest.mark.parametrize(
@@ -392,6 +392,24 @@ def test_a_right_that_the_role_lacks_is_told(make: Callable[..., Account], detai
     account.answers["SimulatePrincipalPolicy"] = simulate
     arn = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/multicdn/fastly/token"
     assert account.look("role") == [f"role: failed: the role may not ssm:GetParameter on {arn}{why}"]
+    [finding] = installation.checks(account.file)["role"]()
+    assert ("by hand" in finding.remedy) is (why in ("", ": denied by a policy"))
+
+
+def test_apply_is_no_remedy_for_what_was_done_by_hand(make: Callable[..., Account]) -> None:
+    """Then the stack's template is what it should be, and CloudFormation has nothing to do."""
+    account = make()
+    set_in(account, "GetFunction", "Configuration", "Handler", value="app.x")
+    account.code = archive({stack.CONFIG_IN_BUNDLE: b"version: 1\n"})
+    set_in(account, "GetFunction", "Configuration", "CodeSha256", value=digest(account.code))
+    for is_by_hand in (True, False):
+        checks = installation.checks(account.file)
+        [finding] = [one for one in checks["function"]() if one.state is State.FAILED]
+        [code] = checks["deployed config"]()
+        assert ("by hand" in finding.remedy, "update-function-code" in code.remedy) == (is_by_hand, is_by_hand)
+        assert ("apply deploys this one" in code.remedy) is not is_by_hand
+        set_in(account, "GetTemplate", "TemplateBody", "Resources", "Function", "Properties", "MemorySize", value=1)
+        set_in(account, "GetTemplate", "TemplateBody", "Metadata", "multicdn", "config_sha256", value="0")
 
 
 def test_iam_is_asked_about_single_resources(make: Callable[..., Account]) -> None:

@@ -36,7 +36,7 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
         late.wait(10)
         ended.set()
 
-    checks = {"hangs": hanging, "dies": raising(SystemExit(3)), "well": lambda: [ok("fine")], "empty": lambda: []}
+    checks = {"hangs": hanging, "dies": raising(SystemExit(3)), "well": lambda: [ok("fine")], "empty": list}
     lines = checkup.examine(checks, 0.2)
     late.set()
     assert [(line.check, line.state, line.text) for line in lines] == [
@@ -105,7 +105,8 @@ def test_more_checks_than_threads_are_all_looked_at() -> None:
 
 def test_a_provider_is_told_what_the_routes_have_it_do() -> None:
     routes = """
-  - {bucket: acme-site, urls: ["https://WWW.acme.com:443/{key}"], hosts: [img.acme.com], tags_from: cache-tag, purge: [edge]}
+  - {bucket: acme-site, urls: ["https://WWW.acme.com:443/{key}"], hosts: [img.acme.com], tags_from: cache-tag,
+     purge: [edge]}
   - {bucket: acme-img, urls: ["https://{first}.acme.com/{key}"], allowed_hosts: ["*.acme.com"], purge: [site],
      preload: [px], collapse: budget}
   - {bucket: acme-all, everything: true, purge: [edge]}

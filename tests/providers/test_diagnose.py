@@ -1,4 +1,4 @@
-"""What the vendors say to ``multicdn doctor``, against their simulators: each right missing, each wrong id, each state."""
+"""What the vendors say to ``multicdn doctor``, against their simulators: rights missing, wrong ids, all states."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_auto_tells_what_it_finds_and_what_it_passes_over_and_why(cloudfront: Cl
 def test_cloudfront_without_rights_or_credentials(cloudfront: CloudFrontSimulator) -> None:
     cloudfront.allowed = frozenset(("ListDistributions",))
     auto, one = (provider(CloudFront, cloudfront, distribution=name) for name in ("auto", SITE))
-    assert [line for line in said(auto, use()) if "tenants" in line][0].startswith("unknown: the tenants of")
+    assert any(line.startswith("unknown: the tenants of") for line in said(auto, use()))
     with pytest.raises(CredentialsRefused, match="GetDistribution: AccessDenied"):
         said(one, use())
     cloudfront.expired = True
@@ -300,8 +300,8 @@ def test_akamai_tells_the_budget_of_each_kind(nowhere: str) -> None:
             said(provider(Akamai, cdn, client_secret=Secret.literal("d3Jvbmc=")), use())
         cdn.rate_limit_status = False
         assert said(provider(Akamai, cdn), use("tag")) == [
-            "unknown: POST /ccu/v3/rate-limit-status/tag isn't there, and nothing else is harmless: not provable without "
-            "purging"
+            "unknown: POST /ccu/v3/rate-limit-status/tag isn't there, and nothing else is harmless: "
+            "not provable without purging"
         ]
         cdn.faults.always(faults.status(503))
         with pytest.raises(RetryLater):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from multicdn.diagnosis import Finding, failed, ok, unknown, warning
+from multicdn.installer.deployed.installed import APPLY, Installed
 from multicdn.installer.errors import InstallError, translated
 from multicdn.installer.template.stack import CONFIG_IN_BUNDLE, HANDLER
 from multicdn.provider import check_endpoint
@@ -17,14 +18,10 @@ from multicdn.provider import check_endpoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from multicdn.installer.deployed.installed import Installed
-
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 250 MB unpacked, so packed it is less.
 _LARGEST_CODE = 250 << 20
 _LARGEST_CONFIG = 8 << 20
 _SECONDS = 30.0
-
-_APPLY = "run multicdn install apply"
 
 
 def settings(installed: Installed) -> Iterator[Finding]:
@@ -35,17 +32,19 @@ def settings(installed: Installed) -> Iterator[Finding]:
     if found.get("Concurrency", {}).get("ReservedConcurrentExecutions") == 0:
         yield failed(
             f"{name} is throttled: its reserved concurrency is 0, so it is never called",
-            f"aws lambda delete-function-concurrency --function-name {name}, or {_APPLY}",
+            f"aws lambda delete-function-concurrency --function-name {name}",
         )
     state, update = configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")
     if state not in ("Active", "Inactive") or update == "Failed":  # Inactive: it has idled, and wakes at a call
         reason = configuration.get("StateReason") or configuration.get("LastUpdateStatusReason") or ""
-        yield failed(f"{name} is {state}, its last update {update}: {reason}", _APPLY)
+        yield failed(f"{name} is {state}, its last update {update}: {reason}", f"mend that, then {APPLY}")
     else:
         yield ok(f"{name} is {state.lower()}, {configuration.get('Runtime')}, {configuration.get('MemorySize')} MB")
     yield from _environment(installed, configuration)
     if configuration.get("Handler") != HANDLER:
-        yield failed(f"its handler is {configuration.get('Handler')}, and must be {HANDLER}", _APPLY)
+        yield failed(
+            f"its handler is {configuration.get('Handler')}, and must be {HANDLER}", installed.remedy("Function")
+        )
 
 
 def _environment(installed: Installed, configuration: Mapping[str, Any]) -> Iterator[Finding]:
@@ -60,7 +59,10 @@ def _environment(installed: Installed, configuration: Mapping[str, Any]) -> Iter
         wanted |= {"MULTICDN_QUEUE_URL": outputs["QueueUrl"], "MULTICDN_DLQ_URL": outputs["DeadLetterQueueUrl"]}
     for name, value in wanted.items():
         if variables.get(name) != value:
-            yield failed(f"its variable {name} is {variables.get(name, 'missing')}, and must be {value}", _APPLY)
+            yield failed(
+                f"its variable {name} is {variables.get(name, 'missing')}, and must be {value}",
+                installed.remedy("Function"),
+            )
 
 
 def config(installed: Installed) -> Iterator[Finding]:
@@ -75,17 +77,17 @@ def config(installed: Installed) -> Iterator[Finding]:
         with zipfile.ZipFile(io.BytesIO(code)) as archive, archive.open(CONFIG_IN_BUNDLE) as member:
             there = member.read(_LARGEST_CONFIG)
     except KeyError:
-        yield failed(f"there is no {CONFIG_IN_BUNDLE} in the function's code: it isn't multicdn's", _APPLY)
+        yield failed(f"there is no {CONFIG_IN_BUNDLE} in the function's code: it isn't multicdn's", _code(installed))
         return
     except (zipfile.BadZipFile, OSError) as error:
-        yield failed(f"the function's code can't be read: {error}", _APPLY)
+        yield failed(f"the function's code can't be read: {error}", _code(installed))
         return
     if there == here:
         yield ok(f"the function carries {installed.file.path.name} as it is here ({_short(here)})")
     else:
         yield failed(
             f"the function carries another config ({_short(there)}) than {installed.file.path.name} ({_short(here)})",
-            "multicdn install plan shows what differs; multicdn install apply deploys this one",
+            _code(installed),
         )
 
 
@@ -100,9 +102,12 @@ def mapping(installed: Installed) -> Iterator[Finding]:
         found = [one for page in pages.paginate(EventSourceArn=queue) for one in page["EventSourceMappings"]]
     ours = [one for one in found if f":function:{name}" in one.get("FunctionArn", "")]
     if not ours:
-        yield failed(f"nothing reads the queue {queue} for {name}: its event source mapping is gone", _APPLY)
+        yield failed(
+            f"nothing reads the queue {queue} for {name}: its event source mapping is gone",
+            installed.remedy("EventSourceMapping"),
+        )
     for one in ours:
-        yield from _source(one)
+        yield from _source(one, installed.remedy("EventSourceMapping"))
     for one in found:
         if one not in ours:
             yield failed(
@@ -111,7 +116,7 @@ def mapping(installed: Installed) -> Iterator[Finding]:
             )
 
 
-def _source(one: Mapping[str, Any]) -> Iterator[Finding]:
+def _source(one: Mapping[str, Any], remedy: str) -> Iterator[Finding]:
     state, result = str(one.get("State")), str(one.get("LastProcessingResult") or "")
     if state in ("Disabled", "Disabling"):
         yield failed(
@@ -123,7 +128,18 @@ def _source(one: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         yield ok(f"the event source mapping is {state.lower()}")
     if "ReportBatchItemFailures" not in one.get("FunctionResponseTypes", ()):
-        yield warning("it doesn't report partial batches: one bad message repeats all of its batch", _APPLY)
+        yield warning("it doesn't report partial batches: one bad message repeats all of its batch", remedy)
+
+
+def _code(installed: Installed) -> str:
+    """How this config gets into the function: apply looks at what it has deployed, not at what came there by hand."""
+    if installed.deployed.state.config_sha256 != installed.file.sha256:
+        return "multicdn install plan shows what differs; multicdn install apply deploys this one"
+    place = installed.deployed.parameters
+    return (
+        f"somebody changed the code by hand: aws lambda update-function-code --function-name "
+        f"{installed.outputs['FunctionName']} --s3-bucket {place.get('BundleBucket')} --s3-key {place.get('BundleKey')}"
+    )
 
 
 def _read(installed: Installed) -> Mapping[str, Any]:

@@ -14,7 +14,6 @@ from multicdn.installer import cloudformation, diff, run, state
 from multicdn.installer.deployed import function, queues, rights, triggers
 from multicdn.installer.deployed.installed import Installed
 from multicdn.installer.errors import InstallError, is_denied
-from multicdn.installer.template import stack
 from multicdn.queue.sender import QUEUE
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ class _Opened:
 
     def _drift(self, deployed: state.Deployed) -> Iterator[Finding]:
         """Whether this config makes another stack than is there: rights, settings, versions."""
-        wanted = stack.template(self._file.config, deployed.state, revision=deployed.parameters.get("BundleKey", ""))
-        lines = [line.strip() for line in diff.stack(deployed.body, stack.as_read(wanted))]
+        installed = Installed(self._account, self._file, deployed)
+        lines = [line.strip() for line in diff.stack(deployed.body, installed.wanted)]
         if lines:
             more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
             yield failed(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from multicdn.installer.deployed.installed import Installed
 
-_APPLY = "run multicdn install apply"
 _WAITING = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -28,17 +27,21 @@ def waiting(installed: Installed) -> Iterator[Finding]:
         return
     found = _attributes(installed, installed.outputs["QueueUrl"])
     if found is None:
-        yield failed(f"the queue {installed.outputs['QueueUrl']} is gone", _APPLY)
+        yield failed(f"the queue {installed.outputs['QueueUrl']} is gone", installed.remedy("Queue"))
         return
-    yield ok(f"{_number(found)} messages are waiting, under way or delayed")
+    yield ok(f"messages waiting, under way or delayed: {_number(found)}")
     target = json.loads(found.get("RedrivePolicy") or "{}").get("deadLetterTargetArn", "")
     dead = installed.outputs["DeadLetterQueueUrl"].rpartition("/")[2]
     if target.rpartition(":")[2] != dead:
-        yield failed(f"messages that break the function go to {target or 'nowhere'}, and not to {dead}", _APPLY)
+        yield failed(
+            f"messages that break the function go to {target or 'nowhere'}, and not to {dead}",
+            installed.remedy("Queue"),
+        )
     timeout = installed.file.config.install.timeout
     if int(found.get("VisibilityTimeout", 0)) < timeout:
         yield failed(
-            f"it hides a message for {found.get('VisibilityTimeout')} s, and the function may take {timeout} s", _APPLY
+            f"it hides a message for {found.get('VisibilityTimeout')} s, and the function may take {timeout} s",
+            installed.remedy("Queue"),
         )
 
 
@@ -47,10 +50,12 @@ def dead(installed: Installed) -> Iterator[Finding]:
     url = installed.outputs["DeadLetterQueueUrl"]
     found = _attributes(installed, url)
     if found is None:
-        yield failed(f"the dead-letter queue {url} is gone: what is given up is lost", _APPLY)
+        yield failed(
+            f"the dead-letter queue {url} is gone: what is given up is lost", installed.remedy("DeadLetterQueue")
+        )
     elif number := _number(found):
         yield warning(
-            f"{number} dead letters: what they name stays stale until it expires",
+            f"dead letters: {number}; what they name stays stale until it expires",
             "multicdn dlq list shows why; multicdn dlq redrive sends them back once that is mended",
         )
     else:

@@ -28,22 +28,21 @@ def of_role(installed: Installed) -> Iterator[Finding]:
     arn = str(configuration["Role"])
     statements = stack.role_statements(installed.file.config, queued=installed.queued)
     try:
-        denied = [line for one in statements for line in _denied(installed, arn, one)]
+        denied = [finding for one in statements for finding in _denied(installed, arn, one)]
     except ClientError as error:
         yield unknown(
             f"IAM can't be asked about {arn}: {error.response['Error'].get('Code')}",
             "ask for iam:SimulatePrincipalPolicy on that role, or let somebody run this who has it",
         )
         return
-    for line in denied:
-        yield failed(line, "multicdn install apply makes the role anew, but for what a boundary or organisation denies")
+    yield from denied
     if not denied:
         yield ok(f"IAM says that {arn} may do all that this config needs")
     for reference in role.foreign_secrets(installed.file.config):
         yield unknown(f"whether it may read {reference} only the plugin's author knows")
 
 
-def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Iterator[str]:
+def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Iterator[Finding]:
     resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
     answer = installed.account.client("iam").simulate_principal_policy(
         PolicySourceArn=arn,
@@ -53,16 +52,17 @@ def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Ite
     )
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
-            where = result.get("EvalResourceName") or resources[0]
-            yield f"the role may not {result['EvalActionName']} on {where}{_why(result)}"
+            text = f"the role may not {result['EvalActionName']} on {result.get('EvalResourceName') or resources[0]}"
+            yield _finding(installed, text, result)
 
 
-def _why(result: Mapping[str, Any]) -> str:
+def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Finding:
     if not result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True):
-        return ": its permissions boundary doesn't allow it"
+        return failed(f"{text}: its permissions boundary doesn't allow it", "have the boundary allow it")
     if not result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True):
-        return ": a policy of the organisation doesn't allow it"
-    return ": denied by a policy" if result["EvalDecision"] == "explicitDeny" else ""
+        return failed(f"{text}: a policy of the organisation doesn't allow it", "ask those who keep that policy")
+    denied = ": denied by a policy" if result["EvalDecision"] == "explicitDeny" else ""
+    return failed(text + denied, installed.remedy("Role"))
 
 
 def _context(installed: Installed, condition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.config.settings import Trigger
 from multicdn.diagnosis import Finding, failed, ok
 from multicdn.installer import diff, plan, state
+from multicdn.installer.deployed.installed import APPLY, Installed
 from multicdn.installer.errors import translated
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.merge import EVENTBRIDGE
@@ -17,9 +18,6 @@ from multicdn.installer.template.event_sources import eventbridge_to_queue
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from multicdn.installer.deployed.installed import Installed
-
-_APPLY = "run multicdn install apply"
 _OUTPUT = {Trigger.QUEUE: "QueueArn", Trigger.DIRECT: "InvokedArn"}
 
 
@@ -33,7 +31,7 @@ def bucket(name: str, installed: Installed) -> Iterator[Finding]:
     if not merge.same(now, wanted):
         lines = [line for line in diff.notifications(now, wanted, stack) if line[0] in "+-"]
         yield failed(
-            f"its notifications aren't those of the routes: {'; '.join(lines) or 'another destination'}", _APPLY
+            f"its notifications aren't those of the routes: {'; '.join(lines) or 'another destination'}", APPLY
         )
     elif trigger is Trigger.EVENTBRIDGE:
         yield ok("it tells EventBridge of all that happens")
@@ -41,7 +39,7 @@ def bucket(name: str, installed: Installed) -> Iterator[Finding]:
         entries = [merge.described(kind, entry) for kind, entry in merge.ours(now, stack)]
         yield ok(f"it tells us of {'; '.join(entries)}")
     if trigger is not Trigger.EVENTBRIDGE and EVENTBRIDGE in now and name in installed.deployed.state.eventbridge:
-        yield failed("it still tells EventBridge, of an earlier trigger", _APPLY)
+        yield failed("it still tells EventBridge, of an earlier trigger", APPLY)
 
 
 def rules(installed: Installed) -> Iterator[Finding]:
@@ -65,15 +63,15 @@ def _rule(
     installed: Installed, logical: str, pattern: Mapping[str, Any], rule: Mapping[str, Any] | None
 ) -> Iterator[Finding]:
     if rule is None:
-        yield failed(f"the rule {logical} is gone", _APPLY)
+        yield failed(f"the rule {logical} is gone", installed.remedy(logical))
         return
     name = rule["Name"]
     if rule.get("State") != "ENABLED":
         yield failed(f"the rule {name} is {str(rule.get('State')).lower()}", f"aws events enable-rule --name {name}")
     elif json.loads(rule.get("EventPattern", "{}")) != pattern:
-        yield failed(f"the rule {name} takes other events than the routes want", _APPLY)
+        yield failed(f"the rule {name} takes other events than the routes want", installed.remedy(logical))
     elif installed.outputs["QueueArn"] not in _targets(installed, name):
-        yield failed(f"the rule {name} doesn't send to the queue", _APPLY)
+        yield failed(f"the rule {name} doesn't send to the queue", installed.remedy(logical))
     else:
         yield ok(f"the rule {name} is enabled, and sends to the queue")
 
