@@ -2,7 +2,7 @@
 
 Not in Lambda: only people ask. Import it within ``diagnose``, or in a module that ``diagnose`` imports:
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         from multicdn.diagnosis import ok, unknown
 
         if call is None:
@@ -24,10 +24,10 @@ from multicdn.model import Action, TargetKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Finding", "State", "Use", "failed", "hosts_beside", "ok", "unknown", "warning"]
+__all__ = ["Finding", "Health", "Usage", "failed", "hosts_beside", "ok", "unknown", "warning"]
 
 
-class State(enum.StrEnum):
+class Health(enum.StrEnum):
     """How something is: purges fail only where it is ``FAILED``; ``UNKNOWN`` is what nobody could look at."""
 
     OK = "ok"
@@ -45,12 +45,12 @@ class Finding(Struct, frozen=True):
         remedy: what to do; nothing is FAILED without one.
     """
 
-    state: State
+    state: Health
     text: str
     remedy: str = ""
 
 
-class Use(Struct, frozen=True, kw_only=True):
+class Usage(Struct, frozen=True, kw_only=True):
     """What the config's routes have one provider do, so that nothing is asked for that nobody needs.
 
     Attributes:
@@ -70,22 +70,22 @@ class Use(Struct, frozen=True, kw_only=True):
 
 def ok(text: str) -> Finding:
     """All is well."""
-    return Finding(State.OK, text)
+    return Finding(Health.OK, text)
 
 
 def warning(text: str, remedy: str) -> Finding:
     """It works, but some purges may miss, or it won't for long."""
-    return Finding(State.WARNING, text, remedy)
+    return Finding(Health.WARNING, text, remedy)
 
 
 def failed(text: str, remedy: str) -> Finding:
     """Purges fail."""
-    return Finding(State.FAILED, text, remedy)
+    return Finding(Health.FAILED, text, remedy)
 
 
 def unknown(text: str, remedy: str = "") -> Finding:
     """Nobody can tell without purging, or with these permissions."""
-    return Finding(State.UNKNOWN, text, remedy)
+    return Finding(Health.UNKNOWN, text, remedy)
 
 
 def hosts_beside(hosts: Iterable[str], served: Iterable[str]) -> Iterator[str]:

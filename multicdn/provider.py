@@ -57,7 +57,7 @@ from multicdn.secrets import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 __all__ = [
     "API_VERSION",
@@ -252,7 +252,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         del account, partition
         return ()
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterable[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterable[Finding]:
         """Say whether purges would work, for ``multicdn doctor``: by calls that are harmless, and cost nothing.
 
         Tell in each finding what it proves; what nobody can prove without purging is ``unknown``. Only people ask:

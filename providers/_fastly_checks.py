@@ -16,7 +16,7 @@ from multicdn.provider import CallRefused, CredentialsRefused, TargetKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multicdn.diagnosis import Use
+    from multicdn.diagnosis import Usage
     from multicdn.http import Answer
 
 _DAY = 86_400.0
@@ -24,7 +24,7 @@ _SOON = 30 * _DAY
 _READING = {"global", "global:read"}
 
 
-def findings(service: str, use: Use, ask: Callable[[str], Answer]) -> Iterator[Finding]:
+def findings(service: str, use: Usage, ask: Callable[[str], Answer]) -> Iterator[Finding]:
     """Look at the token, then at the service.
 
     Args:
@@ -42,7 +42,7 @@ def findings(service: str, use: Use, ask: Callable[[str], Answer]) -> Iterator[F
     yield from _service(service, token, scopes, ask)
 
 
-def _scope(scopes: set[str], use: Use) -> Finding:
+def _scope(scopes: set[str], use: Usage) -> Finding:
     wanted = {"purge_all"} if use.purges(TargetKind.EVERYTHING) else set()
     if use.purges(TargetKind.URL) or use.purges(TargetKind.TAG):
         wanted.add("purge_select")

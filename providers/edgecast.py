@@ -30,7 +30,7 @@ from multicdn.provider import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 # https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm, as all facts in this file.
 _MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}
@@ -139,7 +139,7 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
             return float(isinstance(details, dict) and details.get("Status") == "done")
         return float(bool(status.get("CompleteDate")))
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Say that nothing is harmless."""
         del use
         from multicdn.diagnosis import unknown

@@ -33,7 +33,7 @@ from multicdn.provider import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 _PARALLEL = 16
 _REFUSING = (400, 401, 403, 404, 405, 422)  # what else is refused is no matter of who does: 413 is too large
@@ -133,7 +133,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         answer = self._purge(target, call, _refusal_of_kind, soft=False, headers=self._where)
         return Receipt(id=_accepted(answer), estimate=20.0, pause=_pause(answer))
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the token's scopes and services."""
         from ._fastly_checks import findings
 

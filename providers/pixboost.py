@@ -29,7 +29,7 @@ from multicdn.provider import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 # https://help.pixboost.com/workflows/cache-invalidation: an accepted invalidation ends within about five minutes.
 _SECONDS_ACCEPTED = 300.0
@@ -102,7 +102,7 @@ class Pixboost(PurgeUrls, PreloadUrls):
         self._send("POST", "/api/2/img/warmup", call, json={"images": list(urls)})
         return Receipt()
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Say that nothing is harmless."""
         del use
         from multicdn.diagnosis import unknown

@@ -12,7 +12,7 @@ from multicdn import config as config_file
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
-from multicdn.diagnosis import Finding, State
+from multicdn.diagnosis import Finding, Health
 from multicdn.oncall import checkup, local_checks, vendor_checks
 from multicdn.plugins.discovery import Plugins
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # Of the JSON; one that changes a member's meaning changes it.
 VERSION = 1
 
-_COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red"}
-_WIDTH = max(map(len, State))
+_COLOURS = {Health.OK: "green", Health.WARNING: "yellow", Health.FAILED: "red"}
+_WIDTH = max(map(len, Health))
 
 
 @click.command()
@@ -59,7 +59,7 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
     if online and loaded is not None:
         lines += checkup.examine(_online(loaded, path, stack, region), timeout)
     _show(lines, path, online=online, as_json=as_json)
-    raise SystemExit(1 if any(line.state is State.FAILED for line in lines) else 0)
+    raise SystemExit(1 if any(line.state is Health.FAILED for line in lines) else 0)
 
 
 def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Callable[[], Iterable[Finding]]]:
@@ -78,7 +78,7 @@ def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Ca
 
 
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:
-    counts = {state: sum(line.state is state for line in lines) for state in State}
+    counts = {state: sum(line.state is state for line in lines) for state in Health}
     if as_json:
         import msgspec
 
@@ -86,7 +86,7 @@ def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> 
         say_text(json.dumps({**about, "checks": msgspec.to_builtins(lines)}, indent=2))
         return
     for line in lines:
-        shown = line.state.upper() if line.state is State.FAILED else line.state
+        shown = line.state.upper() if line.state is Health.FAILED else line.state
         say(f"{shown:<{_WIDTH}}  {line.check}: {line.text}", colour=_COLOURS.get(line.state))
         if line.remedy:
             say(f"{'':<{_WIDTH}}    -> {line.remedy}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.diagnosis import Finding, State, failed
+from multicdn.diagnosis import Finding, Health, failed
 from multicdn.errors import CredentialsRefused, MulticdnError, ProviderError, RetryLater, told
 from multicdn.secrets import redact
 
@@ -32,7 +32,7 @@ class Line(Struct, frozen=True):
     """
 
     check: str
-    state: State
+    state: Health
     text: str
     remedy: str = ""
 

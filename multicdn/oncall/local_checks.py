@@ -13,7 +13,7 @@ from multicdn.plugins.discovery import DISABLE
 from multicdn.secrets import parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sized
     from pathlib import Path
 
     from multicdn.config import Config
@@ -28,7 +28,7 @@ def config(path: Path, plugins: Plugins) -> tuple[Config | None, list[Finding]]:
         loaded = load(path, plugins)
     except ConfigError as error:
         return None, [_split(failed, problem) for problem in error.problems]
-    counts = f"{len(loaded.providers)} providers, {len(loaded.routes)} routes"
+    counts = f"{_counted(loaded.providers, 'provider')}, {_counted(loaded.routes, 'route')}"
     return loaded, [ok(f"{path}: {counts}"), *(_split(warning, text) for text in loaded.warnings), *_install(loaded)]
 
 
@@ -103,6 +103,10 @@ def _missing(distribution: str, extra: str) -> Iterator[str]:
             metadata.version(name)
         except metadata.PackageNotFoundError:
             yield name
+
+
+def _counted(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def _split(make: object, text: str) -> Finding:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from multicdn.bounds import ANY_LENGTH, bounded
-from multicdn.diagnosis import Finding, Use, failed, ok, unknown, warning
+from multicdn.diagnosis import Finding, Usage, failed, ok, unknown, warning
 from multicdn.errors import CredentialsRefused, SecretError
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Provider, PurgePrefixes, Secret, capability
@@ -39,7 +39,7 @@ def online(config: Config) -> dict[str, Look]:
     return checks
 
 
-def use_of(config: Config, name: str) -> Use:
+def use_of(config: Config, name: str) -> Usage:
     """What the routes have one provider instance do."""
     provider = config.providers[name]
     purging = [route for route in config.routes if name in route.purge]
@@ -50,7 +50,7 @@ def use_of(config: Config, name: str) -> Use:
     if preloading:
         asks.add((Action.PRELOAD, TargetKind.URL))
     routes = list(dict.fromkeys((*purging, *preloading)))
-    return Use(
+    return Usage(
         asks=frozenset(asks),
         hosts=tuple(dict.fromkeys(host for route in routes for host in named_hosts(route))),
         buckets=tuple(dict.fromkeys(route.bucket for route in routes)),
@@ -65,7 +65,7 @@ def _known(config: Config, name: str, provider: Provider) -> Iterator[Finding]:
     yield from provider.diagnose(use, None)
 
 
-def _pace(config: Config, provider: Provider, use: Use) -> Iterator[Finding]:
+def _pace(config: Config, provider: Provider, use: Usage) -> Iterator[Finding]:
     """How fast it goes, since each invocation that may run has its share of the vendor's rate."""
     shares = config.concurrency
     for action, kind in sorted(use.asks):

@@ -34,7 +34,7 @@ from .credentials import Credentials, Signature, clean_host, read_edgerc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
     from multicdn.http import Answer
 
 # https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together;
@@ -166,7 +166,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         path = f"/ccu/v3/{word}/{kind}/{self.network}"
         return receipt(self._send(path, call, kind, targets, json={"objects": list(objects)}))
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask for the budgets, which takes the same credentials."""
         from .checks import findings
 

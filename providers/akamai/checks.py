@@ -16,7 +16,7 @@ from .answers import number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multicdn.diagnosis import Use
+    from multicdn.diagnosis import Usage
     from multicdn.http import Answer
 
     from . import Akamai
@@ -30,7 +30,7 @@ _GRANTED = {
 }
 
 
-def findings(provider: Akamai, use: Use, ask: Callable[[str], Answer]) -> Iterator[Finding]:
+def findings(provider: Akamai, use: Usage, ask: Callable[[str], Answer]) -> Iterator[Finding]:
     """Ask for the budget of each kind that is purged.
 
     Args:

@@ -34,7 +34,7 @@ from .spelling import LONGEST_TAG, is_seen, located
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 _INSTANT = Speed(seconds=0.15, share="50 %", page="https://blog.cloudflare.com/instant-purge/")
 
@@ -180,7 +180,7 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         """Empty the zone or the configured environment, or mark all of it stale."""
         return self._purge({"purge_everything": True}, (), call)
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the token, the zone, its plan, and what its cache key has."""
         from .checks import findings, without_network
 

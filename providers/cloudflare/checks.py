@@ -17,7 +17,7 @@ from .plans import PLANS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from multicdn.diagnosis import Use
+    from multicdn.diagnosis import Usage
 
     from . import Cloudflare
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CACHE_KEYS = "https://developers.cloudflare.com/cache/how-to/cache-keys/"
 
 
-def without_network(provider: Cloudflare, use: Use) -> Iterator[Finding]:
+def without_network(provider: Cloudflare, use: Usage) -> Iterator[Finding]:
     """What the options tell."""
     if use.purges(TargetKind.URL) and not any("origin" in map(str.lower, one) for one in provider.variants):
         yield warning(
@@ -36,7 +36,7 @@ def without_network(provider: Cloudflare, use: Use) -> Iterator[Finding]:
         )
 
 
-def findings(provider: Cloudflare, use: Use, look: Look) -> Iterator[Finding]:
+def findings(provider: Cloudflare, use: Usage, look: Look) -> Iterator[Finding]:
     """Look at the zone, then at the token.
 
     Args:
@@ -77,7 +77,7 @@ def _zone(provider: Cloudflare, look: Look) -> tuple[dict[str, Any], Finding | N
         return {}, failed(f"there is no zone {provider.zone}: {error.reason}", remedy)
 
 
-def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Use) -> Iterator[Finding]:
+def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Usage) -> Iterator[Finding]:
     name = str(zone.get("name") or "")
     beside = [host for host in use.hosts if not f".{host}".endswith(f".{name}")] if name else []
     if beside:

@@ -40,7 +40,7 @@ from .paths import located, tag_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
@@ -165,7 +165,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
         return replace(self, distribution=name)
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the distribution, or at what ``auto`` finds and passes over."""
         from .checks import findings
 

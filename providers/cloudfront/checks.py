@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudfront import CloudFrontClient
 
-    from multicdn.diagnosis import Use
+    from multicdn.diagnosis import Usage
 
     from . import CloudFront
 
@@ -28,7 +28,7 @@ _TAGS = "guide, invalidation-by-tags"
 _SHOWN = 5
 
 
-def findings(provider: CloudFront, use: Use, ask: Ask) -> Iterator[Finding]:
+def findings(provider: CloudFront, use: Usage, ask: Ask) -> Iterator[Finding]:
     """Look at what an instance acts on.
 
     Args:
@@ -51,7 +51,7 @@ def findings(provider: CloudFront, use: Use, ask: Ask) -> Iterator[Finding]:
     )
 
 
-def _distribution(name: str, use: Use, ask: Ask) -> Iterator[Finding]:
+def _distribution(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
     try:
         found: Mapping[str, Any] = ask(lambda client: client.get_distribution(Id=name)).get("Distribution", {})
     except CredentialsRefused:
@@ -85,7 +85,7 @@ def _tags(name: str, keeps: bool) -> Finding:  # noqa: FBT001 - read aloud it is
     )
 
 
-def _hosts(name: str, use: Use, served: Sequence[str]) -> Iterator[Finding]:
+def _hosts(name: str, use: Usage, served: Sequence[str]) -> Iterator[Finding]:
     beside = list(hosts_beside(use.hosts, served))
     if beside:
         yield warning(
@@ -94,7 +94,7 @@ def _hosts(name: str, use: Use, served: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _tenant(name: str, use: Use, ask: Ask) -> Iterator[Finding]:
+def _tenant(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
     try:
         found: Mapping[str, Any] = ask(lambda client: client.get_distribution_tenant(Identifier=name)).get(
             "DistributionTenant", {}
@@ -113,7 +113,7 @@ def _tenant(name: str, use: Use, ask: Ask) -> Iterator[Finding]:
     yield from _hosts(name, use, _domains(found))
 
 
-def _everything_found(use: Use, ask: Ask) -> Iterator[Finding]:
+def _everything_found(use: Usage, ask: Ask) -> Iterator[Finding]:
     """What ``auto`` stands for, and what it passes over."""
     listed: list[Mapping[str, Any]] = ask(list_distributions)
     shared = {str(one["Id"]) for one in listed if one.get("ConnectionMode") == "tenant-only"}
@@ -124,7 +124,7 @@ def _everything_found(use: Use, ask: Ask) -> Iterator[Finding]:
         yield from _tenants(use, {str(one["Id"]): one for one in listed}, ask)
 
 
-def _found(bucket: str, listed: Sequence[Mapping[str, Any]], ask: Ask, use: Use) -> Iterator[Finding]:
+def _found(bucket: str, listed: Sequence[Mapping[str, Any]], ask: Ask, use: Usage) -> Iterator[Finding]:
     taken = [one for one in listed if _passed_over(one) == ""]
     if taken:
         names = [f"{one['Id']} ({_listed([*_aliases(one)] or [str(one.get('DomainName'))])})" for one in taken]
@@ -151,7 +151,7 @@ def _passed_over(one: Mapping[str, Any]) -> tuple[str, str] | str:
     return ""
 
 
-def _others(use: Use, listed: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _others(use: Usage, listed: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     """Those with other origins: of concern where they serve the hosts of the routes."""
     for one in listed:
         serves = [host for host in use.hosts if not list(hosts_beside([host], _aliases(one)))]
@@ -165,7 +165,7 @@ def _others(use: Use, listed: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
         yield ok(f"auto passes over {len(listed)} with other origins: {_listed([str(one['Id']) for one in listed])}")
 
 
-def _tenants(use: Use, listed: Mapping[str, Mapping[str, Any]], ask: Ask) -> Iterator[Finding]:
+def _tenants(use: Usage, listed: Mapping[str, Mapping[str, Any]], ask: Ask) -> Iterator[Finding]:
     """Tenants whose distribution has one of the buckets: none is found by ``auto``."""
     try:
         tenants: list[Mapping[str, Any]] = ask(list_tenants)

@@ -31,7 +31,7 @@ from .api import HighwindsApi, Login
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.diagnosis import Finding, Use
+    from multicdn.diagnosis import Finding, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
             raise RetryLater(f"the answer has no progress: {answer.reason}")
         return float(done)
 
-    def diagnose(self, use: Use, call: Call | None) -> Iterator[Finding]:
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask whose the token is, which every token may."""
         del use
         from multicdn.diagnosis import failed, ok, unknown

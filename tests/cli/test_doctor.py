@@ -46,7 +46,7 @@ def test_without_network_it_tells_what_this_machine_knows(path: Path) -> None:
     result = doctor(path)
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert f"ok       config: {path}: 1 providers, 1 routes" in lines
+    assert f"ok       config: {path}: 1 provider, 1 route" in lines
     assert "ok       extras: all that the config needs is installed here" in lines
     warned = lines.index("warning  config: install.alarm_topic is empty: the alarms tell nobody")
     assert lines[warned + 1].strip() == "-> write the ARN of an SNS topic that somebody reads"

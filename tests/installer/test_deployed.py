@@ -15,7 +15,7 @@ import boto3
 import pytest
 from kit import installs
 
-from multicdn.diagnosis import State
+from multicdn.diagnosis import Health
 from multicdn.installer import run
 from multicdn.installer.deployed import function, installation
 from multicdn.installer.notifications import merge
@@ -119,8 +119,8 @@ class Account:
         found = []
         for name, look in installation.checks(self.file).items():
             for one in look() if only in ("", name) else ():
-                assert one.remedy or one.state not in (State.FAILED, State.WARNING)
-                if only or one.state is not State.OK:
+                assert one.remedy or one.state not in (Health.FAILED, Health.WARNING)
+                if only or one.state is not Health.OK:
                     found.append(f"{name}: {one.state}: {one.text}")
         return found
 
@@ -314,7 +314,7 @@ def test_each_sick_part_is_told_alone(
         account.answers[path[0]] = value
     name = line.partition(": ")[0]
     looks = {each: look for each, look in installation.checks(account.file).items() if each == name}
-    lines = [one for one in examine(looks, 10) if one.state is not State.OK]
+    lines = [one for one in examine(looks, 10) if one.state is not Health.OK]
     found = [f"{one.check}: {one.state}: {one.text}" for one in lines]
     assert all(one.remedy for one in lines)
     assert found[0].startswith(line), found
@@ -404,7 +404,7 @@ def test_apply_is_no_remedy_for_what_was_done_by_hand(make: Callable[..., Accoun
     set_in(account, "GetFunction", "Configuration", "CodeSha256", value=digest(account.code))
     for is_by_hand in (True, False):
         checks = installation.checks(account.file)
-        [finding] = [one for one in checks["function"]() if one.state is State.FAILED]
+        [finding] = [one for one in checks["function"]() if one.state is Health.FAILED]
         [code] = checks["deployed config"]()
         assert ("by hand" in finding.remedy, "update-function-code" in code.remedy) == (is_by_hand, is_by_hand)
         assert ("apply deploys this one" in code.remedy) is not is_by_hand
@@ -448,15 +448,15 @@ def test_without_credentials_the_rest_is_unknown(make: Callable[..., Account]) -
     account = make()
     account.answers["GetCallerIdentity"] = "ExpiredToken"
     lines = examine(installation.checks(account.file), 10)
-    assert {line.check for line in lines if line.state is State.FAILED} == {"aws", "stack"}
-    assert {line.text for line in lines if line.state is State.UNKNOWN} == {
+    assert {line.check for line in lines if line.state is Health.FAILED} == {"aws", "stack"}
+    assert {line.text for line in lines if line.state is Health.UNKNOWN} == {
         "not looked at: who we are in AWS isn't known"
     }
 
 
-@pytest.mark.parametrize(("worker", "state"), [("", State.FAILED), ("https://q", State.WARNING)])
+@pytest.mark.parametrize(("worker", "state"), [("", Health.FAILED), ("https://q", Health.WARNING)])
 def test_nothing_installed_is_red_but_for_workers(
-    make: Callable[..., Account], monkeypatch: pytest.MonkeyPatch, worker: str, state: State
+    make: Callable[..., Account], monkeypatch: pytest.MonkeyPatch, worker: str, state: Health
 ) -> None:
     account = make()
     account.answers["DescribeStacks"] = ("ValidationError", "Stack with id multicdn does not exist")

@@ -385,10 +385,10 @@ SINS = {
     "purges to look, and shows its token": swap(
         "    url_limits = L",
         "    def diagnose(self, use, call):\n"
-        "        from multicdn.diagnosis import Finding, State, ok\n"
+        "        from multicdn.diagnosis import Finding, Health, ok\n"
         "        self.purge_urls(['https://www.example.com/'], call or Call())\n"
         "        yield ok(self.token.reveal())\n"
-        "        yield Finding(State.FAILED, 'bad')\n\n"
+        "        yield Finding(Health.FAILED, 'bad')\n\n"
         "    url_limits = L",
         "a_diagnosis_without_network_asks_nobody",
         "a_diagnosis_says_what_to_do",

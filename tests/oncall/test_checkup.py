@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kit.installs import config
 
-from multicdn.diagnosis import Finding, State, ok
+from multicdn.diagnosis import Finding, Health, ok
 from multicdn.errors import CallRefused, ConfigError, CredentialsRefused, PluginError, RetryLater, SecretError
 from multicdn.model import Action, TargetKind
 from multicdn.oncall import checkup, local_checks, vendor_checks
@@ -40,11 +40,11 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
     lines = checkup.examine(checks, 0.2)
     late.set()
     assert [(line.check, line.state, line.text) for line in lines] == [
-        ("hangs", State.OK, "begun"),
-        ("hangs", State.FAILED, "no answer within 0.2 s"),
-        ("dies", State.OK, "found before"),
-        ("dies", State.FAILED, "this check failed: SystemExit: 3"),
-        ("well", State.OK, "fine"),
+        ("hangs", Health.OK, "begun"),
+        ("hangs", Health.FAILED, "no answer within 0.2 s"),
+        ("dies", Health.OK, "found before"),
+        ("dies", Health.FAILED, "this check failed: SystemExit: 3"),
+        ("well", Health.OK, "fine"),
     ]
     assert ended.wait(5)
 
@@ -63,7 +63,7 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
 )
 def test_each_error_is_a_sentence_with_a_remedy(error: BaseException, text: str, remedy: str) -> None:
     line = checkup.examine({"it": raising(error)}, 5)[-1]
-    assert (line.state, line.text) == (State.FAILED, text)
+    assert (line.state, line.text) == (Health.FAILED, text)
     assert remedy in line.remedy
 
 
@@ -73,7 +73,7 @@ def test_what_is_read_by_one_check_is_hidden_in_all() -> None:
     first = threading.Event()
 
     def quoting() -> Iterator[Finding]:
-        yield Finding(State.FAILED, f"bad token {secret}", f"look at {secret}")
+        yield Finding(Health.FAILED, f"bad token {secret}", f"look at {secret}")
         first.set()
 
     def reading() -> Iterator[Finding]:
@@ -148,9 +148,9 @@ def test_each_secret_is_read_once_and_not_shown(monkeypatch: pytest.MonkeyPatch)
     looks = vendor_checks.online(config(routes=routes, providers=providers))
     lines = checkup.examine({name: look for name, look in looks.items() if name.startswith("secret")}, 10)
     assert [(line.check, line.state, line.text.partition("; ")[0]) for line in lines] == [
-        ("secret ${env:T}", State.OK, "it can be read from here, for one, two"),
-        ("secret ${env:GONE}", State.FAILED, "${env:GONE}: the environment has no variable GONE"),
-        ("secret ${file:/nosuch/file}", State.FAILED, "${file:/nosuch/file}: No such file or directory"),
+        ("secret ${env:T}", Health.OK, "it can be read from here, for one, two"),
+        ("secret ${env:GONE}", Health.FAILED, "${env:GONE}: the environment has no variable GONE"),
+        ("secret ${file:/nosuch/file}", Health.FAILED, "${file:/nosuch/file}: No such file or directory"),
     ]
     assert lines[1].remedy == "set the variable GONE where this runs"
     assert "simulated-value" not in repr(lines)
@@ -164,7 +164,7 @@ def test_a_wrong_file_is_told_line_by_line(tmp_path: Path) -> None:
     path.write_text("version: 2\nproviders: {}\n")
     loaded, said = local_checks.config(path, Plugins())
     assert loaded is None
-    assert {one.state for one in said} == {State.FAILED}
+    assert {one.state for one in said} == {Health.FAILED}
     assert all(one.remedy for one in said)
     assert any(one.text.startswith("c.yml:1: ") for one in said)
 
@@ -187,7 +187,7 @@ def test_settings_that_work_and_are_hardly_meant_are_told(install: str, words: l
     path = tmp_path / "c.yml"
     path.write_text(text(install))
     _, said = local_checks.config(path, Plugins())
-    warnings = [one.text for one in said if one.state is State.WARNING]
+    warnings = [one.text for one in said if one.state is Health.WARNING]
     assert len(warnings) == len(words)
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
@@ -198,7 +198,7 @@ def test_a_plugin_that_is_switched_off_or_broken_is_told() -> None:
     broken = EntryPoint("broken", "nosuch.module:X", "multicdn.providers")
     hook = EntryPoint("hook", "nosuch.module", "multicdn.hooks")
     found = [*local_checks.plugins_of(Plugins([broken, hook], disabled=("fastly",)), None)]
-    assert [one.state for one in found] == [State.WARNING, State.FAILED, State.WARNING, State.OK]
+    assert [one.state for one in found] == [Health.WARNING, Health.FAILED, Health.WARNING, Health.OK]
     assert "nosuch" in found[0].text
     assert found[2].text == "switched off: fastly"
 

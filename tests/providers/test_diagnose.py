@@ -14,7 +14,7 @@ from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
 from multicdn_providers.pixboost import Pixboost
 
-from multicdn.diagnosis import State, Use, hosts_beside
+from multicdn.diagnosis import Health, Usage, hosts_beside
 from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Provider, Secret
@@ -41,9 +41,9 @@ def nowhere() -> Iterator[str]:
         yield running.url
 
 
-def use(*kinds: str, hosts: Iterable[str] = ("www.acme.com",), buckets: Iterable[str] = ("acme-site",)) -> Use:
+def use(*kinds: str, hosts: Iterable[str] = ("www.acme.com",), buckets: Iterable[str] = ("acme-site",)) -> Usage:
     asks = frozenset((Action.PURGE, TargetKind(kind)) for kind in kinds or ("url",))
-    return Use(asks=asks, hosts=tuple(hosts), buckets=tuple(buckets))
+    return Usage(asks=asks, hosts=tuple(hosts), buckets=tuple(buckets))
 
 
 def provider(cls: type[Provider], cdn: Simulator, **changed: Any) -> Provider:
@@ -52,10 +52,10 @@ def provider(cls: type[Provider], cdn: Simulator, **changed: Any) -> Provider:
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
 
 
-def said(asked: Provider, wanted: Use, call: Call | None = CALL) -> list[str]:
+def said(asked: Provider, wanted: Usage, call: Call | None = CALL) -> list[str]:
     """Each finding as ``state: text``; nothing is bad without a remedy."""
     found = list(asked.diagnose(wanted, call))
-    assert all(one.remedy for one in found if one.state in (State.FAILED, State.WARNING))
+    assert all(one.remedy for one in found if one.state in (Health.FAILED, Health.WARNING))
     return [f"{one.state}: {one.text}" for one in found]
 
 
@@ -244,7 +244,7 @@ def cloudfront(account: CloudFrontSimulator) -> Iterator[CloudFrontSimulator]:
     ],
 )
 def test_cloudfront_tells_what_it_acts_on(
-    cloudfront: CloudFrontSimulator, options: dict[str, str], wanted: Use, lines: list[str]
+    cloudfront: CloudFrontSimulator, options: dict[str, str], wanted: Usage, lines: list[str]
 ) -> None:
     found = said(provider(CloudFront, cloudfront, **options), wanted)
     assert len(bad(found)) == len(lines)

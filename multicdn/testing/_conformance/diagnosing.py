@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from multicdn.diagnosis import Finding, State, Use
+from multicdn.diagnosis import Finding, Health, Usage
 from multicdn.errors import ProviderError
 from multicdn.provider import Call, Provider, capabilities
 from multicdn.simulators.kit import faults
@@ -36,7 +36,7 @@ class Diagnoses(Promises):
         for finding in (*found, *self._findings(running.provider, _CALL)):
             assert isinstance(finding, Finding), f"`diagnose` yields {finding!r}: make it with multicdn.diagnosis"
             assert finding.text.strip(), "a finding of `diagnose` has no text"
-            bad = finding.state in (State.FAILED, State.WARNING)
+            bad = finding.state in (Health.FAILED, Health.WARNING)
             assert finding.remedy.strip() or not bad, f"say what to do about {finding.text!r}"
 
     def test_a_diagnosis_purges_nothing(self, running: Vendor) -> None:
@@ -77,7 +77,7 @@ class Diagnoses(Promises):
         asks = frozenset((what.action, what.kind) for what in capabilities(provider))
         found: list[object] = []
         try:
-            found += provider.diagnose(Use(asks=asks, hosts=(host,), buckets=("site",)), call)
+            found += provider.diagnose(Usage(asks=asks, hosts=(host,), buckets=("site",)), call)
         except ProviderError as error:
-            found.append(Finding(State.FAILED, everything_said(error), "the core says what to do about errors"))
+            found.append(Finding(Health.FAILED, everything_said(error), "the core says what to do about errors"))
         return found
