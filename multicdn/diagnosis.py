@@ -1,6 +1,6 @@
 """What a plugin says to ``multicdn doctor``: whether purges would work, and what to do where they would not.
 
-Not in Lambda: only people ask. Import it within ``diagnose``, or in a module that ``diagnose`` imports:
+Only people ask, so Lambda needn't load it: import it within ``diagnose``, or in a module that ``diagnose`` imports:
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         from multicdn.diagnosis import ok, unknown
