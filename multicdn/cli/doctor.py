@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from multicdn.oncall import checkup, local_checks, vendor_checks
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from multicdn.config import Config
@@ -57,7 +59,8 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
     looks = {"config": lambda: said, **_offline(loaded, plugins)}
     lines = checkup.examine(looks, timeout)
     if online and loaded is not None:
-        lines += checkup.examine(_online(loaded, path, stack, region), timeout)
+        with _region_of_secrets(region or loaded.install.region):
+            lines += checkup.examine(_online(loaded, path, stack, region), timeout)
     _show(lines, path, online=online, as_json=as_json)
     raise SystemExit(1 if any(line.state is Health.FAILED for line in lines) else 0)
 
@@ -75,6 +78,20 @@ def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Ca
     from multicdn.installer.deployed import installation
 
     return {**installation.checks(run.read(path, stack, region)), **vendor_checks.online(loaded)}
+
+
+@contextlib.contextmanager
+def _region_of_secrets(region: str) -> Iterator[None]:
+    """Read secrets where the function does; boto3 takes the region for them from the environment."""
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        os.environ.update(dict.fromkeys(names, region) if region else {})
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:

@@ -100,6 +100,8 @@ def _raised(error: BaseException) -> Finding:
             return failed(error.reason, "correct what the config says of it")
         case MulticdnError():
             return _sentence(str(error))
+        case ImportError():
+            return failed(f"{error.name} isn't installed here", "pip install 'multicdn[all]', or the extra that has it")
     return failed(
         f"this check failed: {told(error)}", "it is no fault of your config: report it to the plugin's author"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
+from multicdn import secrets
 from multicdn.cli import main
 from multicdn.simulators.fastly.api import FastlySimulator
 
@@ -87,6 +89,21 @@ def test_one_that_is_sick_stops_no_other(path: Path, monkeypatch: pytest.MonkeyP
     assert "with scope purge_all purge_select" in lines["vendor fastly online", "ok"]["text"]
     assert result.exit_code == 1
     assert cdn.token not in result.output
+
+
+def test_secrets_are_read_in_the_region_of_the_config(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in no other that the shell names; afterwards the shell's own is back."""
+    seen: list[str | None] = []
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setitem(
+        secrets.BUILT_IN, "ssm", lambda _: seen.append(os.environ.get("AWS_DEFAULT_REGION")) or "x" * 20
+    )
+    path.write_text(CONFIG.format(endpoint="http://127.0.0.1:9").replace("env:DOCTOR_TOKEN", "ssm:/t"))
+    doctor(path, "--online")
+    doctor(path, "--online", "--region", "eu-north-1")
+    assert seen == ["eu-west-1", "eu-north-1"]
+    assert (os.environ["AWS_REGION"], os.environ.get("AWS_DEFAULT_REGION")) == ("us-west-2", None)
 
 
 @pytest.mark.slow

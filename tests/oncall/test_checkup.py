@@ -58,6 +58,7 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
         (SecretError("${env:A}: no variable A; set it"), "${env:A}: no variable A", "set it"),
         (ConfigError(["c.yml:1: wrong; write it right"]), "c.yml:1: wrong", "write it right"),
         (PluginError("it is broken"), "it is broken", "see the text"),
+        (ModuleNotFoundError("No module", name="boto3"), "boto3 isn't installed here", "pip install 'multicdn[all]'"),
         (KeyError("x"), "this check failed: KeyError: 'x'", "no fault of your config"),
     ],
 )
