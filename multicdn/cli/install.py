@@ -193,7 +193,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
 def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Print what others have to do: owners of buckets elsewhere, whoever makes roles or runs the network.
 
-    It is made from the config and from who you are; nothing else is asked of AWS.
+    It is made from the config and from who you are. Nothing else is asked of AWS but for KMS keys by their alias.
     """
     from multicdn.installer import run
     from multicdn.installer.organisation import instructions as made

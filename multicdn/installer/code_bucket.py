@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.errors import InstallError, code, is_denied, translated
 from multicdn.installer.state import ARTIFACTS_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from multicdn.installer.account import Account
@@ -68,7 +69,7 @@ def upload(account: Account, bucket: str, key: str, path: Path, encryption: str 
         path: of the file.
         encryption: that S3 is asked for: ``AES256``, ``aws:kms``, or a key's ARN; empty for the bucket's own.
     """
-    with translated(f"uploading to {bucket}", "s3"), path.open("rb") as body:
+    with _uploading(bucket, encryption), path.open("rb") as body:
         account.client("s3").put_object(
             Bucket=bucket, Key=key, Body=body, ExpectedBucketOwner=account.id, **_headers(encryption)
         )
@@ -77,11 +78,27 @@ def upload(account: Account, bucket: str, key: str, path: Path, encryption: str 
 def upload_template(account: Account, bucket: str, key: str, text: str, encryption: str = "") -> str:
     """Put a template into the bucket that is too large to be sent along; return its URL."""
     s3 = account.client("s3")
-    with translated(f"uploading to {bucket}", "s3"):
+    with _uploading(bucket, encryption):
         s3.put_object(
             Bucket=bucket, Key=key, Body=text.encode(), ExpectedBucketOwner=account.id, **_headers(encryption)
         )
     return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
+@contextlib.contextmanager
+def _uploading(bucket: str, encryption: str) -> Iterator[None]:
+    """As ``translated``; a refusal may be due to what the bucket's policy wants of uploads, which S3 doesn't say."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with translated(f"uploading to {bucket}", "s3"):
+            yield
+    except InstallError as error:
+        if isinstance(error.__cause__, ClientError) and is_denied(error.__cause__):
+            named = f"the upload named {encryption}" if encryption else "the upload named none"
+            hint = f"or the bucket's policy wants an encryption: {named}, as install.artifact_encryption says"
+            raise InstallError(f"{error}; {hint}") from error.__cause__
+        raise
 
 
 def _headers(encryption: str) -> dict[str, Any]:

@@ -172,7 +172,8 @@ PERMISSIONS = (
         option="snapstart",
     ),
     _permission("kms", "CreateGrant Decrypt DescribeKey Encrypt", "{kms_key}", option="kms_key"),
-    _permission("kms", "Decrypt GenerateDataKey", "{artifact_key}", option="artifact_key"),
+    _permission("kms", "Decrypt DescribeKey GenerateDataKey", "{artifact_key}", option="artifact_key"),
+    _permission("kms", "DescribeKey", "{secret_key}", option="secret_keys"),
     _permission("ec2", "DescribeSecurityGroups DescribeSubnets DescribeVpcs", "*", option="vpc"),
 )
 
@@ -234,7 +235,7 @@ def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]
     Raises:
         InstallError: it says that they may not; every missing action is named.
     """
-    source = principal(account.arn)
+    source = _with_path(account, principal(account.arn))
     if not source:
         return
     missing = [
@@ -253,6 +254,18 @@ def principal(arn: str) -> str:
     if assumed:
         return f"{assumed[1]}:iam::{assumed[2]}:role/{assumed[3]}"
     return arn if re.search(r":(user|role)/", arn) else ""
+
+
+def _with_path(account: Account, source: str) -> str:
+    """A role by the ARN that it has in IAM, which knows of its path, as those of IAM Identity Center have one."""
+    from botocore.exceptions import ClientError
+
+    if ":role/" not in source or not account.arn.startswith(f"arn:{account.partition}:sts:"):
+        return source
+    try:
+        return str(account.client("iam").get_role(RoleName=source.rpartition("/")[2])["Role"]["Arn"])
+    except ClientError:
+        return source  # not allowed to look; without a path it is right
 
 
 def _denied(
@@ -274,7 +287,7 @@ def _denied(
             ],
         )
     except ClientError:
-        return  # not allowed to ask, or a role below a path: then the calls themselves will tell
+        return  # not allowed to ask: then the calls themselves will tell
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield result["EvalActionName"]
@@ -293,5 +306,6 @@ def _resources(
         "artifact_key": settings.artifact_key,
         "role": settings.role or f"arn:{partition}:iam::{account}:role{settings.role_path}{settings.stack}-*",
     }
-    for bucket in buckets if "{bucket}" in permission.resource else ("",):
-        yield permission.resource.format(**values, bucket=bucket)
+    several = {"{bucket}": buckets, "{secret_key}": settings.secret_keys}
+    for one in several.get(permission.resource.rpartition(":")[2], ("",)):
+        yield permission.resource.format(**values, bucket=one, secret_key=one)

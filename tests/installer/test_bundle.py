@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -13,11 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 from kit import bundles
-from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle, write_config
+from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
 
-from multicdn import cli, config
+from multicdn import config
 from multicdn.errors import PluginError
 from multicdn.installer.bundle import check
 from multicdn.installer.bundle.archive import pack, prune, refuse_if_too_large
@@ -94,18 +92,6 @@ def test_a_provider_brings_its_extra(tmp_path: Path) -> None:
 def test_the_config_goes_in_under_its_usual_name() -> None:
     with zipfile.ZipFile(fastly_bundle().path) as archive:
         assert b"SU1Z0isxPaozGVKXdv0eY" in archive.read("multicdn.config.yml")
-
-
-def test_a_pipeline_gets_the_bundle_as_a_file(tmp_path: Path) -> None:
-    file = write_config(
-        tmp_path,
-        {"fastly": {**FASTLY, "token": "${ssm:/fastly}"}},
-        install={"python": PYTHON, "architecture": HERE},
-    )
-    said = CliRunner().invoke(cli.main, ["install", "bundle", str(tmp_path / "b.zip"), "--config", str(file)])
-    assert re.search(r"b\.zip: \d+\.\d MB, [0-9a-f]{12}$", said.output.strip()), said.output
-    with zipfile.ZipFile(tmp_path / "b.zip") as archive, zipfile.ZipFile(fastly_bundle().path) as built:
-        assert archive.namelist() == built.namelist()
 
 
 def test_the_command_line_and_what_tests_need_stay_out() -> None:

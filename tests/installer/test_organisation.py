@@ -143,6 +143,28 @@ def test_iam_is_told_of_the_boundary_when_it_is_asked() -> None:
     assert b"ContextKeyName=iam%3APermissionsBoundary" in _bytes(asked)
 
 
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [
+        (
+            (200, f"<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::{ID}:role/sso/x/Admin</Arn></Role>"
+             "</GetRoleResult></GetRoleResponse>"),
+            f"arn%3Aaws%3Aiam%3A%3A{ID}%3Arole%2Fsso%2Fx%2FAdmin",
+        ),
+        ((403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"),
+         f"arn%3Aaws%3Aiam%3A%3A{ID}%3Arole%2FAdmin"),
+    ],
+)  # fmt: skip
+def test_whoever_signed_in_by_a_role_below_a_path_is_asked_about_by_its_arn(
+    answer: tuple[int, str], source: str
+) -> None:
+    wire = Wire(answer, *[(200, _simulated("x:Y", "allowed"))] * 40)
+    client = wire.client("iam")
+    caller = Account(ID, f"arn:aws:sts::{ID}:assumed-role/Admin/me", "us-east-1", lambda _: client)
+    permissions.refuse_if_denied(caller, Install(), ["acme-site"])
+    assert f"PolicySourceArn={source}&".encode() in _bytes(wire.requests[1].body) + b"&"
+
+
 def _bytes(body: Any) -> bytes:
     return body if isinstance(body, bytes) else str(body).encode()
 
@@ -294,8 +316,17 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+@pytest.mark.parametrize(("encryption", "named"), [("", "the upload named none"), ("AES256", "named AES256")])
+def test_a_refused_upload_says_that_the_encryption_may_be_why(tmp_path: Path, encryption: str, named: str) -> None:
+    client = Wire((403, "<Error><Code>AccessDenied</Code><Message>m</Message></Error>")).client("s3")
+    upload = Upload("code", "k", installs.bundle(tmp_path).path, 1, encryption)
+    with pytest.raises(InstallError, match=rf"s3:PutObject.*{named}, as install\.artifact_encryption says"):
+        carry_out(upload, account(lambda _: client), print)
+
+
 def test_a_key_of_uploads_is_used_by_whoever_installs() -> None:
     assert statement_with("kms:GenerateDataKey", Install(artifact_encryption=KEY))["Resource"] == KEY
+    assert statement_with("kms:DescribeKey", Install(secret_keys=(KEY, SECOND)))["Resource"] == [KEY, SECOND]
     assert "kms:" not in json.dumps(policy(Install(artifact_encryption="aws:kms")))
 
 
@@ -478,6 +509,42 @@ def test_what_others_have_to_do_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_
     path.write_text(installs.text(), encoding="utf-8")
     nothing = CliRunner().invoke(cli.main, ["install", "instructions", "--config", str(path)])
     assert nothing.output == "Nobody else has to do anything.\n"
+
+
+def test_a_pipeline_gets_the_template_and_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, Any]] = []
+    built = installs.bundle(tmp_path)
+    monkeypatch.setattr(run, "build", lambda *_, **settings: asked.append(settings) or built)
+    wire = Wire((200, {"KeyMetadata": {"KeyId": "1", "Arn": KEY}}))
+    client = wire.client("kms")
+    monkeypatch.setattr(run, "connect", lambda region, buckets: account(lambda _: client))
+    path = tmp_path / "c.yml"
+    path.write_text(installs.text("kms_key: alias/web, tags: {team: web}, python: '3.12'"), encoding="utf-8")
+    runner = CliRunner()
+    made = json.loads(runner.invoke(cli.main, ["install", "template", "--config", str(path)]).output)
+    assert made["Resources"]["Function"]["Properties"]["KmsKeyArn"] == KEY
+    assert made["Resources"]["Queue"]["Properties"]["Tags"] == [{"Key": "team", "Value": "web"}]
+    told = runner.invoke(cli.main, ["install", "bundle", str(tmp_path / "b.zip"), "--config", str(path)])
+    assert f"b.zip: 0.0 MB, {built.sha256[:12]}" in told.output
+    assert (tmp_path / "b.zip").read_bytes() == built.path.read_bytes()
+    assert (asked[0]["architecture"], asked[0]["python"]) == ("arm64", "3.12")
+    nowhere = runner.invoke(cli.main, ["install", "bundle", str(tmp_path / "no" / "b.zip"), "--config", str(path)])
+    assert nowhere.exit_code == 1
+    assert "b.zip can't be written: No such file or directory" in nowhere.output
+    path.write_text(installs.text().replace("${ssm:/multicdn/fastly/token}", "${env:TOKEN}"), encoding="utf-8")
+    refused = runner.invoke(cli.main, ["install", "bundle", str(tmp_path / "c.zip"), "--config", str(path)])
+    assert "${env:TOKEN} can't be installed" in refused.output
+    assert not (tmp_path / "c.zip").exists()
+
+
+def test_a_plan_is_made_with_the_arns_of_the_keys(tmp_path: Path) -> None:
+    client = Wire((200, {"KeyMetadata": {"KeyId": "1", "Arn": KEY}})).client("kms")
+    path = tmp_path / "c.yml"
+    path.write_text(installs.text("kms_key: alias/web"), encoding="utf-8")
+    file = run.read(path)
+    session = run.with_key_arns(run.Session(account(lambda _: client), file.config.install, file.buckets, file))
+    assert session.file is not None
+    assert (session.settings.kms_key, session.file.config.install.kms_key) == (KEY, KEY)
 
 
 def test_a_broken_config_still_tells_whose_a_bucket_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
