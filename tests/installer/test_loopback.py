@@ -47,7 +47,7 @@ def function_of(aws: LoopbackAws) -> dict[str, Any]:
 
 
 IMPOSED = (
-    "role_path: /service/, artifact_bucket: acme-code, artifact_encryption: aws:kms, tags: {team: web}, "
+    "role_path: /service/, artifact_bucket: acme-code, artifact_encryption: AES256, tags: {team: web}, "
     "forwarded: [{bucket: acme-media, region: eu-west-1}]"
 )
 ELSEWHERE = f"{installs.ROUTES}\n  - {{bucket: acme-media, {installs.PURGE}}}"
