@@ -289,10 +289,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
             return ask(make(service, config=limits))
     except ClientError as error:
         code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})
-        said = str(error.response["Error"].get("Message"))
-        message = f"{reference}: {code}: {said}"
-        if code.startswith("AccessDenied") and ("KMS" in said or "kms:" in said):
-            message += "; name the secret's key in install.kms_key or install.secret_keys"
+        message = f"{reference}: {code}: {error.response['Error'].get('Message')}"
         is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
         raise SecretError(message, passing=is_out) from None
     except BotoCoreError as error:

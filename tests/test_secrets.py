@@ -226,26 +226,6 @@ def test_a_source_that_is_out_is_told_from_one_that_refuses(
     assert caught.value.passing is passing
 
 
-@pytest.mark.parametrize(
-    ("said", "hinted"),
-    [
-        ("Access to KMS is not allowed", True),
-        ("User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: kms:Decrypt on this resource", True),
-        ("User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: ssm:GetParameter on /kms/a", False),
-    ],
-)
-def test_a_key_that_is_not_allowed_is_told_where_to_name(
-    said: str, *, hinted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "GetParameter")
-
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
-    with pytest.raises(SecretError, match=re.escape(said)) as caught:
-        resolve("ssm", "/kms/a")
-    assert ("install.secret_keys" in str(caught.value)) is hinted
-
-
 def test_a_source_that_can_not_be_reached_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://ssm.eu-west-1.amazonaws.com")

@@ -91,7 +91,7 @@ class Notify(Struct, frozen=True):
     def __str__(self) -> str:
         return (
             f"write the notifications of {self.bucket}"
-            if self.output or self.wanted.eventbridge
+            if self.output
             else f"take ours out of the notifications of {self.bucket}"
         )
 

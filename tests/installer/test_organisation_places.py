@@ -10,11 +10,13 @@ from click.testing import CliRunner
 from kit import installs
 from kit.organisation import (
     ALL,
+    BOUNDARY,
     ELSEWHERE,
     ID,
     KEY,
     OTHER,
     ROLE,
+    SECOND,
     SECRETS,
     TWO,
     VPC,
@@ -206,6 +208,26 @@ def test_a_plan_is_made_with_the_arns_of_the_keys(tmp_path: Path) -> None:
     session = run.with_key_arns(run.Session(account(lambda _: client), file.config.install, file.buckets, file))
     assert session.file is not None
     assert (session.settings.kms_key, session.file.config.install.kms_key) == (KEY, KEY)
+
+
+def test_whoever_keeps_a_boundary_or_a_key_is_told_what_it_must_allow() -> None:
+    config = installs.config(f"permissions_boundary: '{BOUNDARY}', kms_key: '{KEY}', secret_keys: ['{SECOND}']")
+    boundary, keys = instructions.instructions(config, account())
+    granted = [action for one in boundary.documents["policy"]["Statement"] for action in one["Action"]]
+    assert {"sqs:ReceiveMessage", "cloudfront:CreateInvalidation", "kms:Decrypt"} <= set(granted)
+    assert list(keys.documents) == [f"statement for {KEY}", f"statement for {SECOND}"]
+    ours = {"aws:PrincipalArn": f"arn:aws:iam::{ID}:role/multicdn-Role-*"}
+    assert keys.documents[f"statement for {SECOND}"] == {
+        "Sid": "DecryptSecrets",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ID}:root"},
+        "Action": ["kms:Decrypt"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {"kms:ViaService": ["ssm.us-east-1.amazonaws.com"]}, "ArnLike": ours},
+    }
+    [own, _] = instructions.instructions(installs.config(f"role: '{ROLE}', kms_key: '{KEY}'"), account())
+    assert ROLE in own.title
+    assert own.documents["trust policy"]
 
 
 def test_a_broken_config_still_tells_whose_a_bucket_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.notifications.prefixes import buckets, covered
-from multicdn.installer.organisation.own_role import in_account
+from multicdn.installer.organisation import own_role
 from multicdn.installer.template import role
 from multicdn.installer.template.event_sources import rule_patterns
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from multicdn.config import Config
     from multicdn.config.settings import Forwarded, Install
     from multicdn.installer.account import Account
-    from multicdn.installer.template.role import Statement
 
 
 def own_buckets(config: Config) -> tuple[str, ...]:
@@ -96,23 +95,14 @@ def bucket_policies(config: Config, account: Account) -> dict[str, dict[str, Any
     """By bucket of another account: the policy that lets the function read there, for the routes that want that."""
     foreign = {one.bucket for one in config.install.forwarded if one.account not in ("", account.id)}
     found: dict[str, dict[str, Any]] = {}
-    for statement in in_account(role.bucket_statements(config), config.install.stack, account):
+    for statement in own_role.in_account(role.bucket_statements(config), config.install.stack, account):
         for bucket in sorted(foreign):
             resources = [one for one in statement["Resource"] if one.split(":")[-1].split("/")[0] == bucket]
             if resources:
-                ours = {**statement, **_reader(config.install, account, statement), "Resource": resources}
+                ours = own_role.for_role_alone({**statement, "Resource": resources}, config.install, account)
                 made = found.setdefault(bucket, {"Version": "2012-10-17", "Statement": []})
                 made["Statement"].append(ours)
     return found
-
-
-def _reader(settings: Install, account: Account, statement: Statement) -> dict[str, Any]:
-    """Our function's role alone. A principal must exist already, and a role that CloudFormation makes doesn't yet."""
-    if settings.role:
-        return {"Principal": {"AWS": settings.role}}
-    named = f"arn:{account.partition}:iam::{account.id}:role{settings.role_path}{settings.stack}-Role-*"
-    condition = {**statement.get("Condition", {}), "ArnLike": {"aws:PrincipalArn": named}}
-    return {"Principal": {"AWS": f"arn:{account.partition}:iam::{account.id}:root"}, "Condition": condition}
 
 
 def _place(one: Forwarded, account: str, region: str) -> str:

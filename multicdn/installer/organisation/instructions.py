@@ -33,7 +33,12 @@ class Handout(Struct, frozen=True):
 
 def instructions(config: Config, account: Account) -> list[Handout]:
     """Everything that others have to do for an installation with these settings; nothing is asked of AWS."""
-    return [*_role(config, account), *_forwarding(config, account), *_network(config, account)]
+    return [
+        *_role(config, account),
+        *_keys(config, account),
+        *_forwarding(config, account),
+        *_network(config, account),
+    ]
 
 
 def plan_lines(config: Config, account: str, region: str) -> Iterator[str]:
@@ -75,6 +80,13 @@ def text(handouts: list[Handout]) -> Iterator[tuple[str, Any]]:
 
 
 def _role(config: Config, account: Account) -> Iterator[Handout]:
+    boundary = config.install.permissions_boundary
+    if boundary:
+        yield Handout(
+            f"The boundary {boundary}",
+            ("Whoever keeps it sees to it that it allows what the function's role is for, as below",),
+            {"policy": own_role.policy(config, account)},
+        )
     if config.install.makes_role:
         return
     yield Handout(
@@ -88,6 +100,32 @@ def _role(config: Config, account: Account) -> Iterator[Handout]:
             "policy": own_role.policy(config, account),
         },
     )
+
+
+def _keys(config: Config, account: Account) -> Iterator[Handout]:
+    statements = own_role.policy(config, account)["Statement"]
+    decrypting = [one for one in statements if one["Action"] == ["kms:Decrypt"]]
+    keys = [key for one in decrypting for key in _listed(one["Resource"])]
+    if not keys:
+        return
+    # In the policy of a key, `*` is that key: docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
+    documents = {
+        f"statement for {key}": own_role.for_role_alone({**one, "Resource": "*"}, config.install, account)
+        for one in decrypting
+        for key in _listed(one["Resource"])
+    }
+    yield Handout(
+        "The KMS keys",
+        (
+            "Nothing, where the policy of a key lets the account's IAM policies decide, as that of a new key does",
+            "Elsewhere, and for keys of other accounts, whoever keeps the key adds the statement below to its policy",
+        ),
+        documents,
+    )
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def _forwarding(config: Config, account: Account) -> Iterator[Handout]:

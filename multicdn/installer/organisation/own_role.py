@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.config import Config
+    from multicdn.config.settings import Install
     from multicdn.installer.account import Account
     from multicdn.installer.template.role import Statement
 
@@ -48,6 +49,22 @@ def in_account(value: Any, stack: str, account: Account) -> Any:
         return value
     names = {"Partition": account.partition, "Region": account.region, "AccountId": account.id, "StackName": stack}
     return re.sub(r"\$\{AWS::(\w+)\}", lambda found: names[found[1]], value)
+
+
+def for_role_alone(statement: Statement, settings: Install, account: Account) -> Statement:
+    """A statement for the policy of something that others own: the function's role, and nobody else.
+
+    A principal must exist already, and a role that CloudFormation makes doesn't yet.
+    """
+    if settings.role:
+        return {**statement, "Principal": {"AWS": settings.role}}
+    named = f"arn:{account.partition}:iam::{account.id}:role{settings.role_path}{settings.stack}-Role-*"
+    condition = {**statement.get("Condition", {}), "ArnLike": {"aws:PrincipalArn": named}}
+    return {
+        **statement,
+        "Principal": {"AWS": f"arn:{account.partition}:iam::{account.id}:root"},
+        "Condition": condition,
+    }
 
 
 def lacking(account: Account, config: Config) -> Iterator[str]:
