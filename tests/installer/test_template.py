@@ -55,8 +55,7 @@ def body(install: str = "", *, revision: str = "r", triggers: tuple[Trigger, ...
         (Trigger.QUEUE, KEY),
         (Trigger.DIRECT, VPC),
         (Trigger.EVENTBRIDGE, f"snapstart: true, {TOPIC}"),
-        (Trigger.DIRECT, "python: '3.11', log_retention_days: 1"),
-        (Trigger.QUEUE, "role: 'arn:aws:iam::123456789012:role/cdn'"),
+        (Trigger.DIRECT, "python: '3.11', log_retention_days: 1, role: 'arn:aws:iam::123456789012:role/cdn'"),
         (Trigger.EVENTBRIDGE, f"{IMPOSED}, forwarded: [{TWICE}, {{bucket: c, region: eu-west-1}}]"),
     ],
 )
