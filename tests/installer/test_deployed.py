@@ -38,6 +38,8 @@ OUTPUTS = {
     "DeadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/multicdn-DeadLetterQueue-1",
     "InvokedArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:multicdn-Function-1",
 }
+SERVICES = ("sts", "cloudformation", "lambda", "sqs", "s3", "iam", "events", "kms")
+SINCE = "2026-11-26T00:00:00+00:00"
 WAITING = "ApproximateNumberOfMessages"
 
 
@@ -191,16 +193,15 @@ def make(
     def start(install: str = "") -> Account:
         account = Account(tmp_path, install)
         made.append(account)
-        services = ("sts", "cloudformation", "lambda", "sqs", "s3", "iam", "events")
-        for service in services:
-            session.client(service, region_name=REGION).meta.events.register(
-                "before-call", account.answer, unique_id="account"
-            )
+        for service in SERVICES:
+            events = session.client(service, region_name=REGION).meta.events
+            events.unregister("before-call", unique_id="account")
+            events.register("before-call", account.answer, unique_id="account")
         monkeypatch.setattr(function, "urlopen", lambda *_, **__: io.BytesIO(account.code))
         return account
 
     yield start
-    for service in ("sts", "cloudformation", "lambda", "sqs", "s3", "iam", "events"):
+    for service in SERVICES:
         session.client(service).meta.events.unregister("before-call", unique_id="account")
 
 
@@ -412,6 +413,28 @@ def test_apply_is_no_remedy_for_what_was_done_by_hand(make: Callable[..., Accoun
         set_in(account, "GetTemplate", "TemplateBody", "Metadata", "multicdn", "config_sha256", value="0")
 
 
+def test_what_organisations_impose_is_no_fault(make: Callable[..., Account]) -> None:
+    """A key by its alias is that of the stack; others mend their role, and look at their bucket."""
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k"
+    account = make(f"kms_key: '{key}'")
+    account.file.path.write_text(installs.text(f"region: {REGION}, kms_key: alias/acme"))
+    account.file = run.read(account.file.path)
+    account.answers["DescribeKey"] = {
+        "KeyMetadata": {"KeyId": "k", "Arn": key, "KeyState": "Enabled", "Enabled": True, "KeyUsage": "ENCRYPT_DECRYPT",
+                        "KeySpec": "SYMMETRIC_DEFAULT"}
+    }  # fmt: skip
+    assert account.look("stack") == [f"stack: ok: multicdn is CREATE_COMPLETE, since {SINCE}"]
+    owned = make("role: 'arn:aws:iam::123456789012:role/theirs'")
+    owned.answers["SimulatePrincipalPolicy"] = {
+        "EvaluationResults": [{"EvalActionName": "sqs:SendMessage", "EvalDecision": "implicitDeny"}]
+    }
+    assert {one.remedy for one in installation.checks(owned.file)["role"]()} == {
+        "have arn:aws:iam::123456789012:role/theirs allow it: `multicdn install instructions` has its policy"
+    }
+    away = make("trigger: eventbridge, forwarded: [{bucket: acme-site, account: '210987654321'}]")
+    assert away.look("bucket acme-site")[0].startswith("bucket acme-site: unknown: it is elsewhere")
+
+
 def test_iam_is_asked_about_single_resources(make: Callable[..., Account]) -> None:
     """A star would be compared letter by letter; ``${*}`` is one."""
     account = make()
@@ -435,9 +458,9 @@ def test_iam_is_asked_about_single_resources(make: Callable[..., Account]) -> No
     account.look("role")
     text = "\n".join(asked)
     for arn in (
-        f"arn:aws:cloudfront::{ACCOUNT}:distribution/simulated",
+        f"arn:aws:cloudfront::{ACCOUNT}:distribution/x",
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:edge/token-xxxxxx",
-        "arn:aws:s3:::acme-site/a*b/simulated",
+        "arn:aws:s3:::acme-site/a*b/x",
         QUEUE,
         f"log-group:{OUTPUTS['LogGroupName']}:",
     ):

@@ -37,6 +37,7 @@ def checks(file: ConfigFile) -> dict[str, Callable[[], Iterable[Finding]]]:
         "dead letters": queues.dead,
         "rules": triggers.rules,
         **{f"bucket {name}": partial(triggers.bucket, name) for name in file.buckets},
+        **{f"bucket {one.bucket}": triggers.forwarded for one in file.config.install.forwarded},
     }
     return {
         "aws": partial(_guarded, opened.identity),
@@ -99,11 +100,13 @@ class _Opened:
         if deployed is None or not deployed.exists:
             yield unknown("not looked at: nothing is installed")
             return
-        yield from look(Installed(account, self._file, deployed))
+        with self._lock:
+            named = self._named
+        yield from look(Installed(account, named, deployed))
 
     def _drift(self, deployed: state.Deployed) -> Iterator[Finding]:
         """Whether this config makes another stack than is there: rights, settings, versions."""
-        installed = Installed(self._account, self._file, deployed)
+        installed = Installed(self._account, self._named, deployed)
         lines = [line.strip() for line in diff.stack(deployed.body, installed.wanted)]
         if lines:
             more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
@@ -121,6 +124,13 @@ class _Opened:
     def _account(self) -> Account:
         account = run.sign_in(self._file).account
         return dataclasses.replace(account, client=_Locked(account.client))
+
+    @cached_property
+    def _named(self) -> ConfigFile:
+        """The config with every KMS key by its ARN, as it was when it was installed."""
+        file, account = self._file, self._account
+        session = run.Session(account, file.config.install, file.buckets, file)
+        return run.with_key_arns(session).file or file
 
     @cached_property
     def _deployed(self) -> state.Deployed | None:

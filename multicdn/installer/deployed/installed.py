@@ -50,6 +50,9 @@ class Installed:
 
         https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html, DeploymentMode
         """
+        settings = self.file.config.install
+        if resource == "Role" and not settings.makes_role:
+            return f"have {settings.role} allow it: `multicdn install instructions` has its policy"
         if self.deployed.body.get("Resources", {}).get(resource) != self.wanted["Resources"].get(resource):
             return APPLY
         return (

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from multicdn.diagnosis import Finding, failed, ok, unknown
 from multicdn.installer.errors import translated
+from multicdn.installer.organisation import own_role
 from multicdn.installer.template import role, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from multicdn.installer.deployed.installed import Installed
-
-_LITERAL = re.compile(r"\$\{([*?$])\}")
 
 
 def of_role(installed: Installed) -> Iterator[Finding]:
@@ -43,17 +41,18 @@ def of_role(installed: Installed) -> Iterator[Finding]:
 
 
 def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Iterator[Finding]:
-    resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+    named = {**statement, "Resource": [_named(installed, one) for one in _listed(statement["Resource"])]}
+    filled = own_role.in_account(named, installed.deployed.name, installed.account)
     answer = installed.account.client("iam").simulate_principal_policy(
         PolicySourceArn=arn,
-        ActionNames=list(statement["Action"]),
-        ResourceArns=[_example(installed, resource) for resource in resources],
-        ContextEntries=list(_context(installed, statement.get("Condition", {}))),
+        ActionNames=filled["Action"],
+        ResourceArns=[one if one == "*" else own_role.example(one) for one in filled["Resource"]],
+        ContextEntries=list(own_role.context(filled)),
     )
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
-            text = f"the role may not {result['EvalActionName']} on {result.get('EvalResourceName') or resources[0]}"
-            yield _finding(installed, text, result)
+            where = result.get("EvalResourceName") or filled["Resource"][0]
+            yield _finding(installed, f"the role may not {result['EvalActionName']} on {where}", result)
 
 
 def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Finding:
@@ -65,43 +64,20 @@ def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Find
     return failed(text + denied, installed.remedy("Role"))
 
 
-def _context(installed: Installed, condition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Values with which the conditions hold; those of ``Null`` hold where there is none."""
-    for operator, values in condition.items():
-        for key, wanted in values.items() if operator in ("StringEquals", "StringLike") else ():
-            first = _filled(installed, wanted[0] if isinstance(wanted, list) else wanted)
-            yield {
-                "ContextKeyName": key,
-                "ContextKeyValues": [_LITERAL.sub(r"\1", first.replace("*", "simulated"))],
-                "ContextKeyType": "string",
-            }
+def _listed(resources: Any) -> list[Any]:
+    return resources if isinstance(resources, list) else [resources]
 
 
-def _example(installed: Installed, resource: object) -> str:
-    """One resource that a pattern stands for: a star would be compared letter by letter."""
-    if isinstance(resource, dict):
-        return _arn(installed, str(resource["Fn::GetAtt"][0]))
-    text = _filled(installed, str(resource))
-    if text == "*":
-        return text
-    parts = _LITERAL.split(text)
-    for place in range(0, len(parts), 2):
-        parts[place] = parts[place].replace("*", "simulated").replace("?", "x")
-    return "".join(parts)
-
-
-def _filled(installed: Installed, text: str) -> str:
-    account = installed.account
-    for name, value in ((role.PARTITION, account.partition), (role.REGION, account.region), (role.ACCOUNT, account.id)):
-        text = text.replace(name, value)
-    return text
+def _named(installed: Installed, resource: Any) -> Any:
+    """A resource of the stack by the ARN that it has; others as they stand in the statement."""
+    return _arn(installed, str(resource["Fn::GetAtt"][0])) if isinstance(resource, dict) else resource
 
 
 def _arn(installed: Installed, logical: str) -> str:
     """The ARN of a resource of the stack that statements name."""
     account, outputs = installed.account, installed.outputs
     if logical == "LogGroup":
-        place = f"logs:{account.region}:{account.id}:log-group:{outputs['LogGroupName']}:log-stream:simulated"
+        place = f"logs:{account.region}:{account.id}:log-group:{outputs['LogGroupName']}:log-stream:x"
     else:
         place = f"sqs:{account.region}:{account.id}:{outputs[f'{logical}Url'].rpartition('/')[2]}"
     return f"arn:{account.partition}:{place}"

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.config.settings import Trigger
-from multicdn.diagnosis import Finding, failed, ok
+from multicdn.diagnosis import Finding, failed, ok, unknown
 from multicdn.installer import diff, plan, state
 from multicdn.installer.deployed.installed import APPLY, Installed
 from multicdn.installer.errors import translated
@@ -40,6 +40,13 @@ def bucket(name: str, installed: Installed) -> Iterator[Finding]:
         yield ok(f"it tells us of {'; '.join(entries)}")
     if trigger is not Trigger.EVENTBRIDGE and EVENTBRIDGE in now and name in installed.deployed.state.eventbridge:
         yield failed("it still tells EventBridge, of an earlier trigger", APPLY)
+
+
+def forwarded(_: Installed) -> Iterator[Finding]:
+    """Of a bucket elsewhere only its owner can look at how it tells us."""
+    yield unknown(
+        "it is elsewhere: its owner forwards its events, and can look whether they are; upload, and see the log"
+    )
 
 
 def rules(installed: Installed) -> Iterator[Finding]:
