@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from multicdn import config as config_file
 from multicdn.cli.terminal import visible_lines
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ class EdgeResult(NamedTuple):
 @click.option(
     "--config",
     "config_file",
-    default="multicdn.config.yml",
-    show_default=True,
+    default=config_file.locate,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The config to show; its providers are answered by simulators.",
+    help="The config to show, by default that of MULTICDN_CONFIG or multicdn.config.yml; simulators answer for its "
+    "providers.",
 )
 def demo(config_file: Path) -> None:
     """See an upload reach every CDN, on this machine alone.

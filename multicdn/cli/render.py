@@ -113,7 +113,7 @@ def as_json(
         "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
         "notes": list(notes),
         "collapse": [msgspec.to_builtins(decision) for decision in decisions],
-        "providers": [_provider(preview) for preview in previewed],
+        "providers": [provider_as_json(preview) for preview in previewed],
     }
 
 
@@ -177,7 +177,8 @@ def _source(source: Source) -> dict[str, Any]:
     }
 
 
-def _provider(preview: Preview) -> dict[str, Any]:
+def provider_as_json(preview: Preview) -> dict[str, Any]:
+    """What a provider would be asked."""
     return {
         "name": preview.name,
         "type": preview.type,

@@ -39,11 +39,13 @@ def bodies(scene: Scene, name: str) -> list[str]:
 def test_an_object_is_purged_at_every_cdn_of_its_routes(scene: Scene) -> None:
     scene.warm("docs/a b.html", *ALL)
     lines = scene.run("purge", "s3://acme-site/docs/a b.html").splitlines()
-    assert [line.partition(", id ")[0] for line in lines] == [
+    assert [line.partition(", id ")[0] for line in lines if not line.startswith(" ")] == [
         "cloudflare: purge of 2 targets accepted in 1 call",
         "fastly: purge of 2 targets accepted in 2 calls, done in about 0.15 s by the vendor's estimate",
         "site: purge of 2 targets accepted in 1 call",
     ]
+    assert sorted(lines[1:3]) == sorted(lines[4:6]) == [f"  {WWW}/docs/a%20b.html", f"  {WWW}/docs/a+b.html"]
+    assert lines[7:] == ["  /docs/a%20b.html", "  /docs/a+b.html"]
     assert scene.fresh("docs/a b.html", *ALL) == list(ALL)
 
 
@@ -282,7 +284,7 @@ def test_what_cannot_be_done_is_said_before_anybody_is_called(
 def _problem(scene: Scene, *arguments: str) -> str:
     """What a command that fails before any call says."""
     before = scene.calls()
-    scene.run(*arguments, code=1)
+    scene.run(*arguments, code=2)
     assert scene.calls() == before
     return str(scene.last.output)
 
@@ -344,7 +346,7 @@ def test_every_distribution_that_auto_stands_for_is_purged(scene: Scene) -> None
     providers["site"]["distribution"] = "auto"
     write(scene.path, providers)
     lines = scene.run("purge", f"{WWW}/a.css", "--provider", "site").splitlines()
-    assert [line.partition(": ")[0] for line in lines] == [f"site/{SECOND}", f"site/{SITE}"]
+    assert [line.partition(": ")[0] for line in lines if not line.startswith(" ")] == [f"site/{SECOND}", f"site/{SITE}"]
 
 
 # Preloads
