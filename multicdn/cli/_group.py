@@ -107,8 +107,11 @@ def _ended_as_sentences() -> Iterator[None]:
         yield
     except MulticdnError as error:
         raise click.ClickException(_sentence(str(error))) from error
+    except click.UsageError as error:
+        # A new one, since click adds to the text of some of its own as it shows them.
+        raise click.UsageError(_sentence(error.format_message()), error.ctx) from error
     except click.ClickException as error:
-        # Final for type checkers; click has no other door to the text of its own errors.
+        # Final for type checkers; click has no other door to the text.
         error.message = _sentence(error.message)  # type: ignore[misc]
         raise
     except KeyboardInterrupt:

@@ -188,7 +188,7 @@ def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
 
 def _show(loaded: Loaded, orders: Orders, settings: CommonOptions) -> Ended:
     shown = _previews(loaded, orders)
-    settings.print(render.previews(shown, _NAMED))
+    settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)

@@ -20,7 +20,7 @@ from multicdn.oncall import dead_letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, WayBack
 
@@ -83,13 +83,11 @@ def list_(provider: str | None, *, as_json: bool, **where: Any) -> None:
     url = _Where(**where).queue()
     with _told(), _queue(url).opened() as messages:
         chosen = _of(messages, provider)
-    groups = dead_letters.grouped(chosen)
     if as_json:
-        return say_json({"queue": url, "dead_letters": len(chosen), "groups": list(map(_plain, groups))})
-    for group in groups:
-        for line in _lines(group):
-            say(line)
-    say(counted(len(chosen), "dead letter"))
+        groups = list(map(_plain, dead_letters.grouped(chosen)))
+        return say_json({"queue": url, "dead_letters": len(chosen), "groups": groups})
+    for line in listing(chosen):
+        say(line)
 
 
 @dlq.command()
@@ -193,6 +191,13 @@ def _installed(dlq_url: str, stack: _stack.Stack) -> WayBack:
 
 def _of(messages: list[DeadMessage], provider: str | None) -> list[DeadMessage]:
     return [message for message in messages if provider in (None, message.provider)]
+
+
+def listing(messages: Sequence[DeadMessage]) -> Iterator[str]:
+    """Lines on dead letters, by provider and reason."""
+    for group in dead_letters.grouped(messages):
+        yield from _lines(group)
+    yield counted(len(messages), "dead letter")
 
 
 def _plain(group: dead_letters.Group) -> dict[str, Any]:

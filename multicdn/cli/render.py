@@ -95,6 +95,17 @@ def previews(shown: Iterable[Preview], limit: int) -> Iterator[str]:
         yield ""
 
 
+def total(shown: Sequence[Preview]) -> Iterator[str]:
+    """A line on all providers together, where there is more than one."""
+    if len(shown) < 2:
+        return
+    targets = counted(sum(preview.targets for preview in shown), "target")
+    calls = counted(sum(preview.calls for preview in shown), "call")
+    dollars = sum(preview.dollars or 0 for preview in shown)
+    known = "" if all(preview.exact for preview in shown) else ", as far as is known here"
+    yield f"in all{known}: {targets} in {calls} at {len(shown):,} providers{f', up to ${dollars:,.3f}' if dollars else ''}"
+
+
 def as_json(
     name: str,
     objects: Sequence[Explained],
