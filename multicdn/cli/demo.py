@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from multicdn import config as config_file
+from multicdn import config
 from multicdn.cli.terminal import visible_lines
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class EdgeResult(NamedTuple):
 @click.option(
     "--config",
     "config_file",
-    default=config_file.locate,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=config.locate,
+    type=click.Path(dir_okay=False, path_type=Path),
     help="The config to show, by default that of MULTICDN_CONFIG or multicdn.config.yml; simulators answer for its "
     "providers.",
 )
@@ -76,6 +76,7 @@ def demo(config_file: Path) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
+    config.load(config_file)
     try:
         local = LocalEnvironment(config_file)
     except (FileNotFoundError, ValueError) as error:

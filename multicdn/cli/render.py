@@ -103,7 +103,8 @@ def total(shown: Sequence[Preview]) -> Iterator[str]:
     calls = counted(sum(preview.calls for preview in shown), "call")
     dollars = sum(preview.dollars or 0 for preview in shown)
     known = "" if all(preview.exact for preview in shown) else ", as far as is known here"
-    yield f"in all{known}: {targets} in {calls} at {len(shown):,} providers{f', up to ${dollars:,.3f}' if dollars else ''}"
+    price = f", up to ${dollars:,.3f}" if dollars else ""
+    yield f"in all{known}: {targets} in {calls} at {len(shown):,} providers{price}"
 
 
 def as_json(

@@ -6,7 +6,6 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 from generate import own_plugins
 from kit import installs, screens
@@ -47,15 +46,13 @@ routes:
   - {bucket: Acme_Site, urls: ["https://www.acme.com/{kye}"], purge: [site, wwww]}
 """
 
-HELP = {
-    name: [*name.replace("new_provider", "new-provider").split("-"), "--help"]
-    for name in (
-        "config config-check dlq dlq-list dlq-redrive explain install install-plan preload providers purge worker"
-    ).split()
-}
+HELP = [
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "explain", "install", "install plan", "preload",
+    "providers", "purge", "worker",
+]  # fmt: skip
 SCREENS = {
     "help": ["--help"],
-    **{f"help-{name}": arguments for name, arguments in HELP.items()},
+    **{f"help-{command.replace(' ', '-')}": [*command.split(), "--help"] for command in HELP},
     "providers": ["providers"],
     "providers-cloudflare": ["providers", "cloudflare"],
     "config-check": ["config", "check"],
@@ -104,14 +101,13 @@ def job(provider: str, *targets: str) -> Job:
 def purged() -> Iterable[str]:
     many = [f"https://shop.acme.com/catalogue/winter/{number}.html" for number in range(12)]
     busy = "503 Service Unavailable: the purge service is being upgraded and will be back within a few minutes"
-    return _ends.lines(
-        [
-            Outcome(job("site", "/docs/", "/docs/index.html"), Status.ACCEPTED, receipt=Receipt("I2J0I21PCUYOIK", 25), calls=1),
-            Outcome(job("shop", *many), Status.ACCEPTED, receipt=Receipt("9a7806061c88ada191ed06f989cc3dac"), calls=1),
-            Outcome(job("www", "https://www.acme.com/docs/"), Status.RETRY, busy, calls=3),
-        ],
-        Action.PURGE,
-    )  # fmt: skip
+    once, later = Receipt("9a7806061c88ada191ed06f989cc3dac"), Receipt("I2J0I21PCUYOIK", 25)
+    outcomes = [
+        Outcome(job("site", "/docs/", "/docs/index.html"), Status.ACCEPTED, receipt=later, calls=1),
+        Outcome(job("shop", *many), Status.ACCEPTED, receipt=once, calls=1),
+        Outcome(job("www", "https://www.acme.com/docs/"), Status.RETRY, busy, calls=3),
+    ]
+    return _ends.lines(outcomes, Action.PURGE)
 
 
 def buried() -> Iterable[str]:
@@ -127,14 +123,20 @@ def buried() -> Iterable[str]:
 
 
 def installed() -> Iterable[str]:
-    return status.lines(
-        status.InstallStatus(
-            "multicdn", "UPDATE_COMPLETE", "2026-10-02T07:15:04+00:00", "0.1.0", "c" * 64, "queue",
-            {"acme-site": ("ObjectCreated:*, ObjectRemoved:* docs/… -> arn:aws:sqs:us-east-1:123456789012:multicdn-Queue-1",)},
-            1, 2, {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"},
-        ),
-        "d" * 64,
-    )  # fmt: skip
+    queue = "us-east-1:123456789012:multicdn-Queue-1"
+    found = status.InstallStatus(
+        "multicdn",
+        "UPDATE_COMPLETE",
+        "2026-10-02T07:15:04+00:00",
+        "0.1.0",
+        "c" * 64,
+        "queue",
+        {"acme-site": (f"ObjectCreated:*, ObjectRemoved:* docs/… -> arn:aws:sqs:{queue}",)},
+        waiting=1,
+        dead=2,
+        outputs={"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"},
+    )
+    return status.lines(found, "d" * 64)
 
 
 ANSWERS = {"purge": purged, "dlq-list": buried, "install-status": installed}

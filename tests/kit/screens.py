@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import click
 import click.testing
-from kit.environments import ROOT
 
+from kit.environments import ROOT
 from multicdn.cli.terminal import visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import click
     import pytest
 
 FOLDER = ROOT / "tests" / "data" / "screens"
@@ -36,7 +36,7 @@ _RULE = "=== "
 def screen(
     patch: pytest.MonkeyPatch, command: click.Command, arguments: Sequence[str], environment: dict[str, Any]
 ) -> str:
-    """All that a command shows. What is the same on several kinds of screen stands there once, under all their names."""
+    """All that a command shows. What several kinds of screen have in common stands there once, under their names."""
     shown: dict[str, list[str]] = {}
     for title, (columns, coloured) in _KINDS.items():
         text = _run(patch, command, arguments, {**environment, **_environment(columns, coloured)}, columns)
@@ -61,7 +61,7 @@ def kept() -> Iterator[tuple[str, str, str]]:
             yield from ((path.stem, title, text) for title in titles.split("; "))
 
 
-def _environment(columns: int | None, coloured: bool) -> dict[str, str | None]:  # noqa: FBT001
+def _environment(columns: int | None, coloured: bool) -> dict[str, str | None]:
     return {"COLUMNS": str(columns or 80), "NO_COLOR": None if coloured else "1", "TERM": "xterm-256color"}
 
 
