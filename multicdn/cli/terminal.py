@@ -47,8 +47,9 @@ def folded(line: str, columns: int | None, taken: int = 0) -> str:
         return line
     indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
     whole = textwrap.wrap(
-        " " * taken + line,
+        line,
         columns,
+        initial_indent=" " * taken,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,

@@ -115,14 +115,18 @@ def test_ctrl_c_is_told_and_has_its_own_status(arguments: tuple[str, ...], monke
     assert said.endswith("Interrupted.\n")
 
 
+def _ended_question(cause: type[BaseException]) -> None:
+    try:
+        raise cause
+    except (KeyboardInterrupt, EOFError):
+        raise click.Abort from None
+
+
 @pytest.mark.parametrize(("cause", "code"), [(KeyboardInterrupt, 130), (EOFError, None)])
 def test_ctrl_c_at_a_question_is_told_from_the_end_of_the_input(cause: type[BaseException], code: int | None) -> None:
     """Both end a question of click's in the same way."""
     with pytest.raises(click.exceptions.Exit if code else click.Abort) as ended, _group._ended_as_sentences():
-        try:
-            raise cause
-        except (KeyboardInterrupt, EOFError):
-            raise click.Abort from None
+        _ended_question(cause)
     assert getattr(ended.value, "exit_code", None) == code
 
 
