@@ -174,6 +174,16 @@ def test_the_queue_of_the_configs_stack_is_found(tmp_path: Path, monkeypatch: py
     assert aws.asked[-1] == ("ReceiveMessage", "eu-central-1"), "the queue's URL names its region"
 
 
+def test_a_queue_whose_url_names_no_region_is_in_that_of_its_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
+    outputs = {"DeadLetterQueueUrl": "https://sqs.acme.internal/123456789012/dead"}
+    aws = aws_answers.installed(monkeypatch, {**aws_answers.stack("web", outputs), **NOTHING})
+    assert run("dlq", "list", AWS_REGION="eu-north-1") == "0 dead letters\n"
+    assert aws.asked[-1] == ("ReceiveMessage", "eu-west-1")
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "queue"),
     [
