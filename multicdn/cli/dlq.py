@@ -131,10 +131,8 @@ def drop(provider: str | None, *, yes: bool, **where: Any) -> None:
 
     def confirmed(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
         if not yes and chosen:
-            click.confirm(
-                f"Drop {counted(len(chosen), 'dead letter')} for good? What they name stays stale until it expires",
-                abort=True,
-            )
+            say("What they name stays stale until it expires.")
+            click.confirm(f"Drop {counted(len(chosen), 'dead letter')} for good?", abort=True)
         return queue.drop(chosen)
 
     _act(_Where(**where).queue(), provider, "dropped", confirmed)
