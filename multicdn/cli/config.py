@@ -83,6 +83,7 @@ def _placed(sentence: str) -> dict[str, Any]:
 
 def _missing_buckets(file: Path, loaded: Config) -> list[str]:
     from multicdn.installer import bucket_check
+    from multicdn.installer.organisation.forwarding import without_forwarded
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
     places: dict[str, str] = {}
@@ -90,7 +91,7 @@ def _missing_buckets(file: Path, loaded: Config) -> list[str]:
         for bucket in listed(route["bucket"]):
             at = document.at(("routes", place, "bucket"))
             places.setdefault(bucket, f"{at}: routes[{place}].bucket")
-    missing = bucket_check.missing([*places], loaded.install.region)
+    missing = bucket_check.missing(without_forwarded(loaded.install, places), loaded.install.region)
     return [f"{places[bucket]}: {sentence}" for bucket, sentence in missing]
 
 
