@@ -46,7 +46,7 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group with ``-h``, ``help COMMAND``, suggestions for misspelled commands and help texts that aren't cut."""
 
     group_class = type

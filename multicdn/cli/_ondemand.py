@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
     status: int
     planned: Sequence[Preview] | None = None
-    sent: Sent | None = None
+    sent: Enqueued | None = None
     outcomes: tuple[Outcome, ...] = ()
 
 
@@ -66,7 +66,7 @@ def misuse() -> Iterator[None]:
         raise click.UsageError(str(error)) from None
 
 
-class Sent(Struct, frozen=True):
+class Enqueued(Struct, frozen=True):
     """Messages to a queue: how many it took, and how many it didn't."""
 
     queue: str
@@ -218,7 +218,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     settings.print([f"{render.counted(taken, 'message')} sent to {queue_url}"])
     if failed:
         say(f"{render.counted(failed, 'message')} could not be sent", err=True)
-    return Ended(_status(taken, failed + len(orders.failures)), sent=Sent(queue_url, taken, failed))
+    return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:

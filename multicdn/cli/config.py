@@ -11,7 +11,7 @@ import click
 
 from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
-from multicdn.cli._group import Group
+from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from multicdn.config import Config
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check the config file, print its JSON Schema, or convert that of another tool."""
 

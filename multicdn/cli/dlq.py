@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from msgspec import Struct
 
 from multicdn.cli import _stack, arguments, completion
-from multicdn.cli._group import Group
+from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
@@ -70,7 +70,7 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
     return command
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def dlq() -> None:
     """Look at the dead letters, send them back, or drop them."""
 

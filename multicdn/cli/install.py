@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from multicdn import config as config_file
-from multicdn.cli._group import Group
+from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, say_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _unchecked = click.option(
 )
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def install() -> None:
     """Install in AWS, change, look, remove.
 

@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from multicdn.cli._group import Group
+from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def secret() -> None:
     """Store a secret where the function reads it."""
 

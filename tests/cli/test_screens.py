@@ -11,7 +11,7 @@ from generate import own_plugins
 from kit import installs, screens
 
 from multicdn.cli import _ends, dlq, install, main
-from multicdn.cli._group import Group
+from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say
 from multicdn.installer import plan, status
 from multicdn.installer.state import Artifacts, Current, Deployed
@@ -144,7 +144,7 @@ ANSWERS = {"purge": purged, "dlq-list": buried, "install-status": installed}
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_shows_what_it_showed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    door = Group("multicdn")
+    door = CommandGroup("multicdn")
 
     @door.command(name)
     def show() -> None:
@@ -175,7 +175,7 @@ def test_a_plan_shows_what_it_showed(change: str, tmp_path: Path, monkeypatch: p
     made = plan.make(desired(""), nothing)
     if change:
         made = plan.make(desired(change), current(made, nothing))
-    door = Group("multicdn")
+    door = CommandGroup("multicdn")
     door.command("plan")(lambda: install._show(made, as_json=False))
     name = f"install-plan{'-changed' if change else ''}"
     screens.compare(name, screens.screen(monkeypatch, door, ["plan"], {}))
