@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from multicdn import config as config_file
+from multicdn.cli import aws_region
+from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
-from multicdn.cli.terminal import say, say_text
+from multicdn.cli.terminal import say
 from multicdn.diagnosis import Finding, Health
 from multicdn.oncall import checkup, local_checks, vendor_checks
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from multicdn.config import Config
     from multicdn.oncall.checkup import Line
-
-# Of the JSON; one that changes a member's meaning changes it.
-VERSION = 1
 
 _COLOURS = {Health.OK: "green", Health.WARNING: "yellow", Health.FAILED: "red"}
 _WIDTH = max(map(len, Health))
@@ -46,7 +42,7 @@ _WIDTH = max(map(len, Health))
     type=click.FloatRange(1, 3600),
     help="Seconds for all checks together.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+@as_json_option
 def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, timeout: float, as_json: bool) -> None:
     """Look whether purges would work: config, plugins, AWS, secrets, vendors. Changes nothing.
 
@@ -59,8 +55,8 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
     looks = {"config": lambda: said, **_offline(loaded, plugins)}
     lines = checkup.examine(looks, timeout)
     if online and loaded is not None:
-        with _region_of_secrets(region or loaded.install.region):
-            lines += checkup.examine(_online(loaded, path, stack, region), timeout)
+        aws_region.use(region or loaded.install.region)
+        lines += checkup.examine(_online(loaded, path, stack, region), timeout)
     _show(lines, path, online=online, as_json=as_json)
     raise SystemExit(1 if any(line.state is Health.FAILED for line in lines) else 0)
 
@@ -80,27 +76,13 @@ def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Ca
     return {**installation.checks(run.read(path, stack, region)), **vendor_checks.online(loaded)}
 
 
-@contextlib.contextmanager
-def _region_of_secrets(region: str) -> Iterator[None]:
-    """Read secrets where the function does; boto3 takes the region for them from the environment."""
-    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        os.environ.update(dict.fromkeys(names, region) if region else {})
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({} if value is None else {name: value})
-
-
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:
     counts = {state: sum(line.state is state for line in lines) for state in Health}
     if as_json:
         import msgspec
 
-        about = {"version": VERSION, "config": str(path), "online": online, "counts": counts}
-        say_text(json.dumps({**about, "checks": msgspec.to_builtins(lines)}, indent=2))
+        about = {"config": str(path), "online": online, "counts": counts}
+        say_json({**about, "checks": msgspec.to_builtins(lines)})
         return
     for line in lines:
         shown = line.state.upper() if line.state is Health.FAILED else line.state
