@@ -134,6 +134,7 @@ PERMISSIONS = (
     ),
     _permission("events", "ListRules", "*", Trigger.EVENTBRIDGE),
     _permission("lambda", "PutFunctionConcurrency DeleteFunctionConcurrency", _FUNCTION, option="reserved_concurrency"),
+    _permission("lambda", "GetAccountSettings", "*", option="reserved_concurrency"),
     _permission(
         "lambda",
         "CreateAlias DeleteAlias GetAlias ListVersionsByFunction PublishVersion UpdateAlias",
