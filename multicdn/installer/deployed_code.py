@@ -104,7 +104,7 @@ class _Object(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), self._size - self._place)
+        wanted = min(len(buffer), self._size - self._place, _PIECE)
         if wanted <= 0:
             return 0
         within = self._place - (self._size - len(self._end))
