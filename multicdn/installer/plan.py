@@ -265,7 +265,7 @@ class _Planner:
         if not self._settings.alarm_topic:
             yield "install.alarm_topic is empty: the alarms tell nobody; name an SNS topic that somebody reads"
         for arn in self._current.vanished:
-            yield f"{arn}: notifications of others go there, and it doesn't exist; S3 refuses to write them as they are"
+            yield f"{arn} doesn't exist any more, and notifications of others go there; whoever made them should know"
         if not self._desired.bundle.compiled:
             remedy = f"install Python {self._settings.python} here"
             yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"

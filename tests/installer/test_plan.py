@@ -129,7 +129,7 @@ def test_alarms_that_tell_nobody_are_warned_of(tmp_path: Path, install: str, war
 
 def test_destinations_of_others_that_are_gone_are_named(tmp_path: Path) -> None:
     made = plan.make(desired(tmp_path), msgspec.structs.replace(NOTHING, vanished=("arn:aws:sqs:r:1:q",)))
-    assert [one for one in made.warnings if one.startswith("arn:aws:sqs:r:1:q: ")]
+    assert [one for one in made.warnings if one.startswith("arn:aws:sqs:r:1:q doesn't exist any more")]
 
 
 def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Whether the queues, topics and functions in the notifications of others still exist.
 
-S3 looks at every destination when a bucket's notifications are written: one that is gone, whosever, is one it refuses.
+S3 looks at every destination when a bucket's notifications are written, and takes exception to any that is gone.
 """
 
 from __future__ import annotations
