@@ -15,8 +15,9 @@ from multicdn.installer.errors import InstallError, code, translated
 from multicdn.installer.template.stack import CONFIG_IN_BUNDLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from multicdn.installer.account import Account
-    from multicdn.installer.state import Deployed
 
 # An archive's list of files is at its end, with some hundred bytes for each: one request gets it all of most bundles.
 _PIECE = 256 * 1024
@@ -41,23 +42,26 @@ class DeployedCode(Struct, frozen=True):
     packages: tuple[str, ...] = ()
 
 
-def read_if_there(account: Account, deployed: Deployed | None) -> tuple[DeployedCode | None, str]:
-    """What the code of a stack says of itself, or why that can't be told, which keeps nobody from installing."""
-    if deployed is None or not deployed.exists:
-        return None, ""
+def read_if_there(account: Account, parameters: Mapping[str, str]) -> tuple[DeployedCode | None, str]:
+    """What the code of a stack says of itself, or why that can't be told, which keeps nobody from installing.
+
+    Args:
+        account: whose.
+        parameters: of the stack; none if there is no stack.
+    """
     try:
-        return read(account, deployed), ""
+        return (read(account, parameters), "") if parameters else (None, "")
     except InstallError as error:
         return None, str(error)
 
 
-def read(account: Account, deployed: Deployed) -> DeployedCode:
-    """Read the bundle of a stack, without fetching all of it.
+def read(account: Account, parameters: Mapping[str, str]) -> DeployedCode:
+    """Read the bundle that a stack's parameters name, without fetching all of it.
 
     Raises:
         InstallError: it is gone, may not be read, or is no bundle.
     """
-    bucket, key = deployed.parameters.get("BundleBucket", ""), deployed.parameters.get("BundleKey", "")
+    bucket, key = parameters.get("BundleBucket", ""), parameters.get("BundleKey", "")
     where = f"s3://{bucket}/{key}"
     try:
         with translated(f"reading the deployed code, {where}", "s3"):

@@ -244,7 +244,7 @@ def read_current(session: Session) -> state.Current:
     old = deployed.state if deployed else stack.State()
     dropped = state.find_existing(account, (bucket for bucket in old.buckets if bucket not in session.buckets))
     notifications = state.read_notifications(account, (*session.buckets, *dropped))
-    code, problem = deployed_code.read_if_there(account, deployed)
+    code, problem = deployed_code.read_if_there(account, deployed.parameters if deployed and deployed.exists else {})
     return state.Current(
         account.id,
         account.region,
@@ -271,7 +271,7 @@ def deployed_config(session: Session) -> bytes:
         raise InstallError(
             f"nothing is installed as {session.settings.stack!r} {where}; --stack and --region name another"
         )
-    return deployed_code.read(session.account, deployed).config
+    return deployed_code.read(session.account, deployed.parameters).config
 
 
 def _reserved(deployed: state.Deployed | None) -> int:

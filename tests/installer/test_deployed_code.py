@@ -18,13 +18,12 @@ from botocore.awsrequest import AWSResponse
 from multicdn.installer import deployed_code
 from multicdn.installer.account import Account
 from multicdn.installer.errors import InstallError
-from multicdn.installer.state import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONFIG = b"version: 1\n# \xe2\x82\xac\n"
-STACK = Deployed("multicdn", "UPDATE_COMPLETE", {}, {"BundleBucket": "code", "BundleKey": "multicdn/a.zip"}, {}, {})
+STACK = {"BundleBucket": "code", "BundleKey": "multicdn/a.zip"}
 
 Answer = Callable[[str], tuple[int, dict[str, str], bytes]]
 
@@ -151,10 +150,7 @@ def test_why_it_cannot_be_read_is_said_and_keeps_nobody_from_planning(failure: t
     assert re.search(words, why)
 
 
-@pytest.mark.parametrize("status", ["REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_FAILED"])
-def test_of_a_stack_that_never_lived_nothing_is_asked(status: str) -> None:
+def test_without_a_stack_nothing_is_asked() -> None:
     s3 = S3(b"")
-    dead = Deployed("multicdn", status, {}, {}, {}, {})
-    assert deployed_code.read_if_there(s3.account, dead) == (None, "")
-    assert deployed_code.read_if_there(s3.account, None) == (None, "")
+    assert deployed_code.read_if_there(s3.account, {}) == (None, "")
     assert s3.asked == []
