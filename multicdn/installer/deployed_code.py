@@ -65,7 +65,7 @@ def read(account: Account, parameters: Mapping[str, str]) -> DeployedCode:
     where = f"s3://{bucket}/{key}"
     try:
         with translated(f"reading the deployed code, {where}", "s3"):
-            archive = zipfile.ZipFile(io.BufferedReader(_Object(account, bucket, key), _PIECE))
+            archive = zipfile.ZipFile(io.BufferedReader(_StoredFile(account, bucket, key), _PIECE))
             manifest = json.loads(_content(archive, MANIFEST)) if MANIFEST in archive.NameToInfo else {}
             return DeployedCode(_content(archive, CONFIG_IN_BUNDLE), tuple(manifest.get("packages", ())))
     except KeyError:
@@ -81,7 +81,7 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
         return opened.read(_MOST_OF_A_FILE)
 
 
-class _Object(io.RawIOBase):
+class _StoredFile(io.RawIOBase):
     """An object in S3 as a file that can be read anywhere, piece by piece.
 
     The first piece is the last one, which also tells the size.
