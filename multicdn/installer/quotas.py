@@ -44,12 +44,12 @@ def problems(config: Config, body: Mapping[str, Any], region: str) -> list[str]:
     return [f"{config.name}: {problem}" for problem in _problems(resources, filler)]
 
 
-def reservable(account: Account, reserved: int) -> int | None:
-    """Ask Lambda how many invocations could be reserved for a function.
+def reservable(account: Account, deployed: Mapping[str, Any]) -> int | None:
+    """Ask Lambda how many invocations could be reserved for the function, those included that are.
 
     Args:
         account: whose.
-        reserved: for the function already.
+        deployed: the template of the stack; empty if there is none.
 
     Returns:
         The number; None if it may not be asked.
@@ -60,6 +60,8 @@ def reservable(account: Account, reserved: int) -> int | None:
         limits = account.client("lambda").get_account_settings()["AccountLimit"]
     except ClientError:
         return None
+    function = deployed.get("Resources", {}).get("Function", {}).get("Properties", {})
+    reserved = int(function.get("ReservedConcurrentExecutions", 0))
     return max(0, int(limits["UnreservedConcurrentExecutions"]) + reserved - _UNRESERVABLE)
 
 

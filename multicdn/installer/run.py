@@ -18,13 +18,15 @@ from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, deployed_code, destroy, permissions, plan, quotas, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
-from multicdn.installer.bundle.build import build
+from multicdn.installer.bundle.build import Bundle, build
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.destinations import find_vanished
 from multicdn.installer.notifications.eventbridge_rules import find_listened
-from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.organisation import kms_keys, own_role
+from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
+from multicdn.installer.template.tags import tagged
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ class ConfigFile:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """All buckets that routes name."""
-        return buckets(self.config.routes)
+        """The buckets of routes whose notifications are ours to write."""
+        return own_buckets(self.config)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,18 @@ def sign_in(file: ConfigFile) -> Session:
     return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
 
 
+def with_key_arns(session: Session) -> Session:
+    """The same, with every KMS key by its ARN.
+
+    Raises:
+        InstallError: a key isn't there, or can't be used.
+    """
+    file = _file(session)
+    settings = kms_keys.resolved(session.account, session.settings)
+    named = dataclasses.replace(file, config=dataclasses.replace(file.config, install=settings))
+    return dataclasses.replace(session, settings=settings, file=named)
+
+
 def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
     """The same to look or to remove, for which the config may be broken, or missing.
 
@@ -151,7 +165,9 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
         kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
         named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
-        return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
+        elsewhere = {one.get("bucket") for one in install.get("forwarded") or () if isinstance(one, dict)}
+        mentioned = dict.fromkeys(map(str, chain.from_iterable(named)))
+        return settings, tuple(bucket for bucket in mentioned if bucket not in elsewhere)
     except (ConfigError, OSError, text_file.NotTextError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
         if not stack_name:
             raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None
@@ -170,17 +186,32 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     Raises:
         InstallError: it would not work; nothing was done.
     """
-    file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
+    session = with_key_arns(session)
+    file, account, settings = _file(session), session.account, session.settings
     _refuse_impossible(file, account.region)
     current = read_current(session)
     plan.refuse(file.config, current)
+    lacking: tuple[str, ...] = ()
     if check_permissions:
         begin("asking IAM what you may do")
-        permissions.refuse_if_denied(account, settings, file.buckets, current.artifacts.bucket)
+        permissions.refuse_if_denied(account, settings, file.buckets)
+        lacking = tuple(own_role.lacking(account, file.config)) if settings.role else ()
     begin("building the code for Lambda")
-    bundle = build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
-    return plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
+    desired = plan.Desired(file.config, file.sha256, bundle(file, work), metadata.version("multicdn"))
+    made = plan.make(desired, current)
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *lacking))
+
+
+def bundle(file: ConfigFile, work: Path) -> Bundle:
+    """Build the function's code into a folder.
+
+    Raises:
+        InstallError: a secret can't be used in Lambda, or the code can't be had.
+    """
+    _refuse_impossible(file)
+    settings = file.config.install
+    return build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
 
 
 def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:
@@ -226,7 +257,7 @@ def template(file: ConfigFile) -> dict[str, Any]:
     Raises:
         InstallError: a secret can't be used in Lambda, or the function's role would need too long a policy.
     """
-    return _refuse_impossible(file, file.config.install.region or _LONG_REGION)
+    return tagged(_refuse_impossible(file), file.config.install.tags)
 
 
 def read_current(session: Session) -> state.Current:
@@ -242,7 +273,8 @@ def read_current(session: Session) -> state.Current:
             f"the stack {settings.stack!r} is being changed ({deployed.status}); wait for the end of that"
         )
     old = deployed.state if deployed else stack.State()
-    dropped = state.find_existing(account, (bucket for bucket in old.buckets if bucket not in session.buckets))
+    dropped = [bucket for bucket in without_forwarded(settings, old.buckets) if bucket not in session.buckets]
+    dropped = state.find_existing(account, dropped)
     notifications = state.read_notifications(account, (*session.buckets, *dropped))
     code, problem = deployed_code.read_if_there(account, deployed.parameters if deployed and deployed.exists else {})
     return state.Current(
@@ -255,7 +287,9 @@ def read_current(session: Session) -> state.Current:
         find_vanished(account, notifications.values(), settings.stack),
         code,
         problem,
-        quotas.reservable(account, _reserved(deployed)) if settings.reserved_concurrency is not None else None,
+        quotas.reservable(account, deployed.body if deployed and deployed.exists else {})
+        if settings.reserved_concurrency is not None
+        else None,
     )
 
 
@@ -274,19 +308,13 @@ def deployed_config(session: Session) -> bytes:
     return deployed_code.read(session.account, deployed.parameters).config
 
 
-def _reserved(deployed: state.Deployed | None) -> int:
-    """Invocations that are reserved for the deployed function."""
-    function = (deployed.body if deployed and deployed.exists else {}).get("Resources", {}).get("Function", {})
-    return int(function.get("Properties", {}).get("ReservedConcurrentExecutions", 0))
-
-
-def _refuse_impossible(file: ConfigFile, region: str) -> dict[str, Any]:
-    """The template of a config that AWS would take."""
+def _refuse_impossible(file: ConfigFile, region: str = "") -> dict[str, Any]:
+    """The template of a config, if AWS would take it, in this region or the configured one."""
     problems = role.secret_problems(file.config)
     version = metadata.version("multicdn")
     remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
     body = stack.template(file.config, remembered, revision=version + file.sha256)
-    problems += quotas.problems(file.config, body, region)
+    problems += quotas.problems(file.config, body, region or file.config.install.region or _LONG_REGION)
     if problems:
         raise InstallError("\n".join(problems))
     return body

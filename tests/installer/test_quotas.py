@@ -140,11 +140,14 @@ def test_what_is_counted_holds_no_functions_of_cloudformation_any_more() -> None
     ("unreserved", "reserved", "free"), [(1000, 0, 900), (1000, 50, 950), (100, 0, 0), (10, 0, 0), (100, 7, 7)]
 )
 def test_lambda_keeps_a_hundred_for_functions_that_reserve_none(unreserved: int, reserved: int, free: int) -> None:
-    assert quotas.reservable(_account(unreserved), reserved) == free
+    config = installs.config(f"maximum_concurrency: 2, reserved_concurrency: {reserved}" if reserved else "")
+    deployed = template(config, State(), revision="r")
+    assert quotas.reservable(_account(unreserved), deployed) == free
+    assert quotas.reservable(_account(unreserved), {}) == max(0, free - reserved)
 
 
 def test_who_may_not_ask_goes_ahead() -> None:
-    assert quotas.reservable(_account(None), 0) is None
+    assert quotas.reservable(_account(None), {}) is None
     assert quotas.reservation_problem(5000, None) == ""
 
 
