@@ -71,7 +71,7 @@ PERMISSIONS = (
     _permission(
         "cloudformation",
         "CreateChangeSet DeleteChangeSet DeleteStack DescribeChangeSet DescribeStackEvents DescribeStacks "
-        "ExecuteChangeSet GetTemplate",
+        "ExecuteChangeSet GetTemplate ListChangeSets",
         _STACK,
     ),
     _permission("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
@@ -225,7 +225,7 @@ def principal(arn: str) -> str:
 
 
 def _denied(account: Account, source: str, permission: Permission, resource: str) -> Iterator[str]:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     # A star in a name would be compared letter by letter.
     example = resource if resource == "*" else resource.replace("*", "simulated")
@@ -240,8 +240,8 @@ def _denied(account: Account, source: str, permission: Permission, resource: str
                 for key, value in conditions["StringEquals"].items()
             ],
         )
-    except ClientError:
-        return  # not allowed to ask, or a role below a path: then the calls themselves will tell
+    except (ClientError, BotoCoreError):
+        return  # not allowed to ask, a role below a path, no way to IAM: then the calls themselves will tell
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield result["EvalActionName"]
