@@ -135,9 +135,9 @@ class _Clients:
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:
-        from botocore.config import Config
-
         if service not in self._made:
+            from botocore.config import Config
+
             config = Config(retries={"mode": "standard", "total_max_attempts": 1}, user_agent_extra="multicdn-install")
             self._made[service] = self._session.client(service, region_name=self._region, config=config)
             self._patience.watch(self._made[service])

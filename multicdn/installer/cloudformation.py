@@ -84,6 +84,8 @@ def _deploy(
         seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
         cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
         status = _wait(cloudformation, stack_id, seen, say)
+        if not status:
+            raise PassingError(f"CloudFormation doesn't show the stack {name} that it was given; run it again")
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             causes = _causes(cloudformation, stack_id, seen)
             passes = bool(causes) and all(is_passing_reason(_reason(event)) for event in causes)

@@ -6,6 +6,7 @@ may not ask, or signs in as root, simply goes ahead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -202,16 +203,19 @@ def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]
     Raises:
         InstallError: it says that they may not; every missing action is named.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     source = principal(account.arn)
     if not source:
         return
     named = _with_bucket(settings, artifacts)
-    missing = [
-        f"  {action} on {resource}"
-        for permission in needed(settings)
-        for resource in _resources(permission, named, account.id, account.region, account.partition, buckets)
-        for action in _denied(account, source, permission, resource)
-    ]
+    missing = []
+    # Who may not ask, has a role below a path, or no way to IAM, goes ahead: then the calls themselves will tell.
+    with contextlib.suppress(ClientError, BotoCoreError):
+        for permission in needed(settings):
+            for resource in _resources(permission, named, account.id, account.region, account.partition, buckets):
+                denied = _denied(account, source, permission, resource)
+                missing += [f"  {action} on {resource}" for action in denied]
     if missing:
         raise InstallError("\n".join((f"{account.arn} may not do what installing takes; nothing was done:", *missing)))
 
@@ -225,23 +229,18 @@ def principal(arn: str) -> str:
 
 
 def _denied(account: Account, source: str, permission: Permission, resource: str) -> Iterator[str]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     # A star in a name would be compared letter by letter.
     example = resource if resource == "*" else resource.replace("*", "simulated")
-    try:
-        answer = account.client("iam").simulate_principal_policy(
-            PolicySourceArn=source,
-            ActionNames=list(permission.actions),
-            ResourceArns=[example],
-            ContextEntries=[
-                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for conditions in _condition(permission).values()
-                for key, value in conditions["StringEquals"].items()
-            ],
-        )
-    except (ClientError, BotoCoreError):
-        return  # not allowed to ask, a role below a path, no way to IAM: then the calls themselves will tell
+    answer = account.client("iam").simulate_principal_policy(
+        PolicySourceArn=source,
+        ActionNames=list(permission.actions),
+        ResourceArns=[example],
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for conditions in _condition(permission).values()
+            for key, value in conditions["StringEquals"].items()
+        ],
+    )
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield result["EvalActionName"]

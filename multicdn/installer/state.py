@@ -124,6 +124,8 @@ def read_notifications(account: Account, buckets: Sequence[str]) -> dict[str, Ma
     for bucket in buckets:
         try:
             notifications[bucket] = read_notification(account, bucket)
+        except PassingError:
+            raise
         except InstallError as error:
             problems.append(str(error))
     if problems:
@@ -138,12 +140,18 @@ def read_notification(account: Account, bucket: str) -> Mapping[str, Any]:
         PassedOverError: it doesn't exist, or is in another region or account.
         InstallError: it may not be looked at.
     """
-    s3 = account.client("s3")
-    region = bucket_region(s3, bucket, account.id)
+    region = bucket_region(account.client("s3"), bucket, account.id)
     if region != account.region:
         raise PassedOverError(elsewhere(bucket, region))
+    return read_as_ours(account, bucket)
+
+
+def read_as_ours(account: Account, bucket: str) -> Mapping[str, Any]:
+    """The same for a bucket that was just seen to be ours."""
     with translated(f"reading the notifications of {bucket}", "s3"):
-        answer = s3.get_bucket_notification_configuration(Bucket=bucket, ExpectedBucketOwner=account.id)
+        answer = account.client("s3").get_bucket_notification_configuration(
+            Bucket=bucket, ExpectedBucketOwner=account.id
+        )
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 

@@ -27,10 +27,7 @@ def notify(step: Notify, account: Account, say: Say) -> None:
     Raises:
         InstallError: S3 refuses, or somebody else changed the notifications since the plan was made.
     """
-    deployed = state.read_stack(account, step.stack)
-    if step.output and (not deployed or step.output not in deployed.outputs):
-        raise InstallError(f"the stack {step.stack} has no {step.output} any more: somebody changed it; run it again")
-    arn = deployed.outputs[step.output] if step.output and deployed else ""
+    arn = _destination(step, account) if step.output else ""
     try:
         now = state.read_notification(account, step.bucket)
     except PassedOverError as error:
@@ -51,6 +48,13 @@ def notify(step: Notify, account: Account, say: Say) -> None:
     _read_back(account, step.bucket, wanted, say)
 
 
+def _destination(step: Notify, account: Account) -> str:
+    deployed = state.read_stack(account, step.stack)
+    if not deployed or step.output not in deployed.outputs:
+        raise InstallError(f"the stack {step.stack} has no {step.output} any more: somebody changed it; run it again")
+    return deployed.outputs[step.output]
+
+
 def _write(
     account: Account, bucket: str, now: Mapping[str, Any], wanted: Mapping[str, Any], arn: str, say: Say
 ) -> None:
@@ -62,7 +66,8 @@ def _write(
     told = False
     while refused := _put(account, bucket, wanted, unchecked=not arn):
         if _others_are_to_blame(account, bucket, now, arn, refused):
-            said = "; ".join(_blamed(refused).values()) or refused.response["Error"].get("Message")
+            others = [f"{name}: {why}" for name, why in _blamed(refused).items() if name != arn]
+            said = "; ".join(others) or refused.response["Error"].get("Message")
             say(f"S3 can't reach a destination of others in {bucket}, and isn't asked to: {said}")
             _put(account, bucket, wanted, unchecked=True)
             return
@@ -118,7 +123,7 @@ def _blamed(refused: Any) -> dict[str, str]:
 def _read_back(account: Account, bucket: str, wanted: Mapping[str, Any], say: Say) -> None:
     end = time.monotonic() + PATIENCE
     told = False
-    while not merge.same(state.read_notification(account, bucket), wanted):
+    while not merge.same(state.read_as_ours(account, bucket), wanted):
         if time.monotonic() >= end:
             raise InstallError(f"the notifications of {bucket} aren't what was written: somebody else writes them too")
         if not told:

@@ -1,0 +1,223 @@
+"""The table of faults: each call of the installer to AWS, and what becomes of it, and of the account, when it fails.
+
+The calls are those that a run was seen to make, so that none can be forgotten. AWS is in memory, the clock is its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from kit import fault_field as faults
+from kit import installs
+from kit.fault_field import Field, Killed
+
+from multicdn.installer import run
+from multicdn.installer.errors import InstallError, PassingError
+from multicdn.installer.patience import PATIENCE
+from multicdn.installer.steps import InstallPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kit.fault_field import Fault
+    from kit.memory_aws import Call
+
+# What is done, and the state that it begins from. Together they carry out every kind of step.
+FLOWS: dict[str, tuple[str, Callable[[Field], object]]] = {
+    "install": ("empty", lambda field: field.apply("trigger: queue")),
+    "change": ("installed", lambda field: field.apply("trigger: direct", installs.ROUTES)),
+    "status": ("installed", lambda field: run.status(field.session("trigger: queue"))),
+    "destroy": ("eventbridge", Field.destroy),
+    "check": ("installed", lambda field: field.apply("trigger: queue", check=True)),
+}
+PASSING: tuple[Fault, ...] = (faults.conflict, faults.throttled, faults.broken, faults.cut)
+LASTING: dict[Fault, str] = {
+    faults.denied: "not allowed: ",
+    faults.expired: "have expired; sign in again",
+    faults.gone: "",
+}
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    with faults.opened(tmp_path_factory.mktemp("faults")) as made:
+        yield made
+
+
+def begun(field: Field, flow: str, fault: Callable[[Call], None] = faults.nothing) -> Callable[[Field], object]:
+    state, do = FLOWS[flow]
+    field.begin(state, fault)
+    return do
+
+
+def recorded(field: Field, flow: str) -> list[Call]:
+    """The calls of a flow in which nothing fails."""
+    begun(field, flow)(field)
+    return list(field.aws.calls)
+
+
+def is_write(call: Call) -> bool:
+    return call.operation.startswith(("Create", "Put", "Delete", "Execute"))
+
+
+def each_in_turn(*answers: Fault) -> Callable[[Call], None]:
+    """Fail in each of these ways, then don't, and so on."""
+    turn = itertools.cycle((*answers, None))
+
+    def fail(call: Call) -> None:
+        fault = next(turn)
+        if fault is not None:
+            raise fault(call)
+
+    return fail
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_call_is_made_again_after_what_passes(field: Field, flow: str) -> None:
+    names = {call.name for call in recorded(field, flow)}
+    wanted = field.aws.world.seen()
+    begun(field, flow, each_in_turn(*PASSING))(field)
+    assert field.aws.world.seen() == wanted
+    assert {call.name for call in field.aws.calls} == names
+    tries = len(PASSING) + 1
+    assert all(field.aws.calls[place::tries] == field.aws.calls[::tries] for place in range(tries))
+    assert len(field.waits()) == len(field.aws.calls) / tries * len(PASSING)
+
+
+@pytest.mark.parametrize("flow", ["install", "change", "destroy"])
+def test_a_call_whose_answer_is_lost_does_no_harm_when_it_is_made_again(field: Field, flow: str) -> None:
+    recorded(field, flow)
+    wanted = field.aws.world.seen()
+    do = begun(field, flow)
+    field.aws.after = each_in_turn(faults.cut)
+    do(field)
+    assert field.aws.world.seen() == wanted
+
+
+def test_what_was_just_made_may_not_be_seen_yet(field: Field) -> None:
+    recorded(field, "install")
+    wanted, unseen = field.aws.world.seen(), set[tuple[str, str]]()
+
+    def hide(call: Call) -> None:
+        named = call.parameters.get("ChangeSetName") or call.parameters.get("StackName", "")
+        young = call.bucket == faults.CODE or named.startswith("arn:")
+        made = any(one.operation in ("CreateBucket", "CreateChangeSet") for one in field.aws.calls[:-1])
+        if young and made and (call.name, named) not in unseen:
+            unseen.add((call.name, named))
+            raise faults.gone(call)
+
+    begun(field, "install", hide)(field)
+    assert field.aws.world.seen() == wanted
+    assert {name for name, _ in unseen} == {
+        "s3:PutPublicAccessBlock",
+        "s3:PutBucketTagging",
+        "s3:PutObject",
+        "cloudformation:DescribeChangeSet",
+        "cloudformation:ExecuteChangeSet",
+        "cloudformation:GetTemplate",
+        "cloudformation:DescribeStacks",
+        "cloudformation:DescribeStackEvents",
+    }
+    assert all("was made just now" in line for line in field.waits())
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_should_pass_and_does_not_is_one_message_in_bounded_time(field: Field, flow: str) -> None:
+    for place, name in enumerate(names_of(recorded(field, flow), flow)):
+        fault = PASSING[place % len(PASSING)]
+
+        def fail(call: Call, name: str = name, fault: Fault = fault) -> None:
+            if call.name == name:
+                raise fault(call)
+
+        do, began = begun(field, flow, fail), field.aws.clock.now
+        if flow == "check":
+            do(field)  # nobody has to be able to ask
+        else:
+            with pytest.raises(PassingError) as failed:
+                do(field)
+            assert ("can't be reached" if fault is faults.cut else f"for {PATIENCE:.0f} s now") in str(failed.value), (
+                name
+            )
+            assert "run it again" in str(failed.value) or fault is faults.cut
+            assert "Nothing of this installation" not in str(failed.value)
+        assert field.aws.clock.now - began < PATIENCE + 30, name
+
+
+def names_of(calls: list[Call], flow: str) -> list[str]:
+    """Each kind of call once; of the check of permissions, only what the other flows lack."""
+    names = list(dict.fromkeys(call.name for call in calls))
+    return [name for name in names if name.startswith("iam:")] if flow == "check" else names
+
+
+def places(calls: list[Call], flow: str) -> Iterator[int]:
+    """Of each kind of call, the first in a flow, and the first once something has been written."""
+    writing = next((place for place, call in enumerate(calls) if is_write(call)), len(calls))
+    names = [call.name for call in calls]
+    for name in names_of(calls, flow):
+        yield names.index(name)
+        if name in names[writing + 1 :] and names.index(name) <= writing:
+            yield names.index(name, writing + 1)
+
+
+@pytest.mark.parametrize("fault", LASTING)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_what_does_not_pass_is_one_message_and_nothing_is_left_half_done(field: Field, flow: str, fault: Fault) -> None:
+    calls = recorded(field, flow)
+    before, wanted = field.states[FLOWS[flow][0]].seen(), field.aws.world.seen()
+    for place in places(calls, flow):
+        name = calls[place].name
+
+        def fail(call: Call, place: int = place, name: str = name) -> None:
+            if call.name == name and len(field.aws.calls) > place:
+                raise fault(call)
+
+        do = begun(field, flow, fail)
+        try:
+            made = do(field)
+        except InstallError as error:
+            see_clear(field, flow, str(error), name, LASTING[fault])
+        else:
+            told = isinstance(made, InstallPlan) and any("passed over: " in line for line in made.warnings)
+            assert told or fault is faults.gone or field.aws.world.seen() == wanted, name
+        if not any(is_write(call) for call in field.aws.calls[:-1]):
+            assert field.aws.world.seen() == before, name
+        elif flow != "destroy" or fault is not faults.gone:  # what AWS calls gone there, it doesn't show again
+            field.see_destroyed()
+
+
+def see_clear(field: Field, flow: str, text: str, name: str, words: str) -> None:
+    assert words in text or (words == "not allowed: " and "may not be looked at" in text), text
+    assert len(text) < 1000, text
+    assert "Traceback" not in text
+    if "Nothing of this installation is left." in text:
+        assert field.is_empty(), name
+    elif any(is_write(call) for call in field.aws.calls[:-1]):
+        assert words or "run it again" in text or "run `multicdn install destroy`" in text or flow == "destroy", text
+
+
+@pytest.mark.parametrize("flow", ["install", "change", "destroy"])
+def test_a_run_that_is_killed_at_any_step_can_be_gone_on_with_and_removed(field: Field, flow: str) -> None:
+    calls = recorded(field, flow)
+    wanted = field.aws.world.seen()
+    for place in [place for place, call in enumerate(calls) if is_write(call)]:
+
+        def kill(_: Call, place: int = place) -> None:
+            if len(field.aws.calls) == place + 1:
+                raise Killed
+
+        do = begun(field, flow)
+        field.aws.after = kill
+        with contextlib.suppress(Killed):  # a write that is refused has no effect
+            do(field)
+        there = field.aws.snapshot()
+        field.see_destroyed()
+        field.aws.world = there
+        do(field)
+        assert field.aws.world.seen() == wanted, calls[place].name
+    field.destroy()
+    assert field.is_empty()
+    assert field.destroy().steps == ()
