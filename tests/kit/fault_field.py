@@ -108,7 +108,7 @@ class Field:
     destroyed: set[str] = field(default_factory=set)
     sessions: dict[tuple[str, str], run.Session] = field(default_factory=dict)
 
-    def session(self, install: str, routes: str = TWO) -> run.Session:
+    def session(self, install: str, routes: str = installs.ROUTES) -> run.Session:
         if (install, routes) not in self.sessions:
             self.sessions[install, routes] = self._session(install, routes)
         return self.sessions[install, routes]
@@ -129,15 +129,15 @@ class Field:
         aws.calls.clear()
         self.said.clear()
 
-    def apply(self, install: str, routes: str = TWO, *, check: bool = False) -> InstallPlan:
+    def apply(self, install: str, routes: str = installs.ROUTES, *, check: bool = False) -> InstallPlan:
         session = self.session(install, routes)
         run.wait(session, self.said.append)
         made = run.make_plan(session, self.folder, self.said.append, check_permissions=check)
         run.apply(session, made, self.said.append, self.said.append)
         return made
 
-    def destroy(self) -> InstallPlan:
-        session = self.session("trigger: queue")
+    def destroy(self, routes: str = installs.ROUTES) -> InstallPlan:
+        session = self.session("trigger: queue", routes)
         run.wait(session, self.said.append)
         made = run.plan_removal(session, drop_messages=False)
         execute(made, session.account, self.said.append, self.said.append)
@@ -156,14 +156,14 @@ class Field:
         self.aws.fault = self.aws.after = nothing
         state = self.aws.world.key()
         if state not in self.destroyed:
-            self.destroy()
+            self.destroy(TWO)
             assert self.is_empty(), self.aws.world.seen()
             self.destroyed.add(state)
 
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Field]:
-    """Everything, with an account in three states: empty, installed, and installed by way of EventBridge."""
+    """Everything, with an account in three states: empty, installed for two buckets, and by way of EventBridge."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "x")
@@ -176,8 +176,8 @@ def opened(folder: Path) -> Iterator[Field]:
         aws.world.buckets = {"acme-site": Bucket(notification=LEFT), "second-site": Bucket()}
         aws.world.rules = [RULE]
         made = Field(aws, connect(REGION, (), said.append), folder, said, {"empty": aws.snapshot()})
-        for state, trigger in (("installed", "queue"), ("eventbridge", "eventbridge")):
+        for state, trigger, routes in (("two buckets", "queue", TWO), ("eventbridge", "eventbridge", installs.ROUTES)):
             made.begin("empty")
-            made.apply(f"trigger: {trigger}")
+            made.apply(f"trigger: {trigger}", routes)
             made.states[state] = aws.snapshot()
         yield made
