@@ -8,9 +8,8 @@ import time
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from multicdn.installer import cloudformation, code_bucket, state
+from multicdn.installer import cloudformation, code_bucket, notify, state
 from multicdn.installer.errors import PassingError, is_no_queue, translated
-from multicdn.installer.notifications import writing
 from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,
@@ -132,7 +131,7 @@ def _drain(step: Drain, account: Account, say: Say) -> None:
 
 @carry_out.register(Notify)
 def _notify(step: Notify, account: Account, say: Say) -> None:
-    writing.notify(step, account, say)
+    notify.notify(step, account, say)
 
 
 def count_messages(account: Account, url: str) -> int | None:

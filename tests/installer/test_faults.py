@@ -21,8 +21,8 @@ from multicdn.installer.steps import InstallPlan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kit.aws_wire import Call
     from kit.fault_field import Fault
-    from kit.memory_aws import Call
 
 # What is done, and the state that it begins from. Together they carry out every kind of step.
 FLOWS: dict[str, tuple[str, Callable[[Field], object]]] = {
@@ -38,12 +38,6 @@ LASTING: dict[Fault, str] = {
     faults.expired: "have expired; sign in again",
     faults.gone: "",
 }
-
-
-@pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
-    with faults.opened(tmp_path_factory.mktemp("faults")) as made:
-        yield made
 
 
 def begun(field: Field, flow: str, fault: Callable[[Call], None] = faults.nothing) -> Callable[[Field], object]:

@@ -11,9 +11,8 @@ from click.testing import CliRunner
 from kit import installs
 
 from multicdn.cli import main
-from multicdn.installer import apply, cloudformation, permissions, run
+from multicdn.installer import apply, cloudformation, notify, permissions, run
 from multicdn.installer.errors import InstallError
-from multicdn.installer.notifications import writing
 from multicdn.installer.status import lines
 from multicdn.installer.steps import Deploy, InstallPlan, MakeBucket
 
@@ -29,8 +28,8 @@ TWO = installs.ROUTES + f"\n  - {{bucket: second-site, prefix: a/, {installs.PUR
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "_PAUSE", 0.01)
-    monkeypatch.setattr(writing, "_PAUSE", 0.01)
-    monkeypatch.setattr(writing, "PATIENCE", 0.2)
+    monkeypatch.setattr(notify, "_PAUSE", 0.01)
+    monkeypatch.setattr(notify, "PATIENCE", 0.2)
     monkeypatch.setattr(cloudformation, "_LONG_PAUSE", 0.01)
     monkeypatch.setattr(cloudformation, "_FIRST_PAUSE", 0.02)
 

@@ -14,7 +14,9 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from kit import installs
-from kit.memory_aws import ACCOUNT, REGION, Bucket, Call, MemoryAws, Refused, World
+from kit.aws_wire import Call, Refused
+from kit.memory_aws import Bucket, MemoryAws, World
+from kit.memory_cloudformation import ACCOUNT, REGION
 from multicdn.installer import run
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute

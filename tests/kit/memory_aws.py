@@ -1,7 +1,7 @@
 """A small AWS in memory: it answers boto3's HTTP requests in this process, in the words of each API, and can fail.
 
-It knows what the installer calls; anything else is a KeyError that names the call. The clock is its own: a stack is
-ready some seconds after it is begun, and whoever waits only turns that clock.
+It knows what the installer calls; anything else is an AttributeError that names the call. The clock is its own: a stack
+is ready a moment after it is begun, and whoever waits only turns that clock.
 """
 
 from __future__ import annotations
@@ -9,73 +9,20 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Mapping
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
-from xml.sax.saxutils import escape
 
-from botocore.awsrequest import AWSResponse
+from kit.aws_wire import Call, Refused, answered, read, refusal
+from kit.memory_cloudformation import ACCOUNT, REGION, CloudFormation, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import pytest
-    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-ACCOUNT, REGION = "123456789012", "eu-west-1"
-QUERY = ("sts", "iam", "cloudformation")
-_DEPLOYING = 0.05
 _S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
-_SUBRESOURCES = {
-    "location": "BucketLocation",
-    "notification": "BucketNotificationConfiguration",
-    "tagging": "BucketTagging",
-    "publicAccessBlock": "PublicAccessBlock",
-}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request: service, operation as boto3 names it, parameters, and the bucket and key of S3."""
-
-    service: str
-    operation: str
-    parameters: Mapping[str, str] = field(default_factory=dict, compare=False)
-    bucket: str = ""
-    key: str = ""
-    body: bytes = field(default=b"", compare=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        return f"{self.service}:{self.operation}"
-
-
-class Refused(Exception):
-    """An answer that is an error: status, code, message, and what else stands beside them."""
-
-    def __init__(self, status: int, code: str, message: str = "", **beside: str) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message, self.beside = status, code, message or f"this is {code}", beside
-
-
-@dataclass
-class Stack:
-    name: str
-    id: str
-    status: str = "REVIEW_IN_PROGRESS"
-    ready_at: float = 0.0
-    body: str = "{}"
-    parameters: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    physical: dict[str, str] = field(default_factory=dict)
-    change_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
-    events: list[dict[str, str]] = field(default_factory=list)
-    protected: bool = False
-
-    @property
-    def resources(self) -> dict[str, Any]:
-        return json.loads(self.body).get("Resources", {})  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -128,15 +75,7 @@ class Clock:
         self.now += seconds
 
 
-class _Raw:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
-        yield self._content
-
-
-class MemoryAws:
+class MemoryAws(CloudFormation):
     """The AWS.
 
     Attributes:
@@ -163,8 +102,6 @@ class MemoryAws:
 
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
         """Answer for every client in this process, and be the clock of botocore and of the installer."""
-        import sys
-
         patch.setattr("botocore.httpsession.URLLib3Session.send", lambda _, request: self._send(request))
         patch.setattr(
             "botocore.signers.RequestSigner.sign", lambda *_, **__: None
@@ -181,21 +118,15 @@ class MemoryAws:
     # The wire
 
     def _send(self, request: AWSPreparedRequest) -> AWSResponse:
-        call = _read(request)
+        call = read(request)
         self.calls.append(call)
         try:
             self.fault(call)
             answer = getattr(self, f"_{call.service}_{call.operation}")(call)
             self.after(call)
         except Refused as refused:
-            return _refusal(request, call, refused)
-        if call.service in QUERY:
-            content = f"<R><{call.operation}Result>{_xml(answer)}</{call.operation}Result></R>".encode()
-        elif call.service == "s3":
-            content = answer if isinstance(answer, bytes) else answer.encode()
-        else:
-            content = json.dumps(answer).encode()
-        return AWSResponse(request.url, 200, {}, _Raw(content))
+            return refusal(request, call, refused)
+        return answered(request, call, answer)
 
     # Who we are
 
@@ -310,235 +241,3 @@ class MemoryAws:
         self._queue(call)
         del self.world.queues[json.loads(call.body)["QueueUrl"]]
         return {}
-
-    # CloudFormation
-
-    def _stack(self, call: Call) -> Stack:
-        named = call.parameters["StackName"]
-        for stack in self.world.stacks:
-            self._settle(stack)
-            if named == stack.id or (named == stack.name and stack.status != "DELETE_COMPLETE"):
-                return stack
-        raise Refused(400, "ValidationError", f"Stack with id {named} does not exist")
-
-    def _settle(self, stack: Stack) -> None:
-        if stack.status.endswith("_IN_PROGRESS") and stack.ready_at and self.clock.now >= stack.ready_at:
-            stack.status = stack.status.replace("_IN_PROGRESS", "_COMPLETE")
-            stack.ready_at = 0.0
-
-    def _change(self, call: Call) -> tuple[Stack, dict[str, Any]]:
-        for stack in self.world.stacks:
-            if call.parameters["ChangeSetName"] in stack.change_sets:
-                self._settle(stack)
-                return stack, stack.change_sets[call.parameters["ChangeSetName"]]
-        raise Refused(404, "ChangeSetNotFound")
-
-    def _cloudformation_DescribeStacks(self, call: Call) -> Any:  # noqa: N802
-        stack = self._stack(call)
-        return {
-            "Stacks": [
-                {
-                    "StackName": stack.name,
-                    "StackId": stack.id,
-                    "StackStatus": stack.status,
-                    "CreationTime": "2026-01-01T00:00:00Z",
-                    "EnableTerminationProtection": str(stack.protected).lower(),
-                    "Parameters": _pairs(stack.parameters, "Parameter"),
-                    "Tags": _pairs(stack.tags, ""),
-                    "Outputs": _pairs(_outputs(stack), "Output"),
-                }
-            ]
-        }
-
-    def _cloudformation_GetTemplate(self, call: Call) -> Any:  # noqa: N802
-        return {"TemplateBody": self._stack(call).body}
-
-    def _cloudformation_ListChangeSets(self, call: Call) -> Any:  # noqa: N802
-        names = [change["name"] for change in self._stack(call).change_sets.values()]
-        return {"Summaries": [{"ChangeSetName": name} for name in names]}
-
-    def _cloudformation_DescribeStackEvents(self, call: Call) -> Any:  # noqa: N802
-        return {"StackEvents": self._stack(call).events}
-
-    def _cloudformation_CreateChangeSet(self, call: Call) -> Any:  # noqa: N802
-        given = call.parameters
-        try:
-            stack = self._stack(call)
-        except Refused:
-            self.world.number += 1
-            arn = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{given['StackName']}/{self.world.number}"
-            stack = Stack(given["StackName"], arn)
-            self.world.stacks.append(stack)
-        self._refuse_busy(stack)
-        name = given["ChangeSetName"]
-        change_id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/{name}/1"
-        if change_id in stack.change_sets and stack.change_sets[change_id]["token"] != given.get("ClientToken"):
-            raise Refused(400, "AlreadyExistsException", f"ChangeSet {name} cannot be created due to a conflict")
-        stack.change_sets[change_id] = {
-            "name": name,
-            "token": given.get("ClientToken"),
-            "body": given.get("TemplateBody", "{}"),
-            "parameters": _gathered(given, "Parameters", "Parameter"),
-            "tags": _gathered(given, "Tags", ""),
-        }
-        return {"Id": change_id, "StackId": stack.id}
-
-    def _cloudformation_DescribeChangeSet(self, call: Call) -> Any:  # noqa: N802
-        stack, change = self._change(call)
-        if all(getattr(stack, name) == change[name] for name in ("body", "parameters", "tags")):
-            return {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes."}
-        return {"Status": "CREATE_COMPLETE"}
-
-    def _cloudformation_DeleteChangeSet(self, call: Call) -> Any:  # noqa: N802
-        stack, _ = self._change(call)
-        del stack.change_sets[call.parameters["ChangeSetName"]]
-        return {}
-
-    def _cloudformation_ExecuteChangeSet(self, call: Call) -> Any:  # noqa: N802
-        stack, change = self._change(call)
-        token = call.parameters.get("ClientRequestToken", "none")
-        if change.get("executed") == token:
-            return {}  # the same request, made again
-        if change.get("executed"):
-            raise Refused(400, "InvalidChangeSetStatus", "ChangeSet cannot be executed in its current status")
-        change["executed"] = token
-        first = stack.status == "REVIEW_IN_PROGRESS"
-        reason = self.failing.pop(0) if self.failing else ""
-        if reason:
-            self._note(stack, "Function", "CREATE_FAILED", reason)
-            stack.status = "DELETE_IN_PROGRESS" if first else "UPDATE_ROLLBACK_IN_PROGRESS"
-        else:
-            self._make(stack, change)
-            stack.status = "CREATE_IN_PROGRESS" if first else "UPDATE_IN_PROGRESS"
-        stack.ready_at = self.clock.now + _DEPLOYING
-        return {}
-
-    def _cloudformation_DeleteStack(self, call: Call) -> Any:  # noqa: N802
-        stack = self._stack(call)
-        self._refuse_busy(stack)
-        retained = [value for name, value in call.parameters.items() if name.startswith("RetainResources.")]
-        if retained and stack.status != "DELETE_FAILED":
-            raise Refused(400, "ValidationError", "Invalid operation on stack. Specify only when it is DELETE_FAILED.")
-        why = self.held.pop(0) if self.held else {}
-        held = {name: reason for name, reason in why.items() if name in stack.physical and name not in retained}
-        for name in [name for name in stack.physical if name not in held]:
-            kept = stack.resources[name].get("DeletionPolicy", "").startswith("Retain") or name in retained
-            physical = stack.physical.pop(name)
-            if not kept:
-                self.world.queues.pop(_url(physical), None)
-        for name, reason in held.items():
-            self._note(stack, name, "DELETE_FAILED", reason)
-        stack.status, stack.ready_at = ("DELETE_FAILED", 0.0) if held else ("DELETE_IN_PROGRESS", self._soon())
-        return {}
-
-    def _soon(self) -> float:
-        return self.clock.now + _DEPLOYING
-
-    def _refuse_busy(self, stack: Stack) -> None:
-        self._settle(stack)
-        if stack.status.endswith("_IN_PROGRESS") and stack.status != "REVIEW_IN_PROGRESS":
-            raise Refused(
-                400, "ValidationError", f"Stack:{stack.id} is in {stack.status} state and can not be updated."
-            )
-
-    def _make(self, stack: Stack, change: Mapping[str, Any]) -> None:
-        for part in ("body", "parameters", "tags"):
-            setattr(stack, part, change[part])
-        for name in [name for name in stack.physical if name not in stack.resources]:
-            self.world.queues.pop(_url(stack.physical.pop(name)), None)
-        for name, resource in stack.resources.items():
-            arn = f"arn:aws:{resource['Type'].split('::')[1].lower()}:{REGION}:{ACCOUNT}:{stack.name}-{name}-1"
-            stack.physical.setdefault(name, arn)
-            if resource["Type"] == "AWS::SQS::Queue":
-                self.world.queues.setdefault(_url(arn), {"arn": arn, "tags": dict(stack.tags), "messages": 0})
-        self._note(stack, "Function", "CREATE_COMPLETE", "")  # one stands for all: each takes boto3 its time
-
-    def _note(self, stack: Stack, name: str, status: str, reason: str) -> None:
-        self.world.number += 1
-        event = {"EventId": str(self.world.number), "LogicalResourceId": name, "ResourceStatus": status}
-        event |= {"ResourceType": "AWS::X::Y", "PhysicalResourceId": stack.physical.get(name, "")}
-        stack.events.insert(0, {**event, "ResourceStatusReason": reason} if reason else event)
-
-
-def _read(request: AWSPreparedRequest) -> Call:
-    url = urlsplit(request.url)
-    host = str(url.hostname)
-    body = request.body or b""
-    content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else body.read()
-    if ".s3." in host or host.startswith("s3."):
-        path = url.path.lstrip("/")  # in the older form of a URL, the bucket begins the path
-        bucket, _, key = (host.partition(".s3.")[0], "", path) if ".s3." in host else path.partition("/")
-        parameters = dict(parse_qsl(url.query, keep_blank_values=True))
-        parameters |= {name.lower(): _text(value) for name, value in request.headers.items()}
-        return Call("s3", _s3_operation(request.method, parameters, bucket, key), parameters, bucket, key, content)
-    service = host.partition(".")[0]
-    if service in QUERY:
-        given = dict(parse_qsl(content.decode(), keep_blank_values=True))
-        return Call(service, given["Action"], given, body=content)
-    target = _text(request.headers["X-Amz-Target"])
-    return Call(service, target.rpartition(".")[2], body=content)
-
-
-def _s3_operation(method: str, parameters: Mapping[str, str], bucket: str, key: str) -> str:
-    for name, what in _SUBRESOURCES.items():
-        if name in parameters:
-            return f"{method.capitalize()}{what}"
-    if not bucket:
-        return "ListBuckets"
-    if "delete" in parameters:
-        return "DeleteObjects"
-    named = {"GET": "GetObject", "PUT": "PutObject"} if key else {"GET": "ListObjectsV2", "PUT": "CreateBucket"}
-    return named.get(method, f"{method.capitalize()}Bucket")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _refusal(request: AWSPreparedRequest, call: Call, refused: Refused) -> AWSResponse:
-    said = {"Code": refused.code, "Message": refused.message, **refused.beside}
-    headers: dict[str, str] = {}
-    if call.service == "s3":
-        content = "" if request.method == "HEAD" else f"<Error>{_xml(said)}</Error>"
-    elif call.service in QUERY:
-        content = f"<ErrorResponse><Error>{_xml(said)}</Error></ErrorResponse>"
-    else:
-        content = json.dumps({"__type": refused.code, "message": refused.message})
-        headers = {"x-amzn-query-error": f"{refused.code};Sender"} if call.service == "sqs" else {}
-    return AWSResponse(request.url, refused.status, headers, _Raw(content.encode()))
-
-
-def _xml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "".join(f"<{name}>{_xml(inner)}</{name}>" for name, inner in value.items())
-    if isinstance(value, list):
-        return "".join(f"<member>{_xml(inner)}</member>" for inner in value)
-    return escape(str(value))
-
-
-def _pairs(values: Mapping[str, str], what: str) -> list[dict[str, str]]:
-    return [{f"{what}Key": name, f"{what}Value": value} for name, value in values.items()]
-
-
-def _gathered(given: Mapping[str, str], group: str, what: str) -> dict[str, str]:
-    """The pairs of a list of the query protocol: ``Tags.member.1.Key``."""
-    found = {}
-    for name, key in given.items():
-        place = re.fullmatch(rf"({group}\.member\.\d+\.){what}Key", name)
-        if place:
-            found[key] = given[f"{place[1]}{what}Value"]
-    return found
-
-
-def _outputs(stack: Stack) -> dict[str, str]:
-    found = {}
-    for name, output in json.loads(stack.body).get("Outputs", {}).items():
-        value = output["Value"]
-        logical = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
-        arn = stack.physical.get(logical, "")
-        found[name] = _url(arn) if "Ref" in value and ":sqs:" in arn else arn
-    return found
-
-
-def _url(arn: str) -> str:
-    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{arn.rpartition(':')[2]}"
