@@ -211,6 +211,7 @@ def test_a_run_that_is_killed_at_any_step_can_be_gone_on_with_and_removed(field:
         field.aws.world = there
         do(field)
         assert field.aws.world.seen() == wanted, calls[place].name
+        assert field.aws.orphaned == [], calls[place].name
     field.destroy(faults.TWO)
     assert field.is_empty()
     assert field.destroy(faults.TWO).steps == ()

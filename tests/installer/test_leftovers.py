@@ -95,6 +95,16 @@ def test_a_resource_that_may_not_be_deleted_is_not_forgotten(field: Field) -> No
     field.see_destroyed()
 
 
+def test_what_is_gone_when_its_turn_comes_counts_as_removed(field: Field) -> None:
+    field.begin("two buckets")
+    made = run.plan_removal(field.session("trigger: queue", faults.TWO), drop_messages=False)
+    field.aws.world.stacks[0].status = "DELETE_COMPLETE"
+    field.aws.world.queues.clear()
+    del field.aws.world.buckets[faults.CODE]
+    run.execute(made, field.account, field.said.append, field.said.append)
+    assert field.is_empty()
+
+
 def test_a_protected_stack_is_refused_before_anything_is_done(field: Field) -> None:
     field.begin("two buckets")
     field.aws.world.stacks[0].protected = True
@@ -134,7 +144,10 @@ def test_destinations_of_others_that_are_gone_stop_nobody(field: Field) -> None:
     field.apply("trigger: queue")
     [line] = [line for line in field.said if "isn't asked to" in line]
     assert f"{THEIRS}: The destination does not exist" in line
-    field.see_destroyed()
+    field.said.clear()
+    field.destroy()
+    assert field.is_empty()
+    assert not any("isn't asked to" in line for line in field.said)  # there is nothing of ours for S3 to look at
 
 
 def test_where_s3_does_not_say_whose_it_is_the_others_are_tried_alone(field: Field) -> None:

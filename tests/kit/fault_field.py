@@ -129,6 +129,7 @@ class Field:
         aws.clock.now += 10_000
         aws.fault, aws.after, aws.failing, aws.held, aws.foreign, aws.errors = fault, nothing, [], [], set(), []
         aws.calls.clear()
+        aws.orphaned.clear()
         self.said.clear()
 
     def apply(self, install: str, routes: str = installs.ROUTES, *, check: bool = False) -> InstallPlan:

@@ -86,6 +86,7 @@ class MemoryAws(CloudFormation):
         foreign: buckets of another account.
         errors: for each DeleteObjects to come, the code of an error about its first object.
         failing: for each deployment to come, what a resource fails for; "" for one that works.
+        orphaned: what was removed while buckets still told it what happens in them.
         held: for each deletion to come, why resources can't be deleted, by their logical ids.
     """
 
@@ -95,6 +96,7 @@ class MemoryAws(CloudFormation):
         self.calls: list[Call] = []
         self.fault: Callable[[Call], None] = lambda call: None
         self.after: Callable[[Call], None] = lambda call: None
+        self.orphaned: list[str] = []
         self.foreign: set[str] = set()
         self.errors: list[str] = []
         self.failing: list[str] = []

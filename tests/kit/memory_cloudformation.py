@@ -43,6 +43,7 @@ class CloudFormation:
     clock: Clock
     failing: list[str]
     held: list[dict[str, str]]
+    orphaned: list[str]
 
     def _stack(self, call: Call) -> Stack:
         named = call.parameters["StackName"]
@@ -103,7 +104,8 @@ class CloudFormation:
         self._refuse_busy(stack)
         name = given["ChangeSetName"]
         change_id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:changeSet/{name}/1"
-        if change_id in stack.change_sets and stack.change_sets[change_id]["token"] != given.get("ClientToken"):
+        known = stack.change_sets.get(change_id, {}).get("token", given.get("ClientToken"))
+        if change_id in stack.change_sets and known != given.get("ClientToken", "none"):
             raise Refused(400, "AlreadyExistsException", f"ChangeSet {name} cannot be created due to a conflict")
         stack.change_sets[change_id] = {
             "name": name,
@@ -127,10 +129,10 @@ class CloudFormation:
 
     def _cloudformation_ExecuteChangeSet(self, call: Call) -> Any:  # noqa: N802
         stack, change = self._change(call)
-        token = call.parameters.get("ClientRequestToken", "none")
-        if change.get("executed") == token:
+        token = call.parameters.get("ClientRequestToken")
+        if "executed" in change and token and change["executed"] == token:
             return {}  # the same request, made again
-        if change.get("executed"):
+        if "executed" in change:
             raise Refused(400, "InvalidChangeSetStatus", "ChangeSet cannot be executed in its current status")
         change["executed"] = token
         first = stack.status == "REVIEW_IN_PROGRESS"
@@ -156,7 +158,7 @@ class CloudFormation:
             kept = stack.resources[name].get("DeletionPolicy", "").startswith("Retain") or name in retained
             physical = stack.physical.pop(name)
             if not kept:
-                self.world.queues.pop(url(physical), None)
+                self._remove(physical)
         for name, reason in held.items():
             self._note(stack, name, "DELETE_FAILED", reason)
         stack.status, stack.ready_at = ("DELETE_FAILED", 0.0) if held else ("DELETE_IN_PROGRESS", self._soon())
@@ -176,13 +178,18 @@ class CloudFormation:
         for part in ("body", "parameters", "tags"):
             setattr(stack, part, change[part])
         for name in [name for name in stack.physical if name not in stack.resources]:
-            self.world.queues.pop(url(stack.physical.pop(name)), None)
+            self._remove(stack.physical.pop(name))
         for name, resource in stack.resources.items():
             arn = f"arn:aws:{resource['Type'].split('::')[1].lower()}:{REGION}:{ACCOUNT}:{stack.name}-{name}-1"
             stack.physical.setdefault(name, arn)
             if resource["Type"] == "AWS::SQS::Queue":
                 self.world.queues.setdefault(url(arn), {"arn": arn, "tags": dict(stack.tags), "messages": 0})
         self._note(stack, "Function", "CREATE_COMPLETE", "")  # one stands for all: each takes boto3 its time
+
+    def _remove(self, arn: str) -> None:
+        self.world.queues.pop(url(arn), None)
+        if any(f">{arn}<".encode() in bucket.notification for bucket in self.world.buckets.values()):
+            self.orphaned.append(arn)
 
     def _note(self, stack: Stack, name: str, status: str, reason: str) -> None:
         self.world.number += 1
