@@ -50,6 +50,7 @@ def check(file: Path | None, *, online: bool) -> None:
 
 def _check_buckets(file: Path, loaded: Config) -> None:
     from multicdn.installer import bucket_check
+    from multicdn.installer.organisation.forwarding import without_forwarded
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
     places: dict[str, str] = {}
@@ -57,8 +58,9 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         for bucket in listed(route["bucket"]):
             at = document.at(("routes", place, "bucket"))
             places.setdefault(bucket, f"{at}: routes[{place}].bucket")
+    own = without_forwarded(loaded.install, places)
     problems = [
-        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
+        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing(own, loaded.install.region)
     ]
     if problems:
         _fail(problems)

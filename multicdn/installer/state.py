@@ -60,6 +60,7 @@ class Artifacts(Struct, frozen=True):
         ready: whether it is there, and set up if we made it.
         ours: whether we made it, or will.
         keys: of what this stack has in it.
+        tags: that it has.
         there: whether it exists, be it as a run left it that was killed.
     """
 
@@ -67,6 +68,7 @@ class Artifacts(Struct, frozen=True):
     ready: bool
     ours: bool
     keys: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
     there: bool = False
 
 
@@ -193,18 +195,17 @@ def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
         named: as configured; empty for the one that we make.
 
     Raises:
-        PassedOverError: it is somebody else's, or may not be looked at, or is to be there and isn't.
+        PassedOverError: it is somebody else's, or may not be looked at.
     """
     bucket = named or f"multicdn-{account.id}-{account.region}"
     s3 = account.client("s3")
     with translated(f"looking into the bucket {bucket}", "s3"):
         keys = _keys(s3, bucket, folder(stack_name), account.id)
-        if keys is None and named:
-            raise PassedOverError(f"there is no bucket {bucket!r} (install.artifact_bucket); make it first")
         if keys is None:
             return Artifacts(bucket, ready=False, ours=True)
-        tagged = not named and _is_tagged(s3, bucket)
-    return Artifacts(bucket, ready=bool(named) or tagged, ours=not named, keys=keys, there=True)
+        tags = _tags(s3, bucket, anothers=bool(named))
+    tagged = ARTIFACTS_TAG in tags
+    return Artifacts(bucket, bool(named) or tagged, not named or tagged, keys, tags, there=True)
 
 
 def folder(stack_name: str) -> str:
@@ -241,16 +242,17 @@ def _is_shell_of_ours(cloudformation: Any, deployed: Deployed) -> bool:
     return all(one["ChangeSetName"].startswith("multicdn-") for page in pages for one in page["Summaries"])
 
 
-def _is_tagged(s3: Any, bucket: str) -> bool:
+def _tags(s3: Any, bucket: str, *, anothers: bool) -> dict[str, str]:
+    """The tags of a bucket; of one that may be somebody else's, none if they may not be read."""
     from botocore.exceptions import ClientError
 
     try:
         tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     except ClientError as error:
-        if code(error) in ("NoSuchTagSet", "NoSuchBucket"):
-            return False
+        if code(error) in ("NoSuchTagSet", "NoSuchBucket") or (anothers and is_denied(error)):
+            return {}
         raise
-    return any(tag["Key"] == ARTIFACTS_TAG for tag in tags)
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _deployed(cloudformation: Any, description: Mapping[str, Any]) -> Deployed:
