@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import PassedOverError, code, is_denied, translated
-from multicdn.installer.patience import Patience, silent
+from multicdn.installer.patience import Patience, aloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Account:
         return self.arn.split(":")[1]
 
 
-def connect(region: str, buckets: Sequence[str], say: Say = silent) -> Account:
+def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
     """Sign in with the usual chain of credentials.
 
     Args:

@@ -5,6 +5,7 @@ It is put under boto3's clients, so that no call can be forgotten, whoever makes
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,9 @@ _CONTEXT = "multicdn"
 WAITED = "MulticdnWaited"
 
 
-def silent(line: str) -> None:
-    """Say nothing."""
-    del line
+def aloud(line: str) -> None:
+    """Say it on standard error, for commands that show no progress."""
+    sys.stderr.write(f"{line}\n")
 
 
 class Patience:

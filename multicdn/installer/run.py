@@ -23,7 +23,7 @@ from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
-from multicdn.installer.patience import silent
+from multicdn.installer.patience import aloud
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
 from multicdn.installer.template.tags import tagged
@@ -105,7 +105,7 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         raise InstallError(f"--{'/--'.join(given)}: {error}") from error
 
 
-def sign_in(file: ConfigFile, say: Say = silent) -> Session:
+def sign_in(file: ConfigFile, say: Say = aloud) -> Session:
     """Ask AWS who we are.
 
     Args:
