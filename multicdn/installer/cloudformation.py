@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, PassingError, code, translated
-from multicdn.installer.passing import is_denied_reason, is_passing_reason
+from multicdn.installer.passing import is_denied_reason, is_gone, is_passing_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ def _deploy(
         create = _is_new(cloudformation, name)
         stack_id, change_set = _change_set(cloudformation, name, body, parameters, tags, create=create)
         if not _prepared(cloudformation, change_set):
-            cloudformation.delete_change_set(ChangeSetName=change_set)
+            _discard(cloudformation, change_set)
             return False
         seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
         cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
@@ -204,11 +204,21 @@ def _prepared(cloudformation: Any, change_set: str) -> bool:
             reason = change.get("StatusReason", "")
             if any(phrase in reason for phrase in _NO_CHANGES):
                 return False
-            cloudformation.delete_change_set(ChangeSetName=change_set)
+            _discard(cloudformation, change_set)
             kind = _FailedError if is_passing_reason(reason) else InstallError
             raise kind(f"CloudFormation refuses the change: {reason}")
         time.sleep(pause)
     raise PassingError(f"CloudFormation is still preparing the change after {_LONGEST_WAIT / 60:.0f} minutes")
+
+
+def _discard(cloudformation: Any, change_set: str) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        cloudformation.delete_change_set(ChangeSetName=change_set)
+    except ClientError as error:
+        if not is_gone(code(error), ""):
+            raise
 
 
 def _wait(cloudformation: Any, stack_id: str, known: set[str], say: Say) -> str:

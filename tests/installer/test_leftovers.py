@@ -200,7 +200,7 @@ def test_a_bucket_that_is_no_longer_ours_stops_no_removal(field: Field, how: str
     if how == "gone":
         del field.aws.world.buckets["second-site"]
     else:
-        field.aws.foreign = {"second-site"}
+        field.aws.world.foreign = {"second-site"}
     made = made or run.plan_removal(session, drop_messages=False)
     run.execute(made, field.account, field.said.append, field.said.append)
     assert any("passed over" in line and "second-site" in line for line in (*made.warnings, *field.said))
@@ -210,7 +210,7 @@ def test_a_bucket_that_is_no_longer_ours_stops_no_removal(field: Field, how: str
 
 def test_a_bucket_that_left_the_config_and_the_account_stops_no_change(field: Field) -> None:
     field.begin("two buckets")
-    field.aws.foreign = {"second-site"}
+    field.aws.world.foreign = {"second-site"}
     made = field.apply("trigger: queue")
     assert any("second-site" in line and "belongs to another account" in line for line in made.warnings)
     assert field.apply("trigger: queue").steps == ()
@@ -218,7 +218,7 @@ def test_a_bucket_that_left_the_config_and_the_account_stops_no_change(field: Fi
 
 def test_the_code_s_bucket_may_be_somebody_else_s_by_now(field: Field) -> None:
     field.begin("two buckets")
-    field.aws.foreign = {faults.CODE}
+    field.aws.world.foreign = {faults.CODE}
     made = field.destroy(faults.TWO)
     assert any("passed over" in line and faults.CODE in line for line in made.warnings)
     assert field.aws.world.seen()["stacks"] == []

@@ -16,7 +16,7 @@ from botocore.exceptions import ConnectionClosedError
 from kit import installs
 from kit.aws_wire import Call, Refused
 from kit.memory_aws import Bucket, MemoryAws, World
-from kit.memory_cloudformation import ACCOUNT, REGION
+from kit.memory_cloudformation import ACCOUNT, REGION, Stack
 from multicdn.installer import run
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
@@ -56,8 +56,7 @@ def conflict(call: Call) -> Refused:
         "cloudformation": Refused(400, "ValidationError", busy),
         "sqs": Refused(400, "AWS.SimpleQueueService.QueueDeletedRecently"),
         "events": Refused(400, "ConcurrentModificationException"),
-        "iam": Refused(409, "ConcurrentModification"),
-    }[call.service]
+    }.get(call.service) or Refused(409, "ConcurrentModification")
 
 
 def throttled(call: Call) -> Refused:
@@ -75,12 +74,12 @@ def cut(call: Call) -> ConnectionClosedError:
 
 
 def denied(call: Call) -> Refused:
-    json_protocol = call.service in ("sqs", "events")
+    json_protocol = call.service in ("sqs", "events", "kms")
     return Refused(403, "AccessDeniedException" if json_protocol else "AccessDenied", f"not authorized: {call.name}")
 
 
 def expired(call: Call) -> Refused:
-    json_protocol = call.service in ("sqs", "events")
+    json_protocol = call.service in ("sqs", "events", "kms")
     return Refused(400 if call.service == "s3" else 403, "ExpiredTokenException" if json_protocol else "ExpiredToken")
 
 
@@ -90,7 +89,12 @@ def gone(call: Call) -> Refused:
         return Refused(404, "ChangeSetNotFound") if named else Refused(400, "ValidationError", "It does not exist")
     if call.service == "sqs":
         return Refused(400, "AWS.SimpleQueueService.NonExistentQueue")
-    return Refused(404, {"s3": "NoSuchBucket", "iam": "NoSuchEntity"}.get(call.service, "ResourceNotFoundException"))
+    return Refused(
+        404,
+        {"s3": "NoSuchBucket", "iam": "NoSuchEntity", "kms": "NotFoundException"}.get(
+            call.service, "ResourceNotFoundException"
+        ),
+    )
 
 
 @dataclass
@@ -127,7 +131,7 @@ class Field:
         aws.world = self.states[state]
         aws.world = aws.snapshot()
         aws.clock.now += 10_000
-        aws.fault, aws.after, aws.failing, aws.held, aws.foreign, aws.errors = fault, nothing, [], [], set(), []
+        aws.fault, aws.after, aws.failing, aws.held, aws.errors = fault, nothing, [], [], []
         aws.calls.clear()
         aws.orphaned.clear()
         self.said.clear()
@@ -183,4 +187,13 @@ def opened(folder: Path) -> Iterator[Field]:
             made.begin("empty")
             made.apply(f"trigger: {trigger}", routes)
             made.states[state] = aws.snapshot()
+        made.states["shell"] = _shell(made)
         yield made
+
+
+def _shell(field: Field) -> World:
+    """An installation that was killed before its first change set was carried out, and a bucket of another account."""
+    field.begin("empty")
+    field.aws.world.foreign = {"second-site"}
+    field.aws.world.stacks.append(Stack("multicdn", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/multicdn/9"))
+    return field.aws.snapshot()

@@ -41,6 +41,7 @@ class World:
     stacks: list[Stack] = field(default_factory=list)
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: list[dict[str, str]] = field(default_factory=list)
+    foreign: set[str] = field(default_factory=set)  # buckets of another account
     number: int = 0
 
     def seen(self) -> dict[str, Any]:
@@ -83,7 +84,6 @@ class MemoryAws(CloudFormation):
         calls: all so far.
         fault: asked before each call; it may raise ``Refused``, or anything that a connection does.
         after: asked after each call that had its effect; the same.
-        foreign: buckets of another account.
         errors: for each DeleteObjects to come, the code of an error about its first object.
         failing: for each deployment to come, what a resource fails for; "" for one that works.
         orphaned: what was removed while buckets still told it what happens in them.
@@ -97,7 +97,6 @@ class MemoryAws(CloudFormation):
         self.fault: Callable[[Call], None] = lambda call: None
         self.after: Callable[[Call], None] = lambda call: None
         self.orphaned: list[str] = []
-        self.foreign: set[str] = set()
         self.errors: list[str] = []
         self.failing: list[str] = []
         self.held: list[dict[str, str]] = []
@@ -139,20 +138,29 @@ class MemoryAws(CloudFormation):
         names = [value for name, value in call.parameters.items() if name.startswith("ActionNames.")]
         return {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": "allowed"} for name in names]}
 
+    def _iam_GetRole(self, call: Call) -> Any:  # noqa: N802
+        name = call.parameters["RoleName"]
+        return {"Role": {"RoleName": name, "Arn": f"arn:aws:iam::{ACCOUNT}:role/people/{name}"}}
+
+    def _kms_DescribeKey(self, _: Call) -> Any:  # noqa: N802
+        return {"KeyMetadata": {"KeyId": "1", "Arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"}}
+
     def _events_ListRules(self, _: Call) -> Any:  # noqa: N802
         return {"Rules": self.world.rules}
 
     # S3
 
     def _bucket(self, call: Call) -> Bucket:
-        if call.bucket in self.foreign and "x-amz-expected-bucket-owner" in call.parameters:
+        if call.bucket in self.world.foreign:
             raise Refused(403, "AccessDenied")
         if call.bucket not in self.world.buckets:
             raise Refused(404, "NoSuchBucket", "The specified bucket does not exist", BucketName=call.bucket)
         return self.world.buckets[call.bucket]
 
     def _s3_ListBuckets(self, _: Call) -> str:  # noqa: N802
-        names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in self.world.buckets)
+        names = "".join(
+            f"<Bucket><Name>{name}</Name></Bucket>" for name in self.world.buckets.keys() - self.world.foreign
+        )
         return f"<R><Buckets>{names}</Buckets></R>"
 
     def _s3_GetBucketLocation(self, call: Call) -> str:  # noqa: N802
