@@ -6,11 +6,12 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from multicdn.installer import stack_events
 from multicdn.installer.errors import InstallError, PassingError, code, translated
 from multicdn.installer.passing import is_denied_reason, is_gone, is_passing_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from multicdn.installer.account import Account
 
@@ -81,15 +82,15 @@ def _deploy(
         if not _prepared(cloudformation, change_set):
             _discard(cloudformation, change_set)
             return False
-        seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
+        seen = stack_events.known(cloudformation, stack_id)
         cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
         status = _wait(cloudformation, stack_id, seen, say)
         if not status:
             raise PassingError(f"CloudFormation doesn't show the stack {name} that it was given; run it again")
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            causes = _causes(cloudformation, stack_id, seen)
-            passes = bool(causes) and all(is_passing_reason(_reason(event)) for event in causes)
-            raise (_FailedError if passes else InstallError)(_failure(name, status, causes))
+            causes = stack_events.causes(cloudformation, stack_id, seen)
+            passes = bool(causes) and all(is_passing_reason(stack_events.reason(event)) for event in causes)
+            raise (_FailedError if passes else InstallError)(stack_events.failure(name, status, causes))
     return True
 
 
@@ -109,18 +110,19 @@ def delete(account: Account, name: str, say: Say) -> None:
         for last in (False, False, True):
             if not stack_id:
                 return
-            seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
+            seen = stack_events.known(cloudformation, stack_id)
             kept = {"RetainResources": [event["LogicalResourceId"] for event in held]} if last else {}
             cloudformation.delete_stack(StackName=stack_id, ClientRequestToken=_token(), **kept)
             status = _wait(cloudformation, stack_id, seen, say)
             if status in ("", "DELETE_COMPLETE"):
                 for event in held if last else ():
-                    say(f"{event.get('PhysicalResourceId', '')} stays; delete it by hand: {_cause(event)}")
+                    by_hand = f"delete it by hand: {stack_events.described(event)}"
+                    say(f"{event.get('PhysicalResourceId', '')} stays; {by_hand}")
                 return
-            held = _causes(cloudformation, stack_id, seen)
-            if last or not held or any(is_denied_reason(_reason(event)) for event in held):
-                raise InstallError(_failure(name, status, held))
-            say(f"{_failure(name, status, held)}\ntrying again in {_LONG_PAUSE:.0f} s")
+            held = stack_events.causes(cloudformation, stack_id, seen)
+            if last or not held or any(is_denied_reason(stack_events.reason(event)) for event in held):
+                raise InstallError(stack_events.failure(name, status, held))
+            say(f"{stack_events.failure(name, status, held)}\ntrying again in {_LONG_PAUSE:.0f} s")
             time.sleep(_LONG_PAUSE)
 
 
@@ -136,7 +138,7 @@ def wait_until_idle(account: Account, name: str, say: Say) -> None:
         if is_busy(status):
             limit = f"for up to {_LONGEST_WAIT / 60:.0f} minutes"
             say(f"the stack {name} is being changed ({status}); waiting for the end of that, {limit}")
-            _wait(cloudformation, name, {event["EventId"] for event in _events(cloudformation, name)}, say)
+            _wait(cloudformation, name, stack_events.known(cloudformation, name), say)
 
 
 def _is_new(cloudformation: Any, name: str) -> bool:
@@ -226,73 +228,15 @@ def _wait(cloudformation: Any, stack_id: str, known: set[str], say: Say) -> str:
     told = set(known)
     for pause in _pauses():
         status = _status(cloudformation, stack_id)
-        for event in reversed(_events(cloudformation, stack_id)):
+        for event in reversed(stack_events.read_events(cloudformation, stack_id)):
             if event["EventId"] not in told:
                 told.add(event["EventId"])
-                _tell(event, say)
+                stack_events.tell(event, say)
         if not is_busy(status):
             return status
         time.sleep(pause)
     minutes = f"{_LONGEST_WAIT / 60:.0f} minutes"
     raise PassingError(f"the stack is still being changed ({status}) after {minutes}; run it again when that has ended")
-
-
-def _tell(event: Mapping[str, Any], say: Say) -> None:
-    status = event.get("ResourceStatus", "")
-    if event.get("ResourceType") == "AWS::CloudFormation::Stack" or not status.endswith(("_COMPLETE", "_FAILED")):
-        return
-    reason = f": {_reason(event)}" if status.endswith("_FAILED") else ""
-    say(f"{event['LogicalResourceId']} {status.lower().replace('_', ' ')}{reason}")
-
-
-def _failure(name: str, status: str, causes: Sequence[Mapping[str, Any]]) -> str:
-    left = _outcome(status)
-    lines = (f"  {_cause(event)}" for event in causes)
-    return "\n".join((f"CloudFormation could not change the stack {name!r} ({status}); {left}", *lines))
-
-
-def _causes(cloudformation: Any, stack_id: str, known: set[str]) -> list[Mapping[str, Any]]:
-    """The resources that failed by themselves, in their order, each once."""
-    events = reversed(_events(cloudformation, stack_id))
-    fresh = [event for event in events if event["EventId"] not in known and _is_cause(event)]
-    return list({event["LogicalResourceId"]: event for event in fresh}.values())
-
-
-def _is_cause(event: Mapping[str, Any]) -> bool:
-    """Whether a resource failed by itself, and not because another one had."""
-    if event.get("ResourceType") == "AWS::CloudFormation::Stack":
-        return False
-    cancelled = "ancelled" in _reason(event)
-    return event.get("ResourceStatus", "").endswith("_FAILED") and not cancelled
-
-
-def _cause(event: Mapping[str, Any]) -> str:
-    return f"{event['LogicalResourceId']} ({event['ResourceType']}): {_reason(event)}"
-
-
-def _reason(event: Mapping[str, Any]) -> str:
-    return str(event.get("ResourceStatusReason") or "no reason given")
-
-
-def _outcome(status: str) -> str:
-    if status.endswith("ROLLBACK_FAILED"):
-        return "going back failed too: see the stack's events, then `aws cloudformation continue-update-rollback`"
-    if status == "DELETE_FAILED":
-        return "what is left is named here; remove what holds it and run it again"
-    return "it is as it was before"
-
-
-def _events(cloudformation: Any, stack_id: str) -> list[Mapping[str, Any]]:
-    """All events of a stack, the newest first; none of one that isn't there yet."""
-    from botocore.exceptions import ClientError
-
-    try:
-        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-        return [event for page in pages for event in page["StackEvents"]]
-    except ClientError as error:
-        if code(error) == "ValidationError":
-            return []
-        raise
 
 
 def is_busy(status: str) -> bool:
