@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import PassedOverError, code, is_denied, translated
-from multicdn.installer.patience import Patience, aloud
+from multicdn.installer.retries import CallRetries, aloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +58,9 @@ def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
 
     with translated("asking who we are", "sts"):
         session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
-        patience = Patience(say)
-        chosen = session.region_name or _region_of(_Clients(session, _HOME, patience), buckets)
-        clients = _Clients(session, chosen, patience)
+        retries = CallRetries(say)
+        chosen = session.region_name or _region_of(_Clients(session, _HOME, retries), buckets)
+        clients = _Clients(session, chosen, retries)
         caller = clients("sts").get_caller_identity()
     return Account(caller["Account"], caller["Arn"], chosen, clients)
 
@@ -130,10 +130,10 @@ def _region_of(clients: Callable[[str], Any], buckets: Sequence[str]) -> str:
 class _Clients:
     """Makes each client once: a first call costs some 50 ms."""
 
-    def __init__(self, session: Any, region: str, patience: Patience) -> None:
+    def __init__(self, session: Any, region: str, retries: CallRetries) -> None:
         self._session = session
         self._region = region
-        self._patience = patience
+        self._retries = retries
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:
@@ -142,5 +142,5 @@ class _Clients:
 
             config = Config(retries={"mode": "standard", "total_max_attempts": 1}, user_agent_extra="multicdn-install")
             self._made[service] = self._session.client(service, region_name=self._region, config=config)
-            self._patience.watch(self._made[service])
+            self._retries.watch(self._made[service])
         return self._made[service]

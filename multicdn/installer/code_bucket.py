@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, PassingError, code, is_denied, translated
 from multicdn.installer.passing import passing
-from multicdn.installer.patience import PATIENCE
+from multicdn.installer.retries import PATIENCE
 from multicdn.installer.state import ARTIFACTS_TAG
 
 if TYPE_CHECKING:

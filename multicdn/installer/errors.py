@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from multicdn.errors import MulticdnError
-from multicdn.installer.patience import WAITED, is_unreachable
+from multicdn.installer.retries import WAITED, is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.installer import state
 from multicdn.installer.errors import InstallError, PassedOverError, PassingError, code, translated
 from multicdn.installer.notifications import merge
-from multicdn.installer.patience import PATIENCE
+from multicdn.installer.retries import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,7 +23,7 @@ from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
-from multicdn.installer.patience import aloud
+from multicdn.installer.retries import aloud
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
 from multicdn.installer.template.tags import tagged

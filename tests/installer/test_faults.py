@@ -20,7 +20,7 @@ from kit.memory_cloudformation import ACCOUNT, REGION
 from multicdn.installer import cloudformation, run
 from multicdn.installer.account import connect
 from multicdn.installer.errors import InstallError, PassingError
-from multicdn.installer.patience import PATIENCE
+from multicdn.installer.retries import PATIENCE
 from multicdn.installer.steps import InstallPlan
 
 if TYPE_CHECKING:

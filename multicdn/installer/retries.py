@@ -31,7 +31,7 @@ def aloud(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-class Patience:
+class CallRetries:
     """Decides for each answer whether the call is made again.
 
     Args:
