@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
@@ -31,7 +30,7 @@ from multicdn.installer.steps import (
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template.stack import State, template
+from multicdn.installer.template.stack import State, as_read, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
@@ -203,7 +202,7 @@ class _Planner:
     def _body(self, triggers: Collection[Trigger] = ()) -> dict[str, Any]:
         state = self._state_on_the_way() if triggers else self._state()
         made = template(self._desired.config, state, revision=self._key, triggers=triggers)
-        return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+        return as_read(made)
 
     def _state(self) -> State:
         config = self._desired.config
