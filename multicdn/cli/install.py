@@ -65,9 +65,11 @@ def install() -> None:
 def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked: bool) -> None:
     """Show what apply would do. Changes nothing."""
     from multicdn.cli.progress import Progress
+    from multicdn.installer import run
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
-        session = _sign_in(config_path, stack, region)
+        session = _sign_in(config_path, stack, region, progress.say)
+        run.wait(session, progress.say)
         made = _make_plan(session, Path(work), progress.begin, unchecked=unchecked)
     _show(made, as_json=as_json)
 
@@ -81,14 +83,14 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     """Install, or change what is installed. Shows the plan and asks first.
 
     Run it as often as you like: what is as it should be is left alone, what is missing is made. If a first installation
-    fails, what there is of it is taken away again.
+    fails for what won't pass by itself, what there is of it is taken away again.
     """
     from multicdn.cli.progress import Progress
     from multicdn.installer import run
     from multicdn.installer.notifications.prefixes import buckets
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
-        session = _sign_in(config_path, stack, region)
+        session = _sign_in(config_path, stack, region, progress.say)
         run.wait(session, progress.say)
         made = _make_plan(session, Path(work), progress.begin, unchecked=unchecked)
         if not as_json:
@@ -114,7 +116,7 @@ def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None
     from multicdn.installer import run
     from multicdn.installer.status import lines
 
-    session = _sign_in(config_path, stack, region, needs_config=False)
+    session = _sign_in_to_look(config_path, stack, region)
     current = run.status(session)
     if as_json:
         say_text(json.dumps(_plain(current), indent=2))
@@ -140,7 +142,7 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
     from multicdn.installer.apply import execute
 
     with Progress(quiet=as_json) as progress:
-        session = _sign_in(config_path, stack, region, needs_config=False)
+        session = _sign_in_to_look(config_path, stack, region)
         run.wait(session, progress.say)
         made = run.plan_removal(session, drop_messages=drop_messages)
         if not as_json:
@@ -149,7 +151,8 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
                 _ask("Remove this?", needed=bool(made.steps), yes=yes)
         elif made.steps and not yes:
             raise click.UsageError("--json asks nothing; add --yes")
-        execute(made, session.account, progress.begin, progress.say)
+        # What stays, after all, is said to programs as well.
+        execute(made, session.account, progress.begin, partial(say, err=True) if as_json else progress.say)
     if as_json:
         say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made)}, indent=2))
 
@@ -189,7 +192,7 @@ def config(config_path: Path, stack: str, region: str, *, output: Path | None) -
     """
     from multicdn.installer import run
 
-    content = run.deployed_config(_sign_in(config_path, stack, region, needs_config=False))
+    content = run.deployed_config(_sign_in_to_look(config_path, stack, region))
     if output is None:
         _print(content)
         return
@@ -254,11 +257,15 @@ def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
     say(f"{file}: {made.size / 1e6:.1f} MB, {made.sha256[:12]}")
 
 
-def _sign_in(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:
+def _sign_in(config_path: Path, stack: str, region: str, tell: Callable[[str], None]) -> Session:
     from multicdn.installer import run
 
-    if needs_config:
-        return run.sign_in(run.read(config_path, stack, region))
+    return run.sign_in(run.read(config_path, stack, region), tell)
+
+
+def _sign_in_to_look(config_path: Path, stack: str, region: str) -> Session:
+    from multicdn.installer import run
+
     return run.sign_in_to_look(config_path, partial(say, err=True), stack, region)
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.installer.errors import PassedOverError, code, is_denied, translated
+from multicdn.installer.retries import CallRetries, aloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Say = Callable[[str], None]
 
 # Asked for a bucket's region before one is known; it answers for every bucket of its partition.
 _HOME = "us-east-1"
@@ -39,13 +42,14 @@ class Account:
         return self.arn.split(":")[1]
 
 
-def connect(region: str, buckets: Sequence[str]) -> Account:
+def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
     """Sign in with the usual chain of credentials.
 
     Args:
         region: as configured; if empty, that of AWS_REGION, which boto3 overlooks, or of AWS_DEFAULT_REGION or the
             profile, or else that of the first bucket.
         buckets: in question.
+        say: told by every call what it waits for.
 
     Raises:
         InstallError: there are no credentials, or AWS doesn't accept them.
@@ -54,8 +58,9 @@ def connect(region: str, buckets: Sequence[str]) -> Account:
 
     with translated("asking who we are", "sts"):
         session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
-        chosen = session.region_name or _region_of(session, buckets)
-        clients = _Clients(session, chosen)
+        retries = CallRetries(say)
+        chosen = session.region_name or _region_of(_Clients(session, _HOME, retries), buckets)
+        clients = _Clients(session, chosen, retries)
         caller = clients("sts").get_caller_identity()
     return Account(caller["Account"], caller["Arn"], chosen, clients)
 
@@ -64,7 +69,8 @@ def bucket_region(s3: Any, bucket: str, account: str) -> str:
     """The region of a bucket of this account.
 
     Raises:
-        InstallError: the bucket doesn't exist, or belongs to another account, or may not be looked at.
+        PassedOverError: the bucket doesn't exist, or belongs to another account.
+        InstallError: it may not be looked at.
     """
     from botocore.exceptions import ClientError
 
@@ -73,9 +79,9 @@ def bucket_region(s3: Any, bucket: str, account: str) -> str:
             return _location(s3, bucket, ExpectedBucketOwner=account)
         except ClientError as error:
             if code(error) == "NoSuchBucket":
-                raise InstallError(f"there is no bucket {bucket!r}; make it first, or correct the route") from error
+                raise PassedOverError(f"there is no bucket {bucket!r}; make it first, or correct the route") from error
             if is_denied(error) and _is_foreign(s3, bucket):
-                raise InstallError(of_another(bucket, account)) from error
+                raise PassedOverError(of_another(bucket, account)) from error
             raise
 
 
@@ -117,22 +123,24 @@ def _location(s3: Any, bucket: str, **owner: str) -> str:
     return "eu-west-1" if region == "EU" else str(region)
 
 
-def _region_of(session: Any, buckets: Sequence[str]) -> str:
-    return _location(session.client("s3", region_name=_HOME), buckets[0]) if buckets else _HOME
+def _region_of(clients: Callable[[str], Any], buckets: Sequence[str]) -> str:
+    return _location(clients("s3"), buckets[0]) if buckets else _HOME
 
 
 class _Clients:
     """Makes each client once: a first call costs some 50 ms."""
 
-    def __init__(self, session: Any, region: str) -> None:
+    def __init__(self, session: Any, region: str, retries: CallRetries) -> None:
         self._session = session
         self._region = region
+        self._retries = retries
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:
-        from botocore.config import Config
-
         if service not in self._made:
-            config = Config(retries={"mode": "standard", "total_max_attempts": 5}, user_agent_extra="multicdn-install")
+            from botocore.config import Config
+
+            config = Config(retries={"mode": "standard", "total_max_attempts": 1}, user_agent_extra="multicdn-install")
             self._made[service] = self._session.client(service, region_name=self._region, config=config)
+            self._retries.watch(self._made[service])
         return self._made[service]

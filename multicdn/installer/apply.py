@@ -6,11 +6,10 @@ import hashlib
 import json
 import time
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from multicdn.installer import cloudformation, code_bucket, state
-from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.notifications import merge
+from multicdn.installer import cloudformation, code_bucket, notify, state
+from multicdn.installer.errors import PassingError, is_no_queue, translated
 from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,
@@ -27,14 +26,12 @@ from multicdn.installer.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from multicdn.installer.account import Account
 
     Say = Callable[[str], None]
 
-# IAM and queue policies take effect some seconds after they are written; S3 sees the written configuration as late.
-_PATIENCE = 60.0
 _PAUSE = 2.0
 _DRAIN_PATIENCE = 900.0
 
@@ -110,7 +107,7 @@ def _delete_queue(step: DeleteQueue, account: Account, say: Say) -> None:
         try:
             account.client("sqs").delete_queue(QueueUrl=step.url)
         except ClientError as error:
-            if "NonExistentQueue" not in code(error) and "QueueDoesNotExist" not in code(error):
+            if not is_no_queue(error):
                 raise
 
 
@@ -129,80 +126,35 @@ def _delete_bucket(step: DeleteBucket, account: Account, say: Say) -> None:
 @carry_out.register(Drain)
 def _drain(step: Drain, account: Account, say: Say) -> None:
     end = time.monotonic() + _DRAIN_PATIENCE
+    say(f"waiting, for up to {_DRAIN_PATIENCE / 60:.0f} minutes, until the function has taken what is in it")
     while (waiting := count_messages(account, step.url)) and time.monotonic() < end:
         say(f"{waiting} messages are still in the queue")
         time.sleep(_PAUSE)
     if waiting:
-        raise InstallError(
+        raise PassingError(
             f"{waiting} messages are still in the queue after {_DRAIN_PATIENCE:.0f} s; run it again later"
         )
 
 
 @carry_out.register(Notify)
 def _notify(step: Notify, account: Account, say: Say) -> None:
-    deployed = state.read_stack(account, step.stack)
-    arn = deployed.outputs[step.output] if step.output and deployed else ""
-    now = state.read_notification(account, step.bucket)
-    if not merge.same(merge.foreign(now, step.stack), merge.foreign(step.seen, step.stack)):
-        raise InstallError(
-            f"somebody changed the notifications of {step.bucket} since the plan was made; nothing was written there, "
-            "run it again"
-        )
-    wanted = merge.merged(now, step.wanted, step.stack, arn)
-    if merge.same(now, wanted):
-        return
-    _write(account, step.bucket, wanted, say)
-    _read_back(account, step.bucket, wanted)
+    notify.notify(step, account, say)
 
 
-def count_messages(account: Account, url: str) -> int:
-    """Ask SQS how many messages a queue holds, those included that are hidden or delayed."""
+def count_messages(account: Account, url: str) -> int | None:
+    """Ask SQS how many messages a queue holds, those included that are hidden or delayed; None without a queue."""
+    from botocore.exceptions import ClientError
+
     names = [
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesDelayed",
     ]
     with translated("counting messages", "sqs"):
-        attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        try:
+            attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        except ClientError as error:
+            if is_no_queue(error):
+                return None
+            raise
     return sum(int(attributes.get(name, 0)) for name in names)
-
-
-def _write(account: Account, bucket: str, wanted: Mapping[str, Any], say: Say) -> None:
-    """Write a configuration; while S3 doesn't see yet that it may send to the queue, try again."""
-    from botocore.exceptions import ClientError
-
-    end = time.monotonic() + _PATIENCE
-    while True:
-        with translated(f"writing the notifications of {bucket}", "s3"):
-            try:
-                account.client("s3").put_bucket_notification_configuration(
-                    Bucket=bucket, NotificationConfiguration=wanted, ExpectedBucketOwner=account.id
-                )
-            except ClientError as error:
-                if not _is_early(error):
-                    raise
-                if time.monotonic() > end:
-                    raise InstallError(_unwritten(error, bucket)) from error
-            else:
-                return
-        say("S3 doesn't see the new permissions yet")
-        time.sleep(_PAUSE)
-
-
-def _is_early(error: Any) -> bool:
-    return code(error) == "InvalidArgument" and "Unable to validate" in str(error)
-
-
-def _unwritten(error: Any, bucket: str) -> str:
-    return (
-        f"S3 can't reach a destination of the notifications of {bucket}: {error.response['Error'].get('Message')}. "
-        "Ours are allowed; look whether the queues, topics and functions of the other entries still exist"
-    )
-
-
-def _read_back(account: Account, bucket: str, wanted: Mapping[str, Any]) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not merge.same(state.read_notification(account, bucket), wanted):
-        if time.monotonic() > end:
-            raise InstallError(f"the notifications of {bucket} aren't what was written: somebody else writes them too")
-        time.sleep(_PAUSE)

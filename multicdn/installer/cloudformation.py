@@ -6,7 +6,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer import stack_events
+from multicdn.installer.errors import InstallError, PassingError, code, translated
+from multicdn.installer.passing import is_denied_reason, is_gone, is_passing_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,16 @@ if TYPE_CHECKING:
 LONGEST_BODY = 51_200
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0
+# CloudFormation itself gives a resource an hour at most, and some resources of ours are made one after the other.
+_LONGEST_WAIT = 7200.0
+# A stack that failed for what passes is made again; what it needs is seen everywhere some seconds later.
+_TRIES = 3
+_LONG_PAUSE = 15.0
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+
+class _FailedError(PassingError):
+    """A stack, or its change set, failed for what passes."""
 
 
 def deploy(
@@ -30,7 +41,7 @@ def deploy(
     tags: Mapping[str, str],
     say: Say,
 ) -> bool:
-    """Make or change a stack by a change set.
+    """Make or change a stack by a change set; where that fails for what passes, again.
 
     Args:
         account: whose.
@@ -46,45 +57,88 @@ def deploy(
     Raises:
         InstallError: it names the resources that failed, and why. The stack is then as it was before.
     """
-    cloudformation = account.client("cloudformation")
+    for left in reversed(range(_TRIES)):
+        try:
+            return _deploy(account.client("cloudformation"), name, body, parameters, tags, say)
+        except _FailedError as error:
+            if not left:
+                raise
+            say(f"{error}\nthat passes: trying again in {_LONG_PAUSE:.0f} s, {left} more times at most")
+            time.sleep(_LONG_PAUSE)
+    raise AssertionError  # the last try returns or raises
+
+
+def _deploy(
+    cloudformation: Any,
+    name: str,
+    body: Mapping[str, str],
+    parameters: Mapping[str, str],
+    tags: Mapping[str, str],
+    say: Say,
+) -> bool:
     with translated(f"deploying the stack {name}", "cloudformation"):
         create = _is_new(cloudformation, name)
         stack_id, change_set = _change_set(cloudformation, name, body, parameters, tags, create=create)
         if not _prepared(cloudformation, change_set):
-            cloudformation.delete_change_set(ChangeSetName=change_set)
+            _discard(cloudformation, change_set)
             return False
-        seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
-        cloudformation.execute_change_set(ChangeSetName=change_set)
+        seen = stack_events.known(cloudformation, stack_id)
+        cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
         status = _wait(cloudformation, stack_id, seen, say)
-    if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        raise InstallError(_failure(cloudformation, stack_id, seen, name, status))
+        if not status:
+            raise PassingError(f"CloudFormation doesn't show the stack {name} that it was given; run it again")
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            causes = stack_events.causes(cloudformation, stack_id, seen)
+            passes = bool(causes) and all(is_passing_reason(stack_events.reason(event)) for event in causes)
+            raise (_FailedError if passes else InstallError)(stack_events.failure(name, status, causes))
     return True
 
 
 def delete(account: Account, name: str, say: Say) -> None:
-    """Delete a stack, and wait until it is gone.
+    """Delete a stack, and wait until it is gone; one that is gone already is as well.
+
+    What others hold fast, such as a role to which they attached a policy, is left to them in the end, and named.
 
     Raises:
         InstallError: it names the resources that can't be deleted, and why.
     """
+    wait_until_idle(account, name, say)
     cloudformation = account.client("cloudformation")
     with translated(f"deleting the stack {name}", "cloudformation"):
-        stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
-        seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
-        cloudformation.delete_stack(StackName=stack_id)
-        status = _wait(cloudformation, stack_id, seen, say)
-    if status != "DELETE_COMPLETE":
-        raise InstallError(_failure(cloudformation, stack_id, seen, name, status))
+        stack_id = _id(cloudformation, name)
+        held: list[Mapping[str, Any]] = []
+        for last in (False, False, True):
+            if not stack_id:
+                return
+            seen = stack_events.known(cloudformation, stack_id)
+            kept = {"RetainResources": [event["LogicalResourceId"] for event in held]} if last else {}
+            cloudformation.delete_stack(StackName=stack_id, ClientRequestToken=_token(), **kept)
+            status = _wait(cloudformation, stack_id, seen, say)
+            if status in ("", "DELETE_COMPLETE"):
+                for event in held if last else ():
+                    by_hand = f"delete it by hand: {stack_events.described(event)}"
+                    say(f"{event.get('PhysicalResourceId', '')} stays; {by_hand}")
+                return
+            held = stack_events.causes(cloudformation, stack_id, seen)
+            if last or not held or any(is_denied_reason(stack_events.reason(event)) for event in held):
+                raise InstallError(stack_events.failure(name, status, held))
+            say(f"{stack_events.failure(name, status, held)}\ntrying again in {_LONG_PAUSE:.0f} s")
+            time.sleep(_LONG_PAUSE)
 
 
 def wait_until_idle(account: Account, name: str, say: Say) -> None:
-    """Wait for an operation that is under way, be it of a run that was interrupted."""
+    """Wait for an operation that is under way, be it of a run that was interrupted.
+
+    Raises:
+        PassingError: it doesn't end.
+    """
     cloudformation = account.client("cloudformation")
     with translated(f"waiting for the stack {name}", "cloudformation"):
         status = _status(cloudformation, name)
         if is_busy(status):
-            say(f"the stack {name} is being changed ({status}); waiting for the end of that")
-            _wait(cloudformation, name, {event["EventId"] for event in _events(cloudformation, name)}, say)
+            limit = f"for up to {_LONGEST_WAIT / 60:.0f} minutes"
+            say(f"the stack {name} is being changed ({status}); waiting for the end of that, {limit}")
+            _wait(cloudformation, name, stack_events.known(cloudformation, name), say)
 
 
 def _is_new(cloudformation: Any, name: str) -> bool:
@@ -93,13 +147,22 @@ def _is_new(cloudformation: Any, name: str) -> bool:
 
 
 def _status(cloudformation: Any, name: str) -> str:
+    return str(_described(cloudformation, name).get("StackStatus", ""))
+
+
+def _id(cloudformation: Any, name: str) -> str:
+    return str(_described(cloudformation, name).get("StackId", ""))
+
+
+def _described(cloudformation: Any, name: str) -> Mapping[str, Any]:
+    """What CloudFormation says of a stack; nothing of one that isn't there."""
     from botocore.exceptions import ClientError
 
     try:
-        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+        return cloudformation.describe_stacks(StackName=name)["Stacks"][0]  # type: ignore[no-any-return]
     except ClientError as error:
         if code(error) == "ValidationError" and "does not exist" in str(error):
-            return ""
+            return {}
         raise
 
 
@@ -114,9 +177,11 @@ def _change_set(
 ) -> tuple[str, str]:
     # A stack that fails while it is made leaves nothing: there is nothing yet to roll back to.
     extra = {"ChangeSetType": "CREATE", "OnStackFailure": "DELETE"} if create else {"ChangeSetType": "UPDATE"}
+    token = _token()
     answer = cloudformation.create_change_set(
         StackName=name,
-        ChangeSetName=f"multicdn-{uuid.uuid4().hex}",
+        ChangeSetName=token,
+        ClientToken=token,
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
@@ -124,6 +189,11 @@ def _change_set(
         **extra,
     )
     return str(answer["StackId"]), str(answer["Id"])
+
+
+def _token() -> str:
+    """By which CloudFormation knows that a call whose answer was lost is made again."""
+    return f"multicdn-{uuid.uuid4().hex}"
 
 
 def _prepared(cloudformation: Any, change_set: str) -> bool:
@@ -136,10 +206,21 @@ def _prepared(cloudformation: Any, change_set: str) -> bool:
             reason = change.get("StatusReason", "")
             if any(phrase in reason for phrase in _NO_CHANGES):
                 return False
-            cloudformation.delete_change_set(ChangeSetName=change_set)
-            raise InstallError(f"CloudFormation refuses the change: {reason}")
+            _discard(cloudformation, change_set)
+            kind = _FailedError if is_passing_reason(reason) else InstallError
+            raise kind(f"CloudFormation refuses the change: {reason}")
         time.sleep(pause)
-    raise AssertionError  # pauses never end
+    raise PassingError(f"CloudFormation is still preparing the change after {_LONGEST_WAIT / 60:.0f} minutes")
+
+
+def _discard(cloudformation: Any, change_set: str) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        cloudformation.delete_change_set(ChangeSetName=change_set)
+    except ClientError as error:
+        if not is_gone(code(error), ""):
+            raise
 
 
 def _wait(cloudformation: Any, stack_id: str, known: set[str], say: Say) -> str:
@@ -147,64 +228,15 @@ def _wait(cloudformation: Any, stack_id: str, known: set[str], say: Say) -> str:
     told = set(known)
     for pause in _pauses():
         status = _status(cloudformation, stack_id)
-        for event in reversed(_events(cloudformation, stack_id)):
+        for event in reversed(stack_events.read_events(cloudformation, stack_id)):
             if event["EventId"] not in told:
                 told.add(event["EventId"])
-                _tell(event, say)
+                stack_events.tell(event, say)
         if not is_busy(status):
             return status
         time.sleep(pause)
-    raise AssertionError
-
-
-def _tell(event: Mapping[str, Any], say: Say) -> None:
-    status = event.get("ResourceStatus", "")
-    if event.get("ResourceType") == "AWS::CloudFormation::Stack" or not status.endswith(("_COMPLETE", "_FAILED")):
-        return
-    reason = f": {event['ResourceStatusReason']}" if status.endswith("_FAILED") else ""
-    say(f"{event['LogicalResourceId']} {status.lower().replace('_', ' ')}{reason}")
-
-
-def _failure(cloudformation: Any, stack_id: str, known: set[str], name: str, status: str) -> str:
-    with translated(f"asking why the stack {name} failed", "cloudformation"):
-        events = [event for event in reversed(_events(cloudformation, stack_id)) if event["EventId"] not in known]
-    causes = [_cause(event) for event in events if _is_cause(event)]
-    left = _outcome(status)
-    return "\n".join((f"CloudFormation could not change the stack {name!r} ({status}); {left}", *causes))
-
-
-def _is_cause(event: Mapping[str, Any]) -> bool:
-    """Whether a resource failed by itself, and not because another one had."""
-    if event.get("ResourceType") == "AWS::CloudFormation::Stack":
-        return False
-    cancelled = "ancelled" in event.get("ResourceStatusReason", "")
-    return event.get("ResourceStatus", "").endswith("_FAILED") and not cancelled
-
-
-def _cause(event: Mapping[str, Any]) -> str:
-    reason = event.get("ResourceStatusReason", "no reason given")
-    return f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-
-
-def _outcome(status: str) -> str:
-    if status.endswith("ROLLBACK_FAILED"):
-        return "going back failed too: see the stack's events, then `aws cloudformation continue-update-rollback`"
-    if status == "DELETE_FAILED":
-        return "what is left is named here; remove what holds it and run it again"
-    return "it is as it was before"
-
-
-def _events(cloudformation: Any, stack_id: str) -> list[Mapping[str, Any]]:
-    """All events of a stack, the newest first; none of one that isn't there yet."""
-    from botocore.exceptions import ClientError
-
-    try:
-        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-        return [event for page in pages for event in page["StackEvents"]]
-    except ClientError as error:
-        if code(error) == "ValidationError":
-            return []
-        raise
+    minutes = f"{_LONGEST_WAIT / 60:.0f} minutes"
+    raise PassingError(f"the stack is still being changed ({status}) after {minutes}; run it again when that has ended")
 
 
 def is_busy(status: str) -> bool:
@@ -213,7 +245,7 @@ def is_busy(status: str) -> bool:
 
 
 def _pauses() -> Iterator[float]:
-    pause = _FIRST_PAUSE
-    while True:
+    pause, end = _FIRST_PAUSE, time.monotonic() + _LONGEST_WAIT
+    while time.monotonic() < end:
         yield pause
         pause = min(_LONGEST_PAUSE, pause * 1.5)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.installer.errors import InstallError, PassingError, code, is_denied, translated
+from multicdn.installer.passing import passing
+from multicdn.installer.retries import PATIENCE
 from multicdn.installer.state import ARTIFACTS_TAG
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ _CLOSED = {
     "RestrictPublicBuckets": True,
 }
 _MOST_KEYS = 1000
+_PAUSE = 2.0
 _HOME = "us-east-1"
 
 
@@ -112,15 +116,37 @@ def _headers(encryption: str) -> dict[str, Any]:
 
 
 def delete_objects(account: Account, bucket: str, keys: Sequence[str]) -> None:
-    """Delete objects; those that aren't there count as deleted."""
+    """Delete objects; those that aren't there count as deleted, and so do all of a bucket that is gone."""
+    from botocore.exceptions import ClientError
+
     with translated(f"deleting from {bucket}", "s3"):
-        for start in range(0, len(keys), _MOST_KEYS):
-            objects = [{"Key": key} for key in keys[start : start + _MOST_KEYS]]
-            answer = account.client("s3").delete_objects(
-                Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, ExpectedBucketOwner=account.id
-            )
-            for failed in answer.get("Errors", ()):
-                raise InstallError(f"s3://{bucket}/{failed['Key']} can't be deleted: {failed.get('Message', '')}")
+        try:
+            for start in range(0, len(keys), _MOST_KEYS):
+                _delete_some(account, bucket, keys[start : start + _MOST_KEYS])
+        except ClientError as error:
+            if code(error) != "NoSuchBucket":
+                raise
+
+
+def _delete_some(account: Account, bucket: str, keys: Sequence[str]) -> None:
+    """S3 answers for each object by itself, in an answer that is a success."""
+    end = time.monotonic() + PATIENCE
+    while keys:
+        answer = account.client("s3").delete_objects(
+            Bucket=bucket,
+            Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            ExpectedBucketOwner=account.id,
+        )
+        failed = answer.get("Errors", ())
+        for one in failed:
+            said = f"s3://{bucket}/{one['Key']} can't be deleted: {one.get('Code', '')}: {one.get('Message', '')}"
+            if not passing(one.get("Code", ""), one.get("Message", ""), 0):
+                raise InstallError(said)
+            if time.monotonic() >= end:
+                raise PassingError(f"{said}, for {PATIENCE:.0f} s now; run it again later")
+        keys = [one["Key"] for one in failed]
+        if keys:
+            time.sleep(_PAUSE)
 
 
 def delete_bucket(account: Account, bucket: str) -> bool:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from multicdn.installer import diff, state
 from multicdn.installer.apply import count_messages
-from multicdn.installer.errors import code, translated
+from multicdn.installer.errors import InstallError, PassedOverError, is_no_queue, translated
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.notifications.merge import Wanted
@@ -47,17 +47,25 @@ def read_current(account: Account, stack: str, buckets: Sequence[str], named: st
         named: the bucket for the code, as configured.
 
     Raises:
-        InstallError: something may not be looked at.
+        InstallError: something may not be looked at, or the stack may not be deleted.
     """
     deployed = state.read_stack(account, stack)
+    if deployed and deployed.protected:
+        remedy = (
+            f"aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {stack}"
+        )
+        raise InstallError(f"somebody protects the stack {stack!r} from being deleted; if that is over, run `{remedy}`")
     remembered = deployed.state if deployed else State()
-    candidates = dict.fromkeys((*buckets, *remembered.buckets))
-    notifications = state.read_notifications(account, state.find_existing(account, candidates))
+    notifications, passed_over = state.read_remains(account, remembered.buckets, buckets)
     kept = deployed.parameters.get("BundleBucket", named) if deployed else named
     default = f"multicdn-{account.id}-{account.region}"
-    artifacts = state.read_artifacts(account, stack, "" if kept == default else kept)
+    try:
+        artifacts = state.read_artifacts(account, stack, "" if kept == default else kept)
+    except PassedOverError as error:
+        artifacts = state.Artifacts(kept, ready=False, ours=False)
+        passed_over.append(f"passed over: {error}")
     listened = find_listened(account, stack, remembered.eventbridge)
-    current = Current(account.id, account.region, deployed, notifications, artifacts, listened)
+    current = Current(account.id, account.region, deployed, notifications, artifacts, listened, tuple(passed_over))
     return current, find_leftovers(account, stack)
 
 
@@ -68,7 +76,8 @@ def find_leftovers(account: Account, stack: str) -> list[Leftover]:
         pages = sqs.get_paginator("list_queues").paginate(QueueNamePrefix=f"{stack}-DeadLetterQueue-")
         urls = [url for page in pages for url in page.get("QueueUrls", ())]
         ours = [url for url in urls if _tags(sqs, url).get(OWNER_TAG) == stack]
-    return [Leftover(url, count_messages(account, url)) for url in ours]
+    counted = ((url, count_messages(account, url)) for url in ours)
+    return [Leftover(url, messages) for url, messages in counted if messages is not None]
 
 
 def make(stack: str, current: Current, queues: Sequence[Leftover], *, drop_messages: bool) -> InstallPlan:
@@ -82,7 +91,7 @@ def make(stack: str, current: Current, queues: Sequence[Leftover], *, drop_messa
     """
     steps = tuple(_steps(stack, current, queues, drop_messages=drop_messages))
     kept = [queue for queue in queues if queue.messages and not drop_messages]
-    return InstallPlan(steps, tuple(_lines(current, steps, stack)), tuple(map(_kept, kept)))
+    return InstallPlan(steps, tuple(_lines(current, steps, stack)), (*current.passed_over, *map(_kept, kept)))
 
 
 def _steps(stack: str, current: Current, queues: Sequence[Leftover], *, drop_messages: bool) -> Iterator[Instruction]:
@@ -99,7 +108,7 @@ def _steps(stack: str, current: Current, queues: Sequence[Leftover], *, drop_mes
             yield DeleteQueue(queue.url)
     if current.artifacts.keys:
         yield DeleteObjects(current.artifacts.bucket, current.artifacts.keys)
-    if current.artifacts.ours and current.artifacts.ready:
+    if current.artifacts.ours and current.artifacts.there:
         yield DeleteBucket(current.artifacts.bucket)
 
 
@@ -127,7 +136,7 @@ def _tags(sqs: object, url: str) -> dict[str, str]:
     try:
         tags: dict[str, str] = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})  # type: ignore[attr-defined]
     except ClientError as error:
-        if "NonExistentQueue" in code(error) or "QueueDoesNotExist" in code(error):
+        if is_no_queue(error):
             return {}  # the list of queues lags behind
         raise
     return tags

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from multicdn.errors import MulticdnError
+from multicdn.installer.retries import WAITED, is_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,14 @@ class InstallError(MulticdnError):
     """Installing can't go on; the text says why, and what to do."""
 
 
+class PassingError(InstallError):
+    """The same, for a reason that passes; what was made so far is as right as before."""
+
+
+class PassedOverError(InstallError):
+    """A bucket isn't there, or isn't of this account and region, so that nothing of ours can be in it."""
+
+
 @contextlib.contextmanager
 def translated(doing: str, service: str) -> Iterator[None]:
     """Turn what boto3 raises into ``InstallError``.
@@ -47,26 +56,23 @@ def translated(doing: str, service: str) -> Iterator[None]:
         doing: what was tried, to stand after "while".
         service: prefix of the permissions in question, such as ``s3``.
     """
-    from botocore.exceptions import (
-        BotoCoreError,
-        ClientError,
-        EndpointConnectionError,
-        HTTPClientError,
-        NoCredentialsError,
-        PartialCredentialsError,
-    )
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
-        raise InstallError(_explained(error, doing, service)) from error
+        kind = PassingError if code(error) in _EXPIRED or WAITED in error.response.get("Error", {}) else InstallError
+        raise kind(_explained(error, doing, service)) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise InstallError(
             "no AWS credentials found; sign in (`aws sso login`, AWS_PROFILE) and run it again"
         ) from error
-    except (EndpointConnectionError, HTTPClientError) as error:
-        raise InstallError(f"AWS can't be reached, while {doing}: {error}") from error
+    except ResponseParserError as error:
+        raise PassingError(f"what answered isn't AWS, while {doing}; look at the proxy: {error}") from error
     except BotoCoreError as error:
+        if is_unreachable(error):
+            raise PassingError(f"AWS can't be reached, while {doing}: {error}") from error
         raise InstallError(f"{error}; while {doing}") from error
 
 
@@ -80,7 +86,15 @@ def is_denied(error: ClientError) -> bool:
     return code(error) in _DENIED
 
 
+def is_no_queue(error: ClientError) -> bool:
+    """Whether SQS knows no such queue; the older of its protocols has another word for it."""
+    return "NonExistentQueue" in code(error) or "QueueDoesNotExist" in code(error)
+
+
 def _explained(error: ClientError, doing: str, service: str) -> str:
+    waited = error.response.get("Error", {}).get(WAITED)
+    if waited:
+        return f"{waited} ({_said(error)}), while {doing}; run it again later"
     name, said = code(error), str(error.response.get("Error", {}).get("Message", ""))
     if name in _EXPIRED:
         return "the AWS credentials have expired; sign in again (`aws sso login`) and run it again"
@@ -90,4 +104,8 @@ def _explained(error: ClientError, doing: str, service: str) -> str:
         operation = error.operation_name
         permission = _PERMISSIONS.get(operation, f"{service}:{operation}")
         return f"not allowed: {permission}, while {doing}; docs/install.md lists what the installer needs ({said})"
-    return f"{name}: {said}; while {doing}"
+    return f"{_said(error)}; while {doing}"
+
+
+def _said(error: ClientError) -> str:
+    return f"{code(error)}: {error.response.get('Error', {}).get('Message', '')}"

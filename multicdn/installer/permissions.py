@@ -6,6 +6,7 @@ may not ask, or signs in as root, simply goes ahead.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -84,7 +85,7 @@ PERMISSIONS = (
     _permission(
         "cloudformation",
         "CreateChangeSet DeleteChangeSet DeleteStack DescribeChangeSet DescribeStackEvents DescribeStacks "
-        "ExecuteChangeSet GetTemplate",
+        "ExecuteChangeSet GetTemplate ListChangeSets",
         _STACK,
     ),
     _permission("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
@@ -236,15 +237,17 @@ def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]
     Raises:
         InstallError: it says that they may not; every missing action is named.
     """
-    source = _with_path(account, principal(account.arn))
-    if not source:
-        return
-    missing = [
-        f"  {action} on {resource}"
-        for permission in needed(settings)
-        for resource in _resources(permission, settings, account.id, account.region, account.partition, buckets)
-        for action in _denied(account, source, permission.actions, resource, _condition(permission, settings))
-    ]
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    missing = []
+    # Who may not ask, or has no way to IAM, goes ahead: then the calls themselves will tell.
+    with contextlib.suppress(ClientError, BotoCoreError):
+        source = _with_path(account, principal(account.arn))
+        for permission in needed(settings) if source else ():
+            condition = _condition(permission, settings)
+            for resource in _resources(permission, settings, account.id, account.region, account.partition, buckets):
+                denied = _denied(account, source, permission.actions, resource, condition)
+                missing += [f"  {action} on {resource}" for action in denied]
     if missing:
         raise InstallError("\n".join((f"{account.arn} may not do what installing takes; nothing was done:", *missing)))
 
@@ -272,23 +275,18 @@ def _with_path(account: Account, source: str) -> str:
 def _denied(
     account: Account, source: str, actions: Sequence[str], resource: str, condition: dict[str, Any]
 ) -> Iterator[str]:
-    from botocore.exceptions import ClientError
-
     # A star in a name would be compared letter by letter.
     example = resource if resource == "*" else resource.replace("*", "simulated")
-    try:
-        answer = account.client("iam").simulate_principal_policy(
-            PolicySourceArn=source,
-            ActionNames=list(actions),
-            ResourceArns=[example],
-            ContextEntries=[
-                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for conditions in condition.values()
-                for key, value in conditions["StringEquals"].items()
-            ],
-        )
-    except ClientError:
-        return  # not allowed to ask: then the calls themselves will tell
+    answer = account.client("iam").simulate_principal_policy(
+        PolicySourceArn=source,
+        ActionNames=list(actions),
+        ResourceArns=[example],
+        ContextEntries=[
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for conditions in condition.values()
+            for key, value in conditions["StringEquals"].items()
+        ],
+    )
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield result["EvalActionName"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from multicdn.config import Config
 from multicdn.config.settings import Trigger
@@ -34,7 +34,7 @@ from multicdn.installer.template.stack import State, as_read, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from multicdn.installer.state import Deployed
 
@@ -131,7 +131,11 @@ class _Planner:
         self._key = f"{folder(desired.stack)}{desired.bundle.sha256}.zip"
 
     def plan(self) -> InstallPlan:
-        steps = (*self._code(), *self._stacks(), *self._notifications(), *self._afterwards())
+        notifications = list(self._notifications())
+        # Taken out before the stack forgets the bucket: a run that is killed in between must not lose sight of it.
+        dropped = [step for step in notifications if step.bucket not in own_buckets(self._desired.config)]
+        others = [step for step in notifications if step not in dropped]
+        steps = (*self._code(), *dropped, *self._stacks(), *others, *self._afterwards())
         return InstallPlan(steps, tuple(self._lines(steps)), tuple(self._warnings()), fresh=self._is_fresh())
 
     def _is_fresh(self) -> bool:
@@ -167,7 +171,7 @@ class _Planner:
         elif self._stack_lines():
             yield self._deploy(())
 
-    def _notifications(self) -> Iterator[Instruction]:
+    def _notifications(self) -> Iterator[Notify]:
         for bucket, configuration in self._current.notifications.items():
             if not merge.same(configuration, self._merged(bucket)):
                 wanted = self._wanted(bucket)
@@ -185,7 +189,7 @@ class _Planner:
         if self._before and left != self._current.artifacts.bucket:
             yield DeleteObjects(left, (self._before.parameters["BundleKey"],))
 
-    def _deploy(self, triggers: Iterable[Trigger], why: str = "") -> Deploy:
+    def _deploy(self, triggers: Collection[Trigger], why: str = "") -> Deploy:
         bucket = self._current.artifacts.bucket
         encryption = self._settings.artifact_encryption
         return Deploy(
@@ -197,8 +201,9 @@ class _Planner:
     def _is_changing_over(self) -> bool:
         return self._before is not None and self._old.trigger is not self._settings.trigger
 
-    def _body(self, triggers: Iterable[Trigger] = ()) -> dict[str, Any]:
-        made = template(self._desired.config, self._state(), revision=self._key, triggers=triggers)
+    def _body(self, triggers: Collection[Trigger] = ()) -> dict[str, Any]:
+        state = self._state_on_the_way() if triggers else self._state()
+        made = template(self._desired.config, state, revision=self._key, triggers=triggers)
         return as_read(made)
 
     def _state(self) -> State:
@@ -211,6 +216,12 @@ class _Planner:
             and (bucket in self._old.eventbridge or EVENTBRIDGE not in self._current.notifications[bucket])
         )
         return State(self._desired.version, self._desired.config_sha256, self._settings.trigger, named, turned_on)
+
+    def _state_on_the_way(self) -> State:
+        """While both triggers are there, the old one counts: so the next run goes on if this one is killed."""
+        state = self._state()
+        turned_on = tuple(dict.fromkeys((*self._old.eventbridge, *state.eventbridge)))
+        return structs.replace(state, trigger=self._old.trigger, eventbridge=turned_on)
 
     def _parameters(self) -> dict[str, str]:
         return {"BundleBucket": self._current.artifacts.bucket, "BundleKey": self._key}
@@ -279,6 +290,7 @@ class _Planner:
 
     def _warnings(self) -> Iterator[str]:
         yield from self._desired.config.warnings
+        yield from self._current.passed_over
         for reference in role.foreign_secrets(self._desired.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()

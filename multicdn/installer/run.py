@@ -19,11 +19,12 @@ from multicdn.installer import cloudformation, deployed_code, destroy, permissio
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import Bundle, build
-from multicdn.installer.errors import InstallError
+from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications.destinations import find_vanished
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
+from multicdn.installer.retries import aloud
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
 from multicdn.installer.template.tags import tagged
@@ -108,13 +109,18 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         raise InstallError(f"--{'/--'.join(given)}: {error}") from error
 
 
-def sign_in(file: ConfigFile) -> Session:
+def sign_in(file: ConfigFile, say: Say = aloud) -> Session:
     """Ask AWS who we are.
+
+    Args:
+        file: to install.
+        say: told by every call to AWS what it waits for.
 
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
-    return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
+    settings = file.config.install
+    return Session(connect(settings.region, file.buckets, say), settings, file.buckets, file)
 
 
 def with_key_arns(session: Session) -> Session:
@@ -134,7 +140,7 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
 
     Args:
         path: of the config.
-        say: told what is wrong with it, line by line.
+        say: told what is wrong with it, line by line, and what calls to AWS wait for.
         stack_name: from the command line.
         region: the same.
 
@@ -145,7 +151,7 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
     settings, named = Install(), tuple[str, ...]()
     if path.exists():
         try:
-            return sign_in(read(path, stack_name, region))
+            return sign_in(read(path, stack_name, region), say)
         except ConfigError as error:
             settings, named = _remains(path, error, stack_name)
             for line in (
@@ -154,7 +160,7 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
             ):
                 say(line)
     settings = overridden(settings, stack_name, region)
-    return Session(connect(settings.region, named), settings, named, None)
+    return Session(connect(settings.region, named, say), settings, named, None)
 
 
 def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, tuple[str, ...]]:
@@ -215,19 +221,32 @@ def bundle(file: ConfigFile, work: Path) -> Bundle:
 
 
 def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:
-    """Carry out a plan. If the first installation fails, what there is of it is taken away again.
+    """Carry out a plan.
+
+    If the first installation fails for what won't pass by itself, what there is of it is taken away again.
 
     Raises:
+        PassingError: a step failed, and may succeed later.
         InstallError: a step failed.
     """
     try:
         execute(wanted, session.account, begin, say)
+    except PassingError as error:
+        raise PassingError(f"{error}\nWhat was done before stays; run it again to go on from there.") from error
     except InstallError as error:
         if not wanted.fresh:
             raise InstallError(f"{error}\nWhat was done before stays; run it again to go on from there.") from error
         begin("taking away what there is of the failed installation")
-        execute(plan_removal(session, drop_messages=False), session.account, begin, say)
+        _take_back(session, error, begin, say)
         raise InstallError(f"{error}\nNothing of this installation is left.") from error
+
+
+def _take_back(session: Session, why: InstallError, begin: Say, say: Say) -> None:
+    try:
+        execute(plan_removal(session, drop_messages=False), session.account, begin, say)
+    except InstallError as error:
+        remedy = "run `multicdn install destroy` once that is mended"
+        raise InstallError(f"{why}\nTaking away what there is failed too; {remedy}: {error}") from error
 
 
 def wait(session: Session, say: Say) -> None:
@@ -274,8 +293,8 @@ def read_current(session: Session) -> state.Current:
         )
     old = deployed.state if deployed else stack.State()
     dropped = [bucket for bucket in without_forwarded(settings, old.buckets) if bucket not in session.buckets]
-    dropped = state.find_existing(account, dropped)
-    notifications = state.read_notifications(account, (*session.buckets, *dropped))
+    remains, passed_over = state.read_remains(account, dropped)
+    notifications = state.read_notifications(account, session.buckets) | remains
     code, problem = deployed_code.read_if_there(account, deployed.parameters if deployed and deployed.exists else {})
     return state.Current(
         account.id,
@@ -290,6 +309,7 @@ def read_current(session: Session) -> state.Current:
         quotas.reservable(account, deployed.body if deployed and deployed.exists else {})
         if settings.reserved_concurrency is not None
         else None,
+        tuple(passed_over),
     )
 
 

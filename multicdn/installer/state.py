@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from multicdn.installer.account import bucket_region, elsewhere
 from multicdn.installer.deployed_code import DeployedCode
-from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.installer.errors import InstallError, PassedOverError, PassingError, code, is_denied, translated
 from multicdn.installer.template.stack import State, remembered
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Deployed(Struct, frozen=True):
         body: its template.
         parameters, outputs, tags: by name.
         updated: when it was last changed, in ISO 8601.
+        protected: whether somebody forbade to delete it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Deployed(Struct, frozen=True):
     outputs: Mapping[str, str]
     tags: Mapping[str, str]
     updated: str = ""
+    protected: bool = False
 
     @property
     def exists(self) -> bool:
@@ -60,6 +62,7 @@ class Artifacts(Struct, frozen=True):
         ours: whether we made it, or will.
         keys: of what this stack has in it.
         tags: that it has.
+        there: whether it exists, be it as a run left it that was killed.
     """
 
     bucket: str
@@ -67,6 +70,7 @@ class Artifacts(Struct, frozen=True):
     ours: bool
     keys: tuple[str, ...] = ()
     tags: Mapping[str, str] = {}
+    there: bool = False
 
 
 class Current(Struct, frozen=True):
@@ -82,6 +86,7 @@ class Current(Struct, frozen=True):
         code: what the deployed code says of itself; None where there is none, or it can't be read.
         code_problem: why it can't be.
         reservable: invocations that could be reserved for the function, those included that are; None if not asked.
+        passed_over: a sentence about each thing that once was ours, or might be, and can't be any more.
     """
 
     account: str
@@ -94,6 +99,7 @@ class Current(Struct, frozen=True):
     code: DeployedCode | None = None
     code_problem: str = ""
     reservable: int | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 def read_stack(account: Account, name: str) -> Deployed | None:
@@ -113,7 +119,8 @@ def read_stack(account: Account, name: str) -> Deployed | None:
                 return None
             raise
         deployed = _deployed(cloudformation, description)
-    if deployed.tags.get(OWNER_TAG) != name:
+        ours = deployed.tags.get(OWNER_TAG) == name or _is_shell_of_ours(cloudformation, deployed)
+    if not ours:
         raise InstallError(f"there is a stack {name!r} that multicdn didn't make; choose another name: --stack NAME")
     return deployed
 
@@ -128,6 +135,8 @@ def read_notifications(account: Account, buckets: Sequence[str]) -> dict[str, Ma
     for bucket in buckets:
         try:
             notifications[bucket] = read_notification(account, bucket)
+        except PassingError:
+            raise
         except InstallError as error:
             problems.append(str(error))
     if problems:
@@ -139,30 +148,51 @@ def read_notification(account: Account, bucket: str) -> Mapping[str, Any]:
     """Read the notifications of one bucket, as S3 gives them.
 
     Raises:
-        InstallError: as in ``read_notifications``.
+        PassedOverError: it doesn't exist, or is in another region or account.
+        InstallError: it may not be looked at.
     """
-    s3 = account.client("s3")
-    region = bucket_region(s3, bucket, account.id)
+    region = bucket_region(account.client("s3"), bucket, account.id)
     if region != account.region:
-        raise InstallError(elsewhere(bucket, region))
+        raise PassedOverError(elsewhere(bucket, region))
+    return read_as_ours(account, bucket)
+
+
+def read_as_ours(account: Account, bucket: str) -> Mapping[str, Any]:
+    """The same for a bucket that was just seen to be ours."""
     with translated(f"reading the notifications of {bucket}", "s3"):
-        answer = s3.get_bucket_notification_configuration(Bucket=bucket, ExpectedBucketOwner=account.id)
+        answer = account.client("s3").get_bucket_notification_configuration(
+            Bucket=bucket, ExpectedBucketOwner=account.id
+        )
     return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-def find_existing(account: Account, buckets: Iterable[str]) -> list[str]:
-    """Ask S3 which of the buckets exist."""
-    from botocore.exceptions import ClientError
+def read_remains(
+    account: Account, remembered: Iterable[str], others: Iterable[str] = ()
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """Read the notifications of buckets in which entries of ours may be left.
 
-    existing = []
-    for bucket in buckets:
+    Args:
+        account: whose.
+        remembered: buckets in which there are, or were.
+        others: buckets in which there may be.
+
+    Returns:
+        The notifications of those that can be read, and a sentence about each of the others.
+
+    Raises:
+        InstallError: one that is remembered is there, and may not be looked at.
+    """
+    notifications, passed_over, known = {}, [], set(remembered)
+    for bucket in dict.fromkeys((*others, *remembered)):
         try:
-            account.client("s3").get_bucket_location(Bucket=bucket)
-        except ClientError as error:
-            if code(error) == "NoSuchBucket":
-                continue
-        existing.append(bucket)
-    return existing
+            notifications[bucket] = read_notification(account, bucket)
+        except PassingError:
+            raise
+        except InstallError as error:
+            if bucket in known and not isinstance(error, PassedOverError):
+                raise
+            passed_over.append(f"passed over: {error}")
+    return notifications, passed_over
 
 
 def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
@@ -174,18 +204,17 @@ def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
         named: as configured; empty for the one that we make.
 
     Raises:
-        InstallError: it is somebody else's, or may not be looked at.
+        PassedOverError: it is somebody else's, or may not be looked at.
     """
     bucket = named or f"multicdn-{account.id}-{account.region}"
-    if not _is_there(account, bucket):
-        return Artifacts(bucket, ready=False, ours=True)
     s3 = account.client("s3")
     with translated(f"looking into the bucket {bucket}", "s3"):
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder(stack_name))
-        keys = tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
+        keys = _keys(s3, bucket, folder(stack_name), account.id)
+        if keys is None:
+            return Artifacts(bucket, ready=False, ours=True)
         tags = _tags(s3, bucket, anothers=bool(named))
     tagged = ARTIFACTS_TAG in tags
-    return Artifacts(bucket, ready=bool(named) or tagged, ours=not named or tagged, keys=keys, tags=tags)
+    return Artifacts(bucket, bool(named) or tagged, not named or tagged, keys, tags, there=True)
 
 
 def folder(stack_name: str) -> str:
@@ -193,22 +222,33 @@ def folder(stack_name: str) -> str:
     return f"multicdn/{stack_name}/"
 
 
-def _is_there(account: Account, bucket: str) -> bool:
+def _keys(s3: Any, bucket: str, prefix: str, account: str) -> tuple[str, ...] | None:
+    """What is below a prefix; None if there is no bucket. HeadBucket would do, but its errors have no words."""
     from botocore.exceptions import ClientError
 
-    with translated(f"looking for the bucket {bucket}", "s3"):
-        try:
-            account.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id)
-        except ClientError as error:
-            if code(error) in ("404", "NoSuchBucket"):
-                return False
-            if code(error) in ("403", "AccessDenied"):
-                raise InstallError(
-                    f"the bucket {bucket!r}, for the function's code, is another account's or may not be looked at "
-                    "(s3:ListBucket); name one of yours: install.artifact_bucket"
-                ) from error
-            raise
-    return True
+    try:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=account)
+        return tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
+    except ClientError as error:
+        if code(error) == "NoSuchBucket":
+            return None
+        if is_denied(error):
+            raise PassedOverError(
+                f"the bucket {bucket!r}, for the function's code, is another account's or may not be looked at "
+                "(s3:ListBucket); name one of yours: install.artifact_bucket"
+            ) from error
+        raise
+
+
+def _is_shell_of_ours(cloudformation: Any, deployed: Deployed) -> bool:
+    """Whether a stack is but the place for a first change set of ours that was never carried out.
+
+    A stack has its tags when it is made; until then, only the names of its change sets tell whose it is.
+    """
+    if deployed.status != "REVIEW_IN_PROGRESS":
+        return False
+    pages = cloudformation.get_paginator("list_change_sets").paginate(StackName=deployed.name)
+    return all(one["ChangeSetName"].startswith("multicdn-") for page in pages for one in page["Summaries"])
 
 
 def _tags(s3: Any, bucket: str, *, anothers: bool) -> dict[str, str]:
@@ -218,7 +258,7 @@ def _tags(s3: Any, bucket: str, *, anothers: bool) -> dict[str, str]:
     try:
         tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     except ClientError as error:
-        if code(error) == "NoSuchTagSet" or (anothers and is_denied(error)):
+        if code(error) in ("NoSuchTagSet", "NoSuchBucket") or (anothers and is_denied(error)):
             return {}
         raise
     return {tag["Key"]: tag["Value"] for tag in tags}
@@ -238,4 +278,5 @@ def _deployed(cloudformation: Any, description: Mapping[str, Any]) -> Deployed:
         {item["OutputKey"]: item["OutputValue"] for item in description.get("Outputs", ())},
         {item["Key"]: item["Value"] for item in description.get("Tags", ())},
         when.isoformat(),
+        description.get("EnableTerminationProtection", False),
     )

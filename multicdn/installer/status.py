@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from multicdn.installer import state
 from multicdn.installer.apply import count_messages
-from multicdn.installer.errors import InstallError
+from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications import merge
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def _compared(deployed: str, here: str) -> str:
 def _entries(account: Account, deployed: Deployed, bucket: str) -> tuple[str, ...]:
     try:
         configuration = state.read_notification(account, bucket)
+    except PassingError:
+        raise
     except InstallError as error:
         return (str(error),)
     entries = [merge.described(kind, entry) for kind, entry in merge.ours(configuration, deployed.name)]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from kit import fault_field
 from kit.installs import BUCKET, Installer
 
 from multicdn.installer.bundle.cache import VARIABLE
@@ -13,6 +14,8 @@ from multicdn.installer.bundle.cache import VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from kit.fault_field import Field
 
     from multicdn.testing.loopback.aws import LoopbackAws
 
@@ -42,3 +45,10 @@ def installer(account: LoopbackAws, tmp_path: Path) -> Installer:
     """An installer for the small config."""
     del account
     return Installer(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """An installer on AWS in memory, which fails as it is told to."""
+    with fault_field.opened(tmp_path_factory.mktemp("faults")) as made:
+        yield made

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from kit import installs
 
 from multicdn.cli import main
-from multicdn.installer import apply, cloudformation, permissions, run
+from multicdn.installer import apply, cloudformation, notify, permissions, run
 from multicdn.installer.errors import InstallError
 from multicdn.installer.status import lines
 from multicdn.installer.steps import Deploy, InstallPlan, MakeBucket
@@ -28,7 +28,9 @@ TWO = installs.ROUTES + f"\n  - {{bucket: second-site, prefix: a/, {installs.PUR
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "_PAUSE", 0.01)
-    monkeypatch.setattr(apply, "_PATIENCE", 0.2)
+    monkeypatch.setattr(notify, "_PAUSE", 0.01)
+    monkeypatch.setattr(notify, "PATIENCE", 0.2)
+    monkeypatch.setattr(cloudformation, "_LONG_PAUSE", 0.01)
     monkeypatch.setattr(cloudformation, "_FIRST_PAUSE", 0.02)
 
 
@@ -300,8 +302,10 @@ def test_an_entry_of_ours_that_was_taken_out_is_put_back(account: LoopbackAws, i
     assert [type(step).__name__ for step in installer.apply().steps] == ["Notify"]
 
 
-def test_a_destination_of_others_that_is_gone_is_said_to_be_theirs(account: LoopbackAws, installer: Installer) -> None:
-    installs.put_foreign(account)
+def test_a_destination_of_others_that_is_gone_is_named_and_stops_nobody(
+    account: LoopbackAws, installer: Installer
+) -> None:
+    theirs = installs.put_foreign(account)
     assert [warning for warning in installer.plan().warnings if "doesn't exist" in warning] == []
     url = account.client("sqs").get_queue_url(QueueName="others")["QueueUrl"]
     account.client("sqs").delete_queue(QueueUrl=url)
@@ -309,10 +313,13 @@ def test_a_destination_of_others_that_is_gone_is_said_to_be_theirs(account: Loop
     account.client("sns").delete_topic(TopicArn=f"arn:aws:sns:us-east-1:{installs.ACCOUNT}:others")
     gone = [warning.partition(" ")[0] for warning in installer.plan().warnings if "doesn't exist" in warning]
     assert [arn.split(":")[2] for arn in gone] == ["sns", "sqs", "lambda"]
-    with pytest.raises(
-        InstallError, match="look whether the queues, topics and functions of the other entries still exist"
-    ):
-        installer.apply()
+    installer.apply()
+    assert any(
+        "S3 can't reach a destination of others in acme-site, and isn't asked to" in line for line in installer.said
+    )
+    assert installer.apply().steps == ()
+    installer.destroy()
+    assert installs.notifications(account) == theirs
 
 
 def test_a_large_template_goes_by_the_bucket(account: LoopbackAws, installer: Installer) -> None:

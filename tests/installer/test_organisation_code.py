@@ -93,10 +93,10 @@ DENIED = (403, "<Error><Code>AccessDenied</Code></Error>")
 @pytest.mark.parametrize(
     ("answers", "ready", "ours"),
     [
-        ([(404, "")], False, True),
-        ([(200, ""), (200, LISTED), (200, MARKED)], True, True),
-        ([(200, ""), (200, LISTED), NO_TAGS], True, False),
-        ([(200, ""), (200, LISTED), DENIED], True, False),
+        ([(404, "<Error><Code>NoSuchBucket</Code></Error>")], False, True),
+        ([(200, LISTED), (200, MARKED)], True, True),
+        ([(200, LISTED), NO_TAGS], True, False),
+        ([(200, LISTED), DENIED], True, False),
     ],
     ids=["missing", "made by us", "untagged", "tags unknown"],
 )

@@ -158,7 +158,7 @@ def test_each_place_gets_a_template_of_its_own_and_readers_a_policy() -> None:
 
 
 def test_what_others_have_to_do_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "connect", lambda region, buckets: account())
+    monkeypatch.setattr(run, "connect", lambda *_: account())
     path = tmp_path / "c.yml"
     path.write_text(installs.text(f"{ELSEWHERE}, role: '{ROLE}', {VPC}", TWO), encoding="utf-8")
     shown = CliRunner().invoke(cli.main, ["install", "instructions", "--config", str(path)])
@@ -180,7 +180,7 @@ def test_a_pipeline_gets_the_template_and_the_code(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(run, "build", lambda *_, **settings: asked.append(settings) or built)
     wire = Wire((200, {"KeyMetadata": {"KeyId": "1", "Arn": KEY}}))
     client = wire.client("kms")
-    monkeypatch.setattr(run, "connect", lambda region, buckets: account(lambda _: client))
+    monkeypatch.setattr(run, "connect", lambda *_: account(lambda _: client))
     path = tmp_path / "c.yml"
     path.write_text(installs.text("kms_key: alias/web, tags: {team: web}, python: '3.12'"), encoding="utf-8")
     runner = CliRunner()
@@ -231,7 +231,7 @@ def test_whoever_keeps_a_boundary_or_a_key_is_told_what_it_must_allow() -> None:
 
 
 def test_a_broken_config_still_tells_whose_a_bucket_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "connect", lambda region, buckets: account())
+    monkeypatch.setattr(run, "connect", lambda *_: account())
     path = tmp_path / "c.yml"
     path.write_text(installs.text(f"{ELSEWHERE}, memory: 1", TWO), encoding="utf-8")
     assert run.sign_in_to_look(path, print).buckets == ("acme-site",)

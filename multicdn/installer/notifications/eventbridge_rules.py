@@ -28,10 +28,16 @@ def find_listened(account: Account, stack: str, buckets: Iterable[str]) -> froze
 def may_take(pattern: str, bucket: str) -> bool:
     """Whether an event pattern may match events of a bucket. In doubt it may."""
     wanted = json.loads(pattern)
-    if not _allows(wanted.get("source"), "aws.s3"):
-        return False
-    names = wanted.get("detail", {}).get("bucket", {}).get("name") if isinstance(wanted.get("detail"), dict) else None
-    return _allows(names, bucket)
+    return _allows(wanted.get("source"), "aws.s3") and _allows(_inner(wanted, "detail", "bucket", "name"), bucket)
+
+
+def _inner(pattern: Any, *names: str) -> Any:
+    """What stands at the end of a path; None where it ends before."""
+    for name in names:
+        if not isinstance(pattern, dict):
+            return None
+        pattern = pattern.get(name)
+    return pattern
 
 
 def _allows(values: Any, value: str) -> bool:

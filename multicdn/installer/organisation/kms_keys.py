@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.errors import InstallError, PassingError, code, translated
 
 if TYPE_CHECKING:
     from multicdn.config.settings import Install
@@ -36,6 +36,8 @@ def resolved(account: Account, settings: Install) -> Install:
     for key in unresolved(settings):
         try:
             arns[key] = _arn(account, key)
+        except PassingError:
+            raise
         except InstallError as error:
             problems.append(str(error))
     if problems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, is_denied
+from multicdn.installer.errors import InstallError, code, is_denied, translated
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import role_statements
 
@@ -82,19 +82,20 @@ def _refused(account: Account, arn: str, statement: Statement) -> Iterator[str]:
     from botocore.exceptions import ClientError
 
     resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-    try:
-        answer = account.client("iam").simulate_principal_policy(
-            PolicySourceArn=arn,
-            ActionNames=statement["Action"],
-            ResourceArns=[one if one == "*" else example(one) for one in resources],
-            ContextEntries=list(context(statement)),
-        )
-    except ClientError as error:
-        if code(error) == "NoSuchEntity":
-            raise InstallError(f"there is no role {arn} (install.role)") from error
-        if is_denied(error):
-            return
-        raise InstallError(f"asking IAM about the role {arn}: {error}") from error
+    with translated(f"asking IAM about the role {arn}", "iam"):
+        try:
+            answer = account.client("iam").simulate_principal_policy(
+                PolicySourceArn=arn,
+                ActionNames=statement["Action"],
+                ResourceArns=[one if one == "*" else example(one) for one in resources],
+                ContextEntries=list(context(statement)),
+            )
+        except ClientError as error:
+            if code(error) == "NoSuchEntity":
+                raise InstallError(f"there is no role {arn} (install.role)") from error
+            if is_denied(error):
+                return
+            raise
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield f"{result['EvalActionName']} on {result.get('EvalResourceName', '*')}"

@@ -82,8 +82,11 @@ def as_read(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remembered(body: Mapping[str, Any]) -> State:
-    """Read the notes of a deployed template; empty for a template of another make."""
-    return msgspec.convert(body.get("Metadata", {}).get("multicdn", {}), State, strict=False)
+    """Read the notes of a deployed template; empty for a template of another make, or one that somebody edited."""
+    try:
+        return msgspec.convert(body.get("Metadata", {}).get("multicdn", {}), State, strict=False)
+    except (msgspec.ValidationError, AttributeError):
+        return State()
 
 
 def _remembered(state: State) -> Any:
