@@ -35,14 +35,19 @@ def config() -> None:
 def check(file: Path | None, *, online: bool) -> None:
     """Check FILE, by default the one that the function would use.
 
-    Every problem is listed with file and line, then what is legal but probably not meant. Exit status 1 if there is a
-    problem. Nothing is called, unless --online is given, and no secret is read.
+    Every problem is listed with file and line, then what is legal but probably not meant, and packages that are missing
+    here. Exit status 1 if there is a problem. Nothing is called, unless --online is given, and no secret is read.
     """
+    from multicdn.authoring import extras
+
+    plugins = Plugins()
     try:
-        loaded = config_file.load(file)
+        loaded = config_file.load(file, plugins)
     except ConfigError as error:
         _fail(error.problems)
     _warn(loaded)
+    if lacks := extras.lacking(loaded, plugins):
+        say(f"{loaded.name}: {extras.told(lacks)} (warning)", err=True)
     if online:
         _check_buckets(file or config_file.locate(), loaded)
     say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")

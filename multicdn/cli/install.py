@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from multicdn.cli.terminal import say, say_text
+from multicdn.cli.terminal import SpokenErrors, say, say_text
 from multicdn.config.checker import FILE_NAME
-from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,22 +48,12 @@ _unchecked = click.option(
 )
 
 
-class _Group(click.Group):
-    """Shows our own errors as the sentences that they are, whichever door was taken."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except MulticdnError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Group)
+@click.group(cls=SpokenErrors)
 def install() -> None:
     """Install in AWS, change, look, remove.
 
     Everything is one CloudFormation stack; the buckets' notifications are merged with what others have in them. What is
-    made, and what you must be allowed to do: docs/install.md.
+    made, and what you must be allowed to do: https://github.com/multicdn/multicdn/blob/main/docs/install.md
     """
 
 

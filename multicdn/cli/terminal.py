@@ -6,10 +6,33 @@ import re
 
 import click
 
+from multicdn.errors import MulticdnError
 from multicdn.log import STEERING
 
 _STEERING = re.compile(f"[\x00-\x1f{STEERING}]")
 _STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")
+
+
+class SpokenErrors(click.Group):
+    """Shows our own errors as the sentences that they are, and what isn't installed with the command that mends it."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; no trace of what we raise on purpose reaches the screen."""
+        try:
+            return super().invoke(ctx)
+        except MulticdnError as error:
+            raise click.ClickException(visible_lines(str(error))) from error
+        except ModuleNotFoundError as error:
+            from multicdn.authoring import extras
+
+            told = extras.of_import(error)
+            if told is None:
+                raise
+            raise click.ClickException(told) from error
+        except click.ClickException as error:
+            # Final for type checkers; click has no other door to the text of its own errors.
+            error.message = visible_lines(error.message)  # type: ignore[misc]
+            raise
 
 
 def visible(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from multicdn import DOCS
 from multicdn.installer.errors import InstallError, code, is_denied, translated
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def of_another(bucket: str, account: str) -> str:
     """A sentence about a bucket that isn't of this account."""
     return (
         f"the bucket {bucket!r} belongs to another account than {account}; install there, or let its owner send its "
-        'events by EventBridge (docs/install.md, "Buckets of other accounts")'
+        f"events by EventBridge ({DOCS}/install.md#buckets-of-other-accounts)"
     )
 
 
