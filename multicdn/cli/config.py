@@ -30,30 +30,44 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--online", is_flag=True, help="Ask AWS whether the buckets exist, in this account and region.")
-def check(file: Path | None, *, online: bool) -> None:
-    """Check FILE, by default the one that the function would use.
+def check(files: tuple[Path, ...], *, online: bool) -> None:
+    """Check each FILE, by default the one that the function would use.
 
     Every problem is listed with file and line, then what is legal but probably not meant, and packages that are missing
     here. Exit status 1 if there is a problem. Nothing is called, unless --online is given, and no secret is read.
     """
+    plugins = Plugins()
+    good = [_is_good(file, plugins, online=online) for file in files or (config_file.locate(),)]
+    raise SystemExit(0 if all(good) else 1)
+
+
+def _is_good(file: Path, plugins: Plugins, *, online: bool) -> bool:
+    """Whether one file has no problem; says what there is to say of it."""
     from multicdn.authoring import extras
 
-    plugins = Plugins()
     try:
         loaded = config_file.load(file, plugins)
+        _warn(loaded)
+        if lacks := extras.lacking(loaded, plugins):
+            say(f"{loaded.name}: {extras.told(lacks)} (warning)", err=True)
+        if online:
+            _check_buckets(file, loaded)
     except ConfigError as error:
-        _fail(error.problems)
-    _warn(loaded)
-    if lacks := extras.lacking(loaded, plugins):
-        say(f"{loaded.name}: {extras.told(lacks)} (warning)", err=True)
-    if online:
-        _check_buckets(file or config_file.locate(), loaded)
+        for problem in error.problems:
+            say(problem, err=True)
+        return False
     say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")
+    return True
 
 
 def _check_buckets(file: Path, loaded: Config) -> None:
+    """Ask AWS for the buckets of a config.
+
+    Raises:
+        ConfigError: some don't exist.
+    """
     from multicdn.installer import bucket_check
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
@@ -66,7 +80,7 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
     ]
     if problems:
-        _fail(problems)
+        raise ConfigError(problems)
 
 
 @config.command()
