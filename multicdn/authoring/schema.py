@@ -25,8 +25,8 @@ _NAME = r"^[A-Za-z0-9_.-]+$"
 # An editor reads `account: 12E4` as a number; the config takes it as the text that it is.
 _TEXT = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 
-# What editors know best: github.com/SchemaStore/schemastore, CONTRIBUTING.md, "Best practices". It overlooks what stands
-# beside a `$ref`, hence the `allOf`.
+# What editors know best: github.com/SchemaStore/schemastore, CONTRIBUTING.md, "Best practices". What stands beside a
+# `$ref` is overlooked there, hence the `allOf`.
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _PROVIDER = {"$ref": "#/definitions/provider"}
 _TYPED = {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
