@@ -14,7 +14,7 @@ _STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")
 
 
 class SpokenErrors(click.Group):
-    """Shows our own errors as the sentences that they are, and what isn't installed with the command that mends it."""
+    """Shows errors as sentences: our own, files that can't be used, packages that are missing and how to get them."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; no trace of what we raise on purpose reaches the screen."""
@@ -29,6 +29,10 @@ class SpokenErrors(click.Group):
             if told is None:
                 raise
             raise click.ClickException(told) from error
+        except OSError as error:
+            if error.filename is None:  # a pipe that was closed, for one, which click knows how to end with
+                raise
+            raise click.ClickException(visible_lines(f"{error.filename}: {error.strerror}")) from error
         except click.ClickException as error:
             # Final for type checkers; click has no other door to the text of its own errors.
             error.message = visible_lines(error.message)  # type: ignore[misc]

@@ -121,7 +121,11 @@ ACME = PLAIN.replace("fastly: {", "shop: {type: acme, ").replace("img, fastly]",
 def test_plugins_of_others_are_looked_up_in_what_they_declare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     have(monkeypatch, {"cloudflare": None})
     sdk = "acme-sdk[fast]>=2; extra == 'acme'"
-    unasked = ("never-there; python_version < '3' and extra == 'acme'", "nor-this; extra == 'other'", "click")
+    unasked = (
+        "never-there; python_version < '3' and extra == 'acme'",
+        "nor-this; extra == 'other'",
+        "of-all; python_version > '3'",
+    )
     plugins = foreign(tmp_path, sdk, *unasked)
     assert told(ACME, plugins, providers={"shop"}) == (
         f"shop needs acme-sdk, which isn't installed here: {PIP}'multicdn-acme[acme]'"

@@ -69,7 +69,10 @@ class LoopbackAws:
     def __enter__(self) -> Self:
         if not os.access(self.program, os.X_OK):
             how = f"python3 -m venv .aws-sim && .aws-sim/bin/python -m pip install {' '.join(MINISTACK)}"
-            message = f"no AWS simulator at {self.program}: {how}; or let {PROGRAM_VARIABLE} name one"
+            message = (
+                f"no AWS simulator at {self.program}; in a clone: make aws-sim; elsewhere: {how}; "
+                f"or let {PROGRAM_VARIABLE} name one"
+            )
             raise FileNotFoundError(message)
         try:
             self._start()
