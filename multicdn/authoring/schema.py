@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 _NAME = r"^[A-Za-z0-9_.-]+$"
 
-# An editor reads `account: 12E4` as a number; the config takes it as the text that it is.
-_TEXT = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
-
 # What editors know best: github.com/SchemaStore/schemastore, CONTRIBUTING.md, "Best practices". What stands beside a
 # `$ref` is overlooked there, hence the `allOf`.
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -59,7 +56,7 @@ def schema(plugins: Plugins, *, catalogued: bool = False) -> dict[str, Any]:
             "providers": {
                 "description": "provider instances by name; `type` defaults to the name",
                 "type": "object",
-                "propertyNames": {"pattern": _NAME},
+                "propertyNames": _names({"pattern": _NAME}),
                 "properties": {name: _named(name) for name in classes},
                 "additionalProperties": {**_TYPED, "allOf": [_PROVIDER]},
             },
@@ -164,9 +161,21 @@ def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _loosened(value: Any) -> Any:
-    """Let plain texts be written without quotes, whatever they look like to an editor."""
-    if isinstance(value, dict):
-        plain = value.get("type") == "string" and not {"enum", "pattern"} & value.keys()
-        below = {key: _loosened(item) for key, item in value.items() if not (plain and key == "type")}
-        return {**below, **_TEXT} if plain else below
-    return [_loosened(item) for item in value] if isinstance(value, list) else value
+    """Let plain texts be written without quotes, whatever they look like to an editor.
+
+    One reads `account: 12E4` as a number; the config takes it as the text that it is.
+    """
+    if isinstance(value, list):
+        return [_loosened(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "string" and not {"enum", "pattern"} & value.keys():
+        described = {"description": value["description"]} if "description" in value else {}
+        text = {key: below for key, below in value.items() if key != "description"}
+        return {**described, "anyOf": [text, {"type": "number"}, {"type": "boolean"}]}
+    return {key: _names(below) if key == "propertyNames" else _loosened(below) for key, below in value.items()}
+
+
+def _names(value: dict[str, Any]) -> dict[str, Any]:
+    """Names are texts in any case; validators want to be told."""
+    return {"type": "string", **value}

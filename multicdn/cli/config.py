@@ -69,6 +69,7 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         ConfigError: some don't exist.
     """
     from multicdn.installer import bucket_check
+    from multicdn.installer.organisation.forwarding import without_forwarded
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
     places: dict[str, str] = {}
@@ -76,8 +77,9 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         for bucket in listed(route["bucket"]):
             at = document.at(("routes", place, "bucket"))
             places.setdefault(bucket, f"{at}: routes[{place}].bucket")
+    own = without_forwarded(loaded.install, places)
     problems = [
-        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
+        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing(own, loaded.install.region)
     ]
     if problems:
         raise ConfigError(problems)

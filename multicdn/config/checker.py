@@ -349,8 +349,16 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
         text = f"unknown value {invalid[1]!r}{suggestion(invalid[1], tuple(_words(wanted)), str(path[-1]))}"
     else:
         text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
+    if "matching regex" in text and (meaning := _description(wanted)):
+        text = f"expected {meaning} ({text.replace('Expected ', '')})"
     hint = "; put texts that hold { or } in quotes" if text.endswith("a text, got a mapping") else ""
     return (*path, *steps), text.replace("Expected", "expected") + hint
+
+
+def _description(hint: object) -> str:
+    """What the schema says of a member; empty where it says nothing."""
+    metas = [arg for arg in typing.get_args(hint) if isinstance(arg, msgspec.Meta)]
+    return next((meta.description for meta in metas if meta.description), "")
 
 
 def _plain(name: str) -> str:

@@ -18,12 +18,14 @@ from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, destroy, permissions, plan, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
-from multicdn.installer.bundle.build import build
+from multicdn.installer.bundle.build import Bundle, build
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.eventbridge_rules import find_listened
-from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.organisation import kms_keys, own_role
+from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
+from multicdn.installer.template.tags import tagged
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class ConfigFile:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """All buckets that routes name."""
-        return buckets(self.config.routes)
+        """The buckets of routes whose notifications are ours to write."""
+        return own_buckets(self.config)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,18 @@ def sign_in(file: ConfigFile) -> Session:
     return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
 
 
+def with_key_arns(session: Session) -> Session:
+    """The same, with every KMS key by its ARN.
+
+    Raises:
+        InstallError: a key isn't there, or can't be used.
+    """
+    file = _file(session)
+    settings = kms_keys.resolved(session.account, session.settings)
+    named = dataclasses.replace(file, config=dataclasses.replace(file.config, install=settings))
+    return dataclasses.replace(session, settings=settings, file=named)
+
+
 def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
     """The same to look or to remove, for which the config may be broken, or missing.
 
@@ -147,7 +161,9 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
         kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
         named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
-        return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
+        elsewhere = {one.get("bucket") for one in install.get("forwarded") or () if isinstance(one, dict)}
+        mentioned = dict.fromkeys(map(str, chain.from_iterable(named)))
+        return settings, tuple(bucket for bucket in mentioned if bucket not in elsewhere)
     except (ConfigError, OSError, text_file.NotTextError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
         if not stack_name:
             raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None
@@ -166,17 +182,32 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     Raises:
         InstallError: it would not work; nothing was done.
     """
-    file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
+    session = with_key_arns(session)
+    file, account, settings = _file(session), session.account, session.settings
     _refuse_impossible(file)
     current = read_current(session)
     plan.refuse(file.config, current)
+    lacking: tuple[str, ...] = ()
     if check_permissions:
         begin("asking IAM what you may do")
-        permissions.refuse_if_denied(account, settings, file.buckets, current.artifacts.bucket)
+        permissions.refuse_if_denied(account, settings, file.buckets)
+        lacking = tuple(own_role.lacking(account, file.config)) if settings.role else ()
     begin("building the code for Lambda")
-    bundle = build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
-    return plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
+    desired = plan.Desired(file.config, file.sha256, bundle(file, work), metadata.version("multicdn"))
+    made = plan.make(desired, current)
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *lacking))
+
+
+def bundle(file: ConfigFile, work: Path) -> Bundle:
+    """Build the function's code into a folder.
+
+    Raises:
+        InstallError: a secret can't be used in Lambda, or the code can't be had.
+    """
+    _refuse_impossible(file)
+    settings = file.config.install
+    return build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
 
 
 def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:
@@ -225,7 +256,8 @@ def template(file: ConfigFile) -> dict[str, Any]:
     _refuse_impossible(file)
     version = metadata.version("multicdn")
     remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
-    return stack.template(file.config, remembered, revision=version + file.sha256)
+    made = stack.template(file.config, remembered, revision=version + file.sha256)
+    return tagged(made, file.config.install.tags)
 
 
 def read_current(session: Session) -> state.Current:
@@ -241,7 +273,8 @@ def read_current(session: Session) -> state.Current:
             f"the stack {settings.stack!r} is being changed ({deployed.status}); wait for the end of that"
         )
     old = deployed.state if deployed else stack.State()
-    dropped = state.find_existing(account, (bucket for bucket in old.buckets if bucket not in session.buckets))
+    dropped = [bucket for bucket in without_forwarded(settings, old.buckets) if bucket not in session.buckets]
+    dropped = state.find_existing(account, dropped)
     return state.Current(
         account.id,
         account.region,
@@ -256,7 +289,7 @@ def _refuse_impossible(file: ConfigFile) -> None:
     problems = role.secret_problems(file.config)
     statements = stack.role_statements(file.config, queued=file.config.install.queued)
     length = permissions.policy_length(role.filled_in(statements))
-    if length > permissions.LONGEST_OF_ROLE:
+    if length > permissions.LONGEST_OF_ROLE and file.config.install.makes_role:
         problems.append(
             f"{file.config.name}: the role of the function would need a policy of {length:,} characters, and IAM takes "
             f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from` or a counted `collapse` fewer, wider "
