@@ -6,6 +6,7 @@ distributions declare is compared with what is installed; nothing is imported fo
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -40,7 +41,7 @@ class Lack(NamedTuple):
     """A package that is missing here, or too old.
 
     Attributes:
-        user: what needs it: a provider instance, or a reference to a secret.
+        user: what needs it: a provider instance, or references to secrets of one kind.
         distribution: declares it.
         extra: of the distribution, in which it is.
         requirement: the package with the versions that will do.
@@ -71,8 +72,9 @@ def lacking(config: Config, plugins: Plugins, providers: Collection[str] | None 
             if plugin.entry_point.dist is not None:
                 found += _lacking(plugin.entry_point.dist, plugin.name, name)
         for secret in config.providers[name].secrets():
-            if (parse_reference(secret.reference) or ("",))[0] in _OF_AWS:
-                found += _lacking(metadata.distribution(OURS), AWS, secret.reference)
+            scheme = (parse_reference(secret.reference) or ("",))[0]
+            if scheme in _OF_AWS:
+                found += _lacking(metadata.distribution(OURS), AWS, f"${{{scheme}:...}}")
     return found
 
 
@@ -112,8 +114,9 @@ def command(lacks: Iterable[Lack]) -> str:
     for lack in lacks:
         extras.setdefault(lack.distribution, set()).add(lack.extra)
     wanted = [f"{name}[{','.join(sorted(names))}]" for name, names in sorted(extras.items())]
-    found, own = shutil.which("pip"), Path(sys.executable).parent
-    pip = "pip" if found and Path(found).parent == own else f"{shlex.quote(sys.executable)} -m pip"
+    # uvx, too, puts this Python's programs on the path, but of this process alone: an activated environment is named.
+    own = shutil.which("pip") == str(Path(sys.executable).with_name("pip")) and "VIRTUAL_ENV" in os.environ
+    pip = "pip" if own else f"{shlex.quote(sys.executable)} -m pip"
     return f"{pip} install {shlex.join(wanted)}"
 
 
