@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from multicdn.cli.terminal import SpokenErrors
+from multicdn.cli._group import CommandGroup
 
 # Command -> the module below multicdn.cli that has a click command of the same name, dashes spelled as underscores.
 _COMMANDS = {
@@ -25,7 +25,7 @@ _COMMANDS = {
 }
 
 
-class _Lazy(SpokenErrors):
+class _Lazy(CommandGroup):
     """Imports a command when it is called, so that `multicdn --help` needs no AWS SDK."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
+from multicdn.cli._group import CommandGroup
+from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
 from multicdn.config import text_file, yaml_source
@@ -18,13 +21,13 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from multicdn.authoring.from_globaldots import Conversion
     from multicdn.config import Config
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check the config file, print its JSON Schema, or convert that of another tool."""
 
@@ -32,42 +35,67 @@ def config() -> None:
 @config.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--online", is_flag=True, help="Ask AWS whether the buckets exist, in this account and region.")
-def check(files: tuple[Path, ...], *, online: bool) -> None:
+@as_json_option
+def check(files: tuple[Path, ...], *, online: bool, as_json: bool) -> None:
     """Check each FILE, by default the one that the function would use.
 
     Every problem is listed with file and line, then what is legal but probably not meant, and packages that are missing
     here. Exit status 1 if there is a problem. Nothing is called, unless --online is given, and no secret is read.
     """
+    if as_json and len(files) > 1:
+        raise click.UsageError("--json is for one file")
     plugins = Plugins()
-    good = [_is_good(file, plugins, online=online) for file in files or (config_file.locate(),)]
+    good = [_is_good(file, plugins, online=online, as_json=as_json) for file in files or (config_file.locate(),)]
     raise SystemExit(0 if all(good) else 1)
 
 
-def _is_good(file: Path, plugins: Plugins, *, online: bool) -> bool:
+def _is_good(path: Path, plugins: Plugins, *, online: bool, as_json: bool) -> bool:
     """Whether one file has no problem; says what there is to say of it."""
+    loaded, problems, warnings = None, list[str](), list[str]()
+    try:
+        loaded = config_file.load(path, plugins)
+        warnings = [*loaded.warnings, *_missing_packages(loaded, plugins)]
+        problems = _missing_buckets(path, loaded) if online else []
+    except ConfigError as error:
+        problems = [*error.problems]
+    if as_json:
+        say_json(_facts(path, loaded, problems, warnings))
+        return not problems
+    for line in (*(f"{warning} (warning)" for warning in warnings), *problems):
+        say(line, err=True)
+    if loaded and not problems:
+        counts = f"{counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
+        say(f"{loaded.name}: ok: {counts}")
+    return not problems
+
+
+def _facts(path: Path, loaded: Config | None, problems: Sequence[str], warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "config": path.name,
+        "ok": not problems,
+        "problems": list(map(_placed, problems)),
+        "warnings": list(map(_placed, warnings)),
+        "providers": [{"name": name, "type": kind} for name, kind in loaded.types.items()] if loaded else None,
+        "routes": len(loaded.routes) if loaded else None,
+    }
+
+
+def _placed(sentence: str) -> dict[str, Any]:
+    """A sentence on a file, which may begin with its name and a line, in parts."""
+    found = re.match(r"([^:]+):(\d+): ", sentence)
+    if found is None:
+        return {"file": None, "line": None, "message": sentence}
+    return {"file": found[1], "line": int(found[2]), "message": sentence[found.end() :]}
+
+
+def _missing_packages(loaded: Config, plugins: Plugins) -> list[str]:
     from multicdn.authoring import extras
 
-    try:
-        loaded = config_file.load(file, plugins)
-        _warn(loaded)
-        if lacks := extras.lacking(loaded, plugins):
-            say(f"{loaded.name}: {extras.told(lacks)} (warning)", err=True)
-        if online:
-            _check_buckets(file, loaded)
-    except ConfigError as error:
-        for problem in error.problems:
-            say(problem, err=True)
-        return False
-    say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")
-    return True
+    lacks = extras.lacking(loaded, plugins)
+    return [f"{loaded.name}: {extras.told(lacks)}"] if lacks else []
 
 
-def _check_buckets(file: Path, loaded: Config) -> None:
-    """Ask AWS for the buckets of a config.
-
-    Raises:
-        ConfigError: some don't exist.
-    """
+def _missing_buckets(file: Path, loaded: Config) -> list[str]:
     from multicdn.installer import bucket_check
     from multicdn.installer.organisation.forwarding import without_forwarded
 
@@ -77,12 +105,8 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         for bucket in listed(route["bucket"]):
             at = document.at(("routes", place, "bucket"))
             places.setdefault(bucket, f"{at}: routes[{place}].bucket")
-    own = without_forwarded(loaded.install, places)
-    problems = [
-        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing(own, loaded.install.region)
-    ]
-    if problems:
-        raise ConfigError(problems)
+    missing = bucket_check.missing(without_forwarded(loaded.install, places), loaded.install.region)
+    return [f"{places[bucket]}: {sentence}" for bucket, sentence in missing]
 
 
 @config.command()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from multicdn.cli.terminal import SpokenErrors, say, say_text
-from multicdn.config.checker import FILE_NAME
+from multicdn import config as config_file
+from multicdn.cli._group import CommandGroup
+from multicdn.cli.terminal import say, say_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +30,9 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
         click.option(
             "--config",
             "config_path",
-            default=FILE_NAME,
-            show_default=True,
+            default=config_file.locate,
             type=click.Path(dir_okay=False, path_type=Path),
-            help="The config file.",
+            help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
         ),
         click.option("--stack", default="", help="Name of the stack; wins over the config's install.stack."),
         click.option("--region", default="", help="Region; wins over the config's install.region."),
@@ -48,7 +48,7 @@ _unchecked = click.option(
 )
 
 
-@click.group(cls=SpokenErrors)
+@click.group(cls=CommandGroup)
 def install() -> None:
     """Install in AWS, change, look, remove.
 

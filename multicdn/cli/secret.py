@@ -6,10 +6,11 @@ import sys
 
 import click
 
+from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def secret() -> None:
     """Store a secret where the function reads it."""
 

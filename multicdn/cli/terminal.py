@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+import textwrap
 
 import click
 
-from multicdn.errors import MulticdnError
 from multicdn.log import STEERING
 
 _STEERING = re.compile(f"[\x00-\x1f{STEERING}]")
 _STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")
-
-
-class SpokenErrors(click.Group):
-    """Shows errors as sentences: our own, files that can't be used, packages that are missing and how to get them."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command; no trace of what we raise on purpose reaches the screen."""
-        try:
-            return super().invoke(ctx)
-        except MulticdnError as error:
-            raise click.ClickException(visible_lines(str(error))) from error
-        except ModuleNotFoundError as error:
-            from multicdn.authoring import extras
-
-            told = extras.of_import(error)
-            if told is None:
-                raise
-            raise click.ClickException(told) from error
-        except OSError as error:
-            if error.filename is None:  # a pipe that was closed, for one, which click knows how to end with
-                raise
-            raise click.ClickException(visible_lines(f"{error.filename}: {error.strerror}")) from error
-        except click.ClickException as error:
-            # Final for type checkers; click has no other door to the text of its own errors.
-            error.message = visible_lines(error.message)  # type: ignore[misc]
-            raise
 
 
 def visible(text: str) -> str:
@@ -49,9 +25,44 @@ def visible_lines(text: str) -> str:
     return _STEERING_BUT_LINES.sub(_escaped, text)
 
 
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal that is written to; None for a pipe or a file, in which lines are as long as they are.
+
+    Args:
+        err: standard error instead of standard output.
+    """
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def folded(line: str, columns: int | None, taken: int = 0) -> str:
+    """A line as several that fit, broken between words alone; what goes on stands two columns to the right.
+
+    Args:
+        line: without control characters.
+        columns: that there are; None for any number.
+        taken: columns of the first line in which something stands already.
+    """
+    if columns is None or taken + len(line) <= columns:
+        return line
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    whole = textwrap.wrap(
+        line,
+        columns,
+        initial_indent=" " * taken,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        expand_tabs=False,
+        replace_whitespace=False,
+    )
+    return "\n".join(whole)[taken:]
+
+
 def say(line: str, *, err: bool = False, colour: str | None = None) -> None:
-    """Print a line."""
-    click.echo(click.style(visible(line), fg=colour) if colour else visible(line), err=err)
+    """Print a line; on a terminal it is folded between words."""
+    shown = folded(visible(line), width(err=err))
+    click.echo(click.style(shown, fg=colour) if colour else shown, err=err)
 
 
 def say_text(text: str, *, nl: bool = True) -> None:

@@ -101,7 +101,8 @@ def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:
     try:
         text = text_file.decoded(path.read_bytes())
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; set {CONFIG} to the path of your config file"]) from None
+        remedy = f"set {CONFIG} to the path of yours, or write one with `multicdn init`"
+        raise ConfigError([f"{path}: no such file; {remedy}"]) from None
     except text_file.NotTextError as error:
         raise ConfigError([f"{path.name}:{error.line}: {error.text}"]) from None
     except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from multicdn.installer.notifications.merge import Wanted
+from multicdn.installer.notifications.merge import EVENTBRIDGE, Wanted, ours
 
 
 class MakeBucket(Struct, frozen=True):
@@ -89,11 +89,19 @@ class Notify(Struct, frozen=True):
     output: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"write the notifications of {self.bucket}"
-            if self.output
-            else f"take ours out of the notifications of {self.bucket}"
-        )
+        flags = {True: "turn EventBridge on", False: "turn EventBridge off", None: ""}
+        flag = flags[self.wanted.eventbridge if self._changes_flag else None]
+        if self.output:
+            entries = "write the notifications"
+        elif any(ours(self.seen, self.stack)) or not flag:
+            entries = "take ours out of the notifications"
+        else:
+            return f"{flag} for {self.bucket}"
+        return f"{entries} of {self.bucket}{flag and f', and {flag}'}"
+
+    @property
+    def _changes_flag(self) -> bool:
+        return bool(self.wanted.eventbridge) is not (EVENTBRIDGE in self.seen)
 
 
 class Drain(Struct, frozen=True):
