@@ -166,6 +166,10 @@ def test_config_check_warns_and_passes(monkeypatch: pytest.MonkeyPatch, tmp_path
     both = CliRunner().invoke(main, ["config", "check", str(tmp_path / "wrong.yml"), str(tmp_path / "c.yml")])
     assert (both.exit_code, both.stdout) == (1, good.stdout)
     assert "wrong.yml:1: version" in both.stderr
+    facts = CliRunner().invoke(main, ["config", "check", "--json", str(tmp_path / "c.yml")])
+    assert json.loads(facts.stdout)["warnings"][0]["message"] == f"c.yml: {told()}"
+    several = ["config", "check", "--json", str(tmp_path / "c.yml"), str(tmp_path / "c.yml")]
+    assert CliRunner().invoke(main, several).exit_code == 2
 
 
 def test_what_lambda_lacks_is_no_bug_of_the_plugin(caplog: pytest.LogCaptureFixture) -> None:
