@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from multicdn.config import Config
 from multicdn.config.settings import Trigger
-from multicdn.installer import diff
+from multicdn.installer import behaviour, diff, quotas
 from multicdn.installer.bundle.build import Bundle
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications import merge
@@ -31,7 +30,7 @@ from multicdn.installer.steps import (
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template.stack import State, template
+from multicdn.installer.template.stack import State, as_read, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ def refuse(config: Config, current: Current) -> None:
         *role.secret_problems(config),
         *instructions.problems(config, current.account, current.region),
     ]
+    if reservation := quotas.reservation_problem(config.install.reserved_concurrency, current.reservable):
+        problems.append(f"{config.name}: {reservation}")
     for bucket, configuration in current.notifications.items():
         wanted = wanted_of(config, bucket)
         problems += _overlaps(configuration, wanted, config.install.stack)
@@ -198,7 +199,7 @@ class _Planner:
 
     def _body(self, triggers: Iterable[Trigger] = ()) -> dict[str, Any]:
         made = template(self._desired.config, self._state(), revision=self._key, triggers=triggers)
-        return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+        return as_read(made)
 
     def _state(self) -> State:
         config = self._desired.config
@@ -245,6 +246,8 @@ class _Planner:
         yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
         if bundle.hooks:
             yield f"Hook plugins in it: {', '.join(bundle.hooks)}; {DISABLE}={','.join(bundle.hooks)} leaves them out"
+        before = current.code if self._before else None
+        yield from behaviour.section(before, self._desired.config, bundle.packages, current.code_problem)
         if not current.artifacts.ready:
             yield f"Bucket {current.artifacts.bucket}: make it, for the code"
         elif lacking := self._untagged():
@@ -279,6 +282,10 @@ class _Planner:
         for reference in role.foreign_secrets(self._desired.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()
+        if not self._settings.alarm_topic:
+            yield "install.alarm_topic is empty: the alarms tell nobody; name an SNS topic that somebody reads"
+        for arn in self._current.vanished:
+            yield f"{arn} doesn't exist any more, and notifications of others go there; whoever made them should know"
         if not self._desired.bundle.compiled:
             remedy = f"install Python {self._settings.python} here"
             yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"
