@@ -35,7 +35,7 @@ def own_plugins() -> Plugins:
 
 def schema_text() -> str:
     """What docs/multicdn.schema.json must hold."""
-    return json.dumps(schema(own_plugins()), indent=2) + "\n"
+    return json.dumps(schema(own_plugins(), catalogued=True), indent=2) + "\n"
 
 
 def readme_text() -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+__all__ = ["DOCS", "__version__"]
+
+# No wheel holds the documentation; errors, help and the first config lead here.
+DOCS = "https://github.com/multicdn/multicdn/blob/main/docs"
 
 
 def __getattr__(name: str) -> str:

@@ -183,5 +183,12 @@ def told(error: BaseException) -> str:
 
 
 def bug(error: BaseException) -> str:
-    """The reason of an outcome for which a plugin is to blame: it raised what it may not."""
+    """The reason of an outcome for which a plugin is to blame: it raised what it may not, or lacks a package."""
+    if is_lack(error):
+        return f"a package that the plugin needs isn't installed where this runs: {error}"
     return f"bug in the plugin: {told(error)}"
+
+
+def is_lack(error: BaseException) -> bool:
+    """Whether an exception says that a package isn't installed: no bug, and its trace shows nothing."""
+    return isinstance(error, ModuleNotFoundError)

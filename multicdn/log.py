@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from multicdn.errors import told
+from multicdn.errors import is_lack, told
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def _shown(value: object) -> object:
 
 
 def plugin_bug(provider: str, error: BaseException) -> None:
-    """Log an exception that a plugin's author has to look at, with its trace."""
+    """Log an exception that a plugin's author has to look at, with its trace; or which package is missing here."""
+    if is_lack(error):
+        return emit(logging.ERROR, "package-missing", provider=provider, error=told(error))
     trace = "".join(traceback.format_exception(error))
     emit(logging.ERROR, "plugin-bug", provider=provider, error=told(error), trace=trace)
 

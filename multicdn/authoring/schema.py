@@ -22,20 +22,30 @@ if TYPE_CHECKING:
 
 _NAME = r"^[A-Za-z0-9_.-]+$"
 
-# An editor reads `account: 12E4` as a number; the config takes it as the text that it is.
-_TEXT = {"type": ["string", "number", "boolean"]}
+# What editors know best: github.com/SchemaStore/schemastore, CONTRIBUTING.md, "Best practices". What stands beside a
+# `$ref` is overlooked there, hence the `allOf`.
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_PROVIDER = {"$ref": "#/definitions/provider"}
+_TYPED = {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
+_ID = "https://json.schemastore.org/multicdn.json"
 
 
-def schema(plugins: Plugins) -> dict[str, Any]:
-    """The schema for the installed providers; one that doesn't import is left out."""
+def schema(plugins: Plugins, *, catalogued: bool = False) -> dict[str, Any]:
+    """The schema for the installed providers; one that doesn't import is left out.
+
+    Args:
+        plugins: the installed ones.
+        catalogued: for a catalog of schemas, whose readers have plugins that we don't know: other types pass.
+    """
     classes = dict(_importable(plugins))
     definitions = {f"provider-{name}": _provider(cls) for name, cls in classes.items()}
-    definitions["provider"] = _any_provider(classes)
+    definitions["provider"] = _any_provider(classes, others=catalogued)
     definitions["route"] = _members(written_members(), {"bucket"})
     definitions["install"] = _members(get_type_hints(Install, include_extras=True), ())
     definitions["delivery"] = _members(get_type_hints(Retrying, include_extras=True), ())
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DRAFT,
+        **({"$id": _ID} if catalogued else {}),
         "title": "multicdn.config.yml",
         "type": "object",
         "required": ["version", "providers", "routes"],
@@ -46,20 +56,26 @@ def schema(plugins: Plugins) -> dict[str, Any]:
             "providers": {
                 "description": "provider instances by name; `type` defaults to the name",
                 "type": "object",
-                "propertyNames": {"pattern": _NAME},
+                "propertyNames": _names({"pattern": _NAME}),
                 "properties": {name: _named(name) for name in classes},
-                "additionalProperties": {"$ref": "#/$defs/provider", "required": ["type"]},
+                "additionalProperties": {**_TYPED, "allOf": [_PROVIDER]},
             },
             "routes": {
                 "description": "every route that matches a changed object applies",
                 "type": "array",
                 "minItems": 1,
-                "items": {"$ref": "#/$defs/route"},
+                "items": {"$ref": "#/definitions/route"},
             },
-            "delivery": {"description": "how long jobs are tried, and at what share", "$ref": "#/$defs/delivery"},
-            "install": {"description": "what `multicdn install` makes in AWS", "$ref": "#/$defs/install"},
+            "delivery": {
+                "description": "how long jobs are tried, and at what share",
+                "allOf": [{"$ref": "#/definitions/delivery"}],
+            },
+            "install": {
+                "description": "what `multicdn install` makes in AWS",
+                "allOf": [{"$ref": "#/definitions/install"}],
+            },
         },
-        "$defs": definitions,
+        "definitions": definitions,
     }
 
 
@@ -74,18 +90,26 @@ def _importable(plugins: Plugins) -> Iterable[tuple[str, type[Provider]]]:
 def _named(name: str) -> dict[str, Any]:
     """An instance that is called as a type is of that type, unless it says otherwise."""
     return {
-        "if": {"type": "object", "required": ["type"]},
-        "then": {"$ref": "#/$defs/provider"},
-        "else": {"$ref": f"#/$defs/provider-{name}"},
+        "if": _TYPED,
+        "then": _PROVIDER,
+        "else": {"$ref": f"#/definitions/provider-{name}"},
     }
 
 
-def _any_provider(classes: Mapping[str, type[Provider]]) -> dict[str, Any]:
+def _any_provider(classes: Mapping[str, type[Provider]], *, others: bool) -> dict[str, Any]:
     cases = [
-        {"if": {"properties": {"type": {"const": name}}}, "then": {"$ref": f"#/$defs/provider-{name}"}}
+        {
+            "if": {**_TYPED, "properties": {"type": {"const": name}}},
+            "then": {"$ref": f"#/definitions/provider-{name}"},
+        }
         for name in classes
     ]
-    return {"type": "object", "properties": {"type": {"enum": list(classes)}}, "allOf": cases}
+    known: dict[str, Any] = {"enum": list(classes)}
+    return {
+        "type": "object",
+        "properties": {"type": {"anyOf": [known, {"type": "string"}]} if others else known},
+        "allOf": cases,
+    }
 
 
 def _provider(cls: type[Provider]) -> dict[str, Any]:
@@ -137,9 +161,21 @@ def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _loosened(value: Any) -> Any:
-    """Let plain texts be written without quotes, whatever they look like to an editor."""
-    if isinstance(value, dict):
-        plain = value.get("type") == "string" and not {"enum", "pattern"} & value.keys()
-        below = {key: _loosened(item) for key, item in value.items()}
-        return {**below, **_TEXT} if plain else below
-    return [_loosened(item) for item in value] if isinstance(value, list) else value
+    """Let plain texts be written without quotes, whatever they look like to an editor.
+
+    One reads `account: 12E4` as a number; the config takes it as the text that it is.
+    """
+    if isinstance(value, list):
+        return [_loosened(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "string" and not {"enum", "pattern"} & value.keys():
+        described = {"description": value["description"]} if "description" in value else {}
+        text = {key: below for key, below in value.items() if key != "description"}
+        return {**described, "anyOf": [text, {"type": "number"}, {"type": "boolean"}]}
+    return {key: _names(below) if key == "propertyNames" else _loosened(below) for key, below in value.items()}
+
+
+def _names(value: dict[str, Any]) -> dict[str, Any]:
+    """Names are texts in any case; validators want to be told."""
+    return {"type": "string", **value}

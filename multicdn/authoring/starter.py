@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn import DOCS
 from multicdn.authoring import catalog
 from multicdn.config.checker import parse
 from multicdn.config.yaml_source import scalar
@@ -121,8 +122,8 @@ def _by_option(draft: Draft, problem: str) -> str:
 
 
 def _lines(draft: Draft, plugins: Plugins) -> Iterator[str]:
-    yield "# What happens to which objects: docs/config.md. Check it with `multicdn config check`, see what would be"
-    yield "# made with `multicdn install plan`."
+    yield f"# What happens to which objects: {DOCS}/config.md"
+    yield "# Check it with `multicdn config check`, see what would be made with `multicdn install plan`."
     yield "version: 1"
     yield ""
     yield "# The CDNs. Secrets are references; store each with `multicdn secret put`."

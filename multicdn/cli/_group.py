@@ -105,8 +105,6 @@ class CommandGroup(click.Group):
 def _ended_as_sentences() -> Iterator[None]:
     try:
         yield
-    except MulticdnError as error:
-        raise click.ClickException(_sentence(str(error))) from error
     except click.UsageError as error:
         # A new one, since click adds to the text of some of its own as it shows them.
         raise click.UsageError(_sentence(error.format_message()), error.ctx) from error
@@ -122,9 +120,23 @@ def _ended_as_sentences() -> Iterator[None]:
             _interrupted()
         raise
     except Exception as error:
-        if not _is_of_botocore(error):
+        told = _told(error)
+        if told is None:
             raise
-        raise click.ClickException(_sentence(f"AWS can't be asked: {error}")) from error
+        raise click.ClickException(_sentence(told)) from error
+
+
+def _told(error: Exception) -> str | None:
+    """What an error says to whoever typed the command; None of a bug, and of what click knows how to end with."""
+    if isinstance(error, MulticdnError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        from multicdn.authoring import extras
+
+        return extras.of_import(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return f"AWS can't be asked: {error}" if _is_of_botocore(error) else None
 
 
 def _kept(text: str) -> str:

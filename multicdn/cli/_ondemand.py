@@ -222,11 +222,13 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
+    from multicdn.authoring import extras
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
     from multicdn.reporting import Audience
 
     config = loaded.config
+    extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
     doing = "purging" if request.action is Action.PURGE else "preloading"
     seen: list[Outcome] = []
     with bar(doing, _total(_previews(loaded, orders))) as advance:

@@ -33,41 +33,48 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--online", is_flag=True, help="Ask AWS whether the buckets exist, in this account and region.")
 @as_json_option
-def check(file: Path | None, *, online: bool, as_json: bool) -> None:
-    """Check FILE, by default the one that the function would use.
+def check(files: tuple[Path, ...], *, online: bool, as_json: bool) -> None:
+    """Check each FILE, by default the one that the function would use.
 
-    Every problem is listed with file and line, then what is legal but probably not meant. Exit status 1 if there is a
-    problem. Nothing is called, unless --online is given, and no secret is read.
+    Every problem is listed with file and line, then what is legal but probably not meant, and packages that are missing
+    here. Exit status 1 if there is a problem. Nothing is called, unless --online is given, and no secret is read.
     """
-    path = file or config_file.locate()
-    loaded, problems = None, list[str]()
+    if as_json and len(files) > 1:
+        raise click.UsageError("--json is for one file")
+    plugins = Plugins()
+    good = [_is_good(file, plugins, online=online, as_json=as_json) for file in files or (config_file.locate(),)]
+    raise SystemExit(0 if all(good) else 1)
+
+
+def _is_good(path: Path, plugins: Plugins, *, online: bool, as_json: bool) -> bool:
+    """Whether one file has no problem; says what there is to say of it."""
+    loaded, problems, warnings = None, list[str](), list[str]()
     try:
-        loaded = config_file.load(path)
+        loaded = config_file.load(path, plugins)
+        warnings = [*loaded.warnings, *_missing_packages(loaded, plugins)]
         problems = _missing_buckets(path, loaded) if online else []
     except ConfigError as error:
         problems = [*error.problems]
     if as_json:
-        say_json(_facts(path, loaded, problems))
-    else:
-        if loaded:
-            _warn(loaded)
-        for problem in problems:
-            say(problem, err=True)
-        if loaded and not problems:
-            counts = f"{counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
-            say(f"{loaded.name}: ok: {counts}")
-    raise SystemExit(1 if problems else 0)
+        say_json(_facts(path, loaded, problems, warnings))
+        return not problems
+    for line in (*(f"{warning} (warning)" for warning in warnings), *problems):
+        say(line, err=True)
+    if loaded and not problems:
+        counts = f"{counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
+        say(f"{loaded.name}: ok: {counts}")
+    return not problems
 
 
-def _facts(path: Path, loaded: Config | None, problems: Sequence[str]) -> dict[str, Any]:
+def _facts(path: Path, loaded: Config | None, problems: Sequence[str], warnings: Sequence[str]) -> dict[str, Any]:
     return {
         "config": path.name,
         "ok": not problems,
         "problems": list(map(_placed, problems)),
-        "warnings": list(map(_placed, loaded.warnings if loaded else ())),
+        "warnings": list(map(_placed, warnings)),
         "providers": [{"name": name, "type": kind} for name, kind in loaded.types.items()] if loaded else None,
         "routes": len(loaded.routes) if loaded else None,
     }
@@ -79,6 +86,13 @@ def _placed(sentence: str) -> dict[str, Any]:
     if found is None:
         return {"file": None, "line": None, "message": sentence}
     return {"file": found[1], "line": int(found[2]), "message": sentence[found.end() :]}
+
+
+def _missing_packages(loaded: Config, plugins: Plugins) -> list[str]:
+    from multicdn.authoring import extras
+
+    lacks = extras.lacking(loaded, plugins)
+    return [f"{loaded.name}: {extras.told(lacks)}"] if lacks else []
 
 
 def _missing_buckets(file: Path, loaded: Config) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,22 +68,24 @@ def demo(config_file: Path) -> None:
     """See an upload reach every CDN, on this machine alone.
 
     Starts an AWS on loopback, a bucket with notifications to a queue, and for every provider of the config its API and
-    a caching edge. Exit status 0 only if every edge serves the new bytes in the end.
+    a caching edge. That AWS is a program of its own; where it is missing, what to type is said. Exit status 0 only if
+    every edge serves the new bytes in the end.
     """
     from rich.console import Console
 
     from multicdn.testing.loopback.environment import LocalEnvironment
+    from multicdn.testing.loopback.processes import StartError
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
-    config.load(config_file)
-    try:
-        local = LocalEnvironment(config_file)
-    except (FileNotFoundError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-    console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
-    with local:
+    _refuse_impossible(config_file)
+    with contextlib.ExitStack() as stack:
+        console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
+        try:
+            local = stack.enter_context(LocalEnvironment(config_file))
+        except (FileNotFoundError, StartError, ValueError) as error:
+            raise click.ClickException(visible_lines(str(error))) from None
         results = _run(local, console)
         if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
@@ -91,6 +94,19 @@ def demo(config_file: Path) -> None:
     fresh = sum(edge.is_fresh for edge in results.values())
     console.print(f"fresh at {fresh} of {len(results)} edges")
     raise SystemExit(0 if fresh == len(results) else 1)
+
+
+def _refuse_impossible(file: Path) -> None:
+    """Say what is wrong with the config, or isn't installed here, before anything is started.
+
+    Raises:
+        ConfigError, ExtraError: with the remedy.
+    """
+    from multicdn.authoring import extras
+    from multicdn.plugins.discovery import Plugins
+
+    plugins = Plugins()
+    extras.refuse(extras.lacking(config.load(file, plugins), plugins))
 
 
 def _run(local: LocalEnvironment, console: Console) -> dict[str, EdgeResult]:

@@ -61,12 +61,28 @@ def explain(
     reader = arguments.Reader(kind, lists.below(bucket, prefix), loaded.plugins.hooks.read_event)
     for word in what:
         reader.read(word)
+    _tell_lacks(loaded, online=online)
     answer = _Answer(loaded, reader.inputs, online=online)
     if as_json:
         say_text(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
     else:
         answer.print(limit)
     raise SystemExit(1 if reader.inputs.unreadable else 0)
+
+
+def _tell_lacks(loaded: Loaded, *, online: bool) -> None:
+    """Say which packages a purge would need here; vendors can't be asked without them.
+
+    Raises:
+        ExtraError: they are to be asked.
+    """
+    from multicdn.authoring import extras
+
+    lacks = extras.lacking(loaded.config, loaded.plugins)
+    if online:
+        extras.refuse(lacks)
+    if lacks:
+        say(f"{extras.told(lacks)} (warning)", err=True)
 
 
 class _Answer:

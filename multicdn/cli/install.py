@@ -54,7 +54,7 @@ def install() -> None:
     """Install in AWS, change, look, remove.
 
     Everything is one CloudFormation stack; the buckets' notifications are merged with what others have in them. What is
-    made, and what you must be allowed to do: docs/install.md.
+    made, and what you must be allowed to do: https://github.com/multicdn/multicdn/blob/main/docs/install.md
     """
 
 

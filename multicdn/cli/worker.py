@@ -35,13 +35,17 @@ def worker(queue: str, batch_size: int | None, gather: float | None, batches: in
 
 
 def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches: int | None) -> None:
-    from multicdn import log
+    from multicdn import config, log
+    from multicdn.authoring import extras
     from multicdn.aws import sqs
     from multicdn.handler import dispatcher, handler
+    from multicdn.plugins.discovery import Plugins
     from multicdn.queue_url import region_in
     from multicdn.worker.crew import Crew
     from multicdn.worker.worker import Worker
 
+    plugins = Plugins()
+    extras.refuse(extras.lacking(config.load(plugins=plugins), plugins))
     log.configure(stamped=True)
     # boto3 overlooks AWS_REGION; where nothing else is said, buckets and secrets are where the queue is.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or region_in(queue_url)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from multicdn import DOCS
 from multicdn.routing import placeholders
 from multicdn.routing.host_names import fault_of_pattern
 from multicdn.routing.placeholders import IN_HOSTS
@@ -52,7 +53,7 @@ def _of_pattern(route: Route) -> Iterator[tuple[Path, str]]:
     from multicdn.config import key_pattern
 
     if fault := key_pattern.fault(route.match, ignore_case=route.ignore_case):
-        yield ("match",), f"{fault} (docs/config.md, Parts of keys)"
+        yield ("match",), f"{fault} ({DOCS}/config.md#parts-of-keys)"
     elif fault := _never_matches(route):
         yield ("match",), fault
     for name in captures(route):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multicdn import secrets
+from multicdn import DOCS, secrets
 from multicdn.config import route_checks, text_file, yaml_source
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError, did_you_mean
@@ -176,7 +176,7 @@ class _Checker:
         if isinstance(value, dict):
             return value
         if value is None and path:
-            self._problem(path, "is missing or empty; see multicdn.config.yml for an example")
+            self._problem(path, f"is missing or empty; see {DOCS}/config.md")
         else:
             self._problem(path, f"must be a mapping of names to values, not {_kind(value)}")
         return {}

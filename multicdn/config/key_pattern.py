@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from multicdn import DOCS
+
 _LONGEST = 500
 _DEEPEST = 10
 
@@ -258,7 +260,7 @@ class _Check:
 
     def _repetition(self, node: Expression, part: _Part, follow: int, *, last: bool, repeated: bool) -> None:
         if part.nullable and (node.most is None or node.most > 1):
-            raise _Refused("repeats what may be nothing, which can take years; see docs/config.md")
+            raise _Refused(f"repeats what may be nothing, which can take years; see {DOCS}/config.md")
         if not part.first & follow:
             return
         if repeated or (node.most is None and not last) or (part.loops and node.most != 1):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from multicdn import DOCS
+
 # Enough to recognise a message by.
 _LONGEST_SEEN = 300
 
 #: What can always be done.
-PLUGIN = "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"
+PLUGIN = f"a plugin with the hook multicdn_read_event can read it ({DOCS}/plugins.md)"
 
 # Members by which other services' messages are known, and what to do about each.
 _REMEDIES = (

@@ -55,11 +55,9 @@ class _Asked:
     """
 
     def __init__(self, region: str) -> None:
-        try:
-            import boto3
-            from botocore.config import Config
-        except ImportError:
-            raise InstallError("asking AWS needs boto3: pip install 'multicdn[aws]'") from None
+        import boto3
+        from botocore.config import Config
+
         obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT, read_timeout=_READ, retries={"mode": "standard", "total_max_attempts": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from multicdn import DOCS
 from multicdn.errors import MulticdnError
 from multicdn.installer.retries import WAITED, is_unreachable
 
@@ -103,7 +104,7 @@ def _explained(error: ClientError, doing: str, service: str) -> str:
     if name in _DENIED:
         operation = error.operation_name
         permission = _PERMISSIONS.get(operation, f"{service}:{operation}")
-        return f"not allowed: {permission}, while {doing}; docs/install.md lists what the installer needs ({said})"
+        return f"not allowed: {permission}, while {doing}; {DOCS}/install.md lists what the installer needs ({said})"
     return f"{_said(error)}; while {doing}"
 
 

@@ -9,12 +9,20 @@ import jsonschema
 import pytest
 import yaml
 
+from multicdn import config
 from multicdn.authoring.schema import schema
+from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schema(Plugins())
 FASTLY = {"token": "${env:T}", "service": "S"}
+CATALOGUED = schema(Plugins(), catalogued=True)
+# As SchemaStore wants them: a folder of files that pass, and one of files that don't.
+FIXTURES = ROOT / "tests" / "data" / "schemastore"
+FOREIGN = FIXTURES / "test" / "multicdn" / "plugin_of_another_package.yml"
+GOOD = sorted({*(FIXTURES / "test" / "multicdn").glob("*.yml")} - {FOREIGN})
+BAD = sorted((FIXTURES / "negative_test" / "multicdn").glob("*.yml"))
 ROUTE = {"bucket": "b", "urls": ["https://h/{key}"], "purge": ["fastly"]}
 
 
@@ -28,19 +36,54 @@ _Yaml12.yaml_implicit_resolvers = {
 }
 
 
-def faults(value: Any) -> list[str]:
-    return [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(value)]
+def faults(value: Any, by: dict[str, Any] = SCHEMA) -> list[str]:
+    return [error.message for error in jsonschema.Draft7Validator(by).iter_errors(value)]
+
+
+def read(file: Path) -> Any:
+    """A file as an editor reads it: YAML 1.2's booleans are `true` and `false` alone."""
+    return yaml.load(file.read_text(encoding="utf-8").replace(": true", ": !!bool true"), Loader=_Yaml12)
 
 
 def test_is_itself_a_valid_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    for each in (SCHEMA, CATALOGUED):
+        jsonschema.Draft7Validator.check_schema(each)
+        assert each["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert CATALOGUED["$id"] == "https://json.schemastore.org/multicdn.json"
+
+
+def test_nothing_stands_beside_a_reference() -> None:
+    """Draft 7 overlooks it."""
+
+    def beside(value: Any) -> list[Any]:
+        if isinstance(value, dict):
+            own = [value] if "$ref" in value and len(value) > 1 else []
+            return own + [found for below in value.values() for found in beside(below)]
+        return [found for item in value for found in beside(item)] if isinstance(value, list) else []
+
+    assert beside(CATALOGUED) == []
+
+
+@pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
+def test_what_the_catalog_accepts_the_config_accepts(file: Path) -> None:
+    assert faults(read(file), CATALOGUED) == []
+    assert config.load(file).routes
+
+
+def test_plugins_that_nobody_here_knows_pass_in_the_catalog_alone() -> None:
+    assert faults(read(FOREIGN), CATALOGUED) == []
+    assert faults(read(FOREIGN)) == [f"'acme' is not one of {list(Plugins().providers)}"]
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_what_the_catalog_refuses_the_config_refuses(file: Path) -> None:
+    assert len(faults(read(file), CATALOGUED)) == 1
+    with pytest.raises(ConfigError):
+        config.load(file)
 
 
 def test_accepts_the_shipped_example() -> None:
-    text = (ROOT / "multicdn.config.yml").read_text(encoding="utf-8")
-    # "soft: true" stays a text without YAML 1.1's booleans: give the words of YAML 1.2 back.
-    value = yaml.load(text.replace("soft: true", "soft: !!bool true"), Loader=_Yaml12)
-    assert faults(value) == []
+    assert faults(read(ROOT / "multicdn.config.yml")) == []
 
 
 @pytest.mark.parametrize(

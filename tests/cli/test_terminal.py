@@ -84,3 +84,23 @@ def test_no_command_prints_but_through_here() -> None:
     found = [f"{file.name}: {line.strip()}" for file in others for line in file.read_text().splitlines()
              if printing.search(line) and "def print(" not in line]  # fmt: skip
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["init", "--bucket", "acme-site", "--domain", "a.acme.com", "--vendor", "fastly", "--set", "fastly.service=S"],
+        ["new-provider", "acme"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("folder", ["nowhere", "c.yml"])
+def test_a_file_that_can_not_be_written_is_a_sentence(config: str, command: list[str], folder: str) -> None:
+    """Its folder isn't there, or is no folder."""
+    place = Path(config).with_name(folder)
+    where = ["--into", str(place / "x")] if command[0] == "new-provider" else ["--output", str(place / "x.yml")]
+    result = CliRunner().invoke(main, [*command, *where])
+    [line] = result.stderr.splitlines()[-1:]
+    assert result.exit_code in (1, 2)
+    assert line.startswith("Error: ")
+    assert str(place) in line

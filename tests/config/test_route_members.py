@@ -99,7 +99,7 @@ def test_a_suffix_is_a_text_or_a_list(written: str, suffixes: tuple[str, ...]) -
         ("include: []", "include: expected a list of length >= 1"),
         ("include: '*.txt'", "include: expected a list, got a text"),
         ("match: '(a+)+b'", "match: has a group that isn't taken here, '(a+)+b...'; write (?P<name>...) for a "
-         "placeholder, its name in small letters, and (?:...) for other groups (docs/config.md, Parts of keys)"),
+         "placeholder, its name in small letters, and (?:...) for other groups (https://github.com/multicdn/multicdn/blob/main/docs/config.md#parts-of-keys)"),
         ("match: '(?P<name>.*)'", "match: {name} is a placeholder already: give the group another name"),
         ("match: '(?P<first>.*)'", "match: {first} is a placeholder already: give the group another name"),
         ("allowed_hosts: ['*'], urls: ['https://{first}/{rest}']",

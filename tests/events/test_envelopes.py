@@ -388,7 +388,7 @@ def test_test_event_is_nothing_to_do_without_a_queue_too() -> None:
 # Damage stays where it is
 
 
-PLUGIN = "; a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"
+PLUGIN = "; a plugin with the hook multicdn_read_event can read it (https://github.com/multicdn/multicdn/blob/main/docs/plugins.md)"
 BRIDGE = "; let the rule's pattern take events of S3 alone: source aws.s3, or eventSource s3.amazonaws.com"
 
 DAMAGED_RECORDS: dict[str, tuple[object, str]] = {

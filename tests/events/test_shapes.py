@@ -321,8 +321,14 @@ def test_bad_task_costs_no_neighbour() -> None:
         ({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://sns"}, "open its SubscribeURL"),
         ({"version": "2.0", "requestContext": {"http": {}}, "body": "{}"}, "let the gateway put it into the queue"),
         ({"Messages": [{"MessageId": "m", "Body": "{}"}, {"MessageId": "n"}]}, "a plugin with the hook"),
-        ({"pages": []}, "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"),
-        ("hello", "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"),
+        (
+            {"pages": []},
+            "a plugin with the hook multicdn_read_event can read it (https://github.com/multicdn/multicdn/blob/main/docs/plugins.md)",
+        ),
+        (
+            "hello",
+            "a plugin with the hook multicdn_read_event can read it (https://github.com/multicdn/multicdn/blob/main/docs/plugins.md)",
+        ),
     ],
 )
 def test_what_cannot_be_read_names_its_members_and_the_remedy(event: Any, remedy: str) -> None:

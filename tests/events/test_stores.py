@@ -106,7 +106,7 @@ def test_record_of_another_source_without_s3_in_it_is_refused_without_noise() ->
     [message] = decode({"Records": [record]}).unreadable
     assert message.reason == (
         "unknown event shape: an object with eventSource, source (eventSource='minio:other'); "
-        "a plugin with the hook multicdn_read_event can read it (docs/plugins.md)"
+        "a plugin with the hook multicdn_read_event can read it (https://github.com/multicdn/multicdn/blob/main/docs/plugins.md)"
     )
 
 

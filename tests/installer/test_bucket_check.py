@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -198,11 +197,6 @@ def test_without_credentials_it_says_how_to_sign_in(tmp_path: Path, monkeypatch:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     assert "no AWS credentials found; sign in" in check(tmp_path, "media-prod", code=1)
-
-
-def test_without_boto3_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    assert check(tmp_path, "media-prod", code=1) == "Error: asking AWS needs boto3: pip install 'multicdn[aws]'\n"
 
 
 def test_a_file_with_problems_is_not_asked_about(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The whole: install.py, then an upload, then new bytes at all seven edges, through the deployed stack's own function.
+"""The whole: the README's page from the wheel, then new bytes at all seven edges, by the deployed stack's own function.
 
 AWS is on loopback with signatures and policies enforced, so it is the function's own role that reads the secrets, takes
 the messages, and is allowed to invalidate, or isn't.
@@ -12,96 +12,33 @@ import platform
 import re
 import subprocess
 import sys
-import threading
 import time
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 from kit import installs
+from kit.environments import with_extras
+from kit.guarded_cloudfront import guarded
 
+from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 from multicdn.testing.loopback.environment import LocalEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from kit.guarded_cloudfront import Guard
 
 ROOT = Path(__file__).parents[2]
-SIMULATED = "E8F6HK73EP0LT"
 KEYS = ("index.html", "news/50% off #1.html", "img/cat.png", "downloads/a.zip")
 PATIENCE = 60.0
 
-
-class Guard(ThreadingHTTPServer):
-    """CloudFront's API: AWS on loopback decides who may, then the simulated edge does it."""
-
-    daemon_threads = True
-
-    def __init__(self, stage: LocalEnvironment, distribution: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Guarded)
-        self.aws = urlsplit(stage.aws.endpoint).netloc
-        self.distribution = distribution
-        self.refusals: list[bytes] = []
-        self.edge = _client_of(stage)
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Guarded(BaseHTTPRequestHandler):
-    server: Guard
-
-    def do_GET(self) -> None:
-        self._forward(b"")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self._forward(body):
-            root = ET.fromstring(body)
-            paths = [item.text for item in root.iter() if item.tag.endswith("Path")]
-            [reference] = [item.text for item in root.iter() if item.tag.endswith("CallerReference")]
-            batch = {"Paths": {"Quantity": len(paths), "Items": paths}, "CallerReference": reference}
-            self.server.edge.create_invalidation(DistributionId=SIMULATED, InvalidationBatch=batch)
-
-    def _forward(self, body: bytes) -> bool:
-        """Hand a request on as it was signed; whether it was allowed."""
-        connection = HTTPConnection(self.server.aws, timeout=10)
-        connection.request(self.command, self.path, body, dict(self.headers))
-        answer = connection.getresponse()
-        content = answer.read()
-        connection.close()
-        if answer.status >= 400:
-            self.server.refusals.append(content)
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.getheader("Content-Type", "text/xml"))
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        return answer.status < 400
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def _client_of(stage: LocalEnvironment) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    values = stage.aws.environment()
-    return boto3.client(
-        "cloudfront",
-        endpoint_url=stage.edges["site"].endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-        config=Config(proxies={}),
-    )
+# The commands of the page, in their order.
+_SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From nothing to the first purge")[2]
+_BLOCKS = re.findall(r"^```sh\n(.*?)^```$", _SECTION.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+PAGE = "".join(_BLOCKS).replace("\\\n", "").splitlines()
 
 
 class House:
@@ -109,7 +46,8 @@ class House:
 
     def __init__(self, stage: LocalEnvironment, guard: Guard, program: Path) -> None:
         self.stage, self.guard = stage, guard
-        self._python = _version(program)
+        machine = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
+        self.target = {"architecture": machine, "python": _version(program), "batch_window": 1, "timeout": 20}
         self.bucket = stage.buckets[0]
         empty: dict[str, Any] = {}
         stage.aws.client("s3").put_bucket_notification_configuration(
@@ -121,9 +59,7 @@ class House:
         """Write the config that is installed: the example's, with the endpoints of the simulators."""
         config = yaml.load(self.stage.config_path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
         config["providers"]["site"] |= {"endpoint": self.guard.endpoint, "distribution": self.guard.distribution}
-        machine = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
-        target = {"architecture": machine, "python": self._python}
-        config["install"] = {**target, "batch_window": 1, "timeout": 20, **install}
+        config["install"] = {**self.target, **install}
         self.stage.config_path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
 
     def run(self, *arguments: str) -> dict[str, Any]:
@@ -158,6 +94,35 @@ class House:
         for key in KEYS:
             self.stage.put(self.bucket, key, version + b" of " + key.encode())
 
+    def put(self, content: bytes) -> None:
+        self.stage.put(self.bucket, "index.html", content)
+
+    def served(self) -> dict[str, bytes]:
+        """The site's first page at the edges of the README's two vendors."""
+        edges = {name: self.stage.edges[name] for name in ("site", "fastly")}
+        return {
+            name: edge.fetch(edge.client_url("https://www.acme.com/index.html")).body for name, edge in edges.items()
+        }
+
+    def served_in_the_end(self, content: bytes, *names: str) -> bool:
+        return _in_the_end(lambda: all(self.served()[name] == content for name in names or ("site", "fastly")))
+
+    def waits_in_the_end(self) -> bool:
+        """Whether a job comes to wait in the installed queue, hidden for its delay."""
+        sqs = self.stage.aws.client("sqs")
+        [url] = [url for url in sqs.list_queues()["QueueUrls"] if re.search(r"/multicdn-Queue-\w+$", url)]
+        name = "ApproximateNumberOfMessagesDelayed"
+        return _in_the_end(
+            lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name] != "0"
+        )
+
+    def function_log(self) -> str:
+        """What the installed function has logged."""
+        logs = self.stage.aws.client("logs")
+        groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+        events = [event for group in groups for event in logs.filter_log_events(logGroupName=group)["events"]]
+        return "\n".join(event["message"] for event in events)[-5000:]
+
     def stale(self, version: bytes) -> set[str]:
         """The edges that serve something else than this version of anything."""
         return {
@@ -168,17 +133,20 @@ class House:
 
     def stale_in_the_end(self, version: bytes, expected: set[str]) -> set[str]:
         """The same, once it is as expected, or the patience is over."""
-        end = time.monotonic() + PATIENCE
-        while (found := self.stale(version)) != expected and time.monotonic() < end:
-            time.sleep(0.1)
-        return found
+        _in_the_end(lambda: self.stale(version) == expected)
+        return self.stale(version)
 
     def is_refused_in_the_end(self, action: bytes) -> bool:
         """Whether AWS refuses an action before patience is over; the other edges may be fresh before it is asked."""
-        end = time.monotonic() + PATIENCE
-        while not any(action in refusal for refusal in self.guard.refusals) and time.monotonic() < end:
-            time.sleep(0.1)
-        return any(action in refusal for refusal in self.guard.refusals)
+        return _in_the_end(lambda: any(action in refusal for refusal in self.guard.refusals))
+
+
+def _in_the_end(happens: Callable[[], bool]) -> bool:
+    """Whether something happens before the patience is over."""
+    end = time.monotonic() + PATIENCE
+    while not (happened := happens()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return happened
 
 
 def _version(program: Path) -> str:
@@ -190,62 +158,80 @@ def _version(program: Path) -> str:
 @pytest.fixture
 def house(aws_program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setenv(PROGRAM_VARIABLE, str(aws_program))
-    with LocalEnvironment(ROOT / "multicdn.config.yml") as stage:
-        made = stage.aws.client("cloudfront").create_distribution(DistributionConfig=_distribution())
-        guard = Guard(stage, made["Distribution"]["Id"])
-        threading.Thread(target=guard.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield House(stage, guard, aws_program)
-        finally:
-            guard.shutdown()
-            guard.server_close()
+    with LocalEnvironment(ROOT / "multicdn.config.yml") as stage, guarded(stage, stage.buckets[0]) as guard:
+        yield House(stage, guard, aws_program)
 
 
-def _distribution() -> dict[str, Any]:
-    behaviour = {"TargetOriginId": "o", "ViewerProtocolPolicy": "allow-all", "MinTTL": 0}
-    values = {"QueryString": False, "Cookies": {"Forward": "none"}}
-    origin = {
-        "Id": "o",
-        "DomainName": "acme-site.s3.amazonaws.com",
-        "S3OriginConfig": {"OriginAccessIdentity": ""},
-    }
-    return {
-        "CallerReference": "1",
-        "Comment": "",
-        "Enabled": True,
-        "Origins": {"Quantity": 1, "Items": [origin]},
-        "DefaultCacheBehavior": {**behaviour, "ForwardedValues": values},
-    }
+class Newcomer:
+    """Somebody with the README, the wheel and an empty folder, who types what the page says.
+
+    Not typed as it stands: pip links packages instead of fetching them, and `aws` is this process. What the vendors'
+    endpoints are and for which machine the function is built is written into the file that `init` has made.
+    """
+
+    def __init__(self, house: House, programs: Path, folder: Path) -> None:
+        self.house, self.folder = house, folder
+        self._environment = {**os.environ, **house.stage.aws.environment()}
+        self._environment["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+        (folder / "fastly.token").write_text(house.stage.edges["fastly"].secrets()["token"] + "\n")
+
+    def type(self, command: str) -> str:
+        """Run a command that must succeed; what it printed."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def adapt(self) -> None:
+        file = self.folder / "multicdn.config.yml"
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        config["providers"]["cloudfront"]["endpoint"] = self.house.guard.endpoint
+        config["providers"]["fastly"]["endpoint"] = self.house.stage.edges["fastly"].endpoint
+        config["delivery"] = {"first_delay": "1s"}
+        config["install"] = {**config.get("install", {}), **self.house.target}
+        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture
+def newcomer(house: House, python: Path, tmp_path: Path) -> Newcomer:
+    [extras] = re.findall(r"^pip install 'multicdn\[([\w,]+)\]'$", "\n".join(PAGE), re.MULTILINE)
+    programs = with_extras(python.parents[1], tmp_path / "environment", extras.split(","))
+    (tmp_path / "site").mkdir()
+    return Newcomer(house, programs, tmp_path / "site")
 
 
 @pytest.mark.timeout(600)
-def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: House) -> None:
-    house.configure()
-    planned = house.run("plan")
-    assert planned["changed"]
-    assert installs.notifications(house.stage.aws, house.bucket) == house.theirs
-    assert house.run("apply", "--yes")["changed"]
-    again = house.run("apply", "--yes")
-    assert (again["changed"], again["steps"]) == (False, [])
-
-    assert len(house.stage.edges) == 7
-    house.upload(b"version 1")
-    assert house.stale_in_the_end(b"version 1", set()) == set()
-    house.upload(b"version 2")
-    assert house.stale_in_the_end(b"version 2", set()) == set(), house.stage.aws.log()
-    assert house.guard.refusals == []
-
-    # With one ARN wrong in the role's policy, that one edge keeps the old bytes, and AWS says why.
-    _misdirect(house)
-    house.upload(b"version 3")
-    assert house.stale_in_the_end(b"version 3", {"site"}) == {"site"}
-    assert house.is_refused_in_the_end(b"cloudfront:CreateInvalidation")
-    assert house.failures().keys() == {"role"}
+def test_from_nothing_to_the_first_purge_and_on_to_seven_vendors(newcomer: Newcomer) -> None:
+    house = newcomer.house
+    _walk(newcomer)
+    _survives_a_vendor_that_fails_for_a_while(house)
 
     house.configure(memory=700)
     changed = house.run("apply", "--yes")
     assert "      MemorySize: 512 -> 700" in changed["plan"]
-    assert house.run("status")["status"] == "UPDATE_COMPLETE"
+    assert changed["status"]["status"] == "UPDATE_COMPLETE"
+    assert len(house.stage.edges) == 7
+    for version in (b"version 5", b"version 6"):
+        house.upload(version)
+        assert house.stale_in_the_end(version, set()) == set(), house.stage.aws.log()
+    assert house.guard.refusals == []
+
+    # With one ARN wrong in the role's policy, that one edge keeps the old bytes, and AWS says why.
+    _misdirect(house)
+    house.upload(b"version 7")
+    assert house.stale_in_the_end(b"version 7", {"site"}) == {"site"}
+    assert house.is_refused_in_the_end(b"cloudfront:CreateInvalidation")
+    assert house.failures().keys() == {"role"}
+
+    installs.let_send_batches(house.stage.aws, allowed=False)
     house.run("destroy", "--yes", "--drop-messages")
     assert installs.notifications(house.stage.aws, house.bucket) == house.theirs
     names = installs.everything(house.stage.aws)
@@ -253,6 +239,50 @@ def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: Hou
     assert names["roles"] == ["others"]
     assert names["buckets"] == [house.bucket]
     assert [name for name in names["queues"] if name.startswith("multicdn-")] == ["multicdn-dlq"]  # the stage's own
+
+
+def _walk(newcomer: Newcomer) -> None:
+    """Type the page, and look at what each command says and does."""
+    house, said = newcomer.house, dict[str, str]()
+    house.stage.aws.client("ssm").delete_parameter(Name="/multicdn/fastly/token")  # the newcomer is to store it
+    house.put(b"version 1")
+    assert house.served() == {"site": b"version 1", "fastly": b"version 1"}
+    for command in PAGE:
+        name = " ".join(command.split()[:3] if "install " in command else command.split()[:2])
+        if command.startswith("aws s3 cp "):
+            assert command.split()[3:] == ["index.html", f"s3://{house.bucket}/index.html"]
+            house.put(b"version 2")
+            assert house.served_in_the_end(b"version 2")
+        elif not command.startswith("pip "):
+            said[name] = newcomer.type(command)
+        if name == "multicdn init":
+            newcomer.adapt()
+        elif name == "multicdn install plan":
+            assert installs.notifications(house.stage.aws, house.bucket) == house.theirs
+        elif name == "multicdn install apply":
+            installs.let_send_batches(house.stage.aws)
+    assert "Then:            multicdn install plan" in said["multicdn init"]
+    assert said["multicdn config"] == "multicdn.config.yml: ok: 2 providers, 1 route\n"
+    assert said["multicdn secret"].startswith("stored ")
+    assert "https://www.acme.com/index.html" in said["multicdn explain"]
+    assert "Stack multicdn: make it" in said["multicdn install plan"]
+    assert "CREATE_COMPLETE" in said["multicdn install status"]
+    assert "which is the config here" in said["multicdn install status"]
+    assert re.search(r"^cloudfront\S*: purge of 2 targets accepted", said["multicdn purge"], re.MULTILINE)
+    assert re.search(r"^fastly: purge of 2 targets accepted", said["multicdn purge"], re.MULTILINE)
+
+
+def _survives_a_vendor_that_fails_for_a_while(house: House) -> None:
+    """What the function could not deliver waits in the stack's own queue, and is delivered when the vendor is well."""
+    fastly = house.stage.edges["fastly"]
+    assert set(house.served().values()) == {b"version 2"}  # and is cached from now on
+    fastly.faults.always(faults.status(503))
+    house.put(b"version 3")
+    assert house.served_in_the_end(b"version 3", "site")
+    assert house.waits_in_the_end(), house.function_log()
+    assert house.served() == {"site": b"version 3", "fastly": b"version 2"}
+    fastly.faults.clear()
+    assert house.served_in_the_end(b"version 3"), house.function_log()
 
 
 def _misdirect(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -47,26 +48,40 @@ def install(folder: Path, wheel: Path, *tools: str) -> None:
     nobody waits for the network.
     """
     venv.create(folder, symlinks=True)
-    [site] = folder.glob("lib/python*/site-packages")
     run(*PIP, "--python", folder / "bin" / "python", "install", "--no-deps", wheel)
+    _link_needed(folder, (), tools)
+
+
+def with_extras(plain: Path, folder: Path, extras: Iterable[str]) -> Path:
+    """Copy an environment, and add what some extras of multicdn ask for; the folder of its programs."""
+    shutil.copytree(plain, folder, symlinks=True)
+    _link_needed(folder, extras)
+    return folder / "bin"
+
+
+def _link_needed(folder: Path, extras: Iterable[str], tools: Iterable[str] = ()) -> None:
+    [site] = folder.glob("lib/python*/site-packages")
     [metadata] = site.glob("multicdn-*.dist-info")
-    for needed in _closure([*(PathDistribution(metadata).requires or ()), *tools]):
-        _link(needed, site)
+    installed = PathDistribution(metadata)
+    for needed in [installed, *_closure([*(installed.requires or ()), *tools], extras)]:
+        if needed is not installed:
+            _link(needed, site)
         for script in needed.entry_points.select(group="console_scripts"):
             _write_script(folder / "bin", script)
 
 
-def _closure(requirements: Iterable[str]) -> list[Distribution]:
-    """The installed distributions that some requirements ask for, and those that these ask for."""
+def _closure(requirements: Iterable[str], extras: Iterable[str]) -> list[Distribution]:
+    """The installed distributions that some requirements ask for, with some extras, and those that these ask for."""
     found: dict[str, Distribution] = {}
-    waiting = [*requirements]
+    waiting = [(text, ("", *extras)) for text in requirements]
     while waiting:
-        requirement = Requirement(waiting.pop())
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        text, wanted = waiting.pop()
+        requirement = Requirement(text)
+        if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in wanted):
             continue
         if requirement.name not in found:
             found[requirement.name] = distribution(requirement.name)
-            waiting += found[requirement.name].requires or ()
+            waiting += ((below, ("",)) for below in found[requirement.name].requires or ())
     return [*found.values()]
 
 

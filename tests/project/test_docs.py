@@ -7,17 +7,23 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import generate
 import pytest
 
-from multicdn import config, hooks, provider
+from multicdn import DOCS, config, hooks, provider
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Route
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+HOME = PROJECT["urls"]["Homepage"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 IN_ORDER = ("plugins.md",)  # its blocks build on one another: test_docs_plugins.py
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -61,8 +67,41 @@ def test_commands_in_the_documentation_print_what_is_shown(text: str, tmp_path: 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert link.startswith("https://") or (page.parent / link).exists(), link
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)#\s]+)", text, re.MULTILINE):
+        own = link.startswith(f"{HOME}/blob/main/")
+        target = ROOT / link.removeprefix(f"{HOME}/blob/main/") if own else page.parent / link
+        assert target.exists() or (link.startswith("https://") and not own), link
+
+
+def test_the_front_page_links_as_pypi_shows_it() -> None:
+    """There, a path in the repository leads nowhere."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((?!https://)[^)]*\)", text) == []
+    ends = set(re.findall(r"^\[([^\]]+)\]: https://", text, re.MULTILINE))
+    assert ends >= set(re.findall(r"\[(docs/[\w-]+\.md|\w+\.md)\]", text))
+
+
+def test_what_leads_to_our_pages_leads_somewhere() -> None:
+    """No wheel holds the documentation: help, errors and written files name it by the project's address."""
+    files = [*(ROOT / "multicdn").rglob("*.py"), *(ROOT / "providers").rglob("*.py")]
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    named = re.compile(r"(?:\{DOCS\}|" + re.escape(DOCS) + r")/([\w-]+\.md)(?:#([\w-]+))?")
+    found = {match for line in lines for match in named.findall(line)}
+    assert ("install.md", "") in found
+    for page, heading in found:
+        headings = re.findall(r"^#+ (.*)", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert heading in {"", *(each.lower().replace(" ", "-") for each in headings)}, (page, heading)
+    comments = ('"""', "#")
+    plain = [line for line in lines if re.search(r"(?<![\w/}])docs/[a-z-]+\.md", line)]
+    assert [line for line in plain if not line.lstrip().startswith(comments)] == []
+    assert f"{HOME}/blob/main/docs" == DOCS
+
+
+def test_every_extra_is_in_the_table_of_the_front_page() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| extra |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([\w-]+)`", "".join(row.split("|")[1] for row in table.splitlines())))
+    assert named == set(PROJECT["optional-dependencies"]) - {"dev"}
 
 
 def test_the_schema_is_current() -> None:

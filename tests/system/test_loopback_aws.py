@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from multicdn.events import envelopes
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE, LoopbackAws, find_program
+from multicdn.testing.loopback.environment import LocalEnvironment
 from multicdn.testing.loopback.processes import StartError, accepts, free_port
 from multicdn.testing.loopback.resources import let_bucket_send, make_public_bucket, make_queue, notify_queue
 from multicdn.worker.worker import Worker
@@ -365,3 +366,19 @@ def test_the_worker_command_deletes_a_test_event_and_leaves_what_it_cannot_read(
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     left = aws.client("sqs").get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
     assert left == {names[0]: "0", names[1]: "1"}
+
+
+def test_two_buckets_may_tell_one_queue(aws: LoopbackAws) -> None:
+    queue = make_queue(aws, "both")
+    for name in ("first-site", "second-site"):
+        make_public_bucket(aws, name)
+        notify_queue(aws, name, queue)
+    for name in ("first-site", "second-site"):
+        aws.client("s3").put_object(Bucket=name, Key="a.css", Body=b"")
+    assert {change.bucket for change in changes(aws, queue, 2)} == {"first-site", "second-site"}
+
+
+def test_a_route_of_several_buckets_has_them_all(tmp_path: Path) -> None:
+    config = tmp_path / "c.yml"
+    config.write_text("providers: {}\nroutes: [{bucket: [a-b, c-d]}, {bucket: a-b}]\n", encoding="utf-8")
+    assert LocalEnvironment(config).buckets == ["a-b", "c-d"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from multicdn.installer.bundle.wheel import Wheel
 
 # What multicdn itself requires for the command line, and nothing in Lambda imports.
-_COMMAND_LINE = frozenset({"click", "installer", "packaging", "rich"})
+_COMMAND_LINE = frozenset({"click", "installer", "packaging", "pip", "rich"})
 
 # Only imported where a hook plugin is installed.
 _HOOKS = "pluggy"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PROGRAM_VARIABLE = "MULTICDN_AWS_SIM"
 
+# The versions that it was tried with; the Makefile installs the same.
+MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
+
 _DEFAULT_PROGRAM = Path(".aws-sim/bin/ministack")
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
@@ -65,7 +68,11 @@ class LoopbackAws:
 
     def __enter__(self) -> Self:
         if not os.access(self.program, os.X_OK):
-            message = f"no AWS simulator at {self.program}: run `make aws-sim`, or let {PROGRAM_VARIABLE} name one"
+            how = f"python3 -m venv .aws-sim && .aws-sim/bin/python -m pip install {' '.join(MINISTACK)}"
+            message = (
+                f"no AWS simulator at {self.program}; in a clone: make aws-sim; elsewhere: {how}; "
+                f"or let {PROGRAM_VARIABLE} name one"
+            )
             raise FileNotFoundError(message)
         try:
             self._start()

@@ -23,6 +23,7 @@ from multicdn import config as config_file
 from multicdn import secrets
 from multicdn.model import Action, Change, TargetKind
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
+from multicdn.routing.route import listed
 from multicdn.routing.router import Router
 from multicdn.testing.loopback.aws import LoopbackAws
 from multicdn.testing.loopback.resources import make_public_bucket, make_queue, notify_queue, queue_depth
@@ -57,7 +58,9 @@ class LocalEnvironment:
         self.aws = LoopbackAws(auth=auth)
         self.edges: dict[str, Simulator] = {}
         self._config: dict[str, Any] = yaml.load(config.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
-        self.buckets = list(dict.fromkeys(route["bucket"] for route in self._config["routes"]))
+        self.buckets = list(
+            dict.fromkeys(bucket for route in self._config["routes"] for bucket in listed(route["bucket"]))
+        )
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -153,7 +156,7 @@ class LocalEnvironment:
         routes = [
             route for route in self._config["routes"] if name in (*route.get("purge", ()), *route.get("preload", ()))
         ]
-        bucket = routes[0]["bucket"] if routes else self.buckets[0]
+        bucket = listed(routes[0]["bucket"])[0] if routes else self.buckets[0]
         urls = [url for route in routes for url in route.get("urls", ())]
         settings = SimulatorSettings(origins[bucket], bucket, options, urls, self.aws.environment())
         simulator = simulator_for(options.get("type", name), settings)

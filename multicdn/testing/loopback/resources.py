@@ -57,9 +57,13 @@ def make_queue(aws: LoopbackAws, name: str, *, visibility: int = 30, receives: i
 
 
 def let_bucket_send(aws: LoopbackAws, bucket: str, queue: Queue) -> None:
-    """Allow S3 to send messages to a queue for this bucket, and for no other of any account."""
-    policy = _service_may_send("s3.amazonaws.com", queue.arn, f"arn:aws:s3:::{bucket}", aws.account)
-    aws.client("sqs").set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": policy})
+    """Allow S3 to send messages to a queue for this bucket, beside those that may already."""
+    sqs = aws.client("sqs")
+    known = sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["Policy"]).get("Attributes", {}).get("Policy")
+    policy = json.loads(_service_may_send("s3.amazonaws.com", queue.arn, f"arn:aws:s3:::{bucket}", aws.account))
+    if known:
+        policy["Statement"] += json.loads(known)["Statement"]
+    sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": json.dumps(policy)})
 
 
 def notify_queue(
