@@ -42,6 +42,7 @@ class Option(Struct, frozen=True):
         default: as it would stand in the file; empty where there is none.
         help: what it means.
         secret: whether it must be a reference.
+        file: of a secret that is the text of a file, where people have that.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Option(Struct, frozen=True):
     default: str
     help: str
     secret: bool
+    file: str = ""
 
 
 class Ability(Struct, frozen=True):
@@ -135,6 +137,7 @@ def options(cls: type[Provider]) -> Iterator[Option]:
             default=_default(field),
             help=field.metadata.get("help", ""),
             secret=_is_secret(hint),
+            file=field.metadata.get("file", ""),
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from msgspec import Struct
 
-from multicdn.cli import arguments, render
+from multicdn.cli import _aws, arguments, render
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Change, ChangeKind, Report, Status
@@ -89,6 +89,7 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
         raise manual.RequestError(f"nothing to {request.action}")
     if settings.dry_run:
         return _show(loaded, orders)
+    _aws.refuse_other_account(loaded.config.install)
     if settings.queue_url:
         status = _enqueue(loaded, request, orders, settings.queue_url)
     else:

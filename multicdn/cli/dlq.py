@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from multicdn.cli import _aws
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
 from multicdn.model import described
@@ -30,6 +31,8 @@ _provider = click.option("--provider", metavar="NAME", help="Only the jobs of th
 @click.group()
 def dlq() -> None:
     """Look at the dead letters, send them back, or drop them."""
+    # For URLs of queues that name no region.
+    _aws.use_region(_aws.at_hand().region)
 
 
 @dlq.command("list")
@@ -58,7 +61,8 @@ def redrive(
     both = function and context.get_parameter_source("queue_url") is ParameterSource.COMMANDLINE
     if both or not (function or queue_url):
         raise click.UsageError(f"say where to: --queue URL (or {QUEUE}), or --function NAME with trigger: direct")
-    way_back = _to_function(url, function) if function else _to_queue(queue_url or "")
+    with _told():
+        way_back = _to_function(url, function) if function else _to_queue(queue_url or "")
 
     def sent_back(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
         able = [message for message in chosen if way_back.bodies(message)]

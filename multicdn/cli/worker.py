@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
 import click
+
+from multicdn.cli import _aws
 
 if TYPE_CHECKING:
     from multicdn.config.settings import Install
@@ -23,8 +24,8 @@ def worker(queue: str, batch_size: int | None, gather: float | None, batches: in
     """Run the handler on a queue until SIGTERM, which lets the batches at hand end.
 
     The config is found as in Lambda: MULTICDN_CONFIG, or multicdn.config.yml in the current directory. AWS credentials
-    come from the usual places; the region is that of AWS_REGION, or else the queue's. Run as many workers as you like
-    on one queue.
+    come from the usual places; the region is install.region, or else that of AWS_REGION, of the profile, or of the
+    queue. Run as many workers as you like on one queue.
     """
     try:
         _serve(queue, batch_size, gather, batches)
@@ -41,10 +42,8 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
     from multicdn.worker.worker import Worker
 
     log.configure(stamped=True)
-    # boto3 overlooks AWS_REGION; where nothing else is said, buckets and secrets are where the queue is.
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or region_in(queue_url)
-    if region:
-        os.environ["AWS_DEFAULT_REGION"] = region
+    # Where nothing else is said, buckets and secrets are where the queue is.
+    _aws.use_region(_aws.at_hand().region, region_in(queue_url))
     settings = dispatcher().settings  # a config that can't be used is seen before the first poll
     size, window = _batching(settings, batch_size, gather)
     client = sqs.client(queue_url)

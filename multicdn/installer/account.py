@@ -39,16 +39,17 @@ class Account:
         return self.arn.split(":")[1]
 
 
-def connect(region: str, buckets: Sequence[str]) -> Account:
+def connect(region: str, buckets: Sequence[str], expected: str = "") -> Account:
     """Sign in with the usual chain of credentials.
 
     Args:
         region: as configured; if empty, that of AWS_REGION, which boto3 overlooks, or of AWS_DEFAULT_REGION or the
             profile, or else that of the first bucket.
         buckets: in question.
+        expected: the account that the config names; empty for any.
 
     Raises:
-        InstallError: there are no credentials, or AWS doesn't accept them.
+        InstallError: there are no credentials, or AWS doesn't accept them, or they are of another account.
     """
     import boto3
 
@@ -57,6 +58,11 @@ def connect(region: str, buckets: Sequence[str]) -> Account:
         chosen = session.region_name or _region_of(session, buckets)
         clients = _Clients(session, chosen)
         caller = clients("sts").get_caller_identity()
+    if expected and caller["Account"] != expected:
+        raise InstallError(
+            f"the credentials are of account {caller['Account']} ({caller['Arn']}), and the config's install.account is "
+            f"{expected}; sign in there (AWS_PROFILE), or correct the config"
+        )
     return Account(caller["Account"], caller["Arn"], chosen, clients)
 
 

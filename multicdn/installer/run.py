@@ -15,7 +15,7 @@ import msgspec
 from multicdn.config import Config, load, text_file, yaml_source
 from multicdn.config.settings import Install
 from multicdn.errors import ConfigError
-from multicdn.installer import cloudformation, destroy, permissions, plan, state
+from multicdn.installer import cloudformation, destroy, permissions, plan, secret_access, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import build
@@ -108,7 +108,8 @@ def sign_in(file: ConfigFile) -> Session:
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
-    return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
+    settings = file.config.install
+    return Session(connect(settings.region, file.buckets, settings.account), settings, file.buckets, file)
 
 
 def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
@@ -136,7 +137,7 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
             ):
                 say(line)
     settings = overridden(settings, stack_name, region)
-    return Session(connect(settings.region, named), settings, named, None)
+    return Session(connect(settings.region, named, settings.account), settings, named, None)
 
 
 def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, tuple[str, ...]]:
@@ -144,7 +145,7 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
     try:
         data = yaml_source.parse(text_file.decoded(path.read_bytes()), path.name).data
         install = data.get("install") or {}
-        kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
+        kept = {name: install[name] for name in ("stack", "region", "account", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
         named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
         return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
@@ -161,7 +162,7 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
         session: with a config.
         work: folder for the bundle.
         begin: told of what is being done.
-        check_permissions: whether IAM is asked beforehand.
+        check_permissions: whether IAM is asked beforehand, and the secrets are looked for.
 
     Raises:
         InstallError: it would not work; nothing was done.
@@ -171,12 +172,31 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     _refuse_impossible(file)
     current = read_current(session)
     plan.refuse(file.config, current)
+    doubts: tuple[str, ...] = ()
     if check_permissions:
         begin("asking IAM what you may do")
         permissions.refuse_if_denied(account, settings, file.buckets, current.artifacts.bucket)
+        begin("looking for the secrets")
+        doubts = _look_for_secrets(account, file.config, current)
     begin("building the code for Lambda")
     bundle = build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
-    return plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
+    made = plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *doubts))
+
+
+def _look_for_secrets(account: Account, config: Config, current: state.Current) -> tuple[str, ...]:
+    """What couldn't be found out about the secrets of a config.
+
+    Raises:
+        InstallError: the function couldn't read one.
+    """
+    deployed = current.deployed
+    function = deployed.outputs.get("FunctionName", "") if deployed and deployed.exists else ""
+    found = secret_access.look(account, config, function)
+    if found.problems:
+        skip = "Nothing was done. --no-permission-check installs all the same."
+        raise InstallError("\n".join((*found.problems, skip)))
+    return found.doubts
 
 
 def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:

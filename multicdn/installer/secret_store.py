@@ -49,7 +49,7 @@ def put(client: Client, scheme: str, name: str, value: str, *, kms_key: str = ""
     Raises:
         InstallError: it could not be stored.
     """
-    if not value:
+    if not value.strip():
         raise InstallError("the secret is empty; nothing was stored")
     return (_put_parameter if scheme == "ssm" else _put_secret)(client, name, value, kms_key)
 
@@ -70,6 +70,8 @@ def _put_secret(client: Client, name: str, value: str, kms_key: str) -> str:
         if before is None:
             key = {"KmsKeyId": kms_key} if kms_key else {}
             secrets.create_secret(Name=secret_id, SecretString=text, **key)
+        elif kms_key:
+            secrets.update_secret(SecretId=secret_id, SecretString=text, KmsKeyId=kms_key)
         else:
             secrets.put_secret_value(SecretId=secret_id, SecretString=text)
     return f"{'made' if before is None else 'stored'} ${{secretsmanager:{name}}}"

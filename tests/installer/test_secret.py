@@ -90,5 +90,10 @@ def test_nothing_is_no_secret() -> None:
 
 
 def test_the_value_is_never_an_argument() -> None:
-    assert [parameter.name for parameter in secret.commands["put"].params] == ["reference", "region", "kms_key"]  # type: ignore[attr-defined]
+    assert [parameter.name for parameter in secret.commands["put"].params] == [
+        "reference",
+        "config_path",
+        "region",
+        "kms_key",
+    ]  # type: ignore[attr-defined]
     assert CliRunner().invoke(main, ["secret", "put", "ssm:/x", VALUE]).exit_code == 2

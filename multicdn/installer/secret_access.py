@@ -1,0 +1,262 @@
+"""Whether the function will be able to read its secrets: found out before anything is made, and without reading one.
+
+What may not be looked at is said, and stops nobody. Rights that help are ssm:DescribeParameters,
+secretsmanager:DescribeSecret, kms:DescribeKey, kms:GetKeyPolicy, kms:ListGrants, and iam:SimulatePrincipalPolicy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.installer import secret_places
+from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.key_policy import Decrypting, Verdict, verdict
+from multicdn.installer.secret_references import put_command, references
+from multicdn.installer.template import role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from multicdn.config import Config
+    from multicdn.config.settings import Install
+    from multicdn.installer.account import Account
+    from multicdn.installer.secret_places import Place
+
+_READING = {"ssm": "ssm:GetParameter", "secretsmanager": "secretsmanager:GetSecretValue"}
+
+
+class Findings(Struct, frozen=True):
+    """What stands between the function and its secrets.
+
+    Attributes:
+        problems: what is certain, one line each, with the remedy.
+        doubts: what couldn't be found out.
+    """
+
+    problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def look(account: Account, config: Config, function: str = "") -> Findings:
+    """Find out which secrets are missing, or can't be decrypted by the function's role.
+
+    Args:
+        account: in which it is to be installed.
+        config: checked.
+        function: name of the one that is deployed; empty where there is none.
+
+    Raises:
+        InstallError: AWS can't be reached.
+    """
+    wanted = [reference for reference in references(config.providers) if reference.in_aws]
+    if not wanted:
+        return Findings()
+    looked = _Looked(account, config, _role_of(account, function) if function else "")
+    for place in secret_places.places(wanted, account):
+        looked.at(place)
+    return Findings(tuple(looked.problems), tuple(looked.doubts))
+
+
+class _Looked:
+    """Gathers what is found about one place after the other."""
+
+    def __init__(self, account: Account, config: Config, role_arn: str) -> None:
+        self.problems: list[str] = []
+        self.doubts: list[str] = []
+        self._account = account
+        self._config = config
+        self._role = role_arn
+        self._keys = _Keys(account, role_arn)
+
+    def at(self, place: Place) -> None:
+        """Look at one."""
+        reference = place.reference
+        subject = f"{self._config.name}: {', '.join(reference.used_by)}: {reference.text}"
+        if place.exists is None:
+            self.doubts.append(f"{subject}: whether it is there isn't known: {place.note}")
+        elif not place.exists:
+            why = place.note or f"is not there, in {self._account.region} of account {self._account.id}"
+            command = put_command(reference.scheme, reference.name, self._settings, reference.file)
+            self.problems.append(f"{subject} {why}" + ("" if place.note else f"; store it: {command}"))
+        else:
+            self._reading(place, subject)
+            if place.key:
+                self._decrypting(place, subject)
+
+    @property
+    def _settings(self) -> Install:
+        return self._config.install
+
+    def _reading(self, place: Place, subject: str) -> None:
+        """Ask IAM about a role that is there already: boundaries and the organisation's policies count for it."""
+        reference = place.reference
+        arn = _filled(role.arn_of(reference.scheme, reference.name), self._account)
+        if self._role and (why := self._simulated(_READING[reference.scheme], arn, {})):
+            self.problems.append(f"{subject} can't be read by the function's role: {why}")
+
+    def _decrypting(self, place: Place, subject: str) -> None:
+        key = self._keys.find(place.key)
+        if not key.own:
+            return
+        theirs = f"{subject} is encrypted with the key {key.arn or place.key}"
+        if key.fault:
+            self.problems.append(f"{theirs}, {key.fault}")
+            return
+        via = f"{place.reference.scheme}.{self._account.region}.amazonaws.com"
+        found = self._keys.verdict(key, via)
+        named = self._is_named(place.key, key)
+        if found in (Verdict.DENIED, Verdict.NOBODY):
+            remedy = "let the key's policy allow kms:Decrypt to the account, or store the secret under another key"
+            self.problems.append(f"{theirs}, which the function's role may not use: {found.value}; {remedy}")
+        elif found is Verdict.ACCOUNT and not named:
+            other = f" ({self._settings.kms_key} now)" if self._settings.kms_key else ""
+            self.problems.append(f"{theirs}: name that as install.kms_key{other}, so that the function may decrypt")
+        elif found in (None, Verdict.PERHAPS):
+            why = found.value if found else "its policy may not be read (kms:GetKeyPolicy)"
+            remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
+            self.doubts.append(f"{theirs}; whether the function may use it isn't known: {why}{remedy}")
+        elif self._role and (why := self._simulated("kms:Decrypt", key.arn, {"kms:ViaService": via})):
+            self.problems.append(f"{theirs}, which the function's role may not use: {why}")
+
+    def _is_named(self, name: str, key: _Key) -> bool:
+        """Whether the config gives the role the right to decrypt with a key."""
+        ours = self._settings.kms_key
+        return bool(ours) and (ours in (name, key.arn) or bool(key.arn and self._keys.find(ours).arn == key.arn))
+
+    def _simulated(self, action: str, arn: str, context: Mapping[str, str]) -> str:
+        return _simulated(self._account, self._role, self._config, action, arn, context)
+
+
+class _Key(Struct, frozen=True):
+    """A KMS key: its ARN, if it may be looked at; whether AWS doesn't manage it; and why nobody can use it."""
+
+    arn: str
+    own: bool = True
+    fault: str = ""
+
+
+class _Keys:
+    """The keys of secrets, each asked about once."""
+
+    def __init__(self, account: Account, role_arn: str) -> None:
+        self._account = account
+        self._role = role_arn
+        self._found: dict[str, _Key] = {}
+        self._policies: dict[str, dict[str, Any] | None] = {}
+
+    def find(self, name: str) -> _Key:
+        """A key by its id, ARN or alias."""
+        if name not in self._found:
+            self._found[name] = self._described(name)
+        return self._found[name]
+
+    def verdict(self, key: _Key, via: str) -> Verdict | None:
+        """What its policy and its grants say; None where they can't be read."""
+        if key.arn not in self._policies:
+            self._policies[key.arn] = self._policy(key.arn)
+        policy = self._policies[key.arn]
+        if policy is None:
+            return None
+        found = verdict(policy, Decrypting(self._account.id, self._role, via))
+        return Verdict.HIMSELF if found is Verdict.NOBODY and self._is_granted(key.arn) else found
+
+    def _described(self, name: str) -> _Key:
+        from botocore.exceptions import ClientError
+
+        try:
+            with translated(f"looking at the key {name}", "kms"):
+                found = self._account.client("kms").describe_key(KeyId=name)["KeyMetadata"]
+        except InstallError as error:
+            if isinstance(error.__cause__, ClientError) and code(error.__cause__) == "NotFoundException":
+                return _Key("", fault="which doesn't exist (any more)")
+            return _Key(name if name.startswith("arn:") and ":key/" in name else "")
+        state = str(found.get("KeyState") or "Enabled")
+        fault = "" if state == "Enabled" else f"which nobody can use: it is {state}"
+        return _Key(str(found["Arn"]), own=found.get("KeyManager") != "AWS", fault=fault)
+
+    def _policy(self, arn: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        if not arn:
+            return None
+        try:
+            with translated(f"reading the policy of the key {arn}", "kms"):
+                answer = self._account.client("kms").get_key_policy(KeyId=arn, PolicyName="default")
+            policy = json.loads(answer["Policy"])
+        except InstallError as error:
+            if isinstance(error.__cause__, ClientError):
+                return None  # not allowed, or a key of another account
+            raise
+        except ValueError:
+            return None
+        return policy if isinstance(policy, dict) else None
+
+    def _is_granted(self, arn: str) -> bool:
+        """Whether a grant lets the role decrypt; of a role that isn't made yet there is none."""
+        from botocore.exceptions import ClientError
+
+        if not self._role:
+            return False
+        with contextlib.suppress(ClientError), translated(f"reading the grants of the key {arn}", "kms"):
+            pages = self._account.client("kms").get_paginator("list_grants").paginate(KeyId=arn)
+            return any(
+                grant.get("GranteePrincipal") == self._role and "Decrypt" in grant.get("Operations", ())
+                for page in pages
+                for grant in page["Grants"]
+            )
+        return False
+
+
+def _role_of(account: Account, function: str) -> str:
+    """The role of the deployed function; empty where nobody may look."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return str(account.client("lambda").get_function_configuration(FunctionName=function)["Role"])
+    except ClientError:
+        return ""
+
+
+def _simulated(
+    account: Account, role_arn: str, config: Config, action: str, arn: str, context: Mapping[str, str]
+) -> str:
+    """What IAM has against an action of the role with the policy that it is to get; empty if nothing, or unknown."""
+    from botocore.exceptions import ClientError
+
+    planned = role.secret_statements(config.providers, config.install.kms_key)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": _filled(planned, account)})
+    try:
+        answer = account.client("iam").simulate_principal_policy(
+            PolicySourceArn=role_arn,
+            PolicyInputList=[policy],
+            ActionNames=[action],
+            ResourceArns=[arn],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in context.items()
+            ],
+        )
+    except ClientError:
+        return ""
+    for result in answer["EvaluationResults"]:
+        if result["EvalDecision"] == "allowed" or result.get("MissingContextValues"):
+            continue
+        if not (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations", True):
+            return f"a policy of the organisation forbids {action} on {arn}"
+        if not (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary", True):
+            return f"its permissions boundary leaves {action} on {arn} out"
+        return f"IAM says {result['EvalDecision']} to {action} on {arn}"
+    return ""
+
+
+def _filled(value: Any, account: Account) -> Any:
+    """Statements as CloudFormation will fill them in; signs that Secrets Manager adds to a name stand for some."""
+    text = json.dumps(value)
+    for name, real in ((role.PARTITION, account.partition), (role.REGION, account.region), (role.ACCOUNT, account.id)):
+        text = text.replace(name, real)
+    filled = json.loads(text)
+    return filled.replace("??????", "AbCdEf") if isinstance(filled, str) else filled
