@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,16 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
         permissions=cls.permissions,
         example=example(cls, name),
     )
+
+
+def status(entry: InstalledProvider) -> str:
+    """``alive``, ``broken``, or ``retired`` with the date."""
+    if entry.fault:
+        return "broken"
+    if not entry.retired:
+        return "alive"
+    date = re.search(r"\d{4}-\d{2}(-\d{2})?", entry.retired)
+    return f"retired {date[0]}" if date else "retired"
 
 
 def options(cls: type[Provider]) -> Iterator[Option]:

@@ -60,8 +60,8 @@ def connect(region: str, buckets: Sequence[str], expected: str = "") -> Account:
         caller = clients("sts").get_caller_identity()
     if expected and caller["Account"] != expected:
         raise InstallError(
-            f"the credentials are of account {caller['Account']} ({caller['Arn']}), and the config's install.account is "
-            f"{expected}; sign in there (AWS_PROFILE), or correct the config"
+            f"the credentials are of account {caller['Account']} ({caller['Arn']}), and install.account of the config "
+            f"is {expected}; sign in there (AWS_PROFILE), or correct the config"
         )
     return Account(caller["Account"], caller["Arn"], chosen, clients)
 

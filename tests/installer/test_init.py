@@ -76,7 +76,7 @@ def _answers(vendor: str) -> dict[str, str]:
         ((*BASE, *FASTLY, "--set", "nonsense"), "write VENDOR.OPTION=VALUE"),
         ((*BASE, *FASTLY, "--set", "akamai.host=x"), "there is no --vendor akamai"),
         ((*BASE, "--vendor", "fasty"), "did you mean 'fastly'?"),
-        (("--bucket", "b", "--domain", "www acme", *FASTLY), "--domain: 'https://www acme/{key}' holds characters"),
+        (("--bucket", "b", "--domain", "www acme", *FASTLY), "--domain: 'www acme' is more than one name"),
         (("--bucket", "b", "--domain", "a{b}.example", *FASTLY), "--domain: "),
         ((*BASE, *FASTLY, "--region", "x"), "--region: "),
         ((*BASE, *FASTLY, "--prefix", "\udcff"), "--prefix: '\\udcff' isn't text in UTF-8"),
