@@ -141,12 +141,11 @@ class Interview:
         flaw = bucket_names.flaw(name)
         if flaw and not flaw.warning:
             meant = _MEANT.search(flaw.text)
+            reason = flaw.text
             if meant and meant["prefix"] and not self._answers.prefix:
                 self._answers.prefix = meant["prefix"]
-                self._terminal.say(
-                    f"  Only keys that begin with {meant['prefix']!r}; change `prefix` in the file if not"
-                )
-            raise UnclearError(flaw.text, meant["bucket"] if meant else "")
+                reason += f". `prefix` is {meant['prefix']} now"
+            raise UnclearError(reason, meant["bucket"] if meant else "")
         found = self._around.bucket(name)
         if found.problem and name != self._doubted:
             self._doubted = name

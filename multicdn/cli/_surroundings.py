@@ -45,7 +45,8 @@ class AwsAround:
     def distributions(self) -> Sequence[Distribution]:
         """The account's, asked for once."""
         if self._distributions is None:
-            self._distributions = self._asked(lambda _: _list_distributions(), [])
+            none: list[Distribution] = []
+            self._distributions = self._asked(lambda _: _list_distributions(), none)
         return self._distributions
 
     @cached_property

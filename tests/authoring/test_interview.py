@@ -19,11 +19,12 @@ from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from multicdn.config import Config
 
 PLUGINS = Plugins()
-SERVICE = "SU1Z0isxPaozGVKXdv0eY"
+SERVICE, ZONE = "SU1Z0isxPaozGVKXdv0eY", "023e105f4ecef8ad9ca31a8372d0c353"
 
 
 class Typed:
@@ -126,9 +127,20 @@ def test_without_aws_nothing_is_listed_and_nothing_filled_in() -> None:
 
 
 def test_a_wrong_answer_is_asked_for_again_with_the_reason() -> None:
-    loaded, typed = converse(
-        NOBODY, "", "Bad Bucket", "acme-site", "www acme", "www.acme.com", "fastly, cloudfare", "", "", "nonsense zone", "023e105f4ecef8ad9ca31a8372d0c353", SERVICE
-    )  # fmt: skip
+    lines = (
+        "",
+        "Bad Bucket",
+        "acme-site",
+        "www acme",
+        "www.acme.com",
+        "fastly, cloudfare",
+        "",
+        "",
+        SERVICE,
+        "a/b",
+        ZONE,
+    )
+    loaded, typed = converse(NOBODY, *lines)
     assert [*loaded.providers] == ["fastly", "cloudflare"]
     assert loaded.routes[0].urls == ("https://www.acme.com/{key}",)
     for reason in (
@@ -137,6 +149,7 @@ def test_a_wrong_answer_is_asked_for_again_with_the_reason() -> None:
         "  'www acme' is more than one name",
         "  'cloudfare' is none of them; did you mean 'cloudflare'?",
         "Which purge? Numbers or names [fastly, cloudflare]",
+        "  zone 'a/b' is no id",
     ):
         assert reason in typed.text
 
@@ -152,7 +165,7 @@ def test_an_address_of_s3_is_taken_for_its_bucket_and_prefix() -> None:
     loaded, typed = converse(ACME, "s3://acme-site/docs/", "", "www.acme.com", "fastly", SERVICE)
     assert (loaded.routes[0].bucket, loaded.routes[0].prefix) == ("acme-site", "docs/")
     assert "Bucket [acme-site]" in typed.shown
-    assert "  Only keys that begin with 'docs/'; change `prefix` in the file if not" in typed.shown
+    assert ". `prefix` is docs/ now" in typed.text
 
 
 def test_a_pasted_address_is_taken_for_its_host_and_says_what_it_left_out() -> None:
@@ -197,32 +210,29 @@ def test_a_secret_that_was_given_as_its_value_is_neither_shown_nor_kept() -> Non
     assert "is a secret: write a reference" in typed.text
 
 
-@pytest.mark.parametrize(
-    "lines", [(), ("acme-site",), ("acme-site", "a.example", "5,2", "023e105f4ecef8ad9ca31a8372d0c353")]
-)
-def test_what_was_answered_is_in_the_command_that_goes_on(lines: tuple[str, ...]) -> None:
-    answers = Answers(prefix="a b/", more=("--output", "x y.yml"), options={})
-    with pytest.raises(EOFError):
-        converse(NOBODY, *lines, answers=answers)
-    words = shlex.split(answers.command())
+ALL = ("acme-site", "www.acme.com", "5,2", SERVICE, ZONE)
+
+
+@pytest.mark.parametrize("answered", range(len(ALL)))
+def test_what_was_answered_is_in_the_command_that_goes_on(
+    answered: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+    monkeypatch.setattr("multicdn.cli._surroundings.AwsAround", lambda _: NOBODY)
+    path = tmp_path / "a b.yml"
+    first = ["--output", str(path), "--prefix", "a b/", "--force"]
+    stopped = CliRunner().invoke(init, first, input="".join(f"{line}\n" for line in ALL[:answered]))
+    assert stopped.exit_code == 130
+    assert "Stopped; nothing was written." in stopped.output
+    assert not path.exists()
+    [command] = [line for line in stopped.output.splitlines() if line.startswith("To go on from here:  ")]
+    words = shlex.split(command.partition(":  ")[2])
     assert words[:2] == ["multicdn", "init"]
-    context = init.make_context("init", words[2:])
-    again = Answers(
-        context.params["bucket"],
-        context.params["domain"],
-        context.params["prefix"],
-        vendors=context.params["vendors"],
-        options={name: dict([pair.split(".", 1)[1].split("=", 1)]) for pair in context.params["settings"] for name in [pair.split(".")[0]]},
-    )  # fmt: skip
-    rest = ["acme-site", "a.example", "5,2", "023e105f4ecef8ad9ca31a8372d0c353", SERVICE][len(lines) :]
-    loaded, _ = converse(NOBODY, *([SERVICE] if len(lines) == 4 else _reordered(rest)), answers=again)
-    assert (loaded.routes[0].bucket, loaded.routes[0].prefix, [*loaded.providers]) == (
-        "acme-site", "a b/", ["fastly", "cloudflare"],
-    )  # fmt: skip
-
-
-def _reordered(rest: list[str]) -> list[str]:
-    return [*rest[:-2], rest[-1], rest[-2]]
+    done = CliRunner().invoke(init, words[2:], input="".join(f"{line}\n" for line in ALL[answered:]))
+    assert done.exit_code == 0, done.output
+    loaded = config_file.load(path)
+    assert (loaded.routes[0].bucket, loaded.routes[0].prefix) == ("acme-site", "a b/")
+    assert (loaded.providers["fastly"].service, loaded.providers["cloudflare"].zone) == (SERVICE, ZONE)
 
 
 # The parts
@@ -312,14 +322,3 @@ def test_a_name_of_digits_is_a_name_and_a_number_counts_what_was_shown() -> None
     assert choices.one("20", many) == "bucket-20"
     assert choices.one("21", many) == "21"
     assert [*choices.numbered(many)][-1] == "      and 20 more, by name"
-
-
-def test_the_end_of_input_leaves_the_command_and_no_file(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
-    monkeypatch.setattr("multicdn.cli._surroundings.AwsAround", lambda _: NOBODY)
-    path = tmp_path / "c.yml"
-    result = CliRunner().invoke(init, ["--output", str(path), "--vendor", "fastly"], input="acme-site\n")
-    assert result.exit_code == 130
-    assert "Stopped; nothing was written." in result.output
-    assert f"To go on from here:  multicdn init --bucket acme-site --vendor fastly --output {path}" in result.output
-    assert not path.exists()
