@@ -6,6 +6,7 @@ import importlib
 
 import click
 
+from multicdn.cli import aws_region
 from multicdn.cli.terminal import visible_lines
 from multicdn.errors import MulticdnError
 
@@ -50,13 +51,18 @@ class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Show our own errors as the sentences that they are, without a trace."""
         try:
-            return super().invoke(ctx)
+            with aws_region.obeyed():
+                return super().invoke(ctx)
         except MulticdnError as error:
             raise click.ClickException(visible_lines(str(error))) from error
         except click.ClickException as error:
             # Final for type checkers; click has no other door to the text of its own errors.
             error.message = visible_lines(error.message)  # type: ignore[misc]
             raise
+        except Exception as error:
+            if not type(error).__module__.startswith("botocore."):
+                raise
+            raise click.ClickException(visible_lines(f"AWS can't be asked: {error}")) from error
 
 
 @click.command(cls=_Lazy)

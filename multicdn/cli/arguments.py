@@ -12,7 +12,7 @@ import click
 from msgspec import Struct
 
 from multicdn import config as config_file
-from multicdn.cli import lists
+from multicdn.cli import aws_region, lists
 from multicdn.cli.terminal import say
 from multicdn.config import Config, text_file
 from multicdn.events import envelopes
@@ -75,7 +75,7 @@ class Inputs(Struct):
 
 
 def load(path: Path | None) -> Loaded:
-    """Load a config and note where its routes stand.
+    """Load a config and note where its routes stand. AWS is asked in its region from then on.
 
     Raises:
         ConfigError: with every problem found.
@@ -83,6 +83,7 @@ def load(path: Path | None) -> Loaded:
     path = path or config_file.locate()
     plugins = Plugins()
     config = config_file.load(path, plugins)
+    aws_region.use(config.install.region)
     return Loaded(config, plugins, explain.places(text_file.decoded(path.read_bytes()), path.name))
 
 

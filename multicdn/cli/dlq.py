@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from multicdn.cli import _aws
+from multicdn.cli import _aws, aws_region
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
 from multicdn.model import described
@@ -32,7 +32,7 @@ _provider = click.option("--provider", metavar="NAME", help="Only the jobs of th
 def dlq() -> None:
     """Look at the dead letters, send them back, or drop them."""
     # For URLs of queues that name no region.
-    _aws.use_region(_aws.at_hand().region)
+    aws_region.use(_aws.at_hand().region)
 
 
 @dlq.command("list")

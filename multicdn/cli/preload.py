@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from multicdn.cli import _asked, _aws, _ondemand, arguments
+from multicdn.cli import _asked, _ondemand, arguments
 from multicdn.cli.terminal import say
 from multicdn.model import Action
 
@@ -28,7 +28,6 @@ def preload(**common: Any) -> None:
     if not settings.what:
         raise click.UsageError("say what: S3 URIs or URLs")
     loaded = arguments.load(settings.config_path)
-    _aws.use_region(loaded.config.install.region)
     asked = _asked.read(settings)
     if asked.is_nothing:
         return say("the list names nothing; no vendor was called")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from multicdn.cli import _asked, _aws, _ondemand, arguments
+from multicdn.cli import _asked, _ondemand, arguments
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
@@ -51,7 +51,6 @@ def purge(
     elif not any(selected):
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
     loaded = arguments.load(settings.config_path)
-    _aws.use_region(loaded.config.install.region)
     asked = _asked.read(settings)
     if asked.is_nothing and not (tags or prefixes):
         return say("the list names nothing; no vendor was called")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn import config as config_file
-from multicdn.cli import _aws
+from multicdn.cli import _aws, aws_region
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
@@ -50,13 +50,14 @@ def put(reference: str, config_path: Path | None, region: str, kms_key: str) -> 
     of processes and in the shell's history.
     """
     from multicdn.installer import secret_store, secret_values
-    from multicdn.installer.account import connect
+    from multicdn.installer.account import connect, refuse_other
 
     scheme, name = secret_store.parse(reference)
     settings, used = _at_hand(config_path), _used(config_path, scheme, name)
     file = used.file if used else ""
     value = _asked(reference, file) if sys.stdin.isatty() else _read()
-    account = connect(region or settings.region, (), settings.account)
+    account = connect(region or settings.region, ())
+    refuse_other(account, settings.account)
     done = secret_store.put(account.client, scheme, name, value, kms_key=kms_key or settings.kms_key)
     say(f"{done} in {account.region}, account {account.id}")
     # Whoever stores one member of a secret, or what no option names, may mean anything by it.
@@ -102,7 +103,7 @@ def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
 
     loaded = config_file.load(config_path)
     _account(loaded, references(loaded.providers), region)
-    _aws.use_region(region or loaded.install.region)
+    aws_region.use(region or loaded.install.region)
     found = list(secret_values.check(loaded.providers))
     if as_json:
         say_text(json.dumps([_plain(checked) for checked in found], indent=2))
@@ -122,9 +123,11 @@ def _account(loaded: Config, wanted: Sequence[Reference], region: str) -> Accoun
     """
     if not any(reference.in_aws for reference in wanted):
         return None
-    from multicdn.installer.account import connect
+    from multicdn.installer.account import connect, refuse_other
 
-    return connect(region or loaded.install.region, (), loaded.install.account)
+    account = connect(region or loaded.install.region, ())
+    refuse_other(account, loaded.install.account)
+    return account
 
 
 def _at_hand(config_path: Path | None) -> Install:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multicdn.cli import _aws
+from multicdn.cli import _aws, aws_region
 
 if TYPE_CHECKING:
     from multicdn.config.settings import Install
@@ -43,7 +43,7 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
 
     log.configure(stamped=True)
     # Where nothing else is said, buckets and secrets are where the queue is.
-    _aws.use_region(_aws.at_hand().region, region_in(queue_url))
+    aws_region.use(_aws.region_or(region_in(queue_url)))
     settings = dispatcher().settings  # a config that can't be used is seen before the first poll
     size, window = _batching(settings, batch_size, gather)
     client = sqs.client(queue_url)

@@ -39,17 +39,16 @@ class Account:
         return self.arn.split(":")[1]
 
 
-def connect(region: str, buckets: Sequence[str], expected: str = "") -> Account:
+def connect(region: str, buckets: Sequence[str]) -> Account:
     """Sign in with the usual chain of credentials.
 
     Args:
         region: as configured; if empty, that of AWS_REGION, which boto3 overlooks, or of AWS_DEFAULT_REGION or the
             profile, or else that of the first bucket.
         buckets: in question.
-        expected: the account that the config names; empty for any.
 
     Raises:
-        InstallError: there are no credentials, or AWS doesn't accept them, or they are of another account.
+        InstallError: there are no credentials, or AWS doesn't accept them.
     """
     import boto3
 
@@ -58,12 +57,20 @@ def connect(region: str, buckets: Sequence[str], expected: str = "") -> Account:
         chosen = session.region_name or _region_of(session, buckets)
         clients = _Clients(session, chosen)
         caller = clients("sts").get_caller_identity()
-    if expected and caller["Account"] != expected:
-        raise InstallError(
-            f"the credentials are of account {caller['Account']} ({caller['Arn']}), and install.account of the config "
-            f"is {expected}; sign in there (AWS_PROFILE), or correct the config"
-        )
     return Account(caller["Account"], caller["Arn"], chosen, clients)
+
+
+def refuse_other(account: Account, expected: str) -> None:
+    """Refuse an account that isn't the one of the config, if that names one.
+
+    Raises:
+        InstallError: it isn't.
+    """
+    if expected and account.id != expected:
+        raise InstallError(
+            f"the credentials are of account {account.id} ({account.arn}), and install.account of the config is "
+            f"{expected}; sign in there (AWS_PROFILE), or correct the config"
+        )
 
 
 def bucket_region(s3: Any, bucket: str, account: str) -> str:

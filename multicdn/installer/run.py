@@ -16,7 +16,7 @@ from multicdn.config import Config, load, text_file, yaml_source
 from multicdn.config.settings import Install
 from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, destroy, permissions, plan, secret_access, state
-from multicdn.installer.account import Account, connect
+from multicdn.installer.account import Account, connect, refuse_other
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import build
 from multicdn.installer.errors import InstallError
@@ -71,6 +71,14 @@ class Session:
     buckets: tuple[str, ...]
     file: ConfigFile | None
 
+    def __post_init__(self) -> None:
+        """Refuse another account than the config's.
+
+        Raises:
+            InstallError: it is.
+        """
+        refuse_other(self.account, self.settings.account)
+
 
 def read(path: Path, stack_name: str = "", region: str = "") -> ConfigFile:
     """Load a config for installing.
@@ -108,8 +116,7 @@ def sign_in(file: ConfigFile) -> Session:
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
-    settings = file.config.install
-    return Session(connect(settings.region, file.buckets, settings.account), settings, file.buckets, file)
+    return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
 
 
 def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
@@ -137,7 +144,7 @@ def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = ""
             ):
                 say(line)
     settings = overridden(settings, stack_name, region)
-    return Session(connect(settings.region, named, settings.account), settings, named, None)
+    return Session(connect(settings.region, named), settings, named, None)
 
 
 def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, tuple[str, ...]]:

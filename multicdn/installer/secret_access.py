@@ -16,7 +16,7 @@ from multicdn.installer import secret_places
 from multicdn.installer.errors import InstallError, code, translated
 from multicdn.installer.key_policy import Decrypting, Verdict, verdict
 from multicdn.installer.secret_references import put_command, references
-from multicdn.installer.template import role
+from multicdn.installer.template import role, stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,8 +124,10 @@ class _Looked:
 
     def _is_named(self, name: str, key: _Key) -> bool:
         """Whether the config gives the role the right to decrypt with a key."""
-        ours = self._settings.kms_key
-        return bool(ours) and (ours in (name, key.arn) or bool(key.arn and self._keys.find(ours).arn == key.arn))
+        named = [resource for statement in _planned(self._config, "kms:Decrypt") for resource in _resources(statement)]
+        return bool({name, key.arn} & set(named)) or any(
+            key.arn and self._keys.find(one).arn == key.arn for one in named
+        )
 
     def _simulated(self, action: str, arn: str, context: Mapping[str, str]) -> str:
         return _simulated(self._account, self._role, self._config, action, arn, context)
@@ -227,8 +229,7 @@ def _simulated(
     """What IAM has against an action of the role with the policy that it is to get; empty if nothing, or unknown."""
     from botocore.exceptions import ClientError
 
-    planned = role.secret_statements(config.providers, config.install.kms_key)
-    policy = json.dumps({"Version": "2012-10-17", "Statement": _filled(planned, account)})
+    policy = json.dumps({"Version": "2012-10-17", "Statement": _filled(_planned(config, action), account)})
     try:
         answer = account.client("iam").simulate_principal_policy(
             PolicySourceArn=role_arn,
@@ -251,6 +252,17 @@ def _simulated(
             return f"its permissions boundary leaves {action} on {arn} out"
         return f"IAM says {result['EvalDecision']} to {action} on {arn}"
     return ""
+
+
+def _planned(config: Config, action: str) -> list[role.Statement]:
+    """The statements of the role to come that are about an action."""
+    statements = stack.role_statements(config, queued=config.install.queued)
+    return [statement for statement in statements if action in statement["Action"]]
+
+
+def _resources(statement: role.Statement) -> list[str]:
+    resource = statement["Resource"]
+    return resource if isinstance(resource, list) else [resource]
 
 
 def _filled(value: Any, account: Account) -> Any:

@@ -127,20 +127,8 @@ def test_without_aws_nothing_is_listed_and_nothing_filled_in() -> None:
 
 
 def test_a_wrong_answer_is_asked_for_again_with_the_reason() -> None:
-    lines = (
-        "",
-        "Bad Bucket",
-        "acme-site",
-        "www acme",
-        "www.acme.com",
-        "fastly, cloudfare",
-        "",
-        "",
-        SERVICE,
-        "a/b",
-        ZONE,
-    )
-    loaded, typed = converse(NOBODY, *lines)
+    lines = ("", "Bad Bucket", "acme-site", "www acme", "www.acme.com", "fastly, cloudfare", "", "", SERVICE, "a/b")
+    loaded, typed = converse(NOBODY, *lines, ZONE)
     assert [*loaded.providers] == ["fastly", "cloudflare"]
     assert loaded.routes[0].urls == ("https://www.acme.com/{key}",)
     for reason in (

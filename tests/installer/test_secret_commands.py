@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,6 +187,74 @@ def test_a_config_without_secrets_of_aws_asks_nobody(wire: AwsWire, tmp_path: Pa
     assert "  file: of 20" in run("list")
     assert run("check") == "ok     ${file:token} (fastly.token)\n"
     assert wire.seen == []
+
+
+# Other commands that ask AWS
+
+
+def other(*arguments: str, code: int) -> str:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == code, (result.output, result.exception)
+    assert isinstance(result.exception, SystemExit)
+    return " ".join(result.output.split())
+
+
+PURGE = ("purge", "https://a.example/x", "--provider", "www", "--timeout", "5")
+NO_REGION = "http://127.0.0.1:9/123456789012/q"
+
+
+def test_a_purge_by_hand_reads_secrets_where_the_config_says(stored: AwsWire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    del stored.parameters["/multicdn/fastly/token"]
+    assert "ParameterNotFound; there is none in eu-central-1" in other(*PURGE, code=1)
+    assert {region for region, _ in stored.seen} == {"eu-central-1"}
+    assert (os.environ["AWS_REGION"], os.environ["AWS_DEFAULT_REGION"]) == ("us-west-2", "eu-west-1"), "put back"
+
+
+def test_without_a_region_in_the_config_aws_region_is_obeyed(
+    stored: AwsWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    del stored.parameters["/multicdn/fastly/token"]
+    assert "there is none in us-west-2" in other(*PURGE, code=1)
+
+
+def test_a_purge_by_hand_in_another_account_is_refused(stored: AwsWire, tmp_path: Path) -> None:
+    write(tmp_path, "account: '999999999999'")
+    assert "install.account of the config is 999999999999" in other(*PURGE, code=1)
+    assert {operation for _, operation in stored.seen} == {"GetCallerIdentity"}
+
+
+def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: AwsWire) -> None:
+    stored.denied = {"ReceiveMessage"}
+    assert "AccessDeniedException" in other("dlq", "list", "--dlq", NO_REGION, code=1)
+    other("dlq", "list", "--dlq", "https://sqs.us-west-1.amazonaws.com/123456789012/q", code=1)
+    assert [region for region, _ in stored.seen] == ["eu-central-1", "us-west-1"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("secret", "list"),
+        ("secret", "check"),
+        ("install", "status"),
+        (*PURGE, "--queue", NO_REGION),
+        ("dlq", "list", "--dlq", NO_REGION),
+        ("dlq", "redrive", "--dlq", NO_REGION, "--queue", NO_REGION),
+        ("worker", "--queue", NO_REGION),
+    ],
+    ids=" ".join,
+)
+def test_a_profile_that_is_not_there_is_a_sentence(
+    stored: AwsWire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    write(tmp_path)
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert "The config profile (nope) could not be found" in other(*arguments, code=1)
 
 
 # Shapes
