@@ -118,7 +118,7 @@ def _conversed(answers: Answers, plugins: Plugins) -> str:
     try:
         return Interview(_Asker(), AwsAround(answers.region), plugins, answers).text()
     except (click.Abort, KeyboardInterrupt, EOFError):
-        click.echo()
+        say("")
         _stop("Stopped; nothing was written.", answers)
     except ConfigError as error:
         _stop(str(error), answers)
