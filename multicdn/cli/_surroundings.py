@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from multicdn.authoring.interview import Bucket, Distribution
+from multicdn.cli.terminal import say
 from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ class AwsAround:
         from multicdn.installer.bucket_check import Buckets
         from multicdn.installer.errors import InstallError
 
+        say("Asking AWS what there is.")
         try:
             return Buckets(self._given)
-        except InstallError:
+        except InstallError as error:
+            say(f"  It can't be asked, so nothing is listed or checked: {error}")
             return None
 
     def _asked(self, ask: Callable[[Buckets], _Answer], otherwise: _Answer) -> _Answer:

@@ -119,16 +119,16 @@ def _conversed(answers: Answers, plugins: Plugins) -> str:
         return Interview(_Asker(), AwsAround(answers.region), plugins, answers).text()
     except (click.Abort, KeyboardInterrupt, EOFError):
         say("")
-        _stop("Stopped; nothing was written.", answers)
+        _stop("Stopped; nothing was written.", answers, _INTERRUPTED)
     except ConfigError as error:
         _stop(str(error), answers)
 
 
-def _stop(why: str, answers: Answers) -> NoReturn:
+def _stop(why: str, answers: Answers, status: int = 1) -> NoReturn:
     """Leave with what was answered so far."""
     say(why, err=True)
     say(f"To go on from here:  {answers.command()}", err=True)
-    raise SystemExit(_INTERRUPTED if why.startswith("Stopped") else 1)
+    raise SystemExit(status)
 
 
 def _taken(answers: Answers, plugins: Plugins) -> str:

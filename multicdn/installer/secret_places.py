@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer.errors import InstallError, code, is_denied, translated
-from multicdn.installer.secret_references import STORES, Reference
+from multicdn.installer.secret_references import PARAMETER_ARN, STORES, Reference, stored_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 # Names of one call: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html
 _MOST_NAMES = 50
-
-_PARAMETER_ARN = re.compile(r"arn:[^:]+:ssm:(?P<region>[^:]*):(?P<account>\d*):parameter(?P<name>/[^:]+)(?::.+)?")
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -109,16 +106,14 @@ def _parameters(references: Sequence[Reference], account: Account) -> Iterator[P
 
 def _own_name(name: str, account: Account) -> tuple[str, str]:
     """The name that Parameter Store lists it under, and why it lists none such; the name is empty if there can't be."""
-    match = _PARAMETER_ARN.fullmatch(name)
+    match = PARAMETER_ARN.fullmatch(name)
     if match is None:
-        return name.partition(":")[0], ""
+        return stored_name(name), ""
     if match["region"] != account.region:
         return "", f"is in {match['region']}, and the function asks in its own region alone, {account.region}"
     if match["account"] != account.id:
         return match["name"], f"account {match['account']} shares it; only `multicdn secret check` can tell"
-    # A name without other slashes is listed without the first one, too.
-    bare = match["name"].removeprefix("/")
-    return (match["name"] if "/" in bare else bare), ""
+    return stored_name(name), ""
 
 
 def _pinned(name: str) -> str:

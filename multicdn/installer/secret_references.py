@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # The schemes whose stores are AWS's, as people know them.
 STORES = {"ssm": "Parameter Store", "secretsmanager": "Secrets Manager"}
+
+PARAMETER_ARN = re.compile(r"arn:[^:]+:ssm:(?P<region>[^:]*):(?P<account>\d*):parameter(?P<name>/[^:]+)(?::.+)?")
 
 
 class Reference(Struct, frozen=True):
@@ -58,9 +61,22 @@ def references(providers: Mapping[str, Provider]) -> list[Reference]:
     return list(found.values())
 
 
+def stored_name(name: str) -> str:
+    """The name under which Parameter Store has what a reference names, without the ARN before it or a version after.
+
+    Names without other slashes have no first one, either:
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    match = PARAMETER_ARN.fullmatch(name)
+    if match is None:
+        return name.partition(":")[0]
+    bare = match["name"].removeprefix("/")
+    return match["name"] if "/" in bare else bare
+
+
 def put_command(scheme: str, name: str, settings: Install, file: str = "") -> str:
     """The command that stores a secret, ready to be pasted into a shell."""
-    words = ["multicdn", "secret", "put", f"{scheme}:{name}"]
+    words = ["multicdn", "secret", "put", f"{scheme}:{stored_name(name) if scheme == 'ssm' else name}"]
     words += ["--region", settings.region] if settings.region else []
     words += ["--kms-key", settings.kms_key] if settings.kms_key else []
     # The shell itself knows what ~ is.

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.secret_references import stored_name
 from multicdn.secrets import parse_reference
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def parse(text: str) -> tuple[str, str]:
         raise InstallError(f"{text!r}: write ssm:/path, secretsmanager:name or secretsmanager:name#key")
     if scheme == "ssm" and "/" in name and not name.startswith(("/", "arn:")):
         raise InstallError(f"the name of a parameter with slashes begins with one: ssm:/{name}")
+    if scheme == "ssm" and stored_name(name) != name:
+        raise InstallError(f"{text!r}: a version or an ARN can't be stored; write ssm:{stored_name(name)}")
     return scheme, name
 
 

@@ -75,6 +75,8 @@ def test_a_secret_that_is_no_object_is_not_written_over(account: LoopbackAws) ->
         ("ssm:multicdn/token", "begins with one: ssm:/multicdn/token"),
         ("${file:/x}", "write ssm:/path"),
         ("", "write ssm:/path"),
+        ("ssm:/a/b:3", "can't be stored; write ssm:/a/b"),
+        ("ssm:arn:aws:ssm:eu-west-1:1:parameter/a", "can't be stored; write ssm:a"),
     ],
 )
 def test_references_that_cannot_be_stored_are_refused(reference: str, word: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from kit import installs
 from kit.aws_wire import ACCOUNT, REGION, WHEN, AwsWire
 
+from multicdn.config.settings import Install
 from multicdn.installer import run, secret_access, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.errors import InstallError
@@ -79,6 +80,8 @@ def test_what_is_there_is_no_problem(wire: AwsWire, account: Account) -> None:
     ("reference", "words"),
     [
         (f"ssm:{NAME}", f"is not there, in {REGION} of account {ACCOUNT}; store it: multicdn secret put ssm:{NAME}"),
+        (f"ssm:{NAME}:3", f"store it: multicdn secret put ssm:{NAME}"),
+        (f"ssm:arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/a", "store it: multicdn secret put ssm:a"),
         ("secretsmanager:gone#a", "store it: multicdn secret put 'secretsmanager:gone#a'"),
         (
             f"ssm:arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/a",
@@ -228,6 +231,13 @@ def test_plan_says_it_before_anything_is_built(account: Account) -> None:
     current = state.Current(ACCOUNT, REGION, None, {}, state.Artifacts("b", ready=True, ours=True))
     with pytest.raises(InstallError, match=r"is not there, .*\nNothing was done\. --no-permission-check installs"):
         run._look_for_secrets(account, installs.config(), current)
+
+
+def test_a_session_in_another_account_than_the_configs_is_refused(account: Account) -> None:
+    for expected in ("", ACCOUNT):
+        assert run.Session(account, Install(account=expected), (), None)
+    with pytest.raises(InstallError, match=r"install\.account of the config is 999999999999; sign in there"):
+        run.Session(account, Install(account="999999999999"), (), None)
 
 
 # Policies of keys
