@@ -6,15 +6,14 @@ secretsmanager:DescribeSecret, kms:DescribeKey, kms:GetKeyPolicy, kms:ListGrants
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from multicdn.installer import secret_places
-from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.key_policy import Decrypting, Verdict, verdict
+from multicdn.installer.key_policy import Verdict
+from multicdn.installer.secret_keys import Keys
 from multicdn.installer.secret_references import put_command, references
 from multicdn.installer.template import role, stack
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from multicdn.config import Config
     from multicdn.config.settings import Install
     from multicdn.installer.account import Account
+    from multicdn.installer.secret_keys import Key
     from multicdn.installer.secret_places import Place
 
 _READING = {"ssm": "ssm:GetParameter", "secretsmanager": "secretsmanager:GetSecretValue"}
@@ -70,7 +70,7 @@ class _Looked:
         self._account = account
         self._config = config
         self._role = role_arn
-        self._keys = _Keys(account, role_arn)
+        self._keys = Keys(account, role_arn)
 
     def at(self, place: Place) -> None:
         """Look at one."""
@@ -119,10 +119,10 @@ class _Looked:
             why = found.value if found else "its policy may not be read (kms:GetKeyPolicy)"
             remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
             self.doubts.append(f"{theirs}; whether the function may use it isn't known: {why}{remedy}")
-        elif self._role and (why := self._simulated("kms:Decrypt", key.arn, {"kms:ViaService": via})):
+        elif named and self._role and (why := self._simulated("kms:Decrypt", key.arn, {"kms:ViaService": via})):
             self.problems.append(f"{theirs}, which the function's role may not use: {why}")
 
-    def _is_named(self, name: str, key: _Key) -> bool:
+    def _is_named(self, name: str, key: Key) -> bool:
         """Whether the config gives the role the right to decrypt with a key."""
         named = [resource for statement in _planned(self._config, "kms:Decrypt") for resource in _resources(statement)]
         return bool({name, key.arn} & set(named)) or any(
@@ -131,86 +131,6 @@ class _Looked:
 
     def _simulated(self, action: str, arn: str, context: Mapping[str, str]) -> str:
         return _simulated(self._account, self._role, self._config, action, arn, context)
-
-
-class _Key(Struct, frozen=True):
-    """A KMS key: its ARN, if it may be looked at; whether AWS doesn't manage it; and why nobody can use it."""
-
-    arn: str
-    own: bool = True
-    fault: str = ""
-
-
-class _Keys:
-    """The keys of secrets, each asked about once."""
-
-    def __init__(self, account: Account, role_arn: str) -> None:
-        self._account = account
-        self._role = role_arn
-        self._found: dict[str, _Key] = {}
-        self._policies: dict[str, dict[str, Any] | None] = {}
-
-    def find(self, name: str) -> _Key:
-        """A key by its id, ARN or alias."""
-        if name not in self._found:
-            self._found[name] = self._described(name)
-        return self._found[name]
-
-    def verdict(self, key: _Key, via: str) -> Verdict | None:
-        """What its policy and its grants say; None where they can't be read."""
-        if key.arn not in self._policies:
-            self._policies[key.arn] = self._policy(key.arn)
-        policy = self._policies[key.arn]
-        if policy is None:
-            return None
-        found = verdict(policy, Decrypting(self._account.id, self._role, via))
-        return Verdict.HIMSELF if found is Verdict.NOBODY and self._is_granted(key.arn) else found
-
-    def _described(self, name: str) -> _Key:
-        from botocore.exceptions import ClientError
-
-        try:
-            with translated(f"looking at the key {name}", "kms"):
-                found = self._account.client("kms").describe_key(KeyId=name)["KeyMetadata"]
-        except InstallError as error:
-            if isinstance(error.__cause__, ClientError) and code(error.__cause__) == "NotFoundException":
-                return _Key("", fault="which doesn't exist (any more)")
-            return _Key(name if name.startswith("arn:") and ":key/" in name else "")
-        state = str(found.get("KeyState") or "Enabled")
-        fault = "" if state == "Enabled" else f"which nobody can use: it is {state}"
-        return _Key(str(found["Arn"]), own=found.get("KeyManager") != "AWS", fault=fault)
-
-    def _policy(self, arn: str) -> dict[str, Any] | None:
-        from botocore.exceptions import ClientError
-
-        if not arn:
-            return None
-        try:
-            with translated(f"reading the policy of the key {arn}", "kms"):
-                answer = self._account.client("kms").get_key_policy(KeyId=arn, PolicyName="default")
-            policy = json.loads(answer["Policy"])
-        except InstallError as error:
-            if isinstance(error.__cause__, ClientError):
-                return None  # not allowed, or a key of another account
-            raise
-        except ValueError:
-            return None
-        return policy if isinstance(policy, dict) else None
-
-    def _is_granted(self, arn: str) -> bool:
-        """Whether a grant lets the role decrypt; of a role that isn't made yet there is none."""
-        from botocore.exceptions import ClientError
-
-        if not self._role:
-            return False
-        with contextlib.suppress(ClientError), translated(f"reading the grants of the key {arn}", "kms"):
-            pages = self._account.client("kms").get_paginator("list_grants").paginate(KeyId=arn)
-            return any(
-                grant.get("GranteePrincipal") == self._role and "Decrypt" in grant.get("Operations", ())
-                for page in pages
-                for grant in page["Grants"]
-            )
-        return False
 
 
 def _role_of(account: Account, function: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.installer.errors import code, is_denied, translated
 from multicdn.installer.secret_references import PARAMETER_ARN, STORES, Reference, stored_name
 
 if TYPE_CHECKING:
@@ -169,17 +169,16 @@ def _secret(reference: Reference, account: Account) -> Place:
     if len(parts) > 3 and parts[0] == "arn" and parts[3] != account.region:
         note = f"is in {parts[3]}, and the function asks in its own region alone, {account.region}"
         return Place(reference=reference, store=store, exists=False, note=note)
-    try:
-        with translated(f"looking for the secret {secret_id}", "secretsmanager"):
+    with translated(f"looking for the secret {secret_id}", "secretsmanager"):
+        try:
             described = account.client("secretsmanager").describe_secret(SecretId=secret_id)
-    except InstallError as error:
-        cause = error.__cause__
-        if isinstance(cause, ClientError) and code(cause) == "ResourceNotFoundException":
-            return Place(reference=reference, store=store, exists=False)
-        if isinstance(cause, ClientError) and is_denied(cause):
+        except ClientError as error:
+            if code(error) == "ResourceNotFoundException":
+                return Place(reference=reference, store=store, exists=False)
+            if not is_denied(error):
+                raise
             note = "not allowed: secretsmanager:DescribeSecret"
             return Place(reference=reference, store=store, exists=None, note=note)
-        raise
     if gone := described.get("DeletedDate"):
         note = f"is to be deleted since {_iso(gone)}; bring it back: aws secretsmanager restore-secret --secret-id "
         return Place(reference=reference, store=store, exists=False, note=note + secret_id)

@@ -189,6 +189,21 @@ def test_a_grant_is_as_good(wire: AwsWire, account: Account) -> None:
     assert "may not use" in problem(account, f"ssm:{NAME}", function="f")
 
 
+def test_grants_that_may_not_be_read_are_a_doubt(wire: AwsWire, account: Account) -> None:
+    under_key(wire, [])
+    wire.denied = {"ListGrants"}
+    found = looked(account, f"ssm:{NAME}", function="f")
+    assert found.problems == ()
+    assert "isn't known: it depends on what nobody knows before" in found.doubts[0]
+
+
+def test_a_policy_that_names_the_role_needs_nothing_in_the_config(wire: AwsWire, account: Account) -> None:
+    """IAM, which doesn't know the key's policy, would say no."""
+    under_key(wire, [{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:Decrypt"}])
+    wire.decisions = {"kms:Decrypt": "<EvalDecision>implicitDeny</EvalDecision>"}
+    assert problem(account, f"ssm:{NAME}", function="f") == ""
+
+
 def test_what_may_not_be_read_of_a_key_is_a_doubt(wire: AwsWire, account: Account) -> None:
     arn = under_key(wire)
     wire.denied = {"GetKeyPolicy"}
