@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from multicdn import config as config_file
-from multicdn.authoring import choices
+from multicdn.authoring import choices, starter
 from multicdn.authoring.answers import Answers
 from multicdn.authoring.choices import UnclearError
 from multicdn.authoring.interview import Bucket, Distribution, Interview
@@ -224,6 +224,12 @@ def test_what_was_answered_is_in_the_command_that_goes_on(
 
 
 # The parts
+
+
+def test_an_answer_is_not_blamed_for_another_one() -> None:
+    options = {"environment": "prod", "service": SERVICE}
+    assert starter.wrong(PLUGINS, "fastly", options, "service") == ""
+    assert starter.wrong(PLUGINS, "fastly", options, "environment").startswith("unknown value 'prod'")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 from kit.aws_wire import ACCOUNT, WHEN, AwsWire
 
+from multicdn import secrets
 from multicdn.cli import main
+from multicdn.errors import SecretError
 from multicdn.installer import secret_values
 from multicdn.installer.settings_at_hand import settings
 
@@ -111,6 +113,23 @@ def test_a_file_goes_in_whole_and_is_not_typed(wire: AwsWire, tmp_path: Path, mo
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
     said = run("put", "ssm:/multicdn/akamai", code=2)
     assert "can't be typed here: multicdn secret put ssm:/multicdn/akamai < ~/.edgerc" in said
+
+
+def test_whoever_embeds_the_handler_needs_no_more_than_aws_region(
+    wire: AwsWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 itself knows AWS_DEFAULT_REGION alone."""
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    wire.parameter("/x", VALUE)
+    assert secrets.resolve("ssm", "/x") == VALUE
+    assert wire.seen == [("ap-south-1", "GetParameter")]
+
+
+def test_a_key_that_may_not_be_used_is_told_with_the_remedy(wire: AwsWire) -> None:
+    said = "Access to KMS is not allowed"
+    wire.refusals = {"GetParameter": ("AccessDeniedException", said)}
+    with pytest.raises(SecretError, match=rf"{said}; whoever reads it needs kms:Decrypt on its key: name that key as"):
+        secrets.resolve("ssm", "/x")
 
 
 # list and check

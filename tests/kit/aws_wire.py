@@ -42,6 +42,7 @@ class AwsWire:
         policies, grants: of keys, by ARN.
         decisions: what IAM says of actions of the function's role, as XML.
         denied: operations that nobody may call.
+        refusals: code and text of what AWS says instead of doing an operation.
         seen: region and operation of each request.
     """
 
@@ -54,8 +55,8 @@ class AwsWire:
         self.grants: dict[str, list[dict[str, Any]]] = {}
         self.decisions: dict[str, str] = {}
         self.denied: set[str] = set()
+        self.refusals: dict[str, tuple[str, str]] = {}
         self.seen: list[tuple[str, str]] = []
-        self.bodies: dict[str, Any] = {}
         for name in ("AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "MULTICDN_CONFIG"):
             monkeypatch.delenv(name, raising=False)
         for name, value in {
@@ -95,10 +96,11 @@ class AwsWire:
         signed = _header(request, "Authorization").partition("Credential=")[2].split("/")
         self.seen.append((signed[2] if len(signed) > 2 else "", operation))
         asked = json.loads(text or "{}") if target else form
-        self.bodies[operation] = asked
         try:
             if operation in self.denied:
                 raise Refused("AccessDeniedException", "not authorized")
+            if operation in self.refusals:
+                raise Refused(*self.refusals[operation])
             return _response(200, getattr(self, f"_{operation}")(asked))
         except Refused as refused:
             error = {"__type": refused.args[0], "message": (*refused.args, "")[1]}
