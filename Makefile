@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage quick check compiled format docs bench aws-sim clean
+.PHONY: help environments demo test coverage quick check compiled format docs bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
@@ -28,8 +28,10 @@ help:
 	@echo "make bench   measure, as ratios"
 	@echo "make clean   remove both environments"
 
-demo:
+environments:
 	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/.done $(AWS_SIM)/.done
+
+demo: environments
 	@$(BIN)/multicdn demo
 
 test:

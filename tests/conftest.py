@@ -37,13 +37,17 @@ TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "provid
 UNTRACED_FILES = {
     "test_bounds.py",
     "test_collapse.py",
+    "test_delivery.py",
     "test_ledger.py",
     "test_merge_keys.py",
     "test_message.py",
+    "test_names.py",
+    "test_planner.py",
     "test_refusals_in_traffic.py",
     "test_retry.py",
     "test_sender.py",
     "test_url_templates.py",
+    "test_yaml_source.py",
 }
 
 # Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
@@ -89,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what is slow, and begin with what is traced, then with what takes longest; a quick run goes without both."""
     items.sort(key=_turn)
     for item in items:
-        if _room(item) in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
+        if _room(item.path) in COSTLY_FOLDERS or COSTLY & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     if config.getoption("--quick"):
         slow = [item for item in items if item.get_closest_marker("slow")]
@@ -98,19 +102,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _turn(item: pytest.Item) -> tuple[bool, bool, int]:
+    return _turn_of_file(item.path)
+
+
+@functools.cache
+def _turn_of_file(file: Path) -> tuple[bool, bool, int]:
     """Files of a folder are alike: some fold their hands, others use the processor. So they are mixed."""
-    mixed = zlib.crc32(str(item.path.relative_to(ROOT)).encode())
-    return not _is_traced(item), item.path.name not in LONGEST, mixed
+    mixed = zlib.crc32(str(file.relative_to(ROOT)).encode())
+    return not _is_traced(file), file.name not in LONGEST, mixed
 
 
-def _room(item: pytest.Item) -> str:
+@functools.cache
+def _room(file: Path) -> str:
     """The folder that a test is in, or its file if it is in none."""
-    return item.path.relative_to(ROOT / "tests").parts[0]
+    return file.relative_to(ROOT / "tests").parts[0]
 
 
-def _is_traced(item: pytest.Item) -> bool:
-    room = _room(item)
-    return (room in TRACED_FOLDERS or room.endswith(".py")) and item.path.name not in UNTRACED_FILES
+@functools.cache
+def _is_traced(file: Path) -> bool:
+    room = _room(file)
+    return (room in TRACED_FOLDERS or room.endswith(".py")) and file.name not in UNTRACED_FILES
 
 
 def pytest_collection_finish() -> None:
@@ -127,7 +138,7 @@ def pytest_sessionstart() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> None:
     """End tracing before the first test that needs none: the others come before it."""
-    if not _is_traced(item):
+    if not _is_traced(item.path):
         tracing.end()
 
 

@@ -146,11 +146,12 @@ def test_other_settings_are_other_packages(settings: dict[str, object], tmp_path
 def test_what_pip_chose_is_chosen_anew(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that isn't installed here has no version that a key could name."""
     bundles.install_plugin(tmp_path, monkeypatch, requires=("multicdn", "foreign-sdk"))
-    before = sorted(wheels.iterdir())
+    before = sorted(wheels.glob("wheel-*"))
     monkeypatch.setenv("PIP_FIND_LINKS", str(make_wheel(tmp_path / "index", "foreign_sdk", "1.0", {}).parent))
     built = build(tmp_path, {"acme": ACME})
     assert "foreign-sdk==1.0" in built.packages
-    assert sorted(wheels.iterdir()) == before
+    assert sorted(wheels.glob("wheel-*")) == before
+    assert [entry.name for entry in wheels.iterdir() if not entry.name.startswith(("wheel-", "code-"))] == []
 
 
 # Damage

@@ -117,9 +117,10 @@ def test_without_boto3_every_object_fails_with_the_remedy(monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("limit", "expected", "calls"), [(5, 5, 1), (1000, 1000, 1), (2000, 1500, 3), (1501, 1500, 3)])
+@pytest.mark.parametrize(("limit", "expected", "calls"), [(5, 5, 1), (100, 100, 1), (200, 150, 3), (151, 150, 3)])
 def test_unchanged_objects_are_counted_as_far_as_asked(s3: S3, limit: int, expected: int, calls: int) -> None:
-    for number in range(1500):
+    s3.page = 100
+    for number in range(150):
         s3.put(f"b/d/{number:04}", age=60)
         s3.put(f"b/d/new/{number:04}", age=10)
     s3.put("b/other", age=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -14,11 +13,6 @@ from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from multicdn.installer.bundle.runtime import Runtime
-
-# Where Lambda unpacks the archive; tracebacks name files by it.
-TASK_ROOT = "/var/task"
 
 # Unpacked, layers included: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LARGEST = 250 * 1024 * 1024
@@ -30,9 +24,6 @@ _READABLE = 0o100644 << 16
 
 # Notes of the installer that differ from machine to machine, or that only an uninstaller reads.
 _INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-
-# From so many files on it's worth a process for each of this machine's processors to compile them.
-_MANY_FILES = 500
 
 # What wheels carry by mistake beside their packages.
 _STRAY = ("bin", "ci", "docs", "examples", "include", "share", "test", "tests")
@@ -61,27 +52,6 @@ def _prune_file(file: Path, name: PurePosixPath) -> None:
     note = file.parent.suffix == ".dist-info" and file.name in _INSTALLERS_NOTES
     if note or file.suffix in (".pyc", ".pyi", ".pth"):
         file.unlink(missing_ok=True)
-
-
-def compile_all(folder: Path, runtime: Runtime) -> bool:
-    """Compile to byte code for the runtime. Lambda can't keep what it compiles, so it would at every cold start.
-
-    The code isn't checked against its source at run time ("unchecked-hash"): nothing changes either.
-
-    Returns:
-        False where no Python of the runtime's version is at hand: byte code is valid for one minor version only.
-    """
-    interpreter = runtime.interpreter()
-    if interpreter is None:
-        return False
-    workers = "0" if sum(1 for _ in folder.rglob("*.py")) >= _MANY_FILES else "1"
-    mode = ("--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", TASK_ROOT)
-    command = [interpreter, "-P", "-s", "-S", "-m", "compileall", "-q", "-j", workers, *mode, str(folder)]
-    # A fixed seed, so that sets of constants are written in one order.
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"}
-    # A package may hold templates that aren't Python: what counts is that ours are compiled.
-    subprocess.run(command, capture_output=True, env=environment, check=False)  # noqa: S603 - our own arguments
-    return any(folder.glob("multicdn/__pycache__/handler.*.pyc"))
 
 
 def pack(folder: Path, archive: Path) -> None:

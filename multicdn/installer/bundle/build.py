@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from multicdn.config.checker import FILE_NAME
-from multicdn.installer.bundle import archive, check, lock, sources, wheel
+from multicdn.installer.bundle import archive, bytecode, check, lock, sources, wheel
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest, sha256
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
 from multicdn.installer.bundle.runtime import Runtime
@@ -134,7 +134,7 @@ def build(
         if pins is None or not cache.fetch(recipe.key(pins), draft):
             task, own = Path(folder, "task"), Path(folder, "own")
             versions = _add_packages(recipe, task, draft, wheels, pins, cache)
-            _add_own(recipe, task, draft, own, versions)
+            _add_own(recipe, task, draft, own, versions, cache)
             if versions == pins:
                 cache.store(recipe.key(pins), draft)
         path = work / f"multicdn-{sha256(draft)[:16]}.zip"
@@ -211,7 +211,7 @@ def _add_packages(
     for each in resolved.values():
         wheel.unpack(each.path, task, recipe.bundled)
     archive.prune(task)
-    archive.compile_all(task, recipe.runtime)
+    bytecode.compile_all(task, recipe.runtime)
     versions = {name: each.version for name, each in resolved.items()}
     hashes = {f"{name}=={each.version}": f"sha256:{sha256(each.path)}" for name, each in resolved.items()}
     (task / WHEELS).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
@@ -221,13 +221,15 @@ def _add_packages(
     return versions
 
 
-def _add_own(recipe: _Recipe, task: Path, draft: Path, own: Path, versions: Mapping[str, str]) -> None:
+def _add_own(
+    recipe: _Recipe, task: Path, draft: Path, own: Path, versions: Mapping[str, str], cache: ArchiveCache
+) -> None:
     """Add what is copied and the config, and look whether all of it runs."""
     for name, content in recipe.own.items():
         (own / name).parent.mkdir(parents=True, exist_ok=True)
         (own / name).write_bytes(content)
     archive.prune(own)
-    compiled = archive.compile_all(own, recipe.runtime)
+    compiled = bytecode.compile_packages(own, recipe.runtime, cache)
     _write_manifest(own / MANIFEST, recipe, versions, compiled=compiled)
     archive.pack(own, draft)
     archive.refuse_if_too_large(draft)

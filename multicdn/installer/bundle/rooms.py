@@ -6,6 +6,7 @@ A room is what stands directly in the package: a folder with all its files, or a
 from __future__ import annotations
 
 import ast
+import functools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,16 +44,23 @@ def in_lambda(package: Path) -> frozenset[str]:
 def _imported_by(package: Path, room: str) -> set[str]:
     folder = package / room
     files = folder.rglob("*.py") if folder.is_dir() else [folder.with_name(f"{room}.py")]
-    modules = {module for file in files for module in _modules(file, package)}
+    modules: set[tuple[str, ...]] = set()
+    for file in files:
+        home = (package.name, *file.relative_to(package).parent.parts)
+        modules |= _modules(file.read_bytes(), home)
     # The second part of a name is a room, unless it is something that the package itself defines.
     names = {module[1] for module in modules if module[0] == package.name and len(module) > 1}
     return {name for name in names if (package / name).is_dir() or (package / f"{name}.py").is_file()}
 
 
-def _modules(file: Path, package: Path) -> Iterator[tuple[str, ...]]:
-    """The parts of every name that a file imports, relative imports resolved."""
-    home = (package.name, *file.relative_to(package).parent.parts)
-    for node in _executed(ast.parse(file.read_bytes())):
+@functools.cache
+def _modules(source: bytes, home: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """The parts of every name that a source imports, relative imports resolved against the package that it is in."""
+    return frozenset(_imports(ast.parse(source), home))
+
+
+def _imports(tree: ast.AST, home: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for node in _executed(tree):
         if isinstance(node, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import shutil
 import subprocess
@@ -111,13 +112,15 @@ class Runtime:
         if sys.version_info[:2] == self.version and sys.implementation.name == "cpython":
             return sys.executable
         program = shutil.which(f"python{self.python}")
-        return program if program and self._is(program) else None
+        return program if program and _is_cpython(program, self.version) else None
 
-    def _is(self, program: str) -> bool:
-        """Ask the program itself: version managers put scripts of that name on the path, which only say no."""
-        asked = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
-        try:
-            run = subprocess.run([program, "-I", "-c", asked], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - found on the user's own path
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return run.stdout.split() == ["cpython", *map(str, self.version)]
+
+@functools.cache
+def _is_cpython(program: str, version: tuple[int, int]) -> bool:
+    """Ask the program itself: version managers put scripts of that name on the path, which only say no."""
+    asked = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
+    try:
+        run = subprocess.run([program, "-I", "-c", asked], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - found on the user's own path
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return run.stdout.split() == ["cpython", *map(str, version)]
