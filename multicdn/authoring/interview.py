@@ -47,7 +47,7 @@ class Bucket(Struct, frozen=True):
     problem: str = ""
 
 
-class Distribution(Struct, frozen=True):
+class ListedDistribution(Struct, frozen=True):
     """A distribution of CloudFront, with the names that viewers use and the hosts it fetches from."""
 
     id: str
@@ -68,7 +68,7 @@ class Surroundings(Protocol):
     def bucket(self, name: str) -> Bucket:
         """One of any account."""
 
-    def distributions(self) -> Sequence[Distribution]:
+    def distributions(self) -> Sequence[ListedDistribution]:
         """The account's."""
 
     def account(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from multicdn.authoring.interview import Bucket, Distribution
+from multicdn.authoring.interview import Bucket, ListedDistribution
 from multicdn.cli.terminal import say
 from multicdn.errors import MulticdnError
 
@@ -29,7 +29,7 @@ class AwsAround:
 
     def __init__(self, region: str) -> None:
         self._given = region
-        self._distributions: list[Distribution] | None = None
+        self._distributions: list[ListedDistribution] | None = None
 
     def buckets(self) -> Sequence[str]:
         """The account's own, in S3's order."""
@@ -43,10 +43,10 @@ class AwsAround:
         """Whose the credentials are."""
         return self._asked(lambda known: known.account, "")
 
-    def distributions(self) -> Sequence[Distribution]:
+    def distributions(self) -> Sequence[ListedDistribution]:
         """The account's, asked for once."""
         if self._distributions is None:
-            none: list[Distribution] = []
+            none: list[ListedDistribution] = []
             self._distributions = self._asked(lambda _: _list_distributions(), none)
         return self._distributions
 
@@ -74,7 +74,7 @@ class AwsAround:
                 return otherwise
 
 
-def _list_distributions() -> list[Distribution]:
+def _list_distributions() -> list[ListedDistribution]:
     import boto3
     from botocore.config import Config
 
@@ -88,7 +88,7 @@ def _list_distributions() -> list[Distribution]:
         return [_distribution(item) for page in pages for item in page["DistributionList"].get("Items", ())]
 
 
-def _distribution(item: dict[str, Any]) -> Distribution:
+def _distribution(item: dict[str, Any]) -> ListedDistribution:
     names = tuple(item.get("Aliases", {}).get("Items", ())) or (item["DomainName"],)
     origins = tuple(origin["DomainName"] for origin in item.get("Origins", {}).get("Items", ()))
-    return Distribution(item["Id"], names, origins)
+    return ListedDistribution(item["Id"], names, origins)

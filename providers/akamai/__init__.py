@@ -73,9 +73,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     client_secret: Secret | None = option(help="client secret of the API client", default=None)
     access_token: Secret | None = option(help="access token of the API client", default=None)
     edgerc: Secret | None = option(
-        help="text of an .edgerc, instead of host and tokens: ${file:~/.edgerc} or ${secretsmanager:name}",
-        file="~/.edgerc",
-        default=None,
+        help="text of an .edgerc, instead of host and tokens: ${file:~/.edgerc}", file="~/.edgerc", default=None
     )
     section: str = option(help="section of `edgerc`", default="default")
     account_key: str = option(help="account switch key, to purge in a customer's account", default="")

@@ -12,7 +12,7 @@ from multicdn import config as config_file
 from multicdn.authoring import choices, starter
 from multicdn.authoring.answers import Answers
 from multicdn.authoring.choices import UnclearError
-from multicdn.authoring.interview import Bucket, Distribution, Interview
+from multicdn.authoring.interview import Bucket, Interview, ListedDistribution
 from multicdn.authoring.site_host import Host, NotAHostError, host_in
 from multicdn.cli.init import init
 from multicdn.plugins.discovery import Plugins
@@ -51,8 +51,10 @@ class Typed:
 class Aws:
     """An account, or what nobody can ask where it is empty."""
 
-    def __init__(self, buckets: Sequence[str] = (), distributions: Sequence[Distribution] = (), id: str = "") -> None:  # noqa: A002
-        self._buckets, self._distributions, self._id = buckets, distributions, id
+    def __init__(
+        self, buckets: Sequence[str] = (), distributions: Sequence[ListedDistribution] = (), number: str = ""
+    ) -> None:
+        self._buckets, self._distributions, self._id = buckets, distributions, number
 
     def buckets(self) -> Sequence[str]:
         return self._buckets
@@ -62,7 +64,7 @@ class Aws:
             return Bucket()
         return Bucket("eu-west-1") if name in self._buckets else Bucket("", f"there is no bucket {name!r}")
 
-    def distributions(self) -> Sequence[Distribution]:
+    def distributions(self) -> Sequence[ListedDistribution]:
         return self._distributions
 
     def account(self) -> str:
@@ -73,8 +75,8 @@ NOBODY = Aws()
 ACME = Aws(
     ["acme-logs", "acme-site"],
     [
-        Distribution("E0OTHER000000", ("other.example",), ("other.s3.amazonaws.com",)),
-        Distribution("E8F6HK73EP0LT", ("www.acme.com", "acme.com"), ("acme-site.s3.eu-west-1.amazonaws.com",)),
+        ListedDistribution("E0OTHER000000", ("other.example",), ("other.s3.amazonaws.com",)),
+        ListedDistribution("E8F6HK73EP0LT", ("www.acme.com", "acme.com"), ("acme-site.s3.eu-west-1.amazonaws.com",)),
     ],
     "123456789012",
 )
