@@ -203,7 +203,7 @@ def test_a_secret_that_was_given_as_its_value_is_neither_shown_nor_kept() -> Non
 ALL = ("acme-site", "www.acme.com", "5,2", SERVICE, ZONE)
 
 
-@pytest.mark.parametrize("answered", range(len(ALL)))
+@pytest.mark.parametrize("answered", [0, 2, 4])
 def test_what_was_answered_is_in_the_command_that_goes_on(
     answered: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -256,11 +256,9 @@ def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: Aw
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("secret", "list"),
         ("secret", "check"),
         ("install", "status"),
         (*PURGE, "--queue", NO_REGION),
-        ("dlq", "list", "--dlq", NO_REGION),
         ("dlq", "redrive", "--dlq", NO_REGION, "--queue", NO_REGION),
         ("worker", "--queue", NO_REGION),
     ],
