@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test coverage quick check compiled format docs bench aws-sim clean
+.PHONY: help environments demo test coverage quick check compiled format docs screens bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
@@ -25,6 +25,7 @@ help:
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
 	@echo "make docs    write the generated parts of README.md and docs/ anew"
+	@echo "make screens  write what commands show anew (tests/data/screens); git diff says what changed"
 	@echo "make bench   measure, as ratios"
 	@echo "make clean   remove both environments"
 
@@ -62,6 +63,10 @@ format: $(VENV)/.done
 
 docs: $(VENV)/.done
 	$(BIN)/python docs/generate.py
+
+screens: $(VENV)/.done
+	@rm -f tests/data/screens/*.txt
+	@MULTICDN_WRITE_SCREENS=1 $(BIN)/python -m pytest -q tests/cli/test_screens.py
 
 bench: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/plan.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
+from functools import cached_property
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,6 +60,11 @@ class Connections:
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self._session.mount(endpoint, _exact.ExactAdapter(pool_connections=1, pool_maxsize=parallel))
 
+    @cached_property
+    def _surroundings(self) -> dict[str, Any]:
+        """The proxy and the authorities that the environment names; requests would look for them twice a request."""
+        return dict(self._session.merge_environment_settings(self._endpoint, {}, True, None, None))  # noqa: FBT003
+
     def exchange(self, draft: RequestDraft, call: Call, shown: str) -> Exchanged:
         """Send a request and read the answer, whatever its status, within the time and the bytes that it may take.
 
@@ -110,10 +116,8 @@ class Connections:
         return prepared
 
     def _send(self, prepared: requests.PreparedRequest, call: Call, largest: int) -> Exchanged:
-        url = str(prepared.url)
-        settings: dict[str, Any] = dict(self._session.merge_environment_settings(url, {}, True, None, None))  # noqa: FBT003
         limits = (min(call.connect, call.read), call.read)
-        with self._session.send(prepared, timeout=limits, allow_redirects=False, **settings) as response:
+        with self._session.send(prepared, timeout=limits, allow_redirects=False, **self._surroundings) as response:
             pieces = iter(lambda: response.raw.read(_PIECE, decode_content=False), b"")
             packed = bounds.cut(pieces, largest)
             body = bounds.unpacked(packed, response.headers.get("Content-Encoding", ""), largest)

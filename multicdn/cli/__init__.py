@@ -6,9 +6,7 @@ import importlib
 
 import click
 
-from multicdn.cli import aws_region
-from multicdn.cli.terminal import visible_lines
-from multicdn.errors import MulticdnError
+from multicdn.cli._group import CommandGroup
 
 # Command -> the module below multicdn.cli that has a click command of the same name, dashes spelled as underscores.
 _COMMANDS = {
@@ -27,7 +25,7 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(CommandGroup):
     """Imports a command when it is called, so that `multicdn --help` needs no AWS SDK."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -47,22 +45,6 @@ class _Lazy(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Show our own errors as the sentences that they are, without a trace."""
-        try:
-            with aws_region.obeyed():
-                return super().invoke(ctx)
-        except MulticdnError as error:
-            raise click.ClickException(visible_lines(str(error))) from error
-        except click.ClickException as error:
-            # Final for type checkers; click has no other door to the text of its own errors.
-            error.message = visible_lines(error.message)  # type: ignore[misc]
-            raise
-        except Exception as error:
-            if not type(error).__module__.startswith("botocore."):
-                raise
-            raise click.ClickException(visible_lines(f"AWS can't be asked: {error}")) from error
 
 
 @click.command(cls=_Lazy)

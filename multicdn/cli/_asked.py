@@ -15,7 +15,7 @@ from multicdn.model import Target, TargetKind
 from multicdn.oncall.manual import Object
 
 if TYPE_CHECKING:
-    from multicdn.cli._ondemand import CommonOptions
+    from multicdn.cli._options import CommonOptions
     from multicdn.oncall.listings import Listed, Listing
 
 

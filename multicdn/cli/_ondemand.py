@@ -2,71 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
-from collections import defaultdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, arguments, render
+from multicdn.cli import _aws, _ends, arguments, render
+from multicdn.cli._json import say_json
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Change, ChangeKind, Report, Status
-from multicdn.queue.sender import QUEUE
+from multicdn.model import Action, Change, ChangeKind, Outcome
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
-    from multicdn.model import Outcome
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
 
-    _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # Exit statuses; click itself exits with 2 for wrong usage.
 FAILED, PARTIAL = 1, 3
 
 _NAMED = 10
-
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.argument("what", nargs=-1),
-    arguments.config_option,
-    click.option("--bucket", default="", metavar="NAME[/FOLDER]",
-                 help="Where the keys of lists are that come without their bucket."),
-    click.option("--recursive", is_flag=True, help="S3 URIs stand for all objects that begin with them; lists them."),
-    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Only this one; may be repeated."),
-    click.option("--dry-run", is_flag=True, help="Only show what would be done, as `multicdn explain` does."),
-    click.option("--queue", "queue_url", envvar=QUEUE, default="", metavar="URL",
-                 help=f"Let the deployed function do it: send the work to its queue. {QUEUE}."),
-    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS",
-                 help="Give up what isn't done by then."),
-)  # fmt: skip
-
-
-class CommonOptions(Struct, frozen=True):
-    """The options that both commands have; named as those."""
-
-    what: tuple[str, ...]
-    config_path: Path | None
-    bucket: str
-    recursive: bool
-    providers: tuple[str, ...]
-    dry_run: bool
-    queue_url: str
-    timeout: float
-
-
-def options(command: _Command) -> _Command:
-    """Add what both commands take."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def new_id() -> str:
@@ -74,38 +39,103 @@ def new_id() -> str:
     return f"by-hand-{uuid.uuid4().hex}"
 
 
+class Ended(NamedTuple):
+    """How a request ended, as far as it came.
+
+    Attributes:
+        status: to exit with.
+        planned: what a dry run shows; None where it was none.
+        sent: to the function's queue; None where it wasn't to be.
+        outcomes: of the calls from here.
+    """
+
+    status: int
+    planned: Sequence[Preview] | None = None
+    sent: Enqueued | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@contextlib.contextmanager
+def misuse() -> Iterator[None]:
+    """Take for misuse of the command what these providers can't be asked for: nothing was called."""
+    from multicdn.oncall.manual import RequestError
+
+    try:
+        yield
+    except RequestError as error:
+        raise click.UsageError(str(error)) from None
+
+
+class Enqueued(Struct, frozen=True):
+    """Messages to a queue: how many it took, and how many it didn't."""
+
+    queue: str
+    messages: int
+    failed: int
+
+
+def tell_nothing(action: Action, settings: CommonOptions) -> None:
+    """Say that a list says that nothing has changed, which is no failure."""
+    from multicdn.oncall.manual import ManualRequest, Orders
+
+    settings.print(["the list names nothing; no vendor was called"])
+    if settings.as_json:
+        say_json(_answer(ManualRequest(id="", action=action), Orders(()), Ended(0), 0, 0))
+
+
 def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0) -> int:
     """Do what is asked for, say how it ended, and return the exit status: of a part, if something was left out before.
 
     Raises:
-        RequestError: it can't be done; nothing was called.
+        UsageError: it can't be asked of these providers.
+        ClickException: there is nothing to do.
     """
-    from multicdn.oncall import manual
+    with misuse():
+        orders = _orders(loaded, request, settings)
+        _tell_unmatched(loaded, orders, request)
+        ended = _ended(loaded, request, settings, orders)
+    status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
+    if settings.as_json:
+        say_json(_answer(request, orders, ended, status, left_out))
+    return status
 
-    orders = _orders(loaded, request)
-    _tell_unmatched(loaded, orders, request)
+
+def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orders: Orders) -> Ended:
+    if not orders.demands and not orders.failures:
+        raise click.ClickException(f"nothing to {request.action}")
     if not orders.demands:
         _tell_failures(orders)
-        raise manual.RequestError(f"nothing to {request.action}")
+        return Ended(FAILED)
     if settings.dry_run:
-        return _show(loaded, orders)
+        return _show(loaded, orders, settings)
     _aws.refuse_other_account(loaded.config.install)
-    if settings.queue_url:
-        status = _enqueue(loaded, request, orders, settings.queue_url)
-    else:
-        status = _deliver(loaded, request, orders, settings.timeout)
-    return status or (PARTIAL if left_out else 0)
+    if queue_url := settings.queue():
+        return _enqueue(loaded, request, orders, queue_url, settings)
+    return _deliver(loaded, request, orders, settings)
 
 
-def _orders(loaded: Loaded, request: ManualRequest) -> Orders:
+def _answer(request: ManualRequest, orders: Orders, ended: Ended, status: int, left_out: int) -> dict[str, Any]:
+    return {
+        "action": str(request.action),
+        "exit_status": status,
+        "providers": _ends.as_json(ended.outcomes),
+        "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
+        "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
+        "collapse": [msgspec.to_builtins(decision) for decision in orders.decisions],
+        "unmatched": [f"s3://{item.bucket}/{item.key}" for item in orders.unmatched],
+        "failures": [{"target": name, "reason": redact(reason)} for name, reason in orders.failures],
+        "left_out": left_out,
+    }
+
+
+def _orders(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
     """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
     from multicdn.oncall import manual
     from multicdn.routing.router import Router
 
     router = Router(loaded.config.routes, loaded.config.providers, loaded.plugins.hooks.urls)
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
-    for line in render.collapse(orders.decisions):
-        say(line)
+    settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
     return orders
 
@@ -157,15 +187,15 @@ def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
     return previews(loaded.config, orders.demands)
 
 
-def _show(loaded: Loaded, orders: Orders) -> int:
-    for line in render.previews(_previews(loaded, orders), _NAMED):
-        say(line)
+def _show(loaded: Loaded, orders: Orders, settings: CommonOptions) -> Ended:
+    shown = _previews(loaded, orders)
+    settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     _tell_failures(orders)
-    say("no vendor was called")
-    return 0
+    settings.print(["no vendor was called"])
+    return Ended(0, planned=shown)
 
 
-def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: str) -> int:
+def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: str, settings: CommonOptions) -> Ended:
     """Send the work to the function's queue, through the same door as what it puts there itself.
 
     Raises:
@@ -180,34 +210,51 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     allowed = Allowed(loaded.config.routes, rewritten=loaded.plugins.hooks.rewrites_urls)
     for job in jobs:
         if reason := allowed.refusal(job.job):
-            remedy = "leave out --queue and MULTICDN_QUEUE_URL to call the vendors from here"
+            remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
     wanted = [message for job in jobs for message in messages(job)]
-    failed = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
+    failed = len(RetryQueue(sqs.client(queue_url), queue_url).send(wanted))
     _tell_failures(orders)
-    say(f"{render.counted(len(wanted) - len(failed), 'message')} sent to {queue_url}")
+    taken = len(wanted) - failed
+    settings.print([f"{render.counted(taken, 'message')} sent to {queue_url}"])
     if failed:
-        say(f"{render.counted(len(failed), 'message')} could not be sent", err=True)
-    return _status(len(wanted) - len(failed), len(failed) + len(orders.failures))
+        say(f"{render.counted(failed, 'message')} could not be sent", err=True)
+    return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
-def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, seconds: float) -> int:
+def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
     from multicdn.reporting import Audience
 
     config = loaded.config
     doing = "purging" if request.action is Action.PURGE else "preloading"
+    seen: list[Outcome] = []
     with bar(doing, _total(_previews(loaded, orders))) as advance:
-        terms = Terms(concurrency=config.concurrency)
-        delivery = Delivery(config.providers, terms, watch=lambda outcome: advance(len(outcome.job.targets)))
-        report = delivery.deliver(orders.demands, seconds)
+
+        def watch(outcome: Outcome) -> None:
+            seen.append(outcome)
+            advance(len(outcome.job.targets))
+
+        delivery = Delivery(config.providers, Terms(concurrency=config.concurrency), watch=watch)
+        try:
+            report = delivery.deliver(orders.demands, settings.timeout)
+        except KeyboardInterrupt:
+            _tell_interrupted(seen, request)
+            raise
     Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
     _tell_failures(orders)
-    for line in _ends(report, request.action):
-        say(redact(line))
+    settings.print(redact(line) for line in _ends.lines(report, request.action))
     accepted = len(report.outcomes) - len(report.undelivered)
-    return _status(accepted, len(report.undelivered) + len(orders.failures))
+    failed = len(report.undelivered) + len(orders.failures)
+    return Ended(_status(accepted, failed), outcomes=tuple(report))
+
+
+def _tell_interrupted(seen: Sequence[Outcome], request: ManualRequest) -> None:
+    """Say what had ended by then; the calls under way may or may not be done."""
+    for line in _ends.lines(list(seen), request.action):
+        say(redact(line), err=True)
+    say("The rest isn't known: what was being called may be done.", err=True)
 
 
 def _tell_hook_bug(reason: str) -> None:
@@ -223,55 +270,3 @@ def _status(done: int, failed: int) -> int:
     if not failed:
         return 0
     return PARTIAL if done else FAILED
-
-
-def _ends(report: Report, action: Action) -> Iterator[str]:
-    by_provider: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in report:
-        by_provider[outcome.job.provider].append(outcome)
-    for name, outcomes in sorted(by_provider.items()):
-        yield from _ends_of(name, outcomes, action)
-
-
-def _ends_of(name: str, outcomes: Sequence[Outcome], action: Action) -> Iterator[str]:
-    """One line on what was accepted, and one for each reason why something wasn't."""
-    accepted = [outcome for outcome in outcomes if outcome.status is Status.ACCEPTED]
-    if accepted:
-        calls = render.counted(sum(outcome.calls for outcome in accepted), "call")
-        yield f"{name}: {action} of {_targets(accepted)} accepted in {calls}{_receipts(accepted)}"
-    reasons: dict[tuple[Status, str], list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.status is not Status.ACCEPTED:
-            reasons[outcome.status, outcome.reason].append(outcome)
-    for (status, reason), failed in reasons.items():
-        yield f"{name}: {action} of {_targets(failed)} {_WORDS[status]}: {reason}"
-        yield from (f"  {target}" for target in _some_targets(failed))
-
-
-_WORDS = {
-    Status.RETRY: "not done, may succeed later",
-    Status.PACED: "not done yet",
-    Status.REJECTED: "rejected",
-    Status.REFUSED: "refused",
-    Status.UNAUTHORIZED: "refused for the credentials",
-    Status.UNASKED: "not done",
-}
-
-
-def _targets(outcomes: Iterable[Outcome]) -> str:
-    jobs = [outcome.job for outcome in outcomes]
-    if all(job.everything for job in jobs):
-        return "everything"
-    return render.counted(sum(len(job.targets) for job in jobs), "target")
-
-
-def _some_targets(outcomes: Iterable[Outcome]) -> list[str]:
-    return [target for outcome in outcomes for target in outcome.job.described][:_NAMED]
-
-
-def _receipts(outcomes: Sequence[Outcome]) -> str:
-    """The vendor's id of a single call, and the longest of its estimates."""
-    first = outcomes[0].receipt.id if len(outcomes) == 1 else ""
-    estimates = [outcome.receipt.estimate for outcome in outcomes if outcome.receipt.estimate is not None]
-    done = f"done in about {max(estimates):g} s by the vendor's estimate" if estimates else ""
-    return "".join(f", {part}" for part in (first and f"id {first}", done) if part)

@@ -38,7 +38,7 @@ config_option: Callable[[Any], Any] = click.option(
     "--config",
     "config_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The config file; by default the one that the function would use.",
+    help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
 )
 
 
@@ -74,8 +74,8 @@ class Inputs(Struct):
     ignored: list[str] = []
 
 
-def load(path: Path | None) -> Loaded:
-    """Load a config and note where its routes stand. AWS is asked in its region from then on.
+def load(path: Path | None, region: str = "") -> Loaded:
+    """Load a config and note where its routes stand. AWS is asked in its region from then on, or in another one.
 
     Raises:
         ConfigError: with every problem found.
@@ -83,7 +83,7 @@ def load(path: Path | None) -> Loaded:
     path = path or config_file.locate()
     plugins = Plugins()
     config = config_file.load(path, plugins)
-    aws_region.use(config.install.region)
+    aws_region.use(region or config.install.region)
     return Loaded(config, plugins, explain.places(text_file.decoded(path.read_bytes()), path.name))
 
 

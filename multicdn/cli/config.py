@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from multicdn import config as config_file
 from multicdn.authoring.schema import schema as make_schema
+from multicdn.cli._group import CommandGroup
+from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
 from multicdn.config import text_file, yaml_source
@@ -18,13 +21,13 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from multicdn.authoring.from_globaldots import Conversion
     from multicdn.config import Config
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Check the config file, print its JSON Schema, or convert that of another tool."""
 
@@ -32,24 +35,55 @@ def config() -> None:
 @config.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--online", is_flag=True, help="Ask AWS whether the buckets exist, in this account and region.")
-def check(file: Path | None, *, online: bool) -> None:
+@as_json_option
+def check(file: Path | None, *, online: bool, as_json: bool) -> None:
     """Check FILE, by default the one that the function would use.
 
     Every problem is listed with file and line, then what is legal but probably not meant. Exit status 1 if there is a
     problem. Nothing is called, unless --online is given, and no secret is read.
     """
+    path = file or config_file.locate()
+    loaded, problems = None, list[str]()
     try:
-        loaded = config_file.load(file)
+        loaded = config_file.load(path)
+        problems = _missing_buckets(path, loaded) if online else []
     except ConfigError as error:
-        _fail(error.problems)
-    _warn(loaded)
-    if online:
-        _check_buckets(file or config_file.locate(), loaded)
-    say(f"{loaded.name}: ok: {counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}")
+        problems = [*error.problems]
+    if as_json:
+        say_json(_facts(path, loaded, problems))
+    else:
+        if loaded:
+            _warn(loaded)
+        for problem in problems:
+            say(problem, err=True)
+        if loaded and not problems:
+            counts = f"{counted(len(loaded.providers), 'provider')}, {counted(len(loaded.routes), 'route')}"
+            say(f"{loaded.name}: ok: {counts}")
+    raise SystemExit(1 if problems else 0)
 
 
-def _check_buckets(file: Path, loaded: Config) -> None:
+def _facts(path: Path, loaded: Config | None, problems: Sequence[str]) -> dict[str, Any]:
+    return {
+        "config": path.name,
+        "ok": not problems,
+        "problems": list(map(_placed, problems)),
+        "warnings": list(map(_placed, loaded.warnings if loaded else ())),
+        "providers": [{"name": name, "type": kind} for name, kind in loaded.types.items()] if loaded else None,
+        "routes": len(loaded.routes) if loaded else None,
+    }
+
+
+def _placed(sentence: str) -> dict[str, Any]:
+    """A sentence on a file, which may begin with its name and a line, in parts."""
+    found = re.match(r"([^:]+):(\d+): ", sentence)
+    if found is None:
+        return {"file": None, "line": None, "message": sentence}
+    return {"file": found[1], "line": int(found[2]), "message": sentence[found.end() :]}
+
+
+def _missing_buckets(file: Path, loaded: Config) -> list[str]:
     from multicdn.installer import bucket_check
+    from multicdn.installer.organisation.forwarding import without_forwarded
 
     document = yaml_source.parse(text_file.decoded(file.read_bytes()), file.name)
     places: dict[str, str] = {}
@@ -57,11 +91,8 @@ def _check_buckets(file: Path, loaded: Config) -> None:
         for bucket in listed(route["bucket"]):
             at = document.at(("routes", place, "bucket"))
             places.setdefault(bucket, f"{at}: routes[{place}].bucket")
-    problems = [
-        f"{places[bucket]}: {sentence}" for bucket, sentence in bucket_check.missing([*places], loaded.install.region)
-    ]
-    if problems:
-        _fail(problems)
+    missing = bucket_check.missing(without_forwarded(loaded.install, places), loaded.install.region)
+    return [f"{places[bucket]}: {sentence}" for bucket, sentence in missing]
 
 
 @config.command()

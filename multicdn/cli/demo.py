@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from multicdn import config
 from multicdn.cli.terminal import visible_lines
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _KEYS = (
 )
 _TIMEOUT = 20.0
 _POLL_INTERVAL = 0.005
-_WIDTH = 110  # of a log file, in which nobody wants a table folded
+_WIDTH = 200  # of a pipe or a log file, in which nobody wants a table folded, or lines around it
 
 
 class EdgeResult(NamedTuple):
@@ -57,10 +58,10 @@ class EdgeResult(NamedTuple):
 @click.option(
     "--config",
     "config_file",
-    default="multicdn.config.yml",
-    show_default=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The config to show; its providers are answered by simulators.",
+    default=config.locate,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The config to show, by default that of MULTICDN_CONFIG or multicdn.config.yml; simulators answer for its "
+    "providers.",
 )
 def demo(config_file: Path) -> None:
     """See an upload reach every CDN, on this machine alone.
@@ -75,6 +76,7 @@ def demo(config_file: Path) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
+    config.load(config_file)
     try:
         local = LocalEnvironment(config_file)
     except (FileNotFoundError, ValueError) as error:
@@ -85,7 +87,7 @@ def demo(config_file: Path) -> None:
         if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
             console.print(visible_lines(local.worker_log()), markup=False, soft_wrap=True)
-    console.print(_table(local, results))
+    console.print(_table(local, results, boxed=console.is_terminal))
     fresh = sum(edge.is_fresh for edge in results.values())
     console.print(f"fresh at {fresh} of {len(results)} edges")
     raise SystemExit(0 if fresh == len(results) else 1)
@@ -143,10 +145,12 @@ def _time_to_fresh(
     return seconds
 
 
-def _table(local: LocalEnvironment, results: Mapping[str, EdgeResult]) -> object:
+def _table(local: LocalEnvironment, results: Mapping[str, EdgeResult], *, boxed: bool) -> object:
+    from rich import box
     from rich.table import Table
 
-    table = Table("edge", "before", "after the upload", "calls (targets)", "after the purge", "upload to fresh")
+    titles = ("edge", "before", "after the upload", "calls (targets)", "after the purge", "upload to fresh")
+    table = Table(*titles, box=box.HEAVY_HEAD if boxed else None, pad_edge=boxed)
     for name, edge in results.items():
         table.add_row(
             local.edges[name].vendor,

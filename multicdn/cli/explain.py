@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @arguments.config_option
 @click.option("--removed", is_flag=True, help="As if the objects had been removed rather than created.")
 @click.option("--bucket", default="", help="The bucket that a folder is to be synced to, or that a list's keys are in.")
-@click.option("--prefix", default="", help="What stands before the names of a folder's or list's files.")
+@click.option("--prefix", default="", help="The folder in the bucket that a folder's or list's files are in.")
 @click.option("--online", is_flag=True, help="Ask vendors what `distribution: auto` stands for, and S3 for metadata.")
 @click.option("--limit", default=10, show_default=True, help="How many objects and targets to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else.")
@@ -105,7 +105,7 @@ class _Answer:
                 say(line)
         for line in render.collapse(self._decisions):
             say(line)
-        for line in render.previews(self._previews, limit):
+        for line in (*render.previews(self._previews, limit), *render.total(self._previews)):
             say(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:

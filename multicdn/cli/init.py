@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from multicdn.cli.terminal import say, visible
+from multicdn.cli.terminal import say, say_text, visible
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import ConfigError
 
@@ -127,7 +127,7 @@ def _conversed(answers: Answers, plugins: Plugins) -> str:
 def _stop(why: str, answers: Answers, status: int = 1) -> NoReturn:
     """Leave with what was answered so far."""
     say(why, err=True)
-    say(f"To go on from here:  {answers.command()}", err=True)
+    say_text(f"To go on from here:  {answers.command()}", err=True)  # in one line, to be pasted
     raise SystemExit(status)
 
 
@@ -168,7 +168,7 @@ def _tell(output: Path, text: str, draft: Draft, plugins: Plugins) -> None:
         say(f"{warning} (warning)", err=True)
     for reference, file in starter.stored_by_hand(draft, plugins):
         scheme, _, name = reference.partition(":")
-        say(f"Store a secret:  {put_command(scheme, name, settings, file)}")
+        say_text(f"Store a secret:  {put_command(scheme, name, settings, file)}")
     elsewhere = f" --config {output}" if str(output) != FILE_NAME else ""
-    say(f"Then:            multicdn secret check{elsewhere}")
-    say(f"                 multicdn install plan{elsewhere}")
+    say_text(f"Then:            multicdn secret check{elsewhere}")
+    say_text(f"                 multicdn install plan{elsewhere}")

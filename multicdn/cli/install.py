@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from multicdn import config as config_file
+from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, say_text
-from multicdn.config.checker import FILE_NAME
-from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +30,9 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
         click.option(
             "--config",
             "config_path",
-            default=FILE_NAME,
-            show_default=True,
+            default=config_file.locate,
             type=click.Path(dir_okay=False, path_type=Path),
-            help="The config file.",
+            help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
         ),
         click.option("--stack", default="", help="Name of the stack; wins over the config's install.stack."),
         click.option("--region", default="", help="Region; wins over the config's install.region."),
@@ -52,17 +51,7 @@ _unchecked = click.option(
 )
 
 
-class _Group(click.Group):
-    """Shows our own errors as the sentences that they are, whichever door was taken."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except MulticdnError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Group)
+@click.group(cls=CommandGroup)
 def install() -> None:
     """Install in AWS, change, look, remove.
 
@@ -98,6 +87,7 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     """
     from multicdn.cli.progress import Progress
     from multicdn.installer import run
+    from multicdn.installer.notifications.prefixes import buckets
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress(quiet=as_json) as progress:
         session = _sign_in(config_path, stack, region)
@@ -114,7 +104,8 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     if as_json:
         say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(current)}, indent=2))
     elif made.steps:
-        say(f"Done. Upload something to {' or '.join(session.buckets)}.")
+        named = buckets(session.file.config.routes) if session.file else session.buckets
+        say(f"Done. Upload something to {' or '.join(named)}.")
 
 
 @install.command()
@@ -169,17 +160,66 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
 @_common
 @click.option("--policy", is_flag=True, help="Print the IAM policy for whoever installs instead. Asks AWS who you are.")
 def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
-    """Print the CloudFormation template, for a pipeline of your own. It fits any account and region."""
+    """Print the CloudFormation template, for a pipeline of your own.
+
+    It fits any account and region, unless the config names ARNs. An alias of a KMS key is looked up in AWS.
+    """
     from multicdn.installer import permissions, run
+    from multicdn.installer.organisation import kms_keys
 
     file = run.read(config_path, stack, region)
+    if policy or kms_keys.unresolved(file.config.install):
+        session = run.with_key_arns(run.sign_in(file))
+        file, account = session.file or file, session.account
     if policy:
-        account = run.sign_in(file).account
         made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
         say(permissions.where_it_fits(made), err=True)
     else:
         made = run.template(file)
     say_text(json.dumps(made, indent=2))
+
+
+@install.command()
+@_common
+@_as_json
+def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
+    """Print what others have to do: owners of buckets elsewhere, whoever makes roles or runs the network.
+
+    It is made from the config and from who you are. Nothing else is asked of AWS but for KMS keys by their alias.
+    """
+    from multicdn.installer import run
+    from multicdn.installer.organisation import instructions as made
+
+    file = run.read(config_path, stack, region)
+    session = run.with_key_arns(run.sign_in(file))
+    handouts = made.instructions((session.file or file).config, session.account)
+    if as_json:
+        say_text(json.dumps(_plain(handouts), indent=2))
+        return
+    for line, document in made.text(handouts):
+        say(line)
+        if document is not None:
+            say_text(json.dumps(document, indent=2))
+    if not handouts:
+        say("Nobody else has to do anything.")
+
+
+@install.command()
+@_common
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
+    """Write the function's code to FILE, a zip archive, for a pipeline of your own. Asks nothing of AWS."""
+    from multicdn.cli.progress import Progress
+    from multicdn.installer import run
+
+    with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress() as progress:
+        progress.begin("building the code for Lambda")
+        made = run.bundle(run.read(config_path, stack, region), Path(work))
+        try:
+            file.write_bytes(made.path.read_bytes())
+        except OSError as error:
+            raise click.ClickException(f"{file} can't be written: {error.strerror}") from error
+    say(f"{file}: {made.size / 1e6:.1f} MB, {made.sha256[:12]}")
 
 
 def _sign_in(config_path: Path, stack: str, region: str, *, needs_config: bool = True) -> Session:

@@ -20,9 +20,9 @@ STANDARD_INPUT = "standard input"
 
 
 def below(bucket: str, prefix: str = "") -> Below:
-    """Where the keys of lists are: ``--bucket`` as it is given, with or without a folder behind it."""
+    """Where the keys of lists are: ``--bucket`` and ``--prefix`` as they are given, folders with or without a slash."""
     name, _, folder = bucket.removeprefix("s3://").partition("/")
-    return Below(name, f"{folder.rstrip('/')}/{prefix}" if folder else prefix)
+    return Below(name, "".join(f"{each.rstrip('/')}/" for each in (folder, prefix) if each))
 
 
 def standard_input() -> str:

@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 
-from multicdn.cli import _asked, _ondemand, arguments
-from multicdn.cli.terminal import say
+from multicdn.cli import _asked, _ondemand, _options, arguments
 from multicdn.model import Action
 
 
 @click.command()
-@_ondemand.options
+@_options.options
 def preload(**common: Any) -> None:
     """Preload by hand. Purges nothing: what is cached and not stale stays.
 
@@ -24,13 +23,13 @@ def preload(**common: Any) -> None:
     """
     from multicdn.oncall.manual import ManualRequest
 
-    settings = _ondemand.CommonOptions(**common)
+    settings = _options.CommonOptions(**common)
     if not settings.what:
         raise click.UsageError("say what: S3 URIs or URLs")
-    loaded = arguments.load(settings.config_path)
+    loaded = arguments.load(settings.config_path, settings.region)
     asked = _asked.read(settings)
     if asked.is_nothing:
-        return say("the list names nothing; no vendor was called")
+        return _ondemand.tell_nothing(Action.PRELOAD, settings)
     request = ManualRequest(
         id=_ondemand.new_id(),
         action=Action.PRELOAD,

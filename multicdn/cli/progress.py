@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from multicdn.cli.terminal import say, visible
+from multicdn.cli.terminal import folded, say, visible, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,8 @@ class Progress:
 
     def _print(self, line: str) -> None:
         if self._status is not None:
-            self._status.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+            shown = folded(visible(line), width(err=True))
+            self._status.console.print(shown, markup=False, highlight=False, soft_wrap=True)
         elif not self._quiet:
             say(line, err=True)
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from multicdn.authoring import catalog
-from multicdn.cli.terminal import say, say_text
+from multicdn.cli import completion
+from multicdn.cli._json import as_json_option, say_json
+from multicdn.cli.table import table
+from multicdn.cli.terminal import say, say_text, width
+from multicdn.errors import did_you_mean
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
@@ -15,30 +20,35 @@ if TYPE_CHECKING:
 
     from multicdn.authoring.catalog import InstalledProvider
 
-# As in the README: one mark per thing that a vendor can do.
+# As in the README.
+_HEAD = ["provider", "status", "purge by", "soft", "preload", "limits of a purge by URL"]
 _KINDS = ("url", "prefix", "tag", "host", "everything")
-
-_WIDTH = 200  # of a pipe, in which nobody wants a table folded
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.types)
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown, as it stands in the README.")
-def providers(name: str | None, markdown: bool) -> None:  # noqa: FBT001 - click passes it by name
+@as_json_option
+def providers(name: str | None, *, markdown: bool, as_json: bool) -> None:
     """List the installed providers, or describe the one called NAME."""
     plugins = Plugins()
-    if name:
-        say_text(description(catalog.entry(plugins, name)))
+    if name and name not in plugins.providers:
+        raise click.UsageError(f"no provider {name!r} is installed{did_you_mean(name, plugins.providers)}")
+    found = [catalog.entry(plugins, name)] if name else catalog.entries(plugins)
+    if as_json:
+        say_json({"providers": msgspec.to_builtins(found)})
     elif markdown:
-        say_text(markdown_table(catalog.entries(plugins)))
+        say_text(markdown_table(found))
+    elif name:
+        for line in description(found[0]).splitlines():
+            say(line)
     else:
-        _print_table(catalog.entries(plugins))
+        _print_table(found)
 
 
 def markdown_table(entries: Iterable[InstalledProvider]) -> str:
     """The vendor table of the README."""
-    head = ["provider", "status", "purge by", "soft", "preload", "limits of a purge by URL"]
-    rows = [head, ["---"] * len(head), *map(_row, entries)]
+    rows = [_HEAD, ["---"] * len(_HEAD), *map(_row, entries)]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -62,18 +72,9 @@ def _other_limits(abilities: Sequence[catalog.Ability]) -> str:
 
 
 def _print_table(entries: Sequence[InstalledProvider]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    table = Table()
-    for title in ("provider", "status", "purge by", "soft", "preload", "limits of a purge by URL", "from"):
-        table.add_column(title, no_wrap=title == "provider")
-    for entry in entries:
-        table.add_row(*(cell.strip("`") for cell in _row(entry)), entry.distribution)
-    console.print(table)
+    rows = [[*(cell.strip("`") for cell in _row(entry)), entry.distribution] for entry in entries]
+    for line in table([*_HEAD, "from"], rows, width()):
+        say(line)
     for entry in entries:
         if entry.fault:
             say(entry.fault, err=True)
@@ -85,8 +86,8 @@ def _lines(entry: InstalledProvider) -> Iterable[str]:
     if entry.retired:
         yield f"RETIRED {entry.retired}"
     yield from _section("What it can do", (_ability(ability) for ability in entry.abilities))
-    width = max((len(option.name) for option in entry.options), default=0)
-    yield from _section("Options", (_option(option, width) for option in entry.options))
+    longest = max((len(option.name) for option in entry.options), default=0)
+    yield from _section("Options", (_option(option, longest) for option in entry.options))
     yield from _section("The credentials need", entry.permissions)
     if entry.example:
         yield from _section("Example", ("providers:", *(f"  {line}" for line in entry.example.splitlines())))
@@ -103,6 +104,6 @@ def _ability(ability: catalog.Ability) -> str:
     return f"{ability.action} by {ability.kind}{soft}{limits}"
 
 
-def _option(option: catalog.Option, width: int) -> str:
+def _option(option: catalog.Option, longest: int) -> str:
     default = "required" if option.required else f"default {option.default}" if option.default else "optional"
-    return f"{option.name:<{width}} {option.type}, {default}; {option.help}"
+    return f"{option.name:<{longest}} {option.type}, {default}; {option.help}"

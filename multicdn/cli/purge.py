@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from multicdn.cli import _asked, _ondemand, arguments
+from multicdn.cli import _asked, _ondemand, _options, arguments
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@_ondemand.options
+@_options.options
 @click.option("--tag", "tags", multiple=True, help="Purge all that carries this cache tag; may be repeated.")
 @click.option(
     "--prefix", "prefixes", multiple=True, metavar="URL", help="Purge all that begins with this URL; repeats."
@@ -44,16 +44,16 @@ def purge(
     from multicdn.oncall.manual import ManualRequest
     from multicdn.routing.route import is_root
 
-    settings = _ondemand.CommonOptions(**common)
+    settings = _options.CommonOptions(**common)
     selected = (settings.what, tags, prefixes)
     if everything:
         _check_everything(settings, selected)
     elif not any(selected):
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
-    loaded = arguments.load(settings.config_path)
+    loaded = arguments.load(settings.config_path, settings.region)
     asked = _asked.read(settings)
     if asked.is_nothing and not (tags or prefixes):
-        return say("the list names nothing; no vendor was called")
+        return _ondemand.tell_nothing(Action.PURGE, settings)
     targets = [*asked.targets, *(Target(TargetKind.TAG, tag) for tag in tags)]
     targets += [Target(TargetKind.PREFIX, prefix) for prefix in prefixes]
     if everything:
@@ -72,7 +72,7 @@ def purge(
     raise SystemExit(_ondemand.run(loaded, request, settings, asked.left_out))
 
 
-def _check_everything(settings: _ondemand.CommonOptions, selected: Sequence[tuple[str, ...]]) -> None:
+def _check_everything(settings: _options.CommonOptions, selected: Sequence[tuple[str, ...]]) -> None:
     if any(selected):
         raise click.UsageError("--all goes without anything else to purge")
     if not settings.providers:
@@ -90,7 +90,8 @@ def _confirm(loaded: arguments.Loaded, request: Any, whole: Sequence[str]) -> No
 
     config = loaded.config
     # What can't be done needn't be confirmed.
-    orders = manual.orders(config, Router(config.routes, config.providers), request)
+    with _ondemand.misuse():
+        orders = manual.orders(config, Router(config.routes, config.providers), request)
     for prefix in whole:
         at = ", ".join(sorted({demand.provider for demand in orders.demands}))
         _typed(urlsplit(prefix).netloc, f"all of {prefix} will be purged at {at}")

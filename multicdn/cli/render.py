@@ -95,6 +95,18 @@ def previews(shown: Iterable[Preview], limit: int) -> Iterator[str]:
         yield ""
 
 
+def total(shown: Sequence[Preview]) -> Iterator[str]:
+    """A line on all providers together, where there is more than one."""
+    if len(shown) < 2:
+        return
+    targets = counted(sum(preview.targets for preview in shown), "target")
+    calls = counted(sum(preview.calls for preview in shown), "call")
+    dollars = sum(preview.dollars or 0 for preview in shown)
+    known = "" if all(preview.exact for preview in shown) else ", as far as is known here"
+    price = f", up to ${dollars:,.3f}" if dollars else ""
+    yield f"in all{known}: {targets} in {calls} at {len(shown):,} providers{price}"
+
+
 def as_json(
     name: str,
     objects: Sequence[Explained],
@@ -113,7 +125,7 @@ def as_json(
         "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
         "notes": list(notes),
         "collapse": [msgspec.to_builtins(decision) for decision in decisions],
-        "providers": [_provider(preview) for preview in previewed],
+        "providers": [provider_as_json(preview) for preview in previewed],
     }
 
 
@@ -177,7 +189,8 @@ def _source(source: Source) -> dict[str, Any]:
     }
 
 
-def _provider(preview: Preview) -> dict[str, Any]:
+def provider_as_json(preview: Preview) -> dict[str, Any]:
+    """What a provider would be asked."""
     return {
         "name": preview.name,
         "type": preview.type,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,11 @@ import click
 
 from multicdn import config as config_file
 from multicdn.cli import _aws, aws_region
+from multicdn.cli._group import CommandGroup
+from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
-from multicdn.cli.terminal import say, say_text
+from multicdn.cli.terminal import say
 from multicdn.errors import ConfigError
 from multicdn.secrets import redact
 
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from multicdn.installer.secret_references import Reference
 
 _region = click.option("--region", default="", help="Region of the function; default: install.region, or AWS_REGION.")
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def secret() -> None:
     """Store secrets where the function reads them, list them, check them.
 
@@ -68,7 +68,7 @@ def put(reference: str, config_path: Path | None, region: str, kms_key: str) -> 
 @secret.command("list")
 @config_option
 @_region
-@_as_json
+@as_json_option
 def list_(config_path: Path | None, region: str, *, as_json: bool) -> None:
     """List the references of the config: where each secret is, its version, since when. Reads no value.
 
@@ -81,7 +81,7 @@ def list_(config_path: Path | None, region: str, *, as_json: bool) -> None:
     wanted = references(loaded.providers)
     found = secret_places.places(wanted, _account(loaded, wanted, region))
     if as_json:
-        say_text(json.dumps([_plain(place) for place in found], indent=2))
+        say_json({"secrets": [_plain(place) for place in found]})
     else:
         for line in secret_places.in_words(found):
             say(line)
@@ -92,7 +92,7 @@ def list_(config_path: Path | None, region: str, *, as_json: bool) -> None:
 @secret.command()
 @config_option
 @_region
-@_as_json
+@as_json_option
 def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
     """Resolve each reference of the config, as you and from here, and say which are missing, empty or odd.
 
@@ -106,7 +106,7 @@ def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
     aws_region.use(region or loaded.install.region)
     found = list(secret_values.check(loaded.providers))
     if as_json:
-        say_text(json.dumps([_plain(checked) for checked in found], indent=2))
+        say_json({"secrets": [_plain(checked) for checked in found]})
     else:
         for checked in found:
             reference = checked.reference

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+import textwrap
 
 import click
 
@@ -22,14 +25,49 @@ def visible_lines(text: str) -> str:
     return _STEERING_BUT_LINES.sub(_escaped, text)
 
 
+def width(*, err: bool = False) -> int | None:
+    """Columns of the terminal that is written to; None for a pipe or a file, in which lines are as long as they are.
+
+    Args:
+        err: standard error instead of standard output.
+    """
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def folded(line: str, columns: int | None, taken: int = 0) -> str:
+    """A line as several that fit, broken between words alone; what goes on stands two columns to the right.
+
+    Args:
+        line: without control characters.
+        columns: that there are; None for any number.
+        taken: columns of the first line in which something stands already.
+    """
+    if columns is None or taken + len(line) <= columns:
+        return line
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    whole = textwrap.wrap(
+        line,
+        columns,
+        initial_indent=" " * taken,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        expand_tabs=False,
+        replace_whitespace=False,
+    )
+    return "\n".join(whole)[taken:]
+
+
 def say(line: str, *, err: bool = False, colour: str | None = None) -> None:
-    """Print a line."""
-    click.echo(click.style(visible(line), fg=colour) if colour else visible(line), err=err)
+    """Print a line; on a terminal it is folded between words."""
+    shown = folded(visible(line), width(err=err))
+    click.echo(click.style(shown, fg=colour) if colour else shown, err=err)
 
 
-def say_text(text: str, *, nl: bool = True) -> None:
-    """Print a text of several lines; JSON stays JSON with the same content."""
-    click.echo(visible_lines(text), nl=nl)
+def say_text(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print a text of several lines, none of them folded; JSON stays JSON with the same content."""
+    click.echo(visible_lines(text), nl=nl, err=err)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn.cli import _aws, aws_region
+from multicdn.cli._group import INTERRUPTED
 
 if TYPE_CHECKING:
     from multicdn.config.settings import Install
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--batches", type=click.IntRange(1, 100), help="Batches at once; default: install.maximum_concurrency.")
 def worker(queue: str, batch_size: int | None, gather: float | None, batches: int | None) -> None:
-    """Run the handler on a queue until SIGTERM, which lets the batches at hand end.
+    """Run the handler on a queue until SIGTERM or Ctrl-C, which let the batches at hand end.
 
     The config is found as in Lambda: MULTICDN_CONFIG, or multicdn.config.yml in the current directory. AWS credentials
     come from the usual places; the region is install.region, or else that of AWS_REGION, of the profile, or of the
@@ -51,6 +52,8 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
     crew = Crew([Worker(client, queue_url, handler, batch_size=size, gather=window) for _ in range(count)], queue_url)
     crew.stop_on(signal.SIGTERM, signal.SIGINT)
     crew.run()
+    if crew.stopped_by is signal.SIGINT:
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _batching(settings: Install, batch_size: int | None, gather: float | None) -> tuple[int, float]:

@@ -101,7 +101,8 @@ def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:
     try:
         text = text_file.decoded(path.read_bytes())
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such file; set {CONFIG} to the path of your config file"]) from None
+        remedy = f"set {CONFIG} to the path of yours, or write one with `multicdn init`"
+        raise ConfigError([f"{path}: no such file; {remedy}"]) from None
     except text_file.NotTextError as error:
         raise ConfigError([f"{path.name}:{error.line}: {error.text}"]) from None
     except OSError as error:
@@ -349,8 +350,16 @@ def _explained(error: msgspec.ValidationError, path: yaml_source.Path, wanted: o
         text = f"unknown value {invalid[1]!r}{suggestion(invalid[1], tuple(_words(wanted)), str(path[-1]))}"
     else:
         text = re.sub(r"`([\w| ]+)`", lambda named: " or ".join(map(_plain, named[1].split(" | "))), text)
+    if "matching regex" in text and (meaning := _description(wanted)):
+        text = f"expected {meaning} ({text.replace('Expected ', '')})"
     hint = "; put texts that hold { or } in quotes" if text.endswith("a text, got a mapping") else ""
     return (*path, *steps), text.replace("Expected", "expected") + hint
+
+
+def _description(hint: object) -> str:
+    """What the schema says of a member; empty where it says nothing."""
+    metas = [arg for arg in typing.get_args(hint) if isinstance(arg, msgspec.Meta)]
+    return next((meta.description for meta in metas if meta.description), "")
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,17 @@ _BATCH_WITHOUT_WINDOW = 10
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = "^[1-9][0-9]*[smhd]$"
 
+# Whatever KMS takes for a key: its ARN, that of an alias, the alias' name, or the key's id.
+# docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html, KeyId
+_KMS_KEY = (
+    r"(arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+|alias/[A-Za-z0-9/_-]+"
+    r"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
+)
+_REGION = "[a-z]{2,4}(-[a-z]+)+-[0-9]+"
+
+# docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html, Tags: with our own, 50.
+_MOST_TAGS = 49
+
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
 _LONGEST_SQS_DELAY = 900
 
@@ -81,6 +92,20 @@ class Vpc(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     security_groups: Annotated[tuple[Annotated[str, Meta(pattern="^sg-[0-9a-f]+$")], ...], Meta(min_length=1)]
 
 
+class Forwarded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bucket of another account or region, whose events its owner forwards by EventBridge.
+
+    Attributes:
+        bucket: its name, as routes have it.
+        account: its owner's; empty for our own account.
+        region: where it is; empty for the region of the installation.
+    """
+
+    bucket: str
+    account: Annotated[str, Meta(pattern="^([0-9]{12})?$")] = ""
+    region: Annotated[str, Meta(pattern=f"^({_REGION})?$")] = ""
+
+
 class Install(Struct, frozen=True, kw_only=True):
     """The installation in AWS. Every member has a default.
 
@@ -93,9 +118,7 @@ class Install(Struct, frozen=True, kw_only=True):
     ] = "multicdn"
     region: Annotated[
         str,
-        Meta(
-            pattern="^([a-z]{2,4}(-[a-z]+)+-[0-9]+)?$", description="region of the buckets; default: that of AWS_REGION"
-        ),
+        Meta(pattern=f"^({_REGION})?$", description="region of the buckets; default: that of AWS_REGION"),
     ] = ""
     account: Annotated[
         str,
@@ -149,17 +172,52 @@ class Install(Struct, frozen=True, kw_only=True):
     kms_key: Annotated[
         str,
         Meta(
-            pattern="^(arn:[a-z0-9-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?$",
-            description="ARN of the KMS key of the function's environment and of the secrets it reads",
+            pattern=f"^{_KMS_KEY}?$",
+            description="KMS key of the function's environment and of the secrets it reads: ARN, alias or id",
         ),
     ] = ""
-    tags: Annotated[Mapping[str, str], Meta(description="tags of everything that is made")] = {}
+    secret_keys: Annotated[
+        tuple[Annotated[str, Meta(pattern=f"^{_KMS_KEY}$")], ...],
+        Meta(description="other KMS keys, with which secrets are encrypted"),
+    ] = ()
+    role: Annotated[
+        str,
+        Meta(
+            pattern="^(arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+)?$",
+            description="ARN of a role that exists, for the function; default: one is made",
+        ),
+    ] = ""
+    role_path: Annotated[
+        str, Meta(pattern="^/([A-Za-z0-9+=,.@_-]+/)*$", description="path of the role that is made")
+    ] = "/"
+    permissions_boundary: Annotated[
+        str,
+        Meta(
+            pattern="^(arn:[a-z0-9-]+:iam::([0-9]{12}|aws):policy/.+)?$",
+            description="ARN of the policy that bounds what the role may do",
+        ),
+    ] = ""
+    forwarded: Annotated[
+        tuple[Forwarded, ...],
+        Meta(description="buckets of other accounts or regions, whose events are forwarded by EventBridge"),
+    ] = ()
+    tags: Annotated[
+        Mapping[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=256)]],
+        Meta(description="tags of everything that is made"),
+    ] = {}
     lock: Annotated[
         str,
         Meta(description="requirements file with hashes, beside this file: the function's packages are checked by it"),
     ] = ""
     artifact_bucket: Annotated[
-        str, Meta(description="bucket for the function's code; default: one named multicdn-ACCOUNT-REGION is made")
+        str, Meta(description="bucket for the function's code, made if need be; default: multicdn-ACCOUNT-REGION")
+    ] = ""
+    artifact_encryption: Annotated[
+        str,
+        Meta(
+            pattern=f"^(AES256|aws:kms|{_KMS_KEY})?$",
+            description="what uploads ask S3 to encrypt with: AES256, aws:kms, or a KMS key",
+        ),
     ] = ""
 
     def __post_init__(self) -> None:
@@ -177,8 +235,49 @@ class Install(Struct, frozen=True, kw_only=True):
                 f"reserved_concurrency {self.reserved_concurrency} is below maximum_concurrency "
                 f"{self.maximum_concurrency}: messages would be throttled and end in the dead-letter queue"
             )
+        self._refuse_tags()
+        self._refuse_roles()
+        self._refuse_forwarded()
+
+    def _refuse_tags(self) -> None:
         if reserved := [name for name in self.tags if name.lower().startswith(("aws:", "multicdn:"))]:
             raise ValueError(f"the tag {reserved[0]!r} begins with a prefix that is reserved")
+        if len(self.tags) > _MOST_TAGS:
+            raise ValueError(f"{len(self.tags)} tags are too many: AWS takes 50, and one is multicdn's own")
+
+    def _refuse_roles(self) -> None:
+        made = {"permissions_boundary": self.permissions_boundary, "role_path": self.role_path.strip("/")}
+        if self.role and (given := [name for name, value in made.items() if value]):
+            raise ValueError(f"{given[0]} is about the role that is made, and `role` names one that exists; drop one")
+
+    def _refuse_forwarded(self) -> None:
+        if self.forwarded and self.trigger is not Trigger.EVENTBRIDGE:
+            raise ValueError("`forwarded` is for `trigger: eventbridge`: S3 itself tells its own region and account")
+        for place, one in enumerate(self.forwarded):
+            if not (one.account or one.region):
+                raise ValueError(f"forwarded[{place}]: write the account or the region of the bucket {one.bucket!r}")
+            if one.bucket in [other.bucket for other in self.forwarded[:place]]:
+                raise ValueError(f"forwarded[{place}]: the bucket {one.bucket!r} stands there twice")
+
+    @property
+    def makes_role(self) -> bool:
+        """Whether the function's role is ours to make."""
+        return not self.role
+
+    @property
+    def makes_bucket(self) -> bool:
+        """Whether the bucket for the code is surely ours to make; one that is named may be there already."""
+        return not self.artifact_bucket
+
+    @property
+    def artifact_key(self) -> str:
+        """The KMS key that uploads name; empty where they name none."""
+        return "" if self.artifact_encryption in ("AES256", "aws:kms") else self.artifact_encryption
+
+    @property
+    def sending_accounts(self) -> tuple[str, ...]:
+        """Other accounts that forward events, each once."""
+        return tuple(dict.fromkeys(one.account for one in self.forwarded if one.account))
 
     @property
     def queued(self) -> bool:

@@ -95,8 +95,9 @@ def bucket_region(s3: Any, bucket: str, account: str) -> str:
 def of_another(bucket: str, account: str) -> str:
     """A sentence about a bucket that isn't of this account."""
     return (
-        f"the bucket {bucket!r} belongs to another account than {account}; install there, or let its owner send its "
-        'events by EventBridge (docs/install.md, "Buckets of other accounts")'
+        f"the bucket {bucket!r} belongs to another account than {account}; install there, or let its owner forward its "
+        f"events: `trigger: eventbridge` and `forwarded: [{{bucket: {bucket}, account: ITS ACCOUNT}}]` under "
+        "`install`; then `multicdn install instructions` prints what the owner has to deploy"
     )
 
 
@@ -104,7 +105,8 @@ def elsewhere(bucket: str, region: str) -> str:
     """A sentence about a bucket in another region than the installation's."""
     return (
         f"the bucket {bucket!r} is in {region}, and S3 tells functions and queues of its own region only; "
-        f"install there: --region {region} (one installation for each region)"
+        f"install there: --region {region} (one installation for each region); or let EventBridge forward its events: "
+        f"`trigger: eventbridge` and `forwarded: [{{bucket: {bucket}, region: {region}}}]` under `install`"
     )
 
 

@@ -22,6 +22,7 @@ from multicdn.installer.steps import (
     Instruction,
     MakeBucket,
     Notify,
+    TagBucket,
     Upload,
 )
 
@@ -69,13 +70,19 @@ def carry_out(step: Instruction, account: Account, say: Say) -> None:
 @carry_out.register(MakeBucket)
 def _make_bucket(step: MakeBucket, account: Account, say: Say) -> None:
     del say
-    code_bucket.make(account, step.bucket)
+    code_bucket.make(account, step.bucket, step.tags)
+
+
+@carry_out.register(TagBucket)
+def _tag_bucket(step: TagBucket, account: Account, say: Say) -> None:
+    del say
+    code_bucket.tag(account, step.bucket, step.tags)
 
 
 @carry_out.register(Upload)
 def _upload(step: Upload, account: Account, say: Say) -> None:
     del say
-    code_bucket.upload(account, step.bucket, step.key, step.path)
+    code_bucket.upload(account, step.bucket, step.key, step.path, step.encryption)
 
 
 @carry_out.register(Deploy)
@@ -84,7 +91,7 @@ def _deploy(step: Deploy, account: Account, say: Say) -> None:
     body = {"TemplateBody": text}
     if len(text.encode()) > cloudformation.LONGEST_BODY:
         key = f"{state.folder(step.stack)}{hashlib.sha256(text.encode()).hexdigest()}.json"
-        body = {"TemplateURL": code_bucket.upload_template(account, step.bucket, key, text)}
+        body = {"TemplateURL": code_bucket.upload_template(account, step.bucket, key, text, step.encryption)}
     if not cloudformation.deploy(account, step.stack, body, step.parameters, step.tags, say):
         say("CloudFormation sees nothing to change")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.errors import InstallError, code, is_denied, translated
 from multicdn.installer.state import ARTIFACTS_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from multicdn.installer.account import Account
@@ -23,8 +24,8 @@ _MOST_KEYS = 1000
 _HOME = "us-east-1"
 
 
-def make(account: Account, bucket: str) -> None:
-    """Make the bucket, private and with our mark; harmless if a run before this one began to.
+def make(account: Account, bucket: str, tags: Mapping[str, str]) -> None:
+    """Make the bucket, private, with these tags and our mark; harmless if a run before this one began to.
 
     Raises:
         InstallError: the name is taken.
@@ -48,22 +49,66 @@ def make(account: Account, bucket: str) -> None:
         s3.put_public_access_block(
             Bucket=bucket, PublicAccessBlockConfiguration=_CLOSED, ExpectedBucketOwner=account.id
         )
-        tags = {"TagSet": [{"Key": ARTIFACTS_TAG, "Value": "code of multicdn"}]}
-        s3.put_bucket_tagging(Bucket=bucket, Tagging=tags, ExpectedBucketOwner=account.id)
+    tag(account, bucket, {**tags, ARTIFACTS_TAG: "code of multicdn"})
 
 
-def upload(account: Account, bucket: str, key: str, path: Path) -> None:
-    """Put a bundle into the bucket, if that is still ours."""
-    with translated(f"uploading to {bucket}", "s3"), path.open("rb") as body:
-        account.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ExpectedBucketOwner=account.id)
+def tag(account: Account, bucket: str, tags: Mapping[str, str]) -> None:
+    """Give the bucket these tags and no others."""
+    tagging: Any = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
+    with translated(f"tagging the bucket {bucket}", "s3"):
+        account.client("s3").put_bucket_tagging(Bucket=bucket, Tagging=tagging, ExpectedBucketOwner=account.id)
 
 
-def upload_template(account: Account, bucket: str, key: str, text: str) -> str:
+def upload(account: Account, bucket: str, key: str, path: Path, encryption: str = "") -> None:
+    """Put a bundle into the bucket, if that is still ours.
+
+    Args:
+        account: whose.
+        bucket: where to.
+        key: of the object.
+        path: of the file.
+        encryption: that S3 is asked for: ``AES256``, ``aws:kms``, or a key's ARN; empty for the bucket's own.
+    """
+    with _uploading(bucket, encryption), path.open("rb") as body:
+        account.client("s3").put_object(
+            Bucket=bucket, Key=key, Body=body, ExpectedBucketOwner=account.id, **_headers(encryption)
+        )
+
+
+def upload_template(account: Account, bucket: str, key: str, text: str, encryption: str = "") -> str:
     """Put a template into the bucket that is too large to be sent along; return its URL."""
     s3 = account.client("s3")
-    with translated(f"uploading to {bucket}", "s3"):
-        s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ExpectedBucketOwner=account.id)
+    with _uploading(bucket, encryption):
+        s3.put_object(
+            Bucket=bucket, Key=key, Body=text.encode(), ExpectedBucketOwner=account.id, **_headers(encryption)
+        )
     return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
+@contextlib.contextmanager
+def _uploading(bucket: str, encryption: str) -> Iterator[None]:
+    """As ``translated``; a refusal may be due to what the bucket's policy wants of uploads, which S3 doesn't say."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with translated(f"uploading to {bucket}", "s3"):
+            yield
+    except InstallError as error:
+        if isinstance(error.__cause__, ClientError) and is_denied(error.__cause__):
+            named = f"the upload named {encryption}" if encryption else "the upload named none"
+            hint = f"or the bucket's policy wants an encryption: {named}, as install.artifact_encryption says"
+            raise InstallError(f"{error}; {hint}") from error.__cause__
+        raise
+
+
+def _headers(encryption: str) -> dict[str, Any]:
+    """Members of PutObject; a bucket's policy may refuse uploads that don't name their encryption.
+
+    docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#require-sse-kms
+    """
+    if encryption in ("", "AES256", "aws:kms"):
+        return {"ServerSideEncryption": encryption} if encryption else {}
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": encryption}
 
 
 def delete_objects(account: Account, bucket: str, keys: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ _QUEUE = "arn:{partition}:sqs:{region}:{account}:{stack}-*"
 _FUNCTION = "arn:{partition}:lambda:{region}:{account}:function:{stack}-*"
 _LOGS = "arn:{partition}:logs:{region}:{account}:log-group:{stack}-*"
 _ALARM = "arn:{partition}:cloudwatch:{region}:{account}:alarm:{stack}-*"
-_ROLE = "arn:{partition}:iam::{account}:role/{stack}-*"
+_ROLE = "{role}"
 _RULE = "arn:{partition}:events:{region}:{account}:rule/{stack}-*"
 
 
@@ -51,18 +51,31 @@ class Permission(Struct, frozen=True):
         resource: ARN, with ``{account}`` and so on.
         triggers: for which this is needed; empty for all.
         option: setting for which this is needed; empty for all.
-        service: that alone may be given the role, where the actions pass one.
+        condition: key and value that calls must have; none where the value is empty.
     """
 
     actions: tuple[str, ...]
     resource: str
     triggers: tuple[Trigger, ...] = ()
     option: str = ""
-    service: str = ""
+    condition: tuple[str, str] = ("", "")
 
 
-def _permission(service: str, actions: str, resource: str, *triggers: Trigger, option: str = "") -> Permission:
-    return Permission(tuple(f"{service}:{action}" for action in actions.split()), resource, triggers, option)
+def _permission(
+    service: str,
+    actions: str,
+    resource: str,
+    *triggers: Trigger,
+    option: str = "",
+    condition: tuple[str, str] = ("", ""),
+) -> Permission:
+    return Permission(tuple(f"{service}:{action}" for action in actions.split()), resource, triggers, option, condition)
+
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html: the calls that know of a boundary.
+_BOUND = ("iam:PermissionsBoundary", "{permissions_boundary}")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#ck_PassedToService
+_TO_LAMBDA = ("iam:PassedToService", "lambda.amazonaws.com")
 
 
 _QUEUED = (Trigger.QUEUE, Trigger.EVENTBRIDGE)
@@ -75,18 +88,29 @@ PERMISSIONS = (
         _STACK,
     ),
     _permission("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
+    _permission("s3", "GetBucketTagging ListBucket", _CODE),
     _permission(
         "s3",
-        "CreateBucket DeleteBucket GetBucketTagging ListBucket PutBucketPublicAccessBlock PutBucketTagging",
+        "CreateBucket DeleteBucket PutBucketPublicAccessBlock PutBucketTagging",
         _CODE,
+        option="makes_bucket",
     ),
     _permission("s3", "DeleteObject GetObject PutObject", _CODE + "/multicdn/{stack}/*"),
     _permission(
         "iam",
-        "CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy PutRolePolicy TagRole UpdateAssumeRolePolicy",
+        "CreateRole DeleteRolePolicy PutRolePolicy",
         _ROLE,
+        option="makes_role",
+        condition=_BOUND,
     ),
-    Permission(("iam:PassRole",), _ROLE, service="lambda.amazonaws.com"),
+    _permission("iam", "PutRolePermissionsBoundary", _ROLE, option="permissions_boundary", condition=_BOUND),
+    _permission(
+        "iam",
+        "DeleteRole GetRole GetRolePolicy TagRole UpdateAssumeRolePolicy",
+        _ROLE,
+        option="makes_role",
+    ),
+    _permission("iam", "PassRole", _ROLE, condition=_TO_LAMBDA),
     _permission(
         "lambda",
         "CreateFunction DeleteFunction GetFunction GetFunctionConfiguration ListTags TagResource "
@@ -114,7 +138,7 @@ PERMISSIONS = (
     _permission("lambda", "CreateEventSourceMapping", "*", *_QUEUED),
     _permission(
         "lambda",
-        "DeleteEventSourceMapping GetEventSourceMapping UpdateEventSourceMapping",
+        "DeleteEventSourceMapping GetEventSourceMapping TagResource UpdateEventSourceMapping",
         "arn:{partition}:lambda:{region}:{account}:event-source-mapping:*",
         *_QUEUED,
     ),
@@ -133,6 +157,13 @@ PERMISSIONS = (
         Trigger.EVENTBRIDGE,
     ),
     _permission("events", "ListRules", "*", Trigger.EVENTBRIDGE),
+    _permission(
+        "events",
+        "DescribeEventBus",
+        "arn:{partition}:events:{region}:{account}:event-bus/default",
+        option="sending_accounts",
+    ),
+    _permission("events", "PutPermission RemovePermission", "*", option="sending_accounts"),
     _permission("lambda", "PutFunctionConcurrency DeleteFunctionConcurrency", _FUNCTION, option="reserved_concurrency"),
     _permission(
         "lambda",
@@ -141,6 +172,8 @@ PERMISSIONS = (
         option="snapstart",
     ),
     _permission("kms", "CreateGrant Decrypt DescribeKey Encrypt", "{kms_key}", option="kms_key"),
+    _permission("kms", "Decrypt DescribeKey GenerateDataKey", "{artifact_key}", option="artifact_key"),
+    _permission("kms", "DescribeKey", "{secret_key}", option="secret_keys"),
     _permission("ec2", "DescribeSecurityGroups DescribeSubnets DescribeVpcs", "*", option="vpc"),
 )
 
@@ -157,16 +190,17 @@ def needed(settings: Install) -> list[Permission]:
 
 def policy(settings: Install, account: str, region: str, partition: str, buckets: Sequence[str]) -> dict[str, Any]:
     """The policy to give to whoever installs with these settings."""
-    statements = [
-        {
-            "Effect": "Allow",
-            "Action": list(permission.actions),
-            "Resource": resources if len(resources) > 1 else resources[0],
-            **_condition(permission),
-        }
-        for permission in needed(settings)
-        if (resources := list(_resources(permission, settings, account, region, partition, buckets)))
-    ]
+    statements: list[dict[str, Any]] = []
+    for permission in needed(settings):
+        resources = list(_resources(permission, settings, account, region, partition, buckets))
+        if not resources:
+            continue
+        where = {"Resource": resources if len(resources) > 1 else resources[0], **_condition(permission, settings)}
+        same = (one for one in statements if one == {"Effect": "Allow", "Action": one["Action"], **where})
+        if alike := next(same, None):
+            alike["Action"] += permission.actions
+        else:
+            statements.append({"Effect": "Allow", "Action": list(permission.actions), **where})
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -189,28 +223,26 @@ def policy_length(made: object) -> int:
     return len(json.dumps(made, separators=(",", ":"), ensure_ascii=False))
 
 
-def _condition(permission: Permission) -> dict[str, Any]:
-    if not permission.service:
-        return {}
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#ck_PassedToService
-    return {"Condition": {"StringEquals": {"iam:PassedToService": permission.service}}}
+def _condition(permission: Permission, settings: Install) -> dict[str, Any]:
+    key, value = permission.condition
+    value = value.format(permissions_boundary=settings.permissions_boundary)
+    return {"Condition": {"StringEquals": {key: value}}} if value else {}
 
 
-def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str], artifacts: str) -> None:
+def refuse_if_denied(account: Account, settings: Install, buckets: Sequence[str]) -> None:
     """Ask IAM whether the caller may do everything that is needed.
 
     Raises:
         InstallError: it says that they may not; every missing action is named.
     """
-    source = principal(account.arn)
+    source = _with_path(account, principal(account.arn))
     if not source:
         return
-    named = _with_bucket(settings, artifacts)
     missing = [
         f"  {action} on {resource}"
         for permission in needed(settings)
-        for resource in _resources(permission, named, account.id, account.region, account.partition, buckets)
-        for action in _denied(account, source, permission, resource)
+        for resource in _resources(permission, settings, account.id, account.region, account.partition, buckets)
+        for action in _denied(account, source, permission.actions, resource, _condition(permission, settings))
     ]
     if missing:
         raise InstallError("\n".join((f"{account.arn} may not do what installing takes; nothing was done:", *missing)))
@@ -224,7 +256,21 @@ def principal(arn: str) -> str:
     return arn if re.search(r":(user|role)/", arn) else ""
 
 
-def _denied(account: Account, source: str, permission: Permission, resource: str) -> Iterator[str]:
+def _with_path(account: Account, source: str) -> str:
+    """A role by the ARN that it has in IAM, which knows of its path, as those of IAM Identity Center have one."""
+    from botocore.exceptions import ClientError
+
+    if ":role/" not in source or not account.arn.startswith(f"arn:{account.partition}:sts:"):
+        return source
+    try:
+        return str(account.client("iam").get_role(RoleName=source.rpartition("/")[2])["Role"]["Arn"])
+    except ClientError:
+        return source  # not allowed to look; without a path it is right
+
+
+def _denied(
+    account: Account, source: str, actions: Sequence[str], resource: str, condition: dict[str, Any]
+) -> Iterator[str]:
     from botocore.exceptions import ClientError
 
     # A star in a name would be compared letter by letter.
@@ -232,16 +278,16 @@ def _denied(account: Account, source: str, permission: Permission, resource: str
     try:
         answer = account.client("iam").simulate_principal_policy(
             PolicySourceArn=source,
-            ActionNames=list(permission.actions),
+            ActionNames=list(actions),
             ResourceArns=[example],
             ContextEntries=[
                 {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for conditions in _condition(permission).values()
+                for conditions in condition.values()
                 for key, value in conditions["StringEquals"].items()
             ],
         )
     except ClientError:
-        return  # not allowed to ask, or a role below a path: then the calls themselves will tell
+        return  # not allowed to ask: then the calls themselves will tell
     for result in answer["EvaluationResults"]:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield result["EvalActionName"]
@@ -257,12 +303,9 @@ def _resources(
         "stack": settings.stack,
         "artifacts": settings.artifact_bucket or f"multicdn-{account}-{region}",
         "kms_key": settings.kms_key,
+        "artifact_key": settings.artifact_key,
+        "role": settings.role or f"arn:{partition}:iam::{account}:role{settings.role_path}{settings.stack}-*",
     }
-    for bucket in buckets if "{bucket}" in permission.resource else ("",):
-        yield permission.resource.format(**values, bucket=bucket)
-
-
-def _with_bucket(settings: Install, artifacts: str) -> Install:
-    import msgspec
-
-    return msgspec.structs.replace(settings, artifact_bucket=artifacts)
+    several = {"{bucket}": buckets, "{secret_key}": settings.secret_keys}
+    for one in several.get(permission.resource.rpartition(":")[2], ("",)):
+        yield permission.resource.format(**values, bucket=one, secret_key=one)

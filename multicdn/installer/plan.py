@@ -14,7 +14,9 @@ from multicdn.installer.bundle.build import Bundle
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
-from multicdn.installer.notifications.prefixes import buckets, covered
+from multicdn.installer.notifications.prefixes import covered
+from multicdn.installer.organisation import instructions
+from multicdn.installer.organisation.forwarding import own_buckets
 from multicdn.installer.state import OWNER_TAG, Current, folder
 from multicdn.installer.steps import (
     DeleteObjects,
@@ -25,6 +27,7 @@ from multicdn.installer.steps import (
     Instruction,
     MakeBucket,
     Notify,
+    TagBucket,
     Upload,
 )
 from multicdn.installer.template import role
@@ -81,7 +84,10 @@ def refuse(config: Config, current: Current) -> None:
     Raises:
         InstallError: with every problem, one a line.
     """
-    problems = role.secret_problems(config)
+    problems = [
+        *role.secret_problems(config),
+        *instructions.problems(config, current.account, current.region),
+    ]
     for bucket, configuration in current.notifications.items():
         wanted = wanted_of(config, bucket)
         problems += _overlaps(configuration, wanted, config.install.stack)
@@ -139,9 +145,18 @@ class _Planner:
     def _code(self) -> Iterator[Instruction]:
         artifacts = self._current.artifacts
         if not artifacts.ready:
-            yield MakeBucket(artifacts.bucket)
+            yield MakeBucket(artifacts.bucket, self._settings.tags)
+        elif self._untagged():
+            kept = {name: value for name, value in artifacts.tags.items() if not name.startswith("aws:")}
+            yield TagBucket(artifacts.bucket, {**self._settings.tags, **kept})
         if self._key not in artifacts.keys:
-            yield Upload(artifacts.bucket, self._key, self._desired.bundle.path, self._desired.bundle.size)
+            bundle, encryption = self._desired.bundle, self._settings.artifact_encryption
+            yield Upload(artifacts.bucket, self._key, bundle.path, bundle.size, encryption)
+
+    def _untagged(self) -> list[str]:
+        """Tags that our bucket lacks. Their values are the first one's: installations share the bucket."""
+        artifacts = self._current.artifacts
+        return [name for name in self._settings.tags if artifacts.ours and name not in artifacts.tags]
 
     def _stacks(self) -> Iterator[Instruction]:
         if self._current.deployed and self._current.deployed.status in STILLBORN:
@@ -171,7 +186,10 @@ class _Planner:
 
     def _deploy(self, triggers: Iterable[Trigger], why: str = "") -> Deploy:
         bucket = self._current.artifacts.bucket
-        return Deploy(self._desired.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why)
+        encryption = self._settings.artifact_encryption
+        return Deploy(
+            self._desired.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why, encryption
+        )
 
     # What is wanted
 
@@ -184,7 +202,7 @@ class _Planner:
 
     def _state(self) -> State:
         config = self._desired.config
-        named = buckets(config.routes)
+        named = own_buckets(config)
         turned_on = tuple(
             bucket
             for bucket in named
@@ -229,6 +247,9 @@ class _Planner:
             yield f"Hook plugins in it: {', '.join(bundle.hooks)}; {DISABLE}={','.join(bundle.hooks)} leaves them out"
         if not current.artifacts.ready:
             yield f"Bucket {current.artifacts.bucket}: make it, for the code"
+        elif lacking := self._untagged():
+            yield f"Bucket {current.artifacts.bucket}: give it the tags {', '.join(lacking)}"
+        yield from instructions.plan_lines(self._desired.config, current.account, current.region)
         yield from self._section(f"Stack {self._desired.stack}", self._stack_lines(), new=self._before is None)
         for bucket in current.notifications:
             lines = diff.notifications(current.notifications[bucket], self._merged(bucket), self._desired.stack)

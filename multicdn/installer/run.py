@@ -18,12 +18,14 @@ from multicdn.errors import ConfigError
 from multicdn.installer import cloudformation, destroy, permissions, plan, secret_access, state
 from multicdn.installer.account import Account, connect, refuse_other
 from multicdn.installer.apply import execute
-from multicdn.installer.bundle.build import build
+from multicdn.installer.bundle.build import Bundle, build
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.eventbridge_rules import find_listened
-from multicdn.installer.notifications.prefixes import buckets
+from multicdn.installer.organisation import kms_keys, own_role
+from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
+from multicdn.installer.template.tags import tagged
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class ConfigFile:
 
     @property
     def buckets(self) -> tuple[str, ...]:
-        """All buckets that routes name."""
-        return buckets(self.config.routes)
+        """The buckets of routes whose notifications are ours to write."""
+        return own_buckets(self.config)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,18 @@ def sign_in(file: ConfigFile) -> Session:
     return Session(connect(file.config.install.region, file.buckets), file.config.install, file.buckets, file)
 
 
+def with_key_arns(session: Session) -> Session:
+    """The same, with every KMS key by its ARN.
+
+    Raises:
+        InstallError: a key isn't there, or can't be used.
+    """
+    file = _file(session)
+    settings = kms_keys.resolved(session.account, session.settings)
+    named = dataclasses.replace(file, config=dataclasses.replace(file.config, install=settings))
+    return dataclasses.replace(session, settings=settings, file=named)
+
+
 def sign_in_to_look(path: Path, say: Say, stack_name: str = "", region: str = "") -> Session:
     """The same to look or to remove, for which the config may be broken, or missing.
 
@@ -155,7 +169,9 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
         kept = {name: install[name] for name in ("stack", "region", "account", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
         named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
-        return settings, tuple(dict.fromkeys(map(str, chain.from_iterable(named))))
+        elsewhere = {one.get("bucket") for one in install.get("forwarded") or () if isinstance(one, dict)}
+        mentioned = dict.fromkeys(map(str, chain.from_iterable(named)))
+        return settings, tuple(bucket for bucket in mentioned if bucket not in elsewhere)
     except (ConfigError, OSError, text_file.NotTextError, msgspec.ValidationError, AttributeError, TypeError, KeyError):
         if not stack_name:
             raise ConfigError([*error.problems, "name the stack with --stack, and its region with --region"]) from None
@@ -174,21 +190,23 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     Raises:
         InstallError: it would not work; nothing was done.
     """
-    file, account, settings = _file(session), session.account, session.settings
     begin("looking at what is there")
+    session = with_key_arns(session)
+    file, account, settings = _file(session), session.account, session.settings
     _refuse_impossible(file)
     current = read_current(session)
     plan.refuse(file.config, current)
-    doubts: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()
     if check_permissions:
         begin("asking IAM what you may do")
-        permissions.refuse_if_denied(account, settings, file.buckets, current.artifacts.bucket)
+        permissions.refuse_if_denied(account, settings, file.buckets)
+        noticed = tuple(own_role.lacking(account, file.config)) if settings.role else ()
         begin("looking for the secrets")
-        doubts = _look_for_secrets(account, file.config, current)
+        noticed += _look_for_secrets(account, file.config, current)
     begin("building the code for Lambda")
-    bundle = build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
-    made = plan.make(plan.Desired(file.config, file.sha256, bundle, metadata.version("multicdn")), current)
-    return msgspec.structs.replace(made, warnings=(*made.warnings, *doubts))
+    desired = plan.Desired(file.config, file.sha256, bundle(file, work), metadata.version("multicdn"))
+    made = plan.make(desired, current)
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *noticed))
 
 
 def _look_for_secrets(account: Account, config: Config, current: state.Current) -> tuple[str, ...]:
@@ -204,6 +222,17 @@ def _look_for_secrets(account: Account, config: Config, current: state.Current) 
         skip = "Nothing was done. --no-permission-check installs all the same."
         raise InstallError("\n".join((*found.problems, skip)))
     return found.doubts
+
+
+def bundle(file: ConfigFile, work: Path) -> Bundle:
+    """Build the function's code into a folder.
+
+    Raises:
+        InstallError: a secret can't be used in Lambda, or the code can't be had.
+    """
+    _refuse_impossible(file)
+    settings = file.config.install
+    return build(file.config, file.path, architecture=settings.architecture, python=settings.python, work=work)
 
 
 def apply(session: Session, wanted: InstallPlan, begin: Say, say: Say) -> None:
@@ -252,7 +281,8 @@ def template(file: ConfigFile) -> dict[str, Any]:
     _refuse_impossible(file)
     version = metadata.version("multicdn")
     remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
-    return stack.template(file.config, remembered, revision=version + file.sha256)
+    made = stack.template(file.config, remembered, revision=version + file.sha256)
+    return tagged(made, file.config.install.tags)
 
 
 def read_current(session: Session) -> state.Current:
@@ -268,7 +298,8 @@ def read_current(session: Session) -> state.Current:
             f"the stack {settings.stack!r} is being changed ({deployed.status}); wait for the end of that"
         )
     old = deployed.state if deployed else stack.State()
-    dropped = state.find_existing(account, (bucket for bucket in old.buckets if bucket not in session.buckets))
+    dropped = [bucket for bucket in without_forwarded(settings, old.buckets) if bucket not in session.buckets]
+    dropped = state.find_existing(account, dropped)
     return state.Current(
         account.id,
         account.region,
@@ -283,7 +314,7 @@ def _refuse_impossible(file: ConfigFile) -> None:
     problems = role.secret_problems(file.config)
     statements = stack.role_statements(file.config, queued=file.config.install.queued)
     length = permissions.policy_length(role.filled_in(statements))
-    if length > permissions.LONGEST_OF_ROLE:
+    if length > permissions.LONGEST_OF_ROLE and file.config.install.makes_role:
         problems.append(
             f"{file.config.name}: the role of the function would need a policy of {length:,} characters, and IAM takes "
             f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from` or a counted `collapse` fewer, wider "

@@ -55,7 +55,8 @@ def look(account: Account, config: Config, function: str = "") -> Findings:
     wanted = [reference for reference in references(config.providers) if reference.in_aws]
     if not wanted:
         return Findings()
-    looked = _Looked(account, config, _role_of(account, function) if function else "")
+    own = config.install.role
+    looked = _Looked(account, config, own or (_role_of(account, function) if function else ""))
     for place in secret_places.places(wanted, account):
         looked.at(place)
     return Findings(tuple(looked.problems), tuple(looked.doubts))
@@ -113,8 +114,8 @@ class _Looked:
             remedy = "let the key's policy allow kms:Decrypt to the account, or store the secret under another key"
             self.problems.append(f"{theirs}, which the function's role may not use: {found.value}; {remedy}")
         elif found is Verdict.ACCOUNT and not named:
-            other = f" ({self._settings.kms_key} now)" if self._settings.kms_key else ""
-            self.problems.append(f"{theirs}: name that as install.kms_key{other}, so that the function may decrypt")
+            where = "add that to install.secret_keys" if self._settings.kms_key else "name that as install.kms_key"
+            self.problems.append(f"{theirs}: {where}, so that the function may decrypt")
         elif found in (None, Verdict.PERHAPS):
             why = found.value if found else "its policy may not be read (kms:GetKeyPolicy)"
             remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
@@ -130,6 +131,9 @@ class _Looked:
         )
 
     def _simulated(self, action: str, arn: str, context: Mapping[str, str]) -> str:
+        """What IAM has against it; a role that isn't ours to make is asked about with all else that it needs."""
+        if not self._settings.makes_role:
+            return ""
         return _simulated(self._account, self._role, self._config, action, arn, context)
 
 

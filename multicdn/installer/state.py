@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer.account import bucket_region, elsewhere
-from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.errors import InstallError, code, is_denied, translated
 from multicdn.installer.template.stack import State, remembered
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ class Artifacts(Struct, frozen=True):
         ready: whether it is there, and set up if we made it.
         ours: whether we made it, or will.
         keys: of what this stack has in it.
+        tags: that it has.
     """
 
     bucket: str
     ready: bool
     ours: bool
     keys: tuple[str, ...] = ()
+    tags: Mapping[str, str] = {}
 
 
 class Current(Struct, frozen=True):
@@ -163,17 +165,18 @@ def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
         named: as configured; empty for the one that we make.
 
     Raises:
-        InstallError: it is somebody else's, or is to be there and isn't.
+        InstallError: it is somebody else's, or may not be looked at.
     """
     bucket = named or f"multicdn-{account.id}-{account.region}"
-    if not _is_there(account, bucket, named):
+    if not _is_there(account, bucket):
         return Artifacts(bucket, ready=False, ours=True)
     s3 = account.client("s3")
     with translated(f"looking into the bucket {bucket}", "s3"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder(stack_name))
         keys = tuple(item["Key"] for page in pages for item in page.get("Contents", ()))
-        tagged = not named and _is_tagged(s3, bucket)
-    return Artifacts(bucket, ready=bool(named) or tagged, ours=not named, keys=keys)
+        tags = _tags(s3, bucket, anothers=bool(named))
+    tagged = ARTIFACTS_TAG in tags
+    return Artifacts(bucket, ready=bool(named) or tagged, ours=not named or tagged, keys=keys, tags=tags)
 
 
 def folder(stack_name: str) -> str:
@@ -181,17 +184,15 @@ def folder(stack_name: str) -> str:
     return f"multicdn/{stack_name}/"
 
 
-def _is_there(account: Account, bucket: str, named: str) -> bool:
+def _is_there(account: Account, bucket: str) -> bool:
     from botocore.exceptions import ClientError
 
     with translated(f"looking for the bucket {bucket}", "s3"):
         try:
             account.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id)
         except ClientError as error:
-            if code(error) in ("404", "NoSuchBucket") and not named:
-                return False
             if code(error) in ("404", "NoSuchBucket"):
-                raise InstallError(f"there is no bucket {bucket!r} (install.artifact_bucket); make it first") from error
+                return False
             if code(error) in ("403", "AccessDenied"):
                 raise InstallError(
                     f"the bucket {bucket!r}, for the function's code, is another account's or may not be looked at "
@@ -201,16 +202,17 @@ def _is_there(account: Account, bucket: str, named: str) -> bool:
     return True
 
 
-def _is_tagged(s3: Any, bucket: str) -> bool:
+def _tags(s3: Any, bucket: str, *, anothers: bool) -> dict[str, str]:
+    """The tags of a bucket; of one that may be somebody else's, none if they may not be read."""
     from botocore.exceptions import ClientError
 
     try:
         tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     except ClientError as error:
-        if code(error) == "NoSuchTagSet":
-            return False
+        if code(error) == "NoSuchTagSet" or (anothers and is_denied(error)):
+            return {}
         raise
-    return any(tag["Key"] == ARTIFACTS_TAG for tag in tags)
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _deployed(cloudformation: Any, description: Mapping[str, Any]) -> Deployed:

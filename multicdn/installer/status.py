@@ -80,7 +80,7 @@ def lines(status: InstallStatus, config_sha256: str) -> Iterator[str]:
     for bucket, entries in status.notifications.items():
         yield f"Bucket {bucket}: {'; '.join(entries) or 'TELLS NOBODY OF OURS: run apply'}"
     if status.waiting is not None:
-        yield f"Queue: {status.waiting} messages waiting"
+        yield f"Queue: {status.waiting:,} message{'' if status.waiting == 1 else 's'} waiting"
     if status.dead is not None:
         yield f"Dead letters: {status.dead}{' (multicdn dlq)' if status.dead else ''}"
     for name, value in sorted(status.outputs.items()):

@@ -8,25 +8,45 @@ from typing import Any
 
 from msgspec import Struct
 
-from multicdn.installer.notifications.merge import Wanted
+from multicdn.installer.notifications.merge import EVENTBRIDGE, Wanted, ours
 
 
 class MakeBucket(Struct, frozen=True):
-    """Make the bucket for the function's code: private, and marked as ours."""
+    """Make the bucket for the function's code: private, with these tags, and marked as ours."""
 
     bucket: str
+    tags: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return f"make the bucket {self.bucket} for the function's code"
 
 
+class TagBucket(Struct, frozen=True):
+    """Give the bucket for the function's code the tags that it lacks.
+
+    Attributes:
+        tags: all that it is to have.
+    """
+
+    bucket: str
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"tag the bucket {self.bucket}"
+
+
 class Upload(Struct, frozen=True):
-    """Put the bundle into its bucket, under a key that is its content's."""
+    """Put the bundle into its bucket, under a key that is its content's.
+
+    Attributes:
+        encryption: that S3 is asked for: ``AES256``, ``aws:kms``, or a key's ARN; empty for the bucket's own.
+    """
 
     bucket: str
     key: str
     path: Path
     size: int
+    encryption: str = ""
 
     def __str__(self) -> str:
         return f"upload the bundle ({self.size / 1e6:.1f} MB) to s3://{self.bucket}/{self.key}"
@@ -38,6 +58,7 @@ class Deploy(Struct, frozen=True):
     Attributes:
         bucket: for a template that is too large to be sent along.
         why: to say what this deployment is for, where there are two.
+        encryption: of that template, as in ``Upload``.
     """
 
     stack: str
@@ -46,6 +67,7 @@ class Deploy(Struct, frozen=True):
     tags: Mapping[str, str]
     bucket: str
     why: str = ""
+    encryption: str = ""
 
     def __str__(self) -> str:
         return f"deploy the stack {self.stack}{self.why and f' ({self.why})'}"
@@ -67,11 +89,19 @@ class Notify(Struct, frozen=True):
     output: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"write the notifications of {self.bucket}"
-            if self.output
-            else f"take ours out of the notifications of {self.bucket}"
-        )
+        flags = {True: "turn EventBridge on", False: "turn EventBridge off", None: ""}
+        flag = flags[self.wanted.eventbridge if self._changes_flag else None]
+        if self.output:
+            entries = "write the notifications"
+        elif any(ours(self.seen, self.stack)) or not flag:
+            entries = "take ours out of the notifications"
+        else:
+            return f"{flag} for {self.bucket}"
+        return f"{entries} of {self.bucket}{flag and f', and {flag}'}"
+
+    @property
+    def _changes_flag(self) -> bool:
+        return bool(self.wanted.eventbridge) is not (EVENTBRIDGE in self.seen)
 
 
 class Drain(Struct, frozen=True):
@@ -121,7 +151,9 @@ class DeleteBucket(Struct, frozen=True):
         return f"delete the bucket {self.bucket}, if it is empty"
 
 
-Instruction = MakeBucket | Upload | Deploy | Notify | Drain | DeleteStack | DeleteQueue | DeleteObjects | DeleteBucket
+Instruction = (
+    MakeBucket | TagBucket | Upload | Deploy | Notify | Drain | DeleteStack | DeleteQueue | DeleteObjects | DeleteBucket
+)
 
 
 class InstallPlan(Struct, frozen=True):

@@ -135,10 +135,14 @@ def _installed() -> Iterator[metadata.EntryPoint]:
 
 def _by_name(entry_points: Iterable[metadata.EntryPoint], group: str) -> dict[str, tuple[Plugin, ...]]:
     found: dict[str, dict[tuple[str, str], Plugin]] = {}
+    sources: dict[metadata.Distribution | None, tuple[str, str]] = {None: ("unknown", "?")}
     for entry in entry_points:
         if entry.group != group:
             continue
-        name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
+        if entry.dist is not None and entry.dist not in sources:
+            about = entry.dist.metadata  # parsed anew each time that it is asked for
+            sources[entry.dist] = about["Name"], about["Version"]
+        name, version = sources[entry.dist]
         # One distribution is listed twice when its folder is on the path twice (an editable install, a bundle).
         found.setdefault(entry.name, {})[name, entry.value] = Plugin(entry.name, entry.value, name, version, entry)
     return {name: tuple(plugins.values()) for name, plugins in found.items()}

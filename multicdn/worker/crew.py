@@ -31,6 +31,9 @@ class Crew:
         self._workers = workers
         self._queue_url = queue_url
         self._failures: list[Exception] = []
+        self._told = False
+        #: The signal that stopped it; None where none did.
+        self.stopped_by: signal.Signals | None = None
 
     def run(self) -> None:
         """Work until ``stop``. The batches under way are finished, and their messages deleted, before this returns.
@@ -39,13 +42,15 @@ class Crew:
             ValueError: the queue's visibility timeout is too short to gather messages.
         """
         emit(logging.INFO, "worker-started", queue=self._queue_url, batches=len(self._workers))
-        threads = [threading.Thread(target=self._work, args=(worker,)) for worker in self._workers]
+        # Daemons, since a second Ctrl-C is to end the process without them.
+        threads = [threading.Thread(target=self._work, args=(worker,), daemon=True) for worker in self._workers]
         for thread in threads:
             thread.start()
         for thread in threads:
             # A signal that another thread gets wakes nobody: Python's handlers run when the main thread does.
             while thread.is_alive():
                 thread.join(_GLANCE)
+                self._tell_stopping()
         if self._failures:
             raise self._failures[0]
         emit(logging.INFO, "worker-stopped", queue=self._queue_url)
@@ -61,10 +66,18 @@ class Crew:
 
         def on_signal(number: int, _: object) -> None:
             signal.signal(number, before[signal.Signals(number)])
+            self.stopped_by = signal.Signals(number)
             self.stop()
 
         for number in signals:
             signal.signal(number, on_signal)
+
+    def _tell_stopping(self) -> None:
+        """Say once that a signal came. Not in its handler, which may have interrupted a line of the log."""
+        if self.stopped_by is not None and not self._told:
+            self._told = True
+            remedy = "the batches at hand end first; a second signal ends the process at once"
+            emit(logging.INFO, "worker-stopping", signal=self.stopped_by.name, reason=remedy)
 
     def _work(self, worker: Worker) -> None:
         try:

@@ -26,7 +26,7 @@ class BoundedTransport(httpx.BaseTransport):
     """Sends within ``multicdn.bounds.bounded``, through the environment's proxy where there is one."""
 
     def __init__(self) -> None:
-        self._pools: dict[str, httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[str, str], httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and return its answer as far as it is read.
@@ -56,13 +56,14 @@ class BoundedTransport(httpx.BaseTransport):
             pool.close()
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        proxies = {} if proxy_bypass(url.host) else getproxies()
-        proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-        if proxy not in self._pools:
+        place = (url.scheme, url.host)
+        if place not in self._pools:
+            proxies = {} if proxy_bypass(url.host) else getproxies()
+            proxy = proxies.get(url.scheme) or proxies.get("all") or ""
             made = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
             # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
-            self._pools.setdefault(proxy, made)
-        return self._pools[proxy]
+            self._pools.setdefault(place, made)
+        return self._pools[place]
 
     def _connections(self, proxy: str) -> httpcore.ConnectionPool:
         settings: dict[str, Any] = {"ssl_context": _tls(), "network_backend": _Backend()}

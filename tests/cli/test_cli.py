@@ -86,7 +86,7 @@ def test_providers_describes_one(name: str) -> None:
 
 def test_an_unknown_provider_is_an_error_with_a_suggestion() -> None:
     code, text = run("providers", "fasty")
-    assert code == 1
+    assert code == 2
     assert "did you mean 'fastly'?" in text
 
 

@@ -200,7 +200,8 @@ def test_missing_file_names_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "other.yml"
     with pytest.raises(ConfigError) as caught:
         config.load(path, installed())
-    assert str(caught.value) == f"{path}: no such file; set MULTICDN_CONFIG to the path of your config file"
+    remedy = "set MULTICDN_CONFIG to the path of yours, or write one with `multicdn init`"
+    assert str(caught.value) == f"{path}: no such file; {remedy}"
 
 
 def test_unreadable_file(tmp_path: Path) -> None:

@@ -68,8 +68,12 @@ def test_each_bucket_that_cannot_be_used_is_told_at_its_line(account: LoopbackAw
         "c.yml:6: routes[1].bucket: there is no bucket 'media-porduction'; make it, or correct the name; "
         "did you mean 'media-prod'?",
         "c.yml:7: routes[2].bucket: the bucket 'in-europe' is in eu-west-1, and S3 tells functions and queues of its "
-        "own region only; install there: --region eu-west-1 (one installation for each region)",
+        "own region only; install there: --region eu-west-1 (one installation for each region); or let EventBridge "
+        "forward its events: `trigger: eventbridge` and `forwarded: [{bucket: in-europe, region: eu-west-1}]` under "
+        "`install`",
     ]
+    forwarded = "trigger: eventbridge, forwarded: [{bucket: in-europe, region: eu-west-1}]"
+    assert check(tmp_path, "media-prod", "in-europe", install=forwarded) == "c.yml: ok: 1 provider, 2 routes\n"
 
 
 def test_each_bucket_of_a_list_is_asked_about(account: LoopbackAws, tmp_path: Path) -> None:

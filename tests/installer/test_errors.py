@@ -57,8 +57,12 @@ def taken_artifacts(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
     return installs.text()
 
 
-def no_artifacts(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    return installs.text("artifact_bucket: not-there")
+def no_alias(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
+    return installs.text("kms_key: alias/not-there")
+
+
+def not_elsewhere(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
+    return installs.text(f"trigger: eventbridge, forwarded: [{{bucket: {installs.BUCKET}, region: us-east-1}}]")
 
 
 def taken_stack(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -113,10 +117,19 @@ def may_not_write(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
 TROUBLES: dict[Trouble, tuple[str, ...]] = {
     no_bucket: ("there is no bucket 'acme-site'", "make it first"),
     two_missing: ("there is no bucket 'one'", "there is no bucket 'two'"),
-    other_region: ("the bucket 'far-away' is in eu-west-1", "--region eu-west-1"),
-    other_account: ("the bucket 'not-ours' belongs to another account than 123456789012", "EventBridge"),
+    other_region: (
+        "the bucket 'far-away' is in eu-west-1",
+        "--region eu-west-1",
+        "`forwarded: [{bucket: far-away, region: eu-west-1}]` under `install`",
+    ),
+    other_account: (
+        "the bucket 'not-ours' belongs to another account than 123456789012",
+        "`trigger: eventbridge` and `forwarded: [{bucket: not-ours, account: ITS ACCOUNT}]` under `install`",
+        "multicdn install instructions",
+    ),
     taken_artifacts: ("multicdn-123456789012-us-east-1", "name one of yours: install.artifact_bucket"),
-    no_artifacts: ("there is no bucket 'not-there' (install.artifact_bucket)",),
+    no_alias: ("there is no KMS key 'alias/not-there' in us-east-1",),
+    not_elsewhere: ("install.forwarded[0]: the bucket 'acme-site'", "own account and region", "take it out"),
     taken_stack: ("there is a stack 'multicdn' that multicdn didn't make", "--stack NAME"),
     overlap: ("acme-site: s3:ObjectCreated:*", "is already sent to arn:aws:sqs", "trigger: eventbridge"),
     env_secret: ("${env:FASTLY_TOKEN} can't be installed", "multicdn secret put ssm:/multicdn/fastly/NAME"),

@@ -46,18 +46,29 @@ def function_of(aws: LoopbackAws) -> dict[str, Any]:
     return {**configuration, "outputs": outputs}
 
 
-@pytest.mark.parametrize("trigger", ["queue", "direct", "eventbridge"])
+IMPOSED = (
+    "role_path: /service/, artifact_bucket: acme-code, artifact_encryption: AES256, tags: {team: web}, "
+    "forwarded: [{bucket: acme-media, region: eu-west-1}]"
+)
+ELSEWHERE = f"{installs.ROUTES}\n  - {{bucket: acme-media, {installs.PURGE}}}"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "more", "routes"),
+    [("queue", "", installs.ROUTES), ("direct", "", installs.ROUTES), ("eventbridge", f", {IMPOSED}", ELSEWHERE)],
+    ids=["queue", "direct", "eventbridge"],
+)
 def test_install_change_remove_leaves_others_as_they_were(
-    account: LoopbackAws, installer: Installer, trigger: str
+    account: LoopbackAws, installer: Installer, trigger: str, more: str, routes: str
 ) -> None:
     installs.put_foreign(account)
     before = installs.everything(account)
-    installer.write(installs.text(f"trigger: {trigger}"))
+    installer.write(installs.text(f"trigger: {trigger}{more}", routes))
     assert installer.apply().steps
     again = installer.apply()
     assert again.steps == ()
     assert again.lines[-1] == "Nothing to change."
-    installer.write(installs.text(f"trigger: {trigger}, memory: 1024"))
+    installer.write(installs.text(f"trigger: {trigger}, memory: 1024{more}", routes))
     changed = installer.apply()
     assert "    MemorySize: 512 -> 1024" in [line.removeprefix("  ") for line in changed.lines]
     assert function_of(account)["MemorySize"] == 1024

@@ -9,11 +9,14 @@ import msgspec
 import pytest
 from kit import installs
 
-from multicdn.installer import diff, plan
+from multicdn.installer import diff, plan, status
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications.eventbridge_rules import may_take
+from multicdn.installer.notifications.merge import Overlap, Wanted
+from multicdn.installer.notifications.prefixes import Covered
 from multicdn.installer.state import OWNER_TAG, Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Notify, Upload
+from multicdn.model import ChangeKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +88,7 @@ def test_nothing_is_changed_that_is_as_it_should_be(tmp_path: Path) -> None:
 )
 def test_what_changes_is_said(tmp_path: Path, install: str, line: str) -> None:
     made = plan.make(desired(tmp_path, install), settled(tmp_path))
-    assert kinds(made) == ["Deploy"]
+    assert kinds(made) == [*["TagBucket"] * ("tags" in install), "Deploy"]
     assert any(line in found for found in made.lines), made.lines
 
 
@@ -175,3 +178,41 @@ def test_a_rule_that_may_listen_counts_as_listening(pattern: str, expected: bool
 )
 def test_values_are_shown_short(value: Any, text: str) -> None:
     assert diff.short(value) == text
+
+
+OURS = {
+    "QueueConfigurations": [{"Id": "multicdn.multicdn.0123456789ab", "QueueArn": ARN, "Events": ["s3:ObjectCreated:*"]}]
+}
+FLAG: dict[str, Any] = {"EventBridgeConfiguration": {}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted", "output", "words"),
+    [
+        ({}, Wanted(eventbridge=True), "", "turn EventBridge on for b"),
+        (OURS, Wanted(eventbridge=True), "", "take ours out of the notifications of b, and turn EventBridge on"),
+        ({**OURS, **FLAG}, Wanted(eventbridge=True), "", "take ours out of the notifications of b"),
+        (OURS, Wanted(), "", "take ours out of the notifications of b"),
+        (FLAG, Wanted(eventbridge=False), "", "turn EventBridge off for b"),
+        (FLAG, Wanted(eventbridge=False), "QueueArn", "write the notifications of b, and turn EventBridge off"),
+        ({}, Wanted(eventbridge=False), "QueueArn", "write the notifications of b"),
+        (FLAG, Wanted(), "QueueArn", "write the notifications of b"),
+    ],
+)
+def test_a_step_says_what_it_does_to_a_bucket(seen: dict[str, Any], wanted: Wanted, output: str, words: str) -> None:
+    assert str(Notify("b", "multicdn", wanted, seen, output)) == words
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"), [("", "of the whole bucket is"), ("docs/", "of keys that begin with docs/ is")]
+)
+def test_an_overlap_says_for_which_keys(prefix: str, words: str) -> None:
+    part = Covered("b", prefix, (ChangeKind.CREATED, ChangeKind.REMOVED))
+    assert f"b: s3:ObjectCreated:* {words} already sent to {ARN}" == str(Overlap(part, ARN, "s3:ObjectCreated:*"))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "words"), [(0, "0 messages"), (1, "1 message"), (2, "2 messages"), (12345, "12,345 messages")]
+)
+def test_messages_are_counted_in_words(waiting: int, words: str) -> None:
+    assert f"Queue: {words} waiting" in status.lines(status.InstallStatus("s", "CREATE_COMPLETE", waiting=waiting), "")

@@ -13,7 +13,7 @@ from kit import installs
 from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import ARN
 
-from multicdn.config.settings import Install, Trigger
+from multicdn.config.settings import Forwarded, Install, Trigger
 from multicdn.installer import permissions, run
 from multicdn.installer.bundle.rooms import in_lambda
 from multicdn.installer.errors import InstallError
@@ -331,9 +331,15 @@ def test_the_role_is_what_the_list_says() -> None:
     assert granted == core | providers | POLLER | LOGGING
 
 
-@pytest.mark.parametrize("trigger", list(Trigger))
-def test_what_the_installer_needs_are_real_actions_on_their_resources(trigger: Trigger) -> None:
-    settings = Install(trigger=trigger, snapstart=True, reserved_concurrency=9, kms_key=KEY)
+IMPOSED = {"role_path": "/a/", "permissions_boundary": "arn:aws:iam::123456789012:policy/b", "artifact_encryption": KEY}
+ELSEWHERE = {"forwarded": (Forwarded(bucket="b", account="210987654321"),)}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "more"), [*((trigger, {}) for trigger in Trigger), (Trigger.EVENTBRIDGE, {**IMPOSED, **ELSEWHERE})]
+)
+def test_what_the_installer_needs_are_real_actions_on_their_resources(trigger: Trigger, more: dict[str, Any]) -> None:
+    settings = Install(trigger=trigger, snapstart=True, reserved_concurrency=9, kms_key=KEY, **more)
     made = permissions.policy(settings, "123456789012", "us-east-1", "aws", ["acme-site"])
     assert [fault for fault in faults(made["Statement"]) if "sqs:ListQueues" not in fault] == []
 

@@ -145,7 +145,9 @@ def test_a_key_of_ones_own_must_be_named_in_the_config(wire: AwsWire, account: A
     assert f"is encrypted with the key {arn}: name that as install.kms_key, so that the function may decrypt" in said
     assert problem(account, f"ssm:{NAME}", install=f"kms_key: '{arn}'") == ""
     other = wire.key("other")
-    assert f"install.kms_key ({other} now)" in problem(account, f"ssm:{NAME}", install=f"kms_key: '{other}'")
+    said = problem(account, f"ssm:{NAME}", install=f"kms_key: '{other}'")
+    assert f"the key {arn}: add that to install.secret_keys" in said
+    assert problem(account, f"ssm:{NAME}", install=f"kms_key: '{other}', secret_keys: ['{arn}']") == ""
 
 
 @pytest.mark.parametrize("name", ["alias/mine", "k"])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +16,21 @@ from kit import installs
 from multicdn.config.settings import Install, Trigger
 from multicdn.errors import ConfigError
 from multicdn.events import names
+from multicdn.installer.account import Account
+from multicdn.installer.organisation import forwarding
 from multicdn.installer.template import stack
 from multicdn.installer.template.stack import State, template
+from multicdn.installer.template.tags import tagged
 from multicdn.model import ChangeKind
 
+PIPELINES = Path(__file__).parents[2] / "docs" / "pipelines.md"
 KEY = "kms_key: 'arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'"
 VPC = "vpc: {subnets: [subnet-0123456789abcdef0], security_groups: [sg-0123456789abcdef0]}"
 TOPIC = "alarm_topic: 'arn:aws:sns:us-east-1:123456789012:ops'"
 LARGE = "snapstart: true, reserved_concurrency: 7, architecture: x86_64, timeout: 900, memory: 10240"
 EVERYTHING = f"{KEY}, {VPC}, {TOPIC}, {LARGE}"
+IMPOSED = "role_path: /a/b/, permissions_boundary: 'arn:aws:iam::123456789012:policy/b'"
+TWICE = "{bucket: b, account: 210987654321}"
 MANY = "".join(
     f"\n  - {{bucket: {bucket}, prefix: 'section-{number:03}/sub/', {installs.PURGE}}}"
     for bucket in ("acme-site", "acme.site", "acmesite")
@@ -47,11 +55,13 @@ def body(install: str = "", *, revision: str = "r", triggers: tuple[Trigger, ...
         (Trigger.QUEUE, KEY),
         (Trigger.DIRECT, VPC),
         (Trigger.EVENTBRIDGE, f"snapstart: true, {TOPIC}"),
-        (Trigger.DIRECT, "python: '3.11', log_retention_days: 1"),
+        (Trigger.DIRECT, "python: '3.11', log_retention_days: 1, role: 'arn:aws:iam::123456789012:role/cdn'"),
+        (Trigger.EVENTBRIDGE, f"{IMPOSED}, forwarded: [{TWICE}, {{bucket: c, region: eu-west-1}}]"),
     ],
 )
 def test_the_linter_finds_nothing(trigger: Trigger, options: str) -> None:
-    assert [str(match) for match in _lint(body(f"trigger: {trigger}{options and f', {options}'}"))] == []
+    made = tagged(body(f"trigger: {trigger}{options and f', {options}'}"), {"team": "web"} if options else {})
+    assert [str(match) for match in _lint(made)] == []
 
 
 @pytest.mark.slow
@@ -63,6 +73,20 @@ def test_the_linter_finds_nothing_while_changing_over(both: tuple[Trigger, ...])
 @pytest.mark.slow
 def test_the_linter_finds_nothing_with_many_routes() -> None:
     assert [str(match) for match in _lint(body("trigger: eventbridge", routes=MANY))] == []
+
+
+@pytest.mark.slow
+def test_the_linter_finds_nothing_in_what_is_printed_for_others() -> None:
+    config = installs.config("trigger: eventbridge, forwarded: [{bucket: acme-site, region: eu-west-1}]")
+    account = Account(installs.ACCOUNT, "arn:aws:iam::1:user/u", "us-east-1", lambda _: None)
+    made = forwarding.template(config, account, config.install.forwarded)
+    assert [str(match) for match in _lint(made)] == []
+
+
+@pytest.mark.slow
+def test_the_linter_finds_nothing_in_the_example_for_sam() -> None:
+    [text] = re.findall(r"^```yml\n(.*?)^```$", PIPELINES.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert [str(match) for match in _lint(text)] == []
 
 
 @pytest.mark.slow
@@ -81,12 +105,12 @@ def _linter() -> Any:
     return Runner(ConfigMixIn(regions=["us-east-1", "eu-west-1"]))
 
 
-def _lint(content: dict[str, Any]) -> list[Any]:
+def _lint(content: dict[str, Any] | str) -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the linter's own dependencies
         from cfnlint.decode import decode_str
 
-        decoded, errors = decode_str(json.dumps(content))
+        decoded, errors = decode_str(content if isinstance(content, str) else json.dumps(content))
         return errors or list(_linter().validate_template(decoded))
 
 
@@ -263,7 +287,24 @@ def test_without_settings_all_defaults_count() -> None:
         ("tags: {'aws:x': y}", "reserved"),
         ("tags: {'multicdn:stack': y}", "reserved"),
         ("vpc: {subnets: [subnet-0a]}", "security_groups"),
-        ("kms_key: alias/x", "install.kms_key"),
+        ("kms_key: x", "KMS key of the function's environment and of the secrets it reads: ARN, alias or id"),
+        ("kms_key: 'arn:aws:kms:us-east-1:123456789012:grant/x'", "install.kms_key"),
+        ("secret_keys: [alias/a, b c]", "install.secret_keys[1]"),
+        ("role: multicdn", "ARN of a role that exists"),
+        ("role: 'arn:aws:iam::123456789012:role/x', role_path: /a/", "role_path is about the role that is made"),
+        ("role: 'arn:aws:iam::123456789012:role/x', permissions_boundary: 'arn:aws:iam::aws:policy/b'", "drop one"),
+        ("role_path: a/", "install.role_path"),
+        ("role_path: '/a*/'", "install.role_path"),
+        ("permissions_boundary: b", "ARN of the policy that bounds"),
+        ("artifact_encryption: AES", "AES256, aws:kms, or a KMS key"),
+        ("forwarded: [{bucket: b, account: 210987654321}]", "`forwarded` is for `trigger: eventbridge`"),
+        ("trigger: eventbridge, forwarded: [{bucket: b}]", "write the account or the region of the bucket 'b'"),
+        ("trigger: eventbridge, forwarded: [{bucket: b, account: 21}]", "install.forwarded[0].account"),
+        ("trigger: eventbridge, forwarded: [{bucket: b, region: us}]", "install.forwarded[0].region"),
+        ("trigger: eventbridge, forwarded: [{account: 210987654321}]", "install.forwarded[0]"),
+        (f"trigger: eventbridge, forwarded: [{TWICE}, {TWICE}]", "stands there twice"),
+        (f"tags: {{{', '.join(f't{number}: x' for number in range(50))}}}", "50 tags are too many"),
+        (f"tags: {{a: {'x' * 257}}}", "install.tags"),
         ("tags: {a: '${env:X}'}", "is a reference"),
     ],
 )

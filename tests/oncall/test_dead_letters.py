@@ -28,6 +28,7 @@ from multicdn.testing.recording import RecordingVendor, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -248,7 +249,7 @@ def test_whoever_is_interrupted_while_reading_has_hidden_nothing(
     bury(queues, *(("www", f"https://a/{n}", "503") for n in range(25)))
     with monkeypatch.context() as patch:
         fail_after(patch, "ReceiveMessage", 2, KeyboardInterrupt())
-        dlq(*command, code=1)
+        dlq(*command, code=130)
     assert (queues.shown(queues.dlq), queues.left(queues.dlq)) == (25, 25)
 
 
@@ -397,10 +398,14 @@ def test_a_function_that_is_not_there_is_said_and_nothing_is_lost(queues: Queues
     assert queues.shown(queues.dlq) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["--function", "purger", "--queue", "https://sqs/1/work"]])
-def test_sending_back_needs_one_way(queues: Queues, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"), [([], 1), (["--function", "purger", "--queue", "https://sqs/1/work"], 2)]
+)
+def test_sending_back_needs_one_way(
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
+) -> None:
     monkeypatch.delenv(sender.QUEUE)
-    assert "--queue URL (or MULTICDN_QUEUE_URL), or --function NAME" in dlq("redrive", *arguments, code=2)
+    assert "--queue URL (or MULTICDN_QUEUE_URL), or --function NAME" in dlq("redrive", *arguments, code=code)
 
 
 # Dropping
@@ -437,10 +442,13 @@ def test_a_queue_that_does_not_exist_is_said_in_a_sentence(queues: Queues, comma
 
 
 def test_without_the_queues_address_the_command_says_what_it_needs(
-    queues: Queues, monkeypatch: pytest.MonkeyPatch
+    queues: Queues, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(sender.DEAD_LETTERS)
-    assert "--dlq" in dlq("list", code=2)
+    monkeypatch.chdir(tmp_path)
+    said = "say which queue: --dlq URL, or --stack NAME, or --config FILE"
+    assert said in dlq("list", code=2)
+    assert "there is no stack 'web' in us-east-1; name it" in dlq("list", "--stack", "web", code=1)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,45 @@ def test_what_one_worker_cannot_go_on_with_ends_all_of_them(queue: tuple[Any, st
         Crew(workers, url).run()
 
 
+class Busy:
+    """A worker with a batch at hand that takes until somebody has said that it is the last one."""
+
+    def __init__(self, number: signal.Signals, told: threading.Event) -> None:
+        self._number, self._told = number, told
+        self.was_told = False
+
+    def run(self) -> None:
+        signal.raise_signal(self._number)
+        self.was_told = self._told.wait(PATIENCE)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_answered_before_the_batches_at_hand_end(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_GLANCE", 0.005)
+    told, lines = threading.Event(), list[dict[str, Any]]()
+
+    def emit(_: int, event: str, **fields: Any) -> None:
+        lines.append({"event": event, **fields})
+        if event == "worker-stopping":
+            told.set()
+
+    monkeypatch.setattr(crew, "emit", emit)
+    busy = Busy(number, told)
+    running = Crew([busy], "https://sqs/1/work")  # type: ignore[list-item]
+    before = signal.getsignal(number)
+    running.stop_on(number)
+    running.run()
+    assert busy.was_told
+    assert running.stopped_by is number
+    assert [line.get("signal") for line in lines if line["event"] == "worker-stopping"] == [number.name]
+    assert signal.getsignal(number) is before
+
+
 CONFIG = """\
 version: 1
 providers:
@@ -83,6 +123,20 @@ install: {{{install}}}
 
 class Started(Exception):
     """Raised where a worker would begin to poll."""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (None, 0)])
+def test_after_ctrl_c_the_command_ends_as_shells_expect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals | None, code: int
+) -> None:
+    monkeypatch.setattr(Crew, "run", lambda self: setattr(self, "stopped_by", number))
+    monkeypatch.setattr(Crew, "stop_on", lambda self, *_: None)
+    monkeypatch.setattr("multicdn.handler._dispatcher", None)
+    path = tmp_path / "multicdn.config.yml"
+    path.write_text(CONFIG.format(install=""), encoding="utf-8")
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/work"
+    result = CliRunner(env={"MULTICDN_CONFIG": str(path)}).invoke(main, ["worker", "--queue", url])
+    assert result.exit_code == code, result.output
 
 
 def started(

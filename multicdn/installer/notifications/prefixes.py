@@ -59,7 +59,7 @@ class Covered(Struct, frozen=True, order=True):
         return quote_plus(self.prefix, safe=_SAFE).replace("~", "%7E")
 
     def __str__(self) -> str:
-        return f"{' and '.join(self.kinds)} below {self.prefix or 'the whole bucket'}"
+        return f"keys that begin with {self.prefix}" if self.prefix else "the whole bucket"
 
 
 def covered(routes: Iterable[Route]) -> tuple[Covered, ...]:

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.template.role import ACCOUNT, PARTITION
+from multicdn.installer.template.role import ACCOUNT, PARTITION, REGION
 from multicdn.model import ChangeKind
 
 if TYPE_CHECKING:
@@ -62,16 +62,44 @@ def bucket_to_function(buckets: Iterable[str], callee: object, *, alias: bool) -
 
 def eventbridge_to_queue(parts: Sequence[Covered]) -> Resources:
     """A rule for each group of prefixes, and its permission to send to the queues."""
-    rules = {
-        name: _rule(pattern)
-        for bucket, kinds, prefixes in _groups(parts)
-        for name, pattern in _patterns(bucket, kinds, prefixes)
-    }
+    rules = {name: _rule(pattern) for name, pattern in rule_patterns(parts).items()}
     condition = {"ArnEquals": {"aws:SourceArn": [{"Fn::GetAtt": [name, "Arn"]} for name in rules]}}
     return {
         **rules,
         "RulesMaySend": _may_send("Queue", "events.amazonaws.com", condition),
         "RulesMaySendDeadLetters": _may_send("DeadLetterQueue", "events.amazonaws.com", condition),
+    }
+
+
+def accounts_to_bus(accounts: Iterable[str]) -> Resources:
+    """The permission for other accounts to forward what S3 says to the default event bus.
+
+    docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-example-policy-cross-account-custom-bus-source.html
+    """
+    return {
+        f"Account{account}MayForward": {
+            "Type": "AWS::Events::EventBusPolicy",
+            "Properties": {
+                "StatementId": f"${{AWS::StackName}}-{account}",
+                "Statement": {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": f"arn:{PARTITION}:iam::{account}:root"},
+                    "Action": "events:PutEvents",
+                    "Resource": f"arn:{PARTITION}:events:{REGION}:{ACCOUNT}:event-bus/default",
+                    "Condition": {"ForAllValues:StringEquals": {"events:source": "aws.s3"}},
+                },
+            },
+        }
+        for account in accounts
+    }
+
+
+def rule_patterns(parts: Sequence[Covered]) -> dict[str, dict[str, Any]]:
+    """Event patterns by the logical id of their rule, one for each group of prefixes."""
+    return {
+        name: pattern
+        for bucket, kinds, prefixes in _groups(parts)
+        for name, pattern in _patterns(bucket, kinds, prefixes)
     }
 
 

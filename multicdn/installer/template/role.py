@@ -66,10 +66,13 @@ def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
     return statements
 
 
-def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> list[Statement]:
-    """The permission to read each secret, and to decrypt with the one key that is named.
+def secret_statements(
+    providers: Mapping[str, Provider], kms_key: str = "", secret_keys: Sequence[str] = ()
+) -> list[Statement]:
+    """The permission to read each secret, and to decrypt with the keys that are named.
 
-    The key serves the services that decrypt on the function's behalf, and no call of its own:
+    A key serves the services that decrypt on the function's behalf, and no call of its own; ``kms_key`` that of the
+    function's environment, too:
     https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
     """
     arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
@@ -81,11 +84,18 @@ def secret_statements(providers: Mapping[str, Provider], kms_key: str = "") -> l
         statements.append(allow("ReadParameters", ["ssm:GetParameter"], _unique(arns["ssm"])))
     if arns["secretsmanager"]:
         statements.append(allow("ReadSecrets", ["secretsmanager:GetSecretValue"], _unique(arns["secretsmanager"])))
+    stores = [name for name, found in arns.items() if found]
     if kms_key:
-        services = ["lambda", *(name for name, found in arns.items() if found)]  # lambda: the function's own settings
-        via = {"kms:ViaService": [f"{service}.{REGION}.amazonaws.com" for service in services]}
-        statements.append(allow("Decrypt", ["kms:Decrypt"], kms_key) | {"Condition": {"StringEquals": via}})
+        statements.append(_decrypt("Decrypt", kms_key, ["lambda", *stores]))
+    others = [key for key in _unique(secret_keys) if key != kms_key]
+    if others and stores:
+        statements.append(_decrypt("DecryptSecrets", others, stores))
     return statements
+
+
+def _decrypt(sid: str, keys: object, services: Iterable[str]) -> Statement:
+    via = {"kms:ViaService": [f"{service}.{REGION}.amazonaws.com" for service in services]}
+    return allow(sid, ["kms:Decrypt"], keys) | {"Condition": {"StringEquals": via}}
 
 
 def bucket_statements(config: Config) -> list[Statement]:
@@ -146,6 +156,12 @@ def network_statements() -> list[Statement]:
         allow("DescribeNetwork", list(_DESCRIBE_NETWORK), "*"),
         allow("UseNetwork", list(_USE_NETWORK), anywhere),
     ]
+
+
+def trust(service: str) -> dict[str, Any]:
+    """The policy that lets a service take a role on."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def allow(sid: str, actions: Sequence[str], resource: object) -> Statement:

@@ -91,8 +91,9 @@ def _resources(config: Config, revision: str, used: frozenset[Trigger]) -> Resou
     resources = {
         "DeadLetterQueue": _dead_letter_queue(),
         "LogGroup": _log_group(settings),
-        "Role": _role(config, queued=queued),
     }
+    if settings.makes_role:
+        resources |= {"Role": _role(config, queued=queued)}
     if queued:
         resources |= {"Queue": _queue(settings)}
     resources |= {"Function": _function(settings, queued=queued)}
@@ -107,6 +108,7 @@ def _resources(config: Config, revision: str, used: frozenset[Trigger]) -> Resou
         resources |= event_sources.bucket_to_queue(buckets(config.routes))
     if Trigger.EVENTBRIDGE in used:
         resources |= event_sources.eventbridge_to_queue(covered(config.routes))
+        resources |= event_sources.accounts_to_bus(settings.sending_accounts)
     if Trigger.DIRECT in used:
         resources |= event_sources.bucket_to_function(buckets(config.routes), callee, alias=settings.snapstart)
     return resources | alarms.resources(settings, queued=queued)
@@ -146,16 +148,17 @@ def _log_group(settings: Install) -> Resource:
 
 
 def _role(config: Config, *, queued: bool) -> Resource:
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     statements = {"Version": "2012-10-17", "Statement": role_statements(config, queued=queued)}
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "Description": "What multicdn's function may do",
-            "Policies": [{"PolicyName": "multicdn", "PolicyDocument": statements}],
-        },
+    properties: dict[str, Any] = {
+        "AssumeRolePolicyDocument": role.trust("lambda.amazonaws.com"),
+        "Description": "What multicdn's function may do",
+        "Policies": [{"PolicyName": "multicdn", "PolicyDocument": statements}],
     }
+    if config.install.role_path != "/":
+        properties["Path"] = config.install.role_path
+    if config.install.permissions_boundary:
+        properties["PermissionsBoundary"] = config.install.permissions_boundary
+    return {"Type": "AWS::IAM::Role", "Properties": properties}
 
 
 def role_statements(config: Config, *, queued: bool) -> list[role.Statement]:
@@ -168,7 +171,7 @@ def role_statements(config: Config, *, queued: bool) -> list[role.Statement]:
     queues = [_att("Queue"), _att("DeadLetterQueue")] if queued else [_att("DeadLetterQueue")]
     statements.append(role.allow("RequeueJobs", ["sqs:SendMessage"], queues))
     statements += role.provider_statements(config.providers)
-    statements += role.secret_statements(config.providers, settings.kms_key)
+    statements += role.secret_statements(config.providers, settings.kms_key, settings.secret_keys)
     statements += role.bucket_statements(config)
     return [*statements, *(role.network_statements() if settings.vpc else ())]
 
@@ -182,7 +185,7 @@ def _function(settings: Install, *, queued: bool) -> Resource:
         "Handler": HANDLER,
         "LoggingConfig": {"LogFormat": "JSON", "LogGroup": _ref("LogGroup")},
         "MemorySize": settings.memory,
-        "Role": _att("Role"),
+        "Role": _att("Role") if settings.makes_role else settings.role,
         "Runtime": f"python{settings.python}",
         "Timeout": settings.timeout,
     }

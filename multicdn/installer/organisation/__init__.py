@@ -1,0 +1,1 @@
+"""What an organisation imposes on an installation, or has to do for it."""

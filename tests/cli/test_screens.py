@@ -1,0 +1,214 @@
+"""What people see: each screen is kept in tests/data/screens, and `make screens` writes them anew."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+from generate import own_plugins
+from kit import installs, screens
+
+from multicdn.cli import _ends, dlq, install, main
+from multicdn.cli._group import CommandGroup
+from multicdn.cli.terminal import say
+from multicdn.installer import plan, status
+from multicdn.installer.state import Artifacts, Current, Deployed
+from multicdn.installer.steps import Deploy, Upload
+from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
+from multicdn.oncall.dead_letters import DeadMessage
+from multicdn.queue.message import QueuedJob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from multicdn.installer.steps import InstallPlan
+
+CONFIG = """\
+version: 1
+providers:
+  site: {type: cloudfront, distribution: E8F6HK73EP0LT}
+  www: {type: fastly, service: SU1Z0isxPaozGVKXdv0eY, token: "${env:WWW_TOKEN}"}
+  shop: {type: cloudflare, zone: 023e105f4ecef8ad9ca31a8372d0c353, token: "${ssm:/multicdn/cloudflare/token}"}
+routes:
+  - {bucket: acme-site, prefix: docs/, index: index.html, urls: ["https://www.acme.com/{key}"], purge: [site, www]}
+  - {bucket: acme-shop, urls: ["https://shop.acme.com/{key}"], purge: [shop]}
+"""
+
+FAULTY = """\
+version: 1
+providers:
+  site: {type: cloudfrond, distribution: E8F6HK73EP0LT}
+  www: {type: fastly, service: SU1Z0isxPaozGVKXdv0eY, token: very-secret}
+routes:
+  - {bucket: Acme_Site, urls: ["https://www.acme.com/{kye}"], purge: [site, wwww]}
+"""
+
+HELP = [
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "explain", "install", "install plan", "preload",
+    "providers", "purge", "worker",
+]  # fmt: skip
+SCREENS = {
+    "help": ["--help"],
+    **{f"help-{command.replace(' ', '-')}": [*command.split(), "--help"] for command in HELP},
+    "providers": ["providers"],
+    "providers-cloudflare": ["providers", "cloudflare"],
+    "config-check": ["config", "check"],
+    "config-check-json": ["config", "check", "--json"],
+    "config-check-faults": ["config", "check", "faulty.yml"],
+    "config-check-faults-json": ["config", "check", "faulty.yml", "--json"],
+    "explain": ["explain", "s3://acme-site/docs/index.html", "s3://acme-site/Docs/a.html"],
+    "explain-url": ["explain", "https://www.acme.com/docs/"],
+    "purge-dry-run": ["purge", "s3://acme-site/docs/index.html", "--dry-run"],
+    "error-command": ["purg"],
+    "error-option": ["purge", "--recursve"],
+    "error-file": ["explain", "s3://acme-site/docs/a", "--config", "no-such-config-file.yml"],
+    "error-provider": ["purge", "https://www.acme.com/docs/", "--provider", "ste"],
+    "error-kind": ["purge", "--prefix", "https://www.acme.com/docs/"],
+    "error-host": ["purge", "https://images.acme.com/docs/"],
+    "error-type": ["providers", "fasty"],
+    "error-queue": ["dlq", "list", "--config", "no-such-config-file.yml"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a config, and the providers that multicdn brings, whatever else is installed here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "faulty.yml").write_text(FAULTY, encoding="utf-8")
+    monkeypatch.setattr("multicdn.cli.providers.Plugins", own_plugins)
+    for name in ("MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("_desk")
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_command_shows_what_it_showed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = screens.screen(monkeypatch, main, SCREENS[name], {})
+    screens.compare(name, shown.replace(version("multicdn"), "0.1.0"))
+
+
+# What AWS or vendors would have answered is made up here, and shown by the command's own lines.
+
+
+def job(provider: str, *targets: str) -> Job:
+    return Job(provider, Action.PURGE, TargetKind.URL, targets, (frozenset(("m",)),) * len(targets))
+
+
+def purged() -> Iterable[str]:
+    many = [f"https://shop.acme.com/catalogue/winter/{number}.html" for number in range(12)]
+    busy = "503 Service Unavailable: the purge service is being upgraded and will be back within a few minutes"
+    once, later = Receipt("9a7806061c88ada191ed06f989cc3dac"), Receipt("I2J0I21PCUYOIK", 25)
+    outcomes = [
+        Outcome(job("site", "/docs/", "/docs/index.html"), Status.ACCEPTED, receipt=later, calls=1),
+        Outcome(job("shop", *many), Status.ACCEPTED, receipt=once, calls=1),
+        Outcome(job("www", "https://www.acme.com/docs/"), Status.RETRY, busy, calls=3),
+    ]
+    return _ends.lines(outcomes, Action.PURGE)
+
+
+def buried() -> Iterable[str]:
+    queued = [
+        ("www", "401 Unauthorized: Provided credentials are missing or invalid", "https://www.acme.com/docs/a.html"),
+        ("www", "401 Unauthorized: Provided credentials are missing or invalid", "https://www.acme.com/docs/b.html"),
+        ("site", "NoSuchDistribution: The specified distribution does not exist.", "/docs/a.html"),
+    ]
+    return dlq.listing([
+        DeadMessage(str(number), "r", "", provider, reason, QueuedJob(job(provider, target), 6, 0.0, ("m",)))
+        for number, (provider, reason, target) in enumerate(queued)
+    ])  # fmt: skip
+
+
+def installed() -> Iterable[str]:
+    queue = "us-east-1:123456789012:multicdn-Queue-1"
+    found = status.InstallStatus(
+        "multicdn",
+        "UPDATE_COMPLETE",
+        "2026-10-02T07:15:04+00:00",
+        "0.1.0",
+        "c" * 64,
+        "queue",
+        {"acme-site": (f"ObjectCreated:*, ObjectRemoved:* docs/… -> arn:aws:sqs:{queue}",)},
+        waiting=1,
+        dead=2,
+        outputs={"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"},
+    )
+    return status.lines(found, "d" * 64)
+
+
+ANSWERS = {"purge": purged, "dlq-list": buried, "install-status": installed}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_shows_what_it_showed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    door = CommandGroup("multicdn")
+
+    @door.command(name)
+    def show() -> None:
+        for line in ANSWERS[name]():
+            say(line)
+
+    screens.compare(name, screens.screen(monkeypatch, door, [name], {}))
+
+
+def current(made: InstallPlan, nothing: Current) -> Current:
+    """The account once a plan has been carried out, with the entry of another team among the notifications."""
+    [deploy] = [step for step in made.steps if isinstance(step, Deploy)]
+    [upload] = [step for step in made.steps if isinstance(step, Upload)]
+    arn = "arn:aws:sqs:us-east-1:123456789012:multicdn-Queue-1"
+    outputs = {"QueueArn": arn, "QueueUrl": "https://q"}
+    stack = Deployed("multicdn", "CREATE_COMPLETE", deploy.body, deploy.parameters, outputs, deploy.tags)
+    code = Artifacts(upload.bucket, ready=True, ours=True, keys=(upload.key,))
+    return Current(nothing.account, nothing.region, stack, nothing.notifications, code)
+
+
+@pytest.mark.parametrize("change", ["", "memory: 1024, trigger: eventbridge"])
+def test_a_plan_shows_what_it_showed(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def desired(text: str) -> plan.Desired:
+        return plan.Desired(installs.config(text), "c" * 64, installs.bundle(tmp_path, "code"), "0.1.0")
+
+    code = Artifacts("multicdn-123456789012-us-east-1", ready=False, ours=True)
+    nothing = Current("123456789012", "us-east-1", None, {"acme-site": {}}, code)
+    made = plan.make(desired(""), nothing)
+    if change:
+        made = plan.make(desired(change), current(made, nothing))
+    door = CommandGroup("multicdn")
+    door.command("plan")(lambda: install._show(made, as_json=False))
+    name = f"install-plan{'-changed' if change else ''}"
+    screens.compare(name, screens.screen(monkeypatch, door, ["plan"], {}))
+
+
+# What holds of all of them.
+
+
+def test_no_word_is_cut_and_no_line_is_too_long() -> None:
+    for name, kind, text in screens.kept():
+        columns = re.match(r"\d+", kind)
+        for line in text.splitlines() if columns else ():
+            shown = re.sub(r"\\u001b\[\d*m", "", line)
+            longest = max(map(len, shown.split()), default=0)
+            indent = len(shown) - len(shown.lstrip())
+            assert len(shown) <= max(int(columns[0]), indent + longest) or name.endswith("json"), (name, kind, line)
+            assert "…" not in shown.removesuffix("…") or "docs/…" in shown, (name, kind, line)
+
+
+def test_a_pipe_and_who_wants_no_colours_get_none_and_no_lines_of_boxes() -> None:
+    kinds = {kind for _, kind, _ in screens.kept()}
+    assert {"80 columns, no colours", "120 columns, no colours", "a pipe"} <= kinds
+    for name, kind, text in screens.kept():
+        if kind == "a pipe" or kind.endswith("no colours"):
+            assert not re.search(r"\\u001b|[\u2500-\u257f]", text), (name, kind)
+    assert any(r"\u001b[3" in text for _, kind, text in screens.kept() if kind == "80 columns")
+
+
+def test_in_a_pipe_a_line_is_as_long_as_it_is() -> None:
+    [text] = [text for name, kind, text in screens.kept() if (name, kind) == ("providers", "a pipe")]
+    assert [line.split()[0] for line in text.splitlines()][1:] == sorted(own_plugins().providers)
+
+
+def test_every_screen_that_is_kept_is_shown() -> None:
+    shown = {*SCREENS, *ANSWERS, "install-plan", "install-plan-changed"}
+    assert {path.stem for path in screens.FOLDER.glob("*.txt")} == shown
