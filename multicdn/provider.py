@@ -34,7 +34,8 @@ What a provider must do:
 - say with ``about`` what a refusal is about, where the vendor says so: ``CallRefused(reason, about="kind")``;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file;
-- import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets`` and ``multicdn.bounds``.
+- import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds`` and,
+  for people alone, ``multicdn.diagnosis``.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 __all__ = [
     "API_VERSION",
@@ -253,6 +256,22 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
             partition: first part of ARNs: ``aws``, ``aws-cn``, ``aws-us-gov``, or ``${AWS::Partition}``.
         """
         del account, partition
+        return ()
+
+    def diagnose(self, use: Usage, call: Call | None) -> Iterable[Finding]:
+        """Say whether purges would work, for ``multicdn doctor``: by calls that are harmless, and cost nothing.
+
+        Tell in each finding what it proves; what nobody can prove without purging is ``unknown``. Only people ask:
+        what this needs stands in a module of its own, which is imported here.
+
+        Args:
+            use: what the config's routes have this provider do.
+            call: limits of each call; None where no network is to be used, and the options alone can tell something.
+
+        Raises:
+            ProviderError: as in the purge methods; it counts as a finding, after those that were yielded before.
+        """
+        del use, call
         return ()
 
     def secrets(self) -> Iterator[Secret]:

@@ -28,7 +28,9 @@ from multicdn.provider import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 # https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm, as all facts in this file.
 _MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}
@@ -136,6 +138,16 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
             details = status.get("Status_Details")
             return float(isinstance(details, dict) and details.get("Status") == "done")
         return float(bool(status.get("CompleteDate")))
+
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Say that nothing is harmless."""
+        del use
+        from multicdn.diagnosis import unknown
+
+        if call is not None:
+            yield unknown(
+                "not provable without purging: the API of Edgecast has no call but purges, loads and their status"
+            )
 
     def _submit(self, operation: str, paths: Sequence[str], call: Call) -> Receipt:
         single = len(paths) == 1

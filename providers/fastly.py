@@ -31,7 +31,9 @@ from multicdn.provider import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 _PARALLEL = 16
 _REFUSING = (400, 401, 403, 404, 405, 422)  # what else is refused is no matter of who does: 413 is too large
@@ -130,6 +132,15 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         target = f"/service/{self._service}/purge_all"
         answer = self._purge(target, call, _refusal_of_kind, soft=False, headers=self._where)
         return Receipt(id=_accepted(answer), estimate=20.0, pause=_pause(answer))
+
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Look at the token's scopes and services."""
+        from ._fastly_checks import findings
+
+        if call is not None:
+            yield from findings(
+                self.service, use, lambda path: self._api.send("GET", path, call, largest=_LARGEST_LIST)
+            )
 
     @property
     def _service(self) -> str:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "config": "Check the config file, or print its JSON Schema.",
     "demo": "See an upload reach every CDN, on this machine alone.",
     "dlq": "Look at the dead letters, send them back, or drop them.",
+    "doctor": "Look whether purges would work: config, AWS, secrets, vendors.",
     "explain": "Say what a change would purge, and why; calls nothing.",
     "init": "Write a config file, by questions or by flags.",
     "install": "Install in AWS, change, look, remove.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -31,7 +30,7 @@ from multicdn.installer.steps import (
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template.stack import State, template
+from multicdn.installer.template.stack import State, as_read, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ class _Planner:
 
     def _body(self, triggers: Iterable[Trigger] = ()) -> dict[str, Any]:
         made = template(self._desired.config, self._state(), revision=self._key, triggers=triggers)
-        return json.loads(json.dumps(made))  # type: ignore[no-any-return]
+        return as_read(made)
 
     def _state(self) -> State:
         config = self._desired.config

@@ -15,7 +15,7 @@ from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from multicdn.model import Job
     from multicdn.routing.route import Route
@@ -39,7 +39,7 @@ class Allowed:
         self._open = rewritten
         patterns: set[str] = set()
         for route in routes:
-            self._hosts.update(_bare(authority) for authority in _authorities(route) if "{" not in authority)
+            self._hosts.update(named_hosts(route))
             patterns.update(route.allowed_hosts)
             if route.everything:
                 self._emptied |= set(route.purge)
@@ -67,6 +67,11 @@ class Allowed:
 
     def _knows(self, host: str) -> bool:
         return host in self._hosts or self._made.allows(host)
+
+
+def named_hosts(route: Route) -> Iterator[str]:
+    """The hosts of a route that don't depend on the key, as they stand in its templates."""
+    return (_bare(authority) for authority in _authorities(route) if "{" not in authority)
 
 
 def _authorities(route: Route) -> Iterable[str]:

@@ -18,6 +18,7 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.testing._conformance.base import Api, Vendor
 from multicdn.testing._conformance.calls import Calls
 from multicdn.testing._conformance.declared import Declarations
+from multicdn.testing._conformance.diagnosing import Diagnoses
 from multicdn.testing._conformance.failure_cases import Expected
 from multicdn.testing._conformance.failures import Failures
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 
-class ProviderConformanceV1(Declarations, Calls, Failures):
+class ProviderConformanceV1(Declarations, Calls, Failures, Diagnoses):
     """The tests for version 1 of the provider contract. Set ``plugin``, and give ``vendor``.
 
     Further class attributes, for what is different about a vendor. Each holds reasons, and none should be needed
@@ -47,7 +48,8 @@ class ProviderConformanceV1(Declarations, Calls, Failures):
         site: scheme and host of the URLs that the tests purge; a vendor may know only its own.
         expected: by the name of a trouble, the error that this vendor's provider makes of it instead.
         refused_urls: by the name of an odd URL, why the vendor can't purge it.
-        further_calls: by the name of a method, why it makes more than one request.
+        further_calls: by the name of a method, why it makes more than one request; under ``diagnose``, why what that
+            sends looks like a purge.
         imports_at_start: by name, packages that importing the plugin imports, and why.
         plain_options: by name, why an option isn't secret although it sounds so.
         other_secrets: what must not be shown either: credentials that come from the environment.

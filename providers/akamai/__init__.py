@@ -32,7 +32,10 @@ from .answers import receipt, refusal
 from .credentials import Credentials, Signature, clean_host, read_edgerc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
+    from multicdn.http import Answer
 
 # https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together;
 # bytes of a body: https://techdocs.akamai.com/purge-cache/reference/413.
@@ -167,18 +170,22 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         return self._purge("cpcode", self.cp_codes, (), call)
 
     def _purge(self, kind: str, objects: Sequence[str | int], targets: Sequence[str], call: Call) -> Receipt:
+        word = "invalidate" if call.soft else "delete"
+        path = f"/ccu/v3/{word}/{kind}/{self.network}"
+        return receipt(self._send(path, call, kind, targets, json={"objects": list(objects)}))
+
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Ask for the budgets, which takes the same credentials."""
+        from .checks import findings
+
+        if call is not None:
+            yield from findings(self, use, lambda path: self._send(path, call, "url", ()))
+
+    def _send(self, path: str, call: Call, kind: str, targets: Sequence[str], json: object = None) -> Answer:
         credentials = self._credentials()
         api = self._api(self.endpoint or f"https://{credentials.host}")
-        word = "invalidate" if call.soft else "delete"
         account = f"?accountSwitchKey={quote(credentials.account_key, safe=':')}" if credentials.account_key else ""
-        answer = api.send(
-            "POST",
-            f"/ccu/v3/{word}/{kind}/{self.network}{account}",
-            call,
-            json={"objects": list(objects)},
-            refusal=lambda answer: refusal(answer, kind, targets),
-        )
-        return receipt(answer)
+        return api.send("POST", path + account, call, json=json, refusal=lambda given: refusal(given, kind, targets))
 
     @cached_property
     def _api(self) -> Callable[[str], Http]:

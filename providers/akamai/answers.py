@@ -30,7 +30,7 @@ def receipt(answer: Answer) -> Receipt:
     if not answer.text("purgeId"):
         message = f"{answer.reason} (no purgeId: this isn't Fast Purge's answer)"
         raise RetryLater(message)
-    estimate = _number(answer.json().get("estimatedSeconds"))
+    estimate = number(answer.json().get("estimatedSeconds"))
     return Receipt(
         id=answer.text("purgeId"), estimate=estimate, note=answer.text("supportId"), pause=_pause(answer.headers)
     )
@@ -77,7 +77,7 @@ def _malformed(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str
 
 
 def _throttled(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str]) -> ProviderError:
-    size, limit = _number(problem.get("rateLimitCurrentRequestSize")), _number(problem.get("rateLimit"))
+    size, limit = number(problem.get("rateLimitCurrentRequestSize")), number(problem.get("rateLimit"))
     if size is not None and limit is not None and size > limit:
         reason = f"{answer.reason}; this account's limit is {limit:.0f}, so {size:.0f} at once never pass"
         return TargetsRefused(reason) if len(targets) > 1 else CallRefused(reason, about="kind")
@@ -88,7 +88,7 @@ def _throttled(answer: Answer, problem: Mapping[str, Any], targets: Sequence[str
 def _refreshes(headers: Mapping[str, str]) -> list[float]:
     """Seconds until both buckets are full again: longer than needed, but what the vendor says."""
     names = ("X-Ratelimit-Seconds-To-Refresh-Limit", "X-Ratelimit-Seconds-To-Refresh-Limit-Objects")
-    waits = [wait for wait in (_number(headers.get(name)) for name in names) if wait is not None]
+    waits = [wait for wait in (number(headers.get(name)) for name in names) if wait is not None]
     return [max(waits)] if waits else []
 
 
@@ -97,7 +97,7 @@ def _pause(headers: Mapping[str, str]) -> float:
     waits = [0.0]
     for bucket in ("", "-Objects"):
         if headers.get(f"X-Ratelimit-Remaining{bucket}", "").strip() == "0":
-            refresh = _number(headers.get(f"X-Ratelimit-Seconds-To-Refresh-Limit{bucket}"))
+            refresh = number(headers.get(f"X-Ratelimit-Seconds-To-Refresh-Limit{bucket}"))
             waits.append(_PAUSE if refresh is None else min(_PAUSE, refresh))
     return max(waits)
 
@@ -105,8 +105,8 @@ def _pause(headers: Mapping[str, str]) -> float:
 def _shortfall(answer: Answer, problem: Mapping[str, Any]) -> list[float]:
     """Seconds until the short bucket holds what this request needs; a tag bucket takes 600 to be full."""
     which = "" if _said(problem, "title") == "rate limit exceeded" else "-Objects"
-    size, remaining = _number(problem.get("rateLimitCurrentRequestSize")), _number(problem.get("rateLimitRemaining"))
-    pace = _number(answer.headers.get(f"X-Ratelimit-Limit-Per-Second{which}"))
+    size, remaining = number(problem.get("rateLimitCurrentRequestSize")), number(problem.get("rateLimitRemaining"))
+    pace = number(answer.headers.get(f"X-Ratelimit-Limit-Per-Second{which}"))
     if size is None or remaining is None or not pace:
         return []
     return [max(_PAUSE, (size - remaining) / pace)]
@@ -123,7 +123,7 @@ def _said(problem: Mapping[str, Any], member: str) -> str:
     return str(problem.get(member) or "").strip().lower()
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
     """A number that is none below 0, from JSON or from a header."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

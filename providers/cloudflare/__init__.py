@@ -32,7 +32,9 @@ from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
 from .spelling import LONGEST_TAG, is_seen, located
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 _INSTANT = Speed(seconds=0.15, share="50 %", page="https://blog.cloudflare.com/instant-purge/")
 
@@ -101,12 +103,9 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
 
     def _check_credentials(self) -> None:
         if self.token is not None and (self.email or self.key is not None):
-            message = "give either `token`, or `email` and `key`: Cloudflare ignores a token beside a key"
-        elif self.token is None and not (self.email and self.key is not None):
-            message = "no complete credentials: give `token`, or both `email` and `key`"
-        else:
-            return
-        raise ValueError(message)
+            raise ValueError("give either `token`, or `email` and `key`: Cloudflare ignores a token beside a key")
+        if self.token is None and not (self.email and self.key is not None):
+            raise ValueError("no complete credentials: give `token`, or both `email` and `key`")
 
     @property
     def _plan(self) -> ZonePlan:
@@ -181,17 +180,21 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         """Empty the zone or the configured environment, or mark all of it stale."""
         return self._purge({"purge_everything": True}, (), call)
 
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Look at the token, the zone, its plan, and what its cache key has."""
+        from .checks import findings, without_network
+
+        return without_network(self, use) if call is None else findings(self, use, lambda at: self._api.look(at, call))
+
     def _purge(self, selector: Mapping[str, object], targets: Sequence[str], call: Call) -> Receipt:
         return Receipt(id=self._api.purge(selector, targets, call))
 
 
 def _check_id(name: str, value: str) -> None:
     if not re.fullmatch(r"[0-9A-Za-z_-]+", value):
-        message = f"{name} {value!r} is no id; names aren't looked up, give the id that the dashboard shows"
-        raise ValueError(message)
+        raise ValueError(f"{name} {value!r} is no id; names aren't looked up, give the id that the dashboard shows")
 
 
 def _check_count(name: str, count: int, most: int, plan: str) -> None:
     if not 1 <= count <= most:
-        message = f"{name} is {count}; plan {plan} takes 1 to {most}"
-        raise ValueError(message)
+        raise ValueError(f"{name} is {count}; plan {plan} takes 1 to {most}")

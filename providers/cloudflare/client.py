@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from multicdn.provider import CredentialsRefused, RetryLater, Secret
 from multicdn.secrets import quiet, redact
 
-from .errors import accepted_id, cause_of
+from .errors import accepted_id, cause_of, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,9 +49,32 @@ class ZoneApi:
         Raises:
             ProviderError: it was not accepted, or not answered.
         """
-        return accepted_id(self._ask(selector, call), self._request(call), targets, self._hide)
 
-    def _ask(self, selector: Mapping[str, object], call: Call) -> httpx.Response:
+        def ask(client: cloudflare.Cloudflare, limits: httpx.Timeout) -> httpx.Response:
+            purge = self._operation(client.cache.with_raw_response, call)
+            return purge(zone_id=self._zone, timeout=limits, **selector).http_response  # type: ignore[no-any-return]
+
+        request = self._request(call)
+        return accepted_id(self._answer(ask, request, call), request, targets, self._hide)
+
+    def look(self, path: str, call: Call) -> dict[str, Any]:
+        """What the API has below a path: the result in its envelope. Changes nothing.
+
+        Raises:
+            ProviderError: it was refused, or not answered.
+        """
+
+        def ask(client: cloudflare.Cloudflare, limits: httpx.Timeout) -> httpx.Response:
+            import httpx
+
+            return client.get(path, cast_to=httpx.Response, options={"timeout": limits})
+
+        request = f"GET {self._endpoint.rstrip('/')}{path}"
+        return result_of(self._answer(ask, request, call), request, (), self._hide)
+
+    def _answer(
+        self, ask: Callable[[cloudflare.Cloudflare, httpx.Timeout], httpx.Response], request: str, call: Call
+    ) -> httpx.Response:
         """Return the answer, whatever its status.
 
         Raises:
@@ -63,15 +86,15 @@ class ZoneApi:
         from multicdn.bounds import bounded
 
         quiet("cloudflare", "httpx", "httpcore")
-        purge = self._operation(self._client().cache.with_raw_response, call)
+        client = self._client()
         limits = httpx.Timeout(call.read, connect=min(call.connect, call.read))
         try:
             with bounded(call.read):
-                answer: httpx.Response = purge(zone_id=self._zone, timeout=limits, **selector).http_response
+                answer = ask(client, limits)
         except cloudflare.APIStatusError as error:
             return error.response
         except cloudflare.APIConnectionError as error:
-            reason = f"{self._request(call)}: {cause_of(error, call)}"
+            reason = f"{request}: {cause_of(error, call)}"
         else:
             return answer
         # Outside the handler: the SDK's exceptions hold the request and thus the credentials; none may be chained.

@@ -64,6 +64,17 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
 def accepted_id(answer: httpx.Response, request: str, targets: Sequence[str], hide: Callable[[str], str]) -> str:
     """Return the id of a purge that was accepted; empty where Cloudflare gives none.
 
+    Raises:
+        ProviderError: as in ``result_of``.
+    """
+    return str(result_of(answer, request, targets, hide).get("id") or "")
+
+
+def result_of(
+    answer: httpx.Response, request: str, targets: Sequence[str], hide: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return the result of a call that was accepted; empty where there is none.
+
     Args:
         answer: of whatever status. Cloudflare may say 200 and still have failed, which the SDK's own parsing turns
             into None.
@@ -77,7 +88,7 @@ def accepted_id(answer: httpx.Response, request: str, targets: Sequence[str], hi
     envelope = _envelope(answer)
     if answer.is_success and envelope.get("success") is True:
         result = envelope.get("result")
-        return str(result.get("id") or "") if isinstance(result, dict) else ""
+        return result if isinstance(result, dict) else {}
     # The error path alone pays for importing requests, which the SDK does without.
     from multicdn.http import Answer
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from multicdn.provider import (
     Action,
     Call,
-    CallRefused,
     Discover,
     Limits,
     Price,
@@ -35,11 +34,13 @@ from multicdn.provider import (
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
 from .iam import statements
-from .operations import distributions_of, invalidate, keeps_tags, repeated_bytes
+from .operations import distributions_of, invalidate, repeated_bytes, require_tags
 from .paths import located, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
@@ -99,11 +100,11 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """
         super().__post_init__()
         if bool(self.distribution) == bool(self.tenant):
-            message = "give either distribution (an id, or auto) or tenant"
-            raise ValueError(message)
+            raise ValueError("give either distribution (an id, or auto) or tenant")
         if self.distribution != "auto" and not re.fullmatch(r"[A-Z0-9]*", self.distribution):
-            message = f"distribution {self.distribution!r} is no id; ids look like E8F6HK73EP0LT (or write auto)"
-            raise ValueError(message)
+            raise ValueError(
+                f"distribution {self.distribution!r} is no id; ids look like E8F6HK73EP0LT (or write auto)"
+            )
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Spell a URL or a prefix as a path below the distribution, and a tag with its ``#``.
@@ -140,7 +141,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         Raises:
             CallRefused: it doesn't; CloudFront would accept the call and purge nothing.
         """
-        self._require_tags(call)
+        require_tags(self._api, call, self.distribution, self.tenant)
         return self._invalidate(tags, call)
 
     def purge_everything(self, call: Call) -> Receipt:
@@ -164,6 +165,13 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
         return replace(self, distribution=name)
 
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Look at the distribution, or at what ``auto`` finds and passes over."""
+        from .checks import findings
+
+        if call is not None:
+            yield from findings(self, use, lambda question: self._api.ask(call, question))
+
     def iam_statements(self, account: str, partition: str = "aws") -> tuple[dict[str, Any], ...]:
         """Allow the calls on no more than the ARNs that this instance acts on."""
         return statements(f"arn:{partition}:cloudfront::{account}", self.distribution, self.tenant)
@@ -171,10 +179,6 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     @cached_property
     def _api(self) -> Clients:
         return self.clients or Clients(self.endpoint, self.region)
-
-    @cached_property
-    def _with_tags(self) -> set[str]:
-        return set()
 
     def _invalidate(self, items: Sequence[str], call: Call) -> Receipt:
         # An empty reference stands for no batch in particular: two such calls mustn't pass for one.
@@ -189,12 +193,3 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
             # The reference is a digest of the batch, so what was accepted before is this batch.
             return Receipt(note=f"accepted by an earlier call with this reference; {error.reason}")
         return Receipt(id=number, estimate=_COMPLETED)
-
-    def _require_tags(self, call: Call) -> None:
-        name = self.distribution or self.tenant
-        if name in self._with_tags:
-            return
-        if not self._api.ask(call, lambda client: keeps_tags(client, self.distribution, self.tenant)):
-            message = f"no object of {name} has a tag: name the header of its tags in CacheTagConfig.HeaderName"
-            raise CallRefused(message, about="kind")
-        self._with_tags.add(name)

@@ -29,9 +29,13 @@ class Clients:
 
     Args:
         endpoint, region: as in the provider's options.
+
+    Attributes:
+        with_tags: distributions and tenants that were seen to keep the tags of their objects.
     """
 
     def __init__(self, endpoint: str, region: str) -> None:
+        self.with_tags: set[str] = set()
         self._endpoint = endpoint
         self._region = region
         self._clients: dict[tuple[float, float], CloudFrontClient] = {}

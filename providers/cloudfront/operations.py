@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multicdn.provider import RetryLater
+from multicdn.provider import CallRefused, RetryLater
 
 from .origins import path_in_bucket
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mypy_boto3_cloudfront import CloudFrontClient
+
+    from multicdn.provider import Call
+
+    from .client import Clients
 
 
 # Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
@@ -40,6 +44,21 @@ def invalidate(client: CloudFrontClient, distribution: str, tenant: str, items: 
         message = "CloudFront's answer to CreateInvalidation has no id: something in between may have answered"
         raise RetryLater(message)
     return str(invalidation["Id"])
+
+
+def require_tags(api: Clients, call: Call, distribution: str, tenant: str) -> None:
+    """See that a distribution, or that of a tenant, keeps the tags of its objects; what was seen is remembered.
+
+    Raises:
+        CallRefused: it doesn't; CloudFront would accept the call and purge nothing.
+    """
+    name = distribution or tenant
+    if name in api.with_tags:
+        return
+    if not api.ask(call, lambda client: keeps_tags(client, distribution, tenant)):
+        message = f"no object of {name} has a tag: name the header of its tags in CacheTagConfig.HeaderName"
+        raise CallRefused(message, about="kind")
+    api.with_tags.add(name)
 
 
 def keeps_tags(client: CloudFrontClient, distribution: str, tenant: str) -> bool:
@@ -73,14 +92,19 @@ def distributions_of(client: CloudFrontClient, bucket: str) -> dict[str, tuple[s
     """
     return {
         str(distribution["Id"]): paths
-        for distribution in _distributions(client)
+        for distribution in list_distributions(client)
         if distribution["Enabled"]
         and distribution.get("ConnectionMode") != "tenant-only"
-        and (paths := _paths(bucket, distribution))
+        and (paths := paths_in(bucket, distribution))
     }
 
 
-def _distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
+def list_distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
+    """All distributions of the account, as they are listed.
+
+    Raises:
+        RetryLater: the answer isn't CloudFront's.
+    """
     distributions: list[Mapping[str, Any]] = []
     for page in client.get_paginator("list_distributions").paginate():
         listed: Mapping[str, Any] = page.get("DistributionList", {})
@@ -91,7 +115,13 @@ def _distributions(client: CloudFrontClient) -> list[Mapping[str, Any]]:
     return distributions
 
 
-def _paths(bucket: str, distribution: Mapping[str, Any]) -> tuple[str, ...]:
+def list_tenants(client: CloudFrontClient) -> list[Mapping[str, Any]]:
+    """All distribution tenants of the account, as they are listed."""
+    pages = client.get_paginator("list_distribution_tenants").paginate()
+    return [tenant for page in pages for tenant in page.get("DistributionTenantList", ())]
+
+
+def paths_in(bucket: str, distribution: Mapping[str, Any]) -> tuple[str, ...]:
     """The paths in a bucket at which its origins begin; empty if none is the bucket."""
     origins = distribution["Origins"]["Items"]
     paths = (path_in_bucket(bucket, origin["DomainName"], origin.get("OriginPath", "")) for origin in origins)

@@ -29,7 +29,9 @@ from multicdn.provider import (
 from .api import HighwindsApi, Login
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from multicdn.diagnosis import Finding, Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,20 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         if not isinstance(done, int | float):
             raise RetryLater(f"the answer has no progress: {answer.reason}")
         return float(done)
+
+    def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
+        """Ask whose the token is, which every token may."""
+        del use
+        from multicdn.diagnosis import failed, ok, unknown
+
+        if call is None:
+            return
+        account = self._api.send("GET", "/api/v1/users/me", call).text("accountHash")
+        if account == self.account:
+            yield ok(f"GET /api/v1/users/me: the credentials are accepted, in account {account}")
+        else:
+            yield failed(f"GET /api/v1/users/me: the credentials are of account {account}", "correct `account`")
+        yield unknown("that they may purge (content edit) isn't provable without purging")
 
     def _purge(self, urls: Sequence[str], call: Call, *, recursive: bool) -> Receipt:
         variants = self.purge_all_dynamic and not recursive  # ignored with recursive, which covers them anyway

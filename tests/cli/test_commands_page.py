@@ -70,6 +70,7 @@ STATUSES: list[tuple[int, str, tuple[str, ...], str]] = [
     (1, "all", ("explain", "s3://acme-site/a", "--config", "gone.yml"), ""),
     (1, "all", ("purge", "--all", "--provider", "www"), "no\n"),
     (1, "config check", ("config", "check", "faulty.yml"), ""),
+    (1, "doctor", ("doctor", "--config", "faulty.yml"), ""),
     (1, "explain", ("explain", "-"), EVENT),
     (1, "install status", ("install", "status", "--stack", "web", "--region", "eu-west-1"), ""),
     (1, "purge, preload", ("purge", "s3://acme-shop/a"), ""),

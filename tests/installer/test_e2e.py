@@ -134,6 +134,26 @@ class House:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
+    def failures(self) -> dict[str, list[str]]:
+        """What `multicdn doctor --online` finds wrong, by check."""
+        command = [sys.executable, "-m", "multicdn", "doctor", "--online", "--json", "--config"]
+        environment = {**os.environ, **self.stage.aws.environment()}
+        done = subprocess.run(
+            [*command, str(self.stage.config_path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        found: dict[str, list[str]] = {}
+        for line in json.loads(done.stdout)["checks"]:
+            if line["state"] == "failed":
+                found.setdefault(line["check"], []).append(line["text"])
+        assert done.returncode == bool(found), done.stderr
+        assert "simulated" not in done.stdout
+        return found
+
     def upload(self, version: bytes) -> None:
         for key in KEYS:
             self.stage.put(self.bucket, key, version + b" of " + key.encode())
@@ -220,6 +240,7 @@ def test_an_upload_reaches_all_seven_edges_through_what_was_installed(house: Hou
     house.upload(b"version 3")
     assert house.stale_in_the_end(b"version 3", {"site"}) == {"site"}
     assert house.is_refused_in_the_end(b"cloudfront:CreateInvalidation")
+    assert house.failures().keys() == {"role"}
 
     house.configure(memory=700)
     changed = house.run("apply", "--yes")

@@ -150,7 +150,7 @@ def test_a_role_that_does_not_exist_is_refused_and_who_may_not_ask_goes_ahead() 
 
 
 def test_a_key_with_signs_of_a_policy_is_asked_about_as_it_is_written() -> None:
-    assert own_role._example("arn:aws:s3:::b/odd${*}${?}${$}/*") == "arn:aws:s3:::b/odd*?$/x"
+    assert own_role.example("arn:aws:s3:::b/odd${*}${?}${$}/*") == "arn:aws:s3:::b/odd*?$/x"
 
 
 @pytest.mark.parametrize("setting", ["role", "permissions_boundary"])

@@ -382,6 +382,19 @@ SINS = {
         "a_refusal_costs_what_was_refused",
         "declared_bytes_cover_the_body",
     ),
+    "purges to look, and shows its token": swap(
+        "    url_limits = L",
+        "    def diagnose(self, use, call):\n"
+        "        from multicdn.diagnosis import Finding, Health, ok\n"
+        "        self.purge_urls(['https://www.example.com/'], call or Call())\n"
+        "        yield ok(self.token.reveal())\n"
+        "        yield Finding(Health.FAILED, 'bad')\n\n"
+        "    url_limits = L",
+        "a_diagnosis_without_network_asks_nobody",
+        "a_diagnosis_says_what_to_do",
+        "a_diagnosis_purges_nothing",
+        "a_diagnosis_shows_no_secret",
+    ),
     # No sin: an answer without a body is an honest one.
     "is answered 204": Sin(
         set(),

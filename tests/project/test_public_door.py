@@ -24,7 +24,7 @@ DOCUMENTED = {
     for module, names in re.findall(r"^\| `(multicdn[\w.]*)` \|.*\|(.*)\|$", PAGE, re.MULTILINE)
 }
 TESTS = "multicdn.testing.conformance"
-FOR_VENDORS = {"multicdn.provider", "multicdn.http", "multicdn.secrets", "multicdn.bounds"}
+FOR_VENDORS = {"multicdn.provider", "multicdn.http", "multicdn.secrets", "multicdn.bounds", "multicdn.diagnosis"}
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
 SCAFFOLD = {path: text for path, text in files(Names.of("acme")).items() if path.endswith(".py")}
@@ -49,7 +49,9 @@ def test_every_documented_name_can_be_imported(module: str, name: str) -> None:
     assert hasattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize("module", ["multicdn.provider", "multicdn.http", "multicdn.bounds", TESTS])
+@pytest.mark.parametrize(
+    "module", ["multicdn.provider", "multicdn.http", "multicdn.bounds", "multicdn.diagnosis", TESTS]
+)
 def test_every_public_name_is_documented(module: str) -> None:
     assert DOCUMENTED[module] == set(importlib.import_module(module).__all__)
 

@@ -188,7 +188,8 @@ def test_completion_comes_with_time(aws: CloudFrontClient, clock: ManualClock) -
             lambda aws: aws.create_invalidation_for_distribution_tenant(Id="dt_none", InvalidationBatch=batch("/a")),
             "EntityNotFound",
         ),
-        (lambda aws: aws.get_distribution(Id=SITE), "NoSuchResource"),
+        (lambda aws: aws.get_distribution(Id="ENONE"), "NoSuchDistribution"),
+        (lambda aws: aws.list_cache_policies(), "NoSuchResource"),
     ],
 )
 def test_what_does_not_exist_is_404(aws: CloudFrontClient, ask: Any, code: str) -> None:

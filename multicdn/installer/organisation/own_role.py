@@ -86,8 +86,8 @@ def _refused(account: Account, arn: str, statement: Statement) -> Iterator[str]:
         answer = account.client("iam").simulate_principal_policy(
             PolicySourceArn=arn,
             ActionNames=statement["Action"],
-            ResourceArns=[one if one == "*" else _example(one) for one in resources],
-            ContextEntries=list(_context(statement)),
+            ResourceArns=[one if one == "*" else example(one) for one in resources],
+            ContextEntries=list(context(statement)),
         )
     except ClientError as error:
         if code(error) == "NoSuchEntity":
@@ -100,12 +100,12 @@ def _refused(account: Account, arn: str, statement: Statement) -> Iterator[str]:
             yield f"{result['EvalActionName']} on {result.get('EvalResourceName', '*')}"
 
 
-def _example(resource: str) -> str:
+def example(resource: str) -> str:
     """Something that a resource stands for: IAM would compare its wildcards letter by letter."""
     return re.sub(r"\$\{([*?$])\}|[*?]", lambda found: found[1] or "x", resource)
 
 
-def _context(statement: Statement) -> Iterator[dict[str, Any]]:
+def context(statement: Statement) -> Iterator[dict[str, Any]]:
     """What the statement's own conditions ask for: the role is asked about such calls and no others."""
     for operator, conditions in statement.get("Condition", {}).items():
         for key, values in conditions.items():

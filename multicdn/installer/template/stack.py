@@ -76,6 +76,11 @@ def template(config: Config, state: State, *, revision: str, triggers: Iterable[
     }
 
 
+def as_read(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A template as CloudFormation gives it back: tuples are lists by then."""
+    return json.loads(json.dumps(body))  # type: ignore[no-any-return]
+
+
 def remembered(body: Mapping[str, Any]) -> State:
     """Read the notes of a deployed template; empty for a template of another make."""
     return msgspec.convert(body.get("Metadata", {}).get("multicdn", {}), State, strict=False)

@@ -57,6 +57,7 @@ _UNDOCUMENTED = 1000
 _PURGE = re.compile(
     r"/client/v4/zones/(?P<zone>[^/]+)(?:/environments/(?P<environment>[^/]+))?/(?P<operation>purge|invalidate)_cache"
 )
+_ZONE = re.compile(r"/client/v4/zones/(?P<zone>[^/]+)")
 _ENVIRONMENTS = re.compile(r"/client/v4/zones/(?P<zone>[^/]+)/environments")
 
 
@@ -73,6 +74,8 @@ class CloudflareSimulator(Simulator):
         most_items: accept no more of any kind in a call than this, as when the API still enforced 30.
 
     Attributes:
+        standing: what the owner is told of a token that is accepted: active, disabled or expired.
+        account_owned: whether an account owns the token, which is then verified there, and not as a user's.
         violations: one line for each call that brought both a token and a legacy key: a client that does so sends
             credentials which nobody configured for it.
     """
@@ -105,6 +108,8 @@ class CloudflareSimulator(Simulator):
         self.limited_tokens = {name: frozenset(names) for name, names in (limited_tokens or {}).items()}
         self.email, self.key = email, key
         self.most_items = most_items
+        self.standing = "active"
+        self.account_owned = False
         self.violations: list[str] = []
         self._key_headers = key_headers
         self._normalization: Normalization = normalization
@@ -190,12 +195,23 @@ class CloudflareSimulator(Simulator):
                 return self._purge(request, self._zone(match["zone"], opened), match["environment"], soft=soft)
         elif request.method == "GET" and (match := _ENVIRONMENTS.fullmatch(request.path)):
             return _success(_listed_environments(self._zone(match["zone"], opened)))
+        elif request.method == "GET" and (match := _ZONE.fullmatch(request.path)):
+            return _success(_listed(self._zone(match["zone"], opened)))
+        elif request.method == "GET" and request.path.endswith("/tokens/verify"):
+            return self._verify(request)
         elif request.method == "GET" and request.path == "/client/v4/zones":
             wanted = parse_qs(request.query).get("name")
             return _success(
                 [_listed(zone) for zone in self.zones if zone.name in opened and wanted in (None, [zone.name])]
             )
         raise _refused(404, 7000, "No route for that URI")
+
+    def _verify(self, request: Request) -> Response:
+        """Tell a token's owner about it: api/resources/user/subresources/tokens/methods/verify, and accounts/...."""
+        accounts = {f"/client/v4/accounts/{zone.account}/tokens/verify" for zone in self.zones}
+        if request.path not in (accounts if self.account_owned else {"/client/v4/user/tokens/verify"}):
+            raise _refused(401, 1000, "Invalid API Token")
+        return _success({"id": "f267e341f3dd4697bd3b9f71dd96247f", "status": self.standing})
 
     def _zone(self, identifier: str, opened: frozenset[str]) -> Zone:
         zone = next((zone for zone in self.zones if zone.id == identifier), None)
@@ -305,7 +321,9 @@ def _success(result: object) -> Response:
 
 
 def _listed(zone: Zone) -> dict[str, object]:
-    return {"id": zone.id, "name": zone.name, "account": {"id": zone.account}, "plan": {"legacy_id": zone.plan}}
+    fixed = {"status": "active", "paused": False}
+    about = {"account": {"id": zone.account}, "plan": {"legacy_id": zone.plan}}
+    return {"id": zone.id, "name": zone.name, **fixed, **about}
 
 
 def _listed_environments(zone: Zone) -> dict[str, object]:

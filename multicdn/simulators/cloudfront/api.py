@@ -265,6 +265,9 @@ class CloudFrontSimulator(Simulator):
         shown = [(one.id, xml.distribution_summary(one)) for one in self.distributions.values()]
         return _document(xml.page("DistributionList", shown, ask.options))
 
+    def _get_distribution(self, ask: _Ask) -> Response:
+        return _document(xml.distribution(self._distribution(ask.names["distribution"])))
+
     def _get_config(self, ask: _Ask) -> Response:
         return _document(xml.distribution_config(self._distribution(ask.names["distribution"])))
 
@@ -287,6 +290,7 @@ class CloudFrontSimulator(Simulator):
 
     _operations: ClassVar[tuple[_Operation, ...]] = (
         _operation("GET", "/distribution", "ListDistributions", _list_distributions),
+        _operation("GET", _OF, "GetDistribution", _get_distribution),
         _operation("GET", f"{_OF}/config", "GetDistributionConfig", _get_config),
         _operation("POST", f"{_OF}/invalidation", "CreateInvalidation", _create),
         _operation("GET", f"{_OF}/invalidation", "ListInvalidations", _list),

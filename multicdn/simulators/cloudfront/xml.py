@@ -140,6 +140,22 @@ def distribution_summary(distribution: Distribution) -> Element:
     )
 
 
+def distribution(distribution_: Distribution) -> Element:
+    """One distribution in full."""
+    return (
+        "Distribution",
+        [
+            ("Id", distribution_.id),
+            ("ARN", distribution_.arn),
+            ("Status", "Deployed"),
+            ("LastModifiedTime", _UNCHANGED),
+            ("InProgressInvalidationBatches", "0"),
+            ("DomainName", distribution_.domain),
+            distribution_config(distribution_),
+        ],
+    )
+
+
 def distribution_config(distribution: Distribution) -> Element:
     """The configuration of a distribution. Only it tells about tags."""
     tags: list[Element] = (

@@ -28,6 +28,7 @@ LARGEST_REQUEST_HEADERS = 69 * 1024
 _HOUR = 3600.0
 
 _SERVICE_ROUTE = re.compile(r"/service/([^/?]+)/(purge_all|purge)(?:/([^?]+))?(?:\?.*)?")
+_LOOKS = re.compile(r"/tokens/self|/service/[^/?]+")
 _CACHED_URL = re.compile(r"(?:https?://)?([^/?:]+(?::\d+)?)([/?].*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -52,6 +53,8 @@ class FastlySimulator(Simulator):
     Attributes:
         forbidding: hosts whose VCL answers FASTLYPURGE with 403 (alphagov/govuk-cdn-config#148).
         tokens: accepted tokens with their scopes; may be changed while it runs.
+        limited: by token, the only services that it opens.
+        expiring: by token, when it ends, in ISO 8601.
         staging: the edge of the staging environment; ``edge`` is that of production.
     """
 
@@ -81,6 +84,8 @@ class FastlySimulator(Simulator):
         self.service = service
         self.token = token
         self.tokens = {token: frozenset(("purge_select", "purge_all"))}
+        self.limited: dict[str, list[str]] = {}
+        self.expiring: dict[str, str] = {}
         self.environment = environment
         self.hosts = frozenset(host.lower() for host in hosts)
         self.forbidding: set[str] = set()
@@ -130,6 +135,8 @@ class FastlySimulator(Simulator):
             raise self._refusal(400, "Bad request", "headers too large")
         if request.method == "POST" and request.target.startswith("/purge/"):
             return self._purge_url(request, request.target.removeprefix("/purge/"))
+        if request.method == "GET" and _LOOKS.fullmatch(request.target):
+            return self._look(request)
         route = _SERVICE_ROUTE.fullmatch(request.target) if request.method == "POST" else None
         if route is None:
             raise self._refusal(404, "Record not found", "Cannot find the requested resource")
@@ -140,6 +147,19 @@ class FastlySimulator(Simulator):
         if operation == "purge_all":
             return self._purge_all(request)
         return self._purge_one_key(request, key) if key else self._purge_keys(request)
+
+    def _look(self, request: Request) -> Response:
+        """The token's page, which it may always see, and the service's: documentation/reference/api."""
+        token = request.headers.get("Fastly-Key", "")
+        scopes = self._scopes(request)
+        if request.target == "/tokens/self":
+            about = {"services": self.limited.get(token, []), "expires_at": self.expiring.get(token)}
+            return Response.json({"id": "5Yo3XXnrQpjc20u0ybrf2g", "scope": " ".join(sorted(scopes)), **about})
+        if not scopes & {"global", "global:read"}:
+            raise self._refusal(403, "You are not authorized to perform this action")
+        if request.target == f"/service/{self.service}":
+            return Response.json({"id": self.service, "name": "www.acme.com", "type": "vcl"})
+        raise self._refusal(404, "Record not found", "Cannot load service")
 
     def _purge_url(self, request: Request, raw: str) -> Response:
         self._authorize(request, "purge_select")
@@ -192,11 +212,15 @@ class FastlySimulator(Simulator):
         return Response.json({"status": "ok"}, headers=_rate_headers(self._general))
 
     def _authorize(self, request: Request, scope: str) -> None:
+        scopes = self._scopes(request)
+        if scope not in scopes and "global" not in scopes:
+            raise self._refusal(403, "You are not authorized to perform this action", f"the token lacks {scope}")
+
+    def _scopes(self, request: Request) -> frozenset[str]:
         scopes = self.tokens.get(request.headers.get("Fastly-Key", ""))
         if scopes is None:
             raise self._refusal(401, "Provided credentials are missing or invalid")
-        if scope not in scopes:
-            raise self._refusal(403, "You are not authorized to perform this action", f"the token lacks {scope}")
+        return scopes
 
     def _check_keys(self, keys: list[str]) -> None:
         """The limits are Fastly's, the status is a guess."""

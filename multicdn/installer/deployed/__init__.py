@@ -1,0 +1,1 @@
+"""What is deployed, held against the config: for ``multicdn doctor``. Reads only."""

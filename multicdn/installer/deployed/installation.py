@@ -1,0 +1,153 @@
+"""The checks of an installation, each by itself, on one sign-in and one look at the stack."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from functools import cached_property, partial
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from multicdn.diagnosis import Finding, failed, ok, unknown, warning
+from multicdn.installer import cloudformation, diff, run, state
+from multicdn.installer.deployed import function, queues, rights, triggers
+from multicdn.installer.deployed.installed import Installed
+from multicdn.installer.errors import InstallError, is_denied
+from multicdn.queue.sender import QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from multicdn.installer.account import Account
+    from multicdn.installer.run import ConfigFile
+
+_SHOWN = 3
+
+
+def checks(file: ConfigFile) -> dict[str, Callable[[], Iterable[Finding]]]:
+    """The checks of what a config has installed, by name."""
+    opened = _Opened(file)
+    parts: dict[str, Callable[[Installed], Iterable[Finding]]] = {
+        "function": function.settings,
+        "deployed config": function.config,
+        "role": rights.of_role,
+        "event source": function.mapping,
+        "queue": queues.waiting,
+        "dead letters": queues.dead,
+        "rules": triggers.rules,
+        **{f"bucket {name}": partial(triggers.bucket, name) for name in file.buckets},
+        **{f"bucket {one.bucket}": triggers.forwarded for one in file.config.install.forwarded},
+    }
+    return {
+        "aws": partial(_guarded, opened.identity),
+        "stack": partial(_guarded, opened.stack),
+        **{name: partial(_guarded, partial(opened.part, look)) for name, look in parts.items()},
+    }
+
+
+def _guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Where a right to look is missing, nothing is known to be wrong."""
+    try:
+        yield from look()
+    except InstallError as error:
+        if error.__cause__ is None or not hasattr(error.__cause__, "response") or not is_denied(error.__cause__):  # type: ignore[arg-type]
+            raise
+        yield unknown(f"can't be looked at: {error}", "ask for that right, or let somebody run this who has it")
+
+
+class _Opened:
+    """One sign-in and one look at the stack, by whichever check comes first; the others wait for it."""
+
+    def __init__(self, file: ConfigFile) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+
+    def identity(self) -> Iterator[Finding]:
+        with self._lock:
+            account = self._account
+        source = "install.region" if self._file.config.install.region else "of the environment, no install.region"
+        yield ok(f"{account.arn}, account {account.id}, region {account.region} ({source})")
+
+    def stack(self) -> Iterator[Finding]:
+        name = self._file.config.install.stack
+        with self._lock:
+            account, deployed = self._account, self._deployed
+        if deployed is None:
+            absent = f"nothing is installed as {name} in {account.region} of {account.id}"
+            remedy = "run multicdn install apply; if it is elsewhere, name --stack, --region or AWS_PROFILE"
+            yield (
+                warning(f"{absent}; {QUEUE} names a worker's queue", remedy)
+                if _has_worker()
+                else failed(absent, remedy)
+            )
+        elif not deployed.exists:
+            busy = cloudformation.is_busy(deployed.status)
+            text = f"the stack {name} is {deployed.status}"
+            yield warning(text, "wait for the end of that") if busy else failed(text, "run multicdn install apply")
+        else:
+            yield ok(f"{name} is {deployed.status}, since {deployed.updated}")
+            yield from self._drift(deployed)
+
+    def part(self, look: Callable[[Installed], Iterable[Finding]]) -> Iterator[Finding]:
+        """Look at one part, if there is one."""
+        try:
+            with self._lock:
+                account, deployed = self._account, self._deployed
+        except InstallError:
+            yield unknown("not looked at: who we are in AWS isn't known")
+            return
+        if deployed is None or not deployed.exists:
+            yield unknown("not looked at: nothing is installed")
+            return
+        with self._lock:
+            named = self._named
+        yield from look(Installed(account, named, deployed))
+
+    def _drift(self, deployed: state.Deployed) -> Iterator[Finding]:
+        """Whether this config makes another stack than is there: rights, settings, versions."""
+        installed = Installed(self._account, self._named, deployed)
+        lines = [line.strip() for line in diff.stack(deployed.body, installed.wanted)]
+        if lines:
+            more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+            yield failed(
+                f"the stack isn't what this config makes: {'; '.join(lines[:_SHOWN])}{more}",
+                "multicdn install plan shows it all; multicdn install apply does it",
+            )
+        here = metadata.version("multicdn")
+        if deployed.state.version != here:
+            yield warning(
+                f"multicdn {deployed.state.version} is deployed, and {here} is here", "multicdn install apply"
+            )
+
+    @cached_property
+    def _account(self) -> Account:
+        account = run.sign_in(self._file).account
+        return dataclasses.replace(account, client=_Locked(account.client))
+
+    @cached_property
+    def _named(self) -> ConfigFile:
+        """The config with every KMS key by its ARN, as it was when it was installed."""
+        file, account = self._file, self._account
+        session = run.Session(account, file.config.install, file.buckets, file)
+        return run.with_key_arns(session).file or file
+
+    @cached_property
+    def _deployed(self) -> state.Deployed | None:
+        return state.read_stack(self._account, self._file.config.install.stack)
+
+
+class _Locked:
+    """Makes clients one at a time: a session of boto3 isn't made for threads, while its clients are."""
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+
+    def __call__(self, service: str) -> Any:
+        with self._lock:
+            return self._make(service)
+
+
+def _has_worker() -> bool:
+    return bool(os.environ.get(QUEUE))

@@ -1,0 +1,61 @@
+"""An installation that is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from multicdn.config.settings import Trigger
+from multicdn.installer.account import Account
+from multicdn.installer.run import ConfigFile
+from multicdn.installer.state import Deployed
+from multicdn.installer.template import stack
+
+APPLY = "run multicdn install apply"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An installation that there is.
+
+    Attributes:
+        account: where.
+        file: the config that it is held against.
+        deployed: the stack.
+    """
+
+    account: Account
+    file: ConfigFile
+    deployed: Deployed
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Names, ARNs and URLs of what there is."""
+        return dict(self.deployed.outputs)
+
+    @property
+    def queued(self) -> bool:
+        """Whether a queue stands before the function, as it is deployed."""
+        return self.deployed.state.trigger is not Trigger.DIRECT
+
+    @cached_property
+    def wanted(self) -> dict[str, Any]:
+        """The template that the config makes."""
+        revision = self.deployed.parameters.get("BundleKey", "")
+        return stack.as_read(stack.template(self.file.config, self.deployed.state, revision=revision))
+
+    def remedy(self, resource: str) -> str:
+        """What makes a resource as it should be: CloudFormation sees a new template, and nothing that was done by hand.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html, DeploymentMode
+        """
+        settings = self.file.config.install
+        if resource == "Role" and not settings.makes_role:
+            return f"have {settings.role} allow it: `multicdn install instructions` has its policy"
+        if self.deployed.body.get("Resources", {}).get(resource) != self.wanted["Resources"].get(resource):
+            return APPLY
+        return (
+            "somebody changed it by hand, which apply doesn't see: change it back, or let CloudFormation do that, by a "
+            "change set with --use-previous-template and --deployment-mode REVERT_DRIFT"
+        )

@@ -1,0 +1,83 @@
+"""What the function's role may do, asked of IAM, which considers a boundary and the organisation's policies as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from multicdn.diagnosis import Finding, failed, ok, unknown
+from multicdn.installer.errors import translated
+from multicdn.installer.organisation import own_role
+from multicdn.installer.template import role, stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from multicdn.installer.deployed.installed import Installed
+
+
+def of_role(installed: Installed) -> Iterator[Finding]:
+    """Whether the role may do everything that this config needs."""
+    from botocore.exceptions import ClientError
+
+    with translated("looking at the function", "lambda"):
+        configuration = installed.account.client("lambda").get_function_configuration(
+            FunctionName=installed.outputs["FunctionName"]
+        )
+    arn = str(configuration["Role"])
+    statements = stack.role_statements(installed.file.config, queued=installed.queued)
+    try:
+        denied = [finding for one in statements for finding in _denied(installed, arn, one)]
+    except ClientError as error:
+        yield unknown(
+            f"IAM can't be asked about {arn}: {error.response['Error'].get('Code')}",
+            "ask for iam:SimulatePrincipalPolicy on that role, or let somebody run this who has it",
+        )
+        return
+    yield from denied
+    if not denied:
+        yield ok(f"IAM says that {arn} may do all that this config needs")
+    for reference in role.foreign_secrets(installed.file.config):
+        yield unknown(f"whether it may read {reference} only the plugin's author knows")
+
+
+def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Iterator[Finding]:
+    named = {**statement, "Resource": [_named(installed, one) for one in _listed(statement["Resource"])]}
+    filled = own_role.in_account(named, installed.deployed.name, installed.account)
+    answer = installed.account.client("iam").simulate_principal_policy(
+        PolicySourceArn=arn,
+        ActionNames=filled["Action"],
+        ResourceArns=[one if one == "*" else own_role.example(one) for one in filled["Resource"]],
+        ContextEntries=list(own_role.context(filled)),
+    )
+    for result in answer["EvaluationResults"]:
+        if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
+            where = result.get("EvalResourceName") or filled["Resource"][0]
+            yield _finding(installed, f"the role may not {result['EvalActionName']} on {where}", result)
+
+
+def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Finding:
+    if not result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True):
+        return failed(f"{text}: its permissions boundary doesn't allow it", "have the boundary allow it")
+    if not result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True):
+        return failed(f"{text}: a policy of the organisation doesn't allow it", "ask those who keep that policy")
+    denied = ": denied by a policy" if result["EvalDecision"] == "explicitDeny" else ""
+    return failed(text + denied, installed.remedy("Role"))
+
+
+def _listed(resources: Any) -> list[Any]:
+    return resources if isinstance(resources, list) else [resources]
+
+
+def _named(installed: Installed, resource: Any) -> Any:
+    """A resource of the stack by the ARN that it has; others as they stand in the statement."""
+    return _arn(installed, str(resource["Fn::GetAtt"][0])) if isinstance(resource, dict) else resource
+
+
+def _arn(installed: Installed, logical: str) -> str:
+    """The ARN of a resource of the stack that statements name."""
+    account, outputs = installed.account, installed.outputs
+    if logical == "LogGroup":
+        place = f"logs:{account.region}:{account.id}:log-group:{outputs['LogGroupName']}:log-stream:x"
+    else:
+        place = f"sqs:{account.region}:{account.id}:{outputs[f'{logical}Url'].rpartition('/')[2]}"
+    return f"arn:{account.partition}:{place}"
