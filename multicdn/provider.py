@@ -281,7 +281,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
             if isinstance(value, Secret):
                 yield value
 
-    def check_secrets(self) -> None:  # noqa: B027 - most vendors' secrets have no shape
+    def check_secrets(self) -> object:  # noqa: B027 - most vendors' secrets have no shape
         """Refuse secrets that can't be what the vendor gave, for `multicdn secret check`. Calls no vendor.
 
         Raises:
