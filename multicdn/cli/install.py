@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -177,6 +178,40 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
     else:
         made = run.template(file)
     say_text(json.dumps(made, indent=2))
+
+
+@install.command()
+@_common
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it there instead of printing it."
+)
+def config(config_path: Path, stack: str, region: str, *, output: Path | None) -> None:
+    """Print the config file that the deployed function has.
+
+    It comes as it was written, comments and all. Of secrets it has references, and no values.
+    """
+    from multicdn.installer import run
+
+    content = run.deployed_config(_sign_in(config_path, stack, region, needs_config=False))
+    if output is None:
+        _print(content)
+        return
+    try:
+        with output.open("xb") as opened:
+            opened.write(content)
+    except FileExistsError:
+        raise click.ClickException(f"{output} is there already; nothing was written") from None
+    except OSError as error:
+        raise click.ClickException(f"{output} can't be written: {error.strerror}") from None
+    say(f"Wrote {output}.", err=True)
+
+
+def _print(content: bytes) -> None:
+    """Print a file byte by byte, but on a terminal, which a byte could steer."""
+    if sys.stdout.isatty():
+        say_text(content.decode(errors="replace"), nl=False)
+    else:
+        click.echo(content, nl=False)
 
 
 @install.command()

@@ -165,6 +165,7 @@ PERMISSIONS = (
     ),
     _permission("events", "PutPermission RemovePermission", "*", option="sending_accounts"),
     _permission("lambda", "PutFunctionConcurrency DeleteFunctionConcurrency", _FUNCTION, option="reserved_concurrency"),
+    _permission("lambda", "GetAccountSettings", "*", option="reserved_concurrency"),
     _permission(
         "lambda",
         "CreateAlias DeleteAlias GetAlias ListVersionsByFunction PublishVersion UpdateAlias",

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from multicdn.config import Config
 from multicdn.config.settings import Trigger
-from multicdn.installer import diff
+from multicdn.installer import behaviour, diff, quotas
 from multicdn.installer.bundle.build import Bundle
 from multicdn.installer.errors import InstallError
 from multicdn.installer.notifications import merge
@@ -87,6 +87,8 @@ def refuse(config: Config, current: Current) -> None:
         *role.secret_problems(config),
         *instructions.problems(config, current.account, current.region),
     ]
+    if reservation := quotas.reservation_problem(config.install.reserved_concurrency, current.reservable):
+        problems.append(f"{config.name}: {reservation}")
     for bucket, configuration in current.notifications.items():
         wanted = wanted_of(config, bucket)
         problems += _overlaps(configuration, wanted, config.install.stack)
@@ -244,6 +246,8 @@ class _Planner:
         yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
         if bundle.hooks:
             yield f"Hook plugins in it: {', '.join(bundle.hooks)}; {DISABLE}={','.join(bundle.hooks)} leaves them out"
+        before = current.code if self._before else None
+        yield from behaviour.section(before, self._desired.config, bundle.packages, current.code_problem)
         if not current.artifacts.ready:
             yield f"Bucket {current.artifacts.bucket}: make it, for the code"
         elif lacking := self._untagged():
@@ -278,6 +282,10 @@ class _Planner:
         for reference in role.foreign_secrets(self._desired.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()
+        if not self._settings.alarm_topic:
+            yield "install.alarm_topic is empty: the alarms tell nobody; name an SNS topic that somebody reads"
+        for arn in self._current.vanished:
+            yield f"{arn} doesn't exist any more, and notifications of others go there; whoever made them should know"
         if not self._desired.bundle.compiled:
             remedy = f"install Python {self._settings.python} here"
             yield f"the code holds no byte code, so each cold start takes about twice as long; {remedy}"

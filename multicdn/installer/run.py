@@ -15,11 +15,12 @@ import msgspec
 from multicdn.config import Config, load, text_file, yaml_source
 from multicdn.config.settings import Install
 from multicdn.errors import ConfigError
-from multicdn.installer import cloudformation, destroy, permissions, plan, secret_access, state
+from multicdn.installer import cloudformation, deployed_code, destroy, permissions, plan, quotas, secret_access, state
 from multicdn.installer.account import Account, connect, refuse_other
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import Bundle, build
 from multicdn.installer.errors import InstallError
+from multicdn.installer.notifications.destinations import find_vanished
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from multicdn.installer.steps import InstallPlan
 
     Say = Callable[[str], None]
+
+# Where none is named: policies are longest in regions with long names.
+_LONG_REGION = "ap-southeast-1"
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     begin("looking at what is there")
     session = with_key_arns(session)
     file, account, settings = _file(session), session.account, session.settings
-    _refuse_impossible(file)
+    _refuse_impossible(file, account.region)
     current = read_current(session)
     plan.refuse(file.config, current)
     noticed: tuple[str, ...] = ()
@@ -278,11 +282,7 @@ def template(file: ConfigFile) -> dict[str, Any]:
     Raises:
         InstallError: a secret can't be used in Lambda, or the function's role would need too long a policy.
     """
-    _refuse_impossible(file)
-    version = metadata.version("multicdn")
-    remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
-    made = stack.template(file.config, remembered, revision=version + file.sha256)
-    return tagged(made, file.config.install.tags)
+    return tagged(_refuse_impossible(file), file.config.install.tags)
 
 
 def read_current(session: Session) -> state.Current:
@@ -300,28 +300,49 @@ def read_current(session: Session) -> state.Current:
     old = deployed.state if deployed else stack.State()
     dropped = [bucket for bucket in without_forwarded(settings, old.buckets) if bucket not in session.buckets]
     dropped = state.find_existing(account, dropped)
+    notifications = state.read_notifications(account, (*session.buckets, *dropped))
+    code, problem = deployed_code.read_if_there(account, deployed.parameters if deployed and deployed.exists else {})
     return state.Current(
         account.id,
         account.region,
         deployed,
-        state.read_notifications(account, (*session.buckets, *dropped)),
+        notifications,
         state.read_artifacts(account, settings.stack, settings.artifact_bucket),
         find_listened(account, settings.stack, old.eventbridge),
+        find_vanished(account, notifications.values(), settings.stack),
+        code,
+        problem,
+        quotas.reservable(account, deployed.body if deployed and deployed.exists else {})
+        if settings.reserved_concurrency is not None
+        else None,
     )
 
 
-def _refuse_impossible(file: ConfigFile) -> None:
-    problems = role.secret_problems(file.config)
-    statements = stack.role_statements(file.config, queued=file.config.install.queued)
-    length = permissions.policy_length(role.filled_in(statements))
-    if length > permissions.LONGEST_OF_ROLE and file.config.install.makes_role:
-        problems.append(
-            f"{file.config.name}: the role of the function would need a policy of {length:,} characters, and IAM takes "
-            f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from` or a counted `collapse` fewer, wider "
-            "prefixes, or put several secrets into one"
+def deployed_config(session: Session) -> bytes:
+    """The config file that the deployed function has, byte by byte.
+
+    Raises:
+        InstallError: nothing is deployed, or its code can't be read.
+    """
+    deployed = state.read_stack(session.account, session.settings.stack)
+    if deployed is None or not deployed.exists:
+        where = f"in {session.account.region} of account {session.account.id}"
+        raise InstallError(
+            f"nothing is installed as {session.settings.stack!r} {where}; --stack and --region name another"
         )
+    return deployed_code.read(session.account, deployed.parameters).config
+
+
+def _refuse_impossible(file: ConfigFile, region: str = "") -> dict[str, Any]:
+    """The template of a config, if AWS would take it, in this region or the configured one."""
+    problems = role.secret_problems(file.config)
+    version = metadata.version("multicdn")
+    remembered = stack.State(version, file.sha256, file.config.install.trigger, file.buckets)
+    body = stack.template(file.config, remembered, revision=version + file.sha256)
+    problems += quotas.problems(file.config, body, region or file.config.install.region or _LONG_REGION)
     if problems:
         raise InstallError("\n".join(problems))
+    return body
 
 
 def _file(session: Session) -> ConfigFile:

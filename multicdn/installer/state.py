@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer.account import bucket_region, elsewhere
+from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.errors import InstallError, code, is_denied, translated
 from multicdn.installer.template.stack import State, remembered
 
@@ -77,6 +78,10 @@ class Current(Struct, frozen=True):
         notifications: of each bucket that exists.
         artifacts: the bucket for the code.
         listened: buckets whose events rules of others, on the default event bus, may take.
+        vanished: destinations in the notifications of others that don't exist any more.
+        code: what the deployed code says of itself; None where there is none, or it can't be read.
+        code_problem: why it can't be.
+        reservable: invocations that could be reserved for the function, those included that are; None if not asked.
     """
 
     account: str
@@ -85,6 +90,10 @@ class Current(Struct, frozen=True):
     notifications: Mapping[str, Mapping[str, Any]]
     artifacts: Artifacts
     listened: frozenset[str] = frozenset()
+    vanished: tuple[str, ...] = ()
+    code: DeployedCode | None = None
+    code_problem: str = ""
+    reservable: int | None = None
 
 
 def read_stack(account: Account, name: str) -> Deployed | None:

@@ -14,6 +14,7 @@ from multicdn.cli import _ends, dlq, install, main
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say
 from multicdn.installer import plan, status
+from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
@@ -162,7 +163,9 @@ def current(made: InstallPlan, nothing: Current) -> Current:
     outputs = {"QueueArn": arn, "QueueUrl": "https://q"}
     stack = Deployed("multicdn", "CREATE_COMPLETE", deploy.body, deploy.parameters, outputs, deploy.tags)
     code = Artifacts(upload.bucket, ready=True, ours=True, keys=(upload.key,))
-    return Current(nothing.account, nothing.region, stack, nothing.notifications, code)
+    before = installs.ROUTES.replace("acme.com/", "acme.com/old/").replace("[site, fastly]", "[fastly]")
+    deployed = DeployedCode(installs.text(routes=before).encode())
+    return Current(nothing.account, nothing.region, stack, nothing.notifications, code, code=deployed)
 
 
 @pytest.mark.parametrize("change", ["", "memory: 1024, trigger: eventbridge"])

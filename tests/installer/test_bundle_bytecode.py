@@ -12,6 +12,7 @@ from kit.bundles import HERE, PYTHON
 from multicdn.installer.bundle.bytecode import compile_packages
 from multicdn.installer.bundle.cache import ArchiveCache
 from multicdn.installer.bundle.runtime import Runtime
+from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,3 +119,15 @@ def test_without_that_python_nothing_is_taken_from_the_cache_either(
     folder = task(tmp_path / "task")
     assert not compile_packages(folder, RUNTIME, cache)
     assert compiled(folder) == {}
+
+
+def test_what_is_killed_half_way_is_not_kept(
+    cache: ArchiveCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -9 $$\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(Runtime, "interpreter", lambda _: str(program))
+    with pytest.raises(InstallError, match=r"^compiling acme\.py was ended by signal 9; is there too little memory\?$"):
+        compile_packages(task(tmp_path / "task"), RUNTIME, cache)
+    assert not (tmp_path / "cache").exists()

@@ -211,6 +211,26 @@ def test_a_cache_that_cannot_be_written_does_without(
         build(tmp_path, {"fastly": FASTLY})
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+def test_a_folder_that_others_can_write_is_not_used(
+    mode: int, cache: ArchiveCache, archive: Path, tmp_path: Path
+) -> None:
+    cache.store("key", archive)
+    (tmp_path / "cache").chmod(mode)
+    assert not cache.fetch("key", tmp_path / "copy")
+    cache.store("other", archive)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    (tmp_path / "cache").chmod(0o755)
+    assert cache.fetch("key", tmp_path / "copy")
+
+
+def test_the_null_device_is_no_cache(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, os.devnull)
+    cache = ArchiveCache(default_folder())
+    cache.store("key", archive)
+    assert not cache.fetch("key", tmp_path / "copy")
+
+
 # Bounds
 
 

@@ -97,6 +97,7 @@ def test_plan_changes_nothing(account: LoopbackAws, installer: Installer) -> Non
     assert stacks(account) == {}
     text = "\n".join(made.lines)
     assert "Stack multicdn: make it" in text
+    assert "Behaviour:\n  + provider site (cloudfront)\n      distribution: E8F6HK73EP0LT" in text
     assert "+ Function (AWS::Lambda::Function)" in text
     assert "cloudfront:GetDistributionConfig on cloudfront:distribution/E8F6HK73EP0LT" in text
     assert "+ allow ssm:GetParameter on ssm:parameter/multicdn/fastly/token" in text
@@ -301,8 +302,13 @@ def test_an_entry_of_ours_that_was_taken_out_is_put_back(account: LoopbackAws, i
 
 def test_a_destination_of_others_that_is_gone_is_said_to_be_theirs(account: LoopbackAws, installer: Installer) -> None:
     installs.put_foreign(account)
+    assert [warning for warning in installer.plan().warnings if "doesn't exist" in warning] == []
     url = account.client("sqs").get_queue_url(QueueName="others")["QueueUrl"]
     account.client("sqs").delete_queue(QueueUrl=url)
+    account.client("lambda").delete_function(FunctionName="others")
+    account.client("sns").delete_topic(TopicArn=f"arn:aws:sns:us-east-1:{installs.ACCOUNT}:others")
+    gone = [warning.partition(" ")[0] for warning in installer.plan().warnings if "doesn't exist" in warning]
+    assert [arn.split(":")[2] for arn in gone] == ["sns", "sqs", "lambda"]
     with pytest.raises(
         InstallError, match="look whether the queues, topics and functions of the other entries still exist"
     ):
@@ -337,6 +343,38 @@ def test_status_says_what_there_is(account: LoopbackAws, installer: Installer) -
     account.client("s3").put_bucket_notification_configuration(Bucket=installs.BUCKET, NotificationConfiguration={})
     assert "TELLS NOBODY OF OURS" in "\n".join(lines(run.status(opened), "0" * 64))
     assert "run plan" in "\n".join(lines(run.status(opened), "0" * 64))
+
+
+def test_what_changes_in_behaviour_is_read_from_what_is_deployed(account: LoopbackAws, installer: Installer) -> None:
+    first = installer.path.read_text(encoding="utf-8")
+    installer.apply()
+    assert "Behaviour: no change" in installer.plan().lines
+    installer.write(installs.text(routes=installs.ROUTES.replace("[site, fastly]", "[fastly]")))
+    changed = "\n".join(installer.plan().lines)
+    assert "Behaviour: changes\n  ~ route acme-site/*\n      - purge: site\n      - cost at site: $0.005" in changed
+    kept = installer.folder / "deployed.yml"
+    assert cli("config", "--config", str(installer.path), "--output", str(kept)).exit_code == 0
+    assert kept.read_text(encoding="utf-8") == first
+    again = cli("config", "--config", str(installer.path), "--output", str(kept))
+    assert (again.exit_code, again.stderr) == (1, f"Error: {kept} is there already; nothing was written\n")
+    for item in account.client("s3").list_objects_v2(Bucket=f"multicdn-{installs.ACCOUNT}-us-east-1")["Contents"]:
+        account.client("s3").delete_object(Bucket=f"multicdn-{installs.ACCOUNT}-us-east-1", Key=item["Key"])
+    unread = next(line for line in installer.plan().lines if line.startswith("Behaviour"))
+    assert unread.startswith("Behaviour: what changes can't be said: s3://multicdn-")
+    assert unread.endswith(".zip is gone")
+    assert cli("config", "--config", str(installer.path)).stderr.endswith(".zip is gone\n")
+    nothing = cli("config", "--config", str(installer.path), "--stack", "other")
+    assert nothing.exit_code == 1
+    assert "nothing is installed as 'other' in us-east-1 of account 123456789012" in nothing.stderr
+
+
+def test_more_than_lambda_lets_reserve_is_refused_before_anything_is_done(
+    account: LoopbackAws, installer: Installer
+) -> None:
+    installer.write(installs.text("reserved_concurrency: 5000"))
+    with pytest.raises(InstallError, match=r"reserved_concurrency is 5000, and .* no more than \d+ can be reserved"):
+        installer.plan()
+    assert stacks(account) == {}
 
 
 def _deny(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch, *actions: str, ask: bool = False) -> None:
@@ -375,6 +413,8 @@ def test_a_config_with_errors_keeps_nobody_from_looking_and_removing(
     assert "multicdn.config.yml:" in looked.stderr
     assert "Going on with what else" in looked.stderr
     assert "CREATE_COMPLETE" in looked.stdout
+    fetched = cli("config", "--config", str(installer.path), *options)
+    assert fetched.stdout == installs.text("stack: mine")
     removed = cli("destroy", "--yes", "--config", str(installer.path), *options)
     assert removed.exit_code == 0, removed.output
     assert stacks(account) == {}

@@ -117,6 +117,24 @@ def test_more_notifications_than_s3_allows_are_refused(tmp_path: Path) -> None:
         plan.make(desired(tmp_path), current)
 
 
+def test_what_could_be_reserved_is_a_limit(tmp_path: Path) -> None:
+    wanted = desired(tmp_path, "reserved_concurrency: 5")
+    with pytest.raises(InstallError, match=r"multicdn\.config\.yml: install\.reserved_concurrency is 5, .* than 4 can"):
+        plan.make(wanted, msgspec.structs.replace(NOTHING, reservable=4))
+    assert plan.make(wanted, msgspec.structs.replace(NOTHING, reservable=5)).steps
+
+
+@pytest.mark.parametrize(("install", "warned"), [("", 1), ("alarm_topic: 'arn:aws:sns:us-east-1:123456789012:t'", 0)])
+def test_alarms_that_tell_nobody_are_warned_of(tmp_path: Path, install: str, warned: int) -> None:
+    made = plan.make(desired(tmp_path, install), NOTHING)
+    assert len([one for one in made.warnings if one.startswith("install.alarm_topic is empty")]) == warned
+
+
+def test_destinations_of_others_that_are_gone_are_named(tmp_path: Path) -> None:
+    made = plan.make(desired(tmp_path), msgspec.structs.replace(NOTHING, vanished=("arn:aws:sqs:r:1:q",)))
+    assert [one for one in made.warnings if one.startswith("arn:aws:sqs:r:1:q doesn't exist any more")]
+
+
 def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:
     current = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
     made = plan.make(desired(tmp_path, "artifact_bucket: other"), current)

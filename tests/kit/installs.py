@@ -45,12 +45,13 @@ def config(install: str = "", routes: str = ROUTES, providers: str = PROVIDERS) 
     return parse(text(install, routes, providers), "multicdn.config.yml", Plugins())
 
 
-def bundle(folder: Path, content: str = "") -> Bundle:
-    """An archive with a handler that does nothing; what is in real ones is the business of other tests."""
+def bundle(folder: Path, content: str = "", config_text: str = "") -> Bundle:
+    """An archive with a config and a handler that does nothing; what is in real ones is the business of other tests."""
     path = folder / "bundle.zip"
     with zipfile.ZipFile(path, "w") as archive:
         code = f"# {content}\ndef handler(event, context):\n    return {{'batchItemFailures': []}}\n"
         archive.writestr(zipfile.ZipInfo("multicdn/handler.py"), code)
+        archive.writestr(zipfile.ZipInfo("multicdn.config.yml"), config_text)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     size = path.stat().st_size
     return Bundle(path, digest, size, 100, ("multicdn/handler.py",), ("cloudfront", "fastly"), (), (), compiled=True)
@@ -72,7 +73,7 @@ class Installer:
     def write(self, config_text: str, content: str = "") -> None:
         """Change the config, or what is in the bundle."""
         self.path.write_text(config_text, encoding="utf-8")
-        self.bundle = bundle(self.folder, content or config_text)
+        self.bundle = bundle(self.folder, content or config_text, config_text)
 
     def session(self) -> run.Session:
         """Sign in as the environment says; clients are kept while it says the same, since each takes its time."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from multicdn.installer.bundle import archive
 from multicdn.installer.bundle.cache import digest
+from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
     from multicdn.installer.bundle.cache import ArchiveCache
@@ -82,7 +83,11 @@ def _compiled(source: Path, runtime: Runtime) -> Path:
 
 
 def _compile(what: Path, folder: Path, runtime: Runtime) -> bool:
-    """Compile a folder or a file; False if some of it has no byte code now, as templates that aren't Python."""
+    """Compile a folder or a file; False if some of it has no byte code now, as templates that aren't Python.
+
+    Raises:
+        InstallError: it was killed half-way, and what there is of it would be kept.
+    """
     interpreter = runtime.interpreter()
     if interpreter is None:
         return False
@@ -91,4 +96,7 @@ def _compile(what: Path, folder: Path, runtime: Runtime) -> bool:
     command = [interpreter, "-P", "-s", "-S", "-m", "compileall", "-q", "-j", workers, *mode, str(what)]
     # A fixed seed, so that sets of constants are written in one order.
     environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"}
-    return subprocess.run(command, capture_output=True, env=environment, check=False).returncode == 0  # noqa: S603 - our own arguments
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False).returncode  # noqa: S603 - our own arguments
+    if ended < 0:
+        raise InstallError(f"compiling {what.name} was ended by signal {-ended}; is there too little memory?")
+    return ended == 0

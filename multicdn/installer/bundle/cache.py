@@ -2,7 +2,7 @@
 
 An entry is one file, whose name has the digest of the inputs and the one of the content: a damaged entry shows, and is
 made anew. It holds what a bundle holds, and therefore no secrets. Nothing needs the cache: where its folder can't be
-read or written, everything is fetched and built each time.
+read or written, or others could write into it, everything is fetched and built each time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,7 @@ class ArchiveCache:
             accepted: SHA-256 in hexadecimal digits, of which the archive must have one; None takes any.
         """
         with contextlib.suppress(OSError):
-            for entry in self._folder.glob(f"{key}-*.zip"):
+            for entry in self._folder.glob(f"{key}-*.zip") if self._is_our_own() else ():
                 if (accepted is None or _named_hash(entry) in accepted) and _copied(entry, copy):
                     return True
         copy.unlink(missing_ok=True)
@@ -75,10 +76,19 @@ class ArchiveCache:
         """Keep a copy of an archive, if that can be done."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_our_own():
+                return
             with self._draft() as draft:
                 shutil.copyfile(archive, draft)
                 draft.replace(self._folder / f"{key}-{sha256(draft)}.zip")
             self._evict()
+
+    def _is_our_own(self) -> bool:
+        """Whether nobody else can put code there, which the function would run with all its secrets."""
+        if not hasattr(os, "getuid"):
+            return True  # Windows: folders of users are theirs alone
+        status = self._folder.stat()
+        return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Path]:

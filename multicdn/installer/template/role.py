@@ -5,10 +5,11 @@ Account, region and partition stand as CloudFormation's own names for them, so a
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.routing.route import Collapse
+from multicdn.routing.route import Collapse, listed
 from multicdn.secrets import BUILT_IN, parse_reference
 
 if TYPE_CHECKING:
@@ -57,13 +58,19 @@ def foreign_secrets(config: Config) -> list[str]:
 
 
 def provider_statements(providers: Mapping[str, Provider]) -> list[Statement]:
-    """The statements that the providers declare, each once."""
-    statements: list[Statement] = []
+    """The statements that the providers declare; those that differ in their resources alone are one.
+
+    A statement for each of sixty sites would be longer than IAM takes, and sixty ARNs aren't.
+    """
+    merged: dict[str, Statement] = {}
     for provider in providers.values():
         for statement in provider.iam_statements(ACCOUNT, PARTITION):
-            if statement not in statements:
-                statements.append(dict(statement))
-    return statements
+            rest = {name: value for name, value in statement.items() if name != "Resource"}
+            known = merged.setdefault(json.dumps(rest, sort_keys=True), dict(statement))
+            if "Resource" in statement and known["Resource"] != statement["Resource"]:
+                both = (*listed(known["Resource"]), *listed(statement["Resource"]))
+                known["Resource"] = list(dict.fromkeys(both))
+    return list(merged.values())
 
 
 def secret_statements(
@@ -176,19 +183,6 @@ def substituted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: below if key.startswith("Fn::") else substituted(below) for key, below in value.items()}
     return [substituted(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def filled_in(value: Any) -> Any:
-    """What CloudFormation makes of statements, in some account: as long as in any other, or a little shorter."""
-    if isinstance(value, dict) and "Fn::GetAtt" in value:
-        return f"arn:aws:sqs:us-east-1:123456789012:multicdn-{value['Fn::GetAtt'][0]}-123456789012"
-    if isinstance(value, dict):
-        return {key: filled_in(below) for key, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [filled_in(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    return value.replace(PARTITION, "aws").replace(REGION, "us-east-1").replace(ACCOUNT, "123456789012")
 
 
 def _references(providers: Mapping[str, Provider]) -> Iterator[tuple[str, str, str, str]]:
