@@ -173,9 +173,15 @@ class Price(Struct, frozen=True, kw_only=True):
     page: str
 
 
-def option(*, help: str, **settings: Any) -> Any:  # noqa: A002 - reads as it does in click and argparse
-    """Declare an option with the sentence that ``multicdn providers NAME`` and the JSON schema show for it."""
-    return dataclasses.field(metadata={"help": help}, **settings)
+def option(*, help: str, file: str = "", **settings: Any) -> Any:  # noqa: A002 - reads as it does in click and argparse
+    """Declare an option with the sentence that ``multicdn providers NAME`` and the JSON schema show for it.
+
+    Args:
+        help: the sentence.
+        file: of a secret that is the text of a file, where people have that: ``~/.edgerc``.
+        settings: of the dataclass's field, such as ``default``.
+    """
+    return dataclasses.field(metadata={"help": help, "file": file}, **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +280,13 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
             value = getattr(self, field.name)
             if isinstance(value, Secret):
                 yield value
+
+    def check_secrets(self) -> object:  # noqa: B027 - most vendors' secrets have no shape
+        """Refuse secrets that can't be what the vendor gave, for `multicdn secret check`. Calls no vendor.
+
+        Raises:
+            CredentialsRefused: the text names no value.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

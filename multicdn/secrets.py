@@ -50,6 +50,10 @@ _MOST_REVEALED = 256
 # docs.aws.amazon.com/systems-manager/latest/APIReference and secretsmanager/latest/apireference: CommonErrors
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException")
 
+_MISSING = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
+# GetParameter's InvalidKeyId, GetSecretValue's DecryptionFailure: the key may not be used, is disabled, or is gone.
+_KEYS = ("InvalidKeyId", "DecryptionFailure", "KMSAccessDeniedException")
+
 _CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 _revealed: dict[str, None] = {}
@@ -286,15 +290,27 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     try:
         obey_botocore()
         with bounded(_LONGEST_ANSWER_OF_AWS):
-            return ask(make(service, config=limits))
+            # boto3 itself knows AWS_DEFAULT_REGION alone.
+            client = make(service, region_name=os.environ.get("AWS_REGION") or None, config=limits)
+            return ask(client)
     except ClientError as error:
         code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})
-        message = f"{reference}: {code}: {error.response['Error'].get('Message')}"
+        said = str(error.response["Error"].get("Message") or "")
+        message = ": ".join(filter(None, (reference, code, said))) + _remedy(code, said, client)
         is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
         raise SecretError(message, passing=is_out) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}"
         raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
+
+
+def _remedy(code: str, said: str, client: Any) -> str:
+    """What to do about an answer of AWS, to end its sentence with."""
+    if code in _MISSING:
+        return f"; there is none in {client.meta.region_name}: `multicdn secret put` stores it"
+    if code in _KEYS or (code == "AccessDeniedException" and "KMS" in said):
+        return "; whoever reads it needs kms:Decrypt on its key: name that key as install.kms_key, and install again"
+    return ""
 
 
 BUILT_IN: dict[str, Callable[[str], str]] = {

@@ -220,7 +220,8 @@ def test_a_source_that_is_out_is_told_from_one_that_refuses(
     def refuse(**_: object) -> None:
         raise ClientError(said, "GetParameter")  # type: ignore[arg-type]
 
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    region = SimpleNamespace(region_name="eu-west-1")
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse, meta=region))
     with pytest.raises(SecretError) as caught:
         resolve("ssm", "/a")
     assert caught.value.passing is passing

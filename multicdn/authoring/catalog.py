@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ class Option(Struct, frozen=True):
         default: as it would stand in the file; empty where there is none.
         help: what it means.
         secret: whether it must be a reference.
+        file: of a secret that is the text of a file, where people have that.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Option(Struct, frozen=True):
     default: str
     help: str
     secret: bool
+    file: str = ""
 
 
 class Ability(Struct, frozen=True):
@@ -121,6 +124,16 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
     )
 
 
+def status(entry: InstalledProvider) -> str:
+    """``alive``, ``broken``, or ``retired`` with the date."""
+    if entry.fault:
+        return "broken"
+    if not entry.retired:
+        return "alive"
+    date = re.search(r"\d{4}-\d{2}(-\d{2})?", entry.retired)
+    return f"retired {date[0]}" if date else "retired"
+
+
 def options(cls: type[Provider]) -> Iterator[Option]:
     """The options of a provider, the required ones first."""
     types = option_types(cls)
@@ -135,6 +148,7 @@ def options(cls: type[Provider]) -> Iterator[Option]:
             default=_default(field),
             help=field.metadata.get("help", ""),
             secret=_is_secret(hint),
+            file=field.metadata.get("file", ""),
         )
 
 

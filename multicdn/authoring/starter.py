@@ -25,6 +25,8 @@ _PLACES = {
     "routes[0].prefix": "--prefix",
     "routes[0].urls[0]": "--domain",
     "install.region": "--region",
+    "install.account": "--account",
+    "install.kms_key": "--kms-key",
 }
 
 
@@ -39,6 +41,8 @@ class Draft(Struct, frozen=True, kw_only=True):
         prefix: only keys that begin so.
         index: index document; empty for none.
         region: of the bucket; empty to leave it to the environment.
+        account: in which to install; empty for any.
+        kms_key: ARN of the key of the secrets; empty for AWS's own.
     """
 
     bucket: str
@@ -48,6 +52,14 @@ class Draft(Struct, frozen=True, kw_only=True):
     prefix: str = ""
     index: str = "index.html"
     region: str = ""
+    account: str = ""
+    kms_key: str = ""
+
+    @property
+    def install(self) -> dict[str, str]:
+        """The settings of the installation that aren't left to their defaults."""
+        settings = {"region": self.region, "account": self.account, "kms_key": self.kms_key}
+        return {name: value for name, value in settings.items() if value}
 
 
 def questions(plugins: Plugins, vendor: str) -> dict[str, str]:
@@ -92,6 +104,7 @@ def written(draft: Draft, plugins: Plugins) -> str:
 def _answers(draft: Draft) -> Iterator[tuple[str, str]]:
     yield from (("--bucket", draft.bucket), ("--domain", draft.domain))
     yield from (("--prefix", draft.prefix), ("--region", draft.region))
+    yield from (("--account", draft.account), ("--kms-key", draft.kms_key))
     for vendor, options in draft.options.items():
         yield from ((f"--set {vendor}.{name}", value) for name, value in options.items())
 
@@ -134,11 +147,11 @@ def _lines(draft: Draft, plugins: Plugins) -> Iterator[str]:
     yield "# Every route that matches a changed object applies."
     yield "routes:"
     yield from _route(draft)
-    if draft.region:
+    if draft.install:
         yield ""
-        yield "# What `multicdn install` makes in AWS; all other settings have defaults."
+        yield "# What `multicdn install` makes in AWS, and where; all other settings have defaults."
         yield "install:"
-        yield f"  region: {scalar(draft.region)}"
+        yield from (f"  {name}: {scalar(value)}" for name, value in draft.install.items())
 
 
 def _provider(vendor: str, given: Mapping[str, str], plugins: Plugins) -> Iterator[str]:
@@ -167,11 +180,40 @@ def _example(index: str) -> str:
     return f"docs/{index} is also served as docs/"
 
 
-def stored_by_hand(draft: Draft, plugins: Plugins) -> Sequence[str]:
-    """The secrets that are still to be stored, as ``secret put`` wants them named."""
+def wrong(plugins: Plugins, vendor: str, options: Mapping[str, str], name: str) -> str:
+    """Why the answer to one question about a vendor can't be right, beside those before it; empty if it can.
+
+    Args:
+        plugins: what is installed.
+        vendor: plugin name.
+        options: answered so far, this one among them.
+        name: of the option.
+
+    Raises:
+        PluginError: there is no such vendor.
+    """
+    without = {option: value for option, value in options.items() if option != name}
+    before = _problems(plugins, vendor, {**questions(plugins, vendor), **without})
+    after = _problems(plugins, vendor, {**questions(plugins, vendor), **options})
+    new = next((problem for problem in after if problem not in before), "")
+    return new.partition(": ")[2] if new.startswith("--") else new
+
+
+def _problems(plugins: Plugins, vendor: str, options: Mapping[str, str]) -> tuple[str, ...]:
+    given = {vendor: {name: value for name, value in options.items() if value}}
+    try:
+        written(Draft(bucket="any-bucket", domain="www.example.com", vendors=(vendor,), options=given), plugins)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def stored_by_hand(draft: Draft, plugins: Plugins) -> Sequence[tuple[str, str]]:
+    """The secrets that are still to be stored, as ``secret put`` wants them named, and which file each is, if it is."""
     return [
-        reference[2:-1]
+        (reference[2:-1], option.file)
         for vendor in draft.vendors
-        for name, reference in references(plugins, vendor).items()
-        if name not in draft.options.get(vendor, {})
+        for option in catalog.options(plugins.provider_class(vendor))
+        if (reference := references(plugins, vendor).get(option.name, ""))
+        and option.name not in draft.options.get(vendor, {})
     ]

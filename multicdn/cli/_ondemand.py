@@ -11,7 +11,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _ends, arguments, render
+from multicdn.cli import _aws, _ends, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
@@ -108,6 +108,7 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
         return Ended(FAILED)
     if settings.dry_run:
         return _show(loaded, orders, settings)
+    _aws.refuse_other_account(loaded.config.install)
     if queue_url := settings.queue():
         return _enqueue(loaded, request, orders, queue_url, settings)
     return _deliver(loaded, request, orders, settings)

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 from msgspec import Struct
 
-from multicdn.cli import _stack, arguments, completion
+from multicdn.cli import _aws, _stack, arguments, aws_region, completion
 from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
@@ -73,6 +73,8 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
 @click.group(cls=CommandGroup)
 def dlq() -> None:
     """Look at the dead letters, send them back, or drop them."""
+    # For URLs of queues that name no region.
+    aws_region.use(_aws.at_hand().region)
 
 
 @dlq.command("list")

@@ -45,7 +45,10 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 _yes = click.option("--yes", is_flag=True, help="Don't ask.")
 _unchecked = click.option(
-    "--no-permission-check", "unchecked", is_flag=True, help="Don't ask IAM beforehand what you may do."
+    "--no-permission-check",
+    "unchecked",
+    is_flag=True,
+    help="Don't ask beforehand what you may do, nor look for the secrets.",
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
@@ -64,21 +63,12 @@ def _row(entry: InstalledProvider) -> list[str]:
     limits = next((ability.limits for ability in purges if ability.kind == "url"), _other_limits(entry.abilities))
     soft = "yes" if any(ability.soft for ability in purges) else "no"
     preload = "yes" if any(ability.action == "preload" for ability in entry.abilities) else "no"
-    return [f"`{entry.name}`", _status(entry), kinds, soft, preload, limits]
+    return [f"`{entry.name}`", catalog.status(entry), kinds, soft, preload, limits]
 
 
 def _other_limits(abilities: Sequence[catalog.Ability]) -> str:
     """The limits of the first thing that a provider can do, if that is no purge by URL."""
     return f"{abilities[0].action} by {abilities[0].kind}: {abilities[0].limits}" if abilities else ""
-
-
-def _status(entry: InstalledProvider) -> str:
-    if entry.fault:
-        return "broken"
-    if not entry.retired:
-        return "alive"
-    date = re.search(r"\d{4}-\d{2}(-\d{2})?", entry.retired)
-    return f"retired {date[0]}" if date else "retired"
 
 
 def _print_table(entries: Sequence[InstalledProvider]) -> None:

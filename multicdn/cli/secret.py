@@ -1,40 +1,169 @@
-"""``multicdn secret``: store what the config only refers to."""
+"""``multicdn secret``: store what the config only refers to, see where it is, and whether it can be read."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from multicdn import config as config_file
+from multicdn.cli import _aws, aws_region
 from multicdn.cli._group import CommandGroup
+from multicdn.cli._json import as_json_option, say_json
+from multicdn.cli.arguments import config_option
+from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
+from multicdn.errors import ConfigError
+from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from multicdn.config import Config
+    from multicdn.config.settings import Install
+    from multicdn.installer.account import Account
+    from multicdn.installer.secret_references import Reference
+
+_region = click.option("--region", default="", help="Region of the function; default: install.region, or AWS_REGION.")
 
 
 @click.group(cls=CommandGroup)
 def secret() -> None:
-    """Store a secret where the function reads it."""
+    """Store secrets where the function reads them, list them, check them.
+
+    Region, account and KMS key are those of the config's `install`, where there is one.
+    """
 
 
 @secret.command()
 @click.argument("reference")
-@click.option("--region", default="", help="Region of the function; default: that of AWS_REGION.")
-@click.option(
-    "--kms-key", default="", help="ARN of the key to encrypt with: the config's install.kms_key, if it has one."
-)
-def put(reference: str, region: str, kms_key: str) -> None:
+@config_option
+@_region
+@click.option("--kms-key", default="", help="ARN of the key to encrypt with; default: install.kms_key, or AWS's own.")
+def put(reference: str, config_path: Path | None, region: str, kms_key: str) -> None:
     """Store the secret that REFERENCE names: ssm:/path, secretsmanager:name or secretsmanager:name#key.
 
-    The value is asked for, or read from standard input where that isn't a terminal. It is never shown, and never an
-    argument, since arguments stand in the list of processes and in the shell's history.
+    The value is asked for, or read from standard input where that isn't a terminal; so a file goes in by
+    `multicdn secret put ssm:/path < FILE`. It is never shown, and never an argument, since arguments stand in the list
+    of processes and in the shell's history.
     """
-    from multicdn.installer import secret_store
-    from multicdn.installer.account import connect
+    from multicdn.installer import secret_store, secret_values
+    from multicdn.installer.account import connect, refuse_other
 
     scheme, name = secret_store.parse(reference)
-    value = _asked(reference) if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
-    account = connect(region, ())
-    say(f"{secret_store.put(account.client, scheme, name, value, kms_key=kms_key)} in {account.region}")
+    settings, used = _at_hand(config_path), _used(config_path, scheme, name)
+    file = used.file if used else ""
+    value = _asked(reference, file) if sys.stdin.isatty() else _read()
+    account = connect(region or settings.region, ())
+    refuse_other(account, settings.account)
+    done = secret_store.put(account.client, scheme, name, value, kms_key=kms_key or settings.kms_key)
+    say(f"{done} in {account.region}, account {account.id}")
+    # Whoever stores one member of a secret, or what no option names, may mean anything by it.
+    if used and (flaw := secret_values.flaw(value, is_file=bool(file))):
+        say(f"{', '.join(used.used_by)}: what was stored {flaw} (warning)", err=True)
 
 
-def _asked(reference: str) -> str:
+@secret.command("list")
+@config_option
+@_region
+@as_json_option
+def list_(config_path: Path | None, region: str, *, as_json: bool) -> None:
+    """List the references of the config: where each secret is, its version, since when. Reads no value.
+
+    Exit status 1 if one isn't there.
+    """
+    from multicdn.installer import secret_places
+    from multicdn.installer.secret_references import references
+
+    loaded = config_file.load(config_path)
+    wanted = references(loaded.providers)
+    found = secret_places.places(wanted, _account(loaded, wanted, region))
+    if as_json:
+        say_json({"secrets": [_plain(place) for place in found]})
+    else:
+        for line in secret_places.in_words(found):
+            say(line)
+        say(f"{counted(len(found), 'secret')}; `multicdn secret check` reads them")
+    raise SystemExit(1 if any(place.exists is False for place in found) else 0)
+
+
+@secret.command()
+@config_option
+@_region
+@as_json_option
+def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
+    """Resolve each reference of the config, as you and from here, and say which are missing, empty or odd.
+
+    No value is shown, and no vendor is called. Exit status 1 if one can't be used.
+    """
+    from multicdn.installer import secret_values
+    from multicdn.installer.secret_references import references
+
+    loaded = config_file.load(config_path)
+    _account(loaded, references(loaded.providers), region)
+    aws_region.use(region or loaded.install.region)
+    found = list(secret_values.check(loaded.providers))
+    if as_json:
+        say_json({"secrets": [_plain(checked) for checked in found]})
+    else:
+        for checked in found:
+            reference = checked.reference
+            words = f"{reference.text} ({', '.join(reference.used_by)})"
+            say(redact(f"wrong  {words}: {checked.fault}") if checked.fault else f"ok     {words}")
+    raise SystemExit(1 if any(checked.fault for checked in found) else 0)
+
+
+def _account(loaded: Config, wanted: Sequence[Reference], region: str) -> Account | None:
+    """The account of the secrets; None where none of them is in AWS.
+
+    Raises:
+        InstallError: there are no credentials that AWS accepts, or they are of another account than the config says.
+    """
+    if not any(reference.in_aws for reference in wanted):
+        return None
+    from multicdn.installer.account import connect, refuse_other
+
+    account = connect(region or loaded.install.region, ())
+    refuse_other(account, loaded.install.account)
+    return account
+
+
+def _at_hand(config_path: Path | None) -> Install:
+    """What the config says of the installation. There may be none yet, unless one is named."""
+    if config_path is not None and not config_path.exists():
+        raise ConfigError([f"{config_path}: no such file"])
+    return _aws.at_hand(config_path)
+
+
+def _used(config_path: Path | None, scheme: str, name: str) -> Reference | None:
+    """The reference as the config has it, with what is known of it; None where it has none such, or can't be read."""
+    from multicdn.installer.secret_references import references
+
+    try:
+        known = references(config_file.load(config_path).providers)
+    except ConfigError:
+        return None
+    return next((found for found in known if (found.scheme, found.name) == (scheme, name)), None)
+
+
+def _read() -> str:
+    try:
+        return sys.stdin.read().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise click.ClickException("standard input isn't text in UTF-8; nothing was stored") from None
+
+
+def _asked(reference: str, file: str) -> str:
+    if file:
+        raise click.UsageError(
+            f"{reference} is the text of a file, which can't be typed here: multicdn secret put {reference} < {file}"
+        )
     return str(click.prompt(f"Value of {reference}", hide_input=True, confirmation_prompt=True))
+
+
+def _plain(value: object) -> object:
+    import msgspec
+
+    return msgspec.to_builtins(value)

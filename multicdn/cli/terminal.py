@@ -65,9 +65,9 @@ def say(line: str, *, err: bool = False, colour: str | None = None) -> None:
     click.echo(click.style(shown, fg=colour) if colour else shown, err=err)
 
 
-def say_text(text: str, *, nl: bool = True) -> None:
-    """Print a text of several lines; JSON stays JSON with the same content."""
-    click.echo(visible_lines(text), nl=nl)
+def say_text(text: str, *, nl: bool = True, err: bool = False) -> None:
+    """Print a text of several lines, none of them folded; JSON stays JSON with the same content."""
+    click.echo(visible_lines(text), nl=nl, err=err)
 
 
 def _escaped(match: re.Match[str]) -> str:

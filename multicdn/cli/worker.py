@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
 import click
 
+from multicdn.cli import _aws, aws_region
 from multicdn.cli._group import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def worker(queue: str, batch_size: int | None, gather: float | None, batches: in
     """Run the handler on a queue until SIGTERM or Ctrl-C, which let the batches at hand end.
 
     The config is found as in Lambda: MULTICDN_CONFIG, or multicdn.config.yml in the current directory. AWS credentials
-    come from the usual places; the region is that of AWS_REGION, or else the queue's. Run as many workers as you like
-    on one queue.
+    come from the usual places; the region is install.region, or else that of AWS_REGION, of the profile, or of the
+    queue. Run as many workers as you like on one queue.
     """
     try:
         _serve(queue, batch_size, gather, batches)
@@ -47,10 +47,8 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
     plugins = Plugins()
     extras.refuse(extras.lacking(config.load(plugins=plugins), plugins))
     log.configure(stamped=True)
-    # boto3 overlooks AWS_REGION; where nothing else is said, buckets and secrets are where the queue is.
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or region_in(queue_url)
-    if region:
-        os.environ["AWS_DEFAULT_REGION"] = region
+    # Where nothing else is said, buckets and secrets are where the queue is.
+    aws_region.use(_aws.region_or(region_in(queue_url)))
     settings = dispatcher().settings  # a config that can't be used is seen before the first poll
     size, window = _batching(settings, batch_size, gather)
     client = sqs.client(queue_url)

@@ -120,6 +120,13 @@ class Install(Struct, frozen=True, kw_only=True):
         str,
         Meta(pattern=f"^({_REGION})?$", description="region of the buckets; default: that of AWS_REGION"),
     ] = ""
+    account: Annotated[
+        str,
+        Meta(
+            pattern="^([0-9]{12})?$",
+            description="account to install in; credentials of any other are refused, so that nothing is done there",
+        ),
+    ] = ""
     trigger: Annotated[
         Trigger,
         Meta(description="how events reach the function: through a queue, directly, or by EventBridge and a queue"),

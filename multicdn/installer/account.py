@@ -65,6 +65,19 @@ def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
     return Account(caller["Account"], caller["Arn"], chosen, clients)
 
 
+def refuse_other(account: Account, expected: str) -> None:
+    """Refuse an account that isn't the one of the config, if that names one.
+
+    Raises:
+        InstallError: it isn't.
+    """
+    if expected and account.id != expected:
+        raise InstallError(
+            f"the credentials are of account {account.id} ({account.arn}), and install.account of the config is "
+            f"{expected}; sign in there (AWS_PROFILE), or correct the config"
+        )
+
+
 def bucket_region(s3: Any, bucket: str, account: str) -> str:
     """The region of a bucket of this account.
 

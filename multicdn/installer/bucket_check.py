@@ -37,7 +37,7 @@ def missing(buckets: Sequence[str], region: str, seconds: float = 30.0) -> Itera
     """
     until = time.monotonic() + seconds
     with bounded(seconds):
-        asked = _Asked(region)
+        asked = Buckets(region)
         for bucket in buckets:
             try:
                 sentence = asked.about(bucket) if time.monotonic() < until else "not asked about: the time was up"
@@ -47,8 +47,11 @@ def missing(buckets: Sequence[str], region: str, seconds: float = 30.0) -> Itera
                 yield bucket, sentence
 
 
-class _Asked:
+class Buckets:
     """An account that is asked about its buckets.
+
+    Attributes:
+        account: its twelve digits.
 
     Raises:
         InstallError: as ``missing``.
@@ -66,7 +69,7 @@ class _Asked:
             session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
             self._region = session.region_name or ""
             sts: Any = session.client("sts", region_name=self._region or _HOME, config=limits)
-            self._account = str(sts.get_caller_identity()["Account"])
+            self.account = str(sts.get_caller_identity()["Account"])
             self._s3: Any = session.client("s3", region_name=self._region or _HOME, config=limits)
         self._names: tuple[str, ...] | None = None
 
@@ -76,15 +79,25 @@ class _Asked:
         Raises:
             InstallError: S3 can't be reached.
         """
+        region, problem = self.look(bucket)
+        if problem:
+            return problem
+        self._region = self._region or region
+        return elsewhere(bucket, region) if region != self._region else ""
+
+    def look(self, bucket: str) -> tuple[str, str]:
+        """The region of a bucket, and why it can't be used, wherever it is; one of them is empty.
+
+        Raises:
+            InstallError: S3 can't be reached.
+        """
         from botocore.exceptions import ClientError
 
         with translated(f"looking for the bucket {bucket}", "s3"):
             try:
-                region = self._region_of(bucket, ExpectedBucketOwner=self._account)
+                return self._region_of(bucket, ExpectedBucketOwner=self.account), ""
             except ClientError as error:
-                return self._why(bucket, error)
-        self._region = self._region or region
-        return elsewhere(bucket, region) if region != self._region else ""
+                return "", self._why(bucket, error)
 
     def _region_of(self, bucket: str, **owner: str) -> str:
         answer = self._s3.head_bucket(Bucket=bucket, **owner)
@@ -94,17 +107,17 @@ class _Asked:
     def _why(self, bucket: str, error: Any) -> str:
         """Say what S3 can't: the answer to a HEAD has a status and no words."""
         if code(error) in ("404", "NoSuchBucket"):
-            likely = did_you_mean(bucket, self._own())
+            likely = did_you_mean(bucket, self.names())
             return f"there is no bucket {bucket!r}; make it, or correct the name" + likely * likely.startswith(";")
         if not is_denied(error):
             return f"S3 says {code(error)} {error.response['Error'].get('Message', '')} to HeadBucket of {bucket!r}"
         if self._is_open(bucket):
-            return of_another(bucket, self._account)
-        if bucket in self._own():
+            return of_another(bucket, self.account)
+        if bucket in self.names():
             return f"not allowed: s3:ListBucket on {bucket!r}, so nobody can tell whether it is as it should be"
-        if self._own():
-            return of_another(bucket, self._account)
-        return f"{bucket!r} belongs to another account than {self._account}, or s3:ListBucket on it isn't allowed"
+        if self.names():
+            return of_another(bucket, self.account)
+        return f"{bucket!r} belongs to another account than {self.account}, or s3:ListBucket on it isn't allowed"
 
     def _is_open(self, bucket: str) -> bool:
         """Whether it may be looked at as soon as we don't claim that it is ours."""
@@ -116,7 +129,7 @@ class _Asked:
             return False
         return True
 
-    def _own(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The names of the account's buckets; none where it may not be asked for them."""
         from botocore.exceptions import ClientError
 

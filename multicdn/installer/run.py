@@ -15,8 +15,8 @@ import msgspec
 from multicdn.config import Config, load, text_file, yaml_source
 from multicdn.config.settings import Install
 from multicdn.errors import ConfigError
-from multicdn.installer import cloudformation, deployed_code, destroy, permissions, plan, quotas, state
-from multicdn.installer.account import Account, connect
+from multicdn.installer import cloudformation, deployed_code, destroy, permissions, plan, quotas, secret_access, state
+from multicdn.installer.account import Account, connect, refuse_other
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import Bundle, build
 from multicdn.installer.errors import InstallError, PassingError
@@ -77,6 +77,14 @@ class Session:
     settings: Install
     buckets: tuple[str, ...]
     file: ConfigFile | None
+
+    def __post_init__(self) -> None:
+        """Refuse another account than the config's.
+
+        Raises:
+            InstallError: it is.
+        """
+        refuse_other(self.account, self.settings.account)
 
 
 def read(path: Path, stack_name: str = "", region: str = "") -> ConfigFile:
@@ -168,7 +176,7 @@ def _remains(path: Path, error: ConfigError, stack_name: str) -> tuple[Install, 
     try:
         data = yaml_source.parse(text_file.decoded(path.read_bytes()), path.name).data
         install = data.get("install") or {}
-        kept = {name: install[name] for name in ("stack", "region", "artifact_bucket") if name in install}
+        kept = {name: install[name] for name in ("stack", "region", "account", "artifact_bucket") if name in install}
         settings = msgspec.convert(kept, Install)
         named = [listed(route["bucket"]) for route in data.get("routes") or () if route.get("bucket")]
         elsewhere = {one.get("bucket") for one in install.get("forwarded") or () if isinstance(one, dict)}
@@ -187,7 +195,7 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
         session: with a config.
         work: folder for the bundle.
         begin: told of what is being done.
-        check_permissions: whether IAM is asked beforehand.
+        check_permissions: whether IAM is asked beforehand, and the secrets are looked for.
 
     Raises:
         InstallError: it would not work; nothing was done.
@@ -198,15 +206,32 @@ def make_plan(session: Session, work: Path, begin: Say, *, check_permissions: bo
     _refuse_impossible(file, account.region)
     current = read_current(session)
     plan.refuse(file.config, current)
-    lacking: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()
     if check_permissions:
         begin("asking IAM what you may do")
         permissions.refuse_if_denied(account, settings, file.buckets)
-        lacking = tuple(own_role.lacking(account, file.config)) if settings.role else ()
+        noticed = tuple(own_role.lacking(account, file.config)) if settings.role else ()
+        begin("looking for the secrets")
+        noticed += _look_for_secrets(account, file.config, current)
     begin("building the code for Lambda")
     desired = plan.Desired(file.config, file.sha256, bundle(file, work), metadata.version("multicdn"))
     made = plan.make(desired, current)
-    return msgspec.structs.replace(made, warnings=(*made.warnings, *lacking))
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *noticed))
+
+
+def _look_for_secrets(account: Account, config: Config, current: state.Current) -> tuple[str, ...]:
+    """What couldn't be found out about the secrets of a config.
+
+    Raises:
+        InstallError: the function couldn't read one.
+    """
+    deployed = current.deployed
+    function = deployed.outputs.get("FunctionName", "") if deployed and deployed.exists else ""
+    found = secret_access.look(account, config, function)
+    if found.problems:
+        skip = "Nothing was done. --no-permission-check installs all the same."
+        raise InstallError("\n".join((*found.problems, skip)))
+    return found.doubts
 
 
 def bundle(file: ConfigFile, work: Path) -> Bundle:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, code, translated
+from multicdn.installer.secret_references import stored_name
 from multicdn.secrets import parse_reference
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def parse(text: str) -> tuple[str, str]:
         raise InstallError(f"{text!r}: write ssm:/path, secretsmanager:name or secretsmanager:name#key")
     if scheme == "ssm" and "/" in name and not name.startswith(("/", "arn:")):
         raise InstallError(f"the name of a parameter with slashes begins with one: ssm:/{name}")
+    if scheme == "ssm" and stored_name(name) != name:
+        raise InstallError(f"{text!r}: a version or an ARN can't be stored; write ssm:{stored_name(name)}")
     return scheme, name
 
 
@@ -49,7 +52,7 @@ def put(client: Client, scheme: str, name: str, value: str, *, kms_key: str = ""
     Raises:
         InstallError: it could not be stored.
     """
-    if not value:
+    if not value.strip():
         raise InstallError("the secret is empty; nothing was stored")
     return (_put_parameter if scheme == "ssm" else _put_secret)(client, name, value, kms_key)
 
@@ -70,6 +73,8 @@ def _put_secret(client: Client, name: str, value: str, kms_key: str) -> str:
         if before is None:
             key = {"KmsKeyId": kms_key} if kms_key else {}
             secrets.create_secret(Name=secret_id, SecretString=text, **key)
+        elif kms_key:
+            secrets.update_secret(SecretId=secret_id, SecretString=text, KmsKeyId=kms_key)
         else:
             secrets.put_secret_value(SecretId=secret_id, SecretString=text)
     return f"{'made' if before is None else 'stored'} ${{secretsmanager:{name}}}"

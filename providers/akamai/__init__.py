@@ -75,9 +75,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     client_token: Secret | None = option(help="client token of the API client", default=None)
     client_secret: Secret | None = option(help="client secret of the API client", default=None)
     access_token: Secret | None = option(help="access token of the API client", default=None)
-    edgerc: Secret | None = option(
-        help="text of an .edgerc, instead of host and tokens: ${file:~/.edgerc} or ${secretsmanager:name}", default=None
-    )
+    edgerc: Secret | None = option(help="text of an .edgerc instead of host and tokens", file="~/.edgerc", default=None)
     section: str = option(help="section of `edgerc`", default="default")
     account_key: str = option(help="account switch key, to purge in a customer's account", default="")
     network: Literal["production", "staging"] = option(help="network to purge", default="production")
@@ -197,3 +195,5 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         assert self.edgerc is not None, "__post_init__ takes no other combination"
         found = read_edgerc(self.edgerc.reveal(), self.section)
         return found._replace(account_key=self.account_key or found.account_key)
+
+    check_secrets = _credentials

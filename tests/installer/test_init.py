@@ -76,7 +76,7 @@ def _answers(vendor: str) -> dict[str, str]:
         ((*BASE, *FASTLY, "--set", "nonsense"), "write VENDOR.OPTION=VALUE"),
         ((*BASE, *FASTLY, "--set", "akamai.host=x"), "there is no --vendor akamai"),
         ((*BASE, "--vendor", "fasty"), "did you mean 'fastly'?"),
-        (("--bucket", "b", "--domain", "www acme", *FASTLY), "--domain: 'https://www acme/{key}' holds characters"),
+        (("--bucket", "b", "--domain", "www acme", *FASTLY), "--domain: 'www acme' is more than one name"),
         (("--bucket", "b", "--domain", "a{b}.example", *FASTLY), "--domain: "),
         ((*BASE, *FASTLY, "--region", "x"), "--region: "),
         ((*BASE, *FASTLY, "--prefix", "\udcff"), "--prefix: '\\udcff' isn't text in UTF-8"),
@@ -160,10 +160,46 @@ def test_questions_list_what_the_account_has(account: LoopbackAws, tmp_path: Pat
     said = _at_a_terminal(
         [sys.executable, "-m", "multicdn", "init", "--output", str(tmp_path / "c.yml")], answers, account
     )
-    assert "  acme-site" in said
-    assert "  cloudfront" in said
+    assert "   1  acme-site" in said
+    assert "   3  cloudfront" in said
+    assert "multicdn secret put ssm:/multicdn/fastly/token --region us-east-1\r\n" in said
     loaded = config_file.load(tmp_path / "c.yml")
     assert loaded.types == {"cloudfront": "cloudfront", "fastly": "fastly"}
+    assert (loaded.install.region, loaded.install.account) == ("us-east-1", account.account)
+
+
+def test_the_commands_for_the_secrets_are_ready_to_be_pasted(tmp_path: Path) -> None:
+    key = "arn:aws:kms:eu-west-1:123456789012:key/k"
+    where = ("--region", "eu-west-1", "--account", "123456789012", "--kms-key", key)
+    code, said = init(tmp_path, *BASE, "--vendor", "akamai", *where)
+    assert code == 0, said
+    command = f"multicdn secret put ssm:/multicdn/akamai/edgerc --region eu-west-1 --kms-key {key} < ~/.edgerc"
+    assert f"Store a secret:  {command}\n" in said
+    assert f"multicdn install plan --config {tmp_path / 'c.yml'}\n" in said
+    assert config_file.load(tmp_path / "c.yml").install.kms_key == key
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("no-folder/c.yml", "there is no folder"), ("a-file/c.yml", "there is no folder"), (".", "is a directory")],
+)
+def test_a_file_that_cannot_be_written_is_a_sentence(tmp_path: Path, path: str, words: str) -> None:
+    (tmp_path / "a-file").touch()
+    result = CliRunner().invoke(main, ["init", "--output", str(tmp_path / path), *BASE, *FASTLY])
+    assert result.exit_code in (1, 2)
+    assert words in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_where_writing_fails_the_answers_are_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    code, said = init(tmp_path, *BASE, *FASTLY)
+    assert code == 1
+    assert "c.yml can't be written: No space left on device" in said
+    assert "multicdn init --bucket acme-site --domain www.acme.com --vendor fastly --set fastly.service=" in said
 
 
 def _at_a_terminal(command: list[str], answers: list[str], aws: LoopbackAws) -> str:

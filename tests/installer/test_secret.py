@@ -75,6 +75,8 @@ def test_a_secret_that_is_no_object_is_not_written_over(account: LoopbackAws) ->
         ("ssm:multicdn/token", "begins with one: ssm:/multicdn/token"),
         ("${file:/x}", "write ssm:/path"),
         ("", "write ssm:/path"),
+        ("ssm:/a/b:3", "can't be stored; write ssm:/a/b"),
+        ("ssm:arn:aws:ssm:eu-west-1:1:parameter/a", "can't be stored; write ssm:a"),
     ],
 )
 def test_references_that_cannot_be_stored_are_refused(reference: str, word: str) -> None:
@@ -90,5 +92,10 @@ def test_nothing_is_no_secret() -> None:
 
 
 def test_the_value_is_never_an_argument() -> None:
-    assert [parameter.name for parameter in secret.commands["put"].params] == ["reference", "region", "kms_key"]  # type: ignore[attr-defined]
+    assert [parameter.name for parameter in secret.commands["put"].params] == [
+        "reference",
+        "config_path",
+        "region",
+        "kms_key",
+    ]  # type: ignore[attr-defined]
     assert CliRunner().invoke(main, ["secret", "put", "ssm:/x", VALUE]).exit_code == 2

@@ -212,20 +212,23 @@ def test_a_vpc_endpoint_is_what_is_talked_to(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("env", "others"),
+    ("env", "install", "others"),
     [
-        ({}, "eu-central-1"),
-        ({"AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
-        ({"AWS_REGION": "ap-south-1", "AWS_DEFAULT_REGION": "us-west-2"}, "ap-south-1"),
+        ({}, "", "eu-central-1"),
+        ({"AWS_DEFAULT_REGION": "us-west-2"}, "", "us-west-2"),
+        ({"AWS_REGION": "ap-south-1", "AWS_DEFAULT_REGION": "us-west-2"}, "", "ap-south-1"),
+        ({"AWS_REGION": "ap-south-1"}, "region: eu-north-1", "eu-north-1"),
+        ({"AWS_PROFILE": "there"}, "", "sa-east-1"),
     ],
 )
-def test_the_queue_is_read_in_its_region_and_all_else_in_the_environments_or_that(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, env: dict[str, str], others: str
+def test_the_queue_is_read_in_its_region_and_all_else_in_the_configs_the_environments_or_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, env: dict[str, str], install: str, others: str
 ) -> None:
     import os
 
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "")  # so that it is put back
-    _, client = started(monkeypatch, tmp_path, **env)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    (tmp_path / "none").write_text("[profile there]\nregion = sa-east-1\n")
+    _, client = started(monkeypatch, tmp_path, install=install, **env)
     assert client.meta.region_name == "eu-central-1"
     found: list[str | None] = []
     monkeypatch.setattr(crew.Crew, "run", lambda self: found.append(boto3.session.Session().region_name))

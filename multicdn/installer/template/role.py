@@ -85,7 +85,7 @@ def secret_statements(
     arns: dict[str, list[str]] = {"ssm": [], "secretsmanager": []}
     for _, _, scheme, name in _references(providers):
         if scheme in arns:
-            arns[scheme].append(_parameter_arn(name) if scheme == "ssm" else _secret_arn(name))
+            arns[scheme].append(arn_of(scheme, name))
     statements = []
     if arns["ssm"]:
         statements.append(allow("ReadParameters", ["ssm:GetParameter"], _unique(arns["ssm"])))
@@ -196,6 +196,11 @@ def _references(providers: Mapping[str, Provider]) -> Iterator[tuple[str, str, s
 
 def _bucket_arn(name: str) -> str:
     return f"arn:{PARTITION}:s3:::{name}"
+
+
+def arn_of(scheme: str, name: str) -> str:
+    """The ARN of what a reference names in ``ssm`` or ``secretsmanager``, as a policy writes it."""
+    return _parameter_arn(name) if scheme == "ssm" else _secret_arn(name)
 
 
 def _parameter_arn(name: str) -> str:

@@ -1,0 +1,198 @@
+"""Whether the function will be able to read its secrets: found out before anything is made, and without reading one.
+
+What may not be looked at is said, and stops nobody. Rights that help are ssm:DescribeParameters,
+secretsmanager:DescribeSecret, kms:DescribeKey, kms:GetKeyPolicy, kms:ListGrants, and iam:SimulatePrincipalPolicy.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.installer import secret_places
+from multicdn.installer.key_policy import Verdict
+from multicdn.installer.secret_keys import Keys
+from multicdn.installer.secret_references import put_command, references
+from multicdn.installer.template import role, stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from multicdn.config import Config
+    from multicdn.config.settings import Install
+    from multicdn.installer.account import Account
+    from multicdn.installer.secret_keys import Key
+    from multicdn.installer.secret_places import Place
+
+_READING = {"ssm": "ssm:GetParameter", "secretsmanager": "secretsmanager:GetSecretValue"}
+
+
+class Findings(Struct, frozen=True):
+    """What stands between the function and its secrets.
+
+    Attributes:
+        problems: what is certain, one line each, with the remedy.
+        doubts: what couldn't be found out.
+    """
+
+    problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def look(account: Account, config: Config, function: str = "") -> Findings:
+    """Find out which secrets are missing, or can't be decrypted by the function's role.
+
+    Args:
+        account: in which it is to be installed.
+        config: checked.
+        function: name of the one that is deployed; empty where there is none.
+
+    Raises:
+        InstallError: AWS can't be reached.
+    """
+    wanted = [reference for reference in references(config.providers) if reference.in_aws]
+    if not wanted:
+        return Findings()
+    own = config.install.role
+    looked = _Looked(account, config, own or (_role_of(account, function) if function else ""))
+    for place in secret_places.places(wanted, account):
+        looked.at(place)
+    return Findings(tuple(looked.problems), tuple(looked.doubts))
+
+
+class _Looked:
+    """Gathers what is found about one place after the other."""
+
+    def __init__(self, account: Account, config: Config, role_arn: str) -> None:
+        self.problems: list[str] = []
+        self.doubts: list[str] = []
+        self._account = account
+        self._config = config
+        self._role = role_arn
+        self._keys = Keys(account, role_arn)
+
+    def at(self, place: Place) -> None:
+        """Look at one."""
+        reference = place.reference
+        subject = f"{self._config.name}: {', '.join(reference.used_by)}: {reference.text}"
+        if place.exists is None:
+            self.doubts.append(f"{subject}: whether it is there isn't known: {place.note}")
+        elif not place.exists:
+            why = place.note or f"is not there, in {self._account.region} of account {self._account.id}"
+            command = put_command(reference.scheme, reference.name, self._settings, reference.file)
+            self.problems.append(f"{subject} {why}" + ("" if place.note else f"; store it: {command}"))
+        else:
+            self._reading(place, subject)
+            if place.key:
+                self._decrypting(place, subject)
+
+    @property
+    def _settings(self) -> Install:
+        return self._config.install
+
+    def _reading(self, place: Place, subject: str) -> None:
+        """Ask IAM about a role that is there already: boundaries and the organisation's policies count for it."""
+        reference = place.reference
+        arn = _filled(role.arn_of(reference.scheme, reference.name), self._account)
+        if self._role and (why := self._simulated(_READING[reference.scheme], arn, {})):
+            self.problems.append(f"{subject} can't be read by the function's role: {why}")
+
+    def _decrypting(self, place: Place, subject: str) -> None:
+        key = self._keys.find(place.key)
+        if not key.own:
+            return
+        theirs = f"{subject} is encrypted with the key {key.arn or place.key}"
+        if key.fault:
+            self.problems.append(f"{theirs}, {key.fault}")
+            return
+        via = f"{place.reference.scheme}.{self._account.region}.amazonaws.com"
+        found = self._keys.verdict(key, via)
+        named = self._is_named(place.key, key)
+        if found in (Verdict.DENIED, Verdict.NOBODY):
+            remedy = "let the key's policy allow kms:Decrypt to the account, or store the secret under another key"
+            self.problems.append(f"{theirs}, which the function's role may not use: {found.value}; {remedy}")
+        elif found is Verdict.ACCOUNT and not named:
+            where = "add that to install.secret_keys" if self._settings.kms_key else "name that as install.kms_key"
+            self.problems.append(f"{theirs}: {where}, so that the function may decrypt")
+        elif found in (None, Verdict.PERHAPS):
+            why = found.value if found else "its policy may not be read (kms:GetKeyPolicy)"
+            remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
+            self.doubts.append(f"{theirs}; whether the function may use it isn't known: {why}{remedy}")
+        elif named and self._role and (why := self._simulated("kms:Decrypt", key.arn, {"kms:ViaService": via})):
+            self.problems.append(f"{theirs}, which the function's role may not use: {why}")
+
+    def _is_named(self, name: str, key: Key) -> bool:
+        """Whether the config gives the role the right to decrypt with a key."""
+        named = [resource for statement in _planned(self._config, "kms:Decrypt") for resource in _resources(statement)]
+        return bool({name, key.arn} & set(named)) or any(
+            key.arn and self._keys.find(one).arn == key.arn for one in named
+        )
+
+    def _simulated(self, action: str, arn: str, context: Mapping[str, str]) -> str:
+        """What IAM has against it; a role that isn't ours to make is asked about with all else that it needs."""
+        if not self._settings.makes_role:
+            return ""
+        return _simulated(self._account, self._role, self._config, action, arn, context)
+
+
+def _role_of(account: Account, function: str) -> str:
+    """The role of the deployed function; empty where nobody may look."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return str(account.client("lambda").get_function_configuration(FunctionName=function)["Role"])
+    except ClientError:
+        return ""
+
+
+def _simulated(
+    account: Account, role_arn: str, config: Config, action: str, arn: str, context: Mapping[str, str]
+) -> str:
+    """What IAM has against an action of the role with the policy that it is to get; empty if nothing, or unknown."""
+    from botocore.exceptions import ClientError
+
+    policy = json.dumps({"Version": "2012-10-17", "Statement": _filled(_planned(config, action), account)})
+    try:
+        answer = account.client("iam").simulate_principal_policy(
+            PolicySourceArn=role_arn,
+            PolicyInputList=[policy],
+            ActionNames=[action],
+            ResourceArns=[arn],
+            ContextEntries=[
+                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                for key, value in context.items()
+            ],
+        )
+    except ClientError:
+        return ""
+    for result in answer["EvaluationResults"]:
+        if result["EvalDecision"] == "allowed" or result.get("MissingContextValues"):
+            continue
+        if not (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations", True):
+            return f"a policy of the organisation forbids {action} on {arn}"
+        if not (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary", True):
+            return f"its permissions boundary leaves {action} on {arn} out"
+        return f"IAM says {result['EvalDecision']} to {action} on {arn}"
+    return ""
+
+
+def _planned(config: Config, action: str) -> list[role.Statement]:
+    """The statements of the role to come that are about an action."""
+    statements = stack.role_statements(config, queued=config.install.queued)
+    return [statement for statement in statements if action in statement["Action"]]
+
+
+def _resources(statement: role.Statement) -> list[str]:
+    resource = statement["Resource"]
+    return resource if isinstance(resource, list) else [resource]
+
+
+def _filled(value: Any, account: Account) -> Any:
+    """Statements as CloudFormation will fill them in; signs that Secrets Manager adds to a name stand for some."""
+    text = json.dumps(value)
+    for name, real in ((role.PARTITION, account.partition), (role.REGION, account.region), (role.ACCOUNT, account.id)):
+        text = text.replace(name, real)
+    filled = json.loads(text)
+    return filled.replace("??????", "AbCdEf") if isinstance(filled, str) else filled

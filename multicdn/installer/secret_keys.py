@@ -1,0 +1,90 @@
+"""The KMS keys of secrets: which they are, and whether the function's role may decrypt with them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from multicdn.installer.errors import code, translated
+from multicdn.installer.key_policy import Decrypting, Verdict, verdict
+
+if TYPE_CHECKING:
+    from multicdn.installer.account import Account
+
+
+class Key(Struct, frozen=True):
+    """A KMS key: its ARN, if it may be looked at; whether AWS doesn't manage it; and why nobody can use it."""
+
+    arn: str
+    own: bool = True
+    fault: str = ""
+
+
+class Keys:
+    """The keys of secrets, each asked about once."""
+
+    def __init__(self, account: Account, role_arn: str) -> None:
+        self._account = account
+        self._role = role_arn
+        self._found: dict[str, Key] = {}
+        self._policies: dict[str, dict[str, Any] | None] = {}
+
+    def find(self, name: str) -> Key:
+        """A key by its id, ARN or alias."""
+        if name not in self._found:
+            self._found[name] = self._described(name)
+        return self._found[name]
+
+    def verdict(self, key: Key, via: str) -> Verdict | None:
+        """What its policy and its grants say; None where they can't be read."""
+        if key.arn not in self._policies:
+            self._policies[key.arn] = self._policy(key.arn)
+        policy = self._policies[key.arn]
+        if policy is None:
+            return None
+        found = verdict(policy, Decrypting(self._account.id, self._role, via))
+        return self._granted(key.arn) if found is Verdict.NOBODY else found
+
+    def _described(self, name: str) -> Key:
+        from botocore.exceptions import ClientError
+
+        with translated(f"looking at the key {name}", "kms"):
+            try:
+                found = self._account.client("kms").describe_key(KeyId=name)["KeyMetadata"]
+            except ClientError as error:
+                if code(error) == "NotFoundException":
+                    return Key("", fault="which doesn't exist (any more)")
+                return Key(name if name.startswith("arn:") and ":key/" in name else "")
+        state = str(found.get("KeyState") or "Enabled")
+        fault = "" if state == "Enabled" else f"which nobody can use: it is {state}"
+        return Key(str(found["Arn"]), own=found.get("KeyManager") != "AWS", fault=fault)
+
+    def _policy(self, arn: str) -> dict[str, Any] | None:
+        """None where it may not be read; that of another account's key never may."""
+        from botocore.exceptions import ClientError
+
+        if not arn:
+            return None
+        with translated(f"reading the policy of the key {arn}", "kms"):
+            try:
+                answer = self._account.client("kms").get_key_policy(KeyId=arn, PolicyName="default")
+            except ClientError:
+                return None
+        policy = json.loads(answer["Policy"])
+        return policy if isinstance(policy, dict) else None
+
+    def _granted(self, arn: str) -> Verdict:
+        """What the grants say of a role that the policy leaves out; one that isn't made yet has none."""
+        from botocore.exceptions import ClientError
+
+        if not self._role:
+            return Verdict.NOBODY
+        with translated(f"reading the grants of the key {arn}", "kms"):
+            try:
+                pages = list(self._account.client("kms").get_paginator("list_grants").paginate(KeyId=arn))
+            except ClientError:
+                return Verdict.PERHAPS
+        grants = [grant for page in pages for grant in page["Grants"] if grant.get("GranteePrincipal") == self._role]
+        return Verdict.HIMSELF if any("Decrypt" in grant.get("Operations", ()) for grant in grants) else Verdict.NOBODY
