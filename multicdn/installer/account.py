@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import PassedOverError, code, is_denied, translated
+from multicdn.installer.errors import InstallError, PassedOverError, code, is_denied, translated
 from multicdn.installer.retries import CallRetries, aloud
 
 if TYPE_CHECKING:
