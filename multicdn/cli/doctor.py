@@ -64,7 +64,7 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
 def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Callable[[], Iterable[Finding]]]:
     looks: dict[str, Callable[[], Iterable[Finding]]] = {"plugins": partial(local_checks.plugins_of, plugins, loaded)}
     if loaded is not None:
-        looks["extras"] = partial(local_checks.extras, plugins, loaded)
+        looks["extras"] = partial(local_checks.packages, plugins, loaded)
         looks |= vendor_checks.offline(loaded)
     return looks
 
