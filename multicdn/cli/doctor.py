@@ -70,10 +70,10 @@ def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Callable[[], 
 
 
 def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Callable[[], Iterable[Finding]]]:
-    from multicdn.installer import run
+    from multicdn.installer import sessions
     from multicdn.installer.deployed import installation
 
-    return {**installation.checks(run.read(path, stack, region)), **vendor_checks.online(loaded)}
+    return {**installation.checks(sessions.read(path, stack, region)), **vendor_checks.online(loaded)}
 
 
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from kit import installs
 from kit.secret_stores import ACCOUNT, REGION, WHEN, SecretStores
 
 from multicdn.config.settings import Install
-from multicdn.installer import run, secret_access, state
+from multicdn.installer import run, secret_access, sessions, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.errors import InstallError
 from multicdn.installer.key_policy import Decrypting, Verdict, verdict
@@ -209,7 +209,7 @@ def test_a_policy_that_names_the_role_needs_nothing_in_the_config(wire: SecretSt
 def test_what_may_not_be_read_of_a_key_is_a_doubt(wire: SecretStores, account: Account) -> None:
     arn = under_key(wire)
     wire.denied = {"GetKeyPolicy"}
-    assert "its policy may not be read (kms:GetKeyPolicy); name it as install.kms_key" in doubt(account, f"ssm:{NAME}")
+    assert "not allowed: kms:GetKeyPolicy, while reading the policy of the key" in doubt(account, f"ssm:{NAME}")
     wire.denied = {"GetKeyPolicy", "DescribeKey"}
     assert "name it" not in doubt(account, f"ssm:{NAME}", install=f"kms_key: '{arn}'")
 
@@ -245,7 +245,9 @@ def test_iam_is_asked_about_a_role_that_is_there(
         wire.decisions = {action: decision}
         assert f"{words} {action} on {resource}" in problem(account, f"ssm:{NAME}", install=install, function="f")
     wire.denied = {"SimulatePrincipalPolicy"}
-    assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
+    found = looked(account, f"ssm:{NAME}", install=install, function="f")
+    assert found.problems == ()
+    assert "keeps the function from its secrets isn't known: not allowed: iam:SimulateP" in found.doubts[0]
 
 
 def test_that_the_role_as_it_is_lacks_a_secret_of_the_config_to_come_says_nothing(
@@ -264,9 +266,9 @@ def test_plan_says_it_before_anything_is_built(account: Account) -> None:
 
 def test_a_session_in_another_account_than_the_configs_is_refused(account: Account) -> None:
     for expected in ("", ACCOUNT):
-        assert run.Session(account, Install(account=expected), (), None)
+        assert sessions.Session(account, Install(account=expected), (), None)
     with pytest.raises(InstallError, match=r"install\.account of the config is 999999999999; sign in there"):
-        run.Session(account, Install(account="999999999999"), (), None)
+        sessions.Session(account, Install(account="999999999999"), (), None)
 
 
 # Policies of keys

@@ -17,7 +17,7 @@ from kit import installs
 from kit.aws_wire import Call, Refused
 from kit.memory_aws import Bucket, MemoryAws, World
 from kit.memory_cloudformation import ACCOUNT, REGION, Stack
-from multicdn.installer import run
+from multicdn.installer import run, sessions
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
 
@@ -112,18 +112,18 @@ class Field:
     said: list[str]
     states: dict[str, World] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
-    sessions: dict[tuple[str, str], run.Session] = field(default_factory=dict)
+    sessions: dict[tuple[str, str], sessions.Session] = field(default_factory=dict)
 
-    def session(self, install: str, routes: str = installs.ROUTES) -> run.Session:
+    def session(self, install: str, routes: str = installs.ROUTES) -> sessions.Session:
         if (install, routes) not in self.sessions:
             self.sessions[install, routes] = self._session(install, routes)
         return self.sessions[install, routes]
 
-    def _session(self, install: str, routes: str) -> run.Session:
+    def _session(self, install: str, routes: str) -> sessions.Session:
         path = self.folder / "multicdn.config.yml"
         path.write_text(installs.text(f"region: {REGION}, {install}", routes), encoding="utf-8")
-        file = run.read(path)
-        return run.Session(self.account, file.config.install, file.buckets, file)
+        file = sessions.read(path)
+        return sessions.Session(self.account, file.config.install, file.buckets, file)
 
     def begin(self, state: str, fault: Callable[[Call], None] = nothing) -> None:
         """Go to a state of the account, long after whatever was done before."""
