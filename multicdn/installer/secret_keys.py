@@ -69,7 +69,9 @@ class Keys:
                     return {}
                 raise
 
-        found = self._hints.ask("kms", f"looking at the key {name}", described)
+        found = self._hints.ask(
+            "kms", f"looking at the key {name}", described, "whether all keys of secrets are enabled"
+        )
         if found is None:
             return Key(name if name.startswith("arn:") and ":key/" in name else "")
         if not found:

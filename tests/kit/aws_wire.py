@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 QUERY = ("sts", "iam", "cloudformation", "sns")
 _REST = {"configuration": "GetFunctionConfiguration", "account-settings": "GetAccountSettings"}
+_HEADERS = ("Range", "x-amz-skip-destination-validation")
 _SUBRESOURCES = {
     "location": "BucketLocation",
     "notification": "BucketNotificationConfiguration",
@@ -75,8 +76,8 @@ def read(request: AWSPreparedRequest) -> Call:
     if ".s3." in host or host.startswith("s3."):
         path = url.path.lstrip("/")  # in the older form of a URL, the bucket begins the path
         bucket, _, key = (host.partition(".s3.")[0], "", path) if ".s3." in host else path.partition("/")
-        parameters = dict(parse_qsl(url.query, keep_blank_values=True))
-        parameters |= {name.lower(): _text(value) for name, value in request.headers.items()}
+        parameters = dict(parse_qsl(url.query, keep_blank_values=True)) if url.query else {}
+        parameters |= {name.lower(): _text(request.headers[name]) for name in _HEADERS if name in request.headers}
         return Call("s3", _s3_operation(request.method, parameters, bucket, key), parameters, bucket, key, content)
     service, region, *_ = host.split(".")
     signed = _text(request.headers.get("Authorization", "")).partition("Credential=")[2].split("/")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
@@ -17,9 +18,10 @@ from kit import installs
 from kit.aws_wire import Call, Refused
 from kit.memory_aws import Bucket, MemoryAws, World
 from kit.memory_cloudformation import ACCOUNT, REGION, Stack
-from multicdn.installer import run, sessions
+from multicdn.installer import behaviour, run, sessions
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
+from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +121,7 @@ class Field:
     Attributes:
         said: lines that a person would see.
         states: of the account, by name.
+        recorded: calls of a flow in which nothing failed, and what was there afterwards.
     """
 
     aws: MemoryAws
@@ -126,6 +129,7 @@ class Field:
     folder: Path
     said: list[str]
     states: dict[str, World] = field(default_factory=dict)
+    recorded: dict[str, tuple[list[Call], dict[str, Any]]] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
     sessions: dict[tuple[str, str], sessions.Session] = field(default_factory=dict)
 
@@ -189,6 +193,9 @@ def opened(folder: Path) -> Iterator[Field]:
     with pytest.MonkeyPatch.context() as patch:
         bundle = installs.bundle(folder)
         patch.setattr(run, "build", lambda *_, **__: bundle)  # what is in it is the business of other tests
+        plugins = Plugins()  # these two would take a quarter of the time
+        patch.setattr(behaviour, "Plugins", lambda: plugins)
+        gc.freeze()
         aws, said = MemoryAws(), list[str]()
         aws.take_over(patch)
         aws.others = {OTHERS["Topic"], OTHERS["CloudFunction"]}
@@ -202,6 +209,7 @@ def opened(folder: Path) -> Iterator[Field]:
             made.states[state] = aws.snapshot()
         made.states["shell"] = _shell(made)
         yield made
+        gc.unfreeze()
 
 
 def _fill_stores(aws: MemoryAws) -> None:
@@ -210,6 +218,7 @@ def _fill_stores(aws: MemoryAws) -> None:
     aws.parameter("/multicdn/fastly/token", "t", KeyId=aws.key("delegated", [{**_ALLOW, "Principal": root}]))
     granted = aws.key("granted")
     aws.secret("edge", "t", KmsKeyId=granted)
+    aws.secret("known", "t")
     aws.grants[granted] = [{"GranteePrincipal": ROLE, "Operations": ["Decrypt"]}]
     aws.aliases["alias/web"] = aws.key("delegated", aws.policies[f"arn:aws:kms:{REGION}:{ACCOUNT}:key/delegated"])
 

@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from botocore.regions import EndpointRulesetResolver
+
 from kit.aws_wire import Call, Refused, answered, read, refusal
 from kit.memory_cloudformation import ACCOUNT, REGION, CloudFormation, Stack
 from kit.memory_secrets import SecretStores
@@ -131,8 +133,18 @@ class MemoryAws(CloudFormation, SecretStores):
     def take_over(self, patch: pytest.MonkeyPatch) -> None:
         """Do so in less time, and be the clock of botocore and of the installer."""
         self.answer(patch)
-        # These two are half of a call's time.
+        # These are half of a call's time.
         patch.setattr("botocore.signers.RequestSigner.sign", lambda *_, **__: None)
+        ruleset = EndpointRulesetResolver.construct_endpoint
+        known: dict[tuple[object, ...], Any] = {}
+
+        def endpoint(resolver: Any, operation_model: Any, call_args: Any, request_context: Any) -> Any:
+            named = (operation_model.service_model.service_name, operation_model.name, (call_args or {}).get("Bucket"))
+            if named not in known:
+                known[named] = ruleset(resolver, operation_model, call_args, request_context)
+            return known[named]
+
+        patch.setattr(EndpointRulesetResolver, "construct_endpoint", endpoint)
         patch.setattr("botocore.useragent.UserAgentString.to_string", lambda _: "boto3")
         patch.setattr("botocore.endpoint.time", self.clock)
         for name, module in list(sys.modules.items()):
