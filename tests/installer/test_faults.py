@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from kit import fault_field as faults
 from kit import installs
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kit.aws_wire import Call
     from kit.fault_field import Fault
 
+    from multicdn.config import Config
+
 
 def organised(field: Field) -> None:
     """With a key by its alias, as somebody with a role below a path."""
@@ -47,12 +49,20 @@ def unchanged(field: Field) -> None:
     assert not cloudformation.deploy(field.account, stack.name, body, stack.parameters, stack.tags, field.said.append)
 
 
-def look_for_secrets(field: Field) -> secret_access.Findings:
+@functools.cache
+def with_secrets() -> Config:
     edge = 'edge: {type: fastly, service: x, token: "${secretsmanager:edge}"}'
-    config = installs.config("kms_key: alias/web", providers=f"{installs.PROVIDERS}  {edge}\n")
-    arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/delegated"
-    settings = msgspec.structs.replace(config.install, kms_key=arn)
-    return secret_access.look(field.account, dataclasses.replace(config, install=settings), "theirs")
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/delegated"
+    return installs.config(f"kms_key: '{key}'", providers=f"{installs.PROVIDERS}  {edge}\n")
+
+
+@functools.cache
+def with_role() -> Config:
+    return installs.config(f"role: '{faults.ROLE}'")
+
+
+def look_for_secrets(field: Field) -> secret_access.Findings:
+    return secret_access.look(field.account, with_secrets(), "theirs")
 
 
 def store_secrets(field: Field) -> None:
@@ -66,7 +76,7 @@ _KNOWN = (("secretsmanager", "known", ""), ("secretsmanager", "known", "key"))
 
 def look_at_role(field: Field) -> tuple[str, ...]:
     hints = Hints()
-    return (*own_role.lacking(field.account, installs.config(f"role: '{faults.ROLE}'"), hints), *hints.doubts)
+    return (*own_role.lacking(field.account, with_role(), hints), *hints.doubts)
 
 
 # What is done, and the state that it begins from. Together they make every call that the installer's files name.
@@ -204,7 +214,7 @@ def test_what_should_pass_and_does_not_is_one_message_in_bounded_time(
     monkeypatch.setattr(retries, "_LONGEST_PAUSE", 25.0)  # a third of the calls, for the same time
     calls, _ = recorded(field, flow)
     together = informing(calls, flow)
-    for place, name in enumerate(names_of(calls, flow)):
+    for place, name in enumerate(only_here(field, flow)):
         fault = PASSING[place % len(PASSING)]
 
         def fail(call: Call, name: str = name, fault: Fault = fault) -> None:
@@ -253,11 +263,18 @@ def names_of(calls: list[Call], flow: str) -> list[str]:
     return [name for name in names if name.partition(":")[2] in LACKING] if flow in MORE else names
 
 
-def places(calls: list[Call], flow: str, *, every: bool) -> Iterator[int]:
+def only_here(field: Field, flow: str) -> list[str]:
+    """Each kind of call of a flow that none before it makes: for faults that don't depend on what is there."""
+    before = itertools.takewhile(lambda name: name != flow, FLOWS)
+    known = {name for other in before for name in names_of(recorded(field, other)[0], other)}
+    return [name for name in names_of(recorded(field, flow)[0], flow) if name not in known]
+
+
+def places(calls: list[Call], chosen: list[str], *, every: bool) -> Iterator[int]:
     """Of each kind of call, the first in a flow, and with ``every`` the first once something has been written."""
     writing = next((place for place, call in enumerate(calls) if is_write(call)), len(calls))
     names = [call.name for call in calls]
-    for name in names_of(calls, flow):
+    for name in chosen:
         yield names.index(name)
         if name in names[writing + 1 :] and names.index(name) <= writing and every:
             yield names.index(name, writing + 1)
@@ -269,7 +286,8 @@ def test_what_does_not_pass_is_one_message_and_nothing_is_left_half_done(field: 
     calls, wanted = recorded(field, flow)
     before = field.states[FLOWS[flow][0]].seen()
     together = informing(calls, flow)
-    for place in places(calls, flow, every=fault is faults.denied):
+    chosen = only_here(field, flow) if fault is faults.expired else names_of(calls, flow)
+    for place in places(calls, chosen, every=fault is faults.denied):
         name = calls[place].name
 
         def fail(call: Call, place: int = place, name: str = name) -> None:
