@@ -204,6 +204,7 @@ def test_a_bucket_that_is_no_longer_ours_stops_no_removal(field: Field, how: str
     made = made or run.plan_removal(session, drop_messages=False)
     run.execute(made, field.account, field.said.append, field.said.append)
     assert any("passed over" in line and "second-site" in line for line in (*made.warnings, *field.said))
+    assert not any("doesn't exist any more" in line for line in made.warnings)
     assert field.aws.world.seen()["stacks"] == []
     assert set(field.aws.world.buckets) <= {"acme-site", "second-site"}
 

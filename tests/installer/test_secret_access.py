@@ -196,6 +196,16 @@ def test_a_grant_is_as_good(wire: MemoryAws, account: Account) -> None:
     assert "may not use" in problem(account, f"ssm:{NAME}", function="f")
 
 
+def test_without_the_functions_role_a_policy_that_leaves_it_out_is_a_doubt(wire: MemoryAws, account: Account) -> None:
+    """There may be a grant, which only a role that is known can be looked for among."""
+    under_key(wire, [])
+    wire.denied = {"GetFunctionConfiguration"}
+    found = looked(account, f"ssm:{NAME}", function="f")
+    assert found.problems == ()
+    assert "may use it isn't known" in found.doubts[0]
+    assert "not allowed: lambda:GetFunctionConfiguration" in found.doubts[1]
+
+
 def test_grants_that_may_not_be_read_are_a_doubt(wire: MemoryAws, account: Account) -> None:
     under_key(wire, [])
     wire.denied = {"ListGrants"}
