@@ -227,9 +227,21 @@ def test_members_of_install_status(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answered(text, "notifications", "outputs") == members("### `install status --json`")
 
 
+def test_members_of_secret_list_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = aws_answers.installed(monkeypatch, {})
+    aws.parameter("/token", "t")
+    file = tmp_path / "c.yml"
+    file.write_text(
+        'version: 1\nproviders: {www: {type: fastly, service: x, token: "${ssm:/token}"}}\n'
+        'routes: [{bucket: b, urls: ["https://a.example/{key}"], purge: [www]}]\ninstall: {region: eu-west-1}\n'
+    )
+    texts = [run("secret", word, "--config", str(file), "--json") for word in ("list", "check")]
+    assert set.union(*map(answered, texts)) == members("### `secret list --json` and `secret check --json`")
+
+
 def test_every_command_that_prints_facts_has_json() -> None:
     context = main.make_context("multicdn", [], resilient_parsing=True)
-    facts = ["explain", "purge", "preload", "providers", "config check", "dlq list"]
+    facts = ["explain", "purge", "preload", "providers", "config check", "dlq list", "secret list", "secret check"]
     facts += [f"install {name}" for name in ("plan", "apply", "status", "destroy")]
     for words in facts:
         command: Any = main
