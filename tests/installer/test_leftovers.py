@@ -8,8 +8,8 @@ import pytest
 from kit import fault_field as faults
 from kit.aws_wire import Call, Page, Refused
 from kit.fault_field import LEFT, THEIRS, Field
-from kit.memory_aws import Bucket
 from kit.memory_cloudformation import ACCOUNT, REGION, Stack
+from kit.memory_s3 import Bucket
 
 from multicdn.installer import run
 from multicdn.installer.account import connect

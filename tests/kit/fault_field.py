@@ -16,8 +16,9 @@ from botocore.exceptions import ConnectionClosedError
 
 from kit import installs
 from kit.aws_wire import Call, Refused
-from kit.memory_aws import Bucket, MemoryAws, World
+from kit.memory_aws import MemoryAws, World
 from kit.memory_cloudformation import ACCOUNT, REGION, Stack
+from kit.memory_s3 import Bucket
 from multicdn.installer import behaviour, run, sessions
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
