@@ -123,6 +123,15 @@ def test_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"multicdn/py.typed", "multicdn_providers/py.typed"} <= set(names)
 
 
+def test_holds_every_module_of_every_room(wheel: Path) -> None:
+    """The rooms are listed by name in pyproject.toml, where a new one is soon forgotten."""
+    modules = {
+        str(path.relative_to(ROOT)) for folder in ("multicdn", "providers") for path in (ROOT / folder).rglob("*.py")
+    }
+    expected = {re.sub("^providers/", "multicdn_providers/", name) for name in modules}
+    assert expected - set(zipfile.ZipFile(wheel).namelist()) == set()
+
+
 def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
     folder = ROOT / "multicdn" / "cli" / "new_provider" / "template"
     written = {str(path.relative_to(ROOT)) for path in folder.rglob("*-tpl")}
