@@ -110,8 +110,8 @@ def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
     from multicdn.installer.secret_references import references
 
     loaded = config_file.load(config_path)
-    _account(loaded, references(loaded.providers), region)
-    aws_region.use(region or loaded.install.region)
+    account = _account(loaded, references(loaded.providers), region)
+    aws_region.use(account.region if account else "")
     found = list(secret_values.check(loaded.providers))
     if as_json:
         say_json({"secrets": [_plain(checked) for checked in found]})

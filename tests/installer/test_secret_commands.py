@@ -34,6 +34,12 @@ routes:
   - {{bucket: b, urls: ["https://a.example/{{key}}"], purge: [www, shop, zone, edge, old]}}
 install: {{{install}}}
 """
+ONE = """\
+version: 1
+providers: {{fastly: {{service: a, token: "${{ssm:/multicdn/fastly/token}}"}}}}
+routes: [{{bucket: b, urls: ["https://a.example/{{key}}"], purge: [fastly]}}]
+install: {{{install}}}
+"""
 EDGERC = "[default]\nhost = akab-x.luna.akamaiapis.net\nclient_token = a\nclient_secret = b\naccess_token = c\n"
 
 
@@ -202,6 +208,42 @@ def test_nobody_types_a_secret_in_vain(wire: SecretStores, monkeypatch: pytest.M
     said = run("put", "ssm:/x", code=1)
     assert "Value of" not in said
     assert "the AWS credentials have expired; sign in again" in said
+
+
+def test_where_nothing_names_a_region_list_and_check_ask_in_the_same(
+    wire: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    write(tmp_path, text=ONE)
+    wire.parameter("/multicdn/fastly/token", VALUE)
+    run("list")
+    run("check")
+    assert {region for region, operation in wire.seen if "Parameter" in operation} == {"us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("unset", "profile", "remedy"),
+    [
+        (["AWS_DEFAULT_REGION"], "", "You must specify a region.; set AWS_REGION, or `region` under `install`"),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "", "Unable to locate credentials; sign in"),
+        ([], "nosuch", "profile (nosuch) could not be found; AWS_PROFILE names it"),
+    ],
+)
+@pytest.mark.usefixtures("wire")
+def test_what_keeps_a_secret_from_being_read_says_what_to_do(
+    unset: list[str], profile: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name in unset:
+        monkeypatch.delenv(name)
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+        assert "AWS_PROFILE names it; `aws configure list-profiles` lists" in run("put", "ssm:/x", code=1)
+    with pytest.raises(SecretError) as caught:
+        secrets.resolve("ssm", "/x")
+    assert remedy in str(caught.value)
 
 
 def test_whoever_embeds_the_handler_needs_no_more_than_aws_region(
