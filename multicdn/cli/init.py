@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from multicdn.cli import completion
 from multicdn.cli.terminal import say, say_text, visible
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import ConfigError
@@ -29,7 +30,13 @@ _INTERRUPTED = 130
 @click.option(
     "--domain", default="", help="Host name under which viewers see its objects, or the address of a page of theirs."
 )
-@click.option("--vendor", "vendors", multiple=True, help="Provider, as in `multicdn providers`; give it several times.")
+@click.option(
+    "--vendor",
+    "vendors",
+    multiple=True,
+    shell_complete=completion.types,
+    help="Provider, as in `multicdn providers`; give it several times.",
+)
 @click.option("--set", "settings", multiple=True, metavar="VENDOR.OPTION=VALUE", help="Option of a vendor.")
 @click.option("--prefix", default="", help="Only keys that begin so.")
 @click.option("--region", default="", help="Region of the bucket; asked at a terminal: where the bucket is.")
