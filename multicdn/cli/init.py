@@ -165,13 +165,15 @@ def _write(output: Path, text: str, answers: Answers) -> None:
 
 def _tell(output: Path, text: str, draft: Draft, plugins: Plugins) -> None:
     from multicdn import config as config_file
-    from multicdn.authoring import starter
+    from multicdn.authoring import extras, starter
     from multicdn.config.settings import Install
     from multicdn.installer.secret_references import put_command
 
     settings = Install(region=draft.region, kms_key=draft.kms_key)
     say(f"Wrote {output}.")
-    for warning in config_file.parse(text, output.name, plugins).warnings:
+    loaded = config_file.parse(text, output.name, plugins)
+    lacks = extras.lacking(loaded, plugins)
+    for warning in (*loaded.warnings, *([extras.told(lacks)] if lacks else ())):
         say(f"{warning} (warning)", err=True)
     for reference, file in starter.stored_by_hand(draft, plugins):
         scheme, _, name = reference.partition(":")

@@ -50,6 +50,7 @@ LACKING = (
     ("config", "check", "--online", str(CONFIG)),
     ("demo", "--config", str(CONFIG)),
 )
+INIT = ("init", "--bucket", "b-1", "--domain", "a.example", "--vendor", "fastly", "--set", "fastly.service=a")
 # What can, all the same.
 ABLE = (
     ("providers", "--markdown"),
@@ -57,6 +58,7 @@ ABLE = (
     ("explain", OBJECT),
     ("purge", OBJECT, "--dry-run"),
     ("install", "template", "--config", str(CONFIG)),
+    INIT,
 )
 
 Said = dict[tuple[str, ...], tuple[int, str, str]]
@@ -101,6 +103,7 @@ def test_only_what_is_asked_for_counts(said: Said) -> None:
 
 def test_what_calls_nothing_works_and_warns(said: Said) -> None:
     assert [code for command, (code, *_) in said.items() if command in ABLE] == [0] * len(ABLE)
+    assert "${ssm:...} needs boto3, which isn't installed here: " in said[INIT][2]
     listed = said["providers", "--markdown"][1]
     assert all(f"| `{name}` | alive |" in listed for name in ("cloudflare", "cloudfront", "fastly"))
     checked = said["config", "check", str(CONFIG)]
