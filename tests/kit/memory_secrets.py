@@ -59,6 +59,8 @@ class SecretStores:
         return {"Parameter": self.parameters[call.json["Name"]]}
 
     def _ssm_PutParameter(self, call: Call) -> Any:  # noqa: N802
+        if len(call.json["Value"]) > 4096:
+            raise Refused(400, "ValidationException", "Standard tier parameters support 4096 characters.")
         self.parameter(call.json["Name"], call.json["Value"], KeyId=call.json.get("KeyId", "alias/aws/ssm"))
         return {"Version": 1}
 
@@ -67,13 +69,17 @@ class SecretStores:
         return {key: value for key, value in found.items() if key != "SecretString"}
 
     def _secretsmanager_GetSecretValue(self, call: Call) -> Any:  # noqa: N802
-        return {"SecretString": self._stored(call)["SecretString"]}
+        found = self._stored(call)
+        return {name: found[name] for name in ("SecretString", "SecretBinary") if name in found}
 
     def _secretsmanager_CreateSecret(self, call: Call) -> Any:  # noqa: N802
+        if call.json["Name"] in self.secrets:
+            raise Refused(400, "ResourceExistsException")
         self.secret(call.json["Name"], call.json["SecretString"], KmsKeyId=call.json.get("KmsKeyId"))
         return {}
 
     def _secretsmanager_UpdateSecret(self, call: Call) -> Any:  # noqa: N802
+        self._stored(call)
         self.secret(call.json["SecretId"], call.json["SecretString"], KmsKeyId=call.json["KmsKeyId"])
         return {}
 
