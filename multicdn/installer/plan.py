@@ -107,7 +107,7 @@ def refuse(config: Config, current: Current) -> None:
 def wanted_of(config: Config, bucket: str) -> Wanted:
     """Our part of a bucket's notifications, as it is to be; empty for a bucket that no route names."""
     trigger = config.install.trigger
-    parts = tuple(part for part in covered(config.routes) if part.bucket == bucket)
+    parts = covered(route for route in config.routes if route.bucket == bucket)
     if trigger is Trigger.EVENTBRIDGE:
         return Wanted(eventbridge=True if parts else None)
     return Wanted(kind=_DESTINATIONS[trigger][0], parts=parts)
