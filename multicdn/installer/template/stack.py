@@ -31,6 +31,10 @@ _VISIBILITY_TIMES = 6
 RECEIVES = 6
 _FORTNIGHT = 1_209_600
 
+# Lambda drops what is below a level, INFO by default, and calls one of them by another name than Python:
+# docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_LAMBDA_LEVELS = {"WARNING": "WARN"}
+
 Resource = dict[str, Any]
 Resources = dict[str, Resource]
 
@@ -191,7 +195,11 @@ def _function(settings: Install, *, queued: bool) -> Resource:
         "Description": "Tells every CDN what changed",
         "Environment": {"Variables": _environment(settings, queued=queued)},
         "Handler": HANDLER,
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": _ref("LogGroup")},
+        "LoggingConfig": {
+            "ApplicationLogLevel": _LAMBDA_LEVELS.get(settings.log_level, settings.log_level),
+            "LogFormat": "JSON",
+            "LogGroup": _ref("LogGroup"),
+        },
         "MemorySize": settings.memory,
         "Role": _att("Role") if settings.makes_role else settings.role,
         "Runtime": f"python{settings.python}",
@@ -203,6 +211,8 @@ def _function(settings: Install, *, queued: bool) -> Resource:
         properties["ReservedConcurrentExecutions"] = settings.reserved_concurrency
     if settings.snapstart:
         properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}
+        # Lambda publishes nothing where nothing has changed, as for the same code under a new key.
+        properties["Description"] = {"Fn::Sub": "Tells every CDN what changed: ${BundleKey}"}
     if settings.vpc:
         network = settings.vpc
         properties["VpcConfig"] = {
@@ -227,7 +237,11 @@ def _version_name(function: Resource, revision: str) -> str:
 
 def _snapshot(version: str) -> Resources:
     return {
-        version: {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": _ref("Function")}},
+        version: {
+            "Type": "AWS::Lambda::Version",
+            # A new description makes a new version, where a pipeline brings new code to the same template.
+            "Properties": {"Description": _ref("BundleKey"), "FunctionName": _ref("Function")},
+        },
         "Alias": {
             "Type": "AWS::Lambda::Alias",
             "Properties": {
