@@ -30,7 +30,7 @@ from multicdn.installer.steps import (
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template.stack import State, as_read, template
+from multicdn.installer.template.stack import State, as_read, outputs, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
@@ -232,10 +232,15 @@ class _Planner:
         """The configuration to come; an ARN that isn't known yet is called what it will be."""
         arn = ""
         if self._settings.trigger in wanted.OUTPUTS:
-            known = self._before.outputs if self._before else {}
+            known = self._before.outputs if self._before and self._tells_the_same(self._before) else {}
             what = "queue" if self._settings.queued else "function"
             arn = known.get(self._output(), _NOT_YET.format(what))
         return merge.merged(self._current.notifications[bucket], self._wanted(bucket), self._desired.stack, arn)
+
+    def _tells_the_same(self, before: Deployed) -> bool:
+        """Whether notifications lead where they did: another thing is called with SnapStart than without."""
+        told = outputs(self._settings, (self._settings.trigger,))[self._output()]
+        return bool(before.body.get("Outputs", {}).get(self._output(), told) == told)
 
     # Words
 

@@ -17,7 +17,7 @@ from multicdn.installer.notifications.prefixes import buckets, covered
 from multicdn.installer.template import alarms, event_sources, role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from multicdn.config import Config
     from multicdn.config.settings import Install
@@ -76,7 +76,7 @@ def template(config: Config, state: State, *, revision: str, triggers: Iterable[
             "BundleKey": {"Type": "String", "Description": "key of the function's code"},
         },
         "Resources": role.substituted(_resources(config, revision, used)),
-        "Outputs": _outputs(config.install, used),
+        "Outputs": outputs(config.install, used),
     }
 
 
@@ -267,17 +267,18 @@ def _event_source_mapping(settings: Install, callee: object) -> Resource:
     }
 
 
-def _outputs(settings: Install, used: frozenset[Trigger]) -> dict[str, Any]:
-    outputs: dict[str, Any] = {
+def outputs(settings: Install, used: Collection[Trigger]) -> dict[str, Any]:
+    """What the stack tells others of itself, as CloudFormation is to work it out."""
+    found: dict[str, Any] = {
         "FunctionName": _ref("Function"),
         "LogGroupName": _ref("LogGroup"),
         "DeadLetterQueueUrl": _ref("DeadLetterQueue"),
     }
-    if used - {Trigger.DIRECT}:
-        outputs |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
+    if set(used) - {Trigger.DIRECT}:
+        found |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
     if Trigger.DIRECT in used:
-        outputs |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
-    return {name: {"Value": value} for name, value in outputs.items()}
+        found |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
+    return {name: {"Value": value} for name, value in found.items()}
 
 
 def _ref(name: str) -> dict[str, str]:
