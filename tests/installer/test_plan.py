@@ -140,8 +140,9 @@ def test_destinations_of_others_that_are_gone_are_named(tmp_path: Path) -> None:
 def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:
     current = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
     made = plan.make(desired(tmp_path, "artifact_bucket: other"), current)
-    assert kinds(made) == ["Upload", "Deploy", "DeleteObjects"]
-    assert str(made.steps[-1]) == "delete 1 bundle from s3://code"
+    assert kinds(made) == ["Upload", "Deploy", "DeleteObjects", "DeleteBucket"]
+    assert str(made.steps[3]) == "delete the bucket code, if it is ours and empty"
+    assert str(made.steps[2]) == "delete 1 bundle from s3://code"
 
 
 @pytest.mark.parametrize(
