@@ -300,8 +300,16 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
         raise SecretError(message, passing=is_out) from None
     except BotoCoreError as error:
-        message = f"{reference}: {error}"
+        message = f"{reference}: {error}{_REMEDIES.get(type(error).__name__, '')}"
         raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
+
+
+# Of errors of botocore, by their names: what to do about each.
+_REMEDIES = {
+    "NoRegionError": "; set AWS_REGION, or `region` under `install` in the config",
+    "NoCredentialsError": "; sign in (`aws sso login`, AWS_PROFILE)",
+    "ProfileNotFound": "; AWS_PROFILE names it, and `aws configure list-profiles` those that there are",
+}
 
 
 def _remedy(code: str, said: str, client: Any) -> str:

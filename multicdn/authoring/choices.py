@@ -42,7 +42,8 @@ def one(text: str, names: Sequence[str], most: int = 20) -> str:
         UnclearError: nothing was answered.
     """
     if not text:
-        raise UnclearError("an answer is needed: " + ("a number, or a name" if names else "there is no default"))
+        how = ": a number, or a name" if names else "; Ctrl-C stops, and prints the command that goes on from here"
+        raise UnclearError(f"an answer is needed{how}")
     if text in names or not (text.isascii() and text.isdigit()):
         return text
     number = int(text[:9])

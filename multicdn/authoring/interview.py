@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _AUTO = "auto"
 
+# Characters of an answer. Longer ones are pasted by mistake, and aren't shown again.
+_LONGEST = 1000
+
 # What ``bucket_names`` finds in what is no name, but holds one.
 _MEANT = re.compile(r"write `bucket: (?P<bucket>[^`\[\]]+)`(?:, and put `(?P<prefix>[^`]*)` under `prefix`)?")
 
@@ -124,7 +127,7 @@ class Interview:
         answer = given or self._terminal.ask(question, default)
         while True:
             try:
-                return take(answer.strip())
+                return take(_readable(answer))
             except UnclearError as unclear:
                 self._terminal.say(f"  {unclear}")
                 answer = self._terminal.ask(question, unclear.likely or default)
@@ -260,3 +263,17 @@ class Interview:
             self._terminal.say(title)
             for line in choices.numbered(names, marks):
                 self._terminal.say(line)
+
+
+def _readable(answer: str) -> str:
+    """What somebody can have meant to type, without blanks around it.
+
+    Raises:
+        UnclearError: it is none.
+    """
+    text = answer.strip().replace("\t", " ")
+    if len(text) > _LONGEST:
+        raise UnclearError(f"that has {len(text):,} characters: something else was pasted")
+    if odd := next((sign for sign in text if not sign.isprintable()), ""):
+        raise UnclearError(f"that holds {odd!r}, which no answer can have: type it anew")
+    return text

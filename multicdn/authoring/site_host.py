@@ -14,6 +14,11 @@ _SEVERAL = re.compile(r"[\s,;]+")
 _QUOTES = "'\"<>`"
 _S3_LABEL = re.compile(r"(^|\.)s3[.-]")
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")
+_ADDRESS = re.compile(r"[0-9]+(\.[0-9]+)*")  # browsers, too, take what ends in a number for an address
+
+# Python writes names in ASCII by the rules of 2003, browsers by those of 2008, which keep these letters:
+# https://www.unicode.org/reports/tr46/#Table_Deviation_Characters
+_SPELLED_OTHERWISE = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 class NotAHostError(ValueError):
@@ -41,7 +46,7 @@ def host_in(text: str) -> Host:
     Raises:
         NotAHostError: there is none, or more than one, or one of S3 itself.
     """
-    bare = text.strip().strip(_QUOTES)
+    bare = text.strip().strip(_QUOTES).rstrip(",;")
     several = [part for part in _SEVERAL.split(bare) if part]
     if len(several) > 1:
         likely = several[0] if "." in several[0] else ""
@@ -68,7 +73,9 @@ def _ascii(name: str, text: str) -> str:
     if name.isascii():
         return name.lower()
     try:
-        return name.encode("idna").decode().lower()
+        if _SPELLED_OTHERWISE.isdisjoint(name):
+            return name.encode("idna").decode().lower()
+        raise UnicodeError
     except UnicodeError:
         raise NotAHostError(f"{text!r} is no host name; write it as browsers send it, xn--…") from None
 
@@ -82,6 +89,8 @@ def _refuse_odd(name: str, text: str) -> None:
         raise NotAHostError(f"{text!r} is a pattern: write one host, and put the others under `urls`")
     if not is_host_name(name):
         raise NotAHostError(f"{text!r} is no host name: it has letters, digits, hyphens and dots, as www.example.com")
+    if _ADDRESS.fullmatch(name):
+        raise NotAHostError(f"{text!r} is the address of a machine: write the name by which the CDN's visitors ask")
     if "." not in name:
         raise NotAHostError(f"{text!r} has no dot: write the whole name, as in www.example.com")
     if _S3_LABEL.search(name) and name.endswith(_OF_AWS):
@@ -92,7 +101,9 @@ def _port(parts: SplitResult, text: str) -> str:
     try:
         port = parts.port
     except ValueError:
-        raise NotAHostError(f"{text!r} has a port that is none") from None
+        port = 0
+    if port == 0:
+        raise NotAHostError(f"{text!r}: after the colon stands no port: one is a number from 1 to 65535")
     usual = _PORTS.get(parts.scheme or "https")
     return f":{port}" if port and port != usual else ""
 

@@ -32,7 +32,7 @@ _ALL: tuple[Callable[[Any], Any], ...] = (
                  help=f"Let the deployed function do it: send the work to its queue. {QUEUE}."),
     click.option("--stack", default="", metavar="NAME", help="The same, to the queue of this stack."),
     click.option("--region", default="", help="Region of buckets, secrets and stack; wins over install.region."),
-    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS",
+    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", callback=arguments.seconds,
                  help="Give up what isn't done by then."),
     as_json_option,
 )  # fmt: skip

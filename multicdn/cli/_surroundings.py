@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from multicdn.authoring import extras
 from multicdn.authoring.interview import Bucket, ListedDistribution
 from multicdn.cli.terminal import say
 from multicdn.errors import MulticdnError
@@ -52,15 +53,17 @@ class AwsAround:
 
     @cached_property
     def _known(self) -> Buckets | None:
-        from multicdn.installer.bucket_check import Buckets
-        from multicdn.installer.errors import InstallError
-
         say("Asking AWS what there is.")
         try:
+            from multicdn.installer.bucket_check import Buckets
+
             return Buckets(self._given)
-        except InstallError as error:
-            say(f"  It can't be asked, so nothing is listed or checked: {error}")
-            return None
+        except MulticdnError as error:
+            why = str(error)
+        except ModuleNotFoundError as error:  # of the SDK, which is an extra
+            why = extras.of_import(error) or str(error)
+        say(f"  It can't be asked, so nothing is listed or checked: {why}")
+        return None
 
     def _asked(self, ask: Callable[[Buckets], _Answer], otherwise: _Answer) -> _Answer:
         from multicdn.bounds import ANY_LENGTH, bounded

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
+_LONGEST_TIMEOUT = 86400.0
+
 # For the metadata of all objects together.
 _METADATA_SECONDS = 60.0
 
@@ -40,6 +42,18 @@ config_option: Callable[[Any], Any] = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
 )
+
+
+def seconds(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse what is no length of time; every comparison with NaN is false.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    del context, parameter
+    if not 0 < value <= _LONGEST_TIMEOUT:
+        raise click.BadParameter(f"{value:g} is no time to wait: write seconds, more than 0 and at most a day")
+    return value
 
 
 class Loaded(Struct, frozen=True):

@@ -154,10 +154,14 @@ def _told() -> Iterator[None]:
     """Show what AWS refuses as the sentence that it is, without a trace."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from multicdn.installer.errors import is_no_queue
+
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise dead_letters.QueueError(str(error)) from None
+        gone = isinstance(error, ClientError) and is_no_queue(error)
+        remedy = "; `multicdn install status` names the queues of an installation" if gone else ""
+        raise dead_letters.QueueError(f"{error}{remedy}") from None
 
 
 def _queue(url: str) -> DeadLetters:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from multicdn.cli import completion
 from multicdn.cli.terminal import say, say_text, visible
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import ConfigError
@@ -29,7 +30,13 @@ _INTERRUPTED = 130
 @click.option(
     "--domain", default="", help="Host name under which viewers see its objects, or the address of a page of theirs."
 )
-@click.option("--vendor", "vendors", multiple=True, help="Provider, as in `multicdn providers`; give it several times.")
+@click.option(
+    "--vendor",
+    "vendors",
+    multiple=True,
+    shell_complete=completion.types,
+    help="Provider, as in `multicdn providers`; give it several times.",
+)
 @click.option("--set", "settings", multiple=True, metavar="VENDOR.OPTION=VALUE", help="Option of a vendor.")
 @click.option("--prefix", default="", help="Only keys that begin so.")
 @click.option("--region", default="", help="Region of the bucket; asked at a terminal: where the bucket is.")
@@ -158,13 +165,15 @@ def _write(output: Path, text: str, answers: Answers) -> None:
 
 def _tell(output: Path, text: str, draft: Draft, plugins: Plugins) -> None:
     from multicdn import config as config_file
-    from multicdn.authoring import starter
+    from multicdn.authoring import extras, starter
     from multicdn.config.settings import Install
     from multicdn.installer.secret_references import put_command
 
     settings = Install(region=draft.region, kms_key=draft.kms_key)
     say(f"Wrote {output}.")
-    for warning in config_file.parse(text, output.name, plugins).warnings:
+    loaded = config_file.parse(text, output.name, plugins)
+    lacks = extras.lacking(loaded, plugins)
+    for warning in (*loaded.warnings, *([extras.told(lacks)] if lacks else ())):
         say(f"{warning} (warning)", err=True)
     for reference, file in starter.stored_by_hand(draft, plugins):
         scheme, _, name = reference.partition(":")

@@ -14,7 +14,7 @@ from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.errors import ConfigError
+from multicdn.errors import ConfigError, did_you_mean
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -53,13 +53,21 @@ def put(reference: str, config_path: Path | None, region: str, kms_key: str) -> 
     from multicdn.installer.account import connect, refuse_other
 
     scheme, name = secret_store.parse(reference)
-    settings, used = _at_hand(config_path), _used(config_path, scheme, name)
+    settings, known = _at_hand(config_path), _known(config_path)
+    used = next((found for found in known if (found.scheme, found.name) == (scheme, name)), None)
     file = used.file if used else ""
-    value = _asked(reference, file) if sys.stdin.isatty() else _read()
+    if file and sys.stdin.isatty():
+        raise click.UsageError(
+            f"{reference} is the text of a file, which can't be typed here: multicdn secret put {reference} < {file}"
+        )
+    # First, so that nobody types a secret in vain.
     account = connect(region or settings.region, ())
     refuse_other(account, settings.account)
+    value = _asked(reference) if sys.stdin.isatty() else _read()
     done = secret_store.put(account.client, scheme, name, value, kms_key=kms_key or settings.kms_key)
     say(f"{done} in {account.region}, account {account.id}")
+    if not used and (likely := did_you_mean(f"{scheme}:{name}", (found.text[2:-1] for found in known))).startswith(";"):
+        say(f"the config doesn't refer to {scheme}:{name}{likely} (warning)", err=True)
     # Whoever stores one member of a secret, or what no option names, may mean anything by it.
     if used and (flaw := secret_values.flaw(value, is_file=bool(file))):
         say(f"{', '.join(used.used_by)}: what was stored {flaw} (warning)", err=True)
@@ -102,8 +110,8 @@ def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
     from multicdn.installer.secret_references import references
 
     loaded = config_file.load(config_path)
-    _account(loaded, references(loaded.providers), region)
-    aws_region.use(region or loaded.install.region)
+    account = _account(loaded, references(loaded.providers), region)
+    aws_region.use(account.region if account else "")
     found = list(secret_values.check(loaded.providers))
     if as_json:
         say_json({"secrets": [_plain(checked) for checked in found]})
@@ -137,29 +145,28 @@ def _at_hand(config_path: Path | None) -> Install:
     return _aws.at_hand(config_path)
 
 
-def _used(config_path: Path | None, scheme: str, name: str) -> Reference | None:
-    """The reference as the config has it, with what is known of it; None where it has none such, or can't be read."""
+def _known(config_path: Path | None) -> list[Reference]:
+    """The references of the config, with what is known of them; none where it can't be read."""
     from multicdn.installer.secret_references import references
 
     try:
-        known = references(config_file.load(config_path).providers)
+        return references(config_file.load(config_path).providers)
     except ConfigError:
-        return None
-    return next((found for found in known if (found.scheme, found.name) == (scheme, name)), None)
+        return []
 
 
 def _read() -> str:
+    """Standard input, of which no more is read than a store could take."""
+    from multicdn.installer.secret_store import TOO_LONG
+
+    data = sys.stdin.buffer.read(TOO_LONG)
     try:
-        return sys.stdin.read().rstrip("\r\n")
+        return data.decode(errors="ignore" if len(data) == TOO_LONG else "strict").rstrip("\r\n")
     except UnicodeDecodeError:
         raise click.ClickException("standard input isn't text in UTF-8; nothing was stored") from None
 
 
-def _asked(reference: str, file: str) -> str:
-    if file:
-        raise click.UsageError(
-            f"{reference} is the text of a file, which can't be typed here: multicdn secret put {reference} < {file}"
-        )
+def _asked(reference: str) -> str:
     return str(click.prompt(f"Value of {reference}", hide_input=True, confirmation_prompt=True))
 
 

@@ -57,7 +57,13 @@ def translated(doing: str, service: str) -> Iterator[None]:
         doing: what was tried, to stand after "while".
         service: prefix of the permissions in question, such as ``s3``.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
     from botocore.parsers import ResponseParserError
 
     try:
@@ -68,6 +74,10 @@ def translated(doing: str, service: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise InstallError(
             "no AWS credentials found; sign in (`aws sso login`, AWS_PROFILE) and run it again"
+        ) from error
+    except ProfileNotFound as error:
+        raise InstallError(
+            f"{error}: AWS_PROFILE names it; `aws configure list-profiles` lists those that there are"
         ) from error
     except ResponseParserError as error:
         raise PassingError(f"what answered isn't AWS, while {doing}; look at the proxy: {error}") from error

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+# How the settings of the command line are written.
+_SHAPES = {
+    "stack": "letters, digits and hyphens, a letter first, at most 40",
+    "region": "write one such as eu-west-1",
+}
+
 # Where none is named: policies are longest in regions with long names.
 _LONG_REGION = "ap-southeast-1"
 
@@ -114,7 +120,10 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
     try:
         return msgspec.convert({**msgspec.to_builtins(settings), **given}, Install)
     except msgspec.ValidationError as error:
-        raise InstallError(f"--{'/--'.join(given)}: {error}") from error
+        member = str(error).rpartition("$.")[2].strip("`")
+        raise InstallError(
+            f"--{member}: {given.get(member, '')!r} can't be one: {_SHAPES.get(member, error)}"
+        ) from error
 
 
 def sign_in(file: ConfigFile, say: Say = aloud) -> Session:

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from multicdn.routing.demand import Demand
 
 # Said of a provider that nobody was asked about.
-UNRESOLVED = "what it stands for can only be found out by asking the vendor (--online); shown as if for one of them"
+UNRESOLVED = (
+    "what it stands for can only be found out by asking the vendor, as `multicdn explain --online` does; "
+    "shown as if for one of them"
+)
 
 
 class Ask(Struct, frozen=True):

@@ -159,7 +159,8 @@ def _load(plugin: Plugin) -> Any:
     try:
         return plugin.entry_point.load()
     except Exception as error:
-        hint = _extra(plugin) if isinstance(error, ImportError) else ""
+        extra = _extra(plugin) if isinstance(error, ImportError) else ""
+        hint = extra or f"; mend or uninstall {plugin.distribution}, or do without it: {DISABLE}={plugin.name}"
         raise PluginError(f"plugin {plugin} does not import: {told(error)}{hint}") from error
 
 

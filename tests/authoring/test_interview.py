@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from multicdn.authoring.answers import Answers
 from multicdn.authoring.choices import UnclearError
 from multicdn.authoring.interview import Bucket, Interview, ListedDistribution
 from multicdn.authoring.site_host import Host, NotAHostError, host_in
+from multicdn.cli._surroundings import AwsAround
 from multicdn.cli.init import init
 from multicdn.plugins.discovery import Plugins
 
@@ -134,7 +136,7 @@ def test_a_wrong_answer_is_asked_for_again_with_the_reason() -> None:
     assert [*loaded.providers] == ["fastly", "cloudflare"]
     assert loaded.routes[0].urls == ("https://www.acme.com/{key}",)
     for reason in (
-        "  an answer is needed: there is no default",
+        "  an answer is needed; Ctrl-C stops, and prints the command that goes on from here",
         "  'Bad Bucket' is more than one name: write `bucket: [Bad, Bucket]`",
         "  'www acme' is more than one name",
         "  'cloudfare' is none of them; did you mean 'cloudflare'?",
@@ -192,6 +194,34 @@ def test_what_was_given_beforehand_is_checked_too_and_only_the_rest_asked() -> N
     assert any("--region: " in line for line in typed.shown)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("x" * 200_000, "  that has 200,000 characters: something else was pasted"),
+        ("www\x1b]0;t\x07, a.example", "  that holds '\\x1b', which no answer can have: type it anew"),
+        ("\udce9.example", "  that holds '\\udce9', which no answer can have: type it anew"),
+    ],
+)
+def test_what_is_pasted_by_mistake_is_not_shown_again(answer: str, reason: str) -> None:
+    lines = (answer, "acme-site", answer, "a.example", answer, "fastly", answer, SERVICE)
+    loaded, typed = converse(NOBODY, *lines)
+    assert loaded.providers["fastly"].service == SERVICE
+    assert typed.shown.count(reason) == 4
+    assert len(typed.text) < 2_000
+    assert "\x1b" not in typed.text
+
+
+def test_without_the_sdk_of_aws_nothing_is_listed_and_the_conversation_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)  # as where the extra isn't installed
+    around = AwsAround("")
+    assert (around.buckets(), around.bucket("a"), around.distributions(), around.account()) == ([], Bucket(), [], "")
+    [_, why] = capsys.readouterr().out.splitlines()
+    assert why.startswith("  It can't be asked, so nothing is listed or checked: this command needs boto3, which isn't")
+    assert why.endswith("pip install 'multicdn[aws]'")
+
+
 def test_a_secret_that_was_given_as_its_value_is_neither_shown_nor_kept() -> None:
     given = Answers("acme-site", "a.example", vendors=("fastly",), options={"fastly": {"token": "s3cr3t-v4lue"}})
     loaded, typed = converse(NOBODY, SERVICE, answers=given)
@@ -246,6 +276,8 @@ def test_an_answer_is_not_blamed_for_another_one() -> None:
         ("www.acme.com/docs/?a=//b", "www.acme.com", "/docs/?a=//b"),
         ("https://user:pw@www.acme.com", "www.acme.com", ""),
         ("'www.acme.com'", "www.acme.com", ""),
+        ("www.acme.com,", "www.acme.com", ""),
+        ("s3.acme.com", "s3.acme.com", ""),
         ("<https://www.acme.com/>", "www.acme.com", ""),
         ("bücher.example", "xn--bcher-kva.example", ""),
         ("d111111abcdef8.cloudfront.net", "d111111abcdef8.cloudfront.net", ""),
@@ -268,7 +300,12 @@ def test_the_host_in_what_is_pasted(text: str, name: str, left_out: str) -> None
         ("acme-site.s3.eu-west-1.amazonaws.com", "is S3 itself", ""),
         ("a_b.example", "is no host name", ""),
         ("https://[::1", "is no host name", ""),
-        ("www.acme.com:99999", "has a port that is none", ""),
+        ("www.acme.com:99999", "one is a number from 1 to 65535", ""),
+        ("www.acme.com:0", "one is a number from 1 to 65535", ""),
+        ("acme-site.s3.amazonaws.com", "is S3 itself", ""),
+        ("acme.s3-website.eu-central-1.amazonaws.com.cn", "is S3 itself", ""),
+        ("10.0.0.1", "is the address of a machine", ""),
+        ("fa\u00df.example", "as browsers send it, xn--", ""),  # Python's own spelling would be another host
         ("ü" * 70 + ".example", "is no host name", ""),
     ],
 )

@@ -262,3 +262,24 @@ def test_a_stack_without_such_a_queue_says_so(
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
     aws_answers.installed(monkeypatch, {**aws_answers.stack("web", {}), **NOTHING})
     assert "the stack 'web' in eu-west-1 has no " in run(*command, "--stack", "web", code=1)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "86401"])
+def test_what_is_no_length_of_time_is_misuse(value: str) -> None:
+    said = run("purge", "s3://acme-site/a", "--timeout", value, code=2)
+    assert "is no time to wait: write seconds, more than 0 and at most a day" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--stack", "1?"), "--stack: '1?' can't be one: letters, digits and hyphens, a letter first, at most 40"),
+        (("--region", "Ireland"), "--region: 'Ireland' can't be one: write one such as eu-west-1"),
+        (("--stack", "web", "--region", "eu"), "--region: 'eu' can't be one: write one such as eu-west-1"),
+    ],
+)
+def test_what_no_stack_and_no_region_is_called_is_said_in_words(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "multicdn.config.yml").write_text(CONFIG)
+    assert run("install", "template", *words, code=1) == f"Error: {said}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from typing import TYPE_CHECKING
@@ -31,6 +32,12 @@ providers:
   old: {{type: pixboost, domain: i.example.com, secret: "${{env:PIXBOOST}}"}}
 routes:
   - {{bucket: b, urls: ["https://a.example/{{key}}"], purge: [www, shop, zone, edge, old]}}
+install: {{{install}}}
+"""
+ONE = """\
+version: 1
+providers: {{fastly: {{service: a, token: "${{ssm:/multicdn/fastly/token}}"}}}}
+routes: [{{bucket: b, urls: ["https://a.example/{{key}}"], purge: [fastly]}}]
 install: {{{install}}}
 """
 EDGERC = "[default]\nhost = akab-x.luna.akamaiapis.net\nclient_token = a\nclient_secret = b\naccess_token = c\n"
@@ -115,6 +122,128 @@ def test_a_file_goes_in_whole_and_is_not_typed(
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
     said = run("put", "ssm:/multicdn/akamai", code=2)
     assert "can't be typed here: multicdn secret put ssm:/multicdn/akamai < ~/.edgerc" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("reference", "value", "said"),
+    [
+        ("ssm:/x", "a" * 8193, "too long: Parameter Store takes 8,192 bytes; Secrets Manager takes 65,536"),
+        ("ssm:/x", "a" * 4097, "has 4,097 characters, and a parameter of the standard tier takes 4,096: put it into"),
+        ("secretsmanager:x", "a" * 65_537, "too long: Secrets Manager takes 65,536 bytes"),
+        ("secretsmanager:x", "\u00e9" * 50_000, "too long: Secrets Manager takes 65,536 bytes"),
+        ("secretsmanager:x", b"\xff\xfe", "isn't text in UTF-8; nothing was stored"),
+        ("secretsmanager:x#", VALUE, "write ssm:/path, secretsmanager:name or secretsmanager:name#key"),
+        ("ssm:/a b", VALUE, "AWS takes no such name"),
+    ],
+)
+def test_what_no_store_takes_is_refused(wire: SecretStores, reference: str, value: str | bytes, said: str) -> None:
+    result = CliRunner().invoke(main, ["secret", "put", reference], input=value)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert said in result.output
+    assert (wire.parameters, wire.secrets) == ({}, {})
+
+
+def test_no_more_is_read_than_a_store_takes(wire: SecretStores) -> None:
+    stream = io.BytesIO(b"a" * 1_000_000)
+    assert CliRunner().invoke(main, ["secret", "put", "ssm:/x"], input=stream).exit_code == 1
+    assert stream.tell() < 66_000
+    run("put", "secretsmanager:x", value="a" * 65_536)
+    assert wire.secrets["x"]["SecretString"] == "a" * 65_536
+
+
+def test_members_of_others_are_not_written_over_by_a_whole_value(wire: SecretStores) -> None:
+    wire.secret("x", '{"a": "1", "b": "2"}')
+    said = run("put", "secretsmanager:x", code=1)
+    assert "is a JSON object, which that would replace; name a member: secretsmanager:x#a, secretsmanager:x#b" in said
+    run("put", "secretsmanager:x", value='{"a": "3"}')
+    assert wire.secrets["x"]["SecretString"] == '{"a": "3"}'
+
+
+def test_what_is_binary_stays_so(wire: SecretStores) -> None:
+    wire.secret("x", "")
+    del wire.secrets["x"]["SecretString"]
+    wire.secrets["x"]["SecretBinary"] = "AAAA"
+    for reference in ("secretsmanager:x", "secretsmanager:x#a"):
+        assert "'x' is binary, and would be text instead" in run("put", reference, code=1)
+    assert "SecretString" not in wire.secrets["x"]
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_whoever_may_not_read_may_store_all_the_same(wire: SecretStores, *, exists: bool) -> None:
+    wire.denied.add("GetSecretValue")
+    if exists:
+        wire.secret("x", "old")
+    assert run("put", "secretsmanager:x").startswith("stored " if exists else "made ")
+    assert wire.secrets["x"]["SecretString"] == VALUE
+    assert "not allowed: secretsmanager:GetSecretValue" in run("put", "secretsmanager:x#a", code=1)
+
+
+def test_a_secret_that_has_no_value_yet_gets_one(wire: SecretStores) -> None:
+    wire.secret("x", "")
+    wire.refusals["GetSecretValue"] = ("ResourceNotFoundException", "no value for staging label: AWSCURRENT")
+    assert run("put", "secretsmanager:x#a").startswith("stored ")
+    assert wire.secrets["x"]["SecretString"] == json.dumps({"a": VALUE})
+
+
+def test_a_secret_that_is_to_be_deleted_says_how_to_bring_it_back(wire: SecretStores) -> None:
+    wire.refusals["GetSecretValue"] = (
+        "InvalidRequestException",
+        "You can't perform this operation on the secret because it was marked for deletion.",
+    )
+    said = run("put", "secretsmanager:x", code=1)
+    assert "'x' is to be deleted; bring it back first: aws secretsmanager restore-secret --secret-id x" in said
+
+
+def test_a_reference_that_is_nearly_one_of_the_config_is_told(wire: SecretStores, tmp_path: Path) -> None:
+    write(tmp_path)
+    said = run("put", "ssm:/multicdn/fastly/tokn")
+    assert "refer to ssm:/multicdn/fastly/tokn; did you mean 'ssm:/multicdn/fastly/token'? (warning)" in said
+    assert "warning" not in run("put", "ssm:/another/team")
+    assert wire.parameters.keys() == {"/multicdn/fastly/tokn", "/another/team"}
+
+
+def test_nobody_types_a_secret_in_vain(wire: SecretStores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+    wire.refusals["GetCallerIdentity"] = ("ExpiredToken", "The security token included in the request is expired")
+    said = run("put", "ssm:/x", code=1)
+    assert "Value of" not in said
+    assert "the AWS credentials have expired; sign in again" in said
+
+
+def test_where_nothing_names_a_region_list_and_check_ask_in_the_same(
+    wire: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    write(tmp_path, text=ONE)
+    wire.parameter("/multicdn/fastly/token", VALUE)
+    run("list")
+    run("check")
+    assert {region for region, operation in wire.seen if "Parameter" in operation} == {"us-east-1"}
+
+
+@pytest.mark.parametrize(
+    ("unset", "profile", "remedy"),
+    [
+        (["AWS_DEFAULT_REGION"], "", "You must specify a region.; set AWS_REGION, or `region` under `install`"),
+        (["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "", "Unable to locate credentials; sign in"),
+        ([], "nosuch", "profile (nosuch) could not be found; AWS_PROFILE names it"),
+    ],
+)
+@pytest.mark.usefixtures("wire")
+def test_what_keeps_a_secret_from_being_read_says_what_to_do(
+    unset: list[str], profile: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name in unset:
+        monkeypatch.delenv(name)
+    if profile:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+        assert "AWS_PROFILE names it; `aws configure list-profiles` lists" in run("put", "ssm:/x", code=1)
+    with pytest.raises(SecretError) as caught:
+        secrets.resolve("ssm", "/x")
+    assert remedy in str(caught.value)
 
 
 def test_whoever_embeds_the_handler_needs_no_more_than_aws_region(

@@ -124,6 +124,8 @@ class SecretStores:
         return {"Parameter": self.parameters[asked["Name"]]}
 
     def _PutParameter(self, asked: Any) -> Any:  # noqa: N802
+        if len(asked["Value"]) > 4096:
+            raise Refused("ValidationException", "Standard tier parameters support 4096 characters.")
         self.parameter(asked["Name"], asked["Value"], KeyId=asked.get("KeyId", "alias/aws/ssm"))
         return {"Version": 1}
 
@@ -132,13 +134,21 @@ class SecretStores:
         return {key: value for key, value in found.items() if key != "SecretString"}
 
     def _GetSecretValue(self, asked: Any) -> Any:  # noqa: N802
-        return {"SecretString": self._secret(asked)["SecretString"]}
+        found = self._secret(asked)
+        return {name: found[name] for name in ("SecretString", "SecretBinary") if name in found}
 
     def _CreateSecret(self, asked: Any) -> Any:  # noqa: N802
+        if asked["Name"] in self.secrets:
+            raise Refused("ResourceExistsException")
         self.secret(asked["Name"], asked["SecretString"], KmsKeyId=asked.get("KmsKeyId"))
         return {}
 
+    def _PutSecretValue(self, asked: Any) -> Any:  # noqa: N802
+        self._secret(asked)["SecretString"] = asked["SecretString"]
+        return {}
+
     def _UpdateSecret(self, asked: Any) -> Any:  # noqa: N802
+        self._secret(asked)
         self.secret(asked["SecretId"], asked["SecretString"], KmsKeyId=asked["KmsKeyId"])
         return {}
 

@@ -143,6 +143,7 @@ def test_import_that_fails_names_plugin_and_cause_and_spares_the_others(site: Si
     assert refusal(lambda: plugins.provider_class("noop")) == (
         f"plugin 'noop' ({broken}:Noop from multicdn-noop 0.1) does not import: "
         "ModuleNotFoundError: No module named 'no_such_sdk'"
+        "; mend or uninstall multicdn-noop, or do without it: MULTICDN_DISABLE_PLUGINS=noop"
     )
     assert plugins.provider_class("acme").__name__ == "Acme"
 
@@ -260,7 +261,8 @@ METHOD = "url_limits = Limits(targets=1)\n    def purge_urls(self, urls, call):\
         ),
         (
             f"@dataclass(kw_only=True)\nclass Acme(PurgeUrls):\n    {METHOD}\n",
-            "does not import: TypeError: cannot inherit non-frozen dataclass from a frozen one",
+            "does not import: TypeError: cannot inherit non-frozen dataclass from a frozen one"
+            "; mend or uninstall multicdn-acme, or do without it: MULTICDN_DISABLE_PLUGINS=acme",
         ),
         (
             f"@dataclass(frozen=True, kw_only=True)\nclass Acme(PurgeUrls):\n    __token: str = 'x'\n    {METHOD}\n",
