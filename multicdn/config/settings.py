@@ -88,8 +88,13 @@ class Trigger(enum.StrEnum):
 class Vpc(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The network that the function runs in. It needs a way out to the vendors, such as a NAT gateway."""
 
-    subnets: Annotated[tuple[Annotated[str, Meta(pattern="^subnet-[0-9a-f]+$")], ...], Meta(min_length=1)]
-    security_groups: Annotated[tuple[Annotated[str, Meta(pattern="^sg-[0-9a-f]+$")], ...], Meta(min_length=1)]
+    # docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html: how many of each.
+    subnets: Annotated[
+        tuple[Annotated[str, Meta(pattern="^subnet-[0-9a-f]+$")], ...], Meta(min_length=1, max_length=16)
+    ]
+    security_groups: Annotated[
+        tuple[Annotated[str, Meta(pattern="^sg-[0-9a-f]+$")], ...], Meta(min_length=1, max_length=5)
+    ]
 
 
 class Forwarded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -202,7 +207,7 @@ class Install(Struct, frozen=True, kw_only=True):
         Meta(description="buckets of other accounts or regions, whose events are forwarded by EventBridge"),
     ] = ()
     tags: Annotated[
-        Mapping[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(max_length=256)]],
+        Mapping[Annotated[str, Meta(min_length=1, max_length=128)], Annotated[str, Meta(min_length=1, max_length=256)]],
         Meta(description="tags of everything that is made"),
     ] = {}
     lock: Annotated[
@@ -244,6 +249,17 @@ class Install(Struct, frozen=True, kw_only=True):
             raise ValueError(f"the tag {reserved[0]!r} begins with a prefix that is reserved")
         if len(self.tags) > _MOST_TAGS:
             raise ValueError(f"{len(self.tags)} tags are too many: AWS takes 50, and one is multicdn's own")
+
+        # docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html: letters, digits and spaces of any language, and some
+        # signs; names that differ in capitals alone are the same one.
+        for text in (*self.tags, *self.tags.values()):
+            if odd := [sign for sign in text if not (sign.isalnum() or sign == " " or sign in "_.:/=+-@")]:
+                raise ValueError(
+                    f"the tag {text!r} has {odd[0]!r}; AWS takes letters, digits, spaces and _ . : / = + - @"
+                )
+        lowered = [name.lower() for name in self.tags]
+        if twice := [name for name in self.tags if lowered.count(name.lower()) > 1]:
+            raise ValueError(f"the tags {' and '.join(twice)} are the same for IAM; drop one")
 
     def _refuse_roles(self) -> None:
         made = {"permissions_boundary": self.permissions_boundary, "role_path": self.role_path.strip("/")}

@@ -9,7 +9,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from multicdn.installer import cloudformation, code_bucket, notify, state
-from multicdn.installer.errors import PassingError, is_no_queue, translated
+from multicdn.installer.errors import InstallError, PassingError, is_no_queue, translated
 from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,
@@ -26,7 +26,7 @@ from multicdn.installer.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from multicdn.installer.account import Account
 
@@ -48,9 +48,23 @@ def execute(plan: InstallPlan, account: Account, begin: Say, say: Say) -> None:
     Raises:
         InstallError: a step failed. The steps before it stand, and the plan of the next run begins where this ended.
     """
-    for step in plan.steps:
+    for place, step in enumerate(plan.steps):
         begin(str(step))
-        carry_out(step, account, say)
+        try:
+            carry_out(step, account, say)
+        except PassingError:
+            raise
+        except InstallError as error:
+            if plan.fresh and _is_anothers(account, plan.steps[place:]):
+                raise PassingError(f"{error}\nSomebody else has installed it meanwhile.") from error
+            raise
+
+
+def _is_anothers(account: Account, left: Sequence[Instruction]) -> bool:
+    """Whether there is a stack by now, although it isn't made yet by the plan of which these steps are left."""
+    begun, *later = left
+    stacks = [step.stack for step in later if isinstance(step, Deploy)]
+    return not isinstance(begun, Deploy) and any(cloudformation.changed(account, name) for name in stacks)
 
 
 @singledispatch
@@ -89,12 +103,13 @@ def _deploy(step: Deploy, account: Account, say: Say) -> None:
     if len(text.encode()) > cloudformation.LONGEST_BODY:
         key = f"{state.folder(step.stack)}{hashlib.sha256(text.encode()).hexdigest()}.json"
         body = {"TemplateURL": code_bucket.upload_template(account, step.bucket, key, text, step.encryption)}
-    if not cloudformation.deploy(account, step.stack, body, step.parameters, step.tags, say):
+    if not cloudformation.deploy(account, step.stack, body, step.parameters, step.tags, say, step.seen):
         say("CloudFormation sees nothing to change")
 
 
 @carry_out.register(DeleteStack)
 def _delete_stack(step: DeleteStack, account: Account, say: Say) -> None:
+    cloudformation.refuse_changed(account, step.stack, step.seen)
     cloudformation.delete(account, step.stack, say)
 
 
@@ -119,8 +134,15 @@ def _delete_objects(step: DeleteObjects, account: Account, say: Say) -> None:
 
 @carry_out.register(DeleteBucket)
 def _delete_bucket(step: DeleteBucket, account: Account, say: Say) -> None:
-    if not code_bucket.delete_bucket(account, step.bucket):
-        say(f"the bucket {step.bucket} stays: there is more in it")
+    if step.marked and not state.is_marked(account, step.bucket):
+        return
+    try:
+        if not code_bucket.delete_bucket(account, step.bucket):
+            say(f"the bucket {step.bucket} stays: there is more in it")
+    except InstallError as error:
+        if not step.marked:
+            raise
+        say(f"the bucket {step.bucket} stays: {error}")
 
 
 @carry_out.register(Drain)

@@ -192,7 +192,7 @@ def _struct(value: Struct, default: Struct) -> Members:
 
 
 def _fields(value: Struct) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in msgspec.structs.fields(value)}
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def _shown_all(members: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def deploy(
     parameters: Mapping[str, str],
     tags: Mapping[str, str],
     say: Say,
+    seen: str | None = None,
 ) -> bool:
     """Make or change a stack by a change set; where that fails for what passes, again.
 
@@ -50,19 +52,23 @@ def deploy(
         parameters: by name.
         tags: by name.
         say: told of each resource that is ready or failed.
+        seen: when the stack was last changed, as far as the caller knows, and empty for a stack that isn't there yet;
+            one that somebody else has changed since is left alone. None to change it however it is.
 
     Returns:
         Whether anything had to be changed.
 
     Raises:
+        PassingError: somebody else has changed it.
         InstallError: it names the resources that failed, and why. The stack is then as it was before.
     """
     for left in reversed(range(_TRIES)):
         try:
-            return _deploy(account.client("cloudformation"), name, body, parameters, tags, say)
+            return _deploy(account.client("cloudformation"), name, body, parameters, tags, say, seen)
         except _FailedError as error:
             if not left:
                 raise
+            seen = None  # by now it is our own failure that changed it
             say(f"{error}\nthat passes: trying again in {_LONG_PAUSE:.0f} s, {left} more times at most")
             time.sleep(_LONG_PAUSE)
     raise AssertionError  # the last try returns or raises
@@ -75,20 +81,24 @@ def _deploy(
     parameters: Mapping[str, str],
     tags: Mapping[str, str],
     say: Say,
+    seen: str | None,
 ) -> bool:
     with translated(f"deploying the stack {name}", "cloudformation"):
-        create = _is_new(cloudformation, name)
-        stack_id, change_set = _change_set(cloudformation, name, body, parameters, tags, create=create)
-        if not _prepared(cloudformation, change_set):
-            _discard(cloudformation, change_set)
-            return False
-        seen = stack_events.known(cloudformation, stack_id)
-        cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
-        status = _wait(cloudformation, stack_id, seen, say)
+        with _unchanged(cloudformation, name, seen):
+            create = _is_new(cloudformation, name)
+            stack_id, change_set = _change_set(cloudformation, name, body, parameters, tags, create=create)
+            # From here on CloudFormation itself sees to it: a change of the stack undoes all other change sets.
+            if _is_changed(cloudformation, name, seen) or not _prepared(cloudformation, change_set):
+                _discard(cloudformation, change_set)
+                _refuse_changed(cloudformation, name, seen)
+                return False
+            known = stack_events.known(cloudformation, stack_id)
+            cloudformation.execute_change_set(ChangeSetName=change_set, ClientRequestToken=_token())
+        status = _wait(cloudformation, stack_id, known, say)
         if not status:
             raise PassingError(f"CloudFormation doesn't show the stack {name} that it was given; run it again")
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            causes = stack_events.causes(cloudformation, stack_id, seen)
+            causes = stack_events.causes(cloudformation, stack_id, known)
             passes = bool(causes) and all(is_passing_reason(stack_events.reason(event)) for event in causes)
             raise (_FailedError if passes else InstallError)(stack_events.failure(name, status, causes))
     return True
@@ -139,6 +149,50 @@ def wait_until_idle(account: Account, name: str, say: Say) -> None:
             limit = f"for up to {_LONGEST_WAIT / 60:.0f} minutes"
             say(f"the stack {name} is being changed ({status}); waiting for the end of that, {limit}")
             _wait(cloudformation, name, stack_events.known(cloudformation, name), say)
+
+
+def changed(account: Account, name: str) -> str:
+    """When a stack was last changed, in ISO 8601; empty for one that isn't there, or was never made."""
+    with translated(f"looking at the stack {name}", "cloudformation"):
+        return _changed(account.client("cloudformation"), name)
+
+
+def _changed(cloudformation: Any, name: str) -> str:
+    described = _described(cloudformation, name)
+    if described.get("StackStatus", "REVIEW_IN_PROGRESS") == "REVIEW_IN_PROGRESS":
+        return ""
+    return str((described.get("LastUpdatedTime") or described["CreationTime"]).isoformat())
+
+
+def refuse_changed(account: Account, name: str, seen: str | None) -> None:
+    """Refuse a stack that was changed since it was seen; None for any.
+
+    Raises:
+        PassingError: it was.
+    """
+    with translated(f"looking at the stack {name}", "cloudformation"):
+        _refuse_changed(account.client("cloudformation"), name, seen)
+
+
+@contextlib.contextmanager
+def _unchanged(cloudformation: Any, name: str, seen: str | None) -> Iterator[None]:
+    """Say of whatever fails that somebody else has changed the stack, if that is so."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except (ClientError, InstallError):
+        _refuse_changed(cloudformation, name, seen)
+        raise
+
+
+def _refuse_changed(cloudformation: Any, name: str, seen: str | None) -> None:
+    if _is_changed(cloudformation, name, seen):
+        raise PassingError(f"somebody else changed the stack {name} since the plan was made; nothing was done to it")
+
+
+def _is_changed(cloudformation: Any, name: str, seen: str | None) -> bool:
+    return seen is not None and _changed(cloudformation, name) != seen
 
 
 def _is_new(cloudformation: Any, name: str) -> bool:

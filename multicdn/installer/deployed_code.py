@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
+import lzma
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from multicdn.installer.bundle.build import MANIFEST
 from multicdn.installer.errors import InstallError, code, translated
@@ -26,8 +27,21 @@ _PIECE = 256 * 1024
 _MOST_OF_A_FILE = 16 * 1024 * 1024
 _MOST_ALTOGETHER = 64 * 1024 * 1024
 
-# What reading a thing that is no sound archive raises.
-_UNSOUND = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError)
+# What reading a thing that is no sound archive raises; OSError is bz2's word for it.
+_UNSOUND = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+class _Manifest(Struct, frozen=True):
+    packages: tuple[Annotated[str, Meta(pattern="^[^=]+==.+$")], ...] = ()
 
 
 class DeployedCode(Struct, frozen=True):
@@ -66,8 +80,9 @@ def read(account: Account, parameters: Mapping[str, str]) -> DeployedCode:
     try:
         with translated(f"reading the deployed code, {where}", "s3"):
             archive = zipfile.ZipFile(io.BufferedReader(_StoredFile(account, bucket, key), _PIECE))
-            manifest = json.loads(_content(archive, MANIFEST)) if MANIFEST in archive.NameToInfo else {}
-            return DeployedCode(_content(archive, CONFIG_IN_BUNDLE), tuple(manifest.get("packages", ())))
+            manifest = _content(archive, MANIFEST) if MANIFEST in archive.NameToInfo else b"{}"
+            packages = msgspec.json.decode(manifest, type=_Manifest).packages
+            return DeployedCode(_content(archive, CONFIG_IN_BUNDLE), packages)
     except KeyError:
         raise InstallError(f"{where} holds no {CONFIG_IN_BUNDLE}, so multicdn didn't build it") from None
     except _UNSOUND as error:

@@ -12,7 +12,7 @@ from multicdn.installer.errors import InstallError, PassedOverError, is_no_queue
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.notifications.merge import Wanted
-from multicdn.installer.state import OWNER_TAG, Current
+from multicdn.installer.state import OWNER_TAG, Artifacts, Current
 from multicdn.installer.steps import (
     DeleteBucket,
     DeleteObjects,
@@ -62,12 +62,29 @@ def read_current(account: Account, stack: str, buckets: Sequence[str], named: st
     try:
         artifacts = state.read_artifacts(account, stack, "" if kept == default else kept)
     except PassedOverError as error:
-        artifacts = state.Artifacts(kept, ready=False, ours=False)
+        artifacts = Artifacts(kept, ready=False, ours=False)
         passed_over.append(f"passed over: {error}")
     listened = find_listened(account, stack, remembered.eventbridge)
-    over = tuple(passed_over)
-    current = Current(account.id, account.region, deployed, notifications, artifacts, listened, passed_over=over)
+    current = Current(
+        account.id,
+        account.region,
+        deployed,
+        notifications,
+        artifacts,
+        listened,
+        former=None if artifacts.bucket == default else _marked(account, stack),
+        passed_over=tuple(passed_over),
+    )
     return current, find_leftovers(account, stack)
+
+
+def _marked(account: Account, stack: str) -> Artifacts | None:
+    """The bucket that multicdn makes for the code where none is named, if it has and that may be looked at."""
+    try:
+        found = state.read_artifacts(account, stack, "")
+    except PassedOverError:
+        return None
+    return found if found.ready else None
 
 
 def find_leftovers(account: Account, stack: str) -> list[Leftover]:
@@ -107,10 +124,11 @@ def _steps(stack: str, current: Current, queues: Sequence[Leftover], *, drop_mes
     for queue in queues:
         if drop_messages or not queue.messages:
             yield DeleteQueue(queue.url)
-    if current.artifacts.keys:
-        yield DeleteObjects(current.artifacts.bucket, current.artifacts.keys)
-    if current.artifacts.ours and current.artifacts.there:
-        yield DeleteBucket(current.artifacts.bucket)
+    for artifacts in (current.artifacts, current.former):
+        if artifacts and artifacts.keys:
+            yield DeleteObjects(artifacts.bucket, artifacts.keys)
+        if artifacts and artifacts.ours and artifacts.there:
+            yield DeleteBucket(artifacts.bucket)
 
 
 def _lines(current: Current, steps: Sequence[Instruction], stack: str) -> Iterator[str]:

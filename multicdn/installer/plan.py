@@ -11,13 +11,13 @@ from multicdn.config.settings import Trigger
 from multicdn.installer import behaviour, diff, quotas
 from multicdn.installer.bundle.build import Bundle
 from multicdn.installer.errors import InstallError
-from multicdn.installer.notifications import merge
-from multicdn.installer.notifications.merge import EVENTBRIDGE, FUNCTIONS, MOST_ENTRIES, QUEUES, Wanted
-from multicdn.installer.notifications.prefixes import covered
+from multicdn.installer.notifications import merge, wanted
+from multicdn.installer.notifications.merge import EVENTBRIDGE, Wanted
 from multicdn.installer.organisation import instructions
 from multicdn.installer.organisation.forwarding import own_buckets
 from multicdn.installer.state import OWNER_TAG, Current, folder
 from multicdn.installer.steps import (
+    DeleteBucket,
     DeleteObjects,
     DeleteStack,
     Deploy,
@@ -30,7 +30,7 @@ from multicdn.installer.steps import (
     Upload,
 )
 from multicdn.installer.template import role
-from multicdn.installer.template.stack import State, as_read, template
+from multicdn.installer.template.stack import State, as_read, outputs, template
 from multicdn.plugins.discovery import DISABLE
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 # Failed while it was made, so that there is nothing to change: it has to be deleted first.
 STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
-# Trigger -> kind of destination in a notification, and the stack's output with its ARN.
-_DESTINATIONS = {Trigger.QUEUE: (QUEUES, "QueueArn"), Trigger.DIRECT: (FUNCTIONS, "InvokedArn")}
 _NOT_YET = "the new {}"
 
 
@@ -74,6 +72,8 @@ def make(desired: Desired, current: Current) -> InstallPlan:
         InstallError: S3 or CloudFormation would refuse it, or a secret can't be used in Lambda.
     """
     refuse(desired.config, current)
+    if problem := quotas.code_problem(desired.bundle.unpacked):
+        raise InstallError(f"{desired.config.name}: {problem}")
     return _Planner(desired, current).plan()
 
 
@@ -90,11 +90,7 @@ def refuse(config: Config, current: Current) -> None:
     if reservation := quotas.reservation_problem(config.install.reserved_concurrency, current.reservable):
         problems.append(f"{config.name}: {reservation}")
     for bucket, configuration in current.notifications.items():
-        wanted = wanted_of(config, bucket)
-        problems += _overlaps(configuration, wanted, config.install.stack)
-        total = merge.count(merge.merged(configuration, wanted, config.install.stack, ""))
-        if total > MOST_ENTRIES:
-            problems.append(f"{bucket}: S3 allows {MOST_ENTRIES} notifications of a bucket, and these would be {total}")
+        problems += wanted.problems(config, bucket, configuration)
     if current.deployed and current.deployed.status == "UPDATE_ROLLBACK_FAILED":
         remedy = f"aws cloudformation continue-update-rollback --stack-name {config.install.stack}"
         problems.append(
@@ -102,23 +98,6 @@ def refuse(config: Config, current: Current) -> None:
         )
     if problems:
         raise InstallError("\n".join(problems))
-
-
-def wanted_of(config: Config, bucket: str) -> Wanted:
-    """Our part of a bucket's notifications, as it is to be; empty for a bucket that no route names."""
-    trigger = config.install.trigger
-    parts = tuple(part for part in covered(config.routes) if part.bucket == bucket)
-    if trigger is Trigger.EVENTBRIDGE:
-        return Wanted(eventbridge=True if parts else None)
-    return Wanted(kind=_DESTINATIONS[trigger][0], parts=parts)
-
-
-def _overlaps(configuration: merge.Configuration, wanted: Wanted, stack: str) -> Iterator[str]:
-    for overlap in merge.overlaps(configuration, wanted, stack):
-        yield (
-            f"{overlap}; S3 takes only one destination for an event. Use `install: trigger: eventbridge`, which "
-            "leaves that one alone (or narrow the prefixes of the routes)"
-        )
 
 
 class _Planner:
@@ -165,7 +144,7 @@ class _Planner:
 
     def _stacks(self) -> Iterator[Instruction]:
         if self._current.deployed and self._current.deployed.status in STILLBORN:
-            yield DeleteStack(self._desired.stack)
+            yield DeleteStack(self._desired.stack, self._current.deployed.updated)
         if self._is_changing_over():
             yield self._deploy((self._old.trigger, self._settings.trigger), "both the old trigger and the new one")
         elif self._stack_lines():
@@ -174,27 +153,37 @@ class _Planner:
     def _notifications(self) -> Iterator[Notify]:
         for bucket, configuration in self._current.notifications.items():
             if not merge.same(configuration, self._merged(bucket)):
-                wanted = self._wanted(bucket)
-                yield Notify(bucket, self._desired.stack, wanted, configuration, self._output() if wanted.parts else "")
+                ours = self._wanted(bucket)
+                yield Notify(bucket, self._desired.stack, ours, configuration, self._output() if ours.parts else "")
 
     def _afterwards(self) -> Iterator[Instruction]:
         if self._is_changing_over():
             if self._old.trigger is not Trigger.DIRECT and not self._settings.queued and self._before:
                 yield Drain(self._desired.stack, self._before.outputs.get("QueueUrl", ""))
-            yield self._deploy((), "the new trigger alone")
+            yield self._deploy((), "the new trigger alone", follows=True)
         stale = tuple(key for key in self._current.artifacts.keys if key != self._key)
         if stale:
             yield DeleteObjects(self._current.artifacts.bucket, stale)
         left = (self._before.parameters if self._before else {}).get("BundleBucket", self._current.artifacts.bucket)
         if self._before and left != self._current.artifacts.bucket:
             yield DeleteObjects(left, (self._before.parameters["BundleKey"],))
+            yield DeleteBucket(left, marked=True)
 
-    def _deploy(self, triggers: Collection[Trigger], why: str = "") -> Deploy:
-        bucket = self._current.artifacts.bucket
-        encryption = self._settings.artifact_encryption
+    def _deploy(self, triggers: Collection[Trigger], why: str = "", *, follows: bool = False) -> Deploy:
         return Deploy(
-            self._desired.stack, self._body(triggers), self._parameters(), self._tags(), bucket, why, encryption
+            self._desired.stack,
+            self._body(triggers),
+            self._parameters(),
+            self._tags(),
+            self._current.artifacts.bucket,
+            why,
+            self._settings.artifact_encryption,
+            None if follows else self._seen(),
         )
+
+    def _seen(self) -> str:
+        deployed = self._current.deployed
+        return deployed.updated if deployed and deployed.status not in (*STILLBORN, "REVIEW_IN_PROGRESS") else ""
 
     # What is wanted
 
@@ -230,23 +219,28 @@ class _Planner:
         return {**self._settings.tags, OWNER_TAG: self._desired.stack}
 
     def _wanted(self, bucket: str) -> Wanted:
-        wanted = wanted_of(self._desired.config, bucket)
+        ours = wanted.wanted_of(self._desired.config, bucket)
         unused = bucket in self._old.eventbridge and bucket not in self._current.listened
-        if wanted.eventbridge is None and unused:
-            return Wanted(wanted.kind, wanted.parts, eventbridge=False)
-        return wanted
+        if ours.eventbridge is None and unused:
+            return Wanted(ours.kind, ours.parts, eventbridge=False)
+        return ours
 
     def _output(self) -> str:
-        return _DESTINATIONS[self._settings.trigger][1]
+        return wanted.OUTPUTS[self._settings.trigger]
 
     def _merged(self, bucket: str) -> dict[str, Any]:
         """The configuration to come; an ARN that isn't known yet is called what it will be."""
         arn = ""
-        if self._settings.trigger in _DESTINATIONS:
-            known = self._before.outputs if self._before else {}
+        if self._settings.trigger in wanted.OUTPUTS:
+            known = self._before.outputs if self._before and self._tells_the_same(self._before) else {}
             what = "queue" if self._settings.queued else "function"
             arn = known.get(self._output(), _NOT_YET.format(what))
         return merge.merged(self._current.notifications[bucket], self._wanted(bucket), self._desired.stack, arn)
+
+    def _tells_the_same(self, before: Deployed) -> bool:
+        """Whether notifications lead where they did: another thing is called with SnapStart than without."""
+        told = outputs(self._settings, (self._settings.trigger,))[self._output()]
+        return bool(before.body.get("Outputs", {}).get(self._output(), told) == told)
 
     # Words
 
@@ -278,13 +272,13 @@ class _Planner:
 
     def _stack_lines(self) -> list[str]:
         body: Mapping[str, Any] = self._before.body if self._before else {}
-        wanted = self._body()
+        made = self._body()
         parameters = self._before.parameters if self._before else {}
-        lines = [*diff.stack(body, wanted)]
+        lines = [*diff.stack(body, made)]
         if self._before:
             lines += diff.values(parameters, self._parameters(), "parameter")
             lines += diff.values(self._before.tags, self._tags(), "tag")
-        if not lines and any(body.get(part) != wanted[part] for part in ("Metadata", "Outputs", "Parameters")):
+        if not lines and any(body.get(part) != made[part] for part in ("Metadata", "Outputs", "Parameters")):
             lines.append("~ what the stack remembers of this run")
         return lines
 

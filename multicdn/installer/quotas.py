@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer import permissions
+from multicdn.installer.template import event_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +27,9 @@ _MOST_RESOURCES = 500
 # Lambda always keeps this many back for functions that reserve none:
 # docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 _UNRESERVABLE = 100
+
+# docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: bytes of the code, unzipped.
+_LARGEST_CODE = 250 << 20
 
 # What CloudFormation adds to the names that it makes up.
 _RANDOM = "-ABCDEFGHIJKL"
@@ -80,6 +84,16 @@ def reservation_problem(wanted: int | None, free: int | None) -> str:
         f"install.reserved_concurrency is {wanted}, and of the account's concurrency no more than {free} can be "
         f"reserved, since Lambda keeps {_UNRESERVABLE} for functions that reserve none; {remedy}, or ask AWS for more "
         "(Service Quotas, Lambda, Concurrent executions)"
+    )
+
+
+def code_problem(unpacked: int) -> str:
+    """A sentence about code of so many bytes, if Lambda would refuse it; else empty."""
+    if unpacked <= _LARGEST_CODE:
+        return ""
+    return (
+        f"the code has {unpacked:,} bytes unpacked, and Lambda takes {_LARGEST_CODE:,}; install some of the providers "
+        "by a config of their own, with another `install.stack`"
     )
 
 
@@ -175,5 +189,6 @@ class _Filler:
     def _arn(self, name: str) -> str:
         if name.endswith("Queue"):
             return f"arn:aws:sqs:{self._prefix}:{self.made_up(name)}"
-        service = "events" if name.startswith("Bucket") else "logs"
-        return f"arn:aws:{service}:{self._prefix}:rule/{self.made_up(name)}"
+        if name.startswith("Bucket"):
+            return f"arn:aws:events:{self._prefix}:rule/{self._stack}-{event_sources.rule_name(name)}"
+        return f"arn:aws:logs:{self._prefix}:log-group:{self.made_up(name)}:*"

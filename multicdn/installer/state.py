@@ -88,6 +88,7 @@ class Current(Struct, frozen=True):
         reservable: invocations that could be reserved for the function, those included that are; None if not asked.
         passed_over: a sentence about each thing that once was ours, or might be, and can't be any more.
         doubts: what couldn't be found out.
+        former: the bucket for the code before another was named; None where nothing is known of one.
     """
 
     account: str
@@ -102,6 +103,7 @@ class Current(Struct, frozen=True):
     reservable: int | None = None
     passed_over: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    former: Artifacts | None = None
 
 
 def read_stack(account: Account, name: str) -> Deployed | None:
@@ -214,9 +216,17 @@ def read_artifacts(account: Account, stack_name: str, named: str) -> Artifacts:
         keys = _keys(s3, bucket, folder(stack_name), account.id)
         if keys is None:
             return Artifacts(bucket, ready=False, ours=True)
+        if named:
+            _refuse_far(s3, bucket, account)
         tags = _tags(s3, bucket, anothers=bool(named))
     tagged = ARTIFACTS_TAG in tags
     return Artifacts(bucket, bool(named) or tagged, not named or tagged, keys, tags, there=True)
+
+
+def is_marked(account: Account, bucket: str) -> bool:
+    """Whether a bucket is there, and multicdn made it; not if its tags may not be read."""
+    with translated(f"reading the tags of {bucket}", "s3"):
+        return ARTIFACTS_TAG in _tags(account.client("s3"), bucket, anothers=True)
 
 
 def folder(stack_name: str) -> str:
@@ -240,6 +250,22 @@ def _keys(s3: Any, bucket: str, prefix: str, account: str) -> tuple[str, ...] | 
                 "(s3:ListBucket); name one of yours: install.artifact_bucket"
             ) from error
         raise
+
+
+def _refuse_far(s3: Any, bucket: str, account: Account) -> None:
+    """Refuse a bucket of another region. boto3 finds it there; Lambda doesn't, once all else is made.
+
+    docs.aws.amazon.com/lambda/latest/api/API_FunctionCode.html, S3Bucket
+
+    Raises:
+        PassedOverError: it is in another region.
+    """
+    region = s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id).get("BucketRegion", account.region)
+    if region != account.region:
+        raise PassedOverError(
+            f"the bucket {bucket!r}, for the function's code, is in {region}, and Lambda takes code from its own "
+            f"region alone, {account.region}; name a bucket there: install.artifact_bucket"
+        )
 
 
 def _is_shell_of_ours(cloudformation: Any, deployed: Deployed) -> bool:

@@ -59,6 +59,8 @@ class Deploy(Struct, frozen=True):
         bucket: for a template that is too large to be sent along.
         why: to say what this deployment is for, where there are two.
         encryption: of that template, as in ``Upload``.
+        seen: when the stack was last changed, as the plan was made; empty where there was none, None for a change that
+            follows another of the same plan.
     """
 
     stack: str
@@ -68,6 +70,7 @@ class Deploy(Struct, frozen=True):
     bucket: str
     why: str = ""
     encryption: str = ""
+    seen: str | None = None
 
     def __str__(self) -> str:
         return f"deploy the stack {self.stack}{self.why and f' ({self.why})'}"
@@ -115,9 +118,14 @@ class Drain(Struct, frozen=True):
 
 
 class DeleteStack(Struct, frozen=True):
-    """Delete the stack, all but the dead-letter queue."""
+    """Delete the stack, all but the dead-letter queue.
+
+    Attributes:
+        seen: when it was last changed, if it is to be left alone once somebody else has changed it.
+    """
 
     stack: str
+    seen: str | None = None
 
     def __str__(self) -> str:
         return f"delete the stack {self.stack}"
@@ -143,12 +151,17 @@ class DeleteObjects(Struct, frozen=True):
 
 
 class DeleteBucket(Struct, frozen=True):
-    """Delete the bucket for the function's code, unless another installation uses it."""
+    """Delete the bucket for the function's code, unless another installation uses it.
+
+    Attributes:
+        marked: whether only one with our mark is deleted; it may be somebody else's.
+    """
 
     bucket: str
+    marked: bool = False
 
     def __str__(self) -> str:
-        return f"delete the bucket {self.bucket}, if it is empty"
+        return f"delete the bucket {self.bucket}, if it is {'ours and ' * self.marked}empty"
 
 
 Instruction = (

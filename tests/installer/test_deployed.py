@@ -19,7 +19,7 @@ from multicdn.diagnosis import Health
 from multicdn.installer import sessions
 from multicdn.installer.deployed import function, installation
 from multicdn.installer.notifications import merge
-from multicdn.installer.plan import wanted_of
+from multicdn.installer.notifications.wanted import wanted_of
 from multicdn.installer.state import OWNER_TAG
 from multicdn.installer.template import stack
 from multicdn.oncall.checkup import examine

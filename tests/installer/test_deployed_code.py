@@ -127,6 +127,29 @@ def test_what_is_no_sound_bundle_is_named(harm: Callable[[bytes], bytes]) -> Non
         deployed_code.read(S3(harm(bundle())).account, STACK)
 
 
+@pytest.mark.parametrize(
+    "manifest", [b"", b"[]", b"7", b'{"packages": 7}', b'{"packages": [7]}', b'{"packages": ["idna"]}', b"\xff"]
+)
+def test_a_list_of_packages_that_is_none_is_named(manifest: bytes) -> None:
+    found, why = deployed_code.read_if_there(S3(bundle(**{"multicdn.bundle.json": manifest})).account, STACK)
+    assert found is None
+    assert "a.zip is no bundle of multicdn's: " in why
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_can_not_be_unpacked_is_named_however_it_is_packed(way: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", way) as opened:
+        opened.writestr("multicdn.config.yml", CONFIG * 50)
+    content = packed.getvalue()
+    start = content.index(b"multicdn.config.yml") + 19
+    harmed = (
+        content[: start + 9] + bytes(byte ^ 255 for byte in content[start + 9 : start + 40]) + content[start + 40 :]
+    )
+    with pytest.raises(InstallError, match=r"a\.zip is no bundle of multicdn's: "):
+        deployed_code.read(S3(harmed).account, STACK)
+
+
 def test_an_archive_of_others_is_named() -> None:
     with pytest.raises(InstallError, match=r"a\.zip holds no multicdn\.config\.yml, so multicdn didn't build it"):
         deployed_code.read(S3(archive({"app.py": b""})).account, STACK)

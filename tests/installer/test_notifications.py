@@ -31,7 +31,7 @@ from multicdn.installer.notifications.merge import (
     same,
 )
 from multicdn.installer.notifications.prefixes import Covered, buckets, covered
-from multicdn.installer.plan import wanted_of
+from multicdn.installer.notifications.wanted import wanted_of
 from multicdn.model import ChangeKind
 
 CREATED, REMOVED = ChangeKind.CREATED, ChangeKind.REMOVED

@@ -94,9 +94,9 @@ DENIED = (403, "<Error><Code>AccessDenied</Code></Error>")
     ("answers", "ready", "ours"),
     [
         ([(404, "<Error><Code>NoSuchBucket</Code></Error>")], False, True),
-        ([(200, LISTED), (200, MARKED)], True, True),
-        ([(200, LISTED), NO_TAGS], True, False),
-        ([(200, LISTED), DENIED], True, False),
+        ([(200, LISTED), (200, ""), (200, MARKED)], True, True),  # its place is asked for, too
+        ([(200, LISTED), (200, ""), NO_TAGS], True, False),
+        ([(200, LISTED), (200, ""), DENIED], True, False),
     ],
     ids=["missing", "made by us", "untagged", "tags unknown"],
 )

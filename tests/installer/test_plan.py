@@ -11,9 +11,11 @@ from kit import installs
 
 from multicdn.installer import diff, plan, status
 from multicdn.installer.errors import InstallError
+from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.eventbridge_rules import may_take
 from multicdn.installer.notifications.merge import Overlap, Wanted
 from multicdn.installer.notifications.prefixes import Covered
+from multicdn.installer.notifications.wanted import wanted_of
 from multicdn.installer.state import OWNER_TAG, Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Notify, Upload
 from multicdn.model import ChangeKind
@@ -138,8 +140,9 @@ def test_destinations_of_others_that_are_gone_are_named(tmp_path: Path) -> None:
 def test_another_bucket_for_the_code_empties_the_old_one(tmp_path: Path) -> None:
     current = settled(tmp_path, artifacts=Artifacts("other", ready=True, ours=False))
     made = plan.make(desired(tmp_path, "artifact_bucket: other"), current)
-    assert kinds(made) == ["Upload", "Deploy", "DeleteObjects"]
-    assert str(made.steps[-1]) == "delete 1 bundle from s3://code"
+    assert kinds(made) == ["Upload", "Deploy", "DeleteObjects", "DeleteBucket"]
+    assert str(made.steps[3]) == "delete the bucket code, if it is ours and empty"
+    assert str(made.steps[2]) == "delete 1 bundle from s3://code"
 
 
 @pytest.mark.parametrize(
@@ -234,3 +237,17 @@ def test_an_overlap_says_for_which_keys(prefix: str, words: str) -> None:
 )
 def test_messages_are_counted_in_words(waiting: int, words: str) -> None:
     assert f"Queue: {words} waiting" in status.lines(status.InstallStatus("s", "CREATE_COMPLETE", waiting=waiting), "")
+
+
+@pytest.mark.parametrize(("old", "new"), [("true", "false"), ("false", "true")])
+def test_with_snapstart_another_thing_is_called_and_s3_is_told_so(tmp_path: Path, old: str, new: str) -> None:
+    """The alias goes with SnapStart, and S3's permission to call the function comes with it."""
+    wanted = desired(tmp_path, f"trigger: direct, snapstart: {old}")
+    [deploy] = [step for step in plan.make(wanted, NOTHING).steps if isinstance(step, Deploy)]
+    outputs = {"InvokedArn": ARN}
+    stack = Deployed("multicdn", "CREATE_COMPLETE", deploy.body, deploy.parameters, outputs, deploy.tags)
+    after = {"acme-site": merge.merged({}, wanted_of(wanted.config, "acme-site"), "multicdn", ARN)}
+    current = Current("123456789012", "us-east-1", stack, after, Artifacts("code", ready=True, ours=True))
+    assert "Notify" not in kinds(plan.make(wanted, current))
+    changed = plan.make(desired(tmp_path, f"trigger: direct, snapstart: {new}"), current)
+    assert [kind for kind in kinds(changed) if kind in ("Deploy", "Notify")] == ["Deploy", "Notify"]

@@ -240,6 +240,35 @@ def test_snapstart_publishes_a_version_for_new_code_and_for_new_settings() -> No
     assert len({first, version("snapstart: true", "2"), version("snapstart: true, memory: 300", "1")}) == 3
 
 
+def test_a_pipeline_that_brings_new_code_to_the_same_template_gets_a_new_version() -> None:
+    found = resources("snapstart: true")
+    [version] = [one for one in found.values() if one["Type"] == "AWS::Lambda::Version"]
+    assert version["Properties"]["Description"] == {"Ref": "BundleKey"}
+    # Lambda publishes a version only if the function itself differs too.
+    assert "${BundleKey}" in found["Function"]["Properties"]["Description"]["Fn::Sub"]
+    assert "BundleKey" not in json.dumps(resources()["Function"]["Properties"]["Description"])
+
+
+@pytest.mark.parametrize(("level", "named"), [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("WARNING", "WARN")])
+def test_lambda_lets_through_what_the_function_is_to_log(level: str, named: str) -> None:
+    function = resources(f"log_level: {level}")["Function"]["Properties"]
+    assert function["LoggingConfig"]["ApplicationLogLevel"] == named
+    assert function["Environment"]["Variables"]["MULTICDN_LOG_LEVEL"] == level
+
+
+def test_rules_have_names_that_begin_with_the_longest_name_of_a_stack() -> None:
+    routes = (
+        f"\n  - {{bucket: {'b' * 63}, {installs.PURGE}}}\n  - {{bucket: acme-site, on: [created], {installs.PURGE}}}"
+    )
+    found = resources(f"stack: {'s' * 40}, trigger: eventbridge", routes=routes)
+    names = [one["Properties"]["Name"]["Fn::Sub"] for one in found.values() if one["Type"] == "AWS::Events::Rule"]
+    assert len(set(names)) == 2
+    for name in names:
+        whole = name.replace("${AWS::StackName}", "s" * 40)
+        assert whole.startswith(f"{'s' * 40}-Bucket")
+        assert len(whole) <= 64
+
+
 def test_options_show_up_where_they_belong() -> None:
     function = resources(EVERYTHING)["Function"]["Properties"]
     assert function["KmsKeyArn"].startswith("arn:aws:kms:")
@@ -306,6 +335,13 @@ def test_without_settings_all_defaults_count() -> None:
         (f"tags: {{{', '.join(f't{number}: x' for number in range(50))}}}", "50 tags are too many"),
         (f"tags: {{a: {'x' * 257}}}", "install.tags"),
         ("tags: {a: '${env:X}'}", "is a reference"),
+        ("tags: {a: ''}", "install.tags"),
+        ("tags: {a: 'R&D'}", "the tag 'R&D' has '&'; AWS takes letters, digits, spaces and"),
+        ("tags: {'a;b': c}", "the tag 'a;b' has ';'"),
+        ('tags: {a: "b\\tc"}', "has '\\t'"),
+        ("tags: {Team: a, team: b}", "the tags Team and team are the same for IAM"),
+        (VPC.replace("[sg-", f"[{'sg-0a, ' * 5}sg-"), "install.vpc.security_groups"),
+        (VPC.replace("[subnet-", f"[{'subnet-0a, ' * 16}subnet-"), "install.vpc.subnets"),
     ],
 )
 def test_settings_that_aws_would_refuse_are_refused_with_their_line(install: str, word: str) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from multicdn.config.settings import Trigger
 from multicdn.diagnosis import Finding, failed, ok, unknown
-from multicdn.installer import diff, plan, state
+from multicdn.installer import diff, state
 from multicdn.installer.deployed.installed import APPLY, Installed
 from multicdn.installer.errors import translated
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.merge import EVENTBRIDGE
 from multicdn.installer.notifications.prefixes import covered
+from multicdn.installer.notifications.wanted import wanted_of
 from multicdn.installer.template.event_sources import eventbridge_to_queue
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def bucket(name: str, installed: Installed) -> Iterator[Finding]:
     trigger = config.install.trigger
     now = state.read_notification(installed.account, name)
     arn = installed.outputs.get(_OUTPUT.get(trigger, ""), "")
-    wanted = merge.merged(now, plan.wanted_of(config, name), stack, arn)
+    wanted = merge.merged(now, wanted_of(config, name), stack, arn)
     if not merge.same(now, wanted):
         lines = [line for line in diff.notifications(now, wanted, stack) if line[0] in "+-"]
         yield failed(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multicdn.config import Config
+    from multicdn.config.settings import Install
     from multicdn.installer.account import Account
 
 
@@ -66,7 +67,22 @@ def problems(config: Config, account: str, region: str) -> Iterator[str]:
         owner = getattr(settings, name).split(":")[4:5]
         if owner and owner[0] not in (account, "aws"):
             yield f"{config.name}: install.{name} is of the account {owner[0]}, and a function here can't have it"
+    for name, arn in _regional(settings):
+        if (there := arn.split(":")[3]) != region:
+            yield f"{config.name}: install.{name} is in {there}, and the function, in {region}, can't use it: {arn}"
     yield from forwarding.problems(config, account, region)
+
+
+def _regional(settings: Install) -> Iterator[tuple[str, str]]:
+    """The ARNs of what must be in the function's own region, each with its setting's name.
+
+    docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html; CloudWatch says "Invalid region" of an
+    alarm's topic elsewhere.
+    """
+    named = [("alarm_topic", settings.alarm_topic), ("kms_key", settings.kms_key)]
+    named += [("artifact_encryption", settings.artifact_key)]
+    named += [(f"secret_keys[{place}]", key) for place, key in enumerate(settings.secret_keys)]
+    yield from ((name, arn) for name, arn in named if arn.startswith("arn:"))
 
 
 def text(handouts: list[Handout]) -> Iterator[tuple[str, Any]]:

@@ -62,7 +62,7 @@ def bucket_to_function(buckets: Iterable[str], callee: object, *, alias: bool) -
 
 def eventbridge_to_queue(parts: Sequence[Covered]) -> Resources:
     """A rule for each group of prefixes, and its permission to send to the queues."""
-    rules = {name: _rule(pattern) for name, pattern in rule_patterns(parts).items()}
+    rules = {name: _rule(name, pattern) for name, pattern in rule_patterns(parts).items()}
     condition = {"ArnEquals": {"aws:SourceArn": [{"Fn::GetAtt": [name, "Arn"]} for name in rules]}}
     return {
         **rules,
@@ -165,7 +165,16 @@ def _pattern(bucket: str, kinds: tuple[ChangeKind, ...], prefixes: list[str]) ->
     }
 
 
-def _rule(pattern: dict[str, Any]) -> dict[str, Any]:
+def rule_name(logical_id: str) -> str:
+    """What stands behind the stack's name in the name of a rule.
+
+    A rule's name has 64 characters. Of a longer one, CloudFormation would shorten the stack's name too, by which
+    permissions and other rules are told from ours.
+    """
+    return f"Bucket-{hashlib.sha256(logical_id.encode()).hexdigest()[:12]}"
+
+
+def _rule(logical_id: str, pattern: dict[str, Any]) -> dict[str, Any]:
     target = {
         "Arn": {"Fn::GetAtt": ["Queue", "Arn"]},
         "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}},
@@ -173,7 +182,12 @@ def _rule(pattern: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "Type": "AWS::Events::Rule",
-        "Properties": {"EventPattern": pattern, "State": "ENABLED", "Targets": [target]},
+        "Properties": {
+            "EventPattern": pattern,
+            "Name": f"${{AWS::StackName}}-{rule_name(logical_id)}",
+            "State": "ENABLED",
+            "Targets": [target],
+        },
     }
 
 

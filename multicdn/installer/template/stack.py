@@ -17,7 +17,7 @@ from multicdn.installer.notifications.prefixes import buckets, covered
 from multicdn.installer.template import alarms, event_sources, role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from multicdn.config import Config
     from multicdn.config.settings import Install
@@ -30,6 +30,10 @@ _VISIBILITY_TIMES = 6
 # Five at least: the same page. Retries of single jobs are multicdn's own; this is for batches that break the function.
 RECEIVES = 6
 _FORTNIGHT = 1_209_600
+
+# Lambda drops what is below a level, INFO by default, and calls one of them by another name than Python:
+# docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_LAMBDA_LEVELS = {"WARNING": "WARN"}
 
 Resource = dict[str, Any]
 Resources = dict[str, Resource]
@@ -72,7 +76,7 @@ def template(config: Config, state: State, *, revision: str, triggers: Iterable[
             "BundleKey": {"Type": "String", "Description": "key of the function's code"},
         },
         "Resources": role.substituted(_resources(config, revision, used)),
-        "Outputs": _outputs(config.install, used),
+        "Outputs": outputs(config.install, used),
     }
 
 
@@ -191,7 +195,11 @@ def _function(settings: Install, *, queued: bool) -> Resource:
         "Description": "Tells every CDN what changed",
         "Environment": {"Variables": _environment(settings, queued=queued)},
         "Handler": HANDLER,
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": _ref("LogGroup")},
+        "LoggingConfig": {
+            "ApplicationLogLevel": _LAMBDA_LEVELS.get(settings.log_level, settings.log_level),
+            "LogFormat": "JSON",
+            "LogGroup": _ref("LogGroup"),
+        },
         "MemorySize": settings.memory,
         "Role": _att("Role") if settings.makes_role else settings.role,
         "Runtime": f"python{settings.python}",
@@ -203,6 +211,8 @@ def _function(settings: Install, *, queued: bool) -> Resource:
         properties["ReservedConcurrentExecutions"] = settings.reserved_concurrency
     if settings.snapstart:
         properties["SnapStart"] = {"ApplyOn": "PublishedVersions"}
+        # Lambda publishes nothing where nothing has changed, as for the same code under a new key.
+        properties["Description"] = {"Fn::Sub": "Tells every CDN what changed: ${BundleKey}"}
     if settings.vpc:
         network = settings.vpc
         properties["VpcConfig"] = {
@@ -227,7 +237,11 @@ def _version_name(function: Resource, revision: str) -> str:
 
 def _snapshot(version: str) -> Resources:
     return {
-        version: {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": _ref("Function")}},
+        version: {
+            "Type": "AWS::Lambda::Version",
+            # A new description makes a new version, where a pipeline brings new code to the same template.
+            "Properties": {"Description": _ref("BundleKey"), "FunctionName": _ref("Function")},
+        },
         "Alias": {
             "Type": "AWS::Lambda::Alias",
             "Properties": {
@@ -253,17 +267,18 @@ def _event_source_mapping(settings: Install, callee: object) -> Resource:
     }
 
 
-def _outputs(settings: Install, used: frozenset[Trigger]) -> dict[str, Any]:
-    outputs: dict[str, Any] = {
+def outputs(settings: Install, used: Collection[Trigger]) -> dict[str, Any]:
+    """What the stack tells others of itself, as CloudFormation is to work it out."""
+    found: dict[str, Any] = {
         "FunctionName": _ref("Function"),
         "LogGroupName": _ref("LogGroup"),
         "DeadLetterQueueUrl": _ref("DeadLetterQueue"),
     }
-    if used - {Trigger.DIRECT}:
-        outputs |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
+    if set(used) - {Trigger.DIRECT}:
+        found |= {"QueueUrl": _ref("Queue"), "QueueArn": _att("Queue")}
     if Trigger.DIRECT in used:
-        outputs |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
-    return {name: {"Value": value} for name, value in outputs.items()}
+        found |= {"InvokedArn": _ref("Alias") if settings.snapstart else _att("Function")}
+    return {name: {"Value": value} for name, value in found.items()}
 
 
 def _ref(name: str) -> dict[str, str]:
