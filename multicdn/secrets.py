@@ -50,6 +50,7 @@ _MOST_REVEALED = 256
 # docs.aws.amazon.com/systems-manager/latest/APIReference and secretsmanager/latest/apireference: CommonErrors
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException")
 
+_DENIED = ("AccessDeniedException", "AccessDenied")
 _MISSING = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
 # GetParameter's InvalidKeyId, GetSecretValue's DecryptionFailure: the key may not be used, is disabled, or is gone.
 _KEYS = ("InvalidKeyId", "DecryptionFailure", "KMSAccessDeniedException")
@@ -283,7 +284,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
 
         from multicdn.bounds import bounded, obey_botocore
     except ImportError:
-        message = f"{reference} needs boto3: pip install 'multicdn[aws]'"
+        message = f"{reference} needs boto3; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
     make: Callable[..., Any] = boto3.client
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
@@ -298,7 +299,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         said = str(error.response["Error"].get("Message") or "")
         message = ": ".join(filter(None, (reference, code, said))) + _remedy(code, said, client)
         is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
-        raise SecretError(message, passing=is_out) from None
+        raise SecretError(message, passing=is_out, denied=code in _DENIED) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}"
         raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None

@@ -249,7 +249,7 @@ def test_aws_without_a_region_is_a_secret_error(scheme: str, monkeypatch: pytest
 @pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
 def test_aws_without_boto3_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3: pip install 'multicdn[aws]'"
+    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3; pip install 'multicdn[aws]'"
 
 
 # How long a value is kept

@@ -74,7 +74,7 @@ def translated(doing: str, service: str) -> Iterator[None]:
     except BotoCoreError as error:
         if is_unreachable(error):
             raise PassingError(f"AWS can't be reached, while {doing}: {error}") from error
-        raise InstallError(f"{error}; while {doing}") from error
+        raise InstallError(f"{error}, while {doing}") from error
 
 
 def code(error: ClientError) -> str:
@@ -105,7 +105,7 @@ def _explained(error: ClientError, doing: str, service: str) -> str:
         operation = error.operation_name
         permission = _PERMISSIONS.get(operation, f"{service}:{operation}")
         return f"not allowed: {permission}, while {doing}; {DOCS}/install.md lists what the installer needs ({said})"
-    return f"{_said(error)}; while {doing}"
+    return f"{_said(error)}, while {doing}"
 
 
 def _said(error: ClientError) -> str:

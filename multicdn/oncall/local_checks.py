@@ -1,16 +1,13 @@
-"""What this machine alone can tell: the config file, and what is installed here."""
+"""What this machine alone can tell: the config file, and what plugins are installed here."""
 
 from __future__ import annotations
 
-import re
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from multicdn.config import load
 from multicdn.diagnosis import Finding, failed, ok, warning
 from multicdn.errors import ConfigError, PluginError
 from multicdn.plugins.discovery import DISABLE
-from multicdn.secrets import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.plugins.discovery import Plugins
-
-_OF_AWS = ("ssm", "secretsmanager")
 
 
 def config(path: Path, plugins: Plugins) -> tuple[Config | None, list[Finding]]:
@@ -54,26 +49,6 @@ def plugins_of(found: Plugins, loaded: Config | None) -> Iterator[Finding]:
     yield ok(f"installed: {', '.join(here)}")
 
 
-def extras(found: Plugins, loaded: Config) -> Iterator[Finding]:
-    """Whether what the config's vendors and secrets are reached with is installed here."""
-    wanted: dict[tuple[str, str], str] = {}
-    for name, kind in loaded.types.items():
-        for plugin in found.providers.get(kind, ()):
-            wanted.setdefault((plugin.distribution, kind), name)
-        for secret in loaded.providers[name].secrets():
-            if (parse_reference(secret.reference) or ("",))[0] in _OF_AWS:
-                wanted.setdefault(("multicdn", "aws"), secret.reference)
-    lacks = 0
-    for (distribution, extra), user in wanted.items():
-        for package in _missing(distribution, extra):
-            lacks += 1
-            yield failed(
-                f"{user} needs {package}, which isn't installed here", f"pip install '{distribution}[{extra}]'"
-            )
-    if not lacks:
-        yield ok("all that the config needs is installed here")
-
-
 def _install(loaded: Config) -> Iterator[Finding]:
     settings = loaded.install
     if not settings.alarm_topic:
@@ -87,22 +62,6 @@ def _install(loaded: Config) -> Iterator[Finding]:
             f"purges are paced for {shares} invocations at once, and {running} may run: vendors may throttle",
             "raise delivery.concurrency, or limit them: install.maximum_concurrency, install.reserved_concurrency",
         )
-
-
-def _missing(distribution: str, extra: str) -> Iterator[str]:
-    """Packages of an extra that aren't here, in whatever version."""
-    try:
-        declared = metadata.requires(distribution) or []
-    except metadata.PackageNotFoundError:
-        return
-    for text in declared:
-        if not re.search(rf"""extra\s*==\s*["']{re.escape(extra)}["']""", text):
-            continue
-        name = re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
-            yield name
 
 
 def _counted(things: Sized, word: str) -> str:
