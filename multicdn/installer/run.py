@@ -24,7 +24,7 @@ from multicdn.installer.notifications.destinations import find_vanished
 from multicdn.installer.notifications.eventbridge_rules import find_listened
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.organisation.forwarding import own_buckets, without_forwarded
-from multicdn.installer.retries import aloud
+from multicdn.installer.retries import PATIENCE, aloud
 from multicdn.installer.status import InstallStatus, read_status
 from multicdn.installer.template import role, stack
 from multicdn.installer.template.tags import tagged
@@ -117,18 +117,19 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         raise InstallError(f"--{'/--'.join(given)}: {error}") from error
 
 
-def sign_in(file: ConfigFile, say: Say = aloud) -> Session:
+def sign_in(file: ConfigFile, say: Say = aloud, patience: float = PATIENCE) -> Session:
     """Ask AWS who we are.
 
     Args:
         file: to install.
         say: told by every call to AWS what it waits for.
+        patience: seconds that a call waits for what passes.
 
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
     settings = file.config.install
-    return Session(connect(settings.region, file.buckets, say), settings, file.buckets, file)
+    return Session(connect(settings.region, file.buckets, say, patience), settings, file.buckets, file)
 
 
 def with_key_arns(session: Session) -> Session:

@@ -85,7 +85,7 @@ def _unasked(seconds: float) -> Finding:
 def silenced() -> Iterator[None]:
     """Let no other thread than this one print: what a plugin prints is no part of the report, and may be a secret."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_OfOneThread(stream) for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = (_OfOneThread(stream) for stream in before)
     try:
         yield
     finally:
@@ -160,7 +160,8 @@ def _checked(value: object) -> Finding:
     """What a plugin yields, if it is what the contract says."""
     if not isinstance(value, Finding):
         return _odd(f"a {type(value).__name__}, which is no Finding")
-    if not (isinstance(value.state, Health) and isinstance(value.text, str) and isinstance(value.remedy, str)):
+    members: tuple[object, ...] = value.state, value.text, value.remedy
+    if tuple(map(type, members)) != (Health, str, str):
         return _odd("a Finding of other members than a Health and two texts")
     if value.state in (Health.FAILED, Health.WARNING) and not value.remedy.strip():
         return Finding(value.state, value.text, "its plugin doesn't say what to do: see the vendor's documentation")

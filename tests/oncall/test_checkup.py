@@ -60,7 +60,11 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
         (SecretError("${env:A}: no variable A; set it"), "${env:A}: no variable A", "set it"),
         (ConfigError(["c.yml:1: wrong; write it right"]), "c.yml:1: wrong", "write it right"),
         (PluginError("it is broken"), "it is broken", "see the text"),
-        (ModuleNotFoundError("No module named 'x'"), "a package isn't installed here: No module named 'x'", "page names"),
+        (
+            ModuleNotFoundError("No module named 'x'"),
+            "a package isn't installed here: No module named 'x'",
+            "page names",
+        ),
         (KeyError("x"), "this check failed: KeyError: 'x'", "no fault of your config"),
     ],
 )

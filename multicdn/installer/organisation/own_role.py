@@ -10,7 +10,7 @@ from multicdn.installer.template import role
 from multicdn.installer.template.stack import role_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.config.settings import Install
@@ -84,21 +84,30 @@ def _refused(account: Account, arn: str, statement: Statement) -> Iterator[str]:
     resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
     with translated(f"asking IAM about the role {arn}", "iam"):
         try:
-            answer = account.client("iam").simulate_principal_policy(
-                PolicySourceArn=arn,
-                ActionNames=statement["Action"],
-                ResourceArns=[one if one == "*" else example(one) for one in resources],
-                ContextEntries=list(context(statement)),
-            )
+            results = simulated(account, arn, statement["Action"], resources, context(statement))
         except ClientError as error:
             if code(error) == "NoSuchEntity":
                 raise InstallError(f"there is no role {arn} (install.role)") from error
             if is_denied(error):
                 return
             raise
-    for result in answer["EvaluationResults"]:
+    for result in results:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield f"{result['EvalActionName']} on {result.get('EvalResourceName', '*')}"
+
+
+def simulated(
+    account: Account, arn: str, actions: Sequence[str], resources: Iterable[str], entries: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What IAM says of each of a role's actions on each resource; it gives a hundred of them at a time."""
+    pages = account.client("iam").get_paginator("simulate_principal_policy")
+    asked = pages.paginate(
+        PolicySourceArn=arn,
+        ActionNames=list(actions),
+        ResourceArns=[one if one == "*" else example(one) for one in resources],
+        ContextEntries=list(entries),
+    )
+    return [result for page in asked for result in page["EvaluationResults"]]
 
 
 def example(resource: str) -> str:
