@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from multicdn.diagnosis import Finding, failed, hosts_beside, ok, unknown, warning
-from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, TargetKind
+from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetKind
 
 from .operations import keeps_tags, list_distributions, list_tenants, paths_in
 
@@ -60,7 +60,7 @@ def _distribution(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
     except CallRefused as error:
         yield failed(f"there is no distribution {name} in this account: {error.reason}", "correct `distribution`")
         return
-    config = found.get("DistributionConfig", {})
+    config = _present(found, "DistributionConfig", "GetDistribution")
     tenants = config.get("ConnectionMode") == "tenant-only"
     if not config.get("Enabled"):
         yield failed(f"GetDistribution: {name} is disabled: it serves nothing", "enable it, or correct `distribution`")
@@ -84,6 +84,17 @@ def _tags(name: str, keeps: bool) -> Finding:  # noqa: FBT001 - read aloud it is
         f"{name} keeps no cache tags: CloudFront would accept purges by tag, and drop nothing ({_TAGS})",
         "name the header of the tags in its CacheTagConfig.HeaderName",
     )
+
+
+def _present(found: Mapping[str, Any], member: str, operation: str) -> Any:
+    """What every answer of CloudFront has.
+
+    Raises:
+        RetryLater: this one hasn't.
+    """
+    if not found.get(member):
+        raise RetryLater(f"CloudFront's answer to {operation} has no {member}: something in between may have answered")
+    return found[member]
 
 
 def _tags_of(name: str, ask: Ask, question: Callable[[CloudFrontClient], bool]) -> Finding:
@@ -128,8 +139,9 @@ def _tenant(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
     except CallRefused as error:
         yield failed(f"there is no tenant {name} in this account: {error.reason}", "correct `tenant`")
         return
+    distribution = _present(found, "DistributionId", "GetDistributionTenant")
     if found.get("Enabled", True):
-        yield ok(f"GetDistributionTenant: {name} is enabled, of distribution {found.get('DistributionId')}")
+        yield ok(f"GetDistributionTenant: {name} is enabled, of distribution {distribution}")
     else:
         yield failed(f"GetDistributionTenant: {name} is disabled: it serves nothing", "enable it, or correct `tenant`")
     if use.purges(TargetKind.TAG):
