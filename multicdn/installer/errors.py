@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import ClientError
 
+_LONGEST_QUOTE = 300  # characters
+
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _UNKNOWN = (
     "InvalidClientTokenId",
@@ -70,7 +72,9 @@ def translated(doing: str, service: str) -> Iterator[None]:
             "no AWS credentials found; sign in (`aws sso login`, AWS_PROFILE) and run it again"
         ) from error
     except ResponseParserError as error:
-        raise PassingError(f"what answered isn't AWS, while {doing}; look at the proxy: {error}") from error
+        # Below its first line it repeats the answer, which is somebody's page.
+        said = str(error).partition("\n")[0][:_LONGEST_QUOTE]
+        raise PassingError(f"what answered isn't AWS, while {doing} ({said}); look at the proxy") from error
     except BotoCoreError as error:
         if is_unreachable(error):
             raise PassingError(f"AWS can't be reached, while {doing}: {error}") from error

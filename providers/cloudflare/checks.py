@@ -77,7 +77,11 @@ def _zone(provider: Cloudflare, look: Look) -> tuple[dict[str, Any], Finding | N
                 f"the token isn't for calls from here, which tells nothing of the function: {error.reason}",
                 "see that the token's client IP address filtering lets the function's addresses pass",
             )
-        remedy = "give the token Zone > Cache Purge on this zone (dash.cloudflare.com/profile/api-tokens)"
+        remedy = (
+            "store the Global API Key that belongs to `email`, of a member of the zone's account; or make a token"
+            if provider.token is None
+            else "give the token Zone > Cache Purge on this zone (dash.cloudflare.com/profile/api-tokens)"
+        )
         return {}, failed(f"the credentials don't open the zone {provider.zone}: {error.reason}", remedy)
     except ProviderError as error:
         remedy = "correct `zone`: the id stands on the zone's overview page"

@@ -447,6 +447,7 @@ def test_apply_is_no_remedy_for_what_was_done_by_hand(make: Callable[..., Accoun
         [finding] = [one for one in checks["function"]() if one.state is Health.FAILED]
         [code] = checks["deployed config"]()
         assert ("by hand" in finding.remedy, "update-function-code" in code.remedy) == (is_by_hand, is_by_hand)
+        assert all(f" --region {REGION}" in one.remedy for one in (finding, code)) is is_by_hand
         assert ("apply deploys this one" in code.remedy) is not is_by_hand
         set_in(account, "GetTemplate", "TemplateBody", "Resources", "Function", "Properties", "MemorySize", value=1)
         set_in(account, "GetTemplate", "TemplateBody", "Metadata", "multicdn", "config_sha256", value="0")
@@ -535,10 +536,11 @@ def test_eventbridge_must_be_let_into_the_queue(make: Callable[..., Account]) ->
 def test_iam_is_heard_out(make: Callable[..., Account]) -> None:
     """It gives a hundred results at a time: sixty distributions have more."""
     account = make()
-    denied = {"EvalActionName": "sqs:SendMessage", "EvalDecision": "implicitDeny", "EvalResourceName": QUEUE}
-    last, first = {"EvaluationResults": [denied]}, {"EvaluationResults": [], "IsTruncated": True, "Marker": "m"}
+    names = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
+    denied = [{"EvalActionName": one, "EvalDecision": "implicitDeny", "EvalResourceName": QUEUE} for one in names]
+    last, first = {"EvaluationResults": denied}, {"EvaluationResults": [], "IsTruncated": True, "Marker": "m"}
     account.answers["SimulatePrincipalPolicy"] = lambda params: last if "Marker" in str(params["body"]) else first
-    assert f"role: failed: the role may not sqs:SendMessage on {QUEUE}" in account.look("role")
+    assert f"role: failed: the role may not {', '.join(names)} on {QUEUE}" in account.look("role")
 
 
 def test_what_nobody_may_see_of_the_stack_is_asked_once(make: Callable[..., Account]) -> None:

@@ -33,7 +33,7 @@ def settings(installed: Installed) -> Iterator[Finding]:
     if found.get("Concurrency", {}).get("ReservedConcurrentExecutions") == 0:
         yield failed(
             f"{name} is throttled: its reserved concurrency is 0, so it is never called",
-            f"aws lambda delete-function-concurrency --function-name {name}",
+            installed.aws(f"lambda delete-function-concurrency --function-name {name}"),
         )
     state, update = configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")
     if state not in ("Active", "Inactive") or update == "Failed":  # Inactive: it has idled, and wakes at a call
@@ -121,28 +121,31 @@ def mapping(installed: Installed) -> Iterator[Finding]:
             ANEW,
         )
     for one in ours:
-        yield from _source(one, installed.remedy("EventSourceMapping"))
+        yield from _source(one, installed)
     for one in found:
         if one not in ours:
             yield failed(
                 f"another function takes messages from our queue: {one.get('FunctionArn')}",
-                f"aws lambda delete-event-source-mapping --uuid {one['UUID']}",
+                installed.aws(f"lambda delete-event-source-mapping --uuid {one['UUID']}"),
             )
 
 
-def _source(one: Mapping[str, Any], remedy: str) -> Iterator[Finding]:
+def _source(one: Mapping[str, Any], installed: Installed) -> Iterator[Finding]:
     state, result = str(one.get("State")), str(one.get("LastProcessingResult") or "")
     if state in ("Disabled", "Disabling"):
         yield failed(
             f"the event source mapping is {state.lower()}: messages wait, and nobody reads them",
-            f"aws lambda update-event-source-mapping --uuid {one['UUID']} --enabled",
+            installed.aws(f"lambda update-event-source-mapping --uuid {one['UUID']} --enabled"),
         )
     elif result.startswith("PROBLEM"):
         yield failed(f"the event source mapping is {state.lower()}, and says {result}", "look at the function's role")
     else:
         yield ok(f"the event source mapping is {state.lower()}")
     if "ReportBatchItemFailures" not in one.get("FunctionResponseTypes", ()):
-        yield warning("it doesn't report partial batches: one bad message repeats all of its batch", remedy)
+        yield warning(
+            "it doesn't report partial batches: one bad message repeats all of its batch",
+            installed.remedy("EventSourceMapping"),
+        )
 
 
 def _code(installed: Installed) -> str:
@@ -150,10 +153,11 @@ def _code(installed: Installed) -> str:
     if installed.deployed.state.config_sha256 != installed.file.sha256:
         return "multicdn install plan shows what differs; multicdn install apply deploys this one"
     place = installed.deployed.parameters
-    return (
-        f"somebody changed the code by hand: aws lambda update-function-code --function-name "
-        f"{installed.outputs['FunctionName']} --s3-bucket {place.get('BundleBucket')} --s3-key {place.get('BundleKey')}"
+    again = installed.aws(
+        f"lambda update-function-code --function-name {installed.outputs['FunctionName']} "
+        f"--s3-bucket {place.get('BundleBucket')} --s3-key {place.get('BundleKey')}"
     )
+    return f"somebody changed the code by hand: {again}"
 
 
 def _downloaded(found: Mapping[str, Any]) -> bytes:

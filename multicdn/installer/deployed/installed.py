@@ -84,7 +84,13 @@ class Installed:
             return f"have {settings.role} allow it: `multicdn install instructions` has its policy"
         if self.deployed.body.get("Resources", {}).get(resource) != self.wanted["Resources"].get(resource):
             return APPLY
-        return (
-            "somebody changed it by hand, which apply doesn't see: change it back, or let CloudFormation do that, by a "
-            "change set with --use-previous-template and --deployment-mode REVERT_DRIFT"
+        kept = " ".join(f"ParameterKey={name},UsePreviousValue=true" for name in sorted(self.deployed.parameters))
+        undo = self.aws(
+            f"cloudformation create-change-set --stack-name {self.deployed.name} --change-set-name undo "
+            f"--use-previous-template --deployment-mode REVERT_DRIFT --capabilities CAPABILITY_IAM --parameters {kept}"
         )
+        return f"somebody changed it by hand, which apply doesn't see: change it back, or see what this does: {undo}"
+
+    def aws(self, command: str) -> str:
+        """A command for the AWS CLI, whose own region may be another."""
+        return f"aws {command} --region {self.account.region}"

@@ -56,19 +56,23 @@ def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Ite
     named = {**statement, "Resource": [_named(installed, one) for one in _listed(statement["Resource"])]}
     filled = own_role.in_account(named, installed.deployed.name, installed.account)
     results = own_role.simulated(installed.account, arn, filled["Action"], filled["Resource"], own_role.context(filled))
+    actions: dict[tuple[str, str, str], list[str]] = {}
     for result in results:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             where = result.get("EvalResourceName") or filled["Resource"][0]
-            yield _finding(installed, f"the role may not {result['EvalActionName']} on {where}", result)
+            actions.setdefault((where, *_why(installed, result)), []).append(result["EvalActionName"])
+    for (where, why, remedy), names in actions.items():
+        yield failed(f"the role may not {', '.join(names)} on {where}{why}", remedy)
 
 
-def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Finding:
+def _why(installed: Installed, result: Mapping[str, Any]) -> tuple[str, str]:
+    """Why something is denied, and what to do."""
     if not result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True):
-        return failed(f"{text}: its permissions boundary doesn't allow it", "have the boundary allow it")
+        return ": its permissions boundary doesn't allow it", "have the boundary allow it"
     if not result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True):
-        return failed(f"{text}: a policy of the organisation doesn't allow it", "ask those who keep that policy")
+        return ": a policy of the organisation doesn't allow it", "ask those who keep that policy"
     denied = ": denied by a policy" if result["EvalDecision"] == "explicitDeny" else ""
-    return failed(text + denied, installed.remedy("Role"))
+    return denied, installed.remedy("Role")
 
 
 def _listed(resources: Any) -> list[Any]:

@@ -81,7 +81,9 @@ def _rule(
         return
     name = rule["Name"]
     if rule.get("State") != "ENABLED":
-        yield failed(f"the rule {name} is {str(rule.get('State')).lower()}", f"aws events enable-rule --name {name}")
+        yield failed(
+            f"the rule {name} is {str(rule.get('State')).lower()}", installed.aws(f"events enable-rule --name {name}")
+        )
     elif json.loads(rule.get("EventPattern", "{}")) != pattern:
         yield failed(f"the rule {name} takes other events than the routes want", installed.remedy(logical))
     elif installed.outputs["QueueArn"] not in _targets(installed, name):
