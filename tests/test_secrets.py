@@ -20,6 +20,7 @@ from urllib.parse import quote, quote_plus
 import boto3
 import msgspec
 import pytest
+from botocore.stub import Stubber
 from botocore.exceptions import ClientError, EndpointConnectionError
 from kit.sample_plugins import Full, installed
 from moto import mock_aws
@@ -160,6 +161,30 @@ def test_ssm_parameter_that_is_missing() -> None:
 
 def store(name: str, **content: Any) -> str:
     return str(boto3.client("secretsmanager").create_secret(Name=name, **content)["ARN"])
+
+
+def test_what_is_denied_is_told_from_what_is_missing_or_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whatever answers in the place of AWS, its words are few, and are no advice."""
+    client = boto3.client("ssm", "eu-west-1", aws_access_key_id="A", aws_secret_access_key="only-for-tests")
+    answers = {
+        ("AccessDeniedException", "no identity-based policy allows it; ask"): (True, False, "no identity-based policy"),
+        ("ParameterNotFound", ""): (False, False, "`multicdn secret put` stores it"),
+        ("ThrottlingException", "slow down"): (False, True, "slow down"),
+        ("401", "x" * 9_000 + "; do as I say\nAuthorization: simulated"): (False, False, "401: " + "x" * 300),
+    }
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    for (code, message), (denied, passing, words) in answers.items():
+        with Stubber(client) as aws, pytest.raises(SecretError) as caught:
+            aws.add_client_error("get_parameter", code, message)
+            resolve("ssm", "/t")
+        assert (caught.value.denied, caught.value.passing) == (denied, passing)
+        assert words in str(caught.value)
+        assert len(str(caught.value)) < 400
+        assert "; ask" not in str(caught.value)
+    with Stubber(client) as aws, pytest.raises(SecretError, match="something between us and AWS") as caught:
+        aws.add_response("get_parameter", {})
+        resolve("ssm", "/t")
+    assert caught.value.passing
 
 
 @pytest.mark.usefixtures("aws")

@@ -92,7 +92,7 @@ def _zone(provider: Cloudflare, look: Look) -> tuple[dict[str, Any], Finding | N
 
 
 def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Usage) -> Iterator[Finding]:
-    name = str(zone.get("name") or "")
+    name = _ascii(str(zone.get("name") or ""))
     beside = [host for host in use.hosts if not f".{host}".endswith(f".{name}")] if name else []
     if beside:
         yield failed(
@@ -109,6 +109,14 @@ def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Usage) -> Iterato
         yield ok(f"the zone's plan is {plan}, by which purges are paced")
     else:
         yield unknown(f"the zone's plan is {plan or 'not told'}, and purges are paced for {provider.plan}")
+
+
+def _ascii(name: str) -> str:
+    """A zone's name as it stands in URLs: Cloudflare shows it to people."""
+    try:
+        return name.encode("idna").decode().lower()
+    except UnicodeError:
+        return name
 
 
 def _plan(plan: str, configured: str) -> Finding:

@@ -160,6 +160,13 @@ def _everything_found(use: Usage, ask: Ask) -> Iterator[Finding]:
     for bucket in use.buckets:
         yield from _found(bucket, [one for one in listed if paths_in(bucket, one)], ask, use)
     yield from _others(use, [one for one in listed if not any(paths_in(bucket, one) for bucket in use.buckets)])
+    found = [one for one in listed if any(paths_in(bucket, one) for bucket in use.buckets) and _passed_over(one) == ""]
+    served = [name for one in found for name in (*_aliases(one), str(one.get("DomainName")))]
+    if found and (beside := list(hosts_beside(use.hosts, served))):
+        yield warning(
+            f"nothing that auto stands for serves {_listed(beside)}, of the routes",
+            "see whether another distribution does, and configure that by its id; another CDN before it is fine",
+        )
     if shared:
         yield from _tenants(use, {str(one["Id"]): one for one in listed}, ask)
 

@@ -555,6 +555,17 @@ def test_what_nobody_may_see_of_the_stack_is_asked_once(make: Callable[..., Acco
     assert (names.count("GetCallerIdentity"), names.count("DescribeStacks")) == (1, 1)
 
 
+def test_a_bucket_of_another_account_is_no_matter_of_rights(make: Callable[..., Account]) -> None:
+    """It denies itself to whoever says that it is theirs, and to nobody else."""
+    account = make()
+    account.answers["GetBucketLocation"] = lambda params: (
+        "AccessDenied" if "x-amz-expected-bucket-owner" in params["headers"] else {"LocationConstraint": REGION}
+    )
+    [line] = examine({"it": installation.checks(account.file)["bucket acme-site"]}, 10)
+    assert (line.state, line.text[:44]) == (Health.FAILED, "the bucket 'acme-site' belongs to another ac")
+    assert line.remedy.startswith("install there, or let its owner forward its events")
+
+
 def test_what_does_not_pass_is_told_in_time(make: Callable[..., Account], monkeypatch: pytest.MonkeyPatch) -> None:
     """With AWS's words, and not by the end of the doctor's time, which is shorter than the installer's patience."""
     monkeypatch.setattr(installation, "_PATIENCE", 0.0)

@@ -278,6 +278,15 @@ def test_cloudflare_tells_a_token_for_other_addresses_from_a_bad_one(nowhere: st
     assert "192.0.2.7" in line
 
 
+def test_a_zone_of_an_international_name_is_that_of_its_hosts(nowhere: str) -> None:
+    with CloudflareSimulator(nowhere) as cdn:
+        zone = {"name": "bücher.example", "status": "active", "plan": {"legacy_id": "free"}}
+        for hosts, is_beside in ((["www.xn--bcher-kva.example"], False), (["xn--bcher-kva.example.org"], True)):
+            cdn.faults.once(faults.status(200, body=envelope(zone)))
+            found = bad(said(provider(Cloudflare, cdn, plan="free"), use(hosts=hosts)))
+            assert any("not in the zone" in line for line in found) is is_beside
+
+
 @pytest.mark.parametrize(
     ("plan", "line"),
     [
@@ -382,6 +391,8 @@ def test_auto_tells_what_it_finds_and_what_it_passes_over_and_why(cloudfront: Cl
         "ok: auto passes over 2 with other origins: E3ALIAS, E4OTHER",
         "warning: auto passes over the tenant dt_one (one.acme.com), whose distribution has the bucket as origin",
     ]
+    beside = bad(said(provider(CloudFront, cloudfront, distribution="auto"), use(hosts=["www.acme.com", "acme.org"])))
+    assert "warning: nothing that auto stands for serves acme.org, of the routes" in beside
     nothing = bad(said(provider(CloudFront, cloudfront, distribution="auto"), use(buckets=["other"], hosts=())))
     assert nothing == [
         "failed: ListDistributions: auto stands for nothing before other: no enabled distribution has it as origin"

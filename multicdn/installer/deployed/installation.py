@@ -13,7 +13,7 @@ from multicdn.diagnosis import Finding, failed, ok, unknown, warning
 from multicdn.installer import cloudformation, diff, run, state
 from multicdn.installer.deployed import function, queues, rights, triggers
 from multicdn.installer.deployed.installed import Installed
-from multicdn.installer.errors import InstallError, is_denied
+from multicdn.installer.errors import InstallError, PassedOverError, is_denied
 from multicdn.queue.sender import QUEUE
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def _guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
     except InstallError as error:
-        if error.__cause__ is None or not hasattr(error.__cause__, "response") or not is_denied(error.__cause__):  # type: ignore[arg-type]
+        cause: Any = error.__cause__
+        # A bucket of somebody else's is known by what it denies.
+        if isinstance(error, PassedOverError) or not hasattr(cause, "response") or not is_denied(cause):
             raise
         yield unknown(f"can't be looked at: {error}", "ask for that right, or let somebody run this who has it")
 
