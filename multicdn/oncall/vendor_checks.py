@@ -63,7 +63,7 @@ def _known(config: Config, name: str, provider: Provider) -> Iterator[Finding]:
         yield warning("no route names it", f"name {name} in the `purge` of a route, or take it out")
     yield from _pace(config, provider, use)
     yield from _paced_apart(config, name)
-    yield from provider.diagnose(use, None)
+    yield from provider.diagnose(use, None) or ()
 
 
 def _pace(config: Config, provider: Provider, use: Usage) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ def _asked(config: Config, name: str, provider: Provider) -> Iterator[Finding]:
     said = False
     try:
         with bounded(_CALL.read * 3, ANY_LENGTH):
-            for finding in provider.diagnose(use_of(config, name), _CALL):
+            for finding in provider.diagnose(use_of(config, name), _CALL) or ():
                 said = True
                 yield finding
     except CredentialsRefused as error:

@@ -131,6 +131,19 @@ def test_what_is_no_list_of_findings_is_a_line(nonsense: Any) -> None:
     assert "whoever wrote the check" in line.remedy
 
 
+def test_a_plugin_that_says_nothing_at_all_has_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare ``return`` where no network is to be used is natural, and no fault."""
+    loaded = config()
+    monkeypatch.setattr(type(loaded.providers["fastly"]), "diagnose", lambda *_: None)
+    offline, online = (
+        vendor_checks.offline(loaded)["vendor fastly"],
+        vendor_checks.online(loaded)["vendor fastly online"],
+    )
+    lines = checkup.examine({"offline": offline, "online": online}, 5)
+    assert {line.state for line in lines if line.check == "offline"} == {Health.OK}
+    assert lines[-1].text == "the plugin fastly has no check: not provable without purging"
+
+
 def test_nothing_is_bad_without_a_remedy() -> None:
     lines = checkup.examine({"it": lambda: [Finding(Health.FAILED, "x"), Finding(Health.WARNING, "y", " ")]}, 5)
     assert {line.remedy for line in lines} == {"its plugin doesn't say what to do: see the vendor's documentation"}
