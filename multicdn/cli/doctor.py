@@ -55,8 +55,8 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
     loaded, said = local_checks.config(path, plugins)
     looks = {"config": lambda: said, **_offline(loaded, plugins)}
     if online and loaded is not None:
-        aws_region.use(region or loaded.install.region)
         looks |= _online(loaded, path, stack, region)
+        aws_region.use(region or loaded.install.region)
     with checkup.silenced():
         lines = checkup.examine(looks, timeout)
         _show(lines, path, online=online, as_json=as_json)
@@ -88,8 +88,13 @@ def _lacking(told: str) -> Finding:
 def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Look]:
     from multicdn.installer import run
     from multicdn.installer.deployed import installation
+    from multicdn.installer.errors import InstallError
 
-    looks = {**installation.checks(run.read(path, stack, region)), **vendor_checks.online(loaded)}
+    try:
+        file = run.read(path, stack, region)
+    except InstallError as error:
+        raise click.UsageError(str(error)) from error
+    looks = {**installation.checks(file), **vendor_checks.online(loaded)}
     return {name: partial(_with_packages, look) for name, look in looks.items()}
 
 

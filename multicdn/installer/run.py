@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 # Where none is named: policies are longest in regions with long names.
 _LONG_REGION = "ap-southeast-1"
 
+# How what the command line may name is spelled.
+_LOOKS = {
+    "stack": "at most 40 letters, digits and hyphens, of which the first is a letter",
+    "region": "write it as in eu-west-1",
+}
+
 
 @dataclass(frozen=True)
 class ConfigFile:
@@ -110,11 +116,13 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
     Raises:
         InstallError: it isn't one that AWS takes.
     """
-    given = {name: value for name, value in (("stack", stack_name), ("region", region)) if value}
-    try:
-        return msgspec.convert({**msgspec.to_builtins(settings), **given}, Install)
-    except msgspec.ValidationError as error:
-        raise InstallError(f"--{'/--'.join(given)}: {error}") from error
+    for name, value in (("stack", stack_name), ("region", region)):
+        if value:
+            try:
+                settings = msgspec.convert({**msgspec.to_builtins(settings), name: value}, Install)
+            except msgspec.ValidationError as error:
+                raise InstallError(f"--{name} {value!r} can't be one; {_LOOKS[name]}") from error
+    return settings
 
 
 def sign_in(file: ConfigFile, say: Say = aloud, patience: float = PATIENCE) -> Session:

@@ -106,6 +106,20 @@ def test_without_the_sdk_of_aws_its_checks_say_so_once(path: Path, monkeypatch: 
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--region", "x y"), "--region 'x y' can't be one; write it as in eu-west-1"),
+        (("--stack", "9x", "--region", "eu-west-1"), "--stack '9x' can't be one; at most 40 letters"),
+        (("--timeout", "0"), "0.0 is not in the range"),
+    ],
+)
+def test_what_makes_no_sense_is_status_2(path: Path, options: tuple[str, ...], words: str) -> None:
+    result = doctor(path, "--online", *options)
+    assert (result.exit_code, words in result.output) == (2, True)
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.slow
 def test_one_that_is_sick_stops_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS doesn't know us; the vendor is asked all the same. JSON has what the screen has, and no secret."""
@@ -117,7 +131,7 @@ def test_one_that_is_sick_stops_no_other(path: Path, monkeypatch: pytest.MonkeyP
     answer: dict[str, Any] = json.loads(result.stdout)
     assert (answer["version"], answer["config"], answer["online"]) == (1, str(path), True)
     lines = {(line["check"], line["state"]): line for line in answer["checks"]}
-    assert answer["counts"]["failed"] == sum(line["state"] == "failed" for line in answer["checks"]) == 2
+    assert answer["counts"]["failed"] == sum(line["state"] == "failed" for line in answer["checks"]) == 1
     assert "no AWS credentials found" in lines["aws", "failed"]["text"]
     assert "sign in" in lines["aws", "failed"]["remedy"]
     assert lines["function", "unknown"]["text"].startswith("not looked at")
