@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test coverage quick check compiled format docs screens bench aws-sim clean
+.PHONY: help environments demo test coverage quick check types contracts compiled format docs screens bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
@@ -45,12 +45,15 @@ coverage: $(VENV)/.done
 quick: $(VENV)/.done
 	@$(BIN)/python -m pytest --quick -q $(PYTEST_FLAGS)
 
-check: $(VENV)/.done
+check: types contracts
+
+types: $(VENV)/.done
 	@echo "Checking format, lint and types ..."
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary multicdn bench
-	@$(BIN)/mypy --no-error-summary providers
+	@$(BIN)/mypy --no-error-summary multicdn bench providers
+
+contracts: $(VENV)/.done
 	@$(BIN)/lint-imports --no-logo >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 # Once, while mypy has the other core, rather than in each worker of the suite.
@@ -98,6 +101,6 @@ $(VENV)/.done: pyproject.toml .ci/constraints.txt | $(VENV)/.uv
 
 $(AWS_SIM)/.done: Makefile | $(VENV)/.uv
 	@echo "Installing an AWS for loopback into $(AWS_SIM) (once) ..."
-	@$(PYTHON) -m venv $(AWS_SIM)
+	@$(BIN)/uv venv --quiet --seed --python $(PYTHON) $(AWS_SIM) 2>/dev/null || $(PYTHON) -m venv $(AWS_SIM)
 	@.ci/install $(BIN)/uv $(AWS_SIM)/bin/python $(MINISTACK)
 	@touch $@

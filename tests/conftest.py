@@ -52,23 +52,34 @@ UNTRACED_FILES = {
 
 # Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
 LONGEST = {
+    "test_bench_economy.py",
     "test_bounds.py",
     "test_bundle.py",
     "test_bundle_cache.py",
+    "test_bundle_lock.py",
     "test_bundle_runs.py",
+    "test_bundle_wheels.py",
     "test_canaries.py",
+    "test_cold_start.py",
     "test_conformance.py",
     "test_conformance_catches.py",
+    "test_dead_letters.py",
     "test_demo.py",
     "test_docs_plugins.py",
     "test_e2e.py",
+    "test_hanging.py",
+    "test_in_time.py",
+    "test_isolation.py",
     "test_loopback.py",
     "test_loopback_aws.py",
     "test_new_provider.py",
+    "test_purge_by_hand.py",
+    "test_purge_command.py",
     "test_regular_expressions.py",
     "test_seven_vendors.py",
     "test_soak.py",
     "test_template.py",
+    "test_wheel.py",
 }
 
 # Audit events of a process that is started, and of a socket that will listen.

@@ -12,7 +12,8 @@ from multicdn.routing.host_names import is_host_name
 _PORTS = {"http": 80, "https": 443}
 _SEVERAL = re.compile(r"[\s,;]+")
 _QUOTES = "'\"<>`"
-_AT_S3 = re.compile(r"(^|\.)s3[.-].*\.amazonaws\.com(\.cn)?$")
+_S3_LABEL = re.compile(r"(^|\.)s3[.-]")
+_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class NotAHostError(ValueError):
@@ -83,7 +84,7 @@ def _refuse_odd(name: str, text: str) -> None:
         raise NotAHostError(f"{text!r} is no host name: it has letters, digits, hyphens and dots, as www.example.com")
     if "." not in name:
         raise NotAHostError(f"{text!r} has no dot: write the whole name, as in www.example.com")
-    if _AT_S3.search(name):
+    if _S3_LABEL.search(name) and name.endswith(_OF_AWS):
         raise NotAHostError(f"{text!r} is S3 itself: write the host by which the CDN's visitors ask")
 
 

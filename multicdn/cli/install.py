@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 
 from multicdn import config as config_file
 from multicdn.cli._group import CommandGroup
-from multicdn.cli.terminal import say, say_text
+from multicdn.cli.terminal import say, say_file, say_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,7 +196,7 @@ def config(config_path: Path, stack: str, region: str, *, output: Path | None) -
 
     content = run.deployed_config(_sign_in_to_look(config_path, stack, region))
     if output is None:
-        _print(content)
+        say_file(content)
         return
     try:
         with output.open("xb") as opened:
@@ -207,14 +206,6 @@ def config(config_path: Path, stack: str, region: str, *, output: Path | None) -
     except OSError as error:
         raise click.ClickException(f"{output} can't be written: {error.strerror}") from None
     say(f"Wrote {output}.", err=True)
-
-
-def _print(content: bytes) -> None:
-    """Print a file byte by byte, but on a terminal, which a byte could steer."""
-    if sys.stdout.isatty():
-        say_text(content.decode(errors="replace"), nl=False)
-    else:
-        click.echo(content, nl=False)
 
 
 @install.command()

@@ -70,5 +70,13 @@ def say_text(text: str, *, nl: bool = True, err: bool = False) -> None:
     click.echo(visible_lines(text), nl=nl, err=err)
 
 
+def say_file(content: bytes) -> None:
+    """Print a file byte by byte; on a terminal as a text, since a byte could steer that."""
+    if sys.stdout.isatty():
+        say_text(content.decode(errors="replace"), nl=False)
+    else:
+        click.echo(content, nl=False)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"

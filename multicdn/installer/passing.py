@@ -57,7 +57,8 @@ _FAULTS = {
 # CloudFormation calls almost everything a ValidationError, or names a state.
 _BUSY = re.compile(r"[A-Z]_(IN_PROGRESS|PENDING)\b")
 _STATES = {"ValidationError", "InvalidChangeSetStatus", "InvalidChangeSetStatusException"}
-_GONE = {"NoSuchBucket", "NoSuchKey", "404", "NotFound", "ChangeSetNotFound", "ChangeSetNotFoundException"}
+# No NoSuchKey: an object of S3 is seen at once where it was put (S3 User Guide, "Amazon S3 data consistency model").
+_GONE = {"NoSuchBucket", "404", "NotFound", "ChangeSetNotFound", "ChangeSetNotFoundException"}
 
 # What CloudFormation says of a resource that failed. HandlerErrorCode is one of
 # docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-test-contract-errors.html; roles, policies and

@@ -261,7 +261,7 @@ def _walk(newcomer: Newcomer) -> None:
             assert installs.notifications(house.stage.aws, house.bucket) == house.theirs
         elif name == "multicdn install apply":
             installs.let_send_batches(house.stage.aws)
-    assert "Then:            multicdn install plan" in said["multicdn init"]
+    assert "Then:            multicdn secret check\n                 multicdn install plan\n" in said["multicdn init"]
     assert said["multicdn config"] == "multicdn.config.yml: ok: 2 providers, 1 route\n"
     assert said["multicdn secret"].startswith("stored ")
     assert "https://www.acme.com/index.html" in said["multicdn explain"]

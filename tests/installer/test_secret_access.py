@@ -215,22 +215,26 @@ def test_what_may_not_be_read_of_a_key_is_a_doubt(wire: SecretStores, account: A
 
 
 @pytest.mark.parametrize(
-    ("detail", "words"),
+    ("decision", "words"),
     [
         (
+            "<EvalDecision>implicitDeny</EvalDecision>"
             "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>"
             "</PermissionsBoundaryDecisionDetail>",
             "its permissions boundary leaves",
         ),
         (
+            "<EvalDecision>implicitDeny</EvalDecision>"
             "<OrganizationsDecisionDetail><AllowedByOrganizations>false</AllowedByOrganizations>"
             "</OrganizationsDecisionDetail>",
             "a policy of the organisation forbids",
         ),
-        ("", "IAM says implicitDeny to"),
+        ("<EvalDecision>explicitDeny</EvalDecision>", "another policy of the role forbids"),
     ],
 )
-def test_iam_is_asked_about_a_role_that_is_there(wire: SecretStores, account: Account, detail: str, words: str) -> None:
+def test_iam_is_asked_about_a_role_that_is_there(
+    wire: SecretStores, account: Account, decision: str, words: str
+) -> None:
     arn = under_key(wire)
     install = f"kms_key: '{arn}'"
     assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
@@ -238,9 +242,17 @@ def test_iam_is_asked_about_a_role_that_is_there(wire: SecretStores, account: Ac
         ("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{NAME}"),
         ("kms:Decrypt", arn),
     ):
-        wire.decisions = {action: f"<EvalDecision>implicitDeny</EvalDecision>{detail}"}
+        wire.decisions = {action: decision}
         assert f"{words} {action} on {resource}" in problem(account, f"ssm:{NAME}", install=install, function="f")
     wire.denied = {"SimulatePrincipalPolicy"}
+    assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
+
+
+def test_that_the_role_as_it_is_lacks_a_secret_of_the_config_to_come_says_nothing(
+    wire: SecretStores, account: Account
+) -> None:
+    install = f"kms_key: '{under_key(wire)}'"
+    wire.decisions = {"ssm:GetParameter": "<EvalDecision>implicitDeny</EvalDecision>"}
     assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
 
 

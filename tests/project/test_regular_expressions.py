@@ -31,10 +31,10 @@ FILES = [str(path.relative_to(ROOT)) for path in SOURCES if USE.search(path.read
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer"}
 
-# Characters: few at first, so that what is exponential ends the test there. What is linear takes some 0.1 ms for the
-# most, what is quadratic some 100.
-LENGTHS = (22, 300, 8000)
-SLOW = 0.015
+# Characters: few at first, so that what is exponential ends the test there. What is linear takes some 0.04 ms for the
+# most, what is quadratic some 15.
+LENGTHS = (22, 300, 3000)
+SLOW = 0.006
 
 
 class Expression(NamedTuple):
