@@ -19,7 +19,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from multicdn import redaction
+from multicdn import redaction, region
 from multicdn.errors import SecretError, told
 
 if TYPE_CHECKING:
@@ -298,8 +298,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     try:
         obey_botocore()
         with bounded(_LONGEST_ANSWER_OF_AWS):
-            # boto3 itself knows AWS_DEFAULT_REGION alone.
-            client = make(service, region_name=os.environ.get("AWS_REGION") or None, config=limits)
+            client = make(service, region_name=region.of_environment(), config=limits)
             return ask(client)
     except ClientError as error:
         code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})

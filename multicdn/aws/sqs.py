@@ -6,10 +6,10 @@ docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference: the actions whose
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multicdn import region
 from multicdn.errors import MulticdnError, told
 from multicdn.queue_url import region_in, vpc_endpoint_in
 
@@ -67,14 +67,14 @@ def region_of(queue_url: str) -> str:
     Raises:
         NoRegionError: neither names one.
     """
-    region = region_in(queue_url) or os.environ.get("AWS_REGION")
-    if not region:
+    found = region_in(queue_url) or region.of_environment()
+    if not found:
         import boto3
 
-        region = boto3.session.Session().region_name
-    if not region:
+        found = boto3.session.Session().region_name
+    if not found:
         raise NoRegionError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
-    return region
+    return found
 
 
 def call_in_batches(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from multicdn import config as config_file
+from multicdn.region import of_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def at_hand(path: Path | None = None) -> Install:
 
 def region_or(otherwise: str) -> str:
     """The region of the config at hand, else of the environment or the profile, else another one."""
-    region = at_hand().region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = at_hand().region or of_environment()
     if region:
         return region
     import boto3

@@ -131,7 +131,7 @@ def _told(error: Exception) -> str | None:
     if isinstance(error, MulticdnError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):
-        from multicdn.authoring import extras
+        from multicdn import extras
 
         return extras.of_import(error)
     if isinstance(error, OSError) and error.filename is not None:

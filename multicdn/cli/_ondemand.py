@@ -223,7 +223,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
-    from multicdn.authoring import extras
+    from multicdn import extras
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
     from multicdn.reporting import Audience

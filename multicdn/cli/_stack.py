@@ -66,12 +66,12 @@ def find(name: str, region: str, config_path: Path | None, instead: str) -> Stac
         ClickException: there is none of this name.
         InstallError: AWS doesn't say.
     """
-    from multicdn.installer import run, state
+    from multicdn.installer import sessions, state
 
     path = config_path or config_file.locate()
     if not name and not path.exists():
         raise click.UsageError(f"say which queue: {instead}, or --stack NAME, or --config FILE of the installation")
-    session = run.sign_in_to_look(path, partial(say, err=True), name, region)
+    session = sessions.sign_in_to_look(path, partial(say, err=True), name, region)
     aws_region.use(session.account.region)
     stack = state.read_stack(session.account, session.settings.stack)
     if stack is None:

@@ -1,10 +1,12 @@
-"""The region of what a command asks AWS for. boto3 reads ``AWS_DEFAULT_REGION`` alone, all others ``AWS_REGION``."""
+"""The region of what a command asks AWS for, also where boto3 or a plugin makes a client by itself."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from typing import TYPE_CHECKING
+
+from multicdn.region import of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +19,7 @@ def obeyed() -> Iterator[None]:
     """Let boto3 obey ``AWS_REGION`` within the block, and leave the environment as it was."""
     before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
-        use(os.environ.get("AWS_REGION", ""))
+        use(of_environment() or "")
         yield
     finally:
         for name, value in before.items():

@@ -89,7 +89,7 @@ def _placed(sentence: str) -> dict[str, Any]:
 
 
 def _missing_packages(loaded: Config, plugins: Plugins) -> list[str]:
-    from multicdn.authoring import extras
+    from multicdn import extras
 
     lacks = extras.lacking(loaded, plugins)
     return [f"{loaded.name}: {extras.told(lacks)}"] if lacks else []

@@ -102,7 +102,7 @@ def _refuse_impossible(file: Path) -> None:
     Raises:
         ConfigError, ExtraError: with the remedy.
     """
-    from multicdn.authoring import extras
+    from multicdn import extras
     from multicdn.plugins.discovery import Plugins
 
     plugins = Plugins()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn import config as config_file
-from multicdn.authoring import extras
+from multicdn import extras
 from multicdn.cli import aws_region
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.diagnosis import Finding, Health, failed, ok
+from multicdn.diagnosis import Finding, Health, failed
 from multicdn.oncall import checkup, local_checks, vendor_checks
 from multicdn.plugins.discovery import Plugins
 
@@ -66,32 +66,18 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
 def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Look]:
     looks: dict[str, Look] = {"plugins": partial(local_checks.plugins_of, plugins, loaded)}
     if loaded is not None:
-        looks["extras"] = partial(_extras, loaded, plugins)
+        looks["extras"] = partial(local_checks.packages, plugins, loaded)
         looks |= vendor_checks.offline(loaded)
     return looks
 
 
-def _extras(loaded: Config, plugins: Plugins) -> Iterator[Finding]:
-    lacks = extras.lacking(loaded, plugins)
-    if lacks:
-        yield _lacking(extras.told(lacks))
-    else:
-        yield ok("all that the config needs is installed here")
-
-
-def _lacking(told: str) -> Finding:
-    """Of what is missing, with the command that installs it."""
-    what, _, command = told.partition(": ")
-    return failed(what, command)
-
-
 def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Look]:
-    from multicdn.installer import run
+    from multicdn.installer import sessions
     from multicdn.installer.deployed import installation
     from multicdn.installer.errors import InstallError
 
     try:
-        file = run.read(path, stack, region)
+        file = sessions.read(path, stack, region)
     except InstallError as error:
         raise click.UsageError(str(error)) from error
     looks = {**installation.checks(file), **vendor_checks.online(loaded)}
@@ -106,7 +92,8 @@ def _with_packages(look: Look) -> Iterator[Finding]:
         told = extras.of_import(error)
         if told is None:
             raise
-        yield _lacking(told)
+        what, _, command = told.partition(": ")
+        yield failed(what, command)
 
 
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:

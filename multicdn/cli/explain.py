@@ -76,7 +76,7 @@ def _tell_lacks(loaded: Loaded, *, online: bool) -> None:
     Raises:
         ExtraError: they are to be asked.
     """
-    from multicdn.authoring import extras
+    from multicdn import extras
 
     lacks = extras.lacking(loaded.config, loaded.plugins)
     if online:

@@ -17,7 +17,7 @@ from multicdn.cli.terminal import say, say_file, say_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multicdn.installer.run import Session
+    from multicdn.installer.sessions import Session
     from multicdn.installer.steps import InstallPlan
 
 _P = ParamSpec("_P")
@@ -167,12 +167,12 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
 
     It fits any account and region, unless the config names ARNs. An alias of a KMS key is looked up in AWS.
     """
-    from multicdn.installer import permissions, run
+    from multicdn.installer import permissions, run, sessions
     from multicdn.installer.organisation import kms_keys
 
-    file = run.read(config_path, stack, region)
+    file = sessions.read(config_path, stack, region)
     if policy or kms_keys.unresolved(file.config.install):
-        session = run.with_key_arns(run.sign_in(file))
+        session = sessions.with_key_arns(sessions.sign_in(file))
         file, account = session.file or file, session.account
     if policy:
         made = permissions.policy(file.config.install, account.id, account.region, account.partition, file.buckets)
@@ -216,11 +216,11 @@ def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -
 
     It is made from the config and from who you are. Nothing else is asked of AWS but for KMS keys by their alias.
     """
-    from multicdn.installer import run
+    from multicdn.installer import sessions
     from multicdn.installer.organisation import instructions as made
 
-    file = run.read(config_path, stack, region)
-    session = run.with_key_arns(run.sign_in(file))
+    file = sessions.read(config_path, stack, region)
+    session = sessions.with_key_arns(sessions.sign_in(file))
     handouts = made.instructions((session.file or file).config, session.account)
     if as_json:
         say_text(json.dumps(_plain(handouts), indent=2))
@@ -239,11 +239,11 @@ def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -
 def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
     """Write the function's code to FILE, a zip archive, for a pipeline of your own. Asks nothing of AWS."""
     from multicdn.cli.progress import Progress
-    from multicdn.installer import run
+    from multicdn.installer import run, sessions
 
     with tempfile.TemporaryDirectory(prefix="multicdn-") as work, Progress() as progress:
         progress.begin("building the code for Lambda")
-        made = run.bundle(run.read(config_path, stack, region), Path(work))
+        made = run.bundle(sessions.read(config_path, stack, region), Path(work))
         try:
             file.write_bytes(made.path.read_bytes())
         except OSError as error:
@@ -252,15 +252,15 @@ def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
 
 
 def _sign_in(config_path: Path, stack: str, region: str, tell: Callable[[str], None]) -> Session:
-    from multicdn.installer import run
+    from multicdn.installer import sessions
 
-    return run.sign_in(run.read(config_path, stack, region), tell)
+    return sessions.sign_in(sessions.read(config_path, stack, region), tell)
 
 
 def _sign_in_to_look(config_path: Path, stack: str, region: str) -> Session:
-    from multicdn.installer import run
+    from multicdn.installer import sessions
 
-    return run.sign_in_to_look(config_path, partial(say, err=True), stack, region)
+    return sessions.sign_in_to_look(config_path, partial(say, err=True), stack, region)
 
 
 def _make_plan(session: Session, work: Path, begin: Callable[[str], None], *, unchecked: bool) -> InstallPlan:

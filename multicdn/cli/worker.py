@@ -35,8 +35,7 @@ def worker(queue: str, batch_size: int | None, gather: float | None, batches: in
 
 
 def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches: int | None) -> None:
-    from multicdn import config, log
-    from multicdn.authoring import extras
+    from multicdn import config, extras, log
     from multicdn.aws import sqs
     from multicdn.handler import dispatcher, handler
     from multicdn.plugins.discovery import Plugins

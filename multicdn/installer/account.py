@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, PassedOverError, code, is_denied, translated
 from multicdn.installer.retries import PATIENCE, CallRetries, aloud
+from multicdn.region import of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,7 @@ def connect(region: str, buckets: Sequence[str], say: Say = aloud, patience: flo
     """Sign in with the usual chain of credentials.
 
     Args:
-        region: as configured; if empty, that of AWS_REGION, which boto3 overlooks, or of AWS_DEFAULT_REGION or the
-            profile, or else that of the first bucket.
+        region: as configured; if empty, the environment's or the profile's, or else that of the first bucket.
         buckets: in question.
         say: told by every call what it waits for.
         patience: seconds that a call waits for what passes.
@@ -58,7 +57,7 @@ def connect(region: str, buckets: Sequence[str], say: Say = aloud, patience: flo
     import boto3
 
     with translated("asking who we are", "sts"):
-        session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+        session = boto3.session.Session(region_name=region or of_environment())
         retries = CallRetries(say, patience)
         chosen = session.region_name or _region_of(_Clients(session, _HOME, retries), buckets)
         clients = _Clients(session, chosen, retries)

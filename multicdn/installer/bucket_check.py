@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from multicdn.bounds import bounded, obey_botocore
 from multicdn.errors import did_you_mean
 from multicdn.installer.account import elsewhere, of_another
 from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.region import of_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ class Buckets:
             connect_timeout=_CONNECT, read_timeout=_READ, retries={"mode": "standard", "total_max_attempts": 2}
         )
         with translated("asking who we are", "sts"):
-            session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+            session = boto3.session.Session(region_name=region or of_environment())
             self._region = session.region_name or ""
             sts: Any = session.client("sts", region_name=self._region or _HOME, config=limits)
             self.account = str(sts.get_caller_identity()["Account"])

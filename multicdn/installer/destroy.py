@@ -65,7 +65,8 @@ def read_current(account: Account, stack: str, buckets: Sequence[str], named: st
         artifacts = state.Artifacts(kept, ready=False, ours=False)
         passed_over.append(f"passed over: {error}")
     listened = find_listened(account, stack, remembered.eventbridge)
-    current = Current(account.id, account.region, deployed, notifications, artifacts, listened, tuple(passed_over))
+    over = tuple(passed_over)
+    current = Current(account.id, account.region, deployed, notifications, artifacts, listened, passed_over=over)
     return current, find_leftovers(account, stack)
 
 

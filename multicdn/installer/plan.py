@@ -291,6 +291,7 @@ class _Planner:
     def _warnings(self) -> Iterator[str]:
         yield from self._desired.config.warnings
         yield from self._current.passed_over
+        yield from self._current.doubts
         for reference in role.foreign_secrets(self._desired.config):
             yield f"{reference}: a plugin reads this; give the function's role what it needs for that"
         yield from self._shares()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.installer.account import Account
+    from multicdn.installer.hints import Hints
 
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html: bytes of a queue's policy.
 _LONGEST_OF_QUEUE = 8_192
@@ -44,22 +45,27 @@ def problems(config: Config, body: Mapping[str, Any], region: str) -> list[str]:
     return [f"{config.name}: {problem}" for problem in _problems(resources, filler)]
 
 
-def reservable(account: Account, deployed: Mapping[str, Any]) -> int | None:
+def reservable(account: Account, deployed: Mapping[str, Any], hints: Hints) -> int | None:
     """Ask Lambda how many invocations could be reserved for the function, those included that are.
 
     Args:
         account: whose.
         deployed: the template of the stack; empty if there is none.
+        hints: told if that can't be found out.
 
     Returns:
-        The number; None if it may not be asked.
+        The number; None if it isn't known.
     """
-    from botocore.exceptions import ClientError
-
-    try:
-        limits = account.client("lambda").get_account_settings()["AccountLimit"]
-    except ClientError:
+    subject = "whether so much can be reserved (install.reserved_concurrency)"
+    settings = hints.ask(
+        "lambda",
+        "asking for the account's concurrency",
+        lambda: account.client("lambda").get_account_settings(),
+        subject,
+    )
+    if settings is None:
         return None
+    limits = settings["AccountLimit"]
     function = deployed.get("Resources", {}).get("Function", {}).get("Properties", {})
     reserved = int(function.get("ReservedConcurrentExecutions", 0))
     return max(0, int(limits["UnreservedConcurrentExecutions"]) + reserved - _UNRESERVABLE)

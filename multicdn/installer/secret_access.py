@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer import secret_places
+from multicdn.installer.hints import Hints
 from multicdn.installer.key_policy import Verdict
 from multicdn.installer.secret_keys import Keys
 from multicdn.installer.secret_references import put_command, references
 from multicdn.installer.template import role, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from multicdn.config import Config
     from multicdn.config.settings import Install
@@ -48,30 +49,29 @@ def look(account: Account, config: Config, function: str = "") -> Findings:
         account: in which it is to be installed.
         config: checked.
         function: name of the one that is deployed; empty where there is none.
-
-    Raises:
-        InstallError: AWS can't be reached.
     """
     wanted = [reference for reference in references(config.providers) if reference.in_aws]
     if not wanted:
         return Findings()
+    hints = Hints()
     own = config.install.role
-    looked = _Looked(account, config, own or (_role_of(account, function) if function else ""))
-    for place in secret_places.places(wanted, account):
+    looked = _Looked(account, config, own or (_role_of(account, function, hints) if function else ""), hints)
+    for place in secret_places.places(wanted, account, hints):
         looked.at(place)
-    return Findings(tuple(looked.problems), tuple(looked.doubts))
+    return Findings(tuple(looked.problems), (*looked.doubts, *hints.doubts))
 
 
 class _Looked:
     """Gathers what is found about one place after the other."""
 
-    def __init__(self, account: Account, config: Config, role_arn: str) -> None:
+    def __init__(self, account: Account, config: Config, role_arn: str | None, hints: Hints) -> None:
         self.problems: list[str] = []
         self.doubts: list[str] = []
         self._account = account
         self._config = config
         self._role = role_arn
-        self._keys = Keys(account, role_arn)
+        self._hints = hints
+        self._keys = Keys(account, role_arn, hints)
 
     def at(self, place: Place) -> None:
         """Look at one."""
@@ -117,7 +117,7 @@ class _Looked:
             where = "add that to install.secret_keys" if self._settings.kms_key else "name that as install.kms_key"
             self.problems.append(f"{theirs}: {where}, so that the function may decrypt")
         elif found in (None, Verdict.PERHAPS):
-            why = found.value if found else "its policy may not be read (kms:GetKeyPolicy)"
+            why = found.value if found else self._keys.problem(key)
             remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
             self.doubts.append(f"{theirs}; whether the function may use it isn't known: {why}{remedy}")
         elif named and self._role and (why := self._simulated("kms:Decrypt", key.arn, {"kms:ViaService": via})):
@@ -134,40 +134,41 @@ class _Looked:
         """What IAM has against it; a role that isn't ours to make is asked about with all else that it needs."""
         if not self._settings.makes_role:
             return ""
-        return _simulated(self._account, self._role, self._config, action, arn, context)
-
-
-def _role_of(account: Account, function: str) -> str:
-    """The role of the deployed function; empty where nobody may look."""
-    from botocore.exceptions import ClientError
-
-    try:
-        return str(account.client("lambda").get_function_configuration(FunctionName=function)["Role"])
-    except ClientError:
-        return ""
-
-
-def _simulated(
-    account: Account, role_arn: str, config: Config, action: str, arn: str, context: Mapping[str, str]
-) -> str:
-    """What IAM has against an action of the role with the policy that it is to get; empty if nothing, or unknown."""
-    from botocore.exceptions import ClientError
-
-    policy = json.dumps({"Version": "2012-10-17", "Statement": _filled(_planned(config, action), account)})
-    try:
-        answer = account.client("iam").simulate_principal_policy(
-            PolicySourceArn=role_arn,
-            PolicyInputList=[policy],
-            ActionNames=[action],
-            ResourceArns=[arn],
-            ContextEntries=[
-                {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
-                for key, value in context.items()
-            ],
+        policy = json.dumps(
+            {"Version": "2012-10-17", "Statement": _filled(_planned(self._config, action), self._account)}
         )
-    except ClientError:
-        return ""
-    for result in answer["EvaluationResults"]:
+        answer = self._hints.ask(
+            "iam",
+            f"asking IAM about the role {self._role}",
+            lambda: self._account.client("iam").simulate_principal_policy(
+                PolicySourceArn=self._role,
+                PolicyInputList=[policy],
+                ActionNames=[action],
+                ResourceArns=[arn],
+                ContextEntries=[
+                    {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+                    for key, value in context.items()
+                ],
+            ),
+            "whether a boundary or the organisation keeps the function from its secrets",
+        )
+        return _against(answer["EvaluationResults"], action, arn) if answer else ""
+
+
+def _role_of(account: Account, function: str, hints: Hints) -> str | None:
+    """The role of the deployed function; None where it can't be looked at."""
+    found = hints.ask(
+        "lambda",
+        f"looking at the function {function}",
+        lambda: account.client("lambda").get_function_configuration(FunctionName=function),
+        "which role the deployed function has",
+    )
+    return str(found["Role"]) if found else None
+
+
+def _against(results: Iterable[Any], action: str, arn: str) -> str:
+    """What IAM has against an action of the role with the policy that it is to get; empty if nothing."""
+    for result in results:
         if result["EvalDecision"] == "allowed" or result.get("MissingContextValues"):
             continue
         if not (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations", True):

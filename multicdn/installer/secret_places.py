@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.installer.errors import code, is_denied, translated
+from multicdn.installer.errors import code
+from multicdn.installer.hints import Hints
 from multicdn.installer.secret_references import PARAMETER_ARN, STORES, Reference, stored_name
 
 if TYPE_CHECKING:
@@ -44,23 +45,22 @@ class Place(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def places(references: Sequence[Reference], account: Account | None) -> list[Place]:
+def places(references: Sequence[Reference], account: Account | None, hints: Hints | None = None) -> list[Place]:
     """Look for each, in the order given.
 
     Args:
         references: each once.
         account: where those of AWS are; None where there are none of them.
-
-    Raises:
-        InstallError: AWS can't be reached, or doesn't accept the credentials.
+        hints: of whoever asks for more than that.
     """
+    hints = hints or Hints()
     found = {reference.text: _elsewhere(reference) for reference in references if not reference.in_aws}
     if account is not None:
         parameters = [reference for reference in references if reference.scheme == "ssm"]
-        found |= {place.reference.text: place for place in _parameters(parameters, account)}
+        found |= {place.reference.text: place for place in _parameters(parameters, account, hints)}
         for reference in references:
             if reference.scheme == "secretsmanager":
-                found[reference.text] = _secret(reference, account)
+                found[reference.text] = _secret(reference, account, hints)
     return [found[reference.text] for reference in references]
 
 
@@ -82,7 +82,7 @@ def _elsewhere(reference: Reference) -> Place:
 # Parameter Store
 
 
-def _parameters(references: Sequence[Reference], account: Account) -> Iterator[Place]:
+def _parameters(references: Sequence[Reference], account: Account, hints: Hints) -> Iterator[Place]:
     """Ask about all at once: each call tells of fifty."""
     store = f"{STORES['ssm']}, {account.region}"
     names: dict[str, Reference] = {}
@@ -93,11 +93,11 @@ def _parameters(references: Sequence[Reference], account: Account) -> Iterator[P
         else:
             names[reference.text] = reference
     wanted = sorted({_own_name(reference.name, account)[0] for reference in names.values()})
-    described, refused = _described(account.client("ssm"), wanted)
+    described = hints.ask("ssm", "looking for the parameters", lambda: _described(account.client("ssm"), wanted))
     for reference in names.values():
         name, pinned = _own_name(reference.name, account)[0], _pinned(reference.name)
-        if refused:
-            yield Place(reference=reference, store=store, exists=None, note=refused)
+        if described is None:
+            yield Place(reference=reference, store=store, exists=None, note=hints.problem)
         elif name in described:
             yield _parameter(reference, store, described[name], pinned)
         else:
@@ -122,22 +122,14 @@ def _pinned(name: str) -> str:
     return rest.partition(":")[2]
 
 
-def _described(ssm: Any, names: Sequence[str]) -> tuple[dict[str, dict[str, Any]], str]:
-    """What Parameter Store says of these names, and why it says nothing."""
-    from botocore.exceptions import ClientError
-
+def _described(ssm: Any, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What Parameter Store says of these names."""
     found: dict[str, dict[str, Any]] = {}
-    with translated("looking for the parameters", "ssm"):
-        for start in range(0, len(names), _MOST_NAMES):
-            by_name = {"Key": "Name", "Option": "Equals", "Values": list(names[start : start + _MOST_NAMES])}
-            try:
-                pages = ssm.get_paginator("describe_parameters").paginate(ParameterFilters=[by_name])
-                found |= {item["Name"]: item for page in pages for item in page.get("Parameters", ())}
-            except ClientError as error:
-                if not is_denied(error):
-                    raise
-                return {}, "not allowed: ssm:DescribeParameters"
-    return found, ""
+    for start in range(0, len(names), _MOST_NAMES):
+        by_name = {"Key": "Name", "Option": "Equals", "Values": list(names[start : start + _MOST_NAMES])}
+        pages = ssm.get_paginator("describe_parameters").paginate(ParameterFilters=[by_name])
+        found |= {item["Name"]: item for page in pages for item in page.get("Parameters", ())}
+    return found
 
 
 def _parameter(reference: Reference, store: str, described: dict[str, Any], pinned: str) -> Place:
@@ -161,7 +153,7 @@ def _parameter(reference: Reference, store: str, described: dict[str, Any], pinn
 # Secrets Manager
 
 
-def _secret(reference: Reference, account: Account) -> Place:
+def _secret(reference: Reference, account: Account, hints: Hints) -> Place:
     from botocore.exceptions import ClientError
 
     secret_id, store = reference.name.partition("#")[0], f"{STORES['secretsmanager']}, {account.region}"
@@ -169,16 +161,18 @@ def _secret(reference: Reference, account: Account) -> Place:
     if len(parts) > 3 and parts[0] == "arn" and parts[3] != account.region:
         note = f"is in {parts[3]}, and the function asks in its own region alone, {account.region}"
         return Place(reference=reference, store=store, exists=False, note=note)
-    with translated(f"looking for the secret {secret_id}", "secretsmanager"):
+
+    def asked() -> dict[str, Any]:
         try:
-            described = account.client("secretsmanager").describe_secret(SecretId=secret_id)
+            return dict(account.client("secretsmanager").describe_secret(SecretId=secret_id))
         except ClientError as error:
             if code(error) == "ResourceNotFoundException":
-                return Place(reference=reference, store=store, exists=False)
-            if not is_denied(error):
-                raise
-            note = "not allowed: secretsmanager:DescribeSecret"
-            return Place(reference=reference, store=store, exists=None, note=note)
+                return {}
+            raise
+
+    described = hints.ask("secretsmanager", f"looking for the secret {secret_id}", asked)
+    if not described:
+        return Place(reference=reference, store=store, exists=None if hints.problem else False, note=hints.problem)
     if gone := described.get("DeletedDate"):
         note = f"is to be deleted since {_iso(gone)}; bring it back: aws secretsmanager restore-secret --secret-id "
         return Place(reference=reference, store=store, exists=False, note=note + secret_id)

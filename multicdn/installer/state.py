@@ -87,6 +87,7 @@ class Current(Struct, frozen=True):
         code_problem: why it can't be.
         reservable: invocations that could be reserved for the function, those included that are; None if not asked.
         passed_over: a sentence about each thing that once was ours, or might be, and can't be any more.
+        doubts: what couldn't be found out.
     """
 
     account: str
@@ -100,6 +101,7 @@ class Current(Struct, frozen=True):
     code_problem: str = ""
     reservable: int | None = None
     passed_over: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def read_stack(account: Account, name: str) -> Deployed | None:

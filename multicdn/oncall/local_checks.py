@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multicdn import extras
 from multicdn.config import load
 from multicdn.diagnosis import Finding, failed, ok, warning
 from multicdn.errors import ConfigError, PluginError
@@ -47,6 +48,14 @@ def plugins_of(found: Plugins, loaded: Config | None) -> Iterator[Finding]:
         f"{name} ({plugin.distribution} {plugin.version})" for name, (plugin, *_) in sorted(found.providers.items())
     ]
     yield ok(f"installed: {', '.join(here)}")
+
+
+def packages(found: Plugins, loaded: Config) -> Iterator[Finding]:
+    """Whether what the config's vendors and secrets are reached with is installed here."""
+    if lacks := extras.lacking(loaded, found):
+        yield failed(extras.wanting(lacks), extras.command(lacks))
+    else:
+        yield ok("all that the config needs is installed here")
 
 
 def _install(loaded: Config) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from multicdn import config
 from multicdn.cli import main
-from multicdn.installer import run
+from multicdn.installer import run, sessions
 
 DOCS = Path(__file__).parents[2] / "docs" / "config.md"
 
@@ -42,7 +42,7 @@ def test_each_command_takes_the_file_that_is_named(files: dict[str, Path], monke
 
 
 def test_neither_touches_what_is_the_others(files: dict[str, Path]) -> None:
-    staging, production = (run.read(files[name]) for name in ("staging", "production"))
+    staging, production = (sessions.read(files[name]) for name in ("staging", "production"))
     assert staging.config.install.stack != production.config.install.stack
     assert not set(staging.buckets) & set(production.buckets)
     secrets = [str(run.template(file)) for file in (staging, production)]

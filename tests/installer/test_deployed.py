@@ -16,7 +16,7 @@ import pytest
 from kit import installs
 
 from multicdn.diagnosis import Health
-from multicdn.installer import run
+from multicdn.installer import sessions
 from multicdn.installer.deployed import function, installation
 from multicdn.installer.notifications import merge
 from multicdn.installer.plan import wanted_of
@@ -50,7 +50,7 @@ class Account:
     def __init__(self, folder: Path, install: str = "") -> None:
         path = folder / "multicdn.config.yml"
         path.write_text(installs.text(f"region: {REGION}, {install}"))
-        self.file = run.read(path)
+        self.file = sessions.read(path)
         self.code = archive({stack.CONFIG_IN_BUNDLE: path.read_bytes()})
         self.answers = self._well()
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -458,7 +458,7 @@ def test_what_organisations_impose_is_no_fault(make: Callable[..., Account]) -> 
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k"
     account = make(f"kms_key: '{key}'")
     account.file.path.write_text(installs.text(f"region: {REGION}, kms_key: alias/acme"))
-    account.file = run.read(account.file.path)
+    account.file = sessions.read(account.file.path)
     account.answers["DescribeKey"] = {
         "KeyMetadata": {"KeyId": "k", "Arn": key, "KeyState": "Enabled", "Enabled": True, "KeyUsage": "ENCRYPT_DECRYPT",
                         "KeySpec": "SYMMETRIC_DEFAULT"}
@@ -490,7 +490,7 @@ def test_iam_is_asked_about_single_resources(make: Callable[..., Account]) -> No
 """,
         )
     )
-    account.file = run.read(account.file.path)
+    account.file = sessions.read(account.file.path)
     asked: list[str] = []
     account.answers["SimulatePrincipalPolicy"] = lambda params: asked.append(str(params["body"])) or {
         "EvaluationResults": []

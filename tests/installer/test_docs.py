@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from multicdn.config.settings import Install, Trigger
-from multicdn.installer import permissions
+from multicdn.installer import permission_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "install.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_every_service_is_named() -> None:
-    services = {action.split(":")[0] for permission in permissions.PERMISSIONS for action in permission.actions}
+    services = {action.split(":")[0] for permission in permission_table.PERMISSIONS for action in permission.actions}
     assert [service for service in services if f"| `{service}` |" not in PAGE] == []
 
 

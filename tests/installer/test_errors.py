@@ -11,7 +11,7 @@ import pytest
 from kit import installs
 
 from multicdn.errors import MulticdnError
-from multicdn.installer import permissions, run
+from multicdn.installer import permissions, run, sessions
 from multicdn.installer.errors import InstallError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def make_plan(folder: Path, text: str) -> None:
     """Plan as the command line does; every trouble here shows before the bundle is built."""
     path = folder / "multicdn.config.yml"
     path.write_text(text, encoding="utf-8")
-    run.make_plan(run.sign_in(run.read(path)), folder, lambda step: None)
+    run.make_plan(sessions.sign_in(sessions.read(path)), folder, lambda step: None)
 
 
 def no_bucket(aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -205,7 +205,7 @@ def test_a_config_with_problems_is_refused_before_anybody_is_asked(tmp_path: Pat
 @pytest.mark.parametrize(("stack", "region"), [("a_b", ""), ("", "Frankfurt"), ("9x", "")])
 def test_options_of_the_command_line_are_checked_too(stack: str, region: str) -> None:
     with pytest.raises(InstallError, match=r"--(stack|region) '.* can't be one; "):
-        run.overridden(installs.config().install, stack, region)
+        sessions.overridden(installs.config().install, stack, region)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from kit import installs
 
 from multicdn.cli import main
-from multicdn.installer import apply, cloudformation, notify, permissions, run
+from multicdn.installer import apply, cloudformation, notify, permission_table, run
 from multicdn.installer.errors import InstallError
 from multicdn.installer.status import lines
 from multicdn.installer.steps import Deploy, InstallPlan, MakeBucket
@@ -131,7 +131,7 @@ def test_everything_called_is_on_the_list_of_permissions(
         "s3:DeleteObjects": "s3:DeleteObject",
         "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     }
-    listed = {action for permission in permissions.PERMISSIONS for action in permission.actions}
+    listed = {action for permission in permission_table.PERMISSIONS for action in permission.actions}
     needed = {renamed.get(name, name) for name in called} - {"sts:GetCallerIdentity"}  # everybody may ask that
     assert needed - listed == set()
 

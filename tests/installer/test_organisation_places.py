@@ -29,7 +29,7 @@ from kit.organisation import (
 )
 
 from multicdn import cli
-from multicdn.installer import run
+from multicdn.installer import run, sessions
 from multicdn.installer.errors import InstallError
 from multicdn.installer.organisation import forwarding, instructions, network
 from multicdn.installer.steps import Deploy
@@ -158,7 +158,7 @@ def test_each_place_gets_a_template_of_its_own_and_readers_a_policy() -> None:
 
 
 def test_what_others_have_to_do_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "connect", lambda *_: account())
+    monkeypatch.setattr(sessions, "connect", lambda *_: account())
     path = tmp_path / "c.yml"
     path.write_text(installs.text(f"{ELSEWHERE}, role: '{ROLE}', {VPC}", TWO), encoding="utf-8")
     shown = CliRunner().invoke(cli.main, ["install", "instructions", "--config", str(path)])
@@ -180,7 +180,7 @@ def test_a_pipeline_gets_the_template_and_the_code(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(run, "build", lambda *_, **settings: asked.append(settings) or built)
     wire = Wire((200, {"KeyMetadata": {"KeyId": "1", "Arn": KEY}}))
     client = wire.client("kms")
-    monkeypatch.setattr(run, "connect", lambda *_: account(lambda _: client))
+    monkeypatch.setattr(sessions, "connect", lambda *_: account(lambda _: client))
     path = tmp_path / "c.yml"
     path.write_text(installs.text("kms_key: alias/web, tags: {team: web}, python: '3.12'"), encoding="utf-8")
     runner = CliRunner()
@@ -204,8 +204,10 @@ def test_a_plan_is_made_with_the_arns_of_the_keys(tmp_path: Path) -> None:
     client = Wire((200, {"KeyMetadata": {"KeyId": "1", "Arn": KEY}})).client("kms")
     path = tmp_path / "c.yml"
     path.write_text(installs.text("kms_key: alias/web"), encoding="utf-8")
-    file = run.read(path)
-    session = run.with_key_arns(run.Session(account(lambda _: client), file.config.install, file.buckets, file))
+    file = sessions.read(path)
+    session = sessions.with_key_arns(
+        sessions.Session(account(lambda _: client), file.config.install, file.buckets, file)
+    )
     assert session.file is not None
     assert (session.settings.kms_key, session.file.config.install.kms_key) == (KEY, KEY)
 
@@ -231,7 +233,7 @@ def test_whoever_keeps_a_boundary_or_a_key_is_told_what_it_must_allow() -> None:
 
 
 def test_a_broken_config_still_tells_whose_a_bucket_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "connect", lambda *_: account())
+    monkeypatch.setattr(sessions, "connect", lambda *_: account())
     path = tmp_path / "c.yml"
     path.write_text(installs.text(f"{ELSEWHERE}, memory: 1", TWO), encoding="utf-8")
-    assert run.sign_in_to_look(path, print).buckets == ("acme-site",)
+    assert sessions.sign_in_to_look(path, print).buckets == ("acme-site",)

@@ -30,6 +30,7 @@ from multicdn.config.settings import Install
 from multicdn.installer import permissions
 from multicdn.installer.account import Account
 from multicdn.installer.errors import InstallError
+from multicdn.installer.hints import Hints
 from multicdn.installer.organisation import kms_keys, own_role
 from multicdn.installer.template import role
 
@@ -137,16 +138,19 @@ def test_a_role_that_exists_and_may_too_little_is_warned_of() -> None:
     allowed = (200, _simulated("x:Y", "allowed"))
     wire = Wire((200, _simulated("logs:PutLogEvents", "implicitDeny")), *[allowed] * 10)
     client = wire.client("iam")
-    found = list(own_role.lacking(account(lambda _: client), installs.config(f"role: '{ROLE}'")))
+    found = list(own_role.lacking(account(lambda _: client), installs.config(f"role: '{ROLE}'"), Hints()))
     assert [re.sub(r";.*", "", one) for one in found] == [f"the role {ROLE} may not: logs:PutLogEvents on *"]
 
 
 def test_a_role_that_does_not_exist_is_refused_and_who_may_not_ask_goes_ahead() -> None:
     client = Wire(_iam("NoSuchEntity")).client("iam")
     with pytest.raises(InstallError, match=rf"there is no role {ROLE} \(install.role\)"):
-        list(own_role.lacking(account(lambda _: client), installs.config(f"role: '{ROLE}'")))
-    other = Wire(*[_iam("AccessDenied")] * 10).client("iam")
-    assert list(own_role.lacking(account(lambda _: other), installs.config(f"role: '{ROLE}'"))) == []
+        list(own_role.lacking(account(lambda _: client), installs.config(f"role: '{ROLE}'"), Hints()))
+    other, hints = Wire(*[_iam("AccessDenied")] * 10).client("iam"), Hints()
+    assert list(own_role.lacking(account(lambda _: other), installs.config(f"role: '{ROLE}'"), hints)) == []
+    [doubt] = hints.doubts
+    said = "may do isn't known: not allowed: iam:SimulatePrincipalPolicy, while "
+    assert doubt.startswith(f"what the role {ROLE} {said}")
 
 
 def test_a_key_with_signs_of_a_policy_is_asked_about_as_it_is_written() -> None:

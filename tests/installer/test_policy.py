@@ -14,7 +14,7 @@ from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import ARN
 
 from multicdn.config.settings import Forwarded, Install, Trigger
-from multicdn.installer import permissions, run
+from multicdn.installer import permissions, run, sessions
 from multicdn.installer.bundle.rooms import in_lambda
 from multicdn.installer.errors import InstallError
 from multicdn.installer.template import role
@@ -435,11 +435,11 @@ def test_a_policy_says_where_it_fits(length: int, fits: str, doesn_t: str, split
 
 
 def test_a_role_with_too_long_a_policy_is_refused_before_anything_is_done(tmp_path: Path) -> None:
-    def file(number: int) -> run.ConfigFile:
+    def file(number: int) -> sessions.ConfigFile:
         route = "\n  - {bucket: acme-site, prefix: section-%04d/, tags: [all], tags_from: cache-tag, purge: [fastly]}"
         path = tmp_path / "multicdn.config.yml"
         path.write_text(installs.text(routes="".join(route % place for place in range(number))), encoding="utf-8")
-        return run.read(path)
+        return sessions.read(path)
 
     assert run.template(file(200))["Resources"]["Role"]
     with pytest.raises(InstallError, match=r"would need a policy of 1\d,\d\d\d characters, and IAM takes 10,240; give"):

@@ -12,6 +12,7 @@ from kit import installs
 
 from multicdn.installer import permissions, quotas
 from multicdn.installer.account import Account
+from multicdn.installer.hints import Hints
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, template
 
@@ -142,12 +143,14 @@ def test_what_is_counted_holds_no_functions_of_cloudformation_any_more() -> None
 def test_lambda_keeps_a_hundred_for_functions_that_reserve_none(unreserved: int, reserved: int, free: int) -> None:
     config = installs.config(f"maximum_concurrency: 2, reserved_concurrency: {reserved}" if reserved else "")
     deployed = template(config, State(), revision="r")
-    assert quotas.reservable(_account(unreserved), deployed) == free
-    assert quotas.reservable(_account(unreserved), {}) == max(0, free - reserved)
+    assert quotas.reservable(_account(unreserved), deployed, Hints()) == free
+    assert quotas.reservable(_account(unreserved), {}, Hints()) == max(0, free - reserved)
 
 
 def test_who_may_not_ask_goes_ahead() -> None:
-    assert quotas.reservable(_account(None), {}) is None
+    hints = Hints()
+    assert quotas.reservable(_account(None), {}, hints) is None
+    assert "isn't known: not allowed: lambda:GetAccountSettings" in hints.doubts[0]
     assert quotas.reservation_problem(5000, None) == ""
 
 

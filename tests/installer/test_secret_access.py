@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from kit import installs
-from kit.secret_stores import ACCOUNT, REGION, WHEN, SecretStores
+from kit.memory_aws import MemoryAws
+from kit.memory_cloudformation import ACCOUNT, REGION
+from kit.memory_secrets import WHEN
 
 from multicdn.config.settings import Install
-from multicdn.installer import run, secret_access, state
+from multicdn.installer import run, secret_access, sessions, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.errors import InstallError
 from multicdn.installer.key_policy import Decrypting, Verdict, verdict
@@ -22,8 +24,11 @@ DELEGATED = [{"Effect": "Allow", "Principal": {"AWS": ROOT}, "Action": "kms:*", 
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> SecretStores:
-    return SecretStores(monkeypatch)
+def wire(monkeypatch: pytest.MonkeyPatch) -> MemoryAws:
+    aws = MemoryAws()
+    aws.answer(monkeypatch)
+    aws.others = {"function:f"}
+    return aws
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def clients() -> dict[str, Any]:
 
 
 @pytest.fixture
-def account(wire: SecretStores, clients: dict[str, Any]) -> Account:
+def account(wire: MemoryAws, clients: dict[str, Any]) -> Account:
     if not clients:
         made = connect(REGION, ())
         clients |= {name: made.client(name) for name in ("ssm", "secretsmanager", "kms", "iam", "lambda")}
@@ -66,7 +71,7 @@ def doubt(account: Account, reference: str, install: str = "") -> str:
     return "\n".join(found.doubts)
 
 
-def test_what_is_there_is_no_problem(wire: SecretStores, account: Account) -> None:
+def test_what_is_there_is_no_problem(wire: MemoryAws, account: Account) -> None:
     wire.parameter(NAME, "t")
     wire.parameter("plain", "t")
     wire.secret("multicdn/x", '{"a": "1"}')
@@ -102,7 +107,7 @@ def test_the_command_has_the_region_and_the_key_of_the_config(account: Account) 
     assert said.endswith(f"multicdn secret put ssm:{NAME} --region {REGION} --kms-key {key}")
 
 
-def test_a_secret_that_is_to_be_deleted_or_has_no_value_is_none(wire: SecretStores, account: Account) -> None:
+def test_a_secret_that_is_to_be_deleted_or_has_no_value_is_none(wire: MemoryAws, account: Account) -> None:
     wire.secret("leaving", "t", DeletedDate=WHEN)
     wire.secret("empty", "t", VersionIdsToStages={})
     said = looked(account, "secretsmanager:leaving", "secretsmanager:empty").problems
@@ -118,7 +123,7 @@ def test_a_secret_that_is_to_be_deleted_or_has_no_value_is_none(wire: SecretStor
     ],
 )
 def test_who_may_not_look_is_told_so_and_not_stopped(
-    wire: SecretStores, account: Account, denied: str, reference: str, right: str
+    wire: MemoryAws, account: Account, denied: str, reference: str, right: str
 ) -> None:
     wire.denied = {denied}
     assert f"whether it is there isn't known: not allowed: {right}" in doubt(account, reference)
@@ -133,13 +138,13 @@ def test_what_another_account_shares_is_not_known(account: Account) -> None:
 # Keys
 
 
-def under_key(wire: SecretStores, policy: Any = None, name: str = "k", **more: Any) -> str:
+def under_key(wire: MemoryAws, policy: Any = None, name: str = "k", **more: Any) -> str:
     arn = wire.key(name, DELEGATED if policy is None else policy, **more)
     wire.parameter(NAME, "t", KeyId=arn)
     return arn
 
 
-def test_a_key_of_ones_own_must_be_named_in_the_config(wire: SecretStores, account: Account) -> None:
+def test_a_key_of_ones_own_must_be_named_in_the_config(wire: MemoryAws, account: Account) -> None:
     arn = under_key(wire)
     said = problem(account, f"ssm:{NAME}")
     assert f"is encrypted with the key {arn}: name that as install.kms_key, so that the function may decrypt" in said
@@ -151,7 +156,7 @@ def test_a_key_of_ones_own_must_be_named_in_the_config(wire: SecretStores, accou
 
 
 @pytest.mark.parametrize("name", ["alias/mine", "k"])
-def test_a_key_is_known_by_its_alias_and_its_id(wire: SecretStores, account: Account, name: str) -> None:
+def test_a_key_is_known_by_its_alias_and_its_id(wire: MemoryAws, account: Account, name: str) -> None:
     arn = under_key(wire)
     wire.aliases["alias/mine"] = arn
     wire.secret("x", "t", KmsKeyId=name)
@@ -162,28 +167,28 @@ def test_a_key_is_known_by_its_alias_and_its_id(wire: SecretStores, account: Acc
 @pytest.mark.parametrize(
     ("state", "words"), [("Disabled", "nobody can use: it is Disabled"), ("PendingDeletion", "it is PendingDeletion")]
 )
-def test_a_key_that_nobody_can_use(wire: SecretStores, account: Account, state: str, words: str) -> None:
+def test_a_key_that_nobody_can_use(wire: MemoryAws, account: Account, state: str, words: str) -> None:
     arn = under_key(wire, KeyState=state)
     assert words in problem(account, f"ssm:{NAME}", install=f"kms_key: '{arn}'")
 
 
-def test_a_key_that_is_gone(wire: SecretStores, account: Account) -> None:
+def test_a_key_that_is_gone(wire: MemoryAws, account: Account) -> None:
     wire.parameter(NAME, "t", KeyId="alias/gone")
     assert "the key alias/gone, which doesn't exist" in problem(account, f"ssm:{NAME}")
 
 
-def test_keys_that_aws_manages_serve_everybody(wire: SecretStores, account: Account) -> None:
+def test_keys_that_aws_manages_serve_everybody(wire: MemoryAws, account: Account) -> None:
     wire.secret("x", "t", KmsKeyId=wire.key("aws", KeyManager="AWS"))
     assert problem(account, "secretsmanager:x") == ""
 
 
-def test_a_policy_that_leaves_the_role_out(wire: SecretStores, account: Account) -> None:
+def test_a_policy_that_leaves_the_role_out(wire: MemoryAws, account: Account) -> None:
     arn = under_key(wire, [{"Effect": "Allow", "Principal": {"AWS": f"{ROLE}-other"}, "Action": "kms:*"}])
     said = problem(account, f"ssm:{NAME}", install=f"kms_key: '{arn}'")
     assert "which the function's role may not use: it says nothing of the role" in said
 
 
-def test_a_grant_is_as_good(wire: SecretStores, account: Account) -> None:
+def test_a_grant_is_as_good(wire: MemoryAws, account: Account) -> None:
     arn = under_key(wire, [{"Effect": "Allow", "Principal": {"AWS": f"{ROLE}-other"}, "Action": "kms:*"}])
     wire.grants[arn] = [{"GranteePrincipal": ROLE, "Operations": ["Decrypt"]}]
     assert problem(account, f"ssm:{NAME}", function="f") == ""
@@ -191,7 +196,7 @@ def test_a_grant_is_as_good(wire: SecretStores, account: Account) -> None:
     assert "may not use" in problem(account, f"ssm:{NAME}", function="f")
 
 
-def test_grants_that_may_not_be_read_are_a_doubt(wire: SecretStores, account: Account) -> None:
+def test_grants_that_may_not_be_read_are_a_doubt(wire: MemoryAws, account: Account) -> None:
     under_key(wire, [])
     wire.denied = {"ListGrants"}
     found = looked(account, f"ssm:{NAME}", function="f")
@@ -199,41 +204,41 @@ def test_grants_that_may_not_be_read_are_a_doubt(wire: SecretStores, account: Ac
     assert "isn't known: it depends on what nobody knows before" in found.doubts[0]
 
 
-def test_a_policy_that_names_the_role_needs_nothing_in_the_config(wire: SecretStores, account: Account) -> None:
+def test_a_policy_that_names_the_role_needs_nothing_in_the_config(wire: MemoryAws, account: Account) -> None:
     """IAM, which doesn't know the key's policy, would say no."""
     under_key(wire, [{"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:Decrypt"}])
-    wire.decisions = {"kms:Decrypt": "<EvalDecision>implicitDeny</EvalDecision>"}
+    wire.decisions = {"kms:Decrypt": {"EvalDecision": "implicitDeny"}}
     assert problem(account, f"ssm:{NAME}", function="f") == ""
 
 
-def test_what_may_not_be_read_of_a_key_is_a_doubt(wire: SecretStores, account: Account) -> None:
+def test_what_may_not_be_read_of_a_key_is_a_doubt(wire: MemoryAws, account: Account) -> None:
     arn = under_key(wire)
     wire.denied = {"GetKeyPolicy"}
-    assert "its policy may not be read (kms:GetKeyPolicy); name it as install.kms_key" in doubt(account, f"ssm:{NAME}")
+    assert "not allowed: kms:GetKeyPolicy, while reading the policy of the key" in doubt(account, f"ssm:{NAME}")
     wire.denied = {"GetKeyPolicy", "DescribeKey"}
     assert "name it" not in doubt(account, f"ssm:{NAME}", install=f"kms_key: '{arn}'")
+
+
+def _denied(by: str) -> dict[str, Any]:
+    return {"EvalDecision": "implicitDeny", f"{by}DecisionDetail": {f"AllowedBy{by}": "false"}}
 
 
 @pytest.mark.parametrize(
     ("decision", "words"),
     [
         (
-            "<EvalDecision>implicitDeny</EvalDecision>"
-            "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>"
-            "</PermissionsBoundaryDecisionDetail>",
+            _denied("PermissionsBoundary"),
             "its permissions boundary leaves",
         ),
         (
-            "<EvalDecision>implicitDeny</EvalDecision>"
-            "<OrganizationsDecisionDetail><AllowedByOrganizations>false</AllowedByOrganizations>"
-            "</OrganizationsDecisionDetail>",
+            _denied("Organizations"),
             "a policy of the organisation forbids",
         ),
-        ("<EvalDecision>explicitDeny</EvalDecision>", "another policy of the role forbids"),
+        ({"EvalDecision": "explicitDeny"}, "another policy of the role forbids"),
     ],
 )
 def test_iam_is_asked_about_a_role_that_is_there(
-    wire: SecretStores, account: Account, decision: str, words: str
+    wire: MemoryAws, account: Account, decision: dict[str, Any], words: str
 ) -> None:
     arn = under_key(wire)
     install = f"kms_key: '{arn}'"
@@ -245,14 +250,16 @@ def test_iam_is_asked_about_a_role_that_is_there(
         wire.decisions = {action: decision}
         assert f"{words} {action} on {resource}" in problem(account, f"ssm:{NAME}", install=install, function="f")
     wire.denied = {"SimulatePrincipalPolicy"}
-    assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
+    found = looked(account, f"ssm:{NAME}", install=install, function="f")
+    assert found.problems == ()
+    assert "keeps the function from its secrets isn't known: not allowed: iam:SimulateP" in found.doubts[0]
 
 
 def test_that_the_role_as_it_is_lacks_a_secret_of_the_config_to_come_says_nothing(
-    wire: SecretStores, account: Account
+    wire: MemoryAws, account: Account
 ) -> None:
     install = f"kms_key: '{under_key(wire)}'"
-    wire.decisions = {"ssm:GetParameter": "<EvalDecision>implicitDeny</EvalDecision>"}
+    wire.decisions = {"ssm:GetParameter": {"EvalDecision": "implicitDeny"}}
     assert problem(account, f"ssm:{NAME}", install=install, function="f") == ""
 
 
@@ -264,9 +271,9 @@ def test_plan_says_it_before_anything_is_built(account: Account) -> None:
 
 def test_a_session_in_another_account_than_the_configs_is_refused(account: Account) -> None:
     for expected in ("", ACCOUNT):
-        assert run.Session(account, Install(account=expected), (), None)
+        assert sessions.Session(account, Install(account=expected), (), None)
     with pytest.raises(InstallError, match=r"install\.account of the config is 999999999999; sign in there"):
-        run.Session(account, Install(account="999999999999"), (), None)
+        sessions.Session(account, Install(account="999999999999"), (), None)
 
 
 # Policies of keys

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from kit.secret_stores import ACCOUNT, WHEN, SecretStores
+from kit.memory_aws import MemoryAws
+from kit.memory_cloudformation import ACCOUNT, REGION
+from kit.memory_secrets import WHEN
 
 from multicdn import secrets
 from multicdn.cli import main
@@ -37,9 +39,13 @@ EDGERC = "[default]\nhost = akab-x.luna.akamaiapis.net\nclient_token = a\nclient
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SecretStores:
+def wire(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryAws:
     monkeypatch.chdir(tmp_path)
-    return SecretStores(monkeypatch)
+    monkeypatch.delenv("MULTICDN_CONFIG", raising=False)
+    aws = MemoryAws()
+    aws.answer(monkeypatch)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    return aws
 
 
 def write(folder: Path, install: str = "", text: str = CONFIG) -> None:
@@ -56,7 +62,7 @@ def run(*arguments: str, code: int = 0, value: str = VALUE) -> str:
 # put
 
 
-def test_region_account_and_key_are_those_of_the_config(wire: SecretStores, tmp_path: Path) -> None:
+def test_region_account_and_key_are_those_of_the_config(wire: MemoryAws, tmp_path: Path) -> None:
     write(tmp_path, f"region: eu-central-1, account: '{ACCOUNT}', kms_key: '{KEY}'")
     said = run("put", "ssm:/multicdn/fastly/token")
     assert said == f"stored ${{ssm:/multicdn/fastly/token}}, version 1 in eu-central-1, account {ACCOUNT}\n"
@@ -69,20 +75,20 @@ def test_region_account_and_key_are_those_of_the_config(wire: SecretStores, tmp_
     assert wire.seen[-1] == ("us-west-2", "UpdateSecret")
 
 
-def test_a_config_that_is_wrong_elsewhere_says_where_all_the_same(wire: SecretStores, tmp_path: Path) -> None:
+def test_a_config_that_is_wrong_elsewhere_says_where_all_the_same(wire: MemoryAws, tmp_path: Path) -> None:
     write(tmp_path, "region: eu-central-1, memory: none, stack: '?'", CONFIG.replace("routes:", "rutes:"))
     run("put", "ssm:/x")
     assert wire.seen[-1] == ("eu-central-1", "PutParameter")
 
 
-def test_without_a_config_the_environment_says_where(wire: SecretStores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_config_the_environment_says_where(wire: MemoryAws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "ap-south-1")
     run("put", "ssm:/x")
     assert wire.seen[-1] == ("ap-south-1", "PutParameter")
     assert "nowhere.yml: no such file" in run("put", "ssm:/x", "--config", "nowhere.yml", code=1)
 
 
-def test_another_account_is_refused_before_anything_is_stored(wire: SecretStores, tmp_path: Path) -> None:
+def test_another_account_is_refused_before_anything_is_stored(wire: MemoryAws, tmp_path: Path) -> None:
     write(tmp_path, "account: '999999999999'")
     for command in (("put", "ssm:/x"), ("list",), ("check",)):
         said = run(*command, code=1)
@@ -99,7 +105,7 @@ def test_another_account_is_refused_before_anything_is_stored(wire: SecretStores
         (VALUE, ""),
     ],
 )
-def test_what_looks_odd_is_stored_and_told(wire: SecretStores, tmp_path: Path, value: str, said: str) -> None:
+def test_what_looks_odd_is_stored_and_told(wire: MemoryAws, tmp_path: Path, value: str, said: str) -> None:
     write(tmp_path)
     told = run("put", "ssm:/multicdn/fastly/token", value=value)
     assert (said in told) if said else ("warning" not in told)
@@ -107,7 +113,7 @@ def test_what_looks_odd_is_stored_and_told(wire: SecretStores, tmp_path: Path, v
 
 
 def test_a_file_goes_in_whole_and_is_not_typed(
-    wire: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wire: MemoryAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
     assert "warning" not in run("put", "ssm:/multicdn/akamai", value=EDGERC)
@@ -118,7 +124,7 @@ def test_a_file_goes_in_whole_and_is_not_typed(
 
 
 def test_whoever_embeds_the_handler_needs_no_more_than_aws_region(
-    wire: SecretStores, monkeypatch: pytest.MonkeyPatch
+    wire: MemoryAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """boto3 itself knows AWS_DEFAULT_REGION alone."""
     monkeypatch.setenv("AWS_REGION", "ap-south-1")
@@ -127,7 +133,7 @@ def test_whoever_embeds_the_handler_needs_no_more_than_aws_region(
     assert wire.seen == [("ap-south-1", "GetParameter")]
 
 
-def test_a_key_that_may_not_be_used_is_told_with_the_remedy(wire: SecretStores) -> None:
+def test_a_key_that_may_not_be_used_is_told_with_the_remedy(wire: MemoryAws) -> None:
     said = "Access to KMS is not allowed"
     wire.refusals = {"GetParameter": ("AccessDeniedException", said)}
     with pytest.raises(SecretError, match=rf"{said}; whoever reads it needs kms:Decrypt on its key: name that key as"):
@@ -138,7 +144,7 @@ def test_a_key_that_may_not_be_used_is_told_with_the_remedy(wire: SecretStores) 
 
 
 @pytest.fixture
-def stored(wire: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SecretStores:
+def stored(wire: MemoryAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryAws:
     write(tmp_path, "region: eu-central-1")
     monkeypatch.setenv("PIXBOOST", VALUE)
     wire.parameter("/multicdn/fastly/token", VALUE, Version=3)
@@ -147,7 +153,7 @@ def stored(wire: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return wire
 
 
-def test_the_list_says_where_each_is(stored: SecretStores) -> None:
+def test_the_list_says_where_each_is(stored: MemoryAws) -> None:
     assert run("list").splitlines() == [
         "${ssm:/multicdn/fastly/token}  www.token, shop.token",
         "  Parameter Store, eu-central-1: version 3, of 2026-09-21T14:13:20+00:00",
@@ -163,7 +169,7 @@ def test_the_list_says_where_each_is(stored: SecretStores) -> None:
     assert {operation for _, operation in stored.seen}.isdisjoint({"GetParameter", "GetSecretValue"})
 
 
-def test_what_is_missing_is_the_exit_status(stored: SecretStores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_the_exit_status(stored: MemoryAws, monkeypatch: pytest.MonkeyPatch) -> None:
     del stored.parameters["/multicdn/akamai"]
     stored.secrets["multicdn"]["DeletedDate"] = WHEN
     monkeypatch.delenv("PIXBOOST")
@@ -173,7 +179,7 @@ def test_what_is_missing_is_the_exit_status(stored: SecretStores, monkeypatch: p
     assert "restore-secret --secret-id multicdn" in zone["note"]
 
 
-def test_check_reads_each_in_the_region_of_the_config(stored: SecretStores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reads_each_in_the_region_of_the_config(stored: MemoryAws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-west-2")
     assert run("check").splitlines() == [
         "ok     ${ssm:/multicdn/fastly/token} (www.token, shop.token)",
@@ -184,7 +190,7 @@ def test_check_reads_each_in_the_region_of_the_config(stored: SecretStores, monk
     assert {region for region, operation in stored.seen if operation.startswith("Get")} == {"eu-central-1"}
 
 
-def test_check_says_what_cannot_be_used(stored: SecretStores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_cannot_be_used(stored: MemoryAws, monkeypatch: pytest.MonkeyPatch) -> None:
     del stored.parameters["/multicdn/fastly/token"]
     stored.secret("multicdn", json.dumps({"cloudflare": f"'{VALUE}'"}))
     stored.parameter("/multicdn/akamai", EDGERC.replace("client_secret", "client_sekret"))
@@ -200,7 +206,7 @@ def test_check_says_what_cannot_be_used(stored: SecretStores, monkeypatch: pytes
     assert "AccessDeniedException: not authorized" in json.loads(run("check", "--json", code=1))["secrets"][0]["fault"]
 
 
-def test_a_config_without_secrets_of_aws_asks_nobody(wire: SecretStores, tmp_path: Path) -> None:
+def test_a_config_without_secrets_of_aws_asks_nobody(wire: MemoryAws, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{VALUE}\n")
     text = 'version: 1\nproviders:\n  fastly: {service: a, token: "${file:token}"}\nroutes:\n'
     text += '  - {bucket: b, urls: ["https://a.example/{key}"], purge: [fastly]}\n'
@@ -225,7 +231,7 @@ NO_REGION = "http://127.0.0.1:9/123456789012/q"
 
 
 def test_a_purge_by_hand_reads_secrets_where_the_config_says(
-    stored: SecretStores, monkeypatch: pytest.MonkeyPatch
+    stored: MemoryAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "us-west-2")
     del stored.parameters["/multicdn/fastly/token"]
@@ -235,7 +241,7 @@ def test_a_purge_by_hand_reads_secrets_where_the_config_says(
 
 
 def test_without_a_region_in_the_config_aws_region_is_obeyed(
-    stored: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: MemoryAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path)
     monkeypatch.setenv("AWS_REGION", "us-west-2")
@@ -244,13 +250,13 @@ def test_without_a_region_in_the_config_aws_region_is_obeyed(
     assert "there is none in us-west-2" in other(*PURGE, code=1)
 
 
-def test_a_purge_by_hand_in_another_account_is_refused(stored: SecretStores, tmp_path: Path) -> None:
+def test_a_purge_by_hand_in_another_account_is_refused(stored: MemoryAws, tmp_path: Path) -> None:
     write(tmp_path, "account: '999999999999'")
     assert "install.account of the config is 999999999999" in other(*PURGE, code=1)
     assert {operation for _, operation in stored.seen} == {"GetCallerIdentity"}
 
 
-def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: SecretStores) -> None:
+def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: MemoryAws) -> None:
     stored.denied = {"ReceiveMessage"}
     assert "AccessDeniedException" in other("dlq", "list", "--dlq", NO_REGION, code=1)
     other("dlq", "list", "--dlq", "https://sqs.us-west-1.amazonaws.com/123456789012/q", code=1)
@@ -269,7 +275,7 @@ def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: Se
     ids=" ".join,
 )
 def test_a_profile_that_is_not_there_is_a_sentence(
-    stored: SecretStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+    stored: MemoryAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     write(tmp_path)
     monkeypatch.setenv("AWS_PROFILE", "nope")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from botocore.awsrequest import AWSResponse
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from botocore.awsrequest import AWSPreparedRequest
 
-QUERY = ("sts", "iam", "cloudformation")
+QUERY = ("sts", "iam", "cloudformation", "sns")
+_REST = {"configuration": "GetFunctionConfiguration", "account-settings": "GetAccountSettings"}
 _SUBRESOURCES = {
     "location": "BucketLocation",
     "notification": "BucketNotificationConfiguration",
@@ -28,7 +30,7 @@ _SUBRESOURCES = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request: service, operation as boto3 names it, parameters, and the bucket and key of S3."""
+    """A request: service, operation as boto3 names it, parameters, region, and the bucket and key of S3."""
 
     service: str
     operation: str
@@ -36,6 +38,11 @@ class Call:
     bucket: str = ""
     key: str = ""
     body: bytes = field(default=b"", compare=False, repr=False)
+    region: str = field(default="", compare=False)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body or b"{}")
 
     @property
     def name(self) -> str:
@@ -45,21 +52,19 @@ class Call:
 class Refused(Exception):
     """An answer that is an error: status, code, message, and what else stands beside them."""
 
-    def __init__(self, status: int, code: str, message: str = "", **beside: str) -> None:
+    def __init__(self, status: int, code: str, message: str | None = None, **beside: str) -> None:
         super().__init__(code)
-        self.status, self.code, self.message, self.beside = status, code, message or f"this is {code}", beside
+        self.status, self.code, self.beside = status, code, beside
+        self.message = f"this is {code}" if message is None else message
 
 
 class Page(Refused):
     """An answer of something that isn't AWS; the code is the whole of it."""
 
 
-class _Raw:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
+class _Raw(io.BytesIO):
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
-        yield self._content
+        yield self.read()
 
 
 def read(request: AWSPreparedRequest) -> Call:
@@ -73,12 +78,17 @@ def read(request: AWSPreparedRequest) -> Call:
         parameters = dict(parse_qsl(url.query, keep_blank_values=True))
         parameters |= {name.lower(): _text(value) for name, value in request.headers.items()}
         return Call("s3", _s3_operation(request.method, parameters, bucket, key), parameters, bucket, key, content)
-    service = host.partition(".")[0]
+    service, region, *_ = host.split(".")
+    signed = _text(request.headers.get("Authorization", "")).partition("Credential=")[2].split("/")
+    region = signed[2] if len(signed) > 2 else region
     if service in QUERY:
         given = dict(parse_qsl(content.decode(), keep_blank_values=True))
-        return Call(service, given["Action"], given, body=content)
+        return Call(service, given["Action"], given, body=content, region=region)
+    if service == "lambda":
+        *_, named, last = url.path.rstrip("/").split("/")
+        return Call(service, _REST[last], {"FunctionName": unquote(named)}, region=region)
     target = _text(request.headers["X-Amz-Target"])
-    return Call(service, target.rpartition(".")[2], body=content)
+    return Call(service, target.rpartition(".")[2], body=content, region=region)
 
 
 def _s3_operation(method: str, parameters: Mapping[str, str], bucket: str, key: str) -> str:
@@ -98,14 +108,15 @@ def _text(value: str | bytes) -> str:
 
 
 def answered(request: AWSPreparedRequest, call: Call, answer: Any) -> AWSResponse:
-    """A success: a dict or list in the protocol of the service, or the whole of a document of S3."""
+    """A success: a dict or list in the protocol of the service, or what S3 sends, perhaps with headers."""
+    answer, headers = answer if isinstance(answer, tuple) else (answer, {})
     if call.service in QUERY:
         content = f"<R><{call.operation}Result>{_xml(answer)}</{call.operation}Result></R>".encode()
     elif call.service == "s3":
         content = answer if isinstance(answer, bytes) else answer.encode()
     else:
         content = json.dumps(answer).encode()
-    return AWSResponse(request.url, 200, {}, _Raw(content))
+    return AWSResponse(request.url, 206 if headers else 200, headers, _Raw(content))
 
 
 def refusal(request: AWSPreparedRequest, call: Call, refused: Refused) -> AWSResponse:

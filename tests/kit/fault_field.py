@@ -17,7 +17,7 @@ from kit import installs
 from kit.aws_wire import Call, Refused
 from kit.memory_aws import Bucket, MemoryAws, World
 from kit.memory_cloudformation import ACCOUNT, REGION, Stack
-from multicdn.installer import run
+from multicdn.installer import run, sessions
 from multicdn.installer.account import Account, connect
 from multicdn.installer.apply import execute
 
@@ -29,11 +29,22 @@ if TYPE_CHECKING:
 TWO = installs.ROUTES + f"\n  - {{bucket: second-site, prefix: a/, {installs.PURGE}}}"
 CODE = f"multicdn-{ACCOUNT}-{REGION}"
 THEIRS = f"arn:aws:sqs:{REGION}:{ACCOUNT}:theirs-and-gone"
-# What others left: an entry whose queue is gone, and a rule.
-LEFT = (
-    f"<NotificationConfiguration><QueueConfiguration><Id>theirs</Id><Queue>{THEIRS}</Queue>"
-    "<Event>s3:Replication:*</Event></QueueConfiguration></NotificationConfiguration>"
-).encode()
+TOPIC, FUNCTION = (f"arn:aws:{one}:{REGION}:{ACCOUNT}" for one in ("sns", "lambda"))
+OTHERS = {"Topic": f"{TOPIC}:theirs", "Queue": THEIRS, "CloudFunction": f"{FUNCTION}:function:theirs"}
+_EVENTS = {"Topic": "s3:ObjectRestore:*", "Queue": "s3:Replication:*", "CloudFunction": "s3:ObjectAcl:Put"}
+
+
+def _entry(kind: str, arn: str) -> str:
+    """A notification of others."""
+    inner = f"<Id>their-{kind}</Id><{kind}>{arn}</{kind}><Event>{_EVENTS[kind]}</Event>"
+    return f"<{kind}Configuration>{inner}</{kind}Configuration>"
+
+
+# What others left: an entry whose queue is gone, two that are right, and a rule.
+_ENTRIES = "".join(map(_entry, OTHERS, OTHERS.values()))
+LEFT = f"<NotificationConfiguration>{_ENTRIES}</NotificationConfiguration>".encode()
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/multicdn-Role"
+_ALLOW = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
 RULE = {"Name": "theirs", "EventPattern": json.dumps({"source": ["aws.ec2"]})}
 
 Fault = Callable[[Call], Exception]
@@ -73,13 +84,17 @@ def cut(call: Call) -> ConnectionClosedError:
     return ConnectionClosedError(endpoint_url=call.service)
 
 
+# Whose errors have names that end in "Exception".
+JSON = ("sqs", "events", "kms", "ssm", "secretsmanager", "lambda")
+
+
 def denied(call: Call) -> Refused:
-    json_protocol = call.service in ("sqs", "events", "kms")
+    json_protocol = call.service in JSON
     return Refused(403, "AccessDeniedException" if json_protocol else "AccessDenied", f"not authorized: {call.name}")
 
 
 def expired(call: Call) -> Refused:
-    json_protocol = call.service in ("sqs", "events", "kms")
+    json_protocol = call.service in JSON
     return Refused(400 if call.service == "s3" else 403, "ExpiredTokenException" if json_protocol else "ExpiredToken")
 
 
@@ -91,7 +106,7 @@ def gone(call: Call) -> Refused:
         return Refused(400, "AWS.SimpleQueueService.NonExistentQueue")
     return Refused(
         404,
-        {"s3": "NoSuchBucket", "iam": "NoSuchEntity", "kms": "NotFoundException"}.get(
+        {"s3": "NoSuchBucket", "iam": "NoSuchEntity", "kms": "NotFoundException", "sns": "NotFound"}.get(
             call.service, "ResourceNotFoundException"
         ),
     )
@@ -112,18 +127,18 @@ class Field:
     said: list[str]
     states: dict[str, World] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
-    sessions: dict[tuple[str, str], run.Session] = field(default_factory=dict)
+    sessions: dict[tuple[str, str], sessions.Session] = field(default_factory=dict)
 
-    def session(self, install: str, routes: str = installs.ROUTES) -> run.Session:
+    def session(self, install: str, routes: str = installs.ROUTES) -> sessions.Session:
         if (install, routes) not in self.sessions:
             self.sessions[install, routes] = self._session(install, routes)
         return self.sessions[install, routes]
 
-    def _session(self, install: str, routes: str) -> run.Session:
+    def _session(self, install: str, routes: str) -> sessions.Session:
         path = self.folder / "multicdn.config.yml"
         path.write_text(installs.text(f"region: {REGION}, {install}", routes), encoding="utf-8")
-        file = run.read(path)
-        return run.Session(self.account, file.config.install, file.buckets, file)
+        file = sessions.read(path)
+        return sessions.Session(self.account, file.config.install, file.buckets, file)
 
     def begin(self, state: str, fault: Callable[[Call], None] = nothing) -> None:
         """Go to a state of the account, long after whatever was done before."""
@@ -172,14 +187,12 @@ class Field:
 def opened(folder: Path) -> Iterator[Field]:
     """Everything, with an account in three states: empty, installed for two buckets, and by way of EventBridge."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "x")
-        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
-            patch.delenv(name, raising=False)
         bundle = installs.bundle(folder)
         patch.setattr(run, "build", lambda *_, **__: bundle)  # what is in it is the business of other tests
         aws, said = MemoryAws(), list[str]()
         aws.take_over(patch)
+        aws.others = {OTHERS["Topic"], OTHERS["CloudFunction"]}
+        _fill_stores(aws)
         aws.world.buckets = {"acme-site": Bucket(notification=LEFT), "second-site": Bucket()}
         aws.world.rules = [RULE]
         made = Field(aws, connect(REGION, (), said.append), folder, said, {"empty": aws.snapshot()})
@@ -189,6 +202,16 @@ def opened(folder: Path) -> Iterator[Field]:
             made.states[state] = aws.snapshot()
         made.states["shell"] = _shell(made)
         yield made
+
+
+def _fill_stores(aws: MemoryAws) -> None:
+    """A parameter under a key that the account's policies decide on, a secret under one that a grant opens."""
+    root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    aws.parameter("/multicdn/fastly/token", "t", KeyId=aws.key("delegated", [{**_ALLOW, "Principal": root}]))
+    granted = aws.key("granted")
+    aws.secret("edge", "t", KmsKeyId=granted)
+    aws.grants[granted] = [{"GranteePrincipal": ROLE, "Operations": ["Decrypt"]}]
+    aws.aliases["alias/web"] = aws.key("delegated", aws.policies[f"arn:aws:kms:{REGION}:{ACCOUNT}:key/delegated"])
 
 
 def _shell(field: Field) -> World:

@@ -10,7 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from multicdn.config import parse
-from multicdn.installer import plan, run
+from multicdn.installer import plan, run, sessions
 from multicdn.installer.apply import execute
 from multicdn.installer.bundle.build import Bundle
 from multicdn.plugins.discovery import Plugins
@@ -75,13 +75,13 @@ class Installer:
         self.path.write_text(config_text, encoding="utf-8")
         self.bundle = bundle(self.folder, content or config_text, config_text)
 
-    def session(self) -> run.Session:
+    def session(self) -> sessions.Session:
         """Sign in as the environment says; clients are kept while it says the same, since each takes its time."""
         who = os.environ["AWS_ACCESS_KEY_ID"]
-        file = run.read(self.path)
+        file = sessions.read(self.path)
         if who not in self._accounts:
-            self._accounts[who] = run.sign_in(file).account
-        return run.Session(self._accounts[who], file.config.install, file.buckets, file)
+            self._accounts[who] = sessions.sign_in(file).account
+        return sessions.Session(self._accounts[who], file.config.install, file.buckets, file)
 
     def plan(self) -> InstallPlan:
         opened = self.session()

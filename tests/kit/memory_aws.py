@@ -7,7 +7,6 @@ is ready a moment after it is begun, and whoever waits only turns that clock.
 from __future__ import annotations
 
 import copy
-import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.aws_wire import Call, Refused, answered, read, refusal
 from kit.memory_cloudformation import ACCOUNT, REGION, CloudFormation, Stack
+from kit.memory_secrets import SecretStores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     import pytest
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+_UNSET = ("AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN")
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "memory-only", "AWS_CONFIG_FILE": "/none"}
 _S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+class Stored(bytes):
+    """An object, which is long."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} bytes"
 
 
 @dataclass
 class Bucket:
-    objects: dict[str, int] = field(default_factory=dict)
+    objects: dict[str, Stored] = field(default_factory=dict)
     notification: bytes = b"<NotificationConfiguration/>"
     tags: bytes = b""
     closed: bool = False
@@ -76,7 +85,7 @@ class Clock:
         self.now += seconds
 
 
-class MemoryAws(CloudFormation):
+class MemoryAws(CloudFormation, SecretStores):
     """The AWS.
 
     Attributes:
@@ -88,9 +97,18 @@ class MemoryAws(CloudFormation):
         failing: for each deployment to come, what a resource fails for; "" for one that works.
         orphaned: what was removed while buckets still told it what happens in them.
         held: for each deletion to come, why resources can't be deleted, by their logical ids.
+        others: topics and functions of others, by ARN.
+        decisions: what IAM says of actions, where it isn't "allowed".
+        denied: operations that nobody may call.
+        refusals: code and text of what AWS says instead of doing an operation.
     """
 
     def __init__(self) -> None:
+        super().__init__()
+        self.others: set[str] = set()
+        self.decisions: dict[str, dict[str, Any]] = {}
+        self.denied: set[str] = set()
+        self.refusals: dict[str, tuple[str, str]] = {}
         self.world = World()
         self.clock = Clock()
         self.calls: list[Call] = []
@@ -101,12 +119,20 @@ class MemoryAws(CloudFormation):
         self.failing: list[str] = []
         self.held: list[dict[str, str]] = []
 
-    def take_over(self, patch: pytest.MonkeyPatch) -> None:
-        """Answer for every client in this process, and be the clock of botocore and of the installer."""
+    def answer(self, patch: pytest.MonkeyPatch) -> None:
+        """Answer for every client in this process, with credentials that nobody looks at."""
         patch.setattr("botocore.httpsession.URLLib3Session.send", lambda _, request: self._send(request))
-        patch.setattr(
-            "botocore.signers.RequestSigner.sign", lambda *_, **__: None
-        )  # these two are half of a call's time
+        patch.setattr("boto3.DEFAULT_SESSION", None)
+        for name in (*_UNSET, "AWS_DEFAULT_REGION"):
+            patch.delenv(name, raising=False)
+        for name, value in _CREDENTIALS.items():
+            patch.setenv(name, value)
+
+    def take_over(self, patch: pytest.MonkeyPatch) -> None:
+        """Do so in less time, and be the clock of botocore and of the installer."""
+        self.answer(patch)
+        # These two are half of a call's time.
+        patch.setattr("botocore.signers.RequestSigner.sign", lambda *_, **__: None)
         patch.setattr("botocore.useragent.UserAgentString.to_string", lambda _: "boto3")
         patch.setattr("botocore.endpoint.time", self.clock)
         for name, module in list(sys.modules.items()):
@@ -123,11 +149,23 @@ class MemoryAws(CloudFormation):
         self.calls.append(call)
         try:
             self.fault(call)
-            answer = getattr(self, f"_{call.service}_{call.operation}")(call)
+            answer = self._answered(call)
             self.after(call)
         except Refused as refused:
             return refusal(request, call, refused)
         return answered(request, call, answer)
+
+    def _answered(self, call: Call) -> Any:
+        if call.operation in self.denied:
+            raise Refused(403, "AccessDeniedException", "not authorized")
+        if call.operation in self.refusals:
+            raise Refused(400, *self.refusals[call.operation])
+        return getattr(self, f"_{call.service}_{call.operation}")(call)
+
+    @property
+    def seen(self) -> list[tuple[str, str]]:
+        """Region and operation of each call."""
+        return [(call.region, call.operation) for call in self.calls]
 
     # Who we are
 
@@ -136,14 +174,12 @@ class MemoryAws(CloudFormation):
 
     def _iam_SimulatePrincipalPolicy(self, call: Call) -> Any:  # noqa: N802
         names = [value for name, value in call.parameters.items() if name.startswith("ActionNames.")]
-        return {"EvaluationResults": [{"EvalActionName": name, "EvalDecision": "allowed"} for name in names]}
+        allowed = {"EvalDecision": "allowed"}
+        return {"EvaluationResults": [{"EvalActionName": one, **self.decisions.get(one, allowed)} for one in names]}
 
     def _iam_GetRole(self, call: Call) -> Any:  # noqa: N802
         name = call.parameters["RoleName"]
         return {"Role": {"RoleName": name, "Arn": f"arn:aws:iam::{ACCOUNT}:role/people/{name}"}}
-
-    def _kms_DescribeKey(self, _: Call) -> Any:  # noqa: N802
-        return {"KeyMetadata": {"KeyId": "1", "Arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"}}
 
     def _events_ListRules(self, _: Call) -> Any:  # noqa: N802
         return {"Rules": self.world.rules}
@@ -210,14 +246,39 @@ class MemoryAws(CloudFormation):
 
     def _takes(self, arn: str) -> bool:
         queues = (one["arn"] for one in self.world.queues.values())
-        return arn in queues or any(arn in one.physical.values() for one in self.world.stacks)
+        return arn in self.others or arn in queues or any(arn in one.physical.values() for one in self.world.stacks)
+
+    def _s3_GetObject(self, call: Call) -> Any:  # noqa: N802
+        objects = self._bucket(call).objects
+        if call.key not in objects:
+            raise Refused(404, "NoSuchKey")
+        content, (first, _, last) = objects[call.key], call.parameters["range"].removeprefix("bytes=").partition("-")
+        start = int(first) if first else max(0, len(content) - int(last))
+        end = min(int(last) + 1, len(content)) if first else len(content)
+        return content[start:end], {"Content-Range": f"bytes {start}-{end - 1}/{len(content)}"}
+
+    # Functions, and topics of others
+
+    def _lambda_GetFunctionConfiguration(self, call: Call) -> Any:  # noqa: N802
+        name = call.parameters["FunctionName"]
+        if not any(name in arn for arn in self.others):
+            raise Refused(404, "ResourceNotFoundException")
+        return {"FunctionName": name, "Role": f"arn:aws:iam::{ACCOUNT}:role/multicdn-Role"}
+
+    def _lambda_GetAccountSettings(self, _: Call) -> Any:  # noqa: N802
+        return {"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}}
+
+    def _sns_GetTopicAttributes(self, call: Call) -> Any:  # noqa: N802
+        if call.parameters["TopicArn"] not in self.others:
+            raise Refused(404, "NotFound")
+        return {"Attributes": {}}
 
     def _s3_ListObjectsV2(self, call: Call) -> str:  # noqa: N802
         keys = [key for key in self._bucket(call).objects if key.startswith(call.parameters.get("prefix", ""))]
         return f"<R>{''.join(f'<Contents><Key>{key}</Key></Contents>' for key in keys)}</R>"
 
     def _s3_PutObject(self, call: Call) -> str:  # noqa: N802
-        self._bucket(call).objects[call.key] = len(call.body)
+        self._bucket(call).objects[call.key] = Stored(call.body)
         return ""
 
     def _s3_DeleteObjects(self, call: Call) -> str:  # noqa: N802
@@ -232,13 +293,19 @@ class MemoryAws(CloudFormation):
     # SQS
 
     def _queue(self, call: Call) -> dict[str, Any]:
-        url = json.loads(call.body)["QueueUrl"]
+        url = call.json["QueueUrl"]
         if url not in self.world.queues:
             raise Refused(400, "AWS.SimpleQueueService.NonExistentQueue")
         return self.world.queues[url]
 
+    def _sqs_GetQueueUrl(self, call: Call) -> Any:  # noqa: N802
+        for one in self.world.queues:
+            if one.rpartition("/")[2] == call.json["QueueName"]:
+                return {"QueueUrl": one}
+        raise Refused(400, "AWS.SimpleQueueService.NonExistentQueue")
+
     def _sqs_ListQueues(self, call: Call) -> Any:  # noqa: N802
-        prefix = json.loads(call.body).get("QueueNamePrefix", "")
+        prefix = call.json.get("QueueNamePrefix", "")
         return {"QueueUrls": [url for url in self.world.queues if url.rpartition("/")[2].startswith(prefix)]}
 
     def _sqs_ListQueueTags(self, call: Call) -> Any:  # noqa: N802
@@ -249,5 +316,5 @@ class MemoryAws(CloudFormation):
 
     def _sqs_DeleteQueue(self, call: Call) -> Any:  # noqa: N802
         self._queue(call)
-        del self.world.queues[json.loads(call.body)["QueueUrl"]]
+        del self.world.queues[call.json["QueueUrl"]]
         return {}

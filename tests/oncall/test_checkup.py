@@ -361,3 +361,20 @@ def test_a_plugin_that_is_switched_off_or_broken_is_told() -> None:
     assert [one.state for one in found] == [Health.WARNING, Health.FAILED, Health.WARNING, Health.OK]
     assert "nosuch" in found[0].text
     assert found[2].text == "switched off: fastly"
+
+
+def test_a_missing_extra_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    def version(name: str) -> str:
+        if name in ("cloudflare", "boto3"):
+            raise metadata.PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(metadata, "version", version)
+    providers = '\n  edge: {type: cloudflare, zone: z, token: "${ssm:/t}"}\n'
+    routes = '\n  - {bucket: b1b, urls: ["https://a.example/{key}"], purge: [edge]}\n'
+    found = [*local_checks.packages(Plugins(), config(routes=routes, providers=providers))]
+    [one] = found
+    assert one.text == "edge and ${ssm:...} need cloudflare and boto3, which aren't installed here"
+    assert one.remedy.endswith("pip install 'multicdn[aws,cloudflare]'")

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from multicdn.diagnosis import Finding, failed, ok, unknown, warning
-from multicdn.installer import cloudformation, diff, run, state
+from multicdn.installer import cloudformation, diff, sessions, state
 from multicdn.installer.deployed import function, queues, rights, triggers
 from multicdn.installer.deployed.installed import Installed
 from multicdn.installer.errors import InstallError, PassedOverError, is_denied
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from multicdn.installer.account import Account
-    from multicdn.installer.run import ConfigFile
+    from multicdn.installer.sessions import ConfigFile
 
 _SHOWN = 3
 
@@ -157,14 +157,14 @@ class _Opened:
             )
 
     def _sign_in(self) -> Account:
-        account = run.sign_in(self._file, _unsaid, _PATIENCE).account
+        account = sessions.sign_in(self._file, _unsaid, _PATIENCE).account
         return dataclasses.replace(account, client=_Locked(account.client))
 
     def _name_keys(self) -> ConfigFile:
         """The config with every KMS key by its ARN, as it was when it was installed."""
         file, account = self._file, self._account()
-        session = run.Session(account, file.config.install, file.buckets, file)
-        return run.with_key_arns(session).file or file
+        session = sessions.Session(account, file.config.install, file.buckets, file)
+        return sessions.with_key_arns(session).file or file
 
 
 def _unsaid(_: str) -> None:

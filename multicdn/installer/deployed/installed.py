@@ -9,7 +9,7 @@ from typing import Any
 from multicdn.config.settings import Trigger
 from multicdn.installer.account import Account
 from multicdn.installer.errors import InstallError, code, translated
-from multicdn.installer.run import ConfigFile
+from multicdn.installer.sessions import ConfigFile
 from multicdn.installer.state import Deployed
 from multicdn.installer.template import stack
 

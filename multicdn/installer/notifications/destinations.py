@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from multicdn.installer.account import Account
+    from multicdn.installer.hints import Hints
 
 # Requests for what is only a hint; a bucket has a handful of entries, and a hundred at most.
 _MOST_ASKED = 100
@@ -29,10 +30,12 @@ _GONE = (
 )
 
 
-def find_vanished(account: Account, configurations: Iterable[merge.Configuration], stack: str) -> tuple[str, ...]:
+def find_vanished(
+    account: Account, configurations: Iterable[merge.Configuration], stack: str, hints: Hints
+) -> tuple[str, ...]:
     """The ARNs that others' entries name and that lead nowhere, as far as the caller may ask. Reads only."""
     arns = dict.fromkeys(arn for one in configurations for arn in _arns(merge.foreign(one, stack)))
-    return tuple(arn for arn in islice(arns, _MOST_ASKED) if _is_gone(account, arn))
+    return tuple(arn for arn in islice(arns, _MOST_ASKED) if _is_gone(account, arn, hints))
 
 
 def _arns(configuration: merge.Configuration) -> Iterator[str]:
@@ -40,16 +43,21 @@ def _arns(configuration: merge.Configuration) -> Iterator[str]:
         yield from (entry[member] for entry in configuration.get(kind, ()) if member in entry)
 
 
-def _is_gone(account: Account, arn: str) -> bool:
-    from botocore.exceptions import BotoCoreError, ClientError
+def _is_gone(account: Account, arn: str, hints: Hints) -> bool:
+    from botocore.exceptions import ClientError
 
-    try:
-        _look_at(account, arn)
-    except ClientError as error:
-        return code(error) in _GONE
-    except BotoCoreError:
+    def asked() -> bool:
+        try:
+            _look_at(account, arn)
+        except ClientError as error:
+            if code(error) in _GONE:
+                return True
+            raise
         return False
-    return False
+
+    service = arn.split(":")[2]
+    subject = "whether every destination in the notifications of others still exists"
+    return bool(hints.ask(service, f"looking for {arn}", asked, subject))
 
 
 def _look_at(account: Account, arn: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from multicdn.installer.errors import InstallError, code, is_denied, translated
+from multicdn.installer.errors import InstallError, code
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import role_statements
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multicdn.config import Config
     from multicdn.config.settings import Install
     from multicdn.installer.account import Account
+    from multicdn.installer.hints import Hints
     from multicdn.installer.template.role import Statement
 
 # Logical id in the template -> ARN, in which CloudFormation has put a name that begins so.
@@ -67,31 +68,34 @@ def for_role_alone(statement: Statement, settings: Install, account: Account) ->
     }
 
 
-def lacking(account: Account, config: Config) -> Iterator[str]:
-    """Ask IAM what the role may not do of what it must; whoever may not ask learns nothing.
+def lacking(account: Account, config: Config, hints: Hints) -> Iterator[str]:
+    """Ask IAM what the role may not do of what it must, as far as the caller may ask.
 
     Raises:
         InstallError: there is no such role.
     """
     for statement in policy(config, account)["Statement"]:
-        for action in _refused(account, config.install.role, statement):
+        for action in _refused(account, config.install.role, statement, hints):
             yield f"the role {config.install.role} may not: {action}; `multicdn install instructions` has its policy"
 
 
-def _refused(account: Account, arn: str, statement: Statement) -> Iterator[str]:
+def _refused(account: Account, arn: str, statement: Statement, hints: Hints) -> Iterator[str]:
     from botocore.exceptions import ClientError
 
     resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-    with translated(f"asking IAM about the role {arn}", "iam"):
+
+    def asked() -> list[Any] | None:
         try:
-            results = simulated(account, arn, statement["Action"], resources, context(statement))
+            return simulated(account, arn, statement["Action"], resources, context(statement))
         except ClientError as error:
             if code(error) == "NoSuchEntity":
-                raise InstallError(f"there is no role {arn} (install.role)") from error
-            if is_denied(error):
-                return
+                return None
             raise
-    for result in results:
+
+    results = hints.ask("iam", f"asking IAM about the role {arn}", asked, f"what the role {arn} may do")
+    if results is None and not hints.problem:
+        raise InstallError(f"there is no role {arn} (install.role)")
+    for result in results or ():
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield f"{result['EvalActionName']} on {result.get('EvalResourceName', '*')}"
 

@@ -90,10 +90,15 @@ def refuse(lacks: Collection[Lack]) -> None:
 
 def told(lacks: Collection[Lack]) -> str:
     """One sentence about all that is missing, with the one command that installs it."""
+    return f"{wanting(lacks)}: {command(lacks)}"
+
+
+def wanting(lacks: Collection[Lack]) -> str:
+    """The same sentence without the command."""
     users = [*dict.fromkeys(lack.user for lack in lacks)]
     packages = [*dict.fromkeys(_state(lack.requirement) for lack in lacks)]
     need, are = "need" if len(users) > 1 else "needs", "aren't" if len(packages) > 1 else "isn't"
-    return f"{_listed(users)} {need} {_listed(packages)}, which {are} installed here: {command(lacks)}"
+    return f"{_listed(users)} {need} {_listed(packages)}, which {are} installed here"
 
 
 def of_import(error: ImportError) -> str | None:

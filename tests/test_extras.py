@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from multicdn import config
-from multicdn.authoring import extras
+from multicdn import config, extras
 from multicdn.cli import main
 from multicdn.errors import bug
 from multicdn.log import plugin_bug
