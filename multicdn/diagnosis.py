@@ -15,6 +15,7 @@ Only people ask, so Lambda needn't load it: import it within ``diagnose``, or in
 from __future__ import annotations
 
 import enum
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -24,7 +25,9 @@ from multicdn.model import Action, TargetKind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Finding", "Health", "Usage", "failed", "hosts_beside", "ok", "unknown", "warning"]
+__all__ = ["Finding", "Health", "Usage", "ending", "failed", "hosts_beside", "ok", "unknown", "warning"]
+
+_SOON = timedelta(days=30)
 
 
 class Health(enum.StrEnum):
@@ -89,8 +92,27 @@ def unknown(text: str, remedy: str = "") -> Finding:
 
 
 def hosts_beside(hosts: Iterable[str], served: Iterable[str]) -> Iterator[str]:
-    """Those of some host names that a vendor doesn't serve; ``*.acme.com`` stands for one label more."""
+    """Those of some host names that a vendor doesn't serve; ``*.acme.com`` stands for all below ``acme.com``."""
     known = {name.lower() for name in served}
     for host in hosts:
-        if host not in known and f"*.{host.partition('.')[2]}" not in known:
+        labels = host.lower().split(".")
+        wider = {f"*.{'.'.join(labels[place:])}" for place in range(1, len(labels))}
+        if not {host.lower(), *wider} & known:
             yield host
+
+
+def ending(moment: object) -> Iterator[Finding]:
+    """What is to be said of the day on which a token ends, in ISO 8601; nothing where it is far away, or there is none.
+
+    Args:
+        moment: as the vendor gives it.
+    """
+    try:
+        end = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return
+    left = (end if end.tzinfo else end.replace(tzinfo=UTC)) - datetime.now(UTC)
+    if left <= timedelta():
+        yield failed(f"the token ended on {moment}", "make a new token, and store it")
+    elif left < _SOON:
+        yield warning(f"the token ends on {moment}, in {left.days} days", "make a new token, and store it")

@@ -58,10 +58,12 @@ class SecretError(MulticdnError):
     Args:
         reason: the text.
         passing: whether only its source is out, and the same reference may be resolved later.
+        denied: whether it is there, or may be, and only the right to read it is missing.
     """
 
-    def __init__(self, reason: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, passing: bool = False, denied: bool = False) -> None:
         self.passing = passing
+        self.denied = denied
         super().__init__(reason)
 
 

@@ -50,6 +50,9 @@ _MOST_REVEALED = 256
 # docs.aws.amazon.com/systems-manager/latest/APIReference and secretsmanager/latest/apireference: CommonErrors
 _THROTTLED = ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException")
 
+_LONGEST_QUOTE = 300  # characters
+_NOT_AWS = "no value in the answer: something between us and AWS may have answered"
+_DENIED = ("AccessDeniedException", "AccessDenied")
 _MISSING = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException")
 # GetParameter's InvalidKeyId, GetSecretValue's DecryptionFailure: the key may not be used, is disabled, or is gone.
 _KEYS = ("InvalidKeyId", "DecryptionFailure", "KMSAccessDeniedException")
@@ -241,7 +244,10 @@ def _from_file(name: str) -> str:
 
 def _from_ssm(name: str) -> str:
     answer = _ask_aws("ssm", f"${{ssm:{name}}}", lambda ssm: ssm.get_parameter(Name=name, WithDecryption=True))
-    return str(answer["Parameter"]["Value"])
+    value = answer.get("Parameter", {}).get("Value")
+    if value is None:
+        raise SecretError(f"${{ssm:{name}}}: {_NOT_AWS}", passing=True)
+    return str(value)
 
 
 def _from_secretsmanager(name: str) -> str:
@@ -250,6 +256,8 @@ def _from_secretsmanager(name: str) -> str:
     reference = f"${{secretsmanager:{name}}}"
     answer = _ask_aws("secretsmanager", reference, lambda aws: aws.get_secret_value(SecretId=secret_id))
     text = answer.get("SecretString")
+    if text is None and "SecretBinary" not in answer:
+        raise SecretError(f"{reference}: {_NOT_AWS}", passing=True)
     if text is None:
         message = f"{reference} is binary; store it as text"
         raise SecretError(message)
@@ -283,7 +291,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
 
         from multicdn.bounds import bounded, obey_botocore
     except ImportError:
-        message = f"{reference} needs boto3: pip install 'multicdn[aws]'"
+        message = f"{reference} needs boto3; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
     make: Callable[..., Any] = boto3.client
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
@@ -294,10 +302,10 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
             return ask(client)
     except ClientError as error:
         code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})
-        said = str(error.response["Error"].get("Message") or "")
+        said = _first_words(error.response["Error"].get("Message"))
         message = ": ".join(filter(None, (reference, code, said))) + _remedy(code, said, client)
         is_out = answer.get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _THROTTLED
-        raise SecretError(message, passing=is_out) from None
+        raise SecretError(message, passing=is_out, denied=code in _DENIED) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}{_REMEDIES.get(type(error).__name__, '')}"
         raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
@@ -309,6 +317,12 @@ _REMEDIES = {
     "NoCredentialsError": "; sign in (`aws sso login`, AWS_PROFILE)",
     "ProfileNotFound": "; AWS_PROFILE names it, and `aws configure list-profiles` those that there are",
 }
+
+
+def _first_words(message: object) -> str:
+    """What AWS says, on one line: where something else answers in its place, that may be of any length."""
+    line = str(message or "").strip().partition("\n")[0][:_LONGEST_QUOTE]
+    return line.replace("; ", ", ")  # what to do stands behind the only one of a sentence
 
 
 def _remedy(code: str, said: str, client: Any) -> str:

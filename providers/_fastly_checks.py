@@ -5,13 +5,11 @@ https://www.fastly.com/documentation/reference/api/auth-tokens/user/ and .../ref
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from multicdn.diagnosis import Finding, failed, ok, unknown, warning
-from multicdn.provider import CallRefused, CredentialsRefused, TargetKind
+from multicdn.diagnosis import Finding, ending, failed, ok, unknown
+from multicdn.provider import CallRefused, CredentialsRefused, RetryLater, TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from multicdn.diagnosis import Usage
     from multicdn.http import Answer
 
-_DAY = 86_400.0
-_SOON = 30 * _DAY
 _READING = {"global", "global:read"}
 
 
@@ -35,11 +31,15 @@ def findings(service: str, use: Usage, ask: Callable[[str], Answer]) -> Iterator
     Raises:
         ProviderError: the token isn't accepted, or there is no answer.
     """
-    token = ask("/tokens/self").json()
-    scopes = set(str(token.get("scope") or "").split())
+    answer = ask("/tokens/self")
+    token = answer.json()
+    scope, services = token.get("scope"), token.get("services") or []
+    if not isinstance(scope, str) or not isinstance(services, list):
+        raise RetryLater(f"no scope and services: this isn't Fastly's answer: {answer.reason}")
+    scopes = set(scope.split())
     yield _scope(scopes, use)
-    yield from _end(token.get("expires_at"))
-    yield from _service(service, token, scopes, ask)
+    yield from ending(token.get("expires_at"))
+    yield from _service(service, [str(name) for name in services], scopes, ask)
 
 
 def _scope(scopes: set[str], use: Usage) -> Finding:
@@ -57,20 +57,7 @@ def _scope(scopes: set[str], use: Usage) -> Finding:
     )
 
 
-def _end(moment: Any) -> Iterator[Finding]:
-    """A token may have a day on which it ends; none is the default."""
-    try:
-        left = datetime.fromisoformat(str(moment).replace("Z", "+00:00")).timestamp() - time.time()
-    except ValueError:
-        return
-    if left < _SOON:
-        yield warning(
-            f"the token ends on {moment}, in {max(0.0, left) / _DAY:.0f} days", "make a new token, and store it"
-        )
-
-
-def _service(service: str, token: dict[str, Any], scopes: set[str], ask: Callable[[str], Answer]) -> Iterator[Finding]:
-    opened = [str(name) for name in token.get("services") or ()]
+def _service(service: str, opened: list[str], scopes: set[str], ask: Callable[[str], Answer]) -> Iterator[Finding]:
     if opened and service not in opened:
         yield failed(
             f"the token is limited to other services than {service}: {', '.join(opened)}",
@@ -86,11 +73,13 @@ def _service(service: str, token: dict[str, Any], scopes: set[str], ask: Callabl
 
 def _look_at(service: str, ask: Callable[[str], Answer]) -> Finding:
     try:
-        name = ask(f"/service/{quote(service, safe='')}").text("name")
+        answer = ask(f"/service/{quote(service, safe='')}")
     except CredentialsRefused as error:
         return unknown(f"the service {service} can't be looked at: {error.reason}")
     except CallRefused as error:
         return failed(
             f"the token opens no service {service}: {error.reason}", "correct `service`, or use its own token"
         )
-    return ok(f"GET /service/{service}: it is {name}")
+    if answer.text("id") != service:
+        raise RetryLater(f"not that service: this isn't Fastly's answer: {answer.reason}")
+    return ok(f"GET /service/{service}: it is {answer.text('name')}")

@@ -21,6 +21,7 @@ import boto3
 import msgspec
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.stub import Stubber
 from kit.sample_plugins import Full, installed
 from moto import mock_aws
 
@@ -162,6 +163,32 @@ def store(name: str, **content: Any) -> str:
     return str(boto3.client("secretsmanager").create_secret(Name=name, **content)["ARN"])
 
 
+def test_what_is_denied_is_told_from_what_is_missing_or_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whatever answers in the place of AWS, its words are few, and are no advice."""
+    client = boto3.client("ssm", "eu-west-1", aws_access_key_id="A", aws_secret_access_key="only-for-tests")
+    answers = {
+        ("AccessDeniedException", "no identity-based policy allows it; ask"): (True, False, "no identity-based policy"),
+        ("ParameterNotFound", ""): (False, False, "`multicdn secret put` stores it"),
+        ("ThrottlingException", "slow down"): (False, True, "slow down"),
+        ("401", "x" * 9_000 + "; do as I say\nAuthorization: simulated"): (False, False, "401: " + "x" * 300),
+    }
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    for (code, message), (denied, passing, words) in answers.items():
+        with Stubber(client) as aws:
+            aws.add_client_error("get_parameter", code, message)
+            with pytest.raises(SecretError) as caught:
+                resolve("ssm", "/t")
+        assert (caught.value.denied, caught.value.passing) == (denied, passing)
+        assert words in str(caught.value)
+        assert len(str(caught.value)) < 400
+        assert "; ask" not in str(caught.value)
+    with Stubber(client) as aws:
+        aws.add_response("get_parameter", {})
+        with pytest.raises(SecretError, match="something between us and AWS") as caught:
+            resolve("ssm", "/t")
+    assert caught.value.passing
+
+
 @pytest.mark.usefixtures("aws")
 def test_secretsmanager_secret_whole_and_by_key() -> None:
     arn = store("cdn", SecretString=json.dumps({"token": VALUE, "account": 42, "odd#key": "odd"}))
@@ -249,7 +276,7 @@ def test_aws_without_a_region_is_a_secret_error(scheme: str, monkeypatch: pytest
 @pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
 def test_aws_without_boto3_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3: pip install 'multicdn[aws]'"
+    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3; pip install 'multicdn[aws]'"
 
 
 # How long a value is kept

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 import click
 
 from multicdn import config as config_file
+from multicdn import extras
 from multicdn.cli import aws_region
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.arguments import config_option
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.diagnosis import Finding, Health
+from multicdn.diagnosis import Finding, Health, failed
 from multicdn.oncall import checkup, local_checks, vendor_checks
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from multicdn.config import Config
-    from multicdn.oncall.checkup import Line
+    from multicdn.oncall.checkup import Line, Look
 
 _COLOURS = {Health.OK: "green", Health.WARNING: "yellow", Health.FAILED: "red"}
 _WIDTH = max(map(len, Health))
@@ -53,27 +54,46 @@ def doctor(config_path: Path | None, stack: str, region: str, *, online: bool, t
     plugins = Plugins()
     loaded, said = local_checks.config(path, plugins)
     looks = {"config": lambda: said, **_offline(loaded, plugins)}
-    lines = checkup.examine(looks, timeout)
     if online and loaded is not None:
+        looks |= _online(loaded, path, stack, region)
         aws_region.use(region or loaded.install.region)
-        lines += checkup.examine(_online(loaded, path, stack, region), timeout)
-    _show(lines, path, online=online, as_json=as_json)
+    with checkup.silenced():
+        lines = checkup.examine(looks, timeout)
+        _show(lines, path, online=online, as_json=as_json)
     raise SystemExit(1 if any(line.state is Health.FAILED for line in lines) else 0)
 
 
-def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Callable[[], Iterable[Finding]]]:
-    looks: dict[str, Callable[[], Iterable[Finding]]] = {"plugins": partial(local_checks.plugins_of, plugins, loaded)}
+def _offline(loaded: Config | None, plugins: Plugins) -> dict[str, Look]:
+    looks: dict[str, Look] = {"plugins": partial(local_checks.plugins_of, plugins, loaded)}
     if loaded is not None:
         looks["extras"] = partial(local_checks.packages, plugins, loaded)
         looks |= vendor_checks.offline(loaded)
     return looks
 
 
-def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Callable[[], Iterable[Finding]]]:
+def _online(loaded: Config, path: Path, stack: str, region: str) -> dict[str, Look]:
     from multicdn.installer import sessions
     from multicdn.installer.deployed import installation
+    from multicdn.installer.errors import InstallError
 
-    return {**installation.checks(sessions.read(path, stack, region)), **vendor_checks.online(loaded)}
+    try:
+        file = sessions.read(path, stack, region)
+    except InstallError as error:
+        raise click.UsageError(str(error)) from error
+    looks = {**installation.checks(file), **vendor_checks.online(loaded)}
+    return {name: partial(_with_packages, look) for name, look in looks.items()}
+
+
+def _with_packages(look: Look) -> Iterator[Finding]:
+    """A check; where an SDK is missing it says how to get that."""
+    try:
+        yield from look()
+    except ModuleNotFoundError as error:
+        told = extras.of_import(error)
+        if told is None:
+            raise
+        what, _, command = told.partition(": ")
+        yield failed(what, command)
 
 
 def _show(lines: Sequence[Line], path: Path, *, online: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from multicdn.installer.errors import InstallError, PassedOverError, code, is_denied, translated
-from multicdn.installer.retries import CallRetries, aloud
+from multicdn.installer.retries import PATIENCE, CallRetries, aloud
 from multicdn.region import of_environment
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ class Account:
         return self.arn.split(":")[1]
 
 
-def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
+def connect(region: str, buckets: Sequence[str], say: Say = aloud, patience: float = PATIENCE) -> Account:
     """Sign in with the usual chain of credentials.
 
     Args:
         region: as configured; if empty, the environment's or the profile's, or else that of the first bucket.
         buckets: in question.
         say: told by every call what it waits for.
+        patience: seconds that a call waits for what passes.
 
     Raises:
         InstallError: there are no credentials, or AWS doesn't accept them.
@@ -57,7 +58,7 @@ def connect(region: str, buckets: Sequence[str], say: Say = aloud) -> Account:
 
     with translated("asking who we are", "sts"):
         session = boto3.session.Session(region_name=region or of_environment())
-        retries = CallRetries(say)
+        retries = CallRetries(say, patience)
         chosen = session.region_name or _region_of(_Clients(session, _HOME, retries), buckets)
         clients = _Clients(session, chosen, retries)
         caller = clients("sts").get_caller_identity()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import ClientError
 
+_LONGEST_QUOTE = 300  # characters
+
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _UNKNOWN = (
     "InvalidClientTokenId",
@@ -80,11 +82,13 @@ def translated(doing: str, service: str) -> Iterator[None]:
             f"{error}: AWS_PROFILE names it; `aws configure list-profiles` lists those that there are"
         ) from error
     except ResponseParserError as error:
-        raise PassingError(f"what answered isn't AWS, while {doing}; look at the proxy: {error}") from error
+        # Below its first line it repeats the answer, which is somebody's page.
+        said = str(error).partition("\n")[0][:_LONGEST_QUOTE]
+        raise PassingError(f"what answered isn't AWS, while {doing} ({said}); look at the proxy") from error
     except BotoCoreError as error:
         if is_unreachable(error):
             raise PassingError(f"AWS can't be reached, while {doing}: {error}") from error
-        raise InstallError(f"{error}; while {doing}") from error
+        raise InstallError(f"{error}, while {doing}") from error
 
 
 def code(error: ClientError) -> str:
@@ -115,7 +119,7 @@ def _explained(error: ClientError, doing: str, service: str) -> str:
         operation = error.operation_name
         permission = _PERMISSIONS.get(operation, f"{service}:{operation}")
         return f"not allowed: {permission}, while {doing}; {DOCS}/install.md lists what the installer needs ({said})"
-    return f"{_said(error)}; while {doing}"
+    return f"{_said(error)}, while {doing}"
 
 
 def _said(error: ClientError) -> str:

@@ -36,10 +36,12 @@ class CallRetries:
 
     Args:
         say: told what is waited for, once a call.
+        patience: seconds of waiting at most.
     """
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, patience: float = PATIENCE) -> None:
         self._say = say
+        self._patience = patience
         self._made: dict[str, float] = {}
 
     def watch(self, client: Any) -> None:
@@ -58,7 +60,7 @@ class CallRetries:
         why, name = self._why(call, response, caught_exception)
         if why is None:
             return None
-        limit = _UNREACHABLE if why is Passing.UNREACHABLE else PATIENCE
+        limit = min(_UNREACHABLE, self._patience) if why is Passing.UNREACHABLE else self._patience
         since = call.setdefault("since", time.monotonic())
         if time.monotonic() - since >= limit:
             if "Error" in parsed:

@@ -18,7 +18,7 @@ from multicdn.installer.account import Account, connect, refuse_other
 from multicdn.installer.errors import InstallError
 from multicdn.installer.organisation import kms_keys
 from multicdn.installer.organisation.forwarding import own_buckets
-from multicdn.installer.retries import aloud
+from multicdn.installer.retries import PATIENCE, aloud
 from multicdn.routing.route import listed
 
 if TYPE_CHECKING:
@@ -111,18 +111,19 @@ def overridden(settings: Install, stack_name: str, region: str) -> Install:
         ) from error
 
 
-def sign_in(file: ConfigFile, say: Say = aloud) -> Session:
+def sign_in(file: ConfigFile, say: Say = aloud, patience: float = PATIENCE) -> Session:
     """Ask AWS who we are.
 
     Args:
         file: to install.
         say: told by every call to AWS what it waits for.
+        patience: seconds that a call waits for what passes.
 
     Raises:
         InstallError: there are no credentials that AWS accepts.
     """
     settings = file.config.install
-    return Session(connect(settings.region, file.buckets, say), settings, file.buckets, file)
+    return Session(connect(settings.region, file.buckets, say, patience), settings, file.buckets, file)
 
 
 def with_key_arns(session: Session) -> Session:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.diagnosis import Finding, Health, failed
+from multicdn.diagnosis import Finding, Health, failed, unknown
 from multicdn.errors import CredentialsRefused, MulticdnError, ProviderError, RetryLater, told
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     Look = Callable[[], Iterable[Finding]]
 
 _MOST_THREADS = 32
 _MOST_FINDINGS = 1_000  # of one check: a plugin may yield for ever
 _LONGEST = 2_000  # characters of a text, which may quote a vendor
+_LOOKED_AT = 8_192  # characters of it among which secrets are looked for, so that none stands across the end
 
 
 class Line(Struct, frozen=True):
@@ -48,24 +51,62 @@ def examine(checks: Mapping[str, Look], seconds: float) -> list[Line]:
     waiting: queue.SimpleQueue[tuple[str, Look]] = queue.SimpleQueue()
     for item in checks.items():
         waiting.put(item)
+    begun: set[str] = set()
     done: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def work() -> None:
-        while not waiting.empty():
+        while True:
             try:
                 name, look = waiting.get_nowait()
             except queue.Empty:
                 return
+            begun.add(name)
             _look(look, found[name])
             done.put(name)
 
     for _ in range(min(len(checks), _MOST_THREADS)):
         threading.Thread(target=work, name="multicdn-doctor", daemon=True).start()
-    late = _late(set(checks), done, seconds)
-    for name in late:
-        remedy = "run it again; if it stays so, see whether a proxy or firewall lies between"
-        found[name] = [*found[name], failed(f"no answer within {seconds:g} s", remedy)]
+    for name in _late(set(checks), done, seconds):
+        found[name] = [*found[name], _unfinished(seconds) if name in begun else _unasked(seconds)]
     return [_line(name, finding) for name in checks for finding in found[name]]
+
+
+def _unfinished(seconds: float) -> Finding:
+    remedy = "run it again; if it stays so, see whether a proxy or firewall lies between"
+    return failed(f"no answer within {seconds:g} s", remedy)
+
+
+def _unasked(seconds: float) -> Finding:
+    """What hangs holds a thread, and there are so many of them."""
+    return unknown(f"not looked at: others took all of {seconds:g} s", "mend those, or give it more: --timeout")
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Let no other thread than this one print: what a plugin prints is no part of the report, and may be a secret."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_OfOneThread(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _OfOneThread:
+    """A stream for the thread that made this; what others write is dropped."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: Any) -> int:
+        """As a stream does."""
+        if threading.get_ident() == self._thread:
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _late(names: set[str], done: queue.SimpleQueue[str], seconds: float) -> set[str]:
@@ -83,8 +124,9 @@ def _look(look: Look, found: list[Finding]) -> None:
     try:
         given: Iterable[object] = look()
         for finding in given:
-            found.append(finding if isinstance(finding, Finding) else _odd(finding))
+            found.append(_checked(finding))
             if len(found) >= _MOST_FINDINGS:
+                found.append(unknown(f"it says more than {_MOST_FINDINGS:,} things: the rest isn't shown"))
                 return
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
         found.append(_raised(error))
@@ -101,9 +143,10 @@ def _raised(error: BaseException) -> Finding:
         case MulticdnError():
             return _sentence(str(error))
         case ImportError():
-            return failed(f"{error.name} isn't installed here", "pip install 'multicdn[all]', or the extra that has it")
+            return failed(f"a package isn't installed here: {error}", "install what the plugin's own page names")
     return failed(
-        f"this check failed: {told(error)}", "it is no fault of your config: report it to the plugin's author"
+        f"this check failed: {told(error)}",
+        "it is no fault of your config: report it to whoever wrote the check, the plugin's author or us",
     )
 
 
@@ -113,10 +156,20 @@ def _sentence(text: str) -> Finding:
     return failed(what, remedy or "see the text")
 
 
-def _odd(value: object) -> Finding:
-    return failed(
-        f"`diagnose` yields a {type(value).__name__}, which is no Finding", "report it to the plugin's author"
-    )
+def _checked(value: object) -> Finding:
+    """What a plugin yields, if it is what the contract says."""
+    if not isinstance(value, Finding):
+        return _odd(f"a {type(value).__name__}, which is no Finding")
+    members: tuple[object, ...] = value.state, value.text, value.remedy
+    if tuple(map(type, members)) != (Health, str, str):
+        return _odd("a Finding of other members than a Health and two texts")
+    if value.state in (Health.FAILED, Health.WARNING) and not value.remedy.strip():
+        return Finding(value.state, value.text, "its plugin doesn't say what to do: see the vendor's documentation")
+    return value
+
+
+def _odd(what: str) -> Finding:
+    return failed(f"`diagnose` yields {what}", "report it to the plugin's author")
 
 
 def _line(name: str, finding: Finding) -> Line:
@@ -125,5 +178,5 @@ def _line(name: str, finding: Finding) -> Line:
 
 def _shown(text: str) -> str:
     """Redacted now that all is done: a check may have quoted what another one was about to read."""
-    whole = redact(str(text))
+    whole = redact(text[:_LOOKED_AT])
     return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}…"

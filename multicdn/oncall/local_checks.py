@@ -1,4 +1,4 @@
-"""What this machine alone can tell: the config file, and what is installed here."""
+"""What this machine alone can tell: the config file, and what plugins are installed here."""
 
 from __future__ import annotations
 

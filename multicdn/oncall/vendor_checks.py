@@ -62,7 +62,8 @@ def _known(config: Config, name: str, provider: Provider) -> Iterator[Finding]:
     if not use.asks:
         yield warning("no route names it", f"name {name} in the `purge` of a route, or take it out")
     yield from _pace(config, provider, use)
-    yield from provider.diagnose(use, None)
+    yield from _paced_apart(config, name)
+    yield from provider.diagnose(use, None) or ()
 
 
 def _pace(config: Config, provider: Provider, use: Usage) -> Iterator[Finding]:
@@ -83,6 +84,33 @@ def _pace(config: Config, provider: Provider, use: Usage) -> Iterator[Finding]:
         yield ok(f"{action} by {kind}: {limits.targets:,} a call, {pace}{split}")
 
 
+def _paced_apart(config: Config, name: str) -> Iterator[Finding]:
+    """Vendors limit accounts; instances share a pace only where their plugin knows that they are of one."""
+    kind = config.types[name]
+    group = [other for other, its in config.types.items() if its == kind and _is_apart(config, name, other)]
+    if group and name == min((name, *group), key=[*config.types].index):
+        yield unknown(
+            f"whether {_listed([name, *group])} are of one account: each is paced for all that the vendor gives one",
+            f"if they are, have them share that: delivery.concurrency: {config.concurrency * (len(group) + 1)}",
+        )
+
+
+def _is_apart(config: Config, name: str, other: str) -> bool:
+    """Whether two instances of a vendor have a pace each for the same thing."""
+    one, two = config.providers[name], config.providers[other]
+    for action, kind in use_of(config, name).asks & use_of(config, other).asks if name != other else ():
+        ways = capability(one, action, kind), capability(two, action, kind)
+        mine, theirs = (way.limits_of(each) if way else None for way, each in zip(ways, (one, two), strict=True))
+        paced = mine and theirs and (mine.calls_per_second or mine.targets_per_second)
+        if mine and theirs and paced and not (mine.quota and mine.quota == theirs.quota):
+            return True
+    return False
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _rate(rate: float, shares: int) -> str:
     share = rate * 60 / shares
     return f"{share:,.0f}" if share >= 10 else f"{share:.2g}"
@@ -94,8 +122,15 @@ def _resolved(secret: Secret, users: str) -> Iterator[Finding]:
         secret.reveal()
     except SecretError as error:
         what, _, remedy = str(error).partition("; ")
-        again = "its source is out: run it again"
-        yield failed(f"{what}; {users} can't be called", again if error.passing else remedy or _where(secret))
+        if error.denied:
+            yield unknown(
+                f"it can't be read with your rights: {what}",
+                "ask for the right to read it; IAM is asked whether the function has it",
+            )
+        elif error.passing:
+            yield failed(f"{what}; {users} can't be called", "its source is out: run it again")
+        else:
+            yield failed(f"{what}; {users} can't be called", remedy or _where(secret))
     else:
         yield ok(f"it can be read from here, for {users}; whether the function may is asked of IAM")
 
@@ -116,15 +151,25 @@ def _asked(config: Config, name: str, provider: Provider) -> Iterator[Finding]:
     said = False
     try:
         with bounded(_CALL.read * 3, ANY_LENGTH):
-            for finding in provider.diagnose(use_of(config, name), _CALL):
+            for finding in provider.diagnose(use_of(config, name), _CALL) or ():
                 said = True
                 yield finding
     except CredentialsRefused as error:
-        needed = "; ".join(provider.permissions) or "see its documentation"
-        yield failed(f"the credentials aren't accepted: {error.reason}", f"store credentials with: {needed}")
+        yield failed(f"the credentials aren't accepted: {error.reason}", _credentials(provider))
+        return
+    except SecretError as error:
+        yield unknown(f"not asked: {str(error).partition('; ')[0]}", "see the line of that secret")
         return
     if not said:
         yield unknown(f"the plugin {config.types[name]} has no check: not provable without purging")
+
+
+def _credentials(provider: Provider) -> str:
+    """How to get credentials that are good: stored ones, or those of whoever asks."""
+    needed = "; ".join(provider.permissions) or "what its documentation names"
+    if not any(provider.secrets()):
+        return f"it is asked with your own credentials: sign in again (`aws sso login`, AWS_PROFILE), with: {needed}"
+    return f"store credentials with: {needed}"
 
 
 def _secrets(providers: Mapping[str, Provider]) -> dict[Secret, str]:

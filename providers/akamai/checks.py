@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from . import Akamai
 
-_NOT_FOUND = 404
+_NOT_THERE = (": 404:", ": 405:")
 _OF_KIND = {TargetKind.URL: "url", TargetKind.TAG: "tag", TargetKind.EVERYTHING: "cpcode"}
 _GRANTED = {
     TargetKind.URL: "that the API client may purge the hosts of the routes",
@@ -48,10 +48,12 @@ def findings(provider: Akamai, use: Usage, ask: Callable[[str], Answer]) -> Iter
         except CredentialsRefused:
             raise
         except (CallRefused, RetryLater) as error:
-            if f": {_NOT_FOUND}:" not in error.reason:
+            if not any(status in error.reason for status in _NOT_THERE):
                 raise
             yield unknown(f"{operation} isn't there, and nothing else is harmless: not provable without purging")
             return
+        if not any(name.lower().startswith("x-ratelimit-") for name in answer.headers):
+            raise RetryLater(f"no budget in the headers: this isn't Fast Purge's answer: {answer.reason}")
         yield ok(f"{operation}: the credentials are accepted, for {provider.network}{_left(answer)}")
         yield from _pace(provider, kind, answer)
         yield unknown(f"{_GRANTED[kind]} isn't provable without purging")

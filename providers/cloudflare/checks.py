@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multicdn.diagnosis import Finding, failed, ok, unknown, warning
+from multicdn.diagnosis import Finding, ending, failed, ok, unknown, warning
 from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetKind
 
 from .plans import PLANS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Look = Callable[[str], dict[str, Any]]
 
+# Code 9109, which other refusals have as well (jeessy2/ddns-go#1341).
+_ELSEWHERE = "from location"
 _CACHE_KEYS = "https://developers.cloudflare.com/cache/how-to/cache-keys/"
 
 
@@ -66,19 +68,31 @@ def findings(provider: Cloudflare, use: Usage, look: Look) -> Iterator[Finding]:
 def _zone(provider: Cloudflare, look: Look) -> tuple[dict[str, Any], Finding | None]:
     """The zone; or nothing, and why not."""
     try:
-        return look(f"/zones/{provider.zone}"), None
+        zone = look(f"/zones/{provider.zone}")
     except RetryLater:
         raise
     except CredentialsRefused as error:
-        remedy = "give the token Zone > Cache Purge on this zone (dash.cloudflare.com/profile/api-tokens)"
+        if _ELSEWHERE in error.reason:
+            return {}, unknown(
+                f"the token isn't for calls from here, which tells nothing of the function: {error.reason}",
+                "see that the token's client IP address filtering lets the function's addresses pass",
+            )
+        remedy = (
+            "store the Global API Key that belongs to `email`, of a member of the zone's account; or make a token"
+            if provider.token is None
+            else "give the token Zone > Cache Purge on this zone (dash.cloudflare.com/profile/api-tokens)"
+        )
         return {}, failed(f"the credentials don't open the zone {provider.zone}: {error.reason}", remedy)
     except ProviderError as error:
         remedy = "correct `zone`: the id stands on the zone's overview page"
         return {}, failed(f"there is no zone {provider.zone}: {error.reason}", remedy)
+    if not zone.get("name"):
+        raise RetryLater(f"GET /zones/{provider.zone}: no zone in the answer: something in between may have answered")
+    return zone, None
 
 
 def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Usage) -> Iterator[Finding]:
-    name = str(zone.get("name") or "")
+    name = _ascii(str(zone.get("name") or ""))
     beside = [host for host in use.hosts if not f".{host}".endswith(f".{name}")] if name else []
     if beside:
         yield failed(
@@ -93,6 +107,16 @@ def _about(provider: Cloudflare, zone: Mapping[str, Any], use: Usage) -> Iterato
         yield _plan(plan, provider.plan)
     elif plan in PLANS:
         yield ok(f"the zone's plan is {plan}, by which purges are paced")
+    else:
+        yield unknown(f"the zone's plan is {plan or 'not told'}, and purges are paced for {provider.plan}")
+
+
+def _ascii(name: str) -> str:
+    """A zone's name as it stands in URLs: Cloudflare shows it to people."""
+    try:
+        return name.encode("idna").decode().lower()
+    except UnicodeError:
+        return name
 
 
 def _plan(plan: str, configured: str) -> Finding:
@@ -108,12 +132,15 @@ def _token(account: str, look: Look, *, accepted: bool) -> Iterator[Finding]:
     for path in ("/user/tokens/verify", *([f"/accounts/{account}/tokens/verify"] if account else [])):
         try:
             token = look(path)
-        except CallRefused:
+        except CallRefused as error:
+            if _ELSEWHERE in error.reason:
+                return
             continue
         state = str(token.get("status"))
         if state == "active":
             end = token.get("expires_on")
             yield ok(f"GET {path}: the token is active{f' until {end}' if end else ''}")
+            yield from ending(end)
         else:
             yield failed(f"GET {path}: the token is {state}", "make a new token, and store it in place of this one")
         return
@@ -121,6 +148,10 @@ def _token(account: str, look: Look, *, accepted: bool) -> Iterator[Finding]:
         yield failed(
             "GET /user/tokens/verify: the token isn't accepted",
             "store a token that is active; has the stored value a line break, or is it a Global API Key (`key`)?",
+        )
+    else:
+        yield unknown(
+            "whether the token ends some day can't be looked at: it is verified neither as a user's nor as an account's"
         )
 
 

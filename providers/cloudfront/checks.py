@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from multicdn.diagnosis import Finding, failed, hosts_beside, ok, unknown, warning
-from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, TargetKind
+from multicdn.provider import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetKind
 
 from .operations import keeps_tags, list_distributions, list_tenants, paths_in
 
@@ -54,12 +54,13 @@ def findings(provider: CloudFront, use: Usage, ask: Ask) -> Iterator[Finding]:
 def _distribution(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
     try:
         found: Mapping[str, Any] = ask(lambda client: client.get_distribution(Id=name)).get("Distribution", {})
-    except CredentialsRefused:
-        raise
+    except CredentialsRefused as error:
+        yield _without_right(error)
+        return
     except CallRefused as error:
         yield failed(f"there is no distribution {name} in this account: {error.reason}", "correct `distribution`")
         return
-    config = found.get("DistributionConfig", {})
+    config = _present(found, "DistributionConfig", "GetDistribution")
     tenants = config.get("ConnectionMode") == "tenant-only"
     if not config.get("Enabled"):
         yield failed(f"GetDistribution: {name} is disabled: it serves nothing", "enable it, or correct `distribution`")
@@ -85,6 +86,39 @@ def _tags(name: str, keeps: bool) -> Finding:  # noqa: FBT001 - read aloud it is
     )
 
 
+def _present(found: Mapping[str, Any], member: str, operation: str) -> Any:
+    """What every answer of CloudFront has.
+
+    Raises:
+        RetryLater: this one hasn't.
+    """
+    if not found.get(member):
+        raise RetryLater(f"CloudFront's answer to {operation} has no {member}: something in between may have answered")
+    return found[member]
+
+
+def _tags_of(name: str, ask: Ask, question: Callable[[CloudFrontClient], bool]) -> Finding:
+    try:
+        return _tags(name, ask(question))
+    except CredentialsRefused as error:
+        return _without_right(error)
+
+
+def _without_right(error: CredentialsRefused) -> Finding:
+    """Whoever asks may lack a right that the function has.
+
+    Raises:
+        CredentialsRefused: it isn't that.
+    """
+    if ": AccessDenied" not in error.reason:
+        raise error
+    operation = error.reason.partition(":")[0]
+    return unknown(
+        f"can't be looked at with your rights: {error.reason}",
+        f"ask for cloudfront:{operation}, or let somebody run this who has it",
+    )
+
+
 def _hosts(name: str, use: Usage, served: Sequence[str]) -> Iterator[Finding]:
     beside = list(hosts_beside(use.hosts, served))
     if beside:
@@ -99,27 +133,40 @@ def _tenant(name: str, use: Usage, ask: Ask) -> Iterator[Finding]:
         found: Mapping[str, Any] = ask(lambda client: client.get_distribution_tenant(Identifier=name)).get(
             "DistributionTenant", {}
         )
-    except CredentialsRefused:
-        raise
+    except CredentialsRefused as error:
+        yield _without_right(error)
+        return
     except CallRefused as error:
         yield failed(f"there is no tenant {name} in this account: {error.reason}", "correct `tenant`")
         return
+    distribution = _present(found, "DistributionId", "GetDistributionTenant")
     if found.get("Enabled", True):
-        yield ok(f"GetDistributionTenant: {name} is enabled, of distribution {found.get('DistributionId')}")
+        yield ok(f"GetDistributionTenant: {name} is enabled, of distribution {distribution}")
     else:
         yield failed(f"GetDistributionTenant: {name} is disabled: it serves nothing", "enable it, or correct `tenant`")
     if use.purges(TargetKind.TAG):
-        yield _tags(name, ask(lambda client: keeps_tags(client, "", name)))
+        yield _tags_of(name, ask, lambda client: keeps_tags(client, "", name))
     yield from _hosts(name, use, _domains(found))
 
 
 def _everything_found(use: Usage, ask: Ask) -> Iterator[Finding]:
     """What ``auto`` stands for, and what it passes over."""
-    listed: list[Mapping[str, Any]] = ask(list_distributions)
+    try:
+        listed: list[Mapping[str, Any]] = ask(list_distributions)
+    except CredentialsRefused as error:
+        yield _without_right(error)
+        return
     shared = {str(one["Id"]) for one in listed if one.get("ConnectionMode") == "tenant-only"}
     for bucket in use.buckets:
         yield from _found(bucket, [one for one in listed if paths_in(bucket, one)], ask, use)
     yield from _others(use, [one for one in listed if not any(paths_in(bucket, one) for bucket in use.buckets)])
+    found = [one for one in listed if any(paths_in(bucket, one) for bucket in use.buckets) and _passed_over(one) == ""]
+    served = [name for one in found for name in (*_aliases(one), str(one.get("DomainName")))]
+    if found and (beside := list(hosts_beside(use.hosts, served))):
+        yield warning(
+            f"nothing that auto stands for serves {_listed(beside)}, of the routes",
+            "see whether another distribution does, and configure that by its id; another CDN before it is fine",
+        )
     if shared:
         yield from _tenants(use, {str(one["Id"]): one for one in listed}, ask)
 
@@ -127,7 +174,7 @@ def _everything_found(use: Usage, ask: Ask) -> Iterator[Finding]:
 def _found(bucket: str, listed: Sequence[Mapping[str, Any]], ask: Ask, use: Usage) -> Iterator[Finding]:
     taken = [one for one in listed if _passed_over(one) == ""]
     if taken:
-        names = [f"{one['Id']} ({_listed([*_aliases(one)] or [str(one.get('DomainName'))])})" for one in taken]
+        names = [f"{one['Id']} ({_described(one)})" for one in taken]
         yield ok(f"ListDistributions: auto stands for {', '.join(names)} before {bucket}")
     else:
         yield failed(
@@ -139,7 +186,7 @@ def _found(bucket: str, listed: Sequence[Mapping[str, Any]], ask: Ask, use: Usag
             yield warning(f"auto passes over {one['Id']}, which has {bucket} as origin: {why[0]}", why[1])
     for one in taken if use.purges(TargetKind.TAG) else ():
         name = str(one["Id"])
-        yield _tags(name, ask(partial(keeps_tags, distribution=name, tenant="")))
+        yield _tags_of(name, ask, partial(keeps_tags, distribution=name, tenant=""))
 
 
 def _passed_over(one: Mapping[str, Any]) -> tuple[str, str] | str:
@@ -180,6 +227,11 @@ def _tenants(use: Usage, listed: Mapping[str, Mapping[str, Any]], ask: Ask) -> I
                 "bucket as origin",
                 f"give it an instance of its own: `tenant: {one['Id']}`",
             )
+
+
+def _described(one: Mapping[str, Any]) -> str:
+    names = _listed(_aliases(one) or [str(one.get("DomainName"))])
+    return f"staging, {names}" if one.get("Staging") else names
 
 
 def _aliases(one: Mapping[str, Any]) -> list[str]:

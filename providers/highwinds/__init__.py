@@ -156,7 +156,10 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
 
         if call is None:
             return
-        account = self._api.send("GET", "/api/v1/users/me", call).text("accountHash")
+        answer = self._api.send("GET", "/api/v1/users/me", call)
+        account = answer.text("accountHash")
+        if not account:
+            raise RetryLater(f"the answer has no accountHash: {answer.reason}")
         if account == self.account:
             yield ok(f"GET /api/v1/users/me: the credentials are accepted, in account {account}")
         else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,6 +73,53 @@ def test_no_config_at_all_is_a_line_too(path: Path) -> None:
     assert (result.exit_code, "FAILED   config: " in result.output) == (1, True)
 
 
+def test_a_missing_package_is_a_line_with_the_one_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing or too old, as everywhere; online too, where an import fails, and once for all that needs it."""
+
+    def version(name: str) -> str:
+        if name == "cloudflare":
+            raise metadata.PackageNotFoundError(name)
+        return "1.0" if name == "boto3" else real(name)
+
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", version)
+    path.write_text(
+        'version: 1\nproviders: {edge: {type: cloudflare, zone: z, token: "${ssm:/t}"}}\n'
+        'routes: [{bucket: acme-site, urls: ["https://www.acme.com/{key}"], purge: [edge]}]\n'
+    )
+    checks = json.loads(doctor(path, "--json").stdout)["checks"]
+    [line] = [line for line in checks if line["check"] == "extras"]
+    assert line["text"].startswith("edge and ${ssm:...} need cloudflare and boto3>=")
+    assert line["text"].endswith("(not 1.0), which aren't installed here")
+    assert line["remedy"].endswith("pip install 'multicdn[aws,cloudflare]'")
+
+
+def test_without_the_sdk_of_aws_its_checks_say_so_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    checks = json.loads(doctor(path, "--online", "--json").stdout)["checks"]
+    lines = {line["check"]: line for line in checks}
+    assert lines["aws"]["text"] == "this command needs boto3, which isn't installed here"
+    assert lines["aws"]["remedy"].endswith("pip install 'multicdn[aws]'")
+    assert [line["check"] for line in checks if "boto3" in line["text"]] == ["aws"]
+    assert {lines[name]["text"] for name in ("stack", "function", "queue")} == {
+        "not looked at: who we are in AWS isn't known"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--region", "x y"), "--region: 'x y' can't be one: write one such as eu-west-1"),
+        (("--stack", "9x", "--region", "eu-west-1"), "--stack: '9x' can't be one: letters, digits"),
+        (("--timeout", "0"), "0.0 is not in the range"),
+    ],
+)
+def test_what_makes_no_sense_is_status_2(path: Path, options: tuple[str, ...], words: str) -> None:
+    result = doctor(path, "--online", *options)
+    assert (result.exit_code, words in result.output) == (2, True)
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.slow
 def test_one_that_is_sick_stops_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS doesn't know us; the vendor is asked all the same. JSON has what the screen has, and no secret."""
@@ -82,7 +131,7 @@ def test_one_that_is_sick_stops_no_other(path: Path, monkeypatch: pytest.MonkeyP
     answer: dict[str, Any] = json.loads(result.stdout)
     assert (answer["version"], answer["config"], answer["online"]) == (1, str(path), True)
     lines = {(line["check"], line["state"]): line for line in answer["checks"]}
-    assert answer["counts"]["failed"] == sum(line["state"] == "failed" for line in answer["checks"]) == 2
+    assert answer["counts"]["failed"] == sum(line["state"] == "failed" for line in answer["checks"]) == 1
     assert "no AWS credentials found" in lines["aws", "failed"]["text"]
     assert "sign in" in lines["aws", "failed"]["remedy"]
     assert lines["function", "unknown"]["text"].startswith("not looked at")

@@ -38,6 +38,7 @@ OUTPUTS = {
     "DeadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/multicdn-DeadLetterQueue-1",
     "InvokedArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:multicdn-Function-1",
 }
+LIMITS = ("Handler", "Runtime", "Timeout", "MemorySize")
 SERVICES = ("sts", "cloudformation", "lambda", "sqs", "s3", "iam", "events", "kms")
 SINCE = "2026-11-26T00:00:00+00:00"
 WAITING = "ApproximateNumberOfMessages"
@@ -69,7 +70,8 @@ class Account:
                 "Configuration": {
                     "State": "Active",
                     "LastUpdateStatus": "Successful",
-                    "Handler": stack.HANDLER,
+                    "Role": f"arn:aws:iam::{ACCOUNT}:role/path/multicdn-Role-1",
+                    **{name: body["Resources"]["Function"]["Properties"][name] for name in LIMITS},
                     "CodeSha256": digest(self.code),
                     "Environment": {
                         "Variables": {
@@ -81,12 +83,13 @@ class Account:
                 },
                 "Code": {"Location": "https://code.example/bundle.zip?X-Amz-Signature=simulated-signature"},
             },
-            "GetFunctionConfiguration": {"Role": f"arn:aws:iam::{ACCOUNT}:role/path/multicdn-Role-1"},
+            "GetPolicy": {"Policy": policy("s3.amazonaws.com")},
             "SimulatePrincipalPolicy": {"EvaluationResults": []},
             "ListEventSourceMappings": {"EventSourceMappings": [mapping()]},
             "GetQueueAttributes": {
                 "Attributes": {
                     "VisibilityTimeout": "361",
+                    "Policy": policy("events.amazonaws.com" if rules else "s3.amazonaws.com"),
                     "RedrivePolicy": json.dumps({"deadLetterTargetArn": f"{QUEUE[:-7]}DeadLetterQueue-1"}),
                     WAITING: "0",
                 }
@@ -133,6 +136,11 @@ def archive(files: dict[str, bytes]) -> bytes:
         for name, content in files.items():
             made.writestr(name, content)
     return packed.getvalue()
+
+
+def policy(service: str, source: str = "arn:aws:s3:::acme-site", effect: str = "Allow") -> str:
+    condition = {"ArnEquals": {"aws:SourceArn": source}} if service.startswith("s3") else {}
+    return json.dumps({"Statement": [{"Effect": effect, "Principal": {"Service": service}, "Condition": condition}]})
 
 
 def digest(content: bytes) -> str:
@@ -234,7 +242,11 @@ SICK: list[tuple[tuple[Any, ...], Any, str]] = [
         "Failed",
         "function: failed: multicdn-Function-1 is Active, ",
     ),
-    (("GetFunction", "Configuration", "Handler"), "app.x", "function: failed: its handler is app.x"),
+    (("GetFunction", "Configuration", "Handler"), "app.x", "function: failed: its Handler is app.x"),
+    (("GetFunction", "Configuration", "Timeout"), 3, "function: failed: its Timeout is 3, and must be 60"),
+    (("GetFunction", "Configuration", "MemorySize"), 128, "function: failed: its MemorySize is 128, and must be"),
+    (("GetFunction", "Configuration", "MemorySize"), 9000, "function: warning: its MemorySize is 9000, and must be"),
+    (("GetFunction", "Configuration", "Runtime"), "python3.9", "function: warning: its Runtime is python3.9, and must"),
     (
         ("GetFunction", "Configuration", "Environment", "Variables", "MULTICDN_QUEUE_URL"),
         "https://other",
@@ -274,6 +286,26 @@ SICK: list[tuple[tuple[Any, ...], Any, str]] = [
         "us-west-2",
         "bucket acme-site: failed: the bucket 'acme-site' is in",
     ),
+    (
+        ("GetQueueAttributes", "Attributes", "Policy"),
+        "",
+        "queue: failed: its policy doesn't let S3 send what happens i",
+    ),
+    (
+        ("GetQueueAttributes", "Attributes", "Policy"),
+        policy("s3.amazonaws.com", "arn:aws:s3:::acme-sit"),
+        "queue: failed: its policy doesn't let S3 send what happens in acme-site",
+    ),
+    (
+        ("GetQueueAttributes", "Attributes", "Policy"),
+        policy("s3.amazonaws.com", effect="Deny"),
+        "queue: failed: its policy doesn't let S3 send what happens in acme-site",
+    ),
+    (
+        ("ListEventSourceMappings", "EventSourceMappings"),
+        [mapping(FunctionArn=f"{OUTPUTS['InvokedArn']}2")],
+        "event source: failed: nothing reads the queue",
+    ),
     (("GetQueueAttributes", "Attributes", "VisibilityTimeout"), "30", "queue: failed: it hides a message for 30 s"),
     (
         ("GetQueueAttributes", "Attributes", "RedrivePolicy"),
@@ -292,7 +324,9 @@ SICK: list[tuple[tuple[Any, ...], Any, str]] = [
         128,
         "stack: failed: the stack isn't what this config makes: ~ Function (AWS::Lambda::Function); MemorySize: 128 ->",
     ),
-    (("GetFunction",), "ResourceNotFoundException", "function: failed: ResourceNotFoundException: no"),
+    (("GetFunction",), "ResourceNotFoundException", "function: failed: the function multicdn-Function-1 is gone"),
+    (("GetFunction",), "ResourceNotFoundException", "deployed config: unknown: not looked at: the function is gone"),
+    (("GetFunction",), "ResourceNotFoundException", "role: unknown: not looked at: the function is gone"),
     (
         ("GetFunction",),
         "AccessDeniedException",
@@ -300,6 +334,11 @@ SICK: list[tuple[tuple[Any, ...], Any, str]] = [
     ),
     (("ListEventSourceMappings",), "AccessDeniedException", "event source: unknown: can't be looked at: not allowed"),
     (("SimulatePrincipalPolicy",), "AccessDenied", "role: unknown: IAM can't be asked"),
+    (
+        ("SimulatePrincipalPolicy",),
+        "NoSuchEntity",
+        f"role: failed: the role arn:aws:iam::{ACCOUNT}:role/path/multicdn-Role-1 of the function is gone",
+    ),
     (("GetQueueAttributes",), "AWS.SimpleQueueService.NonExistentQueue", "queue: failed: the queue https://sqs"),
 ]
 
@@ -317,7 +356,7 @@ def test_each_sick_part_is_told_alone(
     looks = {each: look for each, look in installation.checks(account.file).items() if each == name}
     lines = [one for one in examine(looks, 10) if one.state is not Health.OK]
     found = [f"{one.check}: {one.state}: {one.text}" for one in lines]
-    assert all(one.remedy for one in lines)
+    assert all(one.remedy for one in lines if one.state in (Health.FAILED, Health.WARNING))
     assert found[0].startswith(line), found
     assert "ignature" not in repr(found)
 
@@ -347,7 +386,7 @@ def test_dead_letters_are_counted(make: Callable[..., Account]) -> None:
     [
         ({"State": "DISABLED"}, "is disabled"),
         ({"EventPattern": '{"source": ["aws.s3"]}'}, "takes other events than the routes want"),
-        ({"Name": "multicdn-BucketOther-1"}, "is gone"),
+        ({"Name": "multicdn-BucketOther-1", "EventPattern": "{}"}, "is gone"),
     ],
 )
 def test_a_rule_that_tells_nothing_is_told(make: Callable[..., Account], changed: dict[str, str], words: str) -> None:
@@ -408,6 +447,7 @@ def test_apply_is_no_remedy_for_what_was_done_by_hand(make: Callable[..., Accoun
         [finding] = [one for one in checks["function"]() if one.state is Health.FAILED]
         [code] = checks["deployed config"]()
         assert ("by hand" in finding.remedy, "update-function-code" in code.remedy) == (is_by_hand, is_by_hand)
+        assert all(f" --region {REGION}" in one.remedy for one in (finding, code)) is is_by_hand
         assert ("apply deploys this one" in code.remedy) is not is_by_hand
         set_in(account, "GetTemplate", "TemplateBody", "Resources", "Function", "Properties", "MemorySize", value=1)
         set_in(account, "GetTemplate", "TemplateBody", "Metadata", "multicdn", "config_sha256", value="0")
@@ -467,11 +507,80 @@ def test_iam_is_asked_about_single_resources(make: Callable[..., Account]) -> No
         assert arn in text
 
 
+def test_a_rule_is_known_by_what_it_does_where_its_name_is_cut(make: Callable[..., Account]) -> None:
+    """CloudFormation makes names of 64 characters at most; another stack's rule is no substitute."""
+    account = make("trigger: eventbridge")
+    account.answers["ListRules"]["Rules"][0]["Name"] = "multicdn-BucketAcmeSite1a2b3-ABC"
+    assert account.look("rules") == [
+        "rules: ok: the rule multicdn-BucketAcmeSite1a2b3-ABC is enabled, and sends to the queue"
+    ]
+    account.answers["ListTargetsByRule"]["Targets"] = [{"Id": "multicdn", "Arn": f"{QUEUE}-of-another-stack"}]
+    assert [line.endswith("is gone") for line in account.look("rules")] == [True]
+
+
+@pytest.mark.parametrize(("policy_of", "line"), [("s3.amazonaws.com", "ok: S3 may call"), ("x", "failed: S3 may not")])
+def test_without_a_queue_s3_must_be_let_in(make: Callable[..., Account], policy_of: str, line: str) -> None:
+    account = make("trigger: direct")
+    account.answers["GetPolicy"]["Policy"] = policy(policy_of)
+    assert [one.startswith(f"event source: {line}") for one in account.look("event source")] == [True]
+    account.answers["GetPolicy"] = "ResourceNotFoundException"
+    assert account.look("event source")[0].startswith("event source: failed: S3 may not call the function for acme-s")
+
+
+def test_eventbridge_must_be_let_into_the_queue(make: Callable[..., Account]) -> None:
+    account = make("trigger: eventbridge")
+    set_in(account, "GetQueueAttributes", "Attributes", "Policy", value=policy("s3.amazonaws.com"))
+    assert "queue: failed: its policy doesn't let EventBridge send to it" in account.look("queue")
+
+
+def test_iam_is_heard_out(make: Callable[..., Account]) -> None:
+    """It gives a hundred results at a time: sixty distributions have more."""
+    account = make()
+    names = ("sqs:DeleteMessage", "sqs:ReceiveMessage")
+    denied = [{"EvalActionName": one, "EvalDecision": "implicitDeny", "EvalResourceName": QUEUE} for one in names]
+    last, first = {"EvaluationResults": denied}, {"EvaluationResults": [], "IsTruncated": True, "Marker": "m"}
+    account.answers["SimulatePrincipalPolicy"] = lambda params: last if "Marker" in str(params["body"]) else first
+    assert f"role: failed: the role may not {', '.join(names)} on {QUEUE}" in account.look("role")
+
+
+def test_what_nobody_may_see_of_the_stack_is_asked_once(make: Callable[..., Account]) -> None:
+    account = make()
+    account.answers["DescribeStacks"] = "AccessDenied"
+    lines = examine(installation.checks(account.file), 10)
+    assert {line.state for line in lines if line.check != "aws"} == {Health.UNKNOWN}
+    assert {line.text for line in lines if line.check == "queue"} == {
+        "not looked at: what is installed isn't known, see stack"
+    }
+    names = [name for name, _ in account.asked]
+    assert (names.count("GetCallerIdentity"), names.count("DescribeStacks")) == (1, 1)
+
+
+def test_a_bucket_of_another_account_is_no_matter_of_rights(make: Callable[..., Account]) -> None:
+    """It denies itself to whoever says that it is theirs, and to nobody else."""
+    account = make()
+    account.answers["GetBucketLocation"] = lambda params: (
+        "AccessDenied" if "x-amz-expected-bucket-owner" in params["headers"] else {"LocationConstraint": REGION}
+    )
+    [line] = examine({"it": installation.checks(account.file)["bucket acme-site"]}, 10)
+    assert (line.state, line.text[:44]) == (Health.FAILED, "the bucket 'acme-site' belongs to another ac")
+    assert line.remedy.startswith("install there, or let its owner forward its events")
+
+
+def test_what_does_not_pass_is_told_in_time(make: Callable[..., Account], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With AWS's words, and not by the end of the doctor's time, which is shorter than the installer's patience."""
+    monkeypatch.setattr(installation, "_PATIENCE", 0.0)
+    account = make()
+    account.answers["DescribeStacks"] = ("Throttling", "Rate exceeded")
+    [stack_line] = [line for line in examine(installation.checks(account.file), 10) if line.check == "stack"]
+    assert "Throttling: Rate exceeded" in stack_line.text
+    assert stack_line.state is Health.FAILED
+
+
 def test_without_credentials_the_rest_is_unknown(make: Callable[..., Account]) -> None:
     account = make()
     account.answers["GetCallerIdentity"] = "ExpiredToken"
     lines = examine(installation.checks(account.file), 10)
-    assert {line.check for line in lines if line.state is Health.FAILED} == {"aws", "stack"}
+    assert {line.check for line in lines if line.state is Health.FAILED} == {"aws"}
     assert {line.text for line in lines if line.state is Health.UNKNOWN} == {
         "not looked at: who we are in AWS isn't known"
     }

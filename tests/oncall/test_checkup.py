@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kit.installs import config
 
+from multicdn import secrets
 from multicdn.diagnosis import Finding, Health, ok
 from multicdn.errors import CallRefused, ConfigError, CredentialsRefused, PluginError, RetryLater, SecretError
 from multicdn.model import Action, TargetKind
@@ -58,7 +60,11 @@ def test_all_are_looked_at_in_order_whatever_becomes_of_one() -> None:
         (SecretError("${env:A}: no variable A; set it"), "${env:A}: no variable A", "set it"),
         (ConfigError(["c.yml:1: wrong; write it right"]), "c.yml:1: wrong", "write it right"),
         (PluginError("it is broken"), "it is broken", "see the text"),
-        (ModuleNotFoundError("No module", name="boto3"), "boto3 isn't installed here", "pip install 'multicdn[all]'"),
+        (
+            ModuleNotFoundError("No module named 'x'"),
+            "a package isn't installed here: No module named 'x'",
+            "page names",
+        ),
         (KeyError("x"), "this check failed: KeyError: 'x'", "no fault of your config"),
     ],
 )
@@ -91,9 +97,96 @@ def test_a_plugin_is_held_to_findings_and_to_some_of_them() -> None:
             yield "no finding"
 
     lines = checkup.examine({"odd": endless, "long": lambda: [ok("x" * 10_000)]}, 10)
-    assert len(lines) == 1_001
+    assert len(lines) == 1_002
     assert lines[0].text == "`diagnose` yields a str, which is no Finding"
+    assert (lines[1_000].state, lines[1_000].text[:25]) == (Health.UNKNOWN, "it says more than 1,000 t")
     assert len(lines[-1].text) == 2_001
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise ValueError("not even a text")
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding("ok", "a state as a text"),  # type: ignore[arg-type]
+        Finding(None, "no state"),  # type: ignore[arg-type]
+        Finding(Health.OK, None),  # type: ignore[arg-type]
+        Finding(Health.OK, Unspeakable()),  # type: ignore[arg-type]
+        Finding(Health.FAILED, "x", b"bytes"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_finding_of_odd_members_is_told_and_breaks_nothing(finding: Finding) -> None:
+    first, second = checkup.examine({"odd": lambda: [finding, ok("fine")]}, 5)
+    assert first.text == "`diagnose` yields a Finding of other members than a Health and two texts"
+    assert (first.state, second.text) == (Health.FAILED, "fine")
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, Unspeakable()])
+def test_what_is_no_list_of_findings_is_a_line(nonsense: Any) -> None:
+    [line] = checkup.examine({"odd": lambda: nonsense}, 5)
+    assert line.text.startswith("this check failed: TypeError")
+    assert "whoever wrote the check" in line.remedy
+
+
+def test_a_plugin_that_says_nothing_at_all_has_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare ``return`` where no network is to be used is natural, and no fault."""
+    loaded = config()
+    monkeypatch.setattr(type(loaded.providers["fastly"]), "diagnose", lambda *_: None)
+    offline, online = (
+        vendor_checks.offline(loaded)["vendor fastly"],
+        vendor_checks.online(loaded)["vendor fastly online"],
+    )
+    lines = checkup.examine({"offline": offline, "online": online}, 5)
+    assert {line.state for line in lines if line.check == "offline"} == {Health.OK}
+    assert lines[-1].text == "the plugin fastly has no check: not provable without purging"
+
+
+def test_nothing_is_bad_without_a_remedy() -> None:
+    lines = checkup.examine({"it": lambda: [Finding(Health.FAILED, "x"), Finding(Health.WARNING, "y", " ")]}, 5)
+    assert {line.remedy for line in lines} == {"its plugin doesn't say what to do: see the vendor's documentation"}
+
+
+def test_a_text_without_end_costs_no_time_and_shows_no_part_of_a_secret() -> None:
+    """A secret that stands across the end of what is looked at is cut off with it."""
+    secret = "simulated-secret-across-the-end"
+    Secret.literal(secret).reveal()
+    for before in (1_990, 8_185, 20_000_000):
+        [line] = checkup.examine({"it": lambda before=before: [ok("x" * before + secret * 50)]}, 10)
+        assert len(line.text) <= 2_001
+        assert "simulated" not in line.text
+
+
+def test_what_could_not_even_be_begun_is_not_said_to_have_no_answer() -> None:
+    """There are so many threads; what hangs keeps its own, and stops nothing else."""
+    late = threading.Event()
+    hanging = {f"hangs {number}": lambda: late.wait(10) or [] for number in range(32)}
+    lines = {line.check: line for line in checkup.examine({**hanging, "well": lambda: [ok("fine")]}, 0.1)}
+    late.set()
+    assert lines["hangs 31"].text == "no answer within 0.1 s"
+    assert (lines["well"].state, lines["well"].text) == (Health.UNKNOWN, "not looked at: others took all of 0.1 s")
+
+
+def test_what_a_check_prints_is_no_part_of_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    late, printed = threading.Event(), threading.Event()
+
+    def chatty() -> Iterator[Finding]:
+        print("token: simulated-secret-that-is-printed")
+        sys.stderr.write("simulated-secret-that-is-printed")
+        yield ok("said")
+        late.wait(10)
+        print("simulated-secret-that-is-printed", flush=True)
+        printed.set()
+
+    with checkup.silenced():
+        lines = checkup.examine({"it": chatty}, 0.1)
+        late.set()
+        assert printed.wait(5)
+        print("the report", flush=True)
+    assert lines[0].text == "said"
+    assert capsys.readouterr() == ("the report\n", "")
 
 
 def test_more_checks_than_threads_are_all_looked_at() -> None:
@@ -155,6 +248,72 @@ def test_each_secret_is_read_once_and_not_shown(monkeypatch: pytest.MonkeyPatch)
     ]
     assert lines[1].remedy == "set the variable GONE where this runs"
     assert "simulated-value" not in repr(lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "remedy"),
+    [
+        (SecretError("${ssm:/t}: AccessDeniedException: no", denied=True), Health.UNKNOWN, "ask for the right"),
+        (SecretError("${ssm:/t}: Throttling", passing=True), Health.FAILED, "its source is out"),
+        (SecretError("${ssm:/t}: gone; `multicdn secret put` stores it"), Health.FAILED, "`multicdn secret put`"),
+        (SecretError("${ssm:/t}: Unable to locate credentials"), Health.FAILED, "or sign in to the account"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_told_once(error: SecretError, state: Health, remedy: str) -> None:
+    """Its own line says why and what to do; the vendor couldn't be asked, of which nothing follows."""
+
+    def fail(_: str) -> str:
+        raise error
+
+    loaded = config(
+        routes='\n  - {bucket: b1b, urls: ["https://a.example/{key}"], purge: [edge]}\n',
+        providers='\n  edge: {type: fastly, token: "${ssm:/t}", service: S}\n',
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(secrets.BUILT_IN, "ssm", fail)
+        first, vendor = checkup.examine(vendor_checks.online(loaded), 10)
+    assert (first.check, first.state) == ("secret ${ssm:/t}", state)
+    assert first.remedy.startswith(remedy) or remedy in first.remedy
+    assert (vendor.state, vendor.remedy) == (Health.UNKNOWN, "see the line of that secret")
+    assert vendor.text.startswith("not asked: ${ssm:/t}: ")
+
+
+def raising_at_once(error: BaseException) -> Any:
+    def diagnose(*_: object) -> Any:
+        raise error
+
+    return diagnose
+
+
+def test_credentials_are_of_the_config_or_of_whoever_asks() -> None:
+    loaded = config()
+    for name, remedy in (("site", "sign in again (`aws sso login`, AWS_PROFILE), with: cloudfront:CreateInv"),
+                         ("fastly", "store credentials with: purge_select")):  # fmt: skip
+        cls = type(loaded.providers[name])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cls, "diagnose", raising_at_once(CredentialsRefused("401")))
+            [line] = checkup.examine({"it": vendor_checks.online(loaded)[f"vendor {name} online"]}, 5)
+        assert remedy in line.remedy
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "told"),
+    [
+        ("{type: cloudflare, zone: z1, token: T}", "{type: cloudflare, zone: z2, token: T}", True),
+        ("{type: akamai, edgerc: T}", "{type: akamai, edgerc: T, network: staging}", True),
+        # One budget of the account, by the plugin's word; and no rate at all.
+        ("{type: cloudfront, distribution: E1}", "{type: cloudfront, distribution: E2}", False),
+        ("{type: fastly, token: T, service: A}", "{type: fastly, token: T, service: B}", False),
+        ("{type: cloudflare, zone: z1, token: T}", "{type: akamai, edgerc: T}", False),
+    ],
+)
+def test_instances_that_may_share_an_account_are_told(one: str, two: str, told: bool) -> None:
+    """Each is paced for all that the vendor gives an account, and nobody knows here which account that is."""
+    both = f"\n  one: {one}\n  two: {two}\n".replace(": T", ': "${env:T}"')
+    routes = '\n  - {bucket: b1b, urls: ["https://a.example/{key}"], purge: [one, two]}\n'
+    lines = checkup.examine(vendor_checks.offline(config(routes=routes, providers=both)), 10)
+    found = [(line.check, line.remedy) for line in lines if "of one account" in line.text]
+    assert found == [("vendor one", "if they are, have them share that: delivery.concurrency: 4")] * told
 
 
 # This machine

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from multicdn.diagnosis import Finding, failed, ok, unknown, warning
-from multicdn.installer.deployed.installed import APPLY, Installed
+from multicdn.installer.deployed import policies
+from multicdn.installer.deployed.installed import ANEW, APPLY, IS_GONE, GoneError, Installed
 from multicdn.installer.errors import InstallError, translated
-from multicdn.installer.template.stack import CONFIG_IN_BUNDLE, HANDLER
+from multicdn.installer.template.stack import CONFIG_IN_BUNDLE
 from multicdn.provider import check_endpoint
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ _SECONDS = 30.0
 
 def settings(installed: Installed) -> Iterator[Finding]:
     """Whether it can run, and with the queues of the stack."""
-    found = _read(installed)
+    found = installed.function
     name = installed.outputs["FunctionName"]
     configuration = found["Configuration"]
     if found.get("Concurrency", {}).get("ReservedConcurrentExecutions") == 0:
         yield failed(
             f"{name} is throttled: its reserved concurrency is 0, so it is never called",
-            f"aws lambda delete-function-concurrency --function-name {name}",
+            installed.aws(f"lambda delete-function-concurrency --function-name {name}"),
         )
     state, update = configuration.get("State", "Active"), configuration.get("LastUpdateStatus", "Successful")
     if state not in ("Active", "Inactive") or update == "Failed":  # Inactive: it has idled, and wakes at a call
@@ -41,10 +42,19 @@ def settings(installed: Installed) -> Iterator[Finding]:
     else:
         yield ok(f"{name} is {state.lower()}, {configuration.get('Runtime')}, {configuration.get('MemorySize')} MB")
     yield from _environment(installed, configuration)
-    if configuration.get("Handler") != HANDLER:
-        yield failed(
-            f"its handler is {configuration.get('Handler')}, and must be {HANDLER}", installed.remedy("Function")
-        )
+    yield from _limits(installed, configuration)
+
+
+def _limits(installed: Installed, configuration: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is run, for how long, and with how much memory."""
+    wanted = installed.wanted["Resources"]["Function"]["Properties"]
+    for name in ("Handler", "Runtime", "Timeout", "MemorySize"):
+        found = configuration.get(name)
+        if found != wanted[name]:
+            less = name == "Handler" or (name != "Runtime" and (found or 0) < wanted[name])
+            yield (failed if less else warning)(
+                f"its {name} is {found}, and must be {wanted[name]}", installed.remedy("Function")
+            )
 
 
 def _environment(installed: Installed, configuration: Mapping[str, Any]) -> Iterator[Finding]:
@@ -67,7 +77,11 @@ def _environment(installed: Installed, configuration: Mapping[str, Any]) -> Iter
 
 def config(installed: Installed) -> Iterator[Finding]:
     """Whether the config in its code is the one at hand, byte by byte."""
-    found = _read(installed)
+    try:
+        found = installed.function
+    except GoneError:
+        yield unknown(IS_GONE)
+        return
     code, here = _downloaded(found), installed.file.path.read_bytes()
     digest = base64.b64encode(hashlib.sha256(code).digest()).decode()
     if digest != found["Configuration"].get("CodeSha256"):
@@ -94,41 +108,44 @@ def config(installed: Installed) -> Iterator[Finding]:
 def mapping(installed: Installed) -> Iterator[Finding]:
     """Whether Lambda reads the queue."""
     if not installed.queued:
-        yield ok("S3 calls the function itself (trigger: direct)")
+        yield from policies.of_function(installed)
         return
     name, queue = installed.outputs["FunctionName"], installed.outputs["QueueArn"]
     with translated("looking at what calls the function", "lambda"):
         pages = installed.account.client("lambda").get_paginator("list_event_source_mappings")
         found = [one for page in pages.paginate(EventSourceArn=queue) for one in page["EventSourceMappings"]]
-    ours = [one for one in found if f":function:{name}" in one.get("FunctionArn", "")]
+    ours = [one for one in found if name in one.get("FunctionArn", "").split(":")]
     if not ours:
         yield failed(
             f"nothing reads the queue {queue} for {name}: its event source mapping is gone",
-            installed.remedy("EventSourceMapping"),
+            ANEW,
         )
     for one in ours:
-        yield from _source(one, installed.remedy("EventSourceMapping"))
+        yield from _source(one, installed)
     for one in found:
         if one not in ours:
             yield failed(
                 f"another function takes messages from our queue: {one.get('FunctionArn')}",
-                f"aws lambda delete-event-source-mapping --uuid {one['UUID']}",
+                installed.aws(f"lambda delete-event-source-mapping --uuid {one['UUID']}"),
             )
 
 
-def _source(one: Mapping[str, Any], remedy: str) -> Iterator[Finding]:
+def _source(one: Mapping[str, Any], installed: Installed) -> Iterator[Finding]:
     state, result = str(one.get("State")), str(one.get("LastProcessingResult") or "")
     if state in ("Disabled", "Disabling"):
         yield failed(
             f"the event source mapping is {state.lower()}: messages wait, and nobody reads them",
-            f"aws lambda update-event-source-mapping --uuid {one['UUID']} --enabled",
+            installed.aws(f"lambda update-event-source-mapping --uuid {one['UUID']} --enabled"),
         )
     elif result.startswith("PROBLEM"):
         yield failed(f"the event source mapping is {state.lower()}, and says {result}", "look at the function's role")
     else:
         yield ok(f"the event source mapping is {state.lower()}")
     if "ReportBatchItemFailures" not in one.get("FunctionResponseTypes", ()):
-        yield warning("it doesn't report partial batches: one bad message repeats all of its batch", remedy)
+        yield warning(
+            "it doesn't report partial batches: one bad message repeats all of its batch",
+            installed.remedy("EventSourceMapping"),
+        )
 
 
 def _code(installed: Installed) -> str:
@@ -136,18 +153,11 @@ def _code(installed: Installed) -> str:
     if installed.deployed.state.config_sha256 != installed.file.sha256:
         return "multicdn install plan shows what differs; multicdn install apply deploys this one"
     place = installed.deployed.parameters
-    return (
-        f"somebody changed the code by hand: aws lambda update-function-code --function-name "
-        f"{installed.outputs['FunctionName']} --s3-bucket {place.get('BundleBucket')} --s3-key {place.get('BundleKey')}"
+    again = installed.aws(
+        f"lambda update-function-code --function-name {installed.outputs['FunctionName']} "
+        f"--s3-bucket {place.get('BundleBucket')} --s3-key {place.get('BundleKey')}"
     )
-
-
-def _read(installed: Installed) -> Mapping[str, Any]:
-    with translated("looking at the function", "lambda"):
-        found: Mapping[str, Any] = installed.account.client("lambda").get_function(
-            FunctionName=installed.outputs["FunctionName"]
-        )
-    return found
+    return f"somebody changed the code by hand: {again}"
 
 
 def _downloaded(found: Mapping[str, Any]) -> bytes:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from functools import cached_property, partial
+from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from multicdn.diagnosis import Finding, failed, ok, unknown, warning
 from multicdn.installer import cloudformation, diff, sessions, state
 from multicdn.installer.deployed import function, queues, rights, triggers
 from multicdn.installer.deployed.installed import Installed
-from multicdn.installer.errors import InstallError, is_denied
+from multicdn.installer.errors import InstallError, PassedOverError, is_denied
 from multicdn.queue.sender import QUEUE
 
 if TYPE_CHECKING:
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from multicdn.installer.sessions import ConfigFile
 
 _SHOWN = 3
+
+# Seconds that a call waits for what passes: somebody waits for all of this, and has a minute by default.
+_PATIENCE = 10.0
+
+_NOBODY = "not looked at: who we are in AWS isn't known"
+
+_T = TypeVar("_T")
 
 
 def checks(file: ConfigFile) -> dict[str, Callable[[], Iterable[Finding]]]:
@@ -51,28 +58,57 @@ def _guarded(look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
     except InstallError as error:
-        if error.__cause__ is None or not hasattr(error.__cause__, "response") or not is_denied(error.__cause__):  # type: ignore[arg-type]
+        cause: Any = error.__cause__
+        # A bucket of somebody else's is known by what it denies.
+        if isinstance(error, PassedOverError) or not hasattr(cause, "response") or not is_denied(cause):
             raise
         yield unknown(f"can't be looked at: {error}", "ask for that right, or let somebody run this who has it")
 
 
+class _Once(Generic[_T]):
+    """What whoever comes first makes; the others wait, and get it too, or the same error."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._lock = threading.RLock()
+        self._made: list[_T] = []
+        self._error: Exception | None = None
+
+    def __call__(self) -> _T:
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            if not self._made:
+                try:
+                    self._made.append(self._make())
+                except Exception as error:
+                    self._error = error
+                    raise
+            return self._made[0]
+
+
 class _Opened:
-    """One sign-in and one look at the stack, by whichever check comes first; the others wait for it."""
+    """One sign-in and one look at the stack for all checks."""
 
     def __init__(self, file: ConfigFile) -> None:
         self._file = file
-        self._lock = threading.RLock()
+        self._account = _Once(self._sign_in)
+        self._deployed = _Once(lambda: state.read_stack(self._account(), file.config.install.stack))
+        self._named = _Once(self._name_keys)
 
     def identity(self) -> Iterator[Finding]:
-        with self._lock:
-            account = self._account
+        account = self._account()
         source = "install.region" if self._file.config.install.region else "of the environment, no install.region"
         yield ok(f"{account.arn}, account {account.id}, region {account.region} ({source})")
 
     def stack(self) -> Iterator[Finding]:
         name = self._file.config.install.stack
-        with self._lock:
-            account, deployed = self._account, self._deployed
+        try:
+            account = self._account()
+        except Exception:  # noqa: BLE001 - whatever it is, the check of it tells
+            yield unknown(_NOBODY)
+            return
+        deployed = self._deployed()
         if deployed is None:
             absent = f"nothing is installed as {name} in {account.region} of {account.id}"
             remedy = "run multicdn install apply; if it is elsewhere, name --stack, --region or AWS_PROFILE"
@@ -91,22 +127,22 @@ class _Opened:
 
     def part(self, look: Callable[[Installed], Iterable[Finding]]) -> Iterator[Finding]:
         """Look at one part, if there is one."""
+        why = _NOBODY
         try:
-            with self._lock:
-                account, deployed = self._account, self._deployed
-        except InstallError:
-            yield unknown("not looked at: who we are in AWS isn't known")
+            account = self._account()
+            why = "not looked at: what is installed isn't known, see stack"
+            deployed, named = self._deployed(), self._named()
+        except Exception:  # noqa: BLE001 - whatever it is, the check of it tells
+            yield unknown(why)
             return
         if deployed is None or not deployed.exists:
             yield unknown("not looked at: nothing is installed")
             return
-        with self._lock:
-            named = self._named
         yield from look(Installed(account, named, deployed))
 
     def _drift(self, deployed: state.Deployed) -> Iterator[Finding]:
         """Whether this config makes another stack than is there: rights, settings, versions."""
-        installed = Installed(self._account, self._named, deployed)
+        installed = Installed(self._account(), self._named(), deployed)
         lines = [line.strip() for line in diff.stack(deployed.body, installed.wanted)]
         if lines:
             more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
@@ -120,21 +156,19 @@ class _Opened:
                 f"multicdn {deployed.state.version} is deployed, and {here} is here", "multicdn install apply"
             )
 
-    @cached_property
-    def _account(self) -> Account:
-        account = sessions.sign_in(self._file).account
+    def _sign_in(self) -> Account:
+        account = sessions.sign_in(self._file, _unsaid, _PATIENCE).account
         return dataclasses.replace(account, client=_Locked(account.client))
 
-    @cached_property
-    def _named(self) -> ConfigFile:
+    def _name_keys(self) -> ConfigFile:
         """The config with every KMS key by its ARN, as it was when it was installed."""
-        file, account = self._file, self._account
+        file, account = self._file, self._account()
         session = sessions.Session(account, file.config.install, file.buckets, file)
         return sessions.with_key_arns(session).file or file
 
-    @cached_property
-    def _deployed(self) -> state.Deployed | None:
-        return state.read_stack(self._account, self._file.config.install.stack)
+
+def _unsaid(_: str) -> None:
+    """What is waited for stands in the finding, if it doesn't pass."""
 
 
 class _Locked:

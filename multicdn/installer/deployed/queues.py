@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from multicdn.diagnosis import Finding, failed, ok, warning
-from multicdn.installer.errors import code, translated
+from multicdn.installer.deployed import policies
+from multicdn.installer.deployed.installed import ANEW
+from multicdn.installer.errors import is_no_queue, translated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +29,7 @@ def waiting(installed: Installed) -> Iterator[Finding]:
         return
     found = _attributes(installed, installed.outputs["QueueUrl"])
     if found is None:
-        yield failed(f"the queue {installed.outputs['QueueUrl']} is gone", installed.remedy("Queue"))
+        yield failed(f"the queue {installed.outputs['QueueUrl']} is gone", ANEW)
         return
     yield ok(f"messages waiting, under way or delayed: {_number(found)}")
     target = json.loads(found.get("RedrivePolicy") or "{}").get("deadLetterTargetArn", "")
@@ -37,6 +39,7 @@ def waiting(installed: Installed) -> Iterator[Finding]:
             f"messages that break the function go to {target or 'nowhere'}, and not to {dead}",
             installed.remedy("Queue"),
         )
+    yield from policies.of_queue(installed, found)
     timeout = installed.file.config.install.timeout
     if int(found.get("VisibilityTimeout", 0)) < timeout:
         yield failed(
@@ -50,9 +53,7 @@ def dead(installed: Installed) -> Iterator[Finding]:
     url = installed.outputs["DeadLetterQueueUrl"]
     found = _attributes(installed, url)
     if found is None:
-        yield failed(
-            f"the dead-letter queue {url} is gone: what is given up is lost", installed.remedy("DeadLetterQueue")
-        )
+        yield failed(f"the dead-letter queue {url} is gone: what is given up is lost", ANEW)
     elif number := _number(found):
         yield warning(
             f"dead letters: {number}; what they name stays stale until it expires",
@@ -70,7 +71,7 @@ def _attributes(installed: Installed, url: str) -> Mapping[str, Any] | None:
         try:
             answer = installed.account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         except ClientError as error:
-            if "NonExistentQueue" in code(error) or code(error) == "QueueDoesNotExist":
+            if is_no_queue(error):
                 return None
             raise
     found: Mapping[str, Any] = answer["Attributes"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from multicdn.diagnosis import Finding, failed, ok, unknown
-from multicdn.installer.errors import translated
+from multicdn.installer.deployed.installed import ANEW, IS_GONE, GoneError
+from multicdn.installer.errors import InstallError, code, translated
 from multicdn.installer.organisation import own_role
 from multicdn.installer.template import role, stack
 
@@ -19,17 +20,24 @@ def of_role(installed: Installed) -> Iterator[Finding]:
     """Whether the role may do everything that this config needs."""
     from botocore.exceptions import ClientError
 
-    with translated("looking at the function", "lambda"):
-        configuration = installed.account.client("lambda").get_function_configuration(
-            FunctionName=installed.outputs["FunctionName"]
-        )
-    arn = str(configuration["Role"])
+    try:
+        arn = str(installed.function["Configuration"]["Role"])
+    except GoneError:
+        yield unknown(IS_GONE)
+        return
     statements = stack.role_statements(installed.file.config, queued=installed.queued)
     try:
-        denied = [finding for one in statements for finding in _denied(installed, arn, one)]
-    except ClientError as error:
+        with translated("asking IAM about the role", "iam"):
+            denied = [finding for one in statements for finding in _denied(installed, arn, one)]
+    except InstallError as error:
+        cause = error.__cause__
+        if not isinstance(cause, ClientError):
+            raise
+        if code(cause) == "NoSuchEntity":
+            yield failed(f"the role {arn} of the function is gone", _anew(installed))
+            return
         yield unknown(
-            f"IAM can't be asked about {arn}: {error.response['Error'].get('Code')}",
+            f"IAM can't be asked about {arn}: {code(cause)}",
             "ask for iam:SimulatePrincipalPolicy on that role, or let somebody run this who has it",
         )
         return
@@ -40,28 +48,31 @@ def of_role(installed: Installed) -> Iterator[Finding]:
         yield unknown(f"whether it may read {reference} only the plugin's author knows")
 
 
+def _anew(installed: Installed) -> str:
+    return ANEW if installed.file.config.install.makes_role else "have it made again, or name another: install.role"
+
+
 def _denied(installed: Installed, arn: str, statement: Mapping[str, Any]) -> Iterator[Finding]:
     named = {**statement, "Resource": [_named(installed, one) for one in _listed(statement["Resource"])]}
     filled = own_role.in_account(named, installed.deployed.name, installed.account)
-    answer = installed.account.client("iam").simulate_principal_policy(
-        PolicySourceArn=arn,
-        ActionNames=filled["Action"],
-        ResourceArns=[one if one == "*" else own_role.example(one) for one in filled["Resource"]],
-        ContextEntries=list(own_role.context(filled)),
-    )
-    for result in answer["EvaluationResults"]:
+    results = own_role.simulated(installed.account, arn, filled["Action"], filled["Resource"], own_role.context(filled))
+    actions: dict[tuple[str, str, str], list[str]] = {}
+    for result in results:
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             where = result.get("EvalResourceName") or filled["Resource"][0]
-            yield _finding(installed, f"the role may not {result['EvalActionName']} on {where}", result)
+            actions.setdefault((where, *_why(installed, result)), []).append(result["EvalActionName"])
+    for (where, why, remedy), names in actions.items():
+        yield failed(f"the role may not {', '.join(names)} on {where}{why}", remedy)
 
 
-def _finding(installed: Installed, text: str, result: Mapping[str, Any]) -> Finding:
+def _why(installed: Installed, result: Mapping[str, Any]) -> tuple[str, str]:
+    """Why something is denied, and what to do."""
     if not result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True):
-        return failed(f"{text}: its permissions boundary doesn't allow it", "have the boundary allow it")
+        return ": its permissions boundary doesn't allow it", "have the boundary allow it"
     if not result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True):
-        return failed(f"{text}: a policy of the organisation doesn't allow it", "ask those who keep that policy")
+        return ": a policy of the organisation doesn't allow it", "ask those who keep that policy"
     denied = ": denied by a policy" if result["EvalDecision"] == "explicitDeny" else ""
-    return failed(text + denied, installed.remedy("Role"))
+    return denied, installed.remedy("Role")
 
 
 def _listed(resources: Any) -> list[Any]:

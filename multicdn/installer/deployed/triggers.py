@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.config.settings import Trigger
 from multicdn.diagnosis import Finding, failed, ok, unknown
 from multicdn.installer import diff, state
-from multicdn.installer.deployed.installed import APPLY, Installed
+from multicdn.installer.deployed.installed import ANEW, APPLY, Installed
 from multicdn.installer.errors import translated
 from multicdn.installer.notifications import merge
 from multicdn.installer.notifications.merge import EVENTBRIDGE
@@ -19,6 +19,7 @@ from multicdn.installer.template.event_sources import eventbridge_to_queue
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_UNCUT = 12
 _OUTPUT = {Trigger.QUEUE: "QueueArn", Trigger.DIRECT: "InvokedArn"}
 
 
@@ -58,24 +59,32 @@ def rules(installed: Installed) -> Iterator[Finding]:
         return
     events, stack = installed.account.client("events"), config.install.stack
     with translated("reading the rules of EventBridge", "events"):
-        pages = events.get_paginator("list_rules").paginate(NamePrefix=f"{stack}-Bucket")
+        # CloudFormation cuts what would be longer than 64 characters, and nobody says where.
+        pages = events.get_paginator("list_rules").paginate(NamePrefix=stack[:_UNCUT])
         found = [rule for page in pages for rule in page["Rules"]]
     made = eventbridge_to_queue(covered(config.routes))
     for logical, resource in made.items():
         if resource["Type"] == "AWS::Events::Rule":
+            pattern = resource["Properties"]["EventPattern"]
             ours = [rule for rule in found if rule["Name"].startswith(f"{stack}-{logical}-")]
-            yield from _rule(installed, logical, resource["Properties"]["EventPattern"], ours[0] if ours else None)
+            alike = (rule for rule in found if json.loads(rule.get("EventPattern", "{}")) == pattern)
+            ours = ours or [
+                rule for rule in alike if installed.outputs["QueueArn"] in _targets(installed, rule["Name"])
+            ]
+            yield from _rule(installed, logical, pattern, ours[0] if ours else None)
 
 
 def _rule(
     installed: Installed, logical: str, pattern: Mapping[str, Any], rule: Mapping[str, Any] | None
 ) -> Iterator[Finding]:
     if rule is None:
-        yield failed(f"the rule {logical} is gone", installed.remedy(logical))
+        yield failed(f"the rule {logical} is gone", ANEW)
         return
     name = rule["Name"]
     if rule.get("State") != "ENABLED":
-        yield failed(f"the rule {name} is {str(rule.get('State')).lower()}", f"aws events enable-rule --name {name}")
+        yield failed(
+            f"the rule {name} is {str(rule.get('State')).lower()}", installed.aws(f"events enable-rule --name {name}")
+        )
     elif json.loads(rule.get("EventPattern", "{}")) != pattern:
         yield failed(f"the rule {name} takes other events than the routes want", installed.remedy(logical))
     elif installed.outputs["QueueArn"] not in _targets(installed, name):

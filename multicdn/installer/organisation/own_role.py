@@ -10,7 +10,7 @@ from multicdn.installer.template import role
 from multicdn.installer.template.stack import role_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.config.settings import Install
@@ -84,26 +84,34 @@ def _refused(account: Account, arn: str, statement: Statement, hints: Hints) -> 
 
     resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
 
-    def simulated() -> list[Any] | None:
+    def asked() -> list[Any] | None:
         try:
-            answer = account.client("iam").simulate_principal_policy(
-                PolicySourceArn=arn,
-                ActionNames=statement["Action"],
-                ResourceArns=[one if one == "*" else example(one) for one in resources],
-                ContextEntries=list(context(statement)),
-            )
+            return simulated(account, arn, statement["Action"], resources, context(statement))
         except ClientError as error:
             if code(error) == "NoSuchEntity":
                 return None
             raise
-        return list(answer["EvaluationResults"])
 
-    results = hints.ask("iam", f"asking IAM about the role {arn}", simulated, f"what the role {arn} may do")
+    results = hints.ask("iam", f"asking IAM about the role {arn}", asked, f"what the role {arn} may do")
     if results is None and not hints.problem:
         raise InstallError(f"there is no role {arn} (install.role)")
     for result in results or ():
         if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues"):
             yield f"{result['EvalActionName']} on {result.get('EvalResourceName', '*')}"
+
+
+def simulated(
+    account: Account, arn: str, actions: Sequence[str], resources: Iterable[str], entries: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What IAM says of each of a role's actions on each resource; it gives a hundred of them at a time."""
+    pages = account.client("iam").get_paginator("simulate_principal_policy")
+    asked = pages.paginate(
+        PolicySourceArn=arn,
+        ActionNames=list(actions),
+        ResourceArns=[one if one == "*" else example(one) for one in resources],
+        ContextEntries=list(entries),
+    )
+    return [result for page in asked for result in page["EvaluationResults"]]
 
 
 def example(resource: str) -> str:
