@@ -66,7 +66,7 @@ PERMISSIONS = (
         _STACK,
     ),
     _permission("s3", "GetBucketLocation GetBucketNotification PutBucketNotification", "arn:{partition}:s3:::{bucket}"),
-    _permission("s3", "GetBucketTagging ListBucket", _CODE),
+    _permission("s3", "GetBucketLocation GetBucketTagging ListBucket", _CODE),
     _permission(
         "s3",
         "CreateBucket DeleteBucket PutBucketPublicAccessBlock PutBucketTagging",
@@ -84,30 +84,32 @@ PERMISSIONS = (
     _permission("iam", "PutRolePermissionsBoundary", _ROLE, option="permissions_boundary", condition=_BOUND),
     _permission(
         "iam",
-        "DeleteRole GetRole GetRolePolicy TagRole UpdateAssumeRolePolicy",
+        "DeleteRole GetRole GetRolePolicy TagRole UntagRole UpdateAssumeRolePolicy",
         _ROLE,
         option="makes_role",
     ),
     _permission("iam", "PassRole", _ROLE, condition=_TO_LAMBDA),
     _permission(
         "lambda",
-        "CreateFunction DeleteFunction GetFunction GetFunctionConfiguration ListTags TagResource "
+        "CreateFunction DeleteFunction GetFunction GetFunctionConfiguration ListTags TagResource UntagResource "
         "UpdateFunctionCode UpdateFunctionConfiguration",
         _FUNCTION,
     ),
     _permission(
         "sqs",
-        "CreateQueue DeleteQueue GetQueueAttributes ListQueueTags SetQueueAttributes TagQueue",
+        "CreateQueue DeleteQueue GetQueueAttributes ListQueueTags SetQueueAttributes TagQueue UntagQueue",
         _QUEUE,
     ),
     _permission("sqs", "ListQueues", "*"),
     _permission(
         "logs",
-        "CreateLogGroup DeleteLogGroup ListTagsForResource PutRetentionPolicy TagResource",
+        "CreateLogGroup DeleteLogGroup ListTagsForResource PutRetentionPolicy TagResource UntagResource",
         _LOGS,
     ),
     _permission("logs", "DescribeLogGroups", "*"),
-    _permission("cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource", _ALARM),
+    _permission(
+        "cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource", _ALARM
+    ),
     _permission(
         "cloudwatch",
         "DeleteDashboards GetDashboard PutDashboard",
@@ -116,7 +118,7 @@ PERMISSIONS = (
     _permission("lambda", "CreateEventSourceMapping", "*", *_QUEUED),
     _permission(
         "lambda",
-        "DeleteEventSourceMapping GetEventSourceMapping TagResource UpdateEventSourceMapping",
+        "DeleteEventSourceMapping GetEventSourceMapping TagResource UntagResource UpdateEventSourceMapping",
         "arn:{partition}:lambda:{region}:{account}:event-source-mapping:*",
         *_QUEUED,
     ),
@@ -130,7 +132,7 @@ PERMISSIONS = (
     ),
     _permission(
         "events",
-        "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource",
+        "DeleteRule DescribeRule ListTargetsByRule PutRule PutTargets RemoveTargets TagResource UntagResource",
         _RULE,
         Trigger.EVENTBRIDGE,
     ),

@@ -260,7 +260,7 @@ def _refuse_far(s3: Any, bucket: str, account: Account) -> None:
     Raises:
         PassedOverError: it is in another region.
     """
-    region = s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id).get("BucketRegion", account.region)
+    region = bucket_region(s3, bucket, account.id)
     if region != account.region:
         raise PassedOverError(
             f"the bucket {bucket!r}, for the function's code, is in {region}, and Lambda takes code from its own "

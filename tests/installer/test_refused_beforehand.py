@@ -55,7 +55,7 @@ def test_a_bucket_for_the_code_in_another_region_is_refused(region: str) -> None
     s3 = boto3.client("s3", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     stubber = Stubber(s3)
     stubber.add_response("list_objects_v2", {})
-    stubber.add_response("head_bucket", {"BucketRegion": region})
+    stubber.add_response("get_bucket_location", {} if region == "us-east-1" else {"LocationConstraint": region})
     stubber.add_client_error("get_bucket_tagging", "NoSuchTagSet")
     stubber.activate()
     there = account(lambda _: s3)
