@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from kit import tracing
+from kit import fewer_reports, tracing
 from kit.environments import ROOT, build, install, locked, unavailable
 from kit.stage import Stage
 
@@ -142,8 +142,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     tracing.begin()
+    fewer_reports.begin(session.config)
 
 
 @pytest.hookimpl(tryfirst=True)

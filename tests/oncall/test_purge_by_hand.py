@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from kit.scenes import WWW, Scene, providers_of, scene, write
@@ -15,6 +19,8 @@ from multicdn.testing.loopback.resources import make_queue
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from multicdn.testing.loopback.aws import LoopbackAws
     from multicdn.testing.loopback.resources import Queue
     from multicdn.worker.worker import WorkerContext
@@ -43,6 +49,16 @@ def put(aws: LoopbackAws, bucket: str, *keys: str) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
 
 
+def put_many(aws: LoopbackAws, bucket: str, keys: Iterable[str]) -> None:
+    """The same over one connection; boto3 takes five times as long."""
+    sign = partial(aws.client("s3").generate_presigned_url, "put_object")
+    with closing(HTTPConnection(urlsplit(aws.endpoint).netloc)) as connection:
+        for key in keys:
+            url = urlsplit(sign(Params={"Bucket": bucket, "Key": key}))
+            connection.request("PUT", f"{url.path}?{url.query}", b"x")
+            assert connection.getresponse().read() == b""
+
+
 def work_off(aws: LoopbackAws, queue: Queue, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the function do what is in its queue."""
     for name, value in scene.environment.items():
@@ -65,7 +81,7 @@ def only(*names: str) -> list[str]:
 def test_recursive_purges_all_that_s3_lists_and_nothing_beside_it(aws: LoopbackAws, bucket: str, scene: Scene) -> None:
     # More than one page of a listing, and keys that a careless listing would decode or encode.
     put(aws, bucket, "docs/a b+c.html", "docs/100%.html", "docs/x.map", "docsier.html")
-    put(aws, bucket, *(f"docs/{number}.html" for number in range(1000)))
+    put_many(aws, bucket, (f"docs/{number}.html" for number in range(1000)))
     scene.warm("docs/a b+c.html", *AWAY_FROM_AWS)
     scene.warm("docsier.html", *AWAY_FROM_AWS)
     scene.run("purge", "s3://acme-site/docs/", "--recursive", *only(*AWAY_FROM_AWS))
