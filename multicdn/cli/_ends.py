@@ -106,5 +106,5 @@ def _receipts(outcomes: Sequence[Outcome]) -> str:
     """The vendor's id of a single call, and the longest of its estimates."""
     first = outcomes[0].receipt.id if len(outcomes) == 1 else ""
     estimates = [outcome.receipt.estimate for outcome in outcomes if outcome.receipt.estimate is not None]
-    done = f"done in about {max(estimates):g} s by the vendor's estimate" if estimates else ""
+    done = f"finished within about {max(estimates):g} s by the vendor's estimate" if estimates else ""
     return "".join(f", {part}" for part in (first and f"id {first}", done) if part)

@@ -86,6 +86,7 @@ def test_a_bucket_for_the_code_by_another_name_is_made_as_well(tmp_path: Path) -
 
 LISTED = "<ListBucketResult><Contents><Key>multicdn/multicdn/a.zip</Key></Contents></ListBucketResult>"
 MARKED = "<Tagging><TagSet><Tag><Key>multicdn:artifacts</Key><Value>x</Value></Tag></TagSet></Tagging>"
+PLACE = (200, "<LocationConstraint/>")
 NO_TAGS = (404, "<Error><Code>NoSuchTagSet</Code></Error>")
 DENIED = (403, "<Error><Code>AccessDenied</Code></Error>")
 
@@ -94,9 +95,9 @@ DENIED = (403, "<Error><Code>AccessDenied</Code></Error>")
     ("answers", "ready", "ours"),
     [
         ([(404, "<Error><Code>NoSuchBucket</Code></Error>")], False, True),
-        ([(200, LISTED), (200, ""), (200, MARKED)], True, True),  # its place is asked for, too
-        ([(200, LISTED), (200, ""), NO_TAGS], True, False),
-        ([(200, LISTED), (200, ""), DENIED], True, False),
+        ([(200, LISTED), PLACE, (200, MARKED)], True, True),  # its place is asked for, too
+        ([(200, LISTED), PLACE, NO_TAGS], True, False),
+        ([(200, LISTED), PLACE, DENIED], True, False),
     ],
     ids=["missing", "made by us", "untagged", "tags unknown"],
 )

@@ -43,7 +43,7 @@ def test_an_object_is_purged_at_every_cdn_of_its_routes(scene: Scene) -> None:
     lines = scene.run("purge", "s3://acme-site/docs/a b.html").splitlines()
     assert [line.partition(", id ")[0] for line in lines if not line.startswith(" ")] == [
         "cloudflare: purge of 2 targets accepted in 1 call",
-        "fastly: purge of 2 targets accepted in 2 calls, done in about 0.15 s by the vendor's estimate",
+        "fastly: purge of 2 targets accepted in 2 calls, finished within about 0.15 s by the vendor's estimate",
         "site: purge of 2 targets accepted in 1 call",
     ]
     assert sorted(lines[1:3]) == sorted(lines[4:6]) == [f"  {WWW}/docs/a%20b.html", f"  {WWW}/docs/a+b.html"]
