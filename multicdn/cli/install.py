@@ -107,7 +107,8 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
         say_text(json.dumps({"changed": bool(made.steps), **_plain_plan(made), "status": _plain(current)}, indent=2))
     elif made.steps:
         named = buckets(session.file.config.routes) if session.file else session.buckets
-        say(f"Done. Upload something to {' or '.join(named)}; `multicdn doctor --online` looks whether it will be purged.")
+        say(f"Done. Upload something to {' or '.join(named)}.")
+        say("`multicdn doctor --online` looks whether all works that a purge needs.")
 
 
 @install.command()
