@@ -51,8 +51,8 @@ UNTRACED_FILES = {
 }
 
 # Files that take longest come before others, in this order: a worker takes a file at a time, and shall not be left
-# alone with one. Those that mostly wait stand among those that use a processor: soak, demo, loopback_aws, isolation,
-# bounds, in_time, hanging, dead_letters, canaries.
+# alone with one. Those that mostly wait (soak, demo, seven_vendors, loopback_aws, isolation, bounds) stand so far apart
+# that two don't wait at once.
 LONGEST = [
     "test_soak.py",
     "test_bundle.py",
@@ -64,24 +64,20 @@ LONGEST = [
     "test_conformance_catches.py",
     "test_loopback.py",
     "test_demo.py",
-    "test_seven_vendors.py",
     "test_template.py",
-    "test_loopback_aws.py",
     "test_docs_plugins.py",
+    "test_seven_vendors.py",
     "test_regular_expressions.py",
-    "test_isolation.py",
     "test_purge_by_hand.py",
+    "test_loopback_aws.py",
     "test_bench_economy.py",
-    "test_bounds.py",
     "test_wheel.py",
+    "test_isolation.py",
     "test_purge_command.py",
-    "test_in_time.py",
     "test_bundle_wheels.py",
+    "test_bounds.py",
     "test_cold_start.py",
-    "test_hanging.py",
     "test_bundle_lock.py",
-    "test_dead_letters.py",
-    "test_canaries.py",
 ]
 
 # Audit events of a process that is started, and of a socket that will listen.
