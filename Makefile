@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 AWS_SIM := .aws-sim
 BIN := $(VENV)/bin
-# One more than there are cores: some tests wait, for processes and for vendors that hang.
-PYTEST_FLAGS ?= -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 1) --dist loadfile --no-loadscope-reorder
+# Two more than there are cores: many tests wait, for processes and for vendors that hang.
+PYTEST_FLAGS ?= -n $(shell expr $$(nproc 2>/dev/null || echo 2) + 2) --dist loadfile --no-loadscope-reorder
 
 # Some containers forbid Python to keep what it compiles; then each of the suite's many processes compiles all anew.
 export PYTHONDONTWRITEBYTECODE :=

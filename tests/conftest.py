@@ -50,35 +50,37 @@ UNTRACED_FILES = {
     "test_yaml_source.py",
 }
 
-# Files that take longest come before others, in this order: a worker takes a file at a time, and shall not be left
-# alone with one. Those that mostly wait (soak, demo, seven_vendors, loopback_aws, isolation, bounds) stand so far apart
-# that two don't wait at once.
-LONGEST = [
-    "test_soak.py",
-    "test_bundle.py",
-    "test_e2e.py",
-    "test_conformance.py",
-    "test_bundle_runs.py",
-    "test_bundle_cache.py",
-    "test_new_provider.py",
-    "test_conformance_catches.py",
-    "test_loopback.py",
-    "test_demo.py",
-    "test_template.py",
-    "test_docs_plugins.py",
-    "test_seven_vendors.py",
-    "test_regular_expressions.py",
-    "test_purge_by_hand.py",
-    "test_loopback_aws.py",
+# Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
+LONGEST = {
     "test_bench_economy.py",
-    "test_wheel.py",
-    "test_isolation.py",
-    "test_purge_command.py",
-    "test_bundle_wheels.py",
     "test_bounds.py",
-    "test_cold_start.py",
+    "test_bundle.py",
+    "test_bundle_cache.py",
     "test_bundle_lock.py",
-]
+    "test_bundle_runs.py",
+    "test_bundle_wheels.py",
+    "test_canaries.py",
+    "test_cold_start.py",
+    "test_conformance.py",
+    "test_conformance_catches.py",
+    "test_dead_letters.py",
+    "test_demo.py",
+    "test_docs_plugins.py",
+    "test_e2e.py",
+    "test_hanging.py",
+    "test_in_time.py",
+    "test_isolation.py",
+    "test_loopback.py",
+    "test_loopback_aws.py",
+    "test_new_provider.py",
+    "test_purge_by_hand.py",
+    "test_purge_command.py",
+    "test_regular_expressions.py",
+    "test_seven_vendors.py",
+    "test_soak.py",
+    "test_template.py",
+    "test_wheel.py",
+}
 
 # Audit events of a process that is started, and of a socket that will listen.
 OUTSIDE = {"os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.bind", "subprocess.Popen"}
@@ -110,16 +112,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-def _turn(item: pytest.Item) -> tuple[bool, int, int]:
+def _turn(item: pytest.Item) -> tuple[bool, bool, int]:
     return _turn_of_file(item.path)
 
 
 @functools.cache
-def _turn_of_file(file: Path) -> tuple[bool, int, int]:
+def _turn_of_file(file: Path) -> tuple[bool, bool, int]:
     """Files of a folder are alike: some fold their hands, others use the processor. So they are mixed."""
     mixed = zlib.crc32(str(file.relative_to(ROOT)).encode())
-    place = LONGEST.index(file.name) if file.name in LONGEST else len(LONGEST)
-    return not _is_traced(file), place, mixed
+    return not _is_traced(file), file.name not in LONGEST, mixed
 
 
 @functools.cache
