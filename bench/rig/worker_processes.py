@@ -19,8 +19,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.simulators import VENDORS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from multiprocessing.process import BaseProcess
@@ -31,8 +29,7 @@ if TYPE_CHECKING:
 
 _FORKS = multiprocessing.get_context("forkserver")
 _IMPORTED = ["boto3", "multicdn.cli.dlq", "multicdn.cli.worker", "multicdn.handler", "multicdn.worker.crew"]
-_IMPORTED += [f"multicdn_providers.{name}" for name in VENDORS]
-_IMPORTED += ["akamai.edgegrid", "cloudflare.resources.cache", "multicdn_providers.cloudflare.transport"]
+_IMPORTED += [f"multicdn_providers.{name}" for name in ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly")]
 
 # Log lines of ours: a handler has been given so many messages of S3, beside those of our own; its time is over.
 _BEGUN, _LIMIT = "soak-batch", "soak-limit"
