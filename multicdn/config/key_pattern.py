@@ -24,7 +24,6 @@ _MOST_TIMES = 255
 
 # Characters as bits: those of ASCII each, and one for all others together.
 _OTHERS = 1 << 128
-_ANY = (1 << 129) - 1
 
 # Of other letters, those that are a letter of ASCII in the other case.
 _FOLDED = "\u0130\u0131\u017f\u212a"
