@@ -31,10 +31,16 @@ FILES = [str(path.relative_to(ROOT)) for path in SOURCES if USE.search(path.read
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer"}
 
-# Characters: few at first, so that what is exponential ends the test there. What is linear takes some 0.04 ms for the
-# most, what is quadratic some 15.
-LENGTHS = (22, 300, 3000)
+# Characters: few at first, so that what is exponential ends the test there.
+SHORT = (22, 300)
+LONG = 3000
+
+# Seconds that no short text takes; and what makes a long one worth a second look: one that is linear takes some
+# 0.04 ms, one that is quadratic 5 to 15, as the machine is. Of a text four times as long, 4 and 16 times that.
 SLOW = 0.006
+SUSPECT = 0.001
+LONGER = 4
+GROWTH = 8
 
 
 class Expression(NamedTuple):
@@ -113,9 +119,20 @@ def seconds(pattern: re.Pattern[str], function: str, text: str) -> float:
         if function == "finditer":
             list(found)
         best = min(best, time.thread_time() - begun)
-        if best < SLOW:
+        if best < SUSPECT:
             break
     return best
+
+
+def out_of_proportion(pattern: re.Pattern[str], function: str, start: str, unit: str, end: str) -> bool:
+    """Whether texts made of a unit take an expression longer than in proportion to their length."""
+
+    def taken(length: int) -> float:
+        return seconds(pattern, function, f"{start}{unit * (length // len(unit))}{end}")
+
+    if any(taken(length) > SLOW for length in SHORT):
+        return True
+    return (long := taken(LONG)) > SUSPECT and taken(LONG * LONGER) > GROWTH * long
 
 
 def slow_text(expression: Expression) -> str:
@@ -124,9 +141,8 @@ def slow_text(expression: Expression) -> str:
     units = made_of(expression.text)
     starts = ["", *[unit for unit in units if len(unit) > 2][:2]]
     for function, start, unit, end in product(expression.functions, starts, units, ("", "\x00")):
-        for length in LENGTHS:
-            if seconds(pattern, function, f"{start}{unit * (length // len(unit))}{end}") > SLOW:
-                return f"{function}: {start!r} and {unit!r} again and again, {end!r}"
+        if out_of_proportion(pattern, function, start, unit, end):
+            return f"{function}: {start!r} and {unit!r} again and again, {end!r}"
     return ""
 
 
