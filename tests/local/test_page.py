@@ -1,0 +1,208 @@
+"""The page of ``multicdn local`` in a headless Chromium, by what a person sees, hears and types."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from kit.browser import browser, missing
+from kit.environments import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kit.browser import Visit
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.slow
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+WRITE = "MULTICDN_WRITE_IMAGES"
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
+HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.html"
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The address of a running ``multicdn local``."""
+    yield os.environ["PAGE_URL"]
+
+
+@pytest.fixture(scope="module")
+def visit(site: str) -> Iterator[Visit]:
+    """The page, opened once: what a test has done is there in the next, as for a person."""
+    if reason := missing():
+        unavailable(reason)
+    with browser() as opened:
+        opened.page.goto(site)
+        yield opened
+
+
+@pytest.fixture
+def page(visit: Visit, site: str) -> Iterator[Page]:
+    """The page, which mustn't complain of anything, or ask anybody else."""
+    visit.complaints.clear()
+    yield visit.page
+    assert visit.complaints == []
+    assert visit.hosts == {urlsplit(site).netloc}
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".card").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def cached(page: Page, provider: str, key: str) -> Locator:
+    """The line of an object in the card of a provider."""
+    return card(page, provider).get_by_role("listitem").filter(has=page.get_by_text(key, exact=True))
+
+
+def bar(page: Page, provider: str, upload: int = 0) -> Locator:
+    """What the timeline says of a provider; of the newest upload at first."""
+    row = page.locator("#uploads > li").nth(upload).get_by_role("listitem")
+    return row.filter(has=page.get_by_text(provider, exact=True)).locator(".words")
+
+
+def upload(page: Page, key: str) -> None:
+    page.get_by_label("Object in S3").fill(key)
+    page.get_by_role("button", name="Upload a new version").click()
+    page.locator("#uploads > li").first.get_by_role("heading", name=shown(key), exact=True).wait_for()
+
+
+def shown(key: str) -> str:
+    return key.replace("\u202e", r"\u202e")
+
+
+def fault(page: Page, provider: str, name: str) -> Locator:
+    return card(page, provider).get_by_role("button", name=name, exact=True)
+
+
+def text(locator: Locator, pattern: str) -> None:
+    from playwright.sync_api import expect
+
+    expect(locator).to_have_text(re.compile(pattern), timeout=30_000)
+
+
+def test_an_upload_becomes_fresh_at_every_edge_and_is_announced(page: Page) -> None:
+    upload(page, "index.html")
+    for provider in ("cloudfront", "fastly"):
+        text(bar(page, provider), r"^accepted after [\d.]+ s, fresh after [\d.]+ s$")
+    text(page.get_by_role("status"), r"(cloudfront|fastly) fresh after [\d.]+ s")
+    cached(page, "fastly", "index.html").get_by_role("button").click()
+    text(card(page, "fastly").locator(".fetched"), "^https://.*index.html: (MISS|HIT), 200, ")
+    text(cached(page, "fastly", "index.html").locator(".state"), "^fresh$")
+
+
+def test_an_outage_is_seen_until_it_is_over(page: Page) -> None:
+    cached(page, "fastly", "index.html").get_by_role("button").click()
+    text(card(page, "fastly").locator(".fetched"), "index.html")
+    fault(page, "fastly", "outage").click()
+    text(card(page, "fastly").locator(".trouble"), "^outage is on")
+    upload(page, "index.html")
+    text(bar(page, "cloudfront"), "fresh after")
+    text(cached(page, "fastly", "index.html").locator(".state"), "^stale$")
+    text(bar(page, "fastly"), "^requeued.*50[03]")
+    text(page.locator("#jobs > li").first, r"fastly purge 1 target https://.*50[03].*next in")
+    fault(page, "fastly", "outage").click()
+    text(bar(page, "fastly"), r"fresh after [\d.]+ s, \d+ tries$")
+    text(page.locator("#jobs-empty"), "Nothing waits")
+    assert card(page, "fastly").locator(".trouble").is_hidden()
+
+
+def test_a_hostile_key_is_text(page: Page) -> None:
+    upload(page, HOSTILE)
+    text(bar(page, "fastly"), "fresh after")
+    assert page.locator("img").count() == 1, "ours"
+    assert "\u202e" not in page.locator("body").inner_text()
+
+
+def test_a_wrong_request_is_answered_in_words(page: Page, visit: Visit) -> None:
+    page.get_by_label("Fetch a URL").fill("https://nowhere.example/")
+    page.get_by_role("button", name="Fetch", exact=True).first.click()
+    text(page.get_by_role("alert"), r"https://nowhere\.example/")
+    assert "400" in visit.complaints.pop(), "Chromium notes each of them"
+
+
+def test_everything_is_reached_by_keyboard_and_keeps_the_focus(page: Page) -> None:
+    seen: list[tuple[str, bool]] = []
+    wanted = set(page.evaluate(NAMES, "button, input, select, summary, a, [tabindex='0']"))
+    for _ in range(3 * len(wanted)):
+        page.keyboard.press("Tab")
+        seen += page.evaluate(FOCUSED)
+        if wanted <= {name for name, _visible in seen}:
+            break
+    assert wanted - {name for name, _visible in seen} == set()
+    assert [name for name, visible in seen if not visible] == []
+    page.get_by_label("Object in S3").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("by/hand.html")
+    page.keyboard.press("Enter")
+    text(bar(page, "fastly"), "fresh after")
+    fault(page, "fastly", "throttle").focus()
+    page.keyboard.press("Space")
+    text(page.locator(":focus"), "^throttle$")
+    page.locator(":focus[aria-pressed=true]").wait_for()
+    page.keyboard.press("Space")
+    page.locator(":focus[aria-pressed=false]").wait_for()
+
+
+# Each thing by its name and its place among those of one name; hidden ones have no boxes.
+NAMES = """selector => [...document.querySelectorAll(selector)].filter(each => each.getClientRects().length)
+  .map((each, index) => (each.dataset.stop = `${index} ${each.ariaLabel ?? each.id} ${each.textContent.slice(0, 20)}`))"""
+FOCUSED = """() => {
+  const focused = document.activeElement;
+  return [focused].filter(each => each?.dataset.stop)
+    .map(each => [each.dataset.stop, getComputedStyle(each).outlineStyle !== "none"]);
+}"""
+
+
+# Colours don't depend on the width, nor what stands where on the colours.
+@pytest.mark.parametrize(("scheme", "size"), [("light", WIDE), ("dark", NARROW)])
+def test_axe_finds_nothing(page: Page, scheme: str, size: dict[str, int]) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size(size)
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_the_scheme_can_be_chosen_and_is_kept(page: Page) -> None:
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.get_by_role("button", name="Light").click()
+
+
+def test_a_lost_connection_is_said_and_mended(page: Page) -> None:
+    events = re.compile("/api/events$")
+    ending = {"status": 200, "content_type": "text/event-stream", "body": "retry: 100\n\n"}
+    page.route(events, lambda route: route.fulfill(**ending))
+    page.reload()
+    text(page.locator("#link"), "^connection lost, trying again")
+    page.unroute(events)
+    text(page.locator("#link"), "^live$")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screenshots_can_be_made(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    picture = page.screenshot(full_page=True, path=IMAGES / f"local-{scheme}.png" if os.environ.get(WRITE) else None)
+    assert len(set(pixels(picture))) > 50, "blank"
+
+
+def pixels(png: bytes) -> bytes:
+    """The bytes of a picture's lines."""
+    data, at = b"", 8
+    while at < len(png):
+        size, kind = struct.unpack(">I4s", png[at : at + 8])
+        data += png[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    return zlib.decompress(data)
