@@ -23,6 +23,8 @@ PROGRAM_VARIABLE = "MULTICDN_AWS_SIM"
 # The versions that it was tried with; the Makefile installs the same.
 MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
 
+REGION = "us-east-1"
+
 _DEFAULT_PROGRAM = Path(".aws-sim/bin/ministack")
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
@@ -55,7 +57,7 @@ class LoopbackAws:
         *,
         auth: bool = True,
         account: str = "123456789012",
-        region: str = "us-east-1",
+        region: str = REGION,
     ) -> None:
         self.program = find_program(program)
         self.account = account
