@@ -17,6 +17,7 @@ _COMMANDS = {
     "explain": "Say what a change would purge, and why; calls nothing.",
     "init": "Write a config file, by questions or by flags.",
     "install": "Install in AWS, change, look, remove.",
+    "local": "Run a config on this machine, and watch it in the browser.",
     "new-provider": "Write a plugin for another vendor, with its tests.",
     "preload": "Fetch objects or URLs into the caches by hand.",
     "providers": "List the installed providers, or describe one.",

@@ -122,6 +122,11 @@ class Breaker:
         """Why it is open, for the log."""
         return f"not called, since its circuit breaker is open: {self._reason}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open, be a probe due or not."""
+        return self._is_open
+
     def pause(self) -> float:
         """Seconds until a call may be made: 0 if it is closed, or a probe is due."""
         with self._lock:

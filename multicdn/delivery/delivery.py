@@ -85,6 +85,10 @@ class Delivery:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
+    def is_open(self, instance: str) -> bool:
+        """Whether the circuit breaker of an instance is open."""
+        return self._breakers.of(instance).is_open
+
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
         return InstanceRun(work, provider, Ledger(self._watch), self._discoveries, run, breaker, attempts)

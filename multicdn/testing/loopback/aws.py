@@ -7,10 +7,12 @@ in an environment of its own: ``make aws-sim``. Nothing here ever talks to the r
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from multicdn.testing.loopback.processes import LOOPBACK, Process, StartError, free_port
 
@@ -22,6 +24,8 @@ PROGRAM_VARIABLE = "MULTICDN_AWS_SIM"
 
 # The versions that it was tried with; the Makefile installs the same.
 MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
+
+REGION = "us-east-1"
 
 _DEFAULT_PROGRAM = Path(".aws-sim/bin/ministack")
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
@@ -55,7 +59,7 @@ class LoopbackAws:
         *,
         auth: bool = True,
         account: str = "123456789012",
-        region: str = "us-east-1",
+        region: str = REGION,
     ) -> None:
         self.program = find_program(program)
         self.account = account
@@ -113,6 +117,22 @@ class LoopbackAws:
         if service not in self._clients:
             self._clients[service] = self._make_client(service)
         return self._clients[service]
+
+    def messages(self, queue_url: str) -> list[dict[str, Any]]:
+        """All messages of a queue, hidden and delayed ones, too. They are only looked at: none counts as received.
+
+        Their members are those of ministack: ``MessageId``, ``Body``, ``SentTimestamp`` and ``VisibleAt`` in seconds,
+        ``IsVisible``, ``ReceiveCount``, ``MessageAttributes``.
+
+        Raises:
+            OSError, ValueError: no answer, or none that can be read.
+        """
+        status, answer = self._ask("GET", f"/_ministack/sqs/messages?{urlencode({'QueueUrl': queue_url})}", timeout=5)
+        if status != http.client.OK:
+            message = f"the messages of {queue_url}: status {status}"
+            raise OSError(message)
+        regions = json.loads(answer)["messages"].values()
+        return [message for region in regions for queues in region.values() for held in queues.values() for message in held]
 
     def reset(self) -> None:
         """Delete all there is, in every account."""
