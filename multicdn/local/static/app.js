@@ -134,9 +134,8 @@ const act = {
   fetch: (provider, url) =>
     attempt(async () => {
       const found = await post("fetch", { provider, url });
-      const parts = [found.cache, found.status, found.age == null || found.age === "" ? "" : `${age(Number(found.age))} old`, found.verdict];
-      const head = parts.filter((each) => each != null && each !== "").join(", ");
-      const text = `${brief(url, 80)}: ${visible(head)}. “${brief(found.body ?? "", 60)}”`;
+      const head = [found.cache, found.status, `${age(found.age)} old`, found.verdict].filter(Boolean).join(", ");
+      const text = `${brief(url, 80)}: ${visible(head)}. “${brief(found.body.trim(), 60)}”`;
       fetched.set(provider, text);
       announce(`${provider}: ${visible(head)}`);
       draw();

@@ -19,8 +19,9 @@ export function showJobs({ queue }) {
 function list(parent, jobs) {
   keyed(parent, jobs, (each) => `${each.provider} ${each.action} ${each.first}`, () => stamp("job"), (row, job) => {
     const slot = slots(row);
-    setText(slot.provider, visible(job.provider || "not read yet"));
-    setText(slot.what, job.provider ? `${visible(job.action)} ${counted(job.targets, "target")}` : visible(job.action));
+    // A change that the handler hasn't read is for nobody yet.
+    setText(slot.provider, visible(job.provider || job.action));
+    setText(slot.what, job.provider ? `${visible(job.action)} ${counted(job.targets, "target")}` : "");
     setText(slot.first, brief(job.first) + (job.targets > 1 ? " …" : ""));
     setText(slot.reason, brief(job.reason, 300));
     const tries = job.attempt ? `${counted(job.attempt, "attempt")}, ` : "";
