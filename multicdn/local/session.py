@@ -101,7 +101,9 @@ class Session:
     @property
     def s3_line(self) -> str:
         """What to type to upload a file."""
-        shown = {name: self.exports[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")}
+        shown = {
+            name: self.exports[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
+        }
         variables = " ".join(f"{name}={value}" for name, value in shown.items())
         command = f"aws --endpoint-url {self._local.aws.endpoint} s3 cp index.html s3://{self._local.buckets[0]}/"
         return f"{variables} {command}"

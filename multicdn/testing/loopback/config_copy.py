@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile(r"/?[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 
 # How long jobs wait in the queue where the config leaves it open: nobody wants to watch half a minute of nothing.
-_FIRST_DELAY, _LONGEST_DELAY = "2s", "8s"
+_FIRST_DELAY, _LONGEST_DELAY = "2s", "5s"
 
 # Keys of routes that name providers.
 _ACTIONS = ("purge", "preload")
@@ -60,7 +60,9 @@ class ConfigCopy:
 
     def buckets_of(self, name: str) -> list[str]:
         """The buckets whose changes an instance is told of; all if there are none."""
-        return list(dict.fromkeys(b for route in self._routes_of(name) for b in listed(route["bucket"]))) or self.buckets
+        return (
+            list(dict.fromkeys(b for route in self._routes_of(name) for b in listed(route["bucket"]))) or self.buckets
+        )
 
     def urls_of(self, name: str) -> list[str]:
         """Templates of the URLs that an instance is to purge or preload."""
