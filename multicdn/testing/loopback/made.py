@@ -46,7 +46,7 @@ def make_sure(say: Callable[[str], None]) -> None:
     try:
         with _alone(folder, say):
             if not _is_whole(folder):
-                say(f"Making an AWS for loopback in {folder}, once: some 150 MB ...")
+                say(f"Making an AWS for loopback in {folder}, once: some 70 MB ...")
                 _make(folder)
     except OSError as error:
         raise NotMade(_sentence(f"{folder} can't be written: {error}")) from None
@@ -89,10 +89,17 @@ def _run(*arguments: str) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_LONGEST)  # noqa: S603 - our own
     except subprocess.CalledProcessError as error:
-        lines = [line for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
-        raise NotMade(_sentence(lines[-1].strip()[:_LAST_WORDS] if lines else f"status {error.returncode}")) from None
+        raise NotMade(_sentence(_why(error))) from None
     except subprocess.TimeoutExpired:
         raise NotMade(_sentence(f"it took more than {_LONGEST // 60} minutes")) from None
+
+
+def _why(error: subprocess.CalledProcessError) -> str:
+    written = f"{error.stdout}\n{error.stderr}"
+    if "from versions: none" in written:
+        return "pip can't reach a package index, or finds no ministack in it"
+    lines = [line.strip() for line in written.splitlines() if line.strip()]
+    return lines[-1][:_LAST_WORDS] if lines else f"{error.cmd[2]} ended with status {error.returncode}"
 
 
 def _sentence(why: str) -> str:
