@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from multicdn import config
 from multicdn.cli._group import INTERRUPTED
 from multicdn.cli.terminal import say, visible_lines
+
+if TYPE_CHECKING:
+    from multicdn.local.session import Session
 
 
 @click.command()
@@ -38,6 +45,8 @@ def local(config_file: Path, port: int | None, opens: bool | None) -> None:  # n
 
     plugins = Plugins()
     extras.refuse([*extras.lacking(config.load(config_file, plugins), plugins), *extras.lacking_extra("local")])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)  # else nothing of what was started would be ended
     try:
         _run(config_file, port, opens=sys.stdout.isatty() if opens is None else opens)
     except KeyboardInterrupt:
@@ -48,29 +57,33 @@ def local(config_file: Path, port: int | None, opens: bool | None) -> None:  # n
 def _run(file: Path, port: int | None, *, opens: bool) -> None:
     from multicdn.local import app, server
     from multicdn.local.session import Session
+    from multicdn.testing.loopback import made
     from multicdn.testing.loopback.processes import StartError
 
-    listener = server.listen(port)
-    number = listener.getsockname()[1]
-    say("Starting AWS on loopback, the buckets, the queue, the handler and the edges ...")
-    with listener:
+    made.make_sure(say)
+    closing = threading.Event()
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(server.listen(port))
+        number = listener.getsockname()[1]
+        say("Starting AWS on loopback, the buckets, the queue, the handler and the edges ...")
         try:
-            session = Session(file).__enter__()
+            session = stack.enter_context(Session(file))
         except (FileNotFoundError, StartError, ValueError) as error:
             raise click.ClickException(visible_lines(str(error))) from None
-        try:
-            _greet(session, f"http://127.0.0.1:{number}/", opens=opens)
-            server.serve(app.make(session, number), listener)
-        finally:
-            session.__exit__(None, None, None)
+        _greet(session, f"http://127.0.0.1:{number}/", opens=opens)
+        server.serve(app.make(session, number, closing), listener, closing)
 
 
-def _greet(session: object, page: str, *, opens: bool) -> None:
+def _greet(session: Session, page: str, *, opens: bool) -> None:
     for note in session.notes:
         say(f"Note: {note}.")
-    say(f"Page:   {page}")
-    click.echo(f"Upload: {session.s3_line}")
-    click.echo("Other commands work on it after: " + "export " + " ".join(f"{k}={v}" for k, v in session.exports.items()))
-    say("Ctrl-C ends it.")
+    say(f"Upload: {session.s3_line}")
+    exports = " ".join(f"{name}={value}" for name, value in session.exports.items())
+    say(f"For other commands, such as multicdn purge: export {exports}")
+    say(f"The page is at {page} until Ctrl-C.")
     if opens:
         click.launch(page)
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,15 +19,16 @@ from starlette.staticfiles import StaticFiles
 
 from multicdn.local.guard import Guard
 from multicdn.local.session import ActionError
-from multicdn.local.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from typing import Annotated, Protocol
+    from collections.abc import AsyncIterator, Callable
+    from threading import Event
+    from typing import Protocol
 
     from starlette.requests import Request
 
     from multicdn.local.edges import Answer
+    from multicdn.local.state import State
 
     class Session(Protocol):
         """What the page shows and steers."""
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
         def fault(self, provider: str, fault: str) -> None:
             """Put a provider into trouble."""
 
-else:
-    from typing import Annotated
 
 _STATIC = Path(__file__).with_name("static")
 
@@ -87,14 +85,15 @@ class _Fault(Struct, forbid_unknown_fields=True):
 _Body = TypeVar("_Body", _Upload, _Remove, _Fetch, _Fault)
 
 
-def make(session: Session, port: int) -> Starlette:
+def make(session: Session, port: int, closing: Event) -> Starlette:
     """Make the application.
 
     Args:
         session: what it shows and steers.
         port: that it will be asked at.
+        closing: ends the streams.
     """
-    pages = _Pages(session)
+    pages = _Pages(session, closing)
     return Starlette(
         routes=[
             Route("/api/state", pages.state, methods=["GET"]),
@@ -111,8 +110,9 @@ def make(session: Session, port: int) -> Starlette:
 
 
 class _Pages:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, closing: Event) -> None:
         self._session = session
+        self._closing = closing
         self._snapshot = b"", b""
         self._taken_at = 0.0
         self._streams = 0
@@ -149,7 +149,7 @@ class _Pages:
         self._streams += 1
         try:
             sent, spoke_at = (b"", b""), 0.0
-            while True:
+            while not self._closing.is_set():
                 now = time.monotonic()
                 snapshot = await self._current(now)
                 if snapshot[0] != sent[0] or (snapshot != sent and now - spoke_at >= _AGEING):
@@ -208,7 +208,9 @@ def _compared(state: State) -> bytes:
         for each in state.providers
     ]
     queue = state.queue
-    jobs, dead = (tuple(msgspec.structs.replace(job, age=0, due=0) for job in each) for each in (queue.jobs, queue.dead_jobs))
+    jobs, dead = (
+        tuple(msgspec.structs.replace(job, age=0, due=0) for job in each) for each in (queue.jobs, queue.dead_jobs)
+    )
     queue = msgspec.structs.replace(queue, jobs=jobs, dead_jobs=dead)
     return msgspec.json.encode(msgspec.structs.replace(state, providers=tuple(providers), queue=queue))
 

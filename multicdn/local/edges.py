@@ -111,9 +111,7 @@ class Edges:
             return None
         return all(self._serves(simulator, simulator.cached(url), bucket, key) for url in urls)
 
-    def states(
-        self, objects: Sequence[Object], breaker: Callable[[str], str], now: float
-    ) -> tuple[ProviderState, ...]:
+    def states(self, objects: Sequence[Object], breaker: Callable[[str], str], now: float) -> tuple[ProviderState, ...]:
         """What there is to see.
 
         Args:

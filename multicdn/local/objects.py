@@ -48,6 +48,15 @@ class Objects:
                 del self._objects[next(iter(self._objects))]
             return known.number
 
+    def forget(self, bucket: str, key: str) -> None:
+        """Take the last change of an object back, which did not happen."""
+        with self._lock:
+            known = self._objects[bucket, key]
+            if known.etag:
+                known.versions.pop(known.etag, None)
+            known.number -= 1
+            known.etag = next((tag for tag, number in known.versions.items() if number == known.number), None)
+
     def is_current(self, bucket: str, key: str, entry: Entry) -> bool:
         """Whether what an edge has cached is what S3 would answer now."""
         return self.is_answer(bucket, key, entry.status, entry.headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ import uvicorn
 from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
+    from threading import Event
+    from types import FrameType
+
     from starlette.applications import Starlette
 
 PORT = 8123
@@ -21,6 +25,16 @@ _MOST_CONNECTIONS = 100
 
 # Seconds that requests under way have at the end.
 _GRACE = 1
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, closing: Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._closing.set()
+        super().handle_exit(sig, frame)
 
 
 class PortError(MulticdnError):
@@ -40,12 +54,16 @@ def listen(port: int | None) -> socket.socket:
     return _bound(0)
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Answer until SIGINT or SIGTERM.
+def serve(app: Starlette, listener: socket.socket, closing: Event) -> None:
+    """Answer until a signal, which has come once more when this returns: for the handlers of before.
 
-    Raises:
-        KeyboardInterrupt: it was SIGINT.
+    Args:
+        app: answers.
+        listener: of ``listen``.
+        closing: is set by the signal, so that answers without an end come to one.
     """
+    # What goes wrong is said in the answer; uvicorn would print a trace.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -57,7 +75,7 @@ def serve(app: Starlette, listener: socket.socket) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=_GRACE,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config, closing).run(sockets=[listener])
 
 
 def _bound(port: int) -> socket.socket:

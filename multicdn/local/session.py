@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config as config_file
@@ -22,7 +23,9 @@ from multicdn.local.timeline import Timeline, word
 from multicdn.local.waiting import queue_state
 from multicdn.model import ChangeKind
 from multicdn.plugins.discovery import Plugins
+from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.routing.router import Router
+from multicdn.testing.loopback.config_copy import FIRST_DELAY, LONGEST_DELAY
 from multicdn.testing.loopback.environment import LocalEnvironment
 
 if TYPE_CHECKING:
@@ -42,7 +45,9 @@ _LOOK, _LOOK_AT_QUEUE = 0.05, 0.5
 # What S3 and SQS may take of the time of the machine, all together.
 _SHARE = 20
 
-_LIFETIME = "max-age=3600"
+# A session token of the user's own would not be known here.
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_PLACES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "MULTICDN_CONFIG", QUEUE, DEAD_LETTERS)
 
 
 class ActionError(ValueError):
@@ -91,27 +96,25 @@ class Session:
     ) -> None:
         self._stack.close()
 
-    @property
+    @cached_property
     def exports(self) -> dict[str, str]:
         """Variables for other programs that are to work on this AWS, such as ``aws`` and ``multicdn purge``."""
         ours = self._local.environment()
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
-        return {name: ours[name] for name in (*names, "MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL")}
+        return {name: ours[name] for name in (*_CREDENTIALS, *_PLACES)}
 
-    @property
+    @cached_property
     def s3_line(self) -> str:
         """What to type to upload a file."""
-        shown = {name: self.exports[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")}
-        variables = " ".join(f"{name}={value}" for name, value in shown.items())
-        command = f"aws --endpoint-url {self._local.aws.endpoint} s3 cp index.html s3://{self._local.buckets[0]}/"
-        return f"{variables} {command}"
+        variables = " ".join(f"{name}={self.exports[name]}" for name in _CREDENTIALS)
+        where = f"--endpoint-url {self._local.aws.endpoint} --region {self._local.aws.region}"
+        return f"{variables} aws {where} s3 cp index.html s3://{self._local.buckets[0]}/"
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """What is otherwise here than in AWS."""
         left_out = [f"{name} is left out: {reason}" for name, reason in self._local.left_out.items()]
-        waits = ["jobs wait for 2 to 8 seconds here, since the config doesn't say how long"] * self._local.hastened
-        return (*left_out, *waits)
+        waits = f"jobs wait for {FIRST_DELAY} to {LONGEST_DELAY} here, since the config doesn't say how long"
+        return (*left_out, *([waits] if self._local.hastened else []))
 
     def state(self) -> State:
         """What there is to see now."""
@@ -141,8 +144,9 @@ class Session:
             number = self._objects.next_version(bucket, key)
             content = (f"version {number}\n" if body is None else body).encode()
             etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+            # Before S3 has it: the event may come before this returns.
             added = self._added(bucket, key, ChangeKind.CREATED, etag, time.time())
-        with self._taken_back(added):
+        with self._taken_back(bucket, key, added):
             self._local.put(bucket, key, content)
         return number
 
@@ -155,7 +159,7 @@ class Session:
         bucket = self._bucket(bucket)
         with self._lock:
             added = self._added(bucket, key, ChangeKind.REMOVED, "", time.time())
-        with self._taken_back(added):
+        with self._taken_back(bucket, key, added):
             self._local.aws.client("s3").delete_object(Bucket=bucket, Key=key)
 
     def fetch(self, provider: str, url: str) -> Answer:
@@ -222,7 +226,7 @@ class Session:
         return self._timeline.add(bucket, key, word(kind), version, at, place.actions, etag)
 
     @contextlib.contextmanager
-    def _taken_back(self, added: str) -> Iterator[None]:
+    def _taken_back(self, bucket: str, key: str, added: str) -> Iterator[None]:
         """Forget a change that S3 didn't take."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -231,6 +235,7 @@ class Session:
         except (BotoCoreError, ClientError) as error:
             with self._lock:
                 self._timeline.forget(added)
+                self._objects.forget(bucket, key)
             raise ActionError(f"S3 doesn't take it: {error}") from None
 
     def _bucket(self, name: str) -> str:

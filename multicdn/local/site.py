@@ -76,7 +76,7 @@ class Site:
             self._tags[bucket, key] = frozenset(tags)
             for known in (self._objects, self._tags):
                 while len(known) > _MOST_URLS:
-                    del known[next(iter(known))]  # type: ignore[attr-defined]
+                    del known[next(iter(known))]
 
     def _answer(self, request: Request, clients: Mapping[str, Client]) -> Response:
         host = request.headers.get("X-Forwarded-Host", "")

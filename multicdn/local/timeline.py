@@ -60,12 +60,22 @@ class Timeline:
         self._ids = itertools.count(1)
 
     def add(
-        self, bucket: str, key: str, kind: str, version: int, at: float, actions: Mapping[str, frozenset[Action]], etag: str
+        self,
+        bucket: str,
+        key: str,
+        kind: str,
+        version: int,
+        at: float,
+        actions: Mapping[str, frozenset[Action]],
+        etag: str,
     ) -> str:
         """Add a change; return its id.
 
         Args:
-            bucket, key, kind, version: of the object.
+            bucket: of the object.
+            key: of the object.
+            kind: created or removed.
+            version: that it has now.
             at: seconds since 1970.
             actions: what each provider is asked to do for it. A purge decides, where there is one.
             etag: of the new bytes, by which the event is found that tells of it.

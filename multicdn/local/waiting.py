@@ -29,13 +29,12 @@ def queue_state(waiting: Sequence[Peeked], dead: Sequence[Peeked], now: float) -
     """Describe the messages of both queues.
 
     Args:
-        waiting, dead: see ``LoopbackAws.messages``.
+        waiting: of the queue, see ``LoopbackAws.messages``.
+        dead: the dead letters.
         now: seconds since 1970.
     """
     counts = _counted(waiting)
-    return QueueState(
-        *counts, len(dead), _jobs(_in_order(waiting), now), _jobs(dead, now, due=False)
-    )
+    return QueueState(*counts, len(dead), _jobs(_in_order(waiting), now), _jobs(dead, now, due=False))
 
 
 def _in_order(messages: Iterable[Peeked]) -> list[Peeked]:
@@ -56,7 +55,8 @@ def _jobs(messages: Sequence[Peeked], now: float, *, due: bool = True) -> tuple[
 
 
 def _job(peeked: Peeked, now: float, *, due: bool) -> WaitingJob:
-    wait = max(0, round(peeked["VisibleAt"] - now)) if due else 0
+    # What is in flight is being tried.
+    wait = max(0, round(peeked["VisibleAt"] - now)) if due and not peeked["ReceiveCount"] else 0
     attributes = {name: each.get("StringValue", "") for name, each in peeked["MessageAttributes"].items()}
     reason = attributes.get("reason", "")
     content = _parsed(peeked["Body"])

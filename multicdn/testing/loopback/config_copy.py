@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile(r"/?[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 
 # How long jobs wait in the queue where the config leaves it open: nobody wants to watch half a minute of nothing.
-_FIRST_DELAY, _LONGEST_DELAY = "2s", "8s"
+FIRST_DELAY, LONGEST_DELAY = "2s", "5s"
 
 # Keys of routes that name providers.
 _ACTIONS = ("purge", "preload")
@@ -60,7 +60,9 @@ class ConfigCopy:
 
     def buckets_of(self, name: str) -> list[str]:
         """The buckets whose changes an instance is told of; all if there are none."""
-        return list(dict.fromkeys(b for route in self._routes_of(name) for b in listed(route["bucket"]))) or self.buckets
+        return (
+            list(dict.fromkeys(b for route in self._routes_of(name) for b in listed(route["bucket"]))) or self.buckets
+        )
 
     def urls_of(self, name: str) -> list[str]:
         """Templates of the URLs that an instance is to purge or preload."""
@@ -102,7 +104,7 @@ class ConfigCopy:
         delivery = self._data.get("delivery") or {}
         if "first_delay" in delivery or "longest_delay" in delivery:
             return False
-        self._data["delivery"] = {**delivery, "first_delay": _FIRST_DELAY, "longest_delay": _LONGEST_DELAY}
+        self._data["delivery"] = {**delivery, "first_delay": FIRST_DELAY, "longest_delay": LONGEST_DELAY}
         return True
 
     def write(self, file: Path) -> None:

@@ -1,8 +1,7 @@
 """Everything around the handler, on this machine: AWS, a bucket that tells a queue, and a simulated edge per provider.
 
-``multicdn local``, the demo and the end-to-end tests run in it. The handler and the config are the real ones: the
-environment only adds the ``endpoint`` of each simulator to a copy of the config, and stores the simulators' secrets where
-the copy looks for them.
+``multicdn local``, the demo and the end-to-end tests run in it. The handler and the config are the real ones: a copy of
+the config has the ``endpoint`` of each simulator, and the simulators' secrets are stored where it looks for them.
 """
 
 from __future__ import annotations
