@@ -19,6 +19,7 @@ from kit.environments import unavailable
 
 from multicdn.local import app, server
 from multicdn.local.session import Session
+from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,20 +49,22 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.html"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(aws_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running ``multicdn local``."""
-    file = Path("multicdn.config.yml")  # as in the folder of one's own site
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.chdir(tmp_path_factory.mktemp("local")))
+    file = Path("multicdn.config.yml")
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setenv(PROGRAM_VARIABLE, str(aws_program.resolve()))
+        patch.chdir(tmp_path_factory.mktemp("local"))  # as in the folder of one's own site
         file.write_text(CONFIG, encoding="utf-8")
         session = stack.enter_context(Session(file))
         listener = stack.enter_context(server.listen(0))
-        port = listener.getsockname()[1]
-        settings = uvicorn.Config(app.make(session, port), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+        port, closing = listener.getsockname()[1], threading.Event()
+        settings = uvicorn.Config(app.make(session, port, closing), log_config=None, lifespan="off")
         running = uvicorn.Server(settings)
         serving = threading.Thread(target=running.run, args=([listener],))
         serving.start()
         yield f"http://127.0.0.1:{port}/"
+        closing.set()
         running.should_exit = True
         serving.join()
 
