@@ -70,7 +70,8 @@ def _job(peeked: Peeked, now: float, *, due: bool) -> WaitingJob:
         age = max(0, round(now - queued.since))
         first = described(job.targets[0])
         return WaitingJob(job.provider, job.action, len(job.targets), first, queued.attempt, age, wait, reason)
-    names = [*map(_object, content.get("Records") or ())]
+    records = content.get("Records")
+    names = [*map(_object, records)] if isinstance(records, list) else []
     return WaitingJob("", "change", len(names), names[0] if names else "", 0, sent, wait, reason)
 
 
@@ -85,5 +86,5 @@ def _parsed(body: str) -> dict[str, Any]:
 def _object(record: Any) -> str:
     try:
         return f"s3://{record['s3']['bucket']['name']}/{unquote_plus(record['s3']['object']['key'])}"
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return ""

@@ -148,9 +148,12 @@ class LoopbackAws:
     def _make_client(self, service: str) -> Any:
         import boto3
         from botocore.config import Config
+        from botocore.session import Session
 
         if self._session is None:
-            self._session = boto3.session.Session(self.account, _SECRET, region_name=self.region)
+            unread = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+            core = Session(session_vars={**unread, "profile": (None, None, None, None)})
+            self._session = boto3.session.Session(self.account, _SECRET, region_name=self.region, botocore_session=core)
         # No proxies: a developer's HTTP_PROXY isn't meant for this machine.
         config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"total_max_attempts": 1})
         return self._session.client(service, endpoint_url=self.endpoint, config=config)
