@@ -9,6 +9,7 @@ import { age, brief, clock, counted, visible } from "./words.js";
 
 const AGAIN = 2000; // ms until a connection that the browser gave up is tried again
 const TICK = 1000; // ms between two looks at the clock, for what only grows older
+const EVERY = "every edge";
 const GONE = "multicdn local doesn’t answer. Does it still run?";
 
 let state = null;
@@ -75,7 +76,7 @@ function offer(now) {
   const edge = now.providers.flatMap((each) => each.edge);
   options($("keys"), unique([...edge.map((each) => each.key), ...now.uploads.map((each) => each.key)]));
   options($("urls"), unique(edge.map((each) => each.url)));
-  options($("through"), now.providers.map((each) => each.name));
+  options($("through"), [EVERY, ...now.providers.map((each) => each.name)]);
   options($("bucket"), now.buckets);
   setHidden($("bucket"), now.buckets.length < 2);
   if (!$("key").value && !$("key").dataset.offered) $("key").value = edge[0]?.key ?? "index.html";
@@ -92,10 +93,11 @@ function options(parent, values) {
 
 /** Tick the steps that were taken. */
 function guide(now) {
-  const rows = now.uploads.map((each) => Object.values(each.providers));
   const broken = now.providers.some((each) => each.fault !== "none");
+  const isFresh = (upload) => Object.values(upload.providers).every((row) => row.state === "fresh");
   if (now.uploads.length) done.add("upload");
-  if (rows.some((each) => each.length && each.every((row) => row.state === "fresh"))) done.add("fresh");
+  if (now.providers.some((each) => each.edge.some(({ cache }) => cache !== "none"))) done.add("fetch");
+  if (now.uploads.some((each) => each.version > 1 && isFresh(each))) done.add("again");
   if (broken) done.add("break");
   if (done.has("break") && !broken) done.add("mend");
   for (const step of $("steps").children) setData(step, "done", String(done.has(step.dataset.step)));
@@ -131,16 +133,22 @@ async function attempt(action) {
 
 const act = {
   fault: (provider, fault) => attempt(() => post("fault", { provider, fault })),
-  fetch: (provider, url) =>
-    attempt(async () => {
-      const found = await post("fetch", { provider, url });
-      const head = [found.cache, found.status, `${age(found.age)} old`, found.verdict].filter(Boolean).join(", ");
-      const text = `${brief(url, 80)}: ${visible(head)}. “${brief(found.body.trim(), 60)}”`;
-      fetched.set(provider, text);
-      announce(`${provider}: ${visible(head)}`);
-      draw();
-    }),
+  fetch: (provider, url) => attempt(() => fetchThrough(provider, url)),
 };
+
+async function fetchThrough(provider, url) {
+  const found = await post("fetch", { provider, url });
+  const head = visible([found.cache, found.status, `${age(found.age)} old`, found.verdict].filter(Boolean).join(", "));
+  fetched.set(provider, `${brief(url, 80)}: ${head}. “${brief(found.body.trim(), 60)}”`);
+  announce(`${brief(provider, 40)}: ${head}`);
+  draw();
+}
+
+/** Fetch a URL through the edges that know it; through all of them, if none does. */
+async function fetchEverywhere(url) {
+  const knowing = state.providers.filter((each) => each.edge.some((entry) => entry.url === url));
+  for (const each of knowing.length ? knowing : state.providers) await fetchThrough(each.name, url);
+}
 
 function object() {
   const bucket = $("bucket").value;
@@ -156,7 +164,8 @@ $("remove").onclick = () => {
 };
 $("fetch").onsubmit = (event) => {
   event.preventDefault();
-  act.fetch($("through").value, $("url").value);
+  const [provider, url] = [$("through").value, $("url").value];
+  attempt(() => (provider === EVERY ? fetchEverywhere(url) : fetchThrough(provider, url)));
 };
 $("copy").onclick = () =>
   attempt(async () => {

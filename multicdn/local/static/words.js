@@ -36,7 +36,7 @@ export const FAULTS = {
   throttle: "It answers “too many requests”. multicdn slows down and keeps what waits.",
   outage: "It answers every call with an error. Its jobs go back into the queue; the other vendors don’t wait.",
   hang: "It takes calls and never answers. multicdn gives up waiting and tries again later.",
-  ignore: "It says yes, and one of its POPs keeps the old bytes: accepted isn’t fresh.",
+  ignore: "It says yes, and one of its POPs keeps the old bytes: accepted isn’t fresh. Only another upload mends that.",
 };
 
 /** How far a vendor is with an upload. */
