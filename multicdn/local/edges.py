@@ -13,7 +13,7 @@ from multicdn.simulators.kit import faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from multicdn.local.objects import Objects
+    from multicdn.local.objects import ObjectVersions
     from multicdn.local.routes import Places
     from multicdn.provider import Provider
     from multicdn.simulators import Entry, Simulator
@@ -30,7 +30,7 @@ _THROTTLED = faults.status(429, {"Retry-After": "2"}, "too many requests\n")
 _DOWN = faults.status(503, {}, "the service is unavailable\n")
 
 
-class Answer(Struct, frozen=True):
+class EdgeAnswer(Struct, frozen=True):
     """What a client got.
 
     Attributes:
@@ -48,7 +48,7 @@ class Answer(Struct, frozen=True):
     body: str
 
 
-class Edges:
+class SimulatedEdges:
     """All of them.
 
     Args:
@@ -65,7 +65,7 @@ class Edges:
         types: Mapping[str, str],
         providers: Mapping[str, Provider],
         places: Places,
-        objects: Objects,
+        objects: ObjectVersions,
     ) -> None:
         self._simulators = simulators
         self._types = types
@@ -90,7 +90,7 @@ class Edges:
             simulator.faults.always(shown)
         self._faults[name] = fault
 
-    def fetch(self, name: str, url: str, objects: Iterable[Object]) -> Answer:
+    def fetch(self, name: str, url: str, objects: Iterable[Object]) -> EdgeAnswer:
         """Get a URL as a client does.
 
         Raises:
@@ -101,7 +101,7 @@ class Edges:
         verdict = ""
         if place is not None:
             verdict = "fresh" if self._objects.is_answer(*place, got.status, got.headers) else "stale"
-        return Answer(got.status, got.cache, got.age, verdict, got.body.decode(errors="replace")[:_LONGEST_BODY])
+        return EdgeAnswer(got.status, got.cache, got.age, verdict, got.body.decode(errors="replace")[:_LONGEST_BODY])
 
     def is_fresh(self, name: str, bucket: str, key: str) -> bool | None:
         """Whether clients of an edge get an object as it is now, at all of its URLs; None where it has none there."""
