@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -96,6 +98,7 @@ class SimulatedEdges:
         Raises:
             ValueError: it is no URL that a client can ask for.
         """
+        url = quote(url, safe=string.punctuation)  # as browsers spell what people type
         got = self._simulators[name].fetch(url)
         place = next(((b, k) for b, k, kind in objects if url in self._urls(name, b, k, kind)), None)
         verdict = ""
