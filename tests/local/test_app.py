@@ -193,7 +193,9 @@ def test_every_answer_says_what_browsers_may_do_with_it(page: Page, path: str) -
 
 @pytest.mark.parametrize(
     "path",
-    ["/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/static/../../app.py", "//etc/passwd", "/%2fetc%2fpasswd",
+    ["/app.py",
+        "/static/index.html",
+        "/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/static/../../app.py", "//etc/passwd", "/%2fetc%2fpasswd",
      "/..%5capp.py", "/%00", "/.env", "/index.html/../../__init__.py"],
 )  # fmt: skip
 def test_no_file_outside_of_the_page_can_be_had(desk: Desk, path: str) -> None:
