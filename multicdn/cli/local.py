@@ -16,7 +16,7 @@ from multicdn.cli._group import INTERRUPTED
 from multicdn.cli.terminal import say, visible_lines
 
 if TYPE_CHECKING:
-    from multicdn.local.session import Session
+    from multicdn.local.session import LocalSession
 
 
 @click.command()
@@ -56,7 +56,7 @@ def local(config_file: Path, port: int | None, opens: bool | None) -> None:  # n
 
 def _run(file: Path, port: int | None, *, opens: bool) -> None:
     from multicdn.local import app, server
-    from multicdn.local.session import Session
+    from multicdn.local.session import LocalSession
     from multicdn.testing.loopback import made
     from multicdn.testing.loopback.processes import StartError
 
@@ -67,14 +67,14 @@ def _run(file: Path, port: int | None, *, opens: bool) -> None:
         number = listener.getsockname()[1]
         say("Starting AWS on loopback, the buckets, the queue, the handler and the edges ...")
         try:
-            session = stack.enter_context(Session(file))
+            session = stack.enter_context(LocalSession(file))
         except (FileNotFoundError, StartError, ValueError) as error:
             raise click.ClickException(visible_lines(str(error))) from None
         _greet(session, f"http://127.0.0.1:{number}/", opens=opens)
         server.serve(app.make(session, number, closing), listener, closing)
 
 
-def _greet(session: Session, page: str, *, opens: bool) -> None:
+def _greet(session: LocalSession, page: str, *, opens: bool) -> None:
     for note in session.notes:
         say(f"Note: {note}.")
     say(f"Upload: {session.s3_line}")

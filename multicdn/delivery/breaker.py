@@ -124,8 +124,9 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is open, be a probe due or not."""
-        return self._is_open
+        """Whether the vendor is only asked now and then."""
+        with self._lock:
+            return self._is_open
 
     def pause(self) -> float:
         """Seconds until a call may be made: 0 if it is closed, or a probe is due."""
@@ -287,3 +288,8 @@ class Breakers:
         """The breaker of an instance."""
         with self._lock:
             return self._by_name.setdefault(name, self._make(name))
+
+    def open(self) -> frozenset[str]:
+        """Names of the instances whose breaker is open."""
+        with self._lock:
+            return frozenset(name for name, breaker in self._by_name.items() if breaker.is_open)

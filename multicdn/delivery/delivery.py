@@ -85,9 +85,10 @@ class Delivery:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
-    def is_open(self, instance: str) -> bool:
-        """Whether the circuit breaker of an instance is open."""
-        return self._breakers.of(instance).is_open
+    @property
+    def open_breakers(self) -> frozenset[str]:
+        """Names of the instances whose circuit breaker is open."""
+        return self._breakers.open()
 
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from multicdn.local.edges import Answer
-    from multicdn.local.state import State
+    from multicdn.local.edges import EdgeAnswer
+    from multicdn.local.state import LocalState
 
-    class Session(Protocol):
+    class Desk(Protocol):
         """What the page shows and steers."""
 
-        def state(self) -> State:
+        def state(self) -> LocalState:
             """What there is to see now."""
 
         def upload(self, bucket: str, key: str, body: str | None) -> int:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         def remove(self, bucket: str, key: str) -> None:
             """Remove an object."""
 
-        def fetch(self, provider: str, url: str) -> Answer:
+        def fetch(self, provider: str, url: str) -> EdgeAnswer:
             """Get a URL through an edge."""
 
         def fault(self, provider: str, fault: str) -> None:
@@ -60,32 +60,32 @@ _PAUSE, _AGEING, _HEARTBEAT = 0.1, 2.0, 15.0
 _JSON = "application/json"
 
 
-class _Upload(Struct, forbid_unknown_fields=True):
+class _UploadAsked(Struct, forbid_unknown_fields=True):
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
     key: Annotated[str, Meta(min_length=1, max_length=1024)]
     bucket: str = ""
     body: str | None = None
 
 
-class _Remove(Struct, forbid_unknown_fields=True):
+class _RemoveAsked(Struct, forbid_unknown_fields=True):
     key: Annotated[str, Meta(min_length=1, max_length=1024)]
     bucket: str = ""
 
 
-class _Fetch(Struct, forbid_unknown_fields=True):
+class _FetchAsked(Struct, forbid_unknown_fields=True):
     provider: str
     url: Annotated[str, Meta(max_length=8192)]
 
 
-class _Fault(Struct, forbid_unknown_fields=True):
+class _FaultAsked(Struct, forbid_unknown_fields=True):
     provider: str
     fault: str
 
 
-_Body = TypeVar("_Body", _Upload, _Remove, _Fetch, _Fault)
+_Body = TypeVar("_Body", _UploadAsked, _RemoveAsked, _FetchAsked, _FaultAsked)
 
 
-def make(session: Session, port: int, closing: Event) -> Starlette:
+def make(session: Desk, port: int, closing: Event) -> Starlette:
     """Make the application.
 
     Args:
@@ -110,7 +110,7 @@ def make(session: Session, port: int, closing: Event) -> Starlette:
 
 
 class _Pages:
-    def __init__(self, session: Session, closing: Event) -> None:
+    def __init__(self, session: Desk, closing: Event) -> None:
         self._session = session
         self._closing = closing
         self._snapshot = b"", b""
@@ -127,21 +127,21 @@ class _Pages:
         return StreamingResponse(self._stream(), media_type="text/event-stream")
 
     async def upload(self, request: Request) -> Response:
-        asked = await _body(request, _Upload)
+        asked = await _body(request, _UploadAsked)
         number = await _done(self._session.upload, asked.bucket, asked.key, asked.body)
         return JSONResponse({"version": number})
 
     async def remove(self, request: Request) -> Response:
-        asked = await _body(request, _Remove)
+        asked = await _body(request, _RemoveAsked)
         await _done(self._session.remove, asked.bucket, asked.key)
         return JSONResponse({})
 
     async def fetch(self, request: Request) -> Response:
-        asked = await _body(request, _Fetch)
+        asked = await _body(request, _FetchAsked)
         return _encoded(await _done(self._session.fetch, asked.provider, asked.url))
 
     async def fault(self, request: Request) -> Response:
-        asked = await _body(request, _Fault)
+        asked = await _body(request, _FaultAsked)
         await _done(self._session.fault, asked.provider, asked.fault)
         return JSONResponse({})
 
@@ -202,7 +202,7 @@ async def _done(action: Callable[..., _Result], *arguments: _Arguments) -> _Resu
         _refuse(400, str(error))
 
 
-def _compared(state: State) -> bytes:
+def _compared(state: LocalState) -> bytes:
     providers = [
         msgspec.structs.replace(each, edge=tuple(msgspec.structs.replace(url, age=0) for url in each.edge))
         for each in state.providers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -13,7 +15,7 @@ from multicdn.simulators.kit import faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from multicdn.local.objects import Objects
+    from multicdn.local.objects import ObjectVersions
     from multicdn.local.routes import Places
     from multicdn.provider import Provider
     from multicdn.simulators import Entry, Simulator
@@ -30,7 +32,7 @@ _THROTTLED = faults.status(429, {"Retry-After": "2"}, "too many requests\n")
 _DOWN = faults.status(503, {}, "the service is unavailable\n")
 
 
-class Answer(Struct, frozen=True):
+class EdgeAnswer(Struct, frozen=True):
     """What a client got.
 
     Attributes:
@@ -48,7 +50,7 @@ class Answer(Struct, frozen=True):
     body: str
 
 
-class Edges:
+class SimulatedEdges:
     """All of them.
 
     Args:
@@ -65,7 +67,7 @@ class Edges:
         types: Mapping[str, str],
         providers: Mapping[str, Provider],
         places: Places,
-        objects: Objects,
+        objects: ObjectVersions,
     ) -> None:
         self._simulators = simulators
         self._types = types
@@ -90,18 +92,19 @@ class Edges:
             simulator.faults.always(shown)
         self._faults[name] = fault
 
-    def fetch(self, name: str, url: str, objects: Iterable[Object]) -> Answer:
+    def fetch(self, name: str, url: str, objects: Iterable[Object]) -> EdgeAnswer:
         """Get a URL as a client does.
 
         Raises:
             ValueError: it is no URL that a client can ask for.
         """
+        url = quote(url, safe=string.punctuation)  # as browsers spell what people type
         got = self._simulators[name].fetch(url)
         place = next(((b, k) for b, k, kind in objects if url in self._urls(name, b, k, kind)), None)
         verdict = ""
         if place is not None:
             verdict = "fresh" if self._objects.is_answer(*place, got.status, got.headers) else "stale"
-        return Answer(got.status, got.cache, got.age, verdict, got.body.decode(errors="replace")[:_LONGEST_BODY])
+        return EdgeAnswer(got.status, got.cache, got.age, verdict, got.body.decode(errors="replace")[:_LONGEST_BODY])
 
     def is_fresh(self, name: str, bucket: str, key: str) -> bool | None:
         """Whether clients of an edge get an object as it is now, at all of its URLs; None where it has none there."""

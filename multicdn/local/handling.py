@@ -94,7 +94,7 @@ class Handling:
 
     def breaker(self, instance: str) -> str:
         """Whether the circuit breaker of an instance is open or closed."""
-        return "open" if self._delivery.is_open(instance) else "closed"
+        return "open" if instance in self._delivery.open_breakers else "closed"
 
 
 class _WatchedQueue(RetryQueue):

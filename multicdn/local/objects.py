@@ -16,17 +16,17 @@ _MOST_OBJECTS = 10_000
 
 
 @dataclass
-class _Object:
+class _Versions:
     number: int = 0
     etag: str | None = None
     versions: dict[str, int] = field(default_factory=dict)
 
 
-class Objects:
+class ObjectVersions:
     """Counts the versions of each object, and knows them by their entity tags. Safe for many threads."""
 
     def __init__(self) -> None:
-        self._objects: dict[tuple[str, str], _Object] = {}
+        self._objects: dict[tuple[str, str], _Versions] = {}
         self._lock = threading.Lock()
 
     def next_version(self, bucket: str, key: str) -> int:
@@ -37,7 +37,7 @@ class Objects:
     def changed(self, bucket: str, key: str, etag: str | None) -> int:
         """Note that an object has new bytes, or is gone where there is no tag; return the number of the version."""
         with self._lock:
-            known = self._objects.setdefault((bucket, key), _Object())
+            known = self._objects.setdefault((bucket, key), _Versions())
             known.number += 1
             known.etag = etag
             if etag:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_URLS = 3
 
 
-class Place(NamedTuple):
+class ObjectPlace(NamedTuple):
     """An object, as the providers know it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Places:
         self._edges = edges
         self.of = functools.lru_cache(maxsize=10_000)(self._of)
 
-    def _of(self, bucket: str, key: str, kind: ChangeKind = ChangeKind.CREATED) -> Place:
+    def _of(self, bucket: str, key: str, kind: ChangeKind = ChangeKind.CREATED) -> ObjectPlace:
         """The place of an object, for a change of a kind."""
         urls: dict[str, dict[str, None]] = {}
         public: set[str] = set()
@@ -65,7 +65,7 @@ class Places:
                         shown[self._spelled(name, demand.action, target.value)] = None
                 elif target.kind is TargetKind.TAG:
                     tags.add(target.value)
-        return Place(
+        return ObjectPlace(
             {name: tuple(found)[:_MOST_URLS] for name, found in urls.items()},
             frozenset(public),
             frozenset(tags),

@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config as config_file
-from multicdn.local.edges import Edges
+from multicdn.local.edges import SimulatedEdges
 from multicdn.local.handling import Handling, is_dead
 from multicdn.local.logged import Logged
-from multicdn.local.objects import Objects
+from multicdn.local.objects import ObjectVersions
 from multicdn.local.routes import Places
 from multicdn.local.site import Site
-from multicdn.local.state import QueueState, State
+from multicdn.local.state import LocalState, QueueState
 from multicdn.local.timeline import Timeline, word
 from multicdn.local.waiting import queue_state
 from multicdn.model import ChangeKind
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from multicdn.events.intake import Intake
-    from multicdn.local.edges import Answer
+    from multicdn.local.edges import EdgeAnswer
     from multicdn.model import Change, Outcome
     from multicdn.queue.retry import Decision
 
@@ -54,7 +54,7 @@ class ActionError(ValueError):
     """What was asked for can't be done; the text is for whoever asked."""
 
 
-class Session:
+class LocalSession:
     """A context manager; everything in it is gone at its end. Safe for many threads.
 
     Args:
@@ -64,7 +64,7 @@ class Session:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._started = time.time()
-        self._objects = Objects()
+        self._objects = ObjectVersions()
         self._timeline = Timeline()
         self._lock = threading.RLock()
         self._queue = QueueState()
@@ -83,7 +83,7 @@ class Session:
             self._places = Places(router, self._local.edges)
             self._site = site
             self._handling = stack.enter_context(Handling(config, plugins, self._local.queue, self))
-            self._edges = Edges(self._local.edges, config.types, config.providers, self._places, self._objects)
+            self._edges = SimulatedEdges(self._local.edges, config.types, config.providers, self._places, self._objects)
             watching = threading.Thread(target=self._watch, name="multicdn-watch", daemon=True)
             watching.start()
             stack.callback(watching.join, 1.0)
@@ -116,12 +116,12 @@ class Session:
         waits = f"jobs wait for {FIRST_DELAY} to {LONGEST_DELAY} here, since the config doesn't say how long"
         return (*left_out, *([waits] if self._local.hastened else []))
 
-    def state(self) -> State:
+    def state(self) -> LocalState:
         """What there is to see now."""
         now = time.time()
         with self._lock:
             objects, uploads = self._timeline.objects(), self._timeline.uploads()
-        return State(
+        return LocalState(
             config=str(self._file),
             s3=self.s3_line,
             started=self._started,
@@ -162,7 +162,7 @@ class Session:
         with self._taken_back(bucket, key, added):
             self._local.aws.client("s3").delete_object(Bucket=bucket, Key=key)
 
-    def fetch(self, provider: str, url: str) -> Answer:
+    def fetch(self, provider: str, url: str) -> EdgeAnswer:
         """Get a URL through an edge, as a client does.
 
         Raises:

@@ -52,7 +52,7 @@ class ProviderState(Struct, frozen=True):
     edge: tuple[CachedUrl, ...]
 
 
-class Progress(Struct, frozen=True):
+class ProviderProgress(Struct, frozen=True):
     """How far a change has come at a provider.
 
     Attributes:
@@ -70,7 +70,7 @@ class Progress(Struct, frozen=True):
     reason: str = ""
 
 
-class Upload(Struct, frozen=True):
+class UploadState(Struct, frozen=True):
     """A change of an object.
 
     Attributes:
@@ -88,7 +88,7 @@ class Upload(Struct, frozen=True):
     version: int
     at: float
     kind: str
-    providers: dict[str, Progress]
+    providers: dict[str, ProviderProgress]
 
 
 class WaitingJob(Struct, frozen=True):
@@ -134,7 +134,7 @@ class LogLine(Struct, frozen=True):
     text: str
 
 
-class State(Struct, frozen=True):
+class LocalState(Struct, frozen=True):
     """Everything.
 
     Attributes:
@@ -152,6 +152,6 @@ class State(Struct, frozen=True):
     buckets: tuple[str, ...]
     notes: tuple[str, ...]
     providers: tuple[ProviderState, ...]
-    uploads: tuple[Upload, ...]
+    uploads: tuple[UploadState, ...]
     queue: QueueState
     log: tuple[LogLine, ...]

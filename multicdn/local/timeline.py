@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from multicdn.local.state import Progress, Upload
+from multicdn.local.state import ProviderProgress, UploadState
 from multicdn.model import Action, ChangeKind, Status
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _AtProvider:
 
 
 @dataclass
-class _Upload:
+class _FollowedUpload:
     id: str
     bucket: str
     key: str
@@ -54,7 +54,7 @@ class Timeline:
     """The last changes. Not safe for threads: its owner locks."""
 
     def __init__(self) -> None:
-        self._uploads: OrderedDict[str, _Upload] = OrderedDict()
+        self._uploads: OrderedDict[str, _FollowedUpload] = OrderedDict()
         self._by_message: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._keys_of_message: dict[str, frozenset[_Target]] = {}
         self._ids = itertools.count(1)
@@ -84,7 +84,7 @@ class Timeline:
             name: _AtProvider(Action.PURGE if Action.PURGE in asked else Action.PRELOAD)
             for name, asked in actions.items()
         }
-        upload = _Upload(f"u{next(self._ids)}", bucket, key, version, at, kind, etag, "", providers)
+        upload = _FollowedUpload(f"u{next(self._ids)}", bucket, key, version, at, kind, etag, "", providers)
         self._uploads[upload.id] = upload
         while len(self._uploads) > MOST_UPLOADS:
             self._uploads.popitem(last=False)
@@ -179,10 +179,10 @@ class Timeline:
         found = {(upload.bucket, upload.key): upload.kind for upload in self._uploads.values()}
         return [(bucket, key, kind) for (bucket, key), kind in reversed(found.items())]
 
-    def uploads(self) -> tuple[Upload, ...]:
+    def uploads(self) -> tuple[UploadState, ...]:
         """The last changes, newest first."""
         return tuple(
-            Upload(
+            UploadState(
                 each.id,
                 each.bucket,
                 each.key,
@@ -199,7 +199,7 @@ class Timeline:
             if instance in upload.providers:
                 yield upload.id, upload.providers[instance]
 
-    def _of_message(self, message: str) -> Iterator[_Upload]:
+    def _of_message(self, message: str) -> Iterator[_FollowedUpload]:
         for id_ in self._by_message.get(message, ()):
             if id_ in self._uploads:
                 yield self._uploads[id_]
@@ -223,8 +223,8 @@ def _targets(job: Job) -> Iterator[_Target]:
     return ((job.action, job.kind, target) for target in job.targets)
 
 
-def _shown(at: _AtProvider) -> Progress:
-    return Progress(at.state, at.accepted, at.fresh, at.attempts, at.reason)
+def _shown(at: _AtProvider) -> ProviderProgress:
+    return ProviderProgress(at.state, at.accepted, at.fresh, at.attempts, at.reason)
 
 
 def word(kind: ChangeKind) -> str:

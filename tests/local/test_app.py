@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from multicdn.local import app
-from multicdn.local.edges import Answer
+from multicdn.local.edges import EdgeAnswer
 from multicdn.local.session import ActionError
-from multicdn.local.state import CachedUrl, ProviderState, QueueState, State
+from multicdn.local.state import CachedUrl, LocalState, ProviderState, QueueState
 
 PORT = 8123
 OURS = f"http://127.0.0.1:{PORT}"
@@ -27,10 +27,10 @@ class Desk:
         self.age = 1
         self.calls = 0
 
-    def state(self) -> State:
+    def state(self) -> LocalState:
         edge = (CachedUrl("https://www.acme.com/a", "a", "fresh", 1, self.age),)
         fastly = ProviderState("fastly", "fastly", ("outage",), "none", "closed", self.calls, 0, "", edge)
-        return State("c.yml", "aws ...", 1.0, ("acme-site",), (), (fastly,), (), QueueState(), ())
+        return LocalState("c.yml", "aws ...", 1.0, ("acme-site",), (), (fastly,), (), QueueState(), ())
 
     def upload(self, *what: Any) -> int:
         self.asked.append(("upload", *what))
@@ -39,9 +39,9 @@ class Desk:
     def remove(self, *what: Any) -> None:
         self.asked.append(("remove", *what))
 
-    def fetch(self, *what: Any) -> Answer:
+    def fetch(self, *what: Any) -> EdgeAnswer:
         self.asked.append(("fetch", *what))
-        return Answer(200, "HIT", 3, "stale", "version 1\n")
+        return EdgeAnswer(200, "HIT", 3, "stale", "version 1\n")
 
     def fault(self, provider: str, fault: str) -> None:
         if provider == "nobody":
@@ -193,7 +193,9 @@ def test_every_answer_says_what_browsers_may_do_with_it(page: Page, path: str) -
 
 @pytest.mark.parametrize(
     "path",
-    ["/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/static/../../app.py", "//etc/passwd", "/%2fetc%2fpasswd",
+    ["/app.py",
+        "/static/index.html",
+        "/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/static/../../app.py", "//etc/passwd", "/%2fetc%2fpasswd",
      "/..%5capp.py", "/%00", "/.env", "/index.html/../../__init__.py"],
 )  # fmt: skip
 def test_no_file_outside_of_the_page_can_be_had(desk: Desk, path: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from multicdn import config
-from multicdn.local.edges import Edges
-from multicdn.local.objects import Objects
+from multicdn.local.edges import SimulatedEdges
+from multicdn.local.objects import ObjectVersions
 from multicdn.local.routes import Places
 from multicdn.local.state import CachedUrl
 from multicdn.plugins.discovery import Plugins
@@ -39,8 +39,8 @@ class Scene:
         self.cdn = FastlySimulator("http://127.0.0.1:9", clock=self.clock)
         loaded = config.parse(CONFIG, "c.yml", Plugins())
         self.places = Places(Router(loaded.routes, loaded.providers), {"www": self.cdn})
-        self.objects = Objects()
-        self.edges = Edges({"www": self.cdn}, loaded.types, loaded.providers, self.places, self.objects)
+        self.objects = ObjectVersions()
+        self.edges = SimulatedEdges({"www": self.cdn}, loaded.types, loaded.providers, self.places, self.objects)
 
     def cache(self, etag: str | None, *, seconds: float = 3600.0, **headers: str) -> None:
         now, url = self.clock(), Url.parse(URL)

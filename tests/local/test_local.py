@@ -34,8 +34,9 @@ providers:
   img: {type: fastly, service: SU1Z0isxPaozGVKXdv0eY, token: "${secretsmanager:real#token}"}
   acme: {type: acme, endpoint: "https://api.acme.example", zone: www, token: "${ssm:/acme/token}"}
 routes:
-  - {bucket: acme-site, prefix: site/, urls: ["https://www.acme.com/{path}"], purge: [www, img, acme]}
+  - {bucket: [acme-site, other-site], prefix: site/, urls: ["https://www.acme.com/{path}"], purge: [www, img, acme]}
 delivery: {first_delay: 1s, longest_delay: 1s}
+install: {region: eu-west-1}
 """
 PLUGIN = """\
 from dataclasses import dataclass
@@ -183,9 +184,13 @@ def test_an_upload_becomes_stale_then_fresh_and_an_outage_is_watched_until_it_is
         assert (answer["body"], answer["verdict"]) == (f"version {second}\n", "fresh")
         assert state["queue"]["dead"] == 0
 
+        assert local.post("api/upload", bucket="other-site", key="site/b ü.html")["version"] == 1
+        answer = local.post("api/fetch", provider="www", url="https://www.acme.com/b ü.html")
+        assert (answer["body"], answer["verdict"]) == ("version 1\n", "fresh")
+
         # Somebody else's upload, by the line that was printed.
         _put_as_printed(state["s3"], local.lines)
-        state = local.until(lambda state: len(state["uploads"]) == 3)
+        state = local.until(lambda state: len(state["uploads"]) == 4)
         assert (state["uploads"][0]["key"], state["uploads"][0]["providers"]) == ("index.html", {})
 
         local.process.send_signal(signal.SIGINT)

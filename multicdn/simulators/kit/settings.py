@@ -12,12 +12,13 @@ class SimulatorSettings:
     """The site and the provider that a simulator is made for.
 
     Attributes:
-        origin: base URL of the bucket.
-        bucket: name of the bucket.
+        origin: base URL of the bucket, or of what stands in for several.
+        bucket: name of the bucket; of several the first.
         options: of the provider, as they stand in the config file.
         urls: templates of the URLs that the provider is to purge or preload.
         environment: holds the AWS credentials that the provider will use.
         limits: whether the vendor's rate limits apply.
+        others: names of further buckets.
     """
 
     origin: str
@@ -26,6 +27,7 @@ class SimulatorSettings:
     urls: Sequence[str]
     environment: Mapping[str, str]
     limits: bool = True
+    others: Sequence[str] = ()
 
     @property
     def hosts(self) -> list[str]:

@@ -185,7 +185,8 @@ class LocalEnvironment:
         buckets = self._copy.buckets_of(name)
         origin = self._site({bucket: origins[bucket] for bucket in buckets})
         options, urls = self._copy.providers[name], self._copy.urls_of(name)
-        settings = SimulatorSettings(origin, buckets[0], options, urls, self.aws.environment())
+        environment = self.aws.environment()
+        settings = SimulatorSettings(origin, buckets[0], options, urls, environment, others=buckets[1:])
         return simulator_for(self._copy.type_of(name), settings)
 
     def _store(self, values: Mapping[str, str], parameters: Mapping[str, str]) -> None:

@@ -86,7 +86,9 @@ def _cloudfront(settings: SimulatorSettings) -> Simulator:
     site = Distribution(
         id="E8F6HK73EP0LT" if named == "auto" else named,
         aliases=tuple(settings.hosts),
-        origins=(S3Origin(f"{settings.bucket}.s3.{region}.amazonaws.com"),),
+        origins=tuple(
+            S3Origin(f"{bucket}.s3.{region}.amazonaws.com") for bucket in (settings.bucket, *settings.others)
+        ),
         tag_header="x-amz-meta-cache-tag",
     )
     credentials = AccessKey(key, settings.environment["AWS_SECRET_ACCESS_KEY"])
