@@ -18,7 +18,7 @@ from kit.browser import browser, missing
 from kit.environments import unavailable
 
 from multicdn.local import app, server
-from multicdn.local.session import Session
+from multicdn.local.session import LocalSession
 from multicdn.testing.loopback.aws import PROGRAM_VARIABLE
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def site(aws_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         patch.setenv(PROGRAM_VARIABLE, str(aws_program.resolve()))
         patch.chdir(tmp_path_factory.mktemp("local"))  # as in the folder of one's own site
         file.write_text(CONFIG, encoding="utf-8")
-        session = stack.enter_context(Session(file))
+        session = stack.enter_context(LocalSession(file))
         listener = stack.enter_context(server.listen(0))
         port, closing = listener.getsockname()[1], threading.Event()
         settings = uvicorn.Config(app.make(session, port, closing), log_config=None, lifespan="off")
