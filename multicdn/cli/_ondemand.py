@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, arguments, render
+from multicdn.cli import _aws, _ends, _going_on, arguments, render
+from multicdn.cli._group import INTERRUPTED
 from multicdn.cli._json import say_json
-from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Change, ChangeKind, Outcome
+from multicdn.model import Action, Change, ChangeKind
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
+    from multicdn.model import Outcome
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 FAILED, PARTIAL = 1, 3
 
 _NAMED = 10
+
+# Seconds for which vendors are tried, beyond those that their own pace takes.
+_PATIENCE = 600.0
 
 
 def new_id() -> str:
@@ -47,12 +52,14 @@ class Ended(NamedTuple):
         planned: what a dry run shows; None where it was none.
         sent: to the function's queue; None where it wasn't to be.
         outcomes: of the calls from here.
+        interrupted: whether Ctrl-C ended them.
     """
 
     status: int
     planned: Sequence[Preview] | None = None
     sent: Enqueued | None = None
     outcomes: tuple[Outcome, ...] = ()
+    interrupted: bool = False
 
 
 @contextlib.contextmanager
@@ -118,6 +125,7 @@ def _answer(request: ManualRequest, orders: Orders, ended: Ended, status: int, l
     return {
         "action": str(request.action),
         "exit_status": status,
+        "interrupted": ended.interrupted,
         "providers": _ends.as_json(ended.outcomes),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
         "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
@@ -213,59 +221,63 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
     wanted = [message for job in jobs for message in messages(job)]
-    failed = len(RetryQueue(sqs.client(queue_url), queue_url).send(wanted))
+    try:
+        refusals = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
+    except KeyboardInterrupt:
+        say("Whether the queue took it isn't known: sending it again does no harm.", err=True)
+        raise
     _tell_failures(orders)
-    taken = len(wanted) - failed
-    settings.print([f"{render.counted(taken, 'message')} sent to {queue_url}"])
-    if failed:
-        say(f"{render.counted(failed, 'message')} could not be sent", err=True)
+    taken = len(wanted) - len(refusals)
+    settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.stack) if taken else ())
+    for (code, reason), count in Counter(refusals.values()).items():
+        why = f"{code}: {reason}" if code else reason
+        say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)
+    failed = len(refusals)
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
     from multicdn import extras
+    from multicdn.cli._delivering import watched
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
+    from multicdn.oncall.board import Board
     from multicdn.reporting import Audience
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
-    doing = "purging" if request.action is Action.PURGE else "preloading"
-    seen: list[Outcome] = []
-    with bar(doing, _total(_previews(loaded, orders))) as advance:
-
-        def watch(outcome: Outcome) -> None:
-            seen.append(outcome)
-            advance(len(outcome.job.targets))
-
-        delivery = Delivery(config.providers, Terms(concurrency=config.concurrency), watch=watch)
-        try:
-            report = delivery.deliver(orders.demands, settings.timeout)
-        except KeyboardInterrupt:
-            _tell_interrupted(seen, request)
-            raise
+    foretold = _previews(loaded, orders)
+    seconds = settings.timeout or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
+    terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
+    board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
+    delivery = Delivery(config.providers, terms, observer=board)
+    try:
+        report, interrupted = watched(
+            lambda: delivery.deliver(orders.demands, seconds), delivery, board, verbose=settings.verbose
+        )
+    except KeyboardInterrupt:
+        _tell_abandoned(board.outcomes(), request)
+        raise
     Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
     _tell_failures(orders)
-    settings.print(redact(line) for line in _ends.lines(report, request.action))
+    settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
+    for line in _going_on.undelivered(report):
+        say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)
-    return Ended(_status(accepted, failed), outcomes=tuple(report))
+    status = INTERRUPTED if interrupted and report.undelivered else _status(accepted, failed)
+    return Ended(status, outcomes=tuple(report), interrupted=interrupted)
 
 
-def _tell_interrupted(seen: Sequence[Outcome], request: ManualRequest) -> None:
-    """Say what had ended by then; the calls under way may or may not be done."""
-    for line in _ends.lines(list(seen), request.action):
+def _tell_abandoned(ended: Sequence[Outcome], request: ManualRequest) -> None:
+    """Say what had ended when a second Ctrl-C came; the calls under way may or may not be done."""
+    for line in _ends.lines(ended, request.action):
         say(redact(line), err=True)
     say("The rest isn't known: what was being called may be done.", err=True)
 
 
 def _tell_hook_bug(reason: str) -> None:
     say(redact(f"a plugin failed on the report: {reason}"), err=True)
-
-
-def _total(previews: Sequence[Preview]) -> int | None:
-    """How many targets there are, unless a provider must first be asked what it stands for."""
-    return sum(preview.targets for preview in previews) if all(preview.exact for preview in previews) else None
 
 
 def _status(done: int, failed: int) -> int:

@@ -32,8 +32,10 @@ _ALL: tuple[Callable[[Any], Any], ...] = (
                  help=f"Let the deployed function do it: send the work to its queue. {QUEUE}."),
     click.option("--stack", default="", metavar="NAME", help="The same, to the queue of this stack."),
     click.option("--region", default="", help="Region of buckets, secrets and stack; wins over install.region."),
-    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", callback=arguments.seconds,
-                 help="Give up what isn't done by then."),
+    click.option("--timeout", type=float, metavar="SECONDS", callback=arguments.seconds_or_none,
+                 help="Give up what isn't done by then; by default after ten minutes, and what the vendors' own pace "
+                      "takes beyond."),
+    click.option("-v", "--verbose", is_flag=True, help="Show each answer of a vendor, with its id and milliseconds."),
     as_json_option,
 )  # fmt: skip
 
@@ -50,7 +52,8 @@ class CommonOptions(Struct, frozen=True):
     queue_url: str
     stack: str
     region: str
-    timeout: float
+    timeout: float | None
+    verbose: bool
     as_json: bool
 
     def print(self, lines: Iterable[str]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from multicdn.routing.demand import Demand
 
 # Seconds for which calls under way are waited for once no further one is to begin.
-_LINGER = 5.0
+LINGER = 5.0
 
 
 class Delivery:
@@ -135,7 +135,7 @@ def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     begun = [instance for instance in instances if instance.begin()]
     run.patience.wait_for(lambda: run.stopped or all(instance.finished for instance in begun), max(0.0, run.left()))
     if run.stopped:
-        linger = max(0.0, min(_LINGER, run.left()))
+        linger = max(0.0, min(LINGER, run.left()))
         run.patience.wait_for(lambda: not any(instance.is_calling() for instance in begun), linger)
     run.patience.end()
     for instance in begun:

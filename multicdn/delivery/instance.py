@@ -129,7 +129,7 @@ class InstanceRun(threading.Thread):
                 plugin_bug(share.name, plan.bug)
             log_widened(share.name, plan.widened)
             if self._run.observer:
-                self._run.observer.planned(share.name, plan.jobs)
+                self._run.observer.planned(share.name, plan.jobs, plan.rejected)
             ended += plan.rejected
             jobs += plan.jobs
             lanes.append(

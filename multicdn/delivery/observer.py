@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Told what happens, by whatever thread it happens in: its methods are quick, and safe for threads."""
 
-    def planned(self, provider: str, jobs: Sequence[Job]) -> None:
-        """A provider's jobs are known: the instance itself, or one that it was found to stand for."""
+    def planned(self, provider: str, jobs: Sequence[Job], rejected: Sequence[Outcome]) -> None:
+        """A provider's jobs are known: those of an instance, or of one that it was found to stand for.
+
+        ``rejected`` are those that it can't act on; ``ended`` isn't told of them.
+        """
 
     def calling(self, job: Job) -> None:
         """A call begins."""
@@ -40,10 +43,10 @@ class Guarded:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def planned(self, provider: str, jobs: Sequence[Job]) -> None:
+    def planned(self, provider: str, jobs: Sequence[Job], rejected: Sequence[Outcome]) -> None:
         """Tell it."""
         with suppress(BaseException):
-            self._observer.planned(provider, jobs)
+            self._observer.planned(provider, jobs, rejected)
 
     def observed(self, job: Job, now: Callable[[], float], call: Callable[[], Receipt]) -> Receipt:
         """Make the call of a job; it ends as it would unobserved."""
