@@ -105,12 +105,12 @@ def _of_provider(
     for failed in groups[:_NAMED]:
         status, reason = failed[0].status, failed[0].reason
         others = len({outcome.reason for outcome in failed}) - 1
-        alike = f" (and {counted(others, 'answer')} like it)" if others else ""
+        alike = f" (and {others:,} more like it)" if others else ""
         yield f"{name}: {action} of {_how_many(failed)} {_WORDS[status]}: {reason}{alike}"
         yield from _some_targets(failed)
     if rest := groups[_NAMED:]:
-        number = counted(sum(map(_count, rest)), "target")
-        yield f"{name}: {action} of {number} more not accepted, for {counted(len(rest), 'other reason')}"
+        number = counted(sum(map(_count, rest)), "more target")
+        yield f"{name}: {action} of {number} not accepted, for {counted(len(rest), 'other reason')}"
 
 
 def _accepted(outcome: Outcome) -> dict[str, Any]:
@@ -165,4 +165,4 @@ def _seen(outcomes: Sequence[Outcome], speeds: Mapping[TargetKind, Speed]) -> It
     estimates = _estimates(outcomes)
     if speed and estimates and speed.seconds < max(estimates):
         share = f" in {speed.share} of cases" if speed.share else ""
-        yield f"  seen everywhere after about {speed.seconds:g} s{share}; it is finished when the vendor calls it so"
+        yield f"  seen everywhere after about {speed.seconds:g} s{share}; the vendor calls it finished only later"

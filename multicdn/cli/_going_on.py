@@ -49,7 +49,7 @@ def sent(jobs: Sequence[QueuedJob], messages: int, queue_url: str, request: Manu
     instances = sorted({queued.job.instance for queued in jobs})
     targets = list(dict.fromkeys(target for queued in jobs for target in queued.job.described))
     yield f"{counted(messages, 'message')} sent to {queue_url}"
-    yield f"{request.action} of {counted(len(targets), 'target')} at {', '.join(instances)}, request {request.id}"
+    yield f"{request.action} of {counted(len(targets), 'target')} at {', '.join(instances)}; request {request.id}"
     yield from (f"  {target}" for target in targets[:_NAMED])
     if len(targets) > _NAMED:
         yield f"  and {len(targets) - _NAMED:,} more"

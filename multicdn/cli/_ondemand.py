@@ -20,7 +20,7 @@ from multicdn.model import Action, Change, ChangeKind
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
@@ -247,7 +247,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
     foretold = _previews(loaded, orders)
-    seconds = settings.timeout or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
+    seconds = time_for(settings.timeout, foretold)
     terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
     board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
     delivery = Delivery(config.providers, terms, observer=board)
@@ -267,6 +267,11 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
     failed = len(report.undelivered) + len(orders.failures)
     status = INTERRUPTED if interrupted and report.undelivered else _status(accepted, failed)
     return Ended(status, outcomes=tuple(report), interrupted=interrupted)
+
+
+def time_for(said: float | None, foretold: Iterable[Preview]) -> float:
+    """Seconds after which vendors are given up: as said, or what their own pace takes and some minutes."""
+    return said or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
 
 
 def _tell_abandoned(ended: Sequence[Outcome], request: ManualRequest) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _LONG = 10.0
 
 # Seconds between two lines about the same provider where nothing can be drawn over, at first and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
+
+# The space between a number and its unit, and what stands for it while lines are broken.
+_UNIT, _UNBROKEN = re.compile(r"(?<=\d) (?=s\b)"), "\N{NO-BREAK SPACE}"
 
 # With fewer targets than this a provider's tenths are not worth their lines.
 _LEAST = 100
@@ -52,20 +56,19 @@ def doing(standing: Standing) -> str:
     return _doing(standing) + undone
 
 
-def line(standing: Standing, name_width: int = 0) -> str:
-    """One provider in one line: ``fastly  12 of 40  14 calls  503 Service Unavailable for 12 s, next try in 4 s``."""
-    of = "" if standing.targets is None else f" of {standing.targets:,}"
-    calls = f"  {counted(standing.calls, 'call')}" if standing.calls else ""
-    name = standing.name if len(standing.name) <= _LONGEST_NAME else f"{standing.name[: _LONGEST_NAME - 1]}…"
-    return f"{name:<{name_width}}  {standing.accepted:,}{of}{calls}  {doing(standing)}".rstrip()
-
-
 def frame(standings: Sequence[Standing], columns: int | None, rows: int) -> list[tuple[str, str]]:
-    """All providers as lines that fit, each with its colour or none; those that are done make room for the others."""
-    name_width = min(_LONGEST_NAME, max((len(standing.name) for standing in standings), default=0))
+    """All providers, each in a line that fits, with its colour or none.
+
+    Those that are done make room for the others where there are more than so many rows.
+    """
     open_first = sorted(standings, key=lambda standing: standing.is_over)
-    shown = open_first[: max(1, rows - 1)] if len(standings) > rows else standings
-    lines = [(folded(visible(line(each, name_width)), columns), _colour(each)) for each in shown]
+    shown = open_first[: max(1, rows - 1)] if len(standings) > rows else list(standings)
+    cells = [_cells(standing) for standing in shown]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    lines = [
+        (_fitted("  ".join([*map(str.ljust, row, widths), row[-1]]), columns), _colour(standing))
+        for row, standing in zip(cells, shown, strict=True)
+    ]
     if rest := open_first[len(shown) :]:
         over = sum(standing.is_over for standing in rest)
         lines.append((f"and {counted(len(rest), 'more provider')}, {over:,} of them done", ""))
@@ -97,7 +100,7 @@ class News:
             return ""
         far = f"{standing.accepted:,} of {standing.targets or 0:,}"
         if known.has_passed_a_tenth(standing):
-            return " ".join(filter(None, (far, _doing(standing) if _is_telling(standing) else "")))
+            return f"{far}, {_doing(standing)}" if _is_telling(standing) else far
         if now < known.silent_until or not (_is_telling(standing) or known.told):
             return ""
         known.told = _is_telling(standing)
@@ -123,6 +126,18 @@ class _Known:
     def be_silent(self, now: float) -> None:
         self.silent_until = now + self.pause
         self.pause = min(_LONGEST_PAUSE, 2 * self.pause)
+
+
+def _cells(standing: Standing) -> tuple[str, ...]:
+    """Name, how far, calls, and words: ``fastly  12 of 40  14 calls  503 for 12 s, next try in 4 s``."""
+    of = "" if standing.targets is None else f" of {standing.targets:,}"
+    name = standing.name if len(standing.name) <= _LONGEST_NAME else f"{standing.name[: _LONGEST_NAME - 1]}…"
+    return visible(name), f"{standing.accepted:,}{of}", counted(standing.calls, "call"), visible(doing(standing))
+
+
+def _fitted(line: str, columns: int | None) -> str:
+    """A line folded between words, and not between a number and its unit."""
+    return folded(_UNIT.sub(_UNBROKEN, line), columns).replace(_UNBROKEN, " ")
 
 
 def _doing(standing: Standing) -> str:
@@ -181,7 +196,7 @@ def _print(board: Board, news: News, *, verbose: bool) -> None:
 
 def _draw(board: Board, live: Live, *, verbose: bool) -> None:
     for answer in board.answers() if verbose else ():
-        above = folded(visible(told(answer)), width(err=True))
+        above = _fitted(visible(told(answer)), width(err=True))
         live.console.print(above, markup=False, highlight=False, soft_wrap=True)
     size = shutil.get_terminal_size()
     live.update(picture(frame(board.standings(), size.columns, size.lines - 2)), refresh=True)

@@ -107,6 +107,7 @@ class Worker:
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
+        self._deadline: float | None = None
         # May be filled from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
         self._inbox: SimpleQueue[list[MessageTypeDef] | Exception | None] = SimpleQueue()
 
@@ -127,8 +128,15 @@ class Worker:
         """
         batch, deadline = self._collect()
         if batch:
+            self._deadline = deadline
             self._handle(batch, WorkerContext(deadline))
+            self._deadline = None
         return len(batch)
+
+    def busy_for(self) -> float | None:
+        """Seconds that the batch at hand may take at most; None where there is none. From any thread."""
+        deadline = self._deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
 
     def stop(self) -> None:
         """Let ``run`` return: soon if it waits for messages, else after the batch under way. From any thread."""
