@@ -44,8 +44,10 @@ def again(words: Sequence[str], instances: Sequence[str]) -> str:
     return f"{command}, with the same list on standard input" if "-" in words else command
 
 
-def sent(jobs: Sequence[QueuedJob], messages: int, queue_url: str, request: ManualRequest, stack: str) -> Iterator[str]:
-    """What was sent to a queue, and the commands that follow it."""
+def sent(
+    jobs: Sequence[QueuedJob], messages: int, queue_url: str, request: ManualRequest, options: Sequence[str]
+) -> Iterator[str]:
+    """What was sent to a queue, and the commands that follow it, with these options."""
     instances = sorted({queued.job.instance for queued in jobs})
     targets = list(dict.fromkeys(target for queued in jobs for target in queued.job.described))
     yield f"{counted(messages, 'message')} sent to {queue_url}"
@@ -53,11 +55,10 @@ def sent(jobs: Sequence[QueuedJob], messages: int, queue_url: str, request: Manu
     yield from (f"  {target}" for target in targets[:_NAMED])
     if len(targets) > _NAMED:
         yield f"  and {len(targets) - _NAMED:,} more"
-    of_stack = ["--stack", stack] if stack else []
     chosen = [word for name in instances for word in ("--provider", name)]
-    yield f"follow it: {shlex.join(['multicdn', 'logs', '--follow', *chosen, *of_stack])}"
+    yield f"follow it: {shlex.join(['multicdn', 'logs', '--follow', *chosen, *options])}"
     if subject := _subject(request):
-        yield f"what became of it: {shlex.join(['multicdn', 'history', subject, *of_stack])}"
+        yield f"what became of it: {shlex.join(['multicdn', 'history', subject, *options])}"
 
 
 def _subject(request: ManualRequest) -> str:

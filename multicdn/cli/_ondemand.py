@@ -228,7 +228,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
         raise
     _tell_failures(orders)
     taken = len(wanted) - len(refusals)
-    settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.stack) if taken else ())
+    settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
     for (code, reason), count in Counter(refusals.values()).items():
         why = f"{code}: {reason}" if code else reason
         say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)

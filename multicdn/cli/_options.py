@@ -62,6 +62,12 @@ class CommonOptions(Struct, frozen=True):
             for line in lines:
                 say(line)
 
+    @property
+    def installation(self) -> list[str]:
+        """The options by which other commands find the same installation."""
+        named = {"--config": self.config_path, "--stack": self.stack, "--region": self.region}
+        return [word for option, value in named.items() if value for word in (option, str(value))]
+
     def queue(self) -> str:
         """URL of the queue to send the work to; empty where this machine calls the vendors."""
         if not self.stack:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from multicdn.oncall.board import Answer, Board, Standing
+    from multicdn.oncall.board import Reply, Board, Standing
 
 # Seconds that a vendor may take, or that its pace may hold a call back, before that is worth a line of its own.
 _LONG = 10.0
@@ -75,7 +75,7 @@ def frame(standings: Sequence[Standing], columns: int | None, rows: int) -> list
     return lines
 
 
-def told(answer: Answer) -> str:
+def told(answer: Reply) -> str:
     """One call and how it ended, in one line."""
     named = ", ".join(answer.targets[:_NAMED])
     more = f" and {len(answer.targets) - _NAMED:,} more" if len(answer.targets) > _NAMED else ""

@@ -65,7 +65,7 @@ class Standing(Struct, frozen=True):
         return self.targets is not None and self.accepted + self.undone >= self.targets
 
 
-class Answer(Struct, frozen=True):
+class Reply(Struct, frozen=True):
     """What a vendor answered to one call.
 
     Attributes:
@@ -122,7 +122,7 @@ class Board:
         self.now = now
         self._foretold = set(expected)
         self._places = {name: _Place(targets) for name, targets in expected.items()}
-        self._answers: deque[Answer] = deque(maxlen=_MOST_ANSWERS)
+        self._answers: deque[Reply] = deque(maxlen=_MOST_ANSWERS)
         self._outcomes: list[Outcome] = []
         self._stopped = False
         self._lock = threading.Lock()
@@ -137,7 +137,7 @@ class Board:
         """Take note that no further call is made."""
         self._stopped = True
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[Reply]:
         """What has been answered since this was asked last."""
         with self._lock:
             found = list(self._answers)
@@ -181,7 +181,7 @@ class Board:
             elif isinstance(said, RetryLater):
                 place.fail(trouble, self.now())
             vendors_id = redact(said.id[:_LOOKED_AT])[:_LONGEST] if isinstance(said, Receipt) else ""
-            self._answers.append(Answer(job.provider, job.described, seconds, vendors_id, trouble))
+            self._answers.append(Reply(job.provider, job.described, seconds, vendors_id, trouble))
 
     def waiting(self, provider: str, seconds: float, trouble: str) -> None:
         """Nothing is called for so many seconds, or less: several threads may wait."""

@@ -11,7 +11,7 @@ from kit.watching import Told
 
 from multicdn.cli import _delivering, _going_on, live
 from multicdn.model import Report
-from multicdn.oncall.board import Answer, Standing
+from multicdn.oncall.board import Reply, Standing
 
 if TYPE_CHECKING:
     from multicdn.delivery.delivery import Delivery
@@ -79,8 +79,8 @@ def test_that_it_goes_on_again_is_told_too() -> None:
 
 def test_an_answer_names_a_few_targets_the_id_and_milliseconds() -> None:
     targets = tuple("abcde")
-    assert live.told(Answer("www", targets, 0.1204, "9-17")) == "www: a, b, c and 2 more: accepted, id 9-17 (120 ms)"
-    assert live.told(Answer("www", targets[:1], 9.5, trouble="503")) == "www: a: 503 (9,500 ms)"
+    assert live.told(Reply("www", targets, 0.1204, "9-17")) == "www: a, b, c and 2 more: accepted, id 9-17 (120 ms)"
+    assert live.told(Reply("www", targets[:1], 9.5, trouble="503")) == "www: a: 503 (9,500 ms)"
 
 
 # On a terminal and elsewhere

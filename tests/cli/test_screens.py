@@ -150,7 +150,7 @@ def sent() -> Iterable[str]:
     request = ManualRequest(id="by-hand-6f1e2d", objects=(Object("acme-site", "docs/a b.html"),))
     queued = [QueuedJob(job(name, "https://www.acme.com/docs/a%20b.html"), 0, 0.0, ("m",)) for name in ("site", "www")]
     queue = "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"
-    return _going_on.sent(queued, 2, queue, request, "web")
+    return _going_on.sent(queued, 2, queue, request, ["--stack", "web"])
 
 
 def interrupted() -> Iterable[str]:
