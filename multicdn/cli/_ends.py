@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NAMED = 10
 
 # What differs between answers that say the same: seconds, moments, and a request's own id.
-_VARYING = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds?)\b|\b\d{1,2}:\d\d:\d\d\b|\b(?=[\w-]*\d)[\w-]{12,}")
+_VARYING = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|seconds?)\b|\b\d{1,2}:\d\d:\d\d\b|\b(?=[\w-]{0,64}\d)[\w-]{12,}")
 
 _WORDS = {
     Status.RETRY: "not done, may succeed later",

@@ -81,6 +81,16 @@ class Enqueued(Struct, frozen=True):
     failed: int
 
 
+@contextlib.contextmanager
+def calling_nobody() -> Iterator[None]:
+    """If Ctrl-C ends what only prepares, say that no vendor was called."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("No vendor was called.", err=True)
+        raise
+
+
 def tell_nothing(action: Action, settings: CommonOptions) -> None:
     """Say that a list says that nothing has changed, which is no failure."""
     from multicdn.oncall.manual import ManualRequest, Orders
@@ -98,8 +108,9 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
         ClickException: there is nothing to do.
     """
     with misuse():
-        orders = _orders(loaded, request, settings)
-        _tell_unmatched(loaded, orders, request)
+        with calling_nobody():
+            orders = _orders(loaded, request, settings)
+            _tell_unmatched(loaded, orders, request)
         ended = _ended(loaded, request, settings, orders)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:

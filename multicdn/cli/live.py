@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from multicdn.oncall.board import Reply, Board, Standing
+    from multicdn.oncall.board import Board, Reply, Standing
 
 # Seconds that a vendor may take, or that its pace may hold a call back, before that is worth a line of its own.
 _LONG = 10.0
@@ -150,7 +150,9 @@ def _doing(standing: Standing) -> str:
         return f"no answer yet for {_seconds(standing.calling)}" if standing.calling >= 1 else "calls"
     if standing.wait:
         return f"at the vendor's pace, next call in {_seconds(standing.wait)}"
-    return "begins" if not standing.calls else "calls"
+    if standing.targets is None:
+        return "finds out what it stands for"
+    return "calls" if standing.calls else "begins"
 
 
 def _is_telling(standing: Standing) -> bool:

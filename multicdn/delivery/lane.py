@@ -240,7 +240,8 @@ class Lane:
         """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
         status = Status.RETRY if self._trouble or not wait else Status.PACED
         trouble = f"{self._trouble}; " if self._trouble else ""
-        return self._end(attempt, status, f"{trouble}its turn comes in {wait:.1f} s, {why}", wait)
+        turn = f"its turn comes in {wait:.1f} s, {why}" if wait else f"not called before {self._run.ends}"
+        return self._end(attempt, status, f"{trouble}{turn}", wait)
 
     def _kept_for_others(self, job: Job) -> float:
         """Seconds until the turn of jobs that are in the queue because of the rate; 0 if there are none."""

@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from kit.environments import ROOT
 from kit.watching import Told
 
 from multicdn.cli import _delivering, _going_on, live
+from multicdn.delivery.delivery import LINGER
 from multicdn.model import Report
 from multicdn.oncall.board import Reply, Standing
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     ("standing", "words"),
     [
         (Standing("a", 5), "begins"),
+        (Standing("a"), "finds out what it stands for"),
         (Standing("a", 5, calls=1, under_way=1, calling=0.4), "calls"),
         (Standing("a", 5, calls=1, under_way=1, calling=7.2), "no answer yet for 7 s"),
         (Standing("a", 5, calls=1, wait=7.2), "at the vendor's pace, next call in 7 s"),
@@ -36,6 +39,18 @@ if TYPE_CHECKING:
 )
 def test_what_a_provider_is_doing(standing: Standing, words: str) -> None:
     assert live.doing(standing) == words
+
+
+def test_the_screen_in_the_docs_is_what_is_shown() -> None:
+    standings = [
+        Standing("site", 2, accepted=2, calls=1),
+        Standing("fastly", 40, calls=8, wait=4.2, trouble="503: Service Unavailable", troubled=12),
+        Standing("cloudflare", 1_000, accepted=100, calls=1, wait=75),
+        Standing("akamai", 3_000, calls=1, under_way=1, calling=12),
+    ]
+    page = (ROOT / "docs" / "on-call.md").read_text(encoding="utf-8")
+    assert "\n".join(text for text, _ in live.frame(standings, 100, 24)) in page
+    assert f"Calls under way have {['no', 'one', 'two', 'three', 'four', 'five'][int(LINGER)]} seconds to end" in page
 
 
 def test_those_that_are_done_make_room_for_those_that_are_not() -> None:

@@ -96,6 +96,19 @@ def test_what_an_instance_stands_for_and_what_it_can_not_act_on_are_told() -> No
     ]
 
 
+def test_whoever_asks_in_vain_what_it_stands_for_is_seen_waiting() -> None:
+    answers = iter([RetryLater("503", 4.0)])
+
+    def find(_: str) -> Any:
+        for error in answers:
+            raise error
+        return {"E1": Scripted()}
+
+    diary = Diary()
+    deliver(Finder(find=find), 1, diary)
+    assert diary.told[:2] == [("waiting", 4.45, "503"), ("planned", "acme/E1", [1], 0)]
+
+
 STEPS = [RetryLater("503"), CredentialsRefused("401"), TargetsRefused("bad", urls(1)), KeyError("zone")]
 
 
@@ -154,6 +167,24 @@ def test_what_hangs_is_waited_for_no_longer_than_said(hanging: Hanging, monkeypa
         ("no answer before it was interrupted", 1),
         ("not called before it was interrupted", 0),
     ]
+
+
+def test_what_hangs_at_its_second_try_has_no_answer_whatever_the_first_one_was(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "LINGER", 0.02)
+    seen, called = list[Seen](), threading.Event()
+
+    def answer(call: Seen) -> Receipt:
+        seen.append(call)
+        if len(seen) == 1:
+            raise RetryLater("503", 0.0)
+        called.set()
+        return hanging(call)
+
+    made = Delivery({"acme": Scripted(answer=answer)}, Terms(base=0.0), Clock(), most)
+    [outcome] = stopping(made, 1, called)
+    assert (outcome.reason, outcome.calls) == ("no answer before it was interrupted", 2)
 
 
 def test_what_waits_for_its_next_try_is_not_waited_for() -> None:

@@ -141,6 +141,18 @@ def test_ctrl_c_as_the_last_call_is_accepted_is_no_failure(scene: Scene, monkeyp
     scene.run(*TWO)
 
 
+@pytest.mark.parametrize("step", ["multicdn.cli._asked.read", "multicdn.oncall.manual.orders"])
+def test_ctrl_c_before_any_call_says_that_there_was_none(
+    scene: Scene, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, interrupted)
+    scene.run(*TWO, code=130)
+    assert scene.last.stderr == "No vendor was called.\nInterrupted.\n"
+
+
 def test_the_second_ctrl_c_ends_at_once_with_what_is_known(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.edges["fastly"].faults.always(faults.hang())
     pressed(monkeypatch, 2, waits_for_one)
