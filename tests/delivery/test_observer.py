@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,13 +135,13 @@ def stopping(made: Delivery, count: int, when: threading.Event) -> Report:
 
 
 def test_once_stopped_no_further_call_begins_and_those_under_way_still_count() -> None:
-    calls, stopped = list[Seen](), threading.Event()
+    calls = list[Seen]()
 
     def answer(seen: Seen) -> Receipt:
         calls.append(seen)
         if len(calls) == 3:
             made.stop()
-            stopped.set()
+            time.sleep(0.1)
         return accept(seen)
 
     made = Delivery({"acme": Scripted(limits=ONE, answer=answer)}, Terms(), Clock(), most)
@@ -187,20 +188,34 @@ def test_what_hangs_at_its_second_try_has_no_answer_whatever_the_first_one_was(
     assert (outcome.reason, outcome.calls) == ("no answer before it was interrupted", 2)
 
 
-def test_what_waits_for_its_next_try_is_not_waited_for() -> None:
-    """The wait of 30 s goes on in its thread, and comes to nothing."""
-    waits, over = threading.Event(), threading.Event()
+def test_what_waits_for_its_next_try_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait goes on in its thread, and comes to nothing."""
+    monkeypatch.setattr(delivering, "LINGER", 60.0)
+    waits, over, outlasted = threading.Event(), threading.Event(), list[bool]()
 
     class Waiting(Clock):
         def sleep(self, seconds: float) -> None:
             waits.set()
-            over.wait(30)
+            outlasted.append(not over.wait(20))
 
     made = Delivery({"acme": Scripted(answer=script(RetryLater("503", 30.0)))}, Terms(), Waiting(), most)
     [outcome] = stopping(made, 1, waits)
+    assert outlasted == []
     over.set()
     assert outcome.reason == "503; not tried again before it was interrupted"
     assert outcome.calls == 1
+
+
+def test_once_stopped_nobody_is_asked_any_more_what_it_stands_for() -> None:
+    def find(_: str) -> Any:
+        made.stop()
+        raise RetryLater("503")
+
+    finder = Finder(find=find)
+    made = Delivery({"acme": finder}, Terms(), FakeClock(), most)
+    [outcome] = made.deliver([demand(urls(2))], 60)
+    assert len(finder.asked) == 1
+    assert outcome.reason in ("503", "no answer before it was interrupted", "not called before it was interrupted")
 
 
 def test_a_delivery_that_is_stopped_beforehand_calls_nobody() -> None:
