@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn.cli import live
+from multicdn.cli import _ends, live
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.delivery.delivery import LINGER
+from multicdn.delivery.delivery import LINGER, Delivery
+from multicdn.delivery.invocation import Terms
+from multicdn.oncall.board import Board
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from multicdn.delivery.delivery import Delivery
-    from multicdn.model import Report
-    from multicdn.oncall.board import Board
+    from multicdn.cli._options import CommonOptions
+    from multicdn.config import Config
+    from multicdn.model import Action, Report
+    from multicdn.oncall.preview import Preview
+    from multicdn.routing.demand import Demand
+
+# Seconds for which vendors are tried, beyond those that their own pace takes.
+_PATIENCE = 600.0
 
 # Seconds between two looks at what is new.
 _GLANCE = 0.1
@@ -31,6 +42,52 @@ class Delivered(NamedTuple):
 
     report: Report
     interrupted: bool = False
+
+
+def delivered(
+    config: Config, demands: Iterable[Demand], action: Action, foretold: Sequence[Preview], settings: CommonOptions
+) -> Delivered:
+    """Deliver, and show on standard error how far it is.
+
+    Args:
+        config: the checked config.
+        demands: what is to be done.
+        action: of all of them.
+        foretold: what that comes to.
+        settings: time, and details.
+
+    Raises:
+        KeyboardInterrupt: at the second Ctrl-C, once it is said what had ended.
+    """
+    seconds = time_for(settings.timeout, foretold)
+    terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
+    board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
+    delivery = Delivery(config.providers, terms, observer=board)
+    try:
+        with _log(verbose=settings.verbose):
+            return watched(lambda: delivery.deliver(demands, seconds), delivery, board, verbose=settings.verbose)
+    except KeyboardInterrupt:
+        for line in _ends.lines(board.outcomes(), action):
+            say(redact(line), err=True)
+        say("The rest isn't known: what was being called may be done.", err=True)
+        raise
+
+
+def time_for(said: float | None, foretold: Iterable[Preview]) -> float:
+    """Seconds after which vendors are given up: as said, or what their own pace takes and some minutes."""
+    return said or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
+
+
+@contextlib.contextmanager
+def _log(*, verbose: bool) -> Iterator[None]:
+    """Show the log's warnings, and traces of plugins, only to who wants details: the report says what matters."""
+    silent, logger = logging.NullHandler(), logging.getLogger("multicdn")
+    if not verbose:
+        logger.addHandler(silent)
+    try:
+        yield
+    finally:
+        logger.removeHandler(silent)
 
 
 def watched(deliver: Callable[[], Report], delivery: Delivery, board: Board, *, verbose: bool = False) -> Delivered:

@@ -20,7 +20,7 @@ from multicdn.model import Action, Change, ChangeKind
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 FAILED, PARTIAL = 1, 3
 
 _NAMED = 10
-
-# Seconds for which vendors are tried, beyond those that their own pace takes.
-_PATIENCE = 600.0
 
 
 def new_id() -> str:
@@ -249,26 +246,12 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
     from multicdn import extras
-    from multicdn.cli._delivering import watched
-    from multicdn.delivery.delivery import Delivery
-    from multicdn.delivery.invocation import Terms
-    from multicdn.oncall.board import Board
+    from multicdn.cli._delivering import delivered
     from multicdn.reporting import Audience
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
-    foretold = _previews(loaded, orders)
-    seconds = time_for(settings.timeout, foretold)
-    terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
-    board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
-    delivery = Delivery(config.providers, terms, observer=board)
-    try:
-        report, interrupted = watched(
-            lambda: delivery.deliver(orders.demands, seconds), delivery, board, verbose=settings.verbose
-        )
-    except KeyboardInterrupt:
-        _tell_abandoned(board.outcomes(), request)
-        raise
+    report, interrupted = delivered(config, orders.demands, request.action, _previews(loaded, orders), settings)
     Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
@@ -278,18 +261,6 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
     failed = len(report.undelivered) + len(orders.failures)
     status = INTERRUPTED if interrupted and report.undelivered else _status(accepted, failed)
     return Ended(status, outcomes=tuple(report), interrupted=interrupted)
-
-
-def time_for(said: float | None, foretold: Iterable[Preview]) -> float:
-    """Seconds after which vendors are given up: as said, or what their own pace takes and some minutes."""
-    return said or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
-
-
-def _tell_abandoned(ended: Sequence[Outcome], request: ManualRequest) -> None:
-    """Say what had ended when a second Ctrl-C came; the calls under way may or may not be done."""
-    for line in _ends.lines(ended, request.action):
-        say(redact(line), err=True)
-    say("The rest isn't known: what was being called may be done.", err=True)
 
 
 def _tell_hook_bug(reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from kit import terminal
 from kit.scenes import DOWNLOADS, ROUTES, SECOND, SITE, WWW, Scene, providers_of, scene, write
 
 from multicdn import config
-from multicdn.cli import _delivering, _ondemand, live, main, progress
+from multicdn.cli import _delivering, live, main, progress
 from multicdn.delivery import delivery
 from multicdn.model import Action, Target, TargetKind
 from multicdn.oncall import manual
@@ -151,6 +152,17 @@ def test_ctrl_c_before_any_call_says_that_there_was_none(
     monkeypatch.setattr(step, interrupted)
     scene.run(*TWO, code=130)
     assert scene.last.stderr == "No vendor was called.\nInterrupted.\n"
+
+
+def test_ctrl_c_while_the_queue_is_written_says_that_again_does_no_harm(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multicdn.queue.sender.RetryQueue.send", interrupted)
+    scene.run(*TWO, "--queue", "http://127.0.0.1:9/123456789012/work", code=130)
+    assert "Whether the queue took it isn't known: sending it again does no harm.\n" in scene.last.stderr
 
 
 def test_the_second_ctrl_c_ends_at_once_with_what_is_known(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,6 +441,21 @@ def test_a_target_that_a_vendor_refuses_is_named(scene: Scene) -> None:
     assert "site: purge of 1 target rejected: /~a: CloudFront can't invalidate a tilde" in text
 
 
+@pytest.mark.parametrize("options", [(), ("-v",)])
+def test_a_bug_of_a_plugin_is_a_sentence_and_its_trace_is_for_who_wants_details(
+    scene: Scene, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buggy(*_: object) -> Any:
+        raise KeyError("zone")
+
+    monkeypatch.setattr("multicdn_providers.fastly.Fastly.purge_urls", buggy)
+    monkeypatch.setattr(logging.getLogger("multicdn"), "propagate", False)  # pytest's handlers are no person's
+    text = scene.run("purge", f"{WWW}/a.css", "--provider", "fastly", *options, code=1)
+    assert "fastly: purge of 1 target not done, may succeed later: bug in the plugin: KeyError: 'zone'" in text
+    assert ("Traceback" in scene.last.stderr) is bool(options)
+    assert logging.getLogger("multicdn").handlers == []
+
+
 def test_a_missing_secret_names_the_reference(scene: Scene) -> None:
     text = scene.run("purge", "s3://acme-site/a.css", FASTLY_TOKEN="", code=3)
     assert "${env:FASTLY_TOKEN} is empty" in text
@@ -515,7 +542,7 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_time_is_as_long_as_the_vendors_pace_takes_unless_it_is_said(
     said: float | None, pace: float, seconds: float
 ) -> None:
-    assert _ondemand.time_for(said, [Preview("a", seconds=pace), Preview("b")]) == seconds
+    assert _delivering.time_for(said, [Preview("a", seconds=pace), Preview("b")]) == seconds
 
 
 # From a request to demands and messages
