@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from multicdn.cli import _stack, arguments, completion
 from multicdn.cli._json import as_json_option
+from multicdn.cli._person import reason_option
 from multicdn.cli.terminal import say
 from multicdn.queue.sender import QUEUE
 
@@ -36,6 +37,7 @@ _ALL: tuple[Callable[[Any], Any], ...] = (
                  help="Give up what isn't done by then; by default after ten minutes, and what the vendors' own pace "
                       "takes beyond."),
     click.option("-v", "--verbose", is_flag=True, help="Show each answer of a vendor, with its id and milliseconds."),
+    reason_option,
     as_json_option,
 )  # fmt: skip
 
@@ -54,6 +56,7 @@ class CommonOptions(Struct, frozen=True):
     region: str
     timeout: float | None
     verbose: bool
+    reason: str
     as_json: bool
 
     def print(self, lines: Iterable[str]) -> None:

@@ -111,7 +111,7 @@ class Delivery:
 
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
-        ledger = Ledger(self._observer.ended if self._observer else None)
+        ledger = Ledger(self._observer.ended if self._observer else None, self._clock.now)
         return InstanceRun(work, provider, ledger, self._discoveries, run, breaker, attempts)
 
     def _breaker(self, name: str) -> Breaker:
