@@ -249,7 +249,10 @@ def test_dead_letters_go_back_the_way_that_the_stack_has(
 def test_purge_sends_its_work_to_the_queue_of_a_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
     aws = aws_answers.installed(monkeypatch, {**aws_answers.stack("web", OUTPUTS), **NOTHING})
-    assert run("purge", "s3://acme-site/a", "--stack", "web") == f"1 message sent to {HOST}/work\n"
+    first, *_, follow, became = run("purge", "s3://acme-site/a", "--stack", "web").splitlines()
+    assert first == f"1 message sent to {HOST}/work"
+    assert follow.startswith("follow it: multicdn logs --follow --provider ")
+    assert became == "what became of it: multicdn history s3://acme-site/a --stack web"
     assert aws.asked[-1] == ("SendMessageBatch", "eu-central-1")
     twice = run("purge", "s3://acme-site/a", "--stack", "web", "--queue", f"{HOST}/other", code=2)
     assert "--queue and --stack both say where to send the work" in twice
