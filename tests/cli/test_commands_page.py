@@ -15,7 +15,7 @@ from kit.environments import ROOT
 
 from multicdn import config as config_file
 from multicdn.cli import _group, main
-from multicdn.oncall import dead_letters
+from multicdn.oncall import message_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ DEAD = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
 @pytest.fixture(autouse=True)
 def _desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dead_letters, "_WAIT", 0)
+    monkeypatch.setattr(message_queue, "_WAIT", 0)
     for name in ("MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL", "NOBODY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
@@ -212,6 +212,7 @@ def test_members_of_dlq_list(monkeypatch: pytest.MonkeyPatch) -> None:
     letter = {"MessageId": "m", "ReceiptHandle": "r", "Body": json.dumps({"Records": [record]})}
     shown = iter([{"Messages": [letter]}])
     answers: dict[str, Any] = {
+        "GetQueueAttributes": {},
         "ReceiveMessage": lambda _: next(shown, {}),
         "ChangeMessageVisibilityBatch": {"Successful": [{"Id": "0"}]},
     }
@@ -224,7 +225,7 @@ def test_members_of_dlq_list(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_members_of_install_status(monkeypatch: pytest.MonkeyPatch) -> None:
     aws_answers.installed(monkeypatch, aws_answers.stack("web", {"InvokedArn": "arn"}))
     text = run("install", "status", "--stack", "web", "--region", "eu-west-1", "--json")
-    assert answered(text, "notifications", "outputs") == members("### `install status --json`")
+    assert answered(text, "notifications", "outputs", "queue") == members("### `install status --json`")
 
 
 def test_members_of_secret_list_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
