@@ -12,7 +12,7 @@ from multicdn.model import described
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from multicdn.oncall.letters import Entry, Group
+    from multicdn.oncall.letters import Group, ListEntry
 
 # Of a group, and of one message.
 _SHOWN = 3
@@ -99,7 +99,7 @@ def length_of(seconds: float) -> str:
     return f"{counted(whole // _DAY, 'day')} {whole % _DAY // _HOUR} h".replace(" 0 h", "")
 
 
-def _history(entries: Sequence[Entry], now: float) -> str:
+def _history(entries: Sequence[ListEntry], now: float) -> str:
     """Since when, how often, and when again."""
     asked, tries = _oldest(entries), max(entry.attempts for entry in entries)
     oldest = "the oldest asked" if len(entries) > 1 else "asked"
@@ -119,22 +119,22 @@ def _again(dues: Sequence[float], now: float) -> str:
     return f"next in {first}" if first == last else f"next in {first} to {last}"
 
 
-def _oldest(entries: Sequence[Entry]) -> float | None:
+def _oldest(entries: Sequence[ListEntry]) -> float | None:
     return min((entry.asked for entry in entries if entry.asked is not None), default=None)
 
 
-def _dues(entries: Sequence[Entry]) -> list[float]:
+def _dues(entries: Sequence[ListEntry]) -> list[float]:
     return [entry.due for entry in entries if entry.due is not None]
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: ListEntry) -> str:
     first = described(entry.targets[0]) if entry.targets else counted(entry.count, "target")
     more = f" and {entry.count - 1:,} more" if entry.targets and entry.count > 1 else ""
     return "  ".join(filter(None, (entry.id[:_ID], first + more)))
 
 
 def _member(name: str, value: Any) -> Iterator[str]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         yield f"  {name}: {_text(value)}"
         return
     if len(value) == 1:
@@ -149,7 +149,7 @@ def _member(name: str, value: Any) -> Iterator[str]:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return " ".join(map(_text, value))
     if isinstance(value, bool):
         return "yes" if value else "no"

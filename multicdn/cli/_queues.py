@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from multicdn.aws.depth import Depth
-    from multicdn.oncall.letters import Entry, Letter
+    from multicdn.oncall.letters import Letter, ListEntry
     from multicdn.oncall.message_queue import MessageQueue
     from multicdn.oncall.ways_back import WayBack
 
@@ -102,7 +102,7 @@ class Selection(Struct, frozen=True):
                 raise click.ClickException("\n".join([*problems, "nothing was done"]))
         return [letter for letter in found if self.takes(letter.entry(), now)]
 
-    def takes(self, entry: Entry, now: float) -> bool:
+    def takes(self, entry: ListEntry, now: float) -> bool:
         """Whether it is about an entry, whatever its id."""
         return (
             self.provider in (None, entry.provider)

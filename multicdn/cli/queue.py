@@ -37,6 +37,9 @@ _options = _queues.options(KIND)
 
 _NO_LOG = "What is delayed is told by the function's log alone: name its installation with --stack"
 
+# A record about several messages has the shortest of their delays.
+_SILENT = ": sent in the last seconds, by workers, below its level, or with a longer delay than others of one record"
+
 _receive = click.option(
     "--receive", is_flag=True, help="Show what is visible too: receives it, and gives it back at once."
 )
@@ -82,7 +85,7 @@ def list_(provider: str | None, reason: str, older_than: float, *, receive: bool
         return say_json(
             {"queue": seen.url, KIND.member: seen.depth.total, **depth, "groups": found, "notes": seen.notes}
         )
-    for line in _letters.listing(groups, KIND.noun, now):
+    for line in _letters.listing(groups, "job", now):
         say(line)
     say(f"{counted(seen.depth.total, KIND.noun)} waiting: {seen.depth}")
     for note in seen.notes:
@@ -194,8 +197,8 @@ def _of_log(stack: _stack.Stack | None, depth: Depth, now: float) -> tuple[list[
             delayed = log.delayed(now)
     except QueueError as error:
         return [], [f"What is delayed can't be told, since the log {group} can't be read: {error}"]
-    if len(delayed) >= depth.delayed and log.complete:
-        return delayed, []
-    told = f"Of {counted(depth.delayed, 'delayed message')} the log tells of {len(delayed):,}"
-    why = "others were sent in the last seconds, by workers, or below its level" if log.complete else "it is too long"
-    return delayed, [f"{told}: {why}"]
+    if not log.complete:
+        return delayed, [f"The log {group} was not read to its end, so more may be delayed than it tells of"]
+    if depth.delayed and not delayed:
+        return [], [f"Of {counted(depth.delayed, 'delayed message')} the log {group} tells nothing{_SILENT}"]
+    return delayed, []

@@ -1,7 +1,8 @@
 """What is delayed in the queue, which SQS shows to nobody: the function's log tells, and looking there changes nothing.
 
-A job that goes into the queue leaves a record with its delay. Whoever's delay isn't over is in the queue, since nobody
-can receive it; and no delay is longer than a quarter of an hour, so older records needn't be read.
+A job that goes into the queue leaves a record with its delay, or that of the first of several. Whoever's delay isn't
+over is in the queue, since nobody can receive it; and no delay is longer than a quarter of an hour, so older records
+needn't be read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from multicdn.oncall.letters import NOBODY, UNTRIED, Entry
+from multicdn.oncall.letters import NOBODY, UNTRIED, ListEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,14 +59,16 @@ class Delayed(Struct, frozen=True):
     def details(self) -> dict[str, Any]:
         """Everything that it says, by the names of the log's vocabulary, and when it is due."""
         others = {name: value for name, value in self.record.items() if name not in _TOLD}
-        return {"id": next(iter(self.messages), "(delayed)"), "due": self.due, "sent": self.written, **others}
+        vendors = {"vendor_id": self.record["id"]} if "id" in self.record else {}
+        first = next(iter(self.messages), "(delayed)")
+        return {"id": first, "due": self.due, "sent": self.written, **others, **vendors}
 
-    def entry(self) -> Entry:
+    def entry(self) -> ListEntry:
         """What a list shows of it."""
         first = _texts(self.record.get("first"))
         age = self.record.get("age_seconds")
         count = self.record.get("targets") or self.record.get("objects") or self.record.get("changes")
-        return Entry(
+        return ListEntry(
             id=next(iter(self.messages), ""),
             provider=str(self.record.get("provider") or NOBODY).partition("/")[0],
             reason=str(self.record.get("reason") or UNTRIED),

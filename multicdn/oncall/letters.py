@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from multicdn.errors import EventError
 from multicdn.events import envelopes, shapes
+from multicdn.provenance import condensed, joined
 from multicdn.queue import message as codec
 from multicdn.queue import waiting
 from multicdn.queue.message import QueuedJob
@@ -36,10 +37,10 @@ _NO_JSON = (ValueError, RecursionError)
 
 # Members of a queued job that are shown by other names, or mean nothing to people.
 _KNOWN = frozenset(("multicdn", "provider", "action", "kind", "soft", "attempt", "since", "reference", "targets"))
-_KNOWN |= {"packed", "origins", "refusals", "alone", "purges"}
+_KNOWN |= {"packed", "origins", "refusals", "alone", "purges", "behind"}
 
 
-class Entry(Struct, frozen=True):
+class ListEntry(Struct, frozen=True):
     """Something that waits, or was given up, as a list shows it.
 
     Attributes:
@@ -47,7 +48,7 @@ class Entry(Struct, frozen=True):
         provider, reason: whose it is, and why it isn't delivered.
         targets: what is to be purged or preloaded, or its objects; perhaps only the first ones.
         count: how many targets it has.
-        asked: since when it was asked for, in seconds since 1970; None where nobody knows.
+        asked: since when it was asked for, or the oldest upload behind it; in seconds since 1970, None if nobody knows.
         attempts: how many invocations have tried it.
         due: when it is handed out again, in seconds since 1970; None where it isn't delayed.
     """
@@ -67,7 +68,7 @@ class Group(Struct, frozen=True):
 
     provider: str
     reason: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ListEntry, ...]
 
     @property
     def targets(self) -> int:
@@ -119,7 +120,9 @@ class Letter(Struct, frozen=True, dict=True):
     def asked(self) -> float | None:
         """Since when it was asked for, in seconds since 1970; None if nothing says."""
         if self.queued:
-            return self.queued.since
+            uploaded = joined(self.queued.job.provenance).uploaded if self.queued.job.provenance else ""
+            since = _seconds(uploaded)
+            return self.queued.since if since is None else since
         waited = _waiting(self.body)
         times = [moment for change in self.changes if (moment := _seconds(change.time)) is not None]
         return waited.since if waited else min(times, default=self.sent or None)
@@ -130,10 +133,10 @@ class Letter(Struct, frozen=True, dict=True):
         waited = None if self.queued else _waiting(self.body)
         return self.queued.attempt if self.queued else waited.attempt if waited else 0
 
-    def entry(self) -> Entry:
+    def entry(self) -> ListEntry:
         """What a list shows of it."""
         targets = self.targets
-        return Entry(self.id, self.provider, self.reason, targets, len(targets), self.asked, self.attempts)
+        return ListEntry(self.id, self.provider, self.reason, targets, len(targets), self.asked, self.attempts)
 
 
 def read(message: Any, otherwise: str) -> Letter:
@@ -179,9 +182,9 @@ def details(letter: Letter) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
 
-def grouped(entries: Iterable[Entry]) -> list[Group]:
+def grouped(entries: Iterable[ListEntry]) -> list[Group]:
     """Group by provider and reason, the largest group of a provider first."""
-    by_reason: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    by_reason: dict[tuple[str, str], list[ListEntry]] = defaultdict(list)
     for entry in entries:
         by_reason[entry.provider, entry.reason].append(entry)
     groups = [Group(provider, reason, tuple(group)) for (provider, reason), group in by_reason.items()]
@@ -224,6 +227,7 @@ def _of_job(letter: Letter) -> dict[str, Any]:
         "kind": str(job.kind),
         "soft": job.soft or None,
         "refusals": letter.queued.refusals or None,
+        "behind": [msgspec.to_builtins(group) for group in condensed(job.provenance)[0]],
         "purges_before": [target for purge in job.purges for target in purge.described],
     }
 

@@ -19,7 +19,7 @@ from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
-from multicdn.oncall.letters import Entry, Letter, grouped
+from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
@@ -129,11 +129,13 @@ def waiting() -> Iterable[str]:
     busy = "503 Service Unavailable: the purge service is being upgraded and will be back within a few minutes"
     many = tuple(f"https://shop.acme.com/catalogue/winter/{number}.html" for number in range(5))
     entries = [
-        Entry("3f2b8a1c-7d1e", "shop", busy, many, 480, 100_000.0, 5, 103_900.0),
-        Entry("4c2b8a1c-7d1e", "shop", busy, many[:1], 1, 102_000.0, 3, 103_620.0),
-        Entry("5a2b8a1c-7d1e", "(events)", "no try has ended yet", ("s3://acme-site/docs/a.html",), 1, 103_555.0, 0),
+        ListEntry("3f2b8a1c-7d1e", "shop", busy, many, 480, 100_000.0, 5, 103_900.0),
+        ListEntry("4c2b8a1c-7d1e", "shop", busy, many[:1], 1, 102_000.0, 3, 103_620.0),
+        ListEntry(
+            "5a2b8a1c-7d1e", "(events)", "no try has ended yet", ("s3://acme-site/docs/a.html",), 1, 103_555.0, 0
+        ),
     ]
-    return _letters.listing(grouped(entries), "message", 103_600.0)
+    return _letters.listing(grouped(entries), "job", 103_600.0)
 
 
 def installed() -> Iterable[str]:

@@ -21,6 +21,7 @@ from multicdn.cli import main, queue
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
 from multicdn.oncall.delayed import Log, still_delayed
+from multicdn.provenance import Provenance
 from multicdn.queue import sender
 from multicdn.queue.message import QueuedJob
 
@@ -109,7 +110,7 @@ def test_nor_where_a_policy_takes_it_after_few(pair: Pair, receives: int) -> Non
     pair.queues[pair.work].receives = receives
     pair.send(pair.work, job(1))
     for _ in range(4):
-        assert "1 message, 1 target: 503: busy" in run("queue", "list", "--receive")
+        assert "1 job, 1 target: 503: busy" in run("queue", "list", "--receive")
     assert len(pair.receive(pair.work)) == 1
 
 
@@ -247,12 +248,26 @@ def test_all_of_a_message_is_shown(pair: Pair) -> None:
 
 def test_what_a_newer_multicdn_has_put_into_a_message_is_shown_too(pair: Pair) -> None:
     [message] = sender.messages(job(1))
-    body = {**json.loads(message.body), "by": "me@desk", "keys": ["a.css", "b.css"], "flags": {"wide": True}}
+    body = {**json.loads(message.body), "verify": "fresh", "seen": ["a.css", "b.css"], "flags": {"wide": True}}
     pair.put(pair.work, json.dumps(body))
     [group] = answer_of("queue", "list", "--receive")["groups"]
     assert group["reason"] == "no try has ended yet"
     said = run("queue", "show", "--receive", group["ids"][0])
-    assert "  by: me@desk\n  keys: 2\n    a.css\n    b.css\n  flags: wide yes\n" in said
+    assert "  verify: fresh\n  seen: 2\n    a.css\n    b.css\n  flags: wide yes\n" in said
+
+
+def test_who_asked_and_what_for_is_shown_with_the_first_keys_and_the_age_of_the_oldest_upload(pair: Pair) -> None:
+    old = Provenance("acme-site", ("a.css",), 1, ("c.yml:7",), "AWS:me", uploaded="2026-10-02T07:15:04.123Z")
+    new = Provenance(by="me@desk", why="Deploy 42", uploaded="2026-10-02T08:15:04Z")
+    plain = job(1, more=1)
+    behind = msgspec.structs.replace(plain.job, provenance=(old, new))
+    pair.send(pair.dead, msgspec.structs.replace(plain, job=behind))
+    [id_] = answer_of("dlq", "list")["groups"][0]["ids"]
+    [shown] = answer_of("dlq", "show", id_)["dead_letters"]
+    assert shown["asked"] == "2026-10-02T07:15:04+00:00"
+    assert {"by": "me@desk", "why": "Deploy 42", "uploaded": "2026-10-02T08:15:04Z"} in shown["behind"]
+    said = run("dlq", "show", id_)
+    assert "    bucket acme-site, keys a.css, objects 1, routes c.yml:7, principal AWS:me, uploaded 2026" in said
 
 
 def test_messages_that_were_never_jobs_are_shown_with_their_objects(pair: Pair) -> None:
@@ -414,7 +429,7 @@ def test_what_is_delayed_is_listed_and_shown_from_the_log_of_the_stack(monkeypat
     ]
     aws = installed(monkeypatch, OUTPUTS, FilterLogEvents={"events": events})
     said = run("queue", "list", "--stack", "web")
-    assert said.splitlines()[0] == "www: 2 messages, 4 targets: 503"
+    assert said.splitlines()[0] == "www: 2 jobs, 4 targets: 503"
     assert "    the oldest asked for 2 h ago, tried up to 4 times, next in 3 min to 13 min\n" in said
     assert said.endswith("3 messages waiting: 0 visible, 1 in flight, 2 delayed\n")
     assert {operation for operation, _ in aws.asked} & {"ReceiveMessage", "ChangeMessageVisibilityBatch"} == set()
@@ -429,7 +444,9 @@ def test_what_is_delayed_is_listed_and_shown_from_the_log_of_the_stack(monkeypat
 @pytest.mark.usefixtures("_nowhere")
 def test_what_the_log_does_not_tell_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, OUTPUTS, FilterLogEvents={"events": []})
-    assert "Of 2 delayed messages the log tells of 0: others were sent" in run("queue", "list", "--stack", "web")
+    assert "Of 2 delayed messages the log /aws/multicdn tells nothing: sent in the last" in run(
+        "queue", "list", "--stack", "web"
+    )
     gone = aws_answers.Refused(400, "ResourceNotFoundException", "no such group")
     installed(monkeypatch, OUTPUTS, FilterLogEvents=gone)
     said = run("queue", "list", "--stack", "web")
