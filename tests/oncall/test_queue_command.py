@@ -18,12 +18,14 @@ from kit.memory_queues import HOST, MemoryQueues
 from kit.stage import s3_event
 
 from multicdn.cli import main, queue
-from multicdn.model import Action, Job, TargetKind
+from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.oncall import message_queue
 from multicdn.oncall.delayed import Log, still_delayed
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
 from multicdn.queue.message import QueuedJob
+from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.records import Fates, ended, records
 
 if TYPE_CHECKING:
     from kit.aws_wire import Call
@@ -361,6 +363,20 @@ def test_of_the_log_that_is_delayed_whose_delay_is_not_over() -> None:
     assert (first.count, first.asked, first.attempts, first.due) == (2, -2600, 7, 1900)
     assert (second.provider, second.reason, second.asked, second.due) == ("site", "no try has ended yet", None, 1600)
     assert (third.provider, third.targets, third.count) == ("(events)", ("s3://acme-site/a", "s3://acme-site/b"), 2)
+
+
+def test_what_the_function_writes_of_a_job_that_waits_is_what_is_read() -> None:
+    sent = msgspec.structs.replace(job(1, "www/E1", more=6).job, provenance=(Provenance("b", ("k",), 1),) * 7)
+    history = MessageHistory({"m0": 1000.0}, {"m0": 4}, {"m0": ("first",)})
+    report = Report((Outcome(sent, Status.RETRY, "503: busy", after=300.0),))
+    fates = Fates(decide(report, history, RetryPolicy(), 1600.0), (), Report(()))
+    [line] = records(ended(report, fates, history, 1600.0))
+    written = {"timestamp": 1_600_000, "message": json.dumps({"event": line.event, **line.fields})}
+    [found] = still_delayed([written], 1700.0)
+    assert msgspec.structs.astuple(found.entry()) == (
+        "first", "www", "503: busy", sent.targets[:5], 7, 1000.0, 5, 1900.0
+    )  # fmt: skip
+    assert {"bucket": "b", "keys": ["k"], "id": "first", "due": 1900.0}.items() <= found.details().items()
 
 
 class Pages:
