@@ -244,17 +244,6 @@ def test_a_message_that_sqs_does_not_delete_is_reported_and_stays(
     assert (queues.left(), queues.left(queues.dlq)) == (1, 1)  # twice, and not lost
 
 
-@pytest.mark.parametrize("command", [["list"], ["redrive", "--yes"], ["drop", "--yes"], ["show", "x"]])
-def test_whoever_is_interrupted_while_reading_has_hidden_nothing(
-    queues: Queues, monkeypatch: pytest.MonkeyPatch, command: list[str]
-) -> None:
-    bury(queues, *(("www", f"https://a/{n}", "503") for n in range(25)))
-    with monkeypatch.context() as patch:
-        fail_after(patch, "ReceiveMessage", 2, KeyboardInterrupt())
-        dlq(*command, code=130)
-    assert (queues.shown(queues.dlq), queues.left(queues.dlq)) == (25, 25)
-
-
 # Sending back to a function without a queue
 
 
@@ -469,7 +458,7 @@ def test_a_job_that_is_given_up_and_listed_and_sent_back_is_delivered(
     said = dlq("list")
     assert said.startswith("www: 1 dead letter, 2 targets: POST ")
     assert "400: wrong" in said
-    assert f"  {SITE}/a.css and 1 more" in said
+    assert re.search(rf"  {SITE}/[ab].css and 1 more\n", said)
     cdn.faults.clear()
     assert dlq("redrive", "--yes") == "1 sent back\n"
     assert line.step() == []
