@@ -36,11 +36,11 @@ def of_aws(region: str) -> str:
 
 
 def _ask(region: str, found: list[str]) -> None:
-    import boto3
-    from botocore.config import Config
-
-    limits = Config(connect_timeout=_PATIENCE, read_timeout=_PATIENCE, retries={"total_max_attempts": 1})
     try:
+        import boto3
+        from botocore.config import Config
+
+        limits = Config(connect_timeout=_PATIENCE, read_timeout=_PATIENCE, retries={"total_max_attempts": 1})
         client = boto3.session.Session().client("sts", region_name=region, config=limits)
         found.append(str(client.get_caller_identity()["Arn"]))
     except Exception:  # noqa: BLE001 - whatever it is, the work itself meets it, too, and tells
