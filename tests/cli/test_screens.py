@@ -14,7 +14,8 @@ from kit.watching import BUSY, Told
 from rich.console import Console
 
 from multicdn import config
-from multicdn.cli import _ends, _going_on, _group, dlq, install, live, main
+from multicdn.aws.depth import Depth
+from multicdn.cli import _ends, _going_on, _group, _letters, install, live, main
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, width
 from multicdn.installer import plan, status
@@ -22,7 +23,7 @@ from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
-from multicdn.oncall.dead_letters import DeadMessage
+from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.oncall.manual import ManualRequest, Object
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue.message import QueuedJob
@@ -54,8 +55,8 @@ routes:
 """
 
 HELP = [
-    "config", "config check", "dlq", "dlq list", "dlq redrive", "explain", "install", "install plan", "preload",
-    "providers", "purge", "worker",
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "install", "install plan",
+    "preload", "providers", "purge", "queue", "queue drop", "queue list", "worker",
 ]  # fmt: skip
 SCREENS = {
     "help": ["--help"],
@@ -123,10 +124,24 @@ def buried() -> Iterable[str]:
         ("www", "401 Unauthorized: Provided credentials are missing or invalid", "https://www.acme.com/docs/b.html"),
         ("site", "NoSuchDistribution: The specified distribution does not exist.", "/docs/a.html"),
     ]
-    return dlq.listing([
-        DeadMessage(str(number), "r", "", provider, reason, QueuedJob(job(provider, target), 6, 0.0, ("m",)))
+    found = [
+        Letter(f"{number}f2b8a1c-7d1e", "r", "", provider, reason, QueuedJob(job(provider, target), 6, 0.0, ("m",)))
         for number, (provider, reason, target) in enumerate(queued)
-    ])  # fmt: skip
+    ]
+    return _letters.listing(grouped(letter.entry() for letter in found), "dead letter", 22_360.0)
+
+
+def waiting() -> Iterable[str]:
+    busy = "503 Service Unavailable: the purge service is being upgraded and will be back within a few minutes"
+    many = tuple(f"https://shop.acme.com/catalogue/winter/{number}.html" for number in range(5))
+    entries = [
+        ListEntry("3f2b8a1c-7d1e", "shop", busy, many, 480, 100_000.0, 5, 103_900.0),
+        ListEntry("4c2b8a1c-7d1e", "shop", busy, many[:1], 1, 102_000.0, 3, 103_620.0),
+        ListEntry(
+            "5a2b8a1c-7d1e", "(events)", "no try has ended yet", ("s3://acme-site/docs/a.html",), 1, 103_555.0, 0
+        ),
+    ]
+    return _letters.listing(grouped(entries), "job", 103_600.0)
 
 
 def installed() -> Iterable[str]:
@@ -139,7 +154,8 @@ def installed() -> Iterable[str]:
         "c" * 64,
         "queue",
         {"acme-site": (f"ObjectCreated:*, ObjectRemoved:* docs/… -> arn:aws:sqs:{queue}",)},
-        waiting=1,
+        waiting=12,
+        queue=Depth(1, 2, 9, 6),
         dead=2,
         outputs={"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"},
     )
@@ -176,6 +192,7 @@ ANSWERS = {
     "purge-sent": sent,
     "purge-interrupted": interrupted,
     "dlq-list": buried,
+    "queue-list": waiting,
     "install-status": installed,
 }
 
