@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multicdn.config import Config
     from multicdn.events.intake import Intake
     from multicdn.handler import Context
-    from multicdn.model import Outcome
+    from multicdn.model import Job, Outcome, Receipt
     from multicdn.plugins.discovery import Plugins
     from multicdn.queue.retry import Decision
     from multicdn.testing.loopback.resources import Queue
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
         def received(self, intake: Intake) -> None:
             """A batch has come."""
 
+        def calling(self, job: Job) -> None:
+            """A vendor is called for a job."""
+
         def ended(self, outcome: Outcome) -> None:
-            """A job has ended for which a vendor was called."""
+            """A job has ended."""
 
         def decided(self, decisions: Sequence[Decision]) -> None:
             """It was decided what waits in the queue, and what is given up."""
@@ -60,7 +63,7 @@ class Handling:
         self._hooks = plugins.hooks
         self._queue = queue
         self._watcher = watcher
-        self._delivery = Delivery(config.providers, terms(config, queued=True), watch=watcher.ended)
+        self._delivery = Delivery(config.providers, terms(config, queued=True), observer=_Calls(watcher))
         self._client = sqs.client(queue.url)
         retry_queue = _WatchedQueue(self._client, queue, watcher)
         self._dispatcher = Dispatcher(config, plugins, self._delivery, lambda: retry_queue, queue.url)
@@ -95,6 +98,23 @@ class Handling:
     def breaker(self, instance: str) -> str:
         """Whether the circuit breaker of an instance is open or closed."""
         return "open" if instance in self._delivery.open_breakers else "closed"
+
+
+class _Calls:
+    """Takes from a delivery what a watcher wants to hear."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.calling = watcher.calling
+        self.ended = watcher.ended
+
+    def planned(self, provider: str, jobs: Sequence[Job], rejected: Sequence[Outcome]) -> None:
+        """Nothing is begun yet."""
+
+    def answered(self, job: Job, seconds: float, said: Receipt | BaseException) -> None:
+        """The job may go on."""
+
+    def waiting(self, provider: str, seconds: float, trouble: str) -> None:
+        """The job goes on."""
 
 
 class _WatchedQueue(RetryQueue):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
 from multicdn.local.state import LogLine
+from multicdn.readable import sentence
+from multicdn.steering import visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,23 +42,10 @@ class Logged(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record."""
-        text = _readable(record.getMessage())[:_LONGEST_LINE]
-        self._lines.append(LogLine(round(record.created, 3), record.levelname, text))
+        fields = getattr(record, "multicdn", None)
+        text = sentence(fields) if isinstance(fields, dict) else visible(record.getMessage())
+        self._lines.append(LogLine(round(record.created, 3), record.levelname, text[:_LONGEST_LINE]))
 
     def lines(self) -> tuple[LogLine, ...]:
         """The last records, oldest first."""
         return tuple(self._lines)
-
-
-def _readable(line: str) -> str:
-    """A record as a person reads it."""
-    try:
-        fields = json.loads(line)
-        event = fields.pop("event")
-    except (ValueError, KeyError, AttributeError):
-        return line
-    return " ".join([event, *(f"{name}={_value(value)}" for name, value in fields.items())])
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

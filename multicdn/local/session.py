@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from multicdn.events.intake import Intake
     from multicdn.local.edges import EdgeAnswer
-    from multicdn.model import Change, Outcome
+    from multicdn.model import Change, Job, Outcome
     from multicdn.queue.retry import Decision
 
 # Seconds between two looks at the edges, and at the queue.
@@ -196,8 +196,13 @@ class LocalSession:
                 [message] = queued.job.messages
                 self._timeline.returned(message, queued.job)
 
+    def calling(self, job: Job) -> None:
+        """A vendor is called for a job."""
+        with self._lock:
+            self._timeline.calling(job)
+
     def ended(self, outcome: Outcome) -> None:
-        """A job has ended for which a vendor was called."""
+        """A job has ended."""
         with self._lock:
             self._timeline.ended(outcome, time.time())
 

@@ -108,42 +108,37 @@ class Timeline:
         if upload in self._uploads:
             self._uploads[upload].sequencer = sequencer
             self._remember(message, (*self._by_message.get(message, ()), upload))
-            for at in self._uploads[upload].providers.values():
-                _call(at)
 
     def returned(self, message: str, job: Job) -> None:
         """A job has come back from the queue, or from the dead letters."""
         targets = frozenset(_targets(job))
         found = [id_ for id_, at in self._at(job.instance) if not at.pending.isdisjoint(targets)]
         self._remember(message, tuple(found), targets)
-        for id_ in found:
-            _call(self._uploads[id_].providers[job.instance])
+
+    def calling(self, job: Job) -> None:
+        """A vendor is called for a job, for the first time in this invocation or again."""
+        for _, _, _, at in self._asked(job):
+            if at.state in ("waiting", "requeued", "dead"):
+                at.state = "calling"
+                at.attempts += 1
 
     def ended(self, outcome: Outcome, now: float) -> None:
         """A job has been accepted; of others ``put_off`` tells."""
         job = outcome.job
         if outcome.status is not Status.ACCEPTED:
             return
-        for target, causes in zip(_targets(job), job.causes, strict=True):
-            for message in causes:
-                for upload in self._of_message(message):
-                    at = upload.providers.get(job.instance)
-                    if at is not None and at.decides is job.action:
-                        # What waits is spelled as the routes do, and what was called as the vendor does.
-                        gone = {target} if target in at.pending else self._keys_of_message.get(message, frozenset())
-                        at.pending -= gone
-                        if not at.pending:
-                            at.state, at.reason = "accepted" if at.fresh is None else "fresh", ""
-                            at.accepted = round(max(0.0, now - upload.at), 3)
+        for target, message, upload, at in self._asked(job):
+            # What waits is spelled as the routes do, and what was called as the vendor does.
+            at.pending -= {target} if target in at.pending else self._keys_of_message.get(message, frozenset())
+            if not at.pending:
+                at.state, at.reason = "accepted" if at.fresh is None else "fresh", ""
+                at.accepted = round(max(0.0, now - upload.at), 3)
 
     def put_off(self, job: Job, reason: str, *, dead: bool) -> None:
         """It was decided what becomes of a job that was not accepted."""
-        for target, causes in zip(_targets(job), job.causes, strict=True):
-            for upload in itertools.chain.from_iterable(map(self._of_message, causes)):
-                at = upload.providers.get(job.instance)
-                if at is not None and at.decides is job.action:
-                    at.pending.add(target)
-                    at.state, at.accepted, at.reason = "dead" if dead else "requeued", None, reason
+        for target, _, _, at in self._asked(job):
+            at.pending.add(target)
+            at.state, at.accepted, at.reason = "dead" if dead else "requeued", None, reason
 
     def over(self, messages: Iterable[str]) -> None:
         """An invocation has ended: what is still open of its messages waits for the next one."""
@@ -194,6 +189,15 @@ class Timeline:
             for each in reversed(self._uploads.values())
         )
 
+    def _asked(self, job: Job) -> Iterator[tuple[_Target, str, _FollowedUpload, _AtProvider]]:
+        """Each target of a job, with the messages and uploads that it counts for."""
+        for target, causes in zip(_targets(job), job.causes, strict=True):
+            for message in causes:
+                for upload in self._of_message(message):
+                    at = upload.providers.get(job.instance)
+                    if at is not None and at.decides is job.action:
+                        yield target, message, upload, at
+
     def _at(self, instance: str) -> Iterator[tuple[str, _AtProvider]]:
         for upload in self._uploads.values():
             if instance in upload.providers:
@@ -211,12 +215,6 @@ class Timeline:
         while len(self._by_message) > _MOST_MESSAGES:
             forgotten, _ = self._by_message.popitem(last=False)
             self._keys_of_message.pop(forgotten, None)
-
-
-def _call(at: _AtProvider) -> None:
-    if at.state in ("waiting", "requeued", "dead"):
-        at.state = "calling"
-        at.attempts += 1
 
 
 def _targets(job: Job) -> Iterator[_Target]:

@@ -33,6 +33,9 @@ def test_an_upload_waits_is_called_for_is_accepted_is_stale_and_then_fresh() -> 
     known = timeline.add("acme-site", "a", "created", 3, 100.0, PURGES, "etag")
     assert states(timeline) == {"fastly": "waiting"}
     timeline.received("m1", known, "0A")
+    assert states(timeline) == {"fastly": "waiting"}
+    timeline.calling(job(A))
+    timeline.calling(job(A))
     assert states(timeline) == {"fastly": "calling"}
     timeline.ended(accepted(job(A)), 100.5)
     assert states(timeline) == {"fastly": "accepted"}
@@ -50,7 +53,7 @@ def test_what_was_never_cached_is_fresh_no_sooner_than_it_is_accepted() -> None:
     timeline = Timeline()
     uploaded(timeline)
     timeline.observe(lambda *_: True, 100.1)
-    assert states(timeline) == {"fastly": "calling"}
+    assert states(timeline) == {"fastly": "waiting"}
     timeline.ended(accepted(job(A)), 100.5)
     timeline.observe(lambda *_: True, 100.2)
     assert timeline.uploads()[0].providers["fastly"].fresh == 0.5
@@ -67,12 +70,14 @@ def test_an_edge_that_nobody_can_look_into_leaves_it_accepted() -> None:
 def test_a_job_that_waits_in_the_queue_is_followed_until_it_comes_back() -> None:
     timeline = Timeline()
     uploaded(timeline, actions=BOTH)
+    timeline.calling(job(A))
     timeline.ended(accepted(job(A, provider="akamai")), 100.2)
     timeline.put_off(job(A), "503: sorry", dead=False)
     timeline.over(["m1"])
     assert states(timeline) == {"fastly": "requeued", "akamai": "accepted"}
     assert timeline.uploads()[0].providers["fastly"].reason == "503: sorry"
     timeline.returned("m2", job(A, cause="m2"))
+    timeline.calling(job(A, cause="m2"))
     assert states(timeline) == {"fastly": "calling", "akamai": "accepted"}
     timeline.ended(accepted(job(A, cause="m2")), 130.0)
     progress = timeline.uploads()[0].providers["fastly"]
@@ -131,12 +136,14 @@ def test_a_job_that_is_given_up_is_dead_until_somebody_sends_it_back() -> None:
     timeline.over(["m1"])
     assert states(timeline) == {"fastly": "dead"}
     timeline.returned("m2", job(A, cause="m2"))
+    timeline.calling(job(A, cause="m2"))
     assert states(timeline) == {"fastly": "calling"}
 
 
 def test_an_invocation_that_fails_leaves_it_waiting() -> None:
     timeline = Timeline()
     uploaded(timeline)
+    timeline.calling(job(A))
     timeline.over(["m1"])
     assert states(timeline) == {"fastly": "waiting"}
 
