@@ -102,7 +102,7 @@ def make(session: Desk, port: int, closing: Event) -> Starlette:
             Route("/api/remove", pages.remove, methods=["POST"]),
             Route("/api/fetch", pages.fetch, methods=["POST"]),
             Route("/api/fault", pages.fault, methods=["POST"]),
-            Mount("/", StaticFiles(directory=_STATIC, html=True, check_dir=False)),
+            Mount("/", StaticFiles(directory=_STATIC, html=True)),
         ],
         middleware=[Middleware(Guard, port=port)],
         exception_handlers={HTTPException: _told, Exception: _failed},

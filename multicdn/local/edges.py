@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from multicdn.local.state import FAULTS, WELL, CachedUrl, ProviderState
 from multicdn.model import ChangeKind
+from multicdn.simulators import Url
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class SimulatedEdges:
         Raises:
             ValueError: it is no URL that a client can ask for.
         """
-        url = quote(url, safe=string.punctuation)  # as browsers spell what people type
+        Url.parse(url)  # which says what is wrong with it as it was typed
+        url = quote(url, safe=string.punctuation)  # as browsers spell it
         got = self._simulators[name].fetch(url)
         place = next(((b, k) for b, k, kind in objects if url in self._urls(name, b, k, kind)), None)
         verdict = ""

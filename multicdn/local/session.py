@@ -39,11 +39,10 @@ if TYPE_CHECKING:
     from multicdn.model import Change, Job, Outcome
     from multicdn.queue.retry import Decision
 
-# Seconds between two looks at the edges, and at the queue.
-_LOOK, _LOOK_AT_QUEUE = 0.05, 0.5
-
-# What S3 and SQS may take of the time of the machine, all together.
-_SHARE = 20
+# Seconds between two looks at the edges, and at the queue: at a long one less often, but not so seldom that it seems
+# to stand still.
+_LOOK, _LOOK_AT_QUEUE, _SELDOM = 0.05, 0.5, 3.0
+_PER_LOOK = 5
 
 # A session token of the user's own would not be known here.
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -266,7 +265,7 @@ class LocalSession:
             if began >= next_look:
                 self._look_at_queue()
                 self._edges.trim()
-                next_look = began + max(_LOOK_AT_QUEUE, _SHARE * (time.monotonic() - began))
+                next_look = began + min(_SELDOM, max(_LOOK_AT_QUEUE, _PER_LOOK * (time.monotonic() - began)))
 
     def _look_at_queue(self) -> None:
         queue = self._local.queue
