@@ -263,8 +263,10 @@ class Outcome(Struct, frozen=True):
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.
         calls: how many calls to the vendor this took.
+        throttled: how many of them the vendor answered by asking for a wait.
         seconds: how long it took, waiting included.
         final: whether another try makes no sense although it is none of these targets that is wrong.
+        ended: seconds from the moment on at which the first call of the invocation could begin.
     """
 
     job: Job
@@ -275,6 +277,8 @@ class Outcome(Struct, frozen=True):
     calls: int = 0
     seconds: float = 0.0
     final: bool = False
+    throttled: int = 0
+    ended: float = 0.0
 
 
 class Report(Struct, frozen=True):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn import log
 from multicdn.errors import told
 from multicdn.log import emit, is_shown
 from multicdn.model import Status
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 # Enough to recognise what a line is about; a batch may hold thousands.
 _SHOWN_TARGETS = 5
 
-#: Name of the metric that counts changes that no route acts on.
-UNMATCHED = "UnmatchedChanges"
-
 # Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
 _LONGEST_LOOK = 5.0
 
@@ -49,7 +45,7 @@ def log_unrouted(failure: RoutingFailure) -> None:
 
 
 def log_unmatched(changes: Sequence[Change], covered: int) -> None:
-    """Log in one line the changes that no route acts on, and count them: a bucket may be misspelled in the config.
+    """Log in one line the changes that no route acts on: a bucket may be misspelled in the config.
 
     Args:
         changes: nobody wants them.
@@ -61,7 +57,6 @@ def log_unmatched(changes: Sequence[Change], covered: int) -> None:
     first = [f"s3://{change.bucket}/{change.key}" for change in changes[:_SHOWN_TARGETS]]
     fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
     emit(logging.INFO, "unmatched", changes=len(changes), **fields)
-    log.count(UNMATCHED, len(changes))
 
 
 def log_gone(preloads: Iterable[Job]) -> None:

@@ -24,8 +24,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
@@ -214,7 +212,7 @@ class Lane:
             rest = attempt.job.without(part.targets)
             assert rest is not None, "the part is not all of it"
             self._ledger.replace([attempt.job], (part, rest))
-            self._end(attempt._replace(job=part, calls=0), status, reason)
+            self._end(attempt._replace(job=part, calls=0, waits=0), status, reason)
             attempt = attempt._replace(job=rest)
         return attempt
 
@@ -299,6 +297,8 @@ class Lane:
             self._in_vain += 1
             self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
+        throttled = error.after is not None
+        attempt = attempt._replace(throttled=attempt.throttled + throttled, waits=attempt.waits + throttled)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
         if error.after is not None or not over:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
@@ -310,7 +310,6 @@ class Lane:
                 return self._go_on(attempt, parts)
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
-        attempt = attempt._replace(throttled=attempt.throttled + (error.after is not None))
         return self._go_on(attempt, cutting.admissible(attempt) or (attempt,))
 
     def _refused_targets(self, attempt: Try, error: TargetsRefused) -> None:
@@ -391,8 +390,19 @@ class Lane:
         final: bool = False,
     ) -> None:
         seconds = self._clock.now() - attempt.since
-        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds, final=final)
-        self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
+        outcome = Outcome(
+            attempt.job,
+            status,
+            reason,
+            receipt or Receipt(),
+            after=after,
+            calls=attempt.calls,
+            seconds=seconds,
+            final=final,
+            throttled=attempt.waits,
+            ended=self._run.elapsed(),
+        )
+        self._ledger.end(outcome)
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None]) -> None:
