@@ -289,4 +289,5 @@ def _line(dimensions: Mapping[str, str], values: Mapping[str, float | list[float
         "Metrics": [{"Name": name, "Unit": METRICS[name].unit} for name in values],
     }
     aws = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [declared]}
-    return json.dumps({"_aws": aws, **dimensions, **values}, separators=(",", ":"))
+    shown = {name: value if isinstance(value, list) else round(value, 3) for name, value in values.items()}
+    return json.dumps({"_aws": aws, **dimensions, **shown}, separators=(",", ":"))

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 import urllib3
+
 from kit.cloudwatch import ALARM, CloudWatch, alarms
 from kit.stage import s3_event
-
 from multicdn import config as configs
 from multicdn import dispatcher as dispatchers
 from multicdn import handler
@@ -83,28 +83,35 @@ class _Message:
 class SimulatedStack:
     """The stack.
 
+    Args:
+        patch: undone at the end.
+        printed: what was written to standard output since it was asked last.
+        plugins: those installed, unless given.
+
     Attributes:
         answers: what each host says at a moment; those that aren't there accept.
         latency: seconds of a call.
         enabled: whether the function takes messages.
         crashes: whether each invocation ends before it has done anything.
         alarms: of the template, by logical ids.
+        config: as parsed.
+        dead: bodies of the dead letters.
         calls: how many each host got.
     """
 
-    def __init__(self, patch: pytest.MonkeyPatch, text: str = CONFIG, queued: str = "") -> None:
+    def __init__(self, patch: pytest.MonkeyPatch, printed: Callable[[], str], plugins: Plugins | None = None) -> None:
         self.answers: dict[str, Callable[[], Answer]] = {}
         self.latency = 0.4
         self.enabled, self.crashes = True, False
         self.calls: dict[str, int] = {}
-        self.printed = io.StringIO()
+        self._printed = printed
         self.cloudwatch = CloudWatch()
         self._time = _Time()
         self._numbers = itertools.count()
         self._queue: list[tuple[float, int, _Message]] = []
         self._flying: list[tuple[float, int, _Message]] = []
         self.dead: list[str] = []
-        loaded = configs.parse(f"{text}{queued}", "multicdn.config.yml", Plugins())
+        self.config = loaded = configs.parse(CONFIG, "multicdn.config.yml", plugins or Plugins())
         body = json.loads(json.dumps(template(loaded, State(), revision="r")))
         self.alarms = alarms(body, NAMES)
         self._visibility = body["Resources"]["Queue"]["Properties"]["VisibilityTimeout"]
@@ -115,12 +122,11 @@ class SimulatedStack:
         patch.setenv("FASTLY_TOKEN", "secret")
         patch.setenv("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
         patch.setattr(dispatchers, "time", self._time)
-        patch.setattr("sys.stdout", self.printed)
         patch.setattr("requests.adapters.HTTPAdapter.send", self._answer)
         terms = Terms(grace=1.0, concurrency=loaded.concurrency)
         delivery = Delivery(loaded.providers, terms, self._time, lambda most: 0.0)
         retry_queue = RetryQueue(self, URL + QUEUE, URL + DEAD_LETTERS)  # type: ignore[arg-type]
-        made = dispatchers.Dispatcher(loaded, Plugins(), delivery, lambda: retry_queue, URL + QUEUE)
+        made = dispatchers.Dispatcher(loaded, plugins or Plugins(), delivery, lambda: retry_queue, URL + QUEUE)
         patch.setattr(handler, "_dispatcher", made)
 
     # Lambda's context and SQS's client
@@ -199,9 +205,7 @@ class SimulatedStack:
         if not self.crashes:
             reply = handler.handler(event, self)
             failed = [each["itemIdentifier"] for each in reply["batchItemFailures"]]
-            self.cloudwatch.read_log(self.printed.getvalue())
-            self.printed.seek(0)
-            self.printed.truncate()
+            self.cloudwatch.read_log(self._printed())
         self._put("AWS/Lambda", "Errors", int(self.crashes), FunctionName=FUNCTION)
         for name in failed:
             heapq.heappush(self._flying, (began + self._visibility, next(self._numbers), records[name]))
@@ -234,11 +238,19 @@ class SimulatedStack:
         response = requests.Response()
         response.status_code = status
         response.headers.update({"Content-Type": "application/json", **headers})
-        body = io.BytesIO(b'{"status": "ok", "id": "1-2-3"}')
-        response.raw = urllib3.HTTPResponse(body, headers, status, preload_content=False)
+        body = b'{"status": "ok", "id": "1-2-3"}' if status == 200 else b'{"msg": "No", "detail": "not now"}'
+        response.raw = urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
         return response
 
     # What came of it
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue) + len(self._flying)
+
+    @property
+    def shown(self) -> int:
+        return sum(due <= self._time.at for due, *_ in self._queue)
 
     def rang(self) -> dict[str, float]:
         """The alarms that have rung, and after how many seconds first."""

@@ -22,10 +22,13 @@ Resources = dict[str, dict[str, Any]]
 #: counts, so an alarm rings before a purge is so late.
 LATE = 300
 
-# No job waits longer between two tries (SQS), so that an alarm stays on until all was delivered. The window slides: an
-# alarm rings as soon as one value in it is too high.
-# docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation-window.html
-_BETWEEN_TRIES = 900
+# Minutes that an alarm looks back. One too high value among them is enough, so it rings at once, and doesn't go off and
+# on with each try: no job waits for more than 15 minutes between two (SQS). One long period would not do: where data
+# are sparse, CloudWatch judges older windows again, in which a good value after a bad one counts for nothing.
+# docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+_MINUTE = 60
+_BETWEEN_TRIES = 20
+_SOON = 5
 
 _FIVE_MINUTES = 300
 _TEN_MINUTES = 600
@@ -50,7 +53,8 @@ class Alarm(NamedTuple):
         rings: when, in words.
         meaning: in one sentence, with what to do first; the alarm tells it.
         threshold: above which the value is too high.
-        periods: in a row in which it must be.
+        periods: that it looks back.
+        high: of these, in how many the value must be too high.
         missing: what a period counts without any value.
         expressions: in CloudWatch's metric math, by their ids; the last one is the value.
     """
@@ -59,33 +63,36 @@ class Alarm(NamedTuple):
     rings: str
     meaning: str
     threshold: float = 0
-    periods: int = 1
+    periods: int = _SOON
+    high: int = 1
     missing: str = "notBreaching"
     expressions: tuple[tuple[str, str], ...] = ()
 
 
 ERRORS = Alarm(
-    {"m": Watched("Function", "Errors", "Sum", _FIVE_MINUTES)},
+    {"m": Watched("Function", "Errors", "Sum", _MINUTE)},
     "an invocation failed",
     "The function failed: see its log, and `multicdn doctor --online`",
 )
 THROTTLES = Alarm(
-    {"m": Watched("Function", "Throttles", "Sum", _FIVE_MINUTES)},
+    {"m": Watched("Function", "Throttles", "Sum", _MINUTE)},
     "Lambda didn't start the function",
     "The function was not started: the account's concurrency, or its own, is used up",
 )
 # SQS says nothing of a queue that nobody has used for hours: what was last known stays true.
 DEAD_LETTERS = Alarm(
-    {"m": Watched("DeadLetterQueue", "ApproximateNumberOfMessagesVisible", "Maximum", _FIVE_MINUTES)},
+    {"m": Watched("DeadLetterQueue", "ApproximateNumberOfMessagesVisible", "Maximum", _MINUTE)},
     "there is a dead letter",
     "Purges were given up: see `multicdn dlq list`",
+    periods=1,
     missing="ignore",
 )
 INCOMPLETE = Alarm(
-    {"m": Watched("Changes", "OldestIncompleteSeconds", "Maximum", _BETWEEN_TRIES)},
+    {"m": Watched("Changes", "OldestIncompleteSeconds", "Maximum", _MINUTE)},
     f"a change waits for more than {LATE // 60} minutes for its tags, or for a plugin",
     "Changes wait because something about them can't be found out: see `incomplete` in the log",
     threshold=LATE,
+    periods=_BETWEEN_TRIES,
 )
 # Delayed messages and those in flight are counted where there are any: sqs-available-cloudwatch-metrics.html
 QUEUE_GROWS = Alarm(
@@ -97,6 +104,7 @@ QUEUE_GROWS = Alarm(
     f"more than {_FEW_MESSAGES} messages wait, be they delayed or in flight, and they become more for half an hour",
     "More comes into the queue than is done: see `multicdn queue`, the vendors' alarms, and the function's errors",
     periods=3,
+    high=3,
     expressions=(
         ("waiting", "visible + FILL(delayed, 0) + FILL(flying, 0)"),
         ("growing", f"IF(waiting > {_FEW_MESSAGES}, DIFF(waiting), 0)"),
@@ -110,6 +118,7 @@ QUEUE_STANDS = Alarm(
     "messages can be had for ten minutes, and none is taken",
     "Nobody takes messages from the queue: is the function's event source mapping disabled, or the function busy?",
     periods=2,
+    high=2,
     expressions=(("standing", "IF(visible > 0 AND FILL(received, 0) == 0, 1, 0)"),),
 )
 
@@ -125,11 +134,12 @@ _WITH_QUEUE = {"QueueGrowsAlarm": QUEUE_GROWS, "QueueStandsAlarm": QUEUE_STANDS}
 def late(provider: str) -> Alarm:
     """The alarm of a provider instance in trouble."""
     return Alarm(
-        {"m": Watched("Changes", "OldestUndeliveredSeconds", "Maximum", _BETWEEN_TRIES, "provider", provider)},
+        {"m": Watched("Changes", "OldestUndeliveredSeconds", "Maximum", _MINUTE, "provider", provider)},
         f"a job is more than {LATE // 60} minutes late, or will be at its next try",
         f"Purges at {provider} are not done: the vendor is in trouble, or refuses; see `multicdn doctor --online` and "
         f"`multicdn logs --provider {provider}`",
         threshold=LATE,
+        periods=_BETWEEN_TRIES,
     )
 
 
@@ -137,11 +147,13 @@ def free_paths(vendor: str, price: Price) -> Alarm:
     """The alarm of what a vendor with a price gives for nothing."""
     most = most_free(price)
     return Alarm(
-        {"m": Watched("Changes", "PaidPaths", "Sum", _WEEK, "vendor", vendor)},
+        {"paths": Watched("Changes", "PaidPaths", "Sum", _WEEK, "vendor", vendor)},
         f"more than {most:,} targets in seven days: a fifth of {_SHARE:.0%} of the month's {price.free:,} free ones",
         f"{vendor}: at this pace {_SHARE:.0%} of the month's {price.free:,} free targets will be used up; each beyond "
         f"costs ${price.dollars:.3f}: see `collapse` in the config, and the dashboard for 30 days",
         threshold=most,
+        periods=1,
+        expressions=(("week", "FILL(paths, 0)"),),  # a week without purges; else the one before would be judged again
     )
 
 
@@ -166,13 +178,15 @@ def prices(config: Config) -> Iterator[tuple[str, Price]]:
 def resources(config: Config, *, queued: bool) -> Resources:
     """The alarms, which tell the topic that the settings name."""
     topic = config.install.alarm_topic
-    return {name: _resource(alarm, topic) for name, alarm in alarms(config, queued=queued).items()}
+    return {name: alarm_resource(alarm, topic) for name, alarm in alarms(config, queued=queued).items()}
 
 
-def _resource(alarm: Alarm, topic: str) -> dict[str, Any]:
+def alarm_resource(alarm: Alarm, topic: str) -> dict[str, Any]:
+    """An alarm as CloudFormation makes it; without a topic it tells nobody."""
     properties = {
         "AlarmDescription": f"{alarm.meaning}. What to do: docs/alarms.md of multicdn",
         "ComparisonOperator": "GreaterThanThreshold",
+        "DatapointsToAlarm": alarm.high,
         "EvaluationPeriods": alarm.periods,
         "Threshold": alarm.threshold,
         "TreatMissingData": alarm.missing,
