@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rooms
 
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
+from multicdn.installer.template import alarms
+from multicdn.metrics import METRICS
 from multicdn.plugins.discovery import Plugins
+
+if TYPE_CHECKING:
+    from multicdn.provider import Price
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "multicdn.schema.json"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+ALARMS = ROOT / "docs" / "alarms.md"
 
 _TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
 _PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
@@ -50,8 +57,35 @@ def architecture_text() -> str:
     return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
 
 
+def alarms_text() -> str:
+    """docs/alarms.md with its tables of alarms and metrics made anew."""
+    text = ALARMS.read_text(encoding="utf-8")
+    shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
+    shown["FastlyLateAlarm"] = alarms.late("fastly")
+    shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", _price())
+    rows = [f"| `{name}` | {one.rings} | {len(one.watched)} |" for name, one in sorted(shown.items())]
+    table = "\n".join(["| alarm | rings when | metrics |", "| --- | --- | --- |", *rows])
+    text = _between("alarms", table, text)
+    measures = [f"| `{name}` | {one.of} | {one.unit} | {one.sentence} |" for name, one in METRICS.items()]
+    table = "\n".join(["| metric | of each | unit | says |", "| --- | --- | --- | --- |", *measures])
+    return _between("metrics", table, text)
+
+
+def _price() -> Price:
+    price = own_plugins().provider_class("cloudfront").price
+    assert price is not None
+    return price
+
+
+def _between(name: str, table: str, text: str) -> str:
+    return re.sub(
+        rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", lambda _: f"{table}\n", text, count=1, flags=re.DOTALL
+    )
+
+
 def main() -> None:
     """Write all of them."""
+    ALARMS.write_text(alarms_text(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")

@@ -122,13 +122,15 @@ QUEUE_STANDS = Alarm(
     expressions=(("standing", "IF(visible > 0 AND FILL(received, 0) == 0, 1, 0)"),),
 )
 
-_ALWAYS = {
+#: Alarms by logical ids: of every stack, and of those with a queue. Each provider has one besides, and so has each vendor
+#: with a price.
+ALWAYS = {
     "DeadLettersAlarm": DEAD_LETTERS,
     "ErrorsAlarm": ERRORS,
     "IncompleteAlarm": INCOMPLETE,
     "ThrottlesAlarm": THROTTLES,
 }
-_WITH_QUEUE = {"QueueGrowsAlarm": QUEUE_GROWS, "QueueStandsAlarm": QUEUE_STANDS}
+WITH_QUEUE = {"QueueGrowsAlarm": QUEUE_GROWS, "QueueStandsAlarm": QUEUE_STANDS}
 
 
 def late(provider: str) -> Alarm:
@@ -166,7 +168,7 @@ def alarms(config: Config, *, queued: bool) -> dict[str, Alarm]:
     """The alarms of a config by their logical ids."""
     late_ones = {f"{_camel(name)}LateAlarm": late(name) for name in config.providers}
     free = {f"{_camel(vendor)}FreePathsAlarm": free_paths(vendor, price) for vendor, price in prices(config)}
-    return {**_ALWAYS, **(_WITH_QUEUE if queued else {}), **late_ones, **free}
+    return {**ALWAYS, **(WITH_QUEUE if queued else {}), **late_ones, **free}
 
 
 def prices(config: Config) -> Iterator[tuple[str, Price]]:
