@@ -122,8 +122,7 @@ QUEUE_STANDS = Alarm(
     expressions=(("standing", "IF(visible > 0 AND FILL(received, 0) == 0, 1, 0)"),),
 )
 
-#: Alarms by logical ids: of every stack, and of those with a queue. Each provider has one besides, and so has each vendor
-#: with a price.
+#: Alarms by logical ids: of every stack, and of those with a queue. Each provider and each vendor with a price has one more.
 ALWAYS = {
     "DeadLettersAlarm": DEAD_LETTERS,
     "ErrorsAlarm": ERRORS,
