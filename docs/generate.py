@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import log_reference
 import rooms
 
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
 from multicdn.installer.template import alarms
-from multicdn.metrics import METRICS
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
@@ -24,8 +24,13 @@ README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "multicdn.schema.json"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 ALARMS = ROOT / "docs" / "alarms.md"
+LOGS = ROOT / "docs" / "logs.md"
+LOG_SCHEMA = ROOT / "docs" / "log.schema.json"
 
 _TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
+_TABLE_OF_ALARMS = re.compile(r"(?<=<!-- alarms -->\n).*?(?=<!-- /alarms -->)", re.DOTALL)
+_LOG = re.compile(r"(?<=<!-- log -->\n).*?(?=<!-- /log -->)", re.DOTALL)
+_METRICS = re.compile(r"(?<=<!-- metrics -->\n).*?(?=<!-- /metrics -->)", re.DOTALL)
 _PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 
@@ -58,17 +63,14 @@ def architecture_text() -> str:
 
 
 def alarms_text() -> str:
-    """docs/alarms.md with its tables of alarms and metrics made anew."""
+    """docs/alarms.md with its table of alarms made anew."""
     text = ALARMS.read_text(encoding="utf-8")
     shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
     shown["FastlyLateAlarm"] = alarms.late("fastly")
     shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", _price())
     rows = [f"| `{name}` | {one.rings} | {len(one.watched)} |" for name, one in sorted(shown.items())]
     table = "\n".join(["| alarm | rings when | metrics |", "| --- | --- | --- |", *rows])
-    text = _between("alarms", table, text)
-    measures = [f"| `{name}` | {one.of} | {one.unit} | {one.sentence} |" for name, one in METRICS.items()]
-    table = "\n".join(["| metric | of each | unit | says |", "| --- | --- | --- | --- |", *measures])
-    return _between("metrics", table, text)
+    return _TABLE_OF_ALARMS.sub(lambda _: f"{table}\n", text)
 
 
 def _price() -> Price:
@@ -77,15 +79,17 @@ def _price() -> Price:
     return price
 
 
-def _between(name: str, table: str, text: str) -> str:
-    return re.sub(
-        rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", lambda _: f"{table}\n", text, count=1, flags=re.DOTALL
-    )
+def logs_text() -> str:
+    """docs/logs.md with the tables of its events, fields and metrics made anew."""
+    text = _LOG.sub(lambda _: log_reference.tables(), LOGS.read_text(encoding="utf-8"))
+    return _METRICS.sub(lambda _: log_reference.metrics(), text)
 
 
 def main() -> None:
     """Write all of them."""
     ALARMS.write_text(alarms_text(), encoding="utf-8")
+    LOGS.write_text(logs_text(), encoding="utf-8")
+    LOG_SCHEMA.write_text(log_reference.schema_text(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")

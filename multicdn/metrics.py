@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.model import Action, Report, Status
@@ -34,50 +34,6 @@ _FORTNIGHT = 14 * 86_400.0
 
 #: The namespace of the metrics in CloudWatch.
 NAMESPACE = "multicdn"
-
-
-class Metric(NamedTuple):
-    """One metric.
-
-    Attributes:
-        unit: CloudWatch's name for it.
-        of: the dimension that it has besides the function's name; empty for none.
-        sentence: what it says.
-    """
-
-    unit: str
-    of: str
-    sentence: str
-
-
-#: By name. A count that is 0 isn't sent.
-METRICS = {
-    "Accepted": Metric("Count", "provider", "targets that the vendor has accepted"),
-    "Requeued": Metric("Count", "provider", "targets that wait in the queue for another try, or for their turn"),
-    "Dead": Metric("Count", "provider", "targets that were given up, and are dead letters"),
-    "Refused": Metric("Count", "provider", "targets that the vendor refused, or was not asked for after a refusal"),
-    "Calls": Metric("Count", "provider", "calls to the vendor"),
-    "Throttled": Metric("Count", "provider", "calls that the vendor answered by asking for a wait"),
-    "BreakerOpen": Metric("Count", "provider", "1 while the vendor's circuit breaker is open, else 0"),
-    "OldestUndeliveredSeconds": Metric(
-        "Seconds",
-        "provider",
-        "how old the oldest job that was not delivered will be at its next try, or was when it was given up; 0 where "
-        "all was delivered or only waits for its turn at the vendor's pace",
-    ),
-    "UploadToAcceptedSeconds": Metric(
-        "Seconds", "provider", "from the event in S3 until the vendor had accepted all purges for it"
-    ),
-    "PaidPaths": Metric("Count", "vendor", "targets that a vendor with a price has accepted for purging"),
-    "Unrouted": Metric("Count", "", "changes that no route acts on"),
-    "Unreadable": Metric("Count", "", "messages, or records of one, that could not be read"),
-    "OldestIncompleteSeconds": Metric(
-        "Seconds",
-        "",
-        "how old the oldest change will be at its next try of which something could not be found out: tags, or URLs "
-        "that a plugin makes",
-    ),
-}
 
 _REFUSED = (Status.REJECTED, Status.REFUSED, Status.UNAUTHORIZED, Status.UNASKED)
 
@@ -250,9 +206,10 @@ def _spread(values: list[float]) -> list[float]:
 
 def _seconds(time: str) -> float | None:
     try:
-        return datetime.fromisoformat(time).timestamp() if time else None
+        moment = datetime.fromisoformat(time)
     except ValueError:
         return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def is_wanted() -> bool:
@@ -286,8 +243,12 @@ def _line(dimensions: Mapping[str, str], values: Mapping[str, float | list[float
     declared = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(dimensions)],
-        "Metrics": [{"Name": name, "Unit": METRICS[name].unit} for name in values],
+        "Metrics": [{"Name": name, "Unit": _unit(name)} for name in values],
     }
     aws = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [declared]}
     shown = {name: value if isinstance(value, list) else round(value, 3) for name, value in values.items()}
     return json.dumps({"_aws": aws, **dimensions, **shown}, separators=(",", ":"))
+
+
+def _unit(name: str) -> str:
+    return "Seconds" if name.endswith("Seconds") else "Count"

@@ -11,11 +11,12 @@ from kit.cloudwatch import CloudWatch
 from kit.scripted_provider import Scripted
 
 from multicdn import metrics
-from multicdn.metrics import METRICS, Ending, Measured, event_times, measure
+from multicdn.metrics import Ending, Measured, event_times, measure
 from multicdn.model import Action, Change, Job, Outcome, Report, Status, TargetKind
 from multicdn.provider import Price
 from multicdn.queue.message import QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
+from multicdn.vocabulary import METRICS
 
 NOW = 1_800_000_000.0
 

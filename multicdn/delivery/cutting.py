@@ -30,7 +30,7 @@ class Try(NamedTuple):
         tries: how often it was tried.
         throttled: how often the vendor asked for a wait, since the batch was last cut.
         calls: all calls that it took, those before it was cut included.
-        waits: how many of them the vendor answered by asking for a wait.
+        waits: how many of them were answered by asking for a wait.
         probed: whether one of its targets was cut off, to see if the vendor is well.
     """
 

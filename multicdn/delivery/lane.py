@@ -235,7 +235,7 @@ class Lane:
 
     def _make(self, attempt: Try, call: WatchedCall) -> None:
         renewed = self._renewed
-        self._ledger.calling(attempt.job, attempt.calls)
+        self._ledger.calling(attempt.job, attempt.calls, attempt.waits, attempt.since)
         try:
             with self._watched(call):
                 receipt = self._call(attempt.job, call)
@@ -291,6 +291,7 @@ class Lane:
         return receipt
 
     def _retry(self, attempt: Try, error: RetryLater) -> None:
+        attempt = attempt._replace(waits=attempt.waits + (error.after is not None))
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1

@@ -14,7 +14,8 @@ from kit.cloudwatch import Name, alarms
 from multicdn.config.settings import Trigger
 from multicdn.installer.template.alarms import DOLLARS
 from multicdn.installer.template.stack import State, template
-from multicdn.metrics import METRICS, NAMESPACE, vendor_of
+from multicdn.metrics import NAMESPACE, vendor_of
+from multicdn.vocabulary import METRICS
 
 NAMES = {"Function": "f", "Queue": "q", "DeadLetterQueue": "d"}
 PAGE = generate.ALARMS.read_text(encoding="utf-8")

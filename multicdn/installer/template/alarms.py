@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multicdn import DOCS
 from multicdn.installer.template.watched import Watched
 from multicdn.metrics import vendor_of
 
@@ -116,13 +117,14 @@ QUEUE_STANDS = Alarm(
         "received": Watched("Queue", "NumberOfMessagesReceived", "Sum", _FIVE_MINUTES),
     },
     "messages can be had for ten minutes, and none is taken",
-    "Nobody takes messages from the queue: is the function's event source mapping disabled, or the function busy?",
+    "Nobody takes messages from the queue: the function's event source mapping is disabled, or all invocations hang",
     periods=2,
     high=2,
     expressions=(("standing", "IF(visible > 0 AND FILL(received, 0) == 0, 1, 0)"),),
 )
 
-#: Alarms by logical ids: of every stack, and of those with a queue. Each provider and each vendor with a price has one more.
+#: Alarms by logical ids, of every stack, and of those with a queue. Each provider has one more, and so has each vendor
+#: with a price.
 ALWAYS = {
     "DeadLettersAlarm": DEAD_LETTERS,
     "ErrorsAlarm": ERRORS,
@@ -185,7 +187,7 @@ def resources(config: Config, *, queued: bool) -> Resources:
 def alarm_resource(alarm: Alarm, topic: str) -> dict[str, Any]:
     """An alarm as CloudFormation makes it; without a topic it tells nobody."""
     properties = {
-        "AlarmDescription": f"{alarm.meaning}. What to do: docs/alarms.md of multicdn",
+        "AlarmDescription": f"{alarm.meaning}. What to do: {DOCS}/alarms.md",
         "ComparisonOperator": "GreaterThanThreshold",
         "DatapointsToAlarm": alarm.high,
         "EvaluationPeriods": alarm.periods,
