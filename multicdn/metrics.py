@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 #: Names the function in Lambda, and is a dimension of each metric: two stacks of one account must not mix.
 FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
 
+# The level that Lambda filters by. Of a line that doesn't say its level and time it takes INFO for the level, so that a
+# function that logs warnings alone would lose all metrics, and its alarms would sleep.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_FILTERED_BY = "AWS_LAMBDA_LOG_LEVEL"
+
 # The page above: members that an array of values may have.
 _MOST_VALUES = 100
 
@@ -245,9 +250,11 @@ def _line(dimensions: Mapping[str, str], values: Mapping[str, float | list[float
         "Dimensions": [list(dimensions)],
         "Metrics": [{"Name": name, "Unit": _unit(name)} for name in values],
     }
+    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    passing = {"level": os.environ.get(_FILTERED_BY) or "INFO", "timestamp": moment}
     aws = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [declared]}
     shown = {name: value if isinstance(value, list) else round(value, 3) for name, value in values.items()}
-    return json.dumps({"_aws": aws, **dimensions, **shown}, separators=(",", ":"))
+    return json.dumps({"_aws": aws, **passing, **dimensions, **shown}, separators=(",", ":"))
 
 
 def _unit(name: str) -> str:

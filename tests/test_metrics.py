@@ -197,6 +197,18 @@ def test_all_is_written_at_once_a_line_for_each_combination_of_dimensions(monkey
     assert units == {name: metric.unit for name, metric in METRICS.items()}
 
 
+@pytest.mark.parametrize("level", ["", "DEBUG", "INFO", "WARN", "ERROR"])
+def test_no_log_level_keeps_lambda_from_the_metrics(
+    level: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(metrics.FUNCTION, "f")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", level)
+    metrics.write(EVERYTHING, NOW)
+    cloudwatch = CloudWatch()
+    cloudwatch.read_log(capsys.readouterr().out, level or "INFO")
+    assert {name for _, name, _ in cloudwatch.names} == METRICS.keys()
+
+
 def test_nothing_is_written_where_nothing_was_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import operator
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from itertools import pairwise
@@ -24,6 +25,9 @@ OK, ALARM, UNKNOWN = "OK", "ALARM", "INSUFFICIENT_DATA"
 _BEYOND = 2
 
 _STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min}
+
+# lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 Series = list[float | None]
 Name = tuple[str, str, frozenset[tuple[str, str]]]
@@ -50,11 +54,19 @@ class CloudWatch:
         times += [at] * len(values)
         found += values
 
-    def read_log(self, text: str) -> None:
-        """Take the metrics out of what a function has printed, line by line, as strictly as the specification is."""
+    def read_log(self, text: str, level: str = "INFO") -> None:
+        """Take the metrics out of what a function has printed, line by line, as strictly as the specification is.
+
+        Args:
+            text: the lines.
+            level: below which Lambda's filter for JSON logs drops them; of those without level and time it is INFO.
+        """
         for line in text.splitlines():
             assert len(line.encode()) <= 1_000_000
             document = json.loads(line)
+            told = document.get("level", "INFO") if _is_rfc_3339(document.get("timestamp")) else "INFO"
+            if _LEVELS.index(told) < _LEVELS.index(level):
+                continue
             for directive in document["_aws"]["CloudWatchMetrics"]:
                 assert directive.keys() == {"Namespace", "Dimensions", "Metrics"}
                 assert len(directive["Metrics"]) <= 100
@@ -79,6 +91,10 @@ class CloudWatch:
             high = bisect_left(times, now - (place - 1) * period, 0, visible)
             found.append(_STATISTICS[statistic](values[low:high]) if low < high else None)
         return found
+
+
+def _is_rfc_3339(time: object) -> bool:
+    return isinstance(time, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", time) is not None
 
 
 class Alarm:
