@@ -97,6 +97,13 @@ def test_a_vendor_in_trouble_does_not_show_in_the_figures_of_one_that_is_well(st
     assert max(stack.values("BreakerOpen", "sick")) == 1
 
 
+def test_each_call_that_is_throttled_counts_once(stack: SimulatedStack) -> None:
+    stack.answers["sick.test"] = lambda: (429, {"Retry-After": "900"})
+    stack.pass_(20 * MINUTE, NEVER)
+    assert stack.values("Throttled", "sick") == stack.values("Calls", "sick") == [1, 1]
+    assert stack.values("Throttled", "well") == []
+
+
 def test_what_was_given_up_is_told_until_somebody_has_looked(stack: SimulatedStack) -> None:
     stack.answers["sick.test"] = lambda: (400, {})
     stack.pass_(10 * MINUTE, NEVER)
