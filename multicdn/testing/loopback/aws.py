@@ -32,6 +32,10 @@ REGION = "us-east-1"
 PROGRAM = Path("bin/ministack")
 _DEFAULT_PROGRAM = Path(".aws-sim") / PROGRAM
 _DIGITS = 12
+
+# What is put into its process.
+_AMENDED = Path(__file__).parent / "amended"
+
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
 _ATTEMPTS = 5
@@ -201,6 +205,7 @@ class LoopbackAws:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(_AMENDED),
             "GATEWAY_PORT": str(self._port),
             "BIND_HOST": LOOPBACK,  # its default is every interface
             "MINISTACK_HOST": LOOPBACK,
