@@ -207,10 +207,19 @@ def test_a_hostile_key_is_text(page: Page) -> None:
     assert "\u202e" not in page.locator("body").inner_text()
 
 
+def test_an_older_upload_is_opened(page: Page) -> None:
+    while page.locator("#uploads > li").count() < 3:
+        upload(page, "index.html")
+    row = page.locator("#uploads > li").nth(2)
+    assert not row.locator(".words").first.is_visible()
+    row.get_by_role("heading").click()
+    text(bar(page, "fastly", upload=2), "fresh after")
+
+
 def test_a_wrong_request_is_answered_in_words(page: Page, visit: Visit) -> None:
-    page.get_by_label("Fetch a URL").fill("no URL")
+    page.get_by_label("Fetch a URL").fill("nonsense")
     page.get_by_role("button", name="Fetch", exact=True).click()
-    text(page.get_by_role("alert"), "no URL")
+    text(page.get_by_role("alert"), "nonsense")
     assert "400" in visit.complaints.pop(), "Chromium notes each of them"
 
 

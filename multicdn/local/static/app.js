@@ -167,6 +167,8 @@ $("fetch").onsubmit = (event) => {
   const [provider, url] = [$("through").value, $("url").value];
   attempt(() => (provider === EVERY ? fetchEverywhere(url) : fetchThrough(provider, url)));
 };
+// A row gets its bars when it is opened, and the event doesn't bubble.
+$("uploads").addEventListener("toggle", ({ target }) => target.querySelector("li") || draw(), { capture: true });
 $("copy").onclick = () =>
   attempt(async () => {
     await navigator.clipboard.writeText(state?.s3 ?? "");

@@ -12,14 +12,17 @@ const SETTLED = ["fresh", "dead"];
 
 let touched = false; // whoever opens and closes rows by hand keeps them as they are
 
-/** @param now a State; @param epoch the time now, in seconds; returns whether a bar still grows. */
+/** @param now a State; @param epoch the time now, in seconds. */
 export function showTimeline(now, epoch) {
   setHidden($("uploads-empty"), now.uploads.length > 0);
   const end = scaleEnd(now.uploads, epoch);
   showAxis(end, now.uploads.length > 0);
-  keyed($("uploads"), now.uploads, (each) => String(each.id), makeRow, (row, upload) => showUpload(row, upload, epoch, end));
+  keyed($("uploads"), now.uploads, (each) => String(each.id), makeRow, showUpload);
   if (!touched) openNewest();
-  return now.uploads.some((each) => Object.values(each.providers).some(isOpen));
+  now.uploads.forEach((upload, index) => {
+    const row = $("uploads").children[index];
+    if (row.firstElementChild.open) showBars(slots(row).bars, upload, epoch, end);
+  });
 }
 
 const isOpen = (row) => !SETTLED.includes(row.state);
@@ -57,15 +60,17 @@ function openNewest() {
   });
 }
 
-function showUpload(row, upload, epoch, end) {
+function showUpload(row, upload) {
   const slot = slots(row);
-  const vendors = Object.entries(upload.providers);
   setText(slot.key, brief(upload.key, 120));
   slot.key.title ||= visible(`s3://${upload.bucket}/${upload.key}`);
   setText(slot.version, upload.kind === "removed" ? "removed" : version(upload.version));
   setText(slot.when, clock(upload.at));
-  showSum(slot.sum, vendors.map(([, each]) => each));
-  keyed(slot.bars, vendors, ([name]) => name, () => stamp("bar"), (line, [name, each]) => {
+  showSum(slot.sum, Object.values(upload.providers));
+}
+
+function showBars(parent, upload, epoch, end) {
+  keyed(parent, Object.entries(upload.providers), ([name]) => name, () => stamp("bar"), (line, [name, each]) => {
     showBar(slots(line), name, each, epoch - upload.at, end);
   });
 }
