@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import costs
+import reference
 import rooms
 
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
+from multicdn.config.settings import Install, Retrying
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import Route, written_members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-SCHEMA = ROOT / "docs" / "multicdn.schema.json"
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
-
-_TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
-_PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
+DOCS = ROOT / "docs"
+SCHEMA = DOCS / "multicdn.schema.json"
 
 
 def own_plugins() -> Plugins:
@@ -38,23 +41,36 @@ def schema_text() -> str:
     return json.dumps(schema(own_plugins(), catalogued=True), indent=2) + "\n"
 
 
-def readme_text() -> str:
-    """The README with its table of providers made anew."""
-    table = markdown_table(catalog.entries(own_plugins()))
-    return _TABLE.sub(lambda _: table + "\n", README.read_text(encoding="utf-8"))
+# Page -> name of a part between marks -> what makes it.
+PARTS: dict[Path, dict[str, Callable[[], str]]] = {
+    ROOT / "README.md": {"providers": lambda: markdown_table(catalog.entries(own_plugins())) + "\n"},
+    DOCS / "architecture.md": {"rooms": lambda: f"```mermaid\n{rooms.picture()}```\n"},
+    DOCS / "config.md": {
+        "delivery": lambda: reference.members(Retrying),
+        "routes": lambda: reference.members(Route, written_members(), more=True),
+    },
+    DOCS / "install.md": {"install": lambda: reference.members(Install)},
+    DOCS / "cost.md": {"prices": costs.prices, "example": costs.example, "resources": costs.resources},
+}
 
 
-def architecture_text() -> str:
-    """docs/architecture.md with its picture of the rooms drawn anew from the imports."""
-    picture = f"```mermaid\n{rooms.picture()}```\n"
-    return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
+def texts() -> dict[Path, str]:
+    """What each file must hold that is made from code, or has parts that are."""
+    made = {SCHEMA: schema_text()}
+    made |= {DOCS / "vendors" / f"{name}.md": text for name, text in reference.vendors(own_plugins()).items()}
+    for page, parts in PARTS.items():
+        text = page.read_text(encoding="utf-8")
+        for name, make in parts.items():
+            text = reference.replaced(text, name, make())
+        made[page] = text
+    return made
 
 
 def main() -> None:
     """Write all of them."""
-    ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
-    SCHEMA.write_text(schema_text(), encoding="utf-8")
-    README.write_text(readme_text(), encoding="utf-8")
+    for path, text in texts().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
