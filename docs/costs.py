@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from reference import link, table
 
 from multicdn import config
 from multicdn.installer.template.stack import State, template
 from multicdn.model import Change
 from multicdn.oncall.preview import previews
+from multicdn.planning.front import OFFLINE, find_work
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import Collapse
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.oncall.preview import Preview
+
+_OVER = 50
 
 PAGE = Path(__file__).with_name("cost.md")
 
@@ -128,7 +134,18 @@ def example() -> str:
         f"{month.deploys} deploys a month change {month.objects} objects each, over {month.seconds} seconds. "
         f"An invocation is billed {month.billed:g} seconds, and a line of the log has {month.line:,} bytes.\n\n"
     )
-    return said + table(["what", "how much", "with what is free", "with nothing left free"], rows)
+    made = table(["what", "how much", "with what is free", "with nothing left free"], rows)
+    return f"{said}{made}\n{_collapsed(loaded, month)}"
+
+
+def _collapsed(loaded: Config, month: Month) -> str:
+    routes = tuple(msgspec.structs.replace(route, collapse=Collapse(over=_OVER)) for route in loaded.routes)
+    charges = bill(dataclasses.replace(loaded, routes=routes), month)
+    [site] = [charge for charge in charges if charge.what == "site"]
+    return (
+        f"With `collapse: {{over: {_OVER}}}` on the route, CloudFront is asked for {site.how} in that month, for "
+        f"${site.free:,.2f}, or ${site.full:,.2f} with nothing left free.\n"
+    )
 
 
 def bill(loaded: Config, month: Month) -> Iterator[Charge]:
@@ -154,8 +171,8 @@ def _asked(loaded: Config, month: Month) -> list[Preview]:
     """What one deploy asks the vendors for."""
     [bucket] = {route.bucket for route in loaded.routes}
     changes = [Change(bucket, f"docs/{number}/index.html") for number in range(month.objects)]
-    demands, _ = Router(loaded.routes, loaded.providers).demands(changes)
-    return previews(loaded, demands)
+    work = find_work(Router(loaded.routes, loaded.providers), loaded.providers, changes, OFFLINE)
+    return previews(loaded, work.demands)
 
 
 def _watching(loaded: Config) -> Iterator[Charge]:

@@ -75,7 +75,7 @@ def _described(hint: Any) -> str:
 def plain(text: str) -> str:
     """Text in which nothing but what stands between backticks is Markdown."""
     parts = text.split("`")
-    return "`".join(part if place % 2 else re.sub(r"([*_~<])", r"\\\1", part) for place, part in enumerate(parts))
+    return "`".join(part if place % 2 else re.sub(r"([*_<])", r"\\\1", part) for place, part in enumerate(parts))
 
 
 def _default(value: object) -> str:
@@ -184,14 +184,13 @@ def _abilities(cls: type[Provider], instance: Provider) -> Iterator[list[str]]:
 
 
 def _size(limits: Limits) -> str:
-    parts = [f"{limits.targets:,}"]
+    parts = [f"{limits.targets:,}{f' of up to {limits.target_bytes:,} bytes' if limits.target_bytes else ''}"]
     parts += [f"{limits.bytes:,} bytes a call"] if limits.bytes else []
-    parts += [f"{limits.target_bytes:,} bytes each"] if limits.target_bytes else []
-    return ", ".join(parts)
+    return "; ".join(parts)
 
 
 def _pace(limits: Limits) -> str:
-    rates = (limits.targets_per_second, "targets"), (limits.calls_per_second, "calls")
+    rates = (limits.targets_per_second, "target"), (limits.calls_per_second, "call")
     parts = [_rate(number, what) for number, what in rates if number is not None]
     parts += [f"{limits.burst:,.4g} calls at once after a quiet time"] if limits.burst > 1 else []
     parts += [f"{limits.parallel} calls side by side"] if limits.parallel > 1 else []
@@ -199,9 +198,9 @@ def _pace(limits: Limits) -> str:
 
 
 def _rate(per_second: float, what: str) -> str:
-    if per_second >= 1 and float(per_second).is_integer():
-        return f"{per_second:,.0f} {what} a second"
-    return f"{per_second * 60:,.4g} {what} a minute"
+    whole = per_second >= 1 and float(per_second).is_integer()
+    number, unit = (per_second, "second") if whole else (per_second * 60, "minute")
+    return f"{number:,.4g} {what}{'' if number == 1 else 's'} a {unit}"
 
 
 def _seen(speed: Speed | None) -> str:

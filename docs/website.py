@@ -14,6 +14,10 @@ import sys
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,7 +41,13 @@ BESIDE = {
     "changelog": "CHANGELOG.md",
 }
 
+#: The same the other way round.
+BESIDE_NAMES = {ROOT / file: f"{name}.md" for name, file in BESIDE.items()}
+
 _LINK = re.compile(r"(\]\(|^\[[^\]]+\]: )([^)\s#]+)", re.MULTILINE)
+_NAMED_BY_FILE = re.compile(r"\[(?:docs/)?[\w-]+\.md\]\(([\w/.-]+\.md)([^)\s]*)\)")
+_DEFINED = re.compile(r"^\[([^\]]+)\]: (\S+)\n", re.MULTILINE)
+_PICTURE = re.compile(r"^```mermaid\n(\w+).*?^```$", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _MERMAID = "assets/mermaid.min.js"
 
@@ -46,12 +56,23 @@ def pages() -> dict[str, str]:
     """The Markdown of each page of the site, by its name: a path below docs/ without the ending."""
     files = {str(path.relative_to(DOCS).with_suffix("")): path for path in sorted(DOCS.rglob("*.md"))}
     files |= {name: ROOT / file for name, file in BESIDE.items()}
-    return {name: _page(name, file) for name, file in files.items()}
+    titles = {path: title(path.read_text(encoding="utf-8")) for path in files.values()}
+    return {name: _page(name, file, titles) for name, file in files.items()}
 
 
-def _page(name: str, file: Path) -> str:
-    text = _LINK.sub(lambda link: link[1] + _on_the_site(link[2], name, file), file.read_text(encoding="utf-8"))
-    if "```mermaid" in text:
+def _page(name: str, file: Path, titles: Mapping[Path, str]) -> str:
+    text = file.read_text(encoding="utf-8")
+    # Files are called by their titles here, and what the end of a page defines stands where it is used.
+    for label, address in _DEFINED.findall(text):
+        text = text.replace(f"[{label}]", f"[{label}]({address})")
+    text = re.sub(r"^\[[^\]]+\]\(\S+\): .*\n", "", text, flags=re.MULTILINE)
+    text = _LINK.sub(lambda link: link[1] + _on_the_site(link[2], name, file), text)
+    by_page = {f"{BESIDE_NAMES.get(path) or path.relative_to(DOCS)}": words for path, words in titles.items()}
+    text = _NAMED_BY_FILE.sub(
+        lambda link: f"[{by_page.get(link[1].replace('../', ''), link[1])}]({link[1]}{link[2]})", text
+    )
+    if _PICTURE.search(text):
+        text = _PICTURE.sub(lambda found: f'<div class="{found[1]}" markdown>\n\n{found[0]}\n\n</div>', text)
         text += f'\n<script src="{"../" * name.count("/")}{_MERMAID}"></script>\n'
     return text
 
@@ -131,12 +152,27 @@ def build(folder: Path) -> Path:
 
 
 def _settings(texts: dict[str, str]) -> str:
-    """The settings with the order of the pages in them. A list of JSON is one of TOML; a table has ``=`` in it."""
+    """The settings with the order of the pages in them."""
     nav = ", ".join(
-        f"{{ {json.dumps(heading)} = [{', '.join(json.dumps(f'{name}.md') for name in names)}] }}"
-        for heading, names in sections(list(texts)).items()
+        f"{{ {json.dumps(heading)} = {_listed(names)} }}" for heading, names in sections(list(texts)).items()
     )
     return SETTINGS.read_text(encoding="utf-8").replace("[project]\n", f"[project]\nnav = [{nav}]\n", 1)
+
+
+def _listed(names: list[str]) -> str:
+    """A list as TOML has it. Pages of one folder stand below its name."""
+    entries: dict[str, str] = {}
+    for name in names:
+        folder = name.rpartition("/")[0]
+        below = _listed_plainly([each for each in names if each.startswith(f"{folder}/")])
+        entries[folder or name] = (
+            f"{{ {json.dumps(folder.title())} = {below} }}" if folder else json.dumps(f"{name}.md")
+        )
+    return f"[{', '.join(entries.values())}]"
+
+
+def _listed_plainly(names: list[str]) -> str:
+    return json.dumps([f"{name}.md" for name in names])
 
 
 def _write(files: dict[str, str], folder: Path) -> None:
