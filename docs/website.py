@@ -16,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -110,7 +112,7 @@ def title(text: str) -> str:
 def summary(text: str) -> str:
     """The first sentence of a page."""
     paragraph = re.findall(r"^(?![#<|!\[\s-]).+(?:\n.+)*", _FENCE.sub("", text), re.MULTILINE)[0]
-    sentence = re.match(r".+?[.:](?=\s|\*\*|$)", paragraph.replace("\n", " "))
+    sentence = re.match(r".+?(?:\.(?=\s|\*\*|$)|:$)", paragraph.replace("\n", " "))
     return re.sub(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])?", r"\1", (sentence or [paragraph])[0]).strip("*").rstrip(".:")
 
 
@@ -189,7 +191,7 @@ def main() -> None:
     try:
         site = build(folder)
     except subprocess.CalledProcessError as error:
-        said = (error.stdout + error.stderr).partition("Traceback")[0]
+        said = click.unstyle(error.stdout + error.stderr).partition("Traceback")[0]
         sys.exit(f"{said}the site was not built: see docs/website.py")
     print(f"{site / 'index.html'}")
 

@@ -162,7 +162,7 @@ def example_config(cls: type[Provider], name: str) -> str:
     """A whole config file: the example, and a route that has it do the first thing that it can do."""
     block = "".join(f"  {line}\n" for line in example(cls, name).splitlines())
     first = capabilities(cls)[0]
-    lines = ("  - bucket: b", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
+    lines = ("  - bucket: acme-site", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
     return f"version: 1\nproviders:\n{block}routes:\n" + "".join(f"{line}\n" for line in lines)
 
 
