@@ -114,7 +114,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         quota: name of a budget of the vendor's. All methods and instances whose limits name it share its pace of calls,
             and those with the same pace of targets share that too.
         parallel: calls that may be under way at once from one process.
-        page: where the vendor says so; the documentation of the plugin shows it.
+        page: where the vendor says so; ``multicdn providers NAME`` shows it.
     """
 
     targets: int
