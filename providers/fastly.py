@@ -48,7 +48,7 @@ _until_reset = until_epoch("Fastly-RateLimit-Reset")
 
 @dataclass(frozen=True, kw_only=True)
 class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
-    """Fastly CDN: https://developer.fastly.com/learning/concepts/purging.
+    """Fastly: purge URLs one by one, surrogate keys in batches, or the whole service.
 
     URLs are exact, and a ``*`` in one is an ordinary character: for groups, give objects a ``Surrogate-Key``.
     """
