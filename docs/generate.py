@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import command_reference
 import costs
 import reference
 import rooms
@@ -46,6 +47,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "README.md": {"providers": lambda: markdown_table(catalog.entries(own_plugins())) + "\n"},
     DOCS / "architecture.md": {"rooms": lambda: f"```mermaid\n{rooms.picture()}```\n"},
     DOCS / "config.md": {
+        "vendors": lambda: reference.vendor_list(own_plugins()),
         "delivery": lambda: reference.members(Retrying),
         "routes": lambda: reference.members(Route, written_members(), more=True),
     },
@@ -56,7 +58,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 
 def texts() -> dict[Path, str]:
     """What each file must hold that is made from code, or has parts that are."""
-    made = {SCHEMA: schema_text()}
+    made = {SCHEMA: schema_text(), DOCS / "options.md": command_reference.page()}
     made |= {DOCS / "vendors" / f"{name}.md": text for name, text in reference.vendors(own_plugins()).items()}
     for page, parts in PARTS.items():
         text = page.read_text(encoding="utf-8")

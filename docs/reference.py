@@ -75,7 +75,7 @@ def _described(hint: Any) -> str:
 def plain(text: str) -> str:
     """Text in which nothing but what stands between backticks is Markdown."""
     parts = text.split("`")
-    return "`".join(part if place % 2 else re.sub(r"([*_<])", r"\\\1", part) for place, part in enumerate(parts))
+    return "`".join(part if place % 2 else re.sub(r"([*<])", r"\\\1", part) for place, part in enumerate(parts))
 
 
 def _default(value: object) -> str:
@@ -123,6 +123,19 @@ def _number(metas: Sequence[msgspec.Meta]) -> str:
 
 def _plural(words: str) -> str:
     return words if words.startswith("`") else f"{words}s"
+
+
+def vendor_list(plugins: Plugins) -> str:
+    """The vendors, with their pages."""
+    rows = (
+        [
+            f"[{plugins.provider_class(entry.name).__name__}](vendors/{entry.name}.md)",
+            f"`{entry.name}`",
+            plain(entry.summary),
+        ]
+        for entry in catalog.entries(plugins)
+    )
+    return table(["vendor", "`type`", "does"], rows)
 
 
 def vendors(plugins: Plugins) -> dict[str, str]:

@@ -29,8 +29,8 @@ HOME = "https://github.com/multicdn/multicdn/blob/main"
 #: What readers come for, in the order in which they do. Pages that stand nowhere here are part of the reference.
 SECTIONS = {
     "Start": ("index", "install", "local"),
-    "How to": ("on-call", "doctor", "pipelines", "migrate", "plugins"),
-    "Reference": ("config", "vendors/*", "commands", "logs", "alarms", "cost"),
+    "How to": ("on-call", "doctor", "ci", "pipelines", "migrate", "plugins"),
+    "Reference": ("config", "vendors/*", "commands", "options", "logs", "alarms", "cost"),
     "How it works": ("delivery", "architecture", "contributing", "security", "changelog"),
 }
 _REST = "Reference"
@@ -51,6 +51,7 @@ _NAMED_BY_FILE = re.compile(r"\[(?:docs/)?[\w-]+\.md\]\(([\w/.-]+\.md)([^)\s]*)\
 _DEFINED = re.compile(r"^\[([^\]]+)\]: (\S+)\n", re.MULTILINE)
 _PICTURE = re.compile(r"^```mermaid\n(\w+).*?^```$", re.DOTALL | re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_NOT_SHOWN = shutil.ignore_patterns("*.py", "*.md", "__pycache__")
 _MERMAID = "assets/mermaid.min.js"
 
 
@@ -139,10 +140,8 @@ def build(folder: Path) -> Path:
     """
     texts = pages()
     _write({f"{name}.md": text for name, text in texts.items()}, folder / "pages")
-    shutil.copytree(DOCS / "assets", folder / "pages" / "assets")
+    shutil.copytree(DOCS, folder / "pages", ignore=_NOT_SHOWN, dirs_exist_ok=True)
     (folder / "pages" / _MERMAID).write_bytes(resources.files("mermaidx").joinpath("assets/mermaid.js").read_bytes())
-    for file in DOCS.glob("*.json"):
-        shutil.copy(file, folder / "pages")
     (folder / SETTINGS.name).write_text(_settings(texts), encoding="utf-8")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", SETTINGS.name]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: The pages that people write. Those of docs/vendors/ are made from the plugins.
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(ROOT.glob("docs/*.md"))]
+_MADE = ("options.md",)  # from the program, as those of docs/vendors/ from the plugins
+
+#: The pages that people write.
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(path for path in sorted(ROOT.glob("docs/*.md")) if path.name not in _MADE),
+]
 
 _FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _GENERATED = re.compile(r"<!-- ([\w-]+) -->.*?<!-- /\1 -->", re.DOTALL)
@@ -22,6 +27,11 @@ _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 def prose(page: Path) -> str:
     """What people wrote on a page, in one line: blanks and line ends are alike."""
     return " ".join(_GENERATED.sub("", _FENCE.sub("", page.read_text(encoding="utf-8"))).split())
+
+
+def examples(page: Path) -> str:
+    """What stands in blocks, with lines that go on in one."""
+    return "\n".join(_FENCE.findall(page.read_text(encoding="utf-8"))).replace("\\\n", " ")
 
 
 def spans(page: Path) -> Iterator[str]:

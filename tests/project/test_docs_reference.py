@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import command_reference
 import costs
 import generate
 import pytest
@@ -61,3 +62,16 @@ def test_a_part_without_marks_is_no_part() -> None:
     )
     with pytest.raises(ValueError, match="'y' stand 0 times"):
         reference.replaced("a\n<!-- x -->\n<!-- /x -->\n", "y", "new\n")
+
+
+def test_every_command_is_on_its_page_with_its_options() -> None:
+    made = command_reference.page()
+    assert re.findall(r"^## (.*)", made, re.MULTILINE) == sorted(set(re.findall(r"^## (.*)", made, re.MULTILINE)))
+    for line in (
+        "## multicdn purge\n",
+        "## multicdn install apply\n",
+        "| `--provider NAME` |",
+        "multicdn explain [OPTIONS]",
+    ):
+        assert line in made
+    assert "--help" not in made

@@ -10,6 +10,7 @@ from kit.environments import ROOT
 
 from multicdn import config
 from multicdn.errors import TargetsRefused
+from multicdn.installer import permission_table
 from multicdn.model import Action, Change, Target, TargetKind
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing import placeholders, url_templates
@@ -19,9 +20,9 @@ from multicdn.secrets import REFERENCE
 PAGE = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
 
 
-def rows(head: str) -> list[list[str]]:
+def rows(head: str, page: str = PAGE) -> list[list[str]]:
     """The cells of the table whose first line begins so."""
-    [found] = re.findall(rf"^\| {re.escape(head)}.*\n\|[ -|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    [found] = re.findall(rf"^\| {re.escape(head)}.*\n\|[ -|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
     lines = found.splitlines()
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
@@ -76,3 +77,11 @@ def test_a_call_of_cloudfront_takes_as_many_prefixes_as_the_page_says() -> None:
 
     said = f"more prefixes than one call takes (CloudFront: {CloudFront.prefix_limits.targets})"
     assert said in PAGE.replace("\n", " ")
+
+
+def test_the_services_that_installing_asks_are_those_of_the_policy() -> None:
+    """With every setting: each trigger, keys, a network, what is forwarded."""
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    named = {cells[0].strip("`") for cells in rows("service | for", page)}
+    asked = {action.partition(":")[0] for permission in permission_table.PERMISSIONS for action in permission.actions}
+    assert named == asked

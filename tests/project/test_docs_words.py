@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from kit.docs_text import PAGES, prose, spans
+from kit.docs_text import PAGES, examples, prose, spans
 from kit.environments import ROOT
 
 from multicdn.cli import main
@@ -149,6 +149,17 @@ def _is_said(span: str) -> bool:
 def test_what_stands_in_backticks_exists(page: Path) -> None:
     missing = {span for span in spans(page) if not exists(span)} - OTHERS
     assert missing == set(), "misspelled, or no more; what is of others belongs into OTHERS"
+
+
+# What a shell, a list of commands or a job of CI has before and behind one of ours.
+_CALLED = re.compile(r"^(?:\$ |\s*- run: |.*\| )?(?:[A-Z_]+=\S+ )*multicdn ((?:(?!  |[|<>#]).)+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_examples_exist(page: Path) -> None:
+    called = [line.split() for line in _CALLED.findall(examples(page))]
+    assert [line for line in called if not is_command(line)] == []
+    assert called or page.name not in {"README.md", "ci.md", "install.md", "on-call.md"}
 
 
 def test_no_name_of_others_is_kept_that_no_page_needs() -> None:
