@@ -105,10 +105,12 @@ def test_every_extra_is_in_the_table_of_the_front_page() -> None:
 
 
 def test_what_is_made_from_code_is_current() -> None:
-    stale = [path.name for path, text in generate.texts().items() if path.read_text(encoding="utf-8") != text]
-    assert stale == [], "run: make docs"
-    made = {path for path in generate.texts() if path.parent.name == "vendors"}
-    assert set((ROOT / "docs" / "vendors").iterdir()) == made, "a vendor that is gone leaves no page"
+    texts = generate.texts()
+    assert [path.name for path, text in texts.items() if path.read_text(encoding="utf-8") != text] == [], (
+        "run: make docs"
+    )
+    pages = {path for path in texts if path.parent.name == "vendors"}
+    assert set((ROOT / "docs" / "vendors").iterdir()) == pages, "a vendor that is gone leaves no page"
 
 
 def test_every_hook_and_capability_is_documented() -> None:
