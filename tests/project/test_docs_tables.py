@@ -85,3 +85,15 @@ def test_the_services_that_installing_asks_are_those_of_the_policy() -> None:
     named = {cells[0].strip("`") for cells in rows("service | for", page)}
     asked = {action.partition(":")[0] for permission in permission_table.PERMISSIONS for action in permission.actions}
     assert named == asked
+
+
+def test_codes_of_refusals_are_those_that_the_vendors_plugin_knows() -> None:
+    page = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    # What a status means, unless a plugin says otherwise.
+    common = (ROOT / "multicdn" / "http.py").read_text(encoding="utf-8")
+    for cells in rows("vendor | about the credentials", page):
+        names = tuple(cells[0].lower().split(", "))
+        sources = [path for path in (ROOT / "providers").rglob("*.py") if any(name in str(path) for name in names)]
+        known = "\n".join((common, *(path.read_text(encoding="utf-8").replace("_", "") for path in sources)))
+        named = set(re.findall(r"(?<!`)\b\d{3,5}\b", " ".join(cells[1:])))
+        assert {code for code in named if not re.search(rf"\b{code}\b", known)} == set(), cells[0]
