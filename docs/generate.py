@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import command_reference
 import costs
+import log_reference
 import reference
 import rooms
 
@@ -46,6 +47,7 @@ def schema_text() -> str:
 PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "README.md": {"providers": lambda: markdown_table(catalog.entries(own_plugins())) + "\n"},
     DOCS / "architecture.md": {"rooms": lambda: f"```mermaid\n{rooms.picture()}```\n"},
+    DOCS / "logs.md": {"log": log_reference.tables, "metrics": log_reference.metrics},
     DOCS / "config.md": {
         "vendors": lambda: reference.vendor_list(own_plugins()),
         "delivery": lambda: reference.members(Retrying),
@@ -58,7 +60,11 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
 
 def texts() -> dict[Path, str]:
     """What each file must hold that is made from code, or has parts that are."""
-    made = {SCHEMA: schema_text(), DOCS / "options.md": command_reference.page()}
+    made = {
+        SCHEMA: schema_text(),
+        DOCS / "log.schema.json": log_reference.schema_text(),
+        DOCS / "options.md": command_reference.page(),
+    }
     made |= {DOCS / "vendors" / f"{name}.md": text for name, text in reference.vendors(own_plugins()).items()}
     for page, parts in PARTS.items():
         text = page.read_text(encoding="utf-8")
