@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SCHEMA = DOCS / "multicdn.schema.json"
+LOG_SCHEMA = DOCS / "log.schema.json"
 
 
 def own_plugins() -> Plugins:
@@ -62,7 +63,7 @@ def texts() -> dict[Path, str]:
     """What each file must hold that is made from code, or has parts that are."""
     made = {
         SCHEMA: schema_text(),
-        DOCS / "log.schema.json": log_reference.schema_text(),
+        LOG_SCHEMA: log_reference.schema_text(),
         DOCS / "options.md": command_reference.page(),
     }
     made |= {DOCS / "vendors" / f"{name}.md": text for name, text in reference.vendors(own_plugins()).items()}

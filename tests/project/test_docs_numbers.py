@@ -9,17 +9,20 @@ from kit.docs_text import PAGES, prose
 from multicdn_providers import fastly
 from multicdn_providers.cloudfront import client as cloudfront
 
-from multicdn import bounds, secrets
+from multicdn import bounds, log, provenance, records, secrets
 from multicdn.aws import s3
+from multicdn.cli import _delivering
 from multicdn.config.settings import Install, Retrying, seconds
-from multicdn.delivery import breaker, discovery, lane
+from multicdn.delivery import breaker, delivery, discovery, lane
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
 from multicdn.installer.bundle import archive, cache
+from multicdn.oncall import delayed
 from multicdn.planning import collapse
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
+from multicdn.worker import crew
 
 _SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _NUMBER = "|".join(
@@ -94,6 +97,7 @@ HELD = {
         f"for that reason after {count(_RETRY.refused_attempts)} invocations",
         f"after {count(_RETRY.refused_attempts)} invocations with such an answer",
         f"at least {count(_RETRY.least_attempts)} attempts",
+        f"and again every {time(crew._AGAIN)}",
     ],
     "install.md": [
         f"faults of AWS for up to {time(retries.PATIENCE)} a call",
@@ -110,7 +114,18 @@ HELD = {
         f"a secret of Secrets Manager {secret_store._LONGEST['secretsmanager']:,} bytes",
         f"at most {cache.MOST_BYTES >> 20} MB",
     ],
+    "logs.md": [
+        f"the first {provenance.MOST} targets, keys and ids",
+        f"Up to {provenance.MOST} objects are told apart",
+        f"More than {records.MOST_RECORDS} records of one provider",
+        f"more than {log._LONGEST:,} characters",
+    ],
     "migrate.md": [f"kept for {time(discovery.Discoveries.LIFETIME)}"],
+    "on-call.md": [
+        f"Vendors are tried for {time(_delivering._PATIENCE)}",
+        f"have {time(delivery.LINGER)} to end",
+        f"the last {time(delayed.LONGEST_DELAY)} of the function's log",
+    ],
     "pipelines.md": [f"Beyond {cloudformation.LONGEST_BODY:,} bytes"],
     "plugins.md": [
         f"only after {count(_RETRY.refused_attempts)} invocations",
