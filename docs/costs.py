@@ -12,13 +12,16 @@ import msgspec
 from reference import link, table
 
 from multicdn import config
+from multicdn.installer.template.alarms import DOLLARS
 from multicdn.installer.template.stack import State, template
+from multicdn.metrics import vendor_of
 from multicdn.model import Change
 from multicdn.oncall.preview import previews
 from multicdn.planning.front import OFFLINE, find_work
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Collapse
 from multicdn.routing.router import Router
+from multicdn.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +64,7 @@ PRICES = {
     "queues": Price(0.40, 1_000_000, "requests of up to 64 KB", 1_000_000, "https://aws.amazon.com/sqs/pricing/"),
     "log": Price(0.50, 1, "GB taken in", 5, _CLOUDWATCH),
     "metrics of its own": Price(0.30, 1, "metrics", 10, _CLOUDWATCH),
-    "alarms": Price(0.10, 1, "metrics that are watched", 10, _CLOUDWATCH),
+    "alarms": Price(DOLLARS, 1, "metrics that are watched", 10, _CLOUDWATCH),
     "dashboard": Price(3.00, 1, "dashboards", 3, _CLOUDWATCH),
 }
 
@@ -181,7 +184,7 @@ def _watching(loaded: Config) -> Iterator[Charge]:
     watched = sum(map(_watched, alarms))
     own = own_metrics(loaded)
     dashboards = sum(resource["Type"] == "AWS::CloudWatch::Dashboard" for resource in body)
-    yield _charge("metrics of its own", own, f"{own}")
+    yield _charge("metrics of its own", own, f"{own}, as if each were sent in every hour")
     yield _charge("alarms", watched, f"{len(alarms)}, on {watched} metrics")
     yield _charge("dashboard", dashboards, f"{dashboards}")
 
@@ -192,9 +195,10 @@ def _watched(alarm: dict[str, Any]) -> int:
 
 
 def own_metrics(loaded: Config) -> int:
-    """Metrics that a function of this config writes: each for each provider that it is about."""
-    del loaded
-    return 1
+    """Metrics that a function of this config writes: each for each provider, or vendor with a price, that it is about."""
+    paid = {vendor_of(provider) for provider in loaded.providers.values() if provider.price}
+    times = {"provider": len(loaded.providers), "vendor": len(paid), "": 1}
+    return sum(times[metric.of] for metric in METRICS.values())
 
 
 def _vendor(preview: Preview, times: int) -> Charge:

@@ -16,6 +16,7 @@ from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
 from multicdn.config.settings import Install, Retrying
+from multicdn.installer.template import alarms
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Route, written_members
 
@@ -44,10 +45,23 @@ def schema_text() -> str:
     return json.dumps(schema(own_plugins(), catalogued=True), indent=2) + "\n"
 
 
+def alarms_table() -> str:
+    """The alarms of each stack, and those of a provider and of a vendor with a price."""
+    price = own_plugins().provider_class("cloudfront").price
+    if price is None:
+        raise ValueError("the page of alarms needs a vendor with a price")
+    shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
+    shown["FastlyLateAlarm"] = alarms.late("fastly")
+    shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", price)
+    rows = ([f"`{name}`", one.rings, str(len(one.watched))] for name, one in sorted(shown.items()))
+    return reference.table(["alarm", "rings when", "metrics"], rows)
+
+
 # Page -> name of a part between marks -> what makes it.
 PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "README.md": {"providers": lambda: markdown_table(catalog.entries(own_plugins())) + "\n"},
     DOCS / "architecture.md": {"rooms": lambda: f"```mermaid\n{rooms.picture()}```\n"},
+    DOCS / "alarms.md": {"alarms": alarms_table},
     DOCS / "logs.md": {"log": log_reference.tables, "metrics": log_reference.metrics},
     DOCS / "config.md": {
         "vendors": lambda: reference.vendor_list(own_plugins()),

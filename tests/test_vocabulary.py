@@ -17,7 +17,7 @@ from awslambdaric.lambda_runtime_log_utils import _RESERVED_FIELDS, JsonFormatte
 from kit.vocabulary import faults
 
 from multicdn import log, readable
-from multicdn.vocabulary import EVENTS, FIELDS, FUNCTION_METRICS, PROVIDER_METRICS, STATES
+from multicdn.vocabulary import EVENTS, FIELDS, METRICS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_no_field_is_called_as_a_member_that_python_or_lambda_has() -> None:
 def test_the_reference_and_the_schema_are_made_from_it() -> None:
     assert generate.LOG_SCHEMA.read_text(encoding="utf-8") == log_reference.schema_text(), "run: make docs"
     text = (generate.DOCS / "logs.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in text for name in (*EVENTS, *FIELDS, *PROVIDER_METRICS, *FUNCTION_METRICS))
+    assert all(f"| `{name}` |" in text for name in (*EVENTS, *FIELDS, *METRICS))
     assert all(f"`{state}`" in text for state in STATES)
 
 
