@@ -195,7 +195,7 @@ def _watched(alarm: dict[str, Any]) -> int:
 
 
 def own_metrics(loaded: Config) -> int:
-    """Metrics that a function of this config writes: each for each provider, or vendor with a price, that it is about."""
+    """Metrics that a function of this config writes: for each provider, for each vendor with a price, or once."""
     paid = {vendor_of(provider) for provider in loaded.providers.values() if provider.price}
     times = {"provider": len(loaded.providers), "vendor": len(paid), "": 1}
     return sum(times[metric.of] for metric in METRICS.values())

@@ -17,6 +17,7 @@ from multicdn.delivery import breaker, delivery, discovery, lane
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
 from multicdn.installer.bundle import archive, cache
+from multicdn.installer.template import alarms, stack
 from multicdn.oncall import delayed
 from multicdn.planning import collapse
 from multicdn.queue import retry, sender
@@ -40,14 +41,14 @@ NUMBERS = re.compile(
 def count(number: float) -> str:
     whole = int(number)
     assert whole == number
-    return _SMALL[whole] if whole < len(_SMALL) else f"{whole:,}"
+    return _SMALL[whole] if whole < len(_SMALL) else {20: "twenty"}.get(whole, f"{whole:,}")
 
 
 def time(length: float) -> str:
     """Seconds as people say them: ``half a minute``, ``two hours``."""
-    if length in (30, 900):
-        return {30: "half a minute", 900: "quarter of an hour"}[length]
-    for unit, one in (("hour", 3600), ("minute", 60), ("second", 1)):
+    if length in (30, 900, 1800):
+        return {30: "half a minute", 900: "quarter of an hour", 1800: "half an hour"}[length]
+    for unit, one in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
         if length % one == 0:
             number = count(length / one)
             return f"{number} {unit}{'' if number == 'one' else 's'}"
@@ -64,6 +65,16 @@ _CONFIG_CHECK = (bucket_check.missing.__defaults__ or (0,))[0]
 
 #: Page -> what must stand there, made from the code.
 HELD = {
+    "alarms.md": [
+        f"before a purge is {time(alarms.LATE)} late",
+        f"after a vendor asked for a {time(retry._LONGEST_DELAY)}, at once",
+        f"goes off {time(alarms._BETWEEN_TRIES * alarms._MINUTE)} after the last failure",
+        f"after {count(stack.RECEIVES)} times they are dead letters",
+        f"than are done, for {time(alarms.QUEUE_GROWS.periods * alarms._TEN_MINUTES)}",
+        f"used up to {round(100 * alarms._SHARE)} %",
+        f"look back for more than {time(alarms._WEEK)}",
+        f"in {time(alarms._WEEK)}, since each month lies in {count(alarms._WEEKS)} such weeks",
+    ],
     "config.md": [
         f"and {time(_CONFIG_CHECK)} at most",
         f"again after a {time(secrets.LIFETIME)}",
@@ -136,9 +147,10 @@ HELD = {
 
 #: What isn't about the program: promises of people, other people's limits, and how long things take.
 OTHERS = {
+    "alarms.md": ["of the last 30 days"],  # so the dashboard's title, to which CloudWatch is told it
     "CONTRIBUTING.md": ["about six minutes on two cores", "fewer than 97 % of them"],
     "SECURITY.md": ["within five working days", "within thirty days"],
-    "delivery.md": ["403 and 404 for keys", "some ten minutes", "no more than 1.2 times"],
+    "delivery.md": ["403 and 404 for keys", "some ten minutes", "told within ten minutes", "no more than 1.2 times"],
     "install.md": ["some 3,000 characters are too long for a user's inline policy"],
     "plugins.md": ["in about ten minutes", "Ten minutes to a vendor", "wait between two bytes"],
 }
