@@ -41,6 +41,12 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
     return command
 
 
+# What `apply` ends with.
+_NEXT = (
+    "`multicdn install test` tells it of an upload and follows that to the vendors: one purge, after a question.",
+    "`multicdn logs -f` follows what it does; `multicdn doctor --online` looks whether all works that a purge needs.",
+)
+
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 _yes = click.option("--yes", is_flag=True, help="Don't ask.")
 _unchecked = click.option(
@@ -108,7 +114,30 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     elif made.steps:
         named = buckets(session.file.config.routes) if session.file else session.buckets
         say(f"Done. Upload something to {' or '.join(named)}.")
-        say("`multicdn doctor --online` looks whether all works that a purge needs.")
+        for line in _NEXT:
+            say(line)
+
+
+@install.command("test")
+@click.argument("what", required=False)
+@_common
+@click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds to wait.")
+@_yes
+@_as_json
+def test_(
+    what: str | None, config_path: Path, stack: str, region: str, timeout: float, *, yes: bool, as_json: bool
+) -> None:
+    """Try what is installed: tell it of an upload, and follow that to the vendors. Says what it costs, and asks first.
+
+    WHAT is an object, s3://bucket/key, which isn't touched: it is purged once at each provider that the routes name for
+    it. By default one of those with the fewest targets. Exit status 1 if not all of them have accepted in time.
+    """
+    from multicdn.cli import _trial
+
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing; add --yes")
+    session = _sign_in(config_path, stack, region, partial(say, err=True))
+    raise SystemExit(_trial.run(session, what, timeout, yes=yes, as_json=as_json))
 
 
 @install.command()

@@ -1,0 +1,105 @@
+"""What a history is about, and which lines of the log are about that. Pure.
+
+A line names only the first few keys and targets of a large batch. So there are lines of which nobody can tell whether
+they are about an object: they are told apart from those that are.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from multicdn.logbook.insights import MOST_ROWS
+from multicdn.logbook.wanted import names_a_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multicdn.logbook.entries import Entry
+
+# How many keys, targets and messages a line names at most.
+NAMED = 5
+
+_WIDER = ("prefix", "host", "everything")
+
+
+class About(enum.Enum):
+    """Whether a line is about something."""
+
+    SURELY = "surely"
+    PERHAPS = "perhaps"
+
+
+class Subject(Struct, frozen=True):
+    """What is asked about.
+
+    Attributes:
+        objects: bucket and key of each.
+        targets: by provider instance and kind, what the routes of today make of them, as the vendor spells it.
+    """
+
+    objects: frozenset[tuple[str, str]]
+    targets: Mapping[str, Mapping[str, frozenset[str]]]
+
+    def about(self, entry: Entry) -> About | None:
+        """Whether a line is about it."""
+        if self._is_named(entry) or self._is_covered(entry):
+            return About.SURELY
+        return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
+
+    def _is_named(self, entry: Entry) -> bool:
+        bucket = str(entry.record.get("bucket") or "")
+        keys = {*entry.texts("keys"), str(entry.record.get("key") or "")}
+        first = set(entry.texts("first"))
+        return any((where == bucket and key in keys) or f"s3://{where}/{key}" in first for where, key in self.objects)
+
+    def _is_covered(self, entry: Entry) -> bool:
+        """Whether a target of a job is one of its own, or holds it."""
+        mine = self._targets_at(entry)
+        kind, asked = str(entry.record.get("kind") or ""), entry.texts("first")
+        urls = mine.get("url", frozenset[str]())
+        if kind == "everything":
+            return bool(mine)
+        if kind == "prefix" and any(url.startswith(each.removesuffix("*")) for each in asked for url in urls):
+            return True
+        if kind == "host" and {urlsplit(url).netloc for url in urls} & set(asked):
+            return True
+        return bool(mine.get(kind, frozenset[str]()) & set(asked))
+
+    def _may_be_among(self, entry: Entry) -> bool:
+        """Whether it may be one of those that a line doesn't name."""
+        if "bucket" in entry.record and entry.texts("keys"):
+            buckets = {bucket for bucket, _ in self.objects}
+            return entry.record["bucket"] in buckets and (not self.targets or bool(self._targets_at(entry)))
+        return str(entry.record.get("kind") or "") in self._targets_at(entry)
+
+    def _targets_at(self, entry: Entry) -> Mapping[str, frozenset[str]]:
+        name = entry.provider
+        return self.targets.get(name) or self.targets.get(name.partition("/")[0]) or {}
+
+    def query(self) -> str:
+        """A query of Logs Insights for all lines that may be about it, the newest first.
+
+        Lists are fields with numbers there: AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
+        """
+        keys = _listed(key for _, key in sorted(self.objects))
+        uris = _listed(f"s3://{bucket}/{key}" for bucket, key in sorted(self.objects))
+        tests = [
+            *(f"keys.{place} in {keys}" for place in range(NAMED)),
+            *(f"first.{place} in {uris}" for place in range(NAMED)),
+            f"key in {keys}",
+            f"(objects > {NAMED} and bucket in {_listed(sorted({bucket for bucket, _ in self.objects}))})",
+            f"kind in {_listed(_WIDER)}",
+            "ispresent(by)",
+        ]
+        wanted = " or ".join(tests if self.objects else tests[-2:])
+        return f"fields @timestamp, @message | filter {wanted} | sort @timestamp desc | limit {MOST_ROWS}"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return f"[{', '.join(json.dumps(text, ensure_ascii=False) for text in texts)}]"
