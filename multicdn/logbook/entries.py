@@ -41,7 +41,12 @@ class Entry(Struct, frozen=True):
     @property
     def state(self) -> str:
         """What became of a job; empty for a line that isn't about one."""
-        return str(self.record.get("state") or "")
+        return str(self.record.get("state") or "") if self.is_job else ""
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it says how a job ended."""
+        return "action" in self.record and bool(self.provider)
 
     @property
     def level(self) -> str:

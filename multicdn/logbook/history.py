@@ -120,7 +120,9 @@ def _step(entry: Entry, sure: bool) -> Step:  # noqa: FBT001
     text = words.said(entry)
     if not sure:
         number = entry.number("objects") or entry.number("targets")
-        text += f"; one of {number:,.0f}: which, the log doesn't say"
+        text += (
+            f"; one of {number:,.0f}: which, the log doesn't say" if entry.is_job else "; which, the log doesn't say"
+        )
     return Step(entry.at, entry.state or entry.event, text, sure, entry)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multicdn.model import Status
 
-_STATES = ("accepted", "requeued", "dead", "returned")
+STATES = ("accepted", "requeued", "dead", "returned", "dropped")
 
 #: Events and states, each once.
-KNOWN = tuple(dict.fromkeys((*map(str, Status), *_STATES)))
+KNOWN = tuple(dict.fromkeys((*map(str, Status), *STATES)))

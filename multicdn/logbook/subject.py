@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from multicdn.logbook.insights import MOST_ROWS
-from multicdn.logbook.wanted import names_a_part
+from multicdn.logbook.wanted import LEFT_OUT, names_a_part, uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +53,8 @@ class Subject(Struct, frozen=True):
         return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
 
     def _is_named(self, entry: Entry) -> bool:
-        bucket = str(entry.record.get("bucket") or "")
-        keys = {*entry.texts("keys"), str(entry.record.get("key") or "")}
-        first = set(entry.texts("first"))
-        return any((where == bucket and key in keys) or f"s3://{where}/{key}" in first for where, key in self.objects)
+        named = {*entry.texts("first"), *(uri(entry, key) for key in entry.texts("keys"))}
+        return any(f"s3://{bucket}/{key}" in named for bucket, key in self.objects)
 
     def _is_covered(self, entry: Entry) -> bool:
         """Whether a target of a job is one of its own, or holds it."""
@@ -73,6 +71,8 @@ class Subject(Struct, frozen=True):
 
     def _may_be_among(self, entry: Entry) -> bool:
         """Whether it may be one of those that a line doesn't name."""
+        if entry.event == LEFT_OUT:
+            return bool(self._targets_at(entry)) or not (self.targets and entry.provider)
         if "bucket" in entry.record and entry.texts("keys"):
             buckets = {bucket for bucket, _ in self.objects}
             return entry.record["bucket"] in buckets and (not self.targets or bool(self._targets_at(entry)))
@@ -87,17 +87,15 @@ class Subject(Struct, frozen=True):
 
         Lists are fields with numbers there: AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
         """
-        keys = _listed(key for _, key in sorted(self.objects))
-        uris = _listed(f"s3://{bucket}/{key}" for bucket, key in sorted(self.objects))
+        keys = _listed(name for bucket, key in sorted(self.objects) for name in (key, f"s3://{bucket}/{key}"))
         tests = [
-            *(f"keys.{place} in {keys}" for place in range(NAMED)),
-            *(f"first.{place} in {uris}" for place in range(NAMED)),
-            f"key in {keys}",
+            *(f"{field}.{place} in {keys}" for field in ("keys", "first") for place in range(NAMED)),
             f"(objects > {NAMED} and bucket in {_listed(sorted({bucket for bucket, _ in self.objects}))})",
             f"kind in {_listed(_WIDER)}",
+            f"event = {json.dumps(LEFT_OUT)}",
             "ispresent(by)",
         ]
-        wanted = " or ".join(tests if self.objects else tests[-2:])
+        wanted = " or ".join(tests if self.objects else tests[-3:])
         return f"fields @timestamp, @message | filter {wanted} | sort @timestamp desc | limit {MOST_ROWS}"
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from multicdn.logbook.entries import Entry
 
 
+#: An event that stands for records that were too many to be written.
+LEFT_OUT = "left-out"
+
+
 class WantedError(MulticdnError):
     """Somebody asks for what there can't be."""
 
@@ -76,17 +80,22 @@ def is_of(entry: Entry, provider: str) -> bool:
 
 def named(entry: Entry) -> Iterator[str]:
     """All keys, objects and targets that a line names."""
-    bucket = str(entry.record.get("bucket") or "")
-    keys = entry.texts("keys") + ((str(entry.record["key"]),) if "key" in entry.record else ())
-    for key in keys:
+    for key in entry.texts("keys"):
         yield key
-        yield f"s3://{bucket}/{key}"
+        yield uri(entry, key)
     yield from entry.texts("first")
+
+
+def uri(entry: Entry, key: str) -> str:
+    """A key of a line as an S3 URI, as which keys of another bucket than the first stand there."""
+    return key if key.startswith("s3://") else f"s3://{entry.record.get('bucket') or ''}/{key}"
 
 
 def names_a_part(entry: Entry) -> bool:
     """Whether a line is about more than it names."""
     keys = entry.texts("keys")
+    if entry.event == LEFT_OUT:
+        return True
     if keys:
         return entry.number("objects") > len(keys)
     return entry.number("targets") > len(entry.texts("first")) > 0

@@ -71,7 +71,7 @@ def said(entry: Entry) -> str:
     if not entry.event:
         return _of_others(entry)
     where = f"{entry.provider}: " if entry.provider else ""
-    clauses = (_job(entry), *_ended(entry)) if _is_job(entry) else _about(entry)
+    clauses = (_job(entry), *_ended(entry)) if entry.is_job else _about(entry)
     return where + "; ".join((*clauses, *_others(entry.record)))
 
 
@@ -79,10 +79,6 @@ def _word(entry: Entry) -> str:
     if entry.record.get("type") == "platform.report":
         return "failed"
     return entry.state or entry.event or entry.level.lower()
-
-
-def _is_job(entry: Entry) -> bool:
-    return "action" in entry.record and bool(entry.provider)
 
 
 def _job(entry: Entry) -> str:
@@ -132,7 +128,7 @@ def _why(record: Mapping[str, Any]) -> str:
 def _about(entry: Entry) -> Iterator[str]:
     if entry.record.get("reason"):
         yield str(entry.record["reason"])[:_LONGEST]
-    for name in ("bucket", "keys", "targets", "first", "ms"):
+    for name in ("state", "bucket", "keys", "targets", "first", "messages", "attempt", "delay", "ms"):
         if name in entry.record:
             yield f"{name} {_value(entry.record[name])}"
 

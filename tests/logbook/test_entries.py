@@ -1,0 +1,180 @@
+"""Lines of any log are read, whoever wrote them, and put into words; none steers, none is lost without a word."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from kit.records import NOON, record
+
+from multicdn.logbook import entries, wanted, words
+from multicdn.logbook.entries import Entry, read
+from multicdn.logbook.wanted import Wanted
+
+
+def of(**members: Any) -> Entry:
+    return read(json.dumps(record(0, **members)))
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "worker-1  | ", "2026-10-02T07:15:04.123456789Z ", "[pod/worker-6d4/worker] "],
+    ids=["alone", "compose", "timestamps", "kubectl"],
+)
+def test_a_record_is_found_behind_what_others_put_before_it(prefix: str) -> None:
+    entry = read(prefix + json.dumps(record(1.5)) + "\n")
+    assert (entry.event, entry.provider, entry.at) == ("accepted", "www", NOON + 1.5)
+    assert entry.text.startswith("{")
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "Traceback {a: b}", '{"a":', "[1, 2]", '"x"', "{" * 5000, "null", '{"a": NaN']
+)
+def test_what_is_no_record_is_a_text(line: str) -> None:
+    entry = read(line, 7.0)
+    assert (entry.text, entry.record, entry.at) == (line, {}, 7.0)
+
+
+@pytest.mark.parametrize("odd", [None, 7, [], {}, "noon", True])
+def test_members_of_another_kind_do_no_harm(odd: object) -> None:
+    entry = read(json.dumps(dict.fromkeys(record(0), odd)))
+    for line in (words.line(entry), words.said(entry)):
+        assert "\n" not in line
+    assert isinstance(Wanted(keys=("*",), providers=("www",)).takes(entry), bool)
+
+
+def test_a_time_without_an_offset_is_utc_and_the_records_own_time_counts() -> None:
+    text = json.dumps({"time": "2026-10-02T07:15:00", "event": "x"})
+    assert read(text).at == read(text, 5.0).at == NOON
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "_LONGEST_LINE", 10)
+    assert [entry.text for entry in entries.lines(io.BytesIO(b"x" * 25 + b"\n\nend"))] == [
+        "x" * 10,
+        "x" * 10,
+        "xxxxx",
+        "end",
+    ]
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({}, "accepted  www: purge of 1 url: https://www.acme.com/docs/a.html; 2.0 s after the upload"),
+        ({"id": "I2", "soft": True, "targets": 3, "kind": "prefix", "age_seconds": 90},
+         "accepted  www: soft purge of 3 prefixes: https://www.acme.com/docs/a.html and 2 more; 90 s after the upload; id I2"),
+        ({"event": "retry", "state": "requeued", "delay": 31, "attempt": 2, "reason": "503 Busy", "age_seconds": 600},
+         "requeued  www: purge of 1 url: https://www.acme.com/docs/a.html; retry: 503 Busy; again in 31 s; try 2; 10 min "
+         "after the upload"),
+        ({"event": "unasked", "state": "returned", "age_seconds": 8000}, "returned  www: purge of 1 url: "
+         "https://www.acme.com/docs/a.html; unasked; 2 h after the upload"),
+        ({"kind": "everything", "first": [], "by": "ann@laptop", "why": "prices"},
+         "accepted  www: purge of everything; 2.0 s after it was asked for; asked for by ann@laptop: prices"),
+        ({"weather": "fine"}, "accepted  www: purge of 1 url: https://www.acme.com/docs/a.html; 2.0 s after the upload; "
+         "weather fine"),
+    ],
+)  # fmt: skip
+def test_a_job_in_words(members: dict[str, Any], expected: str) -> None:
+    assert words.line(of(**members)) == f"2026-10-02 07:15:00Z  {expected}"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ({"event": "invocation", "messages": 3, "ms": 40, "providers": {"www": {"accepted": 2, "dead": 0}}},
+         "(no time)             invocation ms 40; providers www accepted 2"),
+        ({"event": "breaker", "provider": "www", "reason": "it hangs", "to": "open"},
+         "(no time)             breaker   www: it hangs; to open"),
+        ({"level": "ERROR", "message": "no\nway", "errorType": "KeyError", "stackTrace": ["a"]},
+         "(no time)             error     no way: KeyError"),
+        ({"type": "platform.report", "record": {"status": "timeout", "metrics": {"durationMs": 60000.0}}},
+         "(no time)             failed    an invocation ended with timeout after 60.0 s"),
+        ({"event": "unmatched", "changes": 2, "first": ["s3://b/a", "s3://b/c"], "buckets": {"b": 2}},
+         "(no time)             unmatched first s3://b/a, s3://b/c; changes 2; buckets b 2"),
+    ],
+)  # fmt: skip
+def test_other_lines_in_words(line: dict[str, Any], expected: str) -> None:
+    assert words.line(read(json.dumps(line))) == expected
+
+
+def test_no_line_is_longer_than_a_person_reads() -> None:
+    long = "x" * 1_000_000
+    entry = read(json.dumps({"event": "odd", "reason": long, "also": [long], "message": long}))
+    assert len(words.line(entry)) < 5000
+    assert len(words.line(read(long))) < 5000
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{"type": "platform.start", "record": {}}', False),
+        ('{"type": "platform.report", "record": {"status": "success"}}', False),
+        ('{"type": "platform.report", "record": {"status": "error"}}', True),
+        ('{"_aws": {}, "Accepted": 1}', False),
+        ('{"event": "invocation"}', True),
+        ("Traceback", True),
+    ],
+)
+def test_what_lambda_and_metrics_write_is_not_for_people_but_for_failures(line: str, shown: bool) -> None:
+    assert words.is_shown(read(line)) is shown
+
+
+def test_colours_tell_what_went_well_and_what_did_not() -> None:
+    lines = [of(), of(event="retry", state="requeued", level="WARNING"), of(event="x", level="ERROR"), of(event="x")]
+    assert [words.colour(each) for each in lines] == ["green", "yellow", "red", None]
+
+
+# What is wanted
+
+
+@pytest.mark.parametrize(
+    ("chosen", "takes"),
+    [
+        (Wanted(), True),
+        (Wanted(providers=("www",)), True),
+        (Wanted(providers=("ww",)), False),
+        (Wanted(providers=("ww", "www"), outcomes=("accepted",)), True),
+        (Wanted(outcomes=("dead",)), False),
+        (Wanted(keys=("docs/a.html",)), True),
+        (Wanted(keys=("docs/*",)), True),
+        (Wanted(keys=("s3://acme-site/docs/?.html",)), True),
+        (Wanted(keys=("https://www.acme.com/*",)), True),
+        (Wanted(keys=("DOCS/*",)), False),
+        (Wanted(keys=("a.html",)), False),
+    ],
+)
+def test_what_is_wanted(chosen: Wanted, takes: bool) -> None:
+    assert chosen.takes(of()) is takes
+
+
+def test_an_instance_stands_for_those_that_it_was_found_to_be() -> None:
+    assert Wanted(providers=("www",)).takes(of(provider="www/E8F6"))
+    assert not Wanted(providers=("www",)).takes(of(provider="wwwx"))
+
+
+def test_a_large_batch_may_be_wanted() -> None:
+    chosen = Wanted(keys=("img/x.png",), outcomes=("accepted",))
+    assert chosen.may_take(of(objects=9000))
+    assert not chosen.may_take(of())
+    assert not chosen.may_take(of(objects=9000, event="retry", state="dead"))
+    assert not Wanted().may_take(of(objects=9000))
+
+
+def test_the_pattern_asks_cloudwatch_for_no_less() -> None:
+    assert Wanted(keys=("a",)).pattern == ""
+    assert Wanted(providers=("www",), outcomes=("dead", "retry")).pattern == (
+        '{ ($.provider = "www" || $.provider = "www/*") && '
+        '($.event = "dead" || $.state = "dead" || $.event = "retry" || $.state = "retry") }'
+    )
+
+
+def test_an_unknown_outcome_is_told_the_nearest() -> None:
+    wanted.check(["dead"], ["dead", "accepted"])
+    with pytest.raises(wanted.WantedError, match="no outcome is called 'acepted'; did you mean 'accepted'"):
+        wanted.check(["acepted"], ["dead", "accepted"])
