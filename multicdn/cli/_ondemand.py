@@ -133,7 +133,8 @@ def _orders(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> 
     from multicdn.oncall import manual
     from multicdn.routing.router import Router
 
-    router = Router(loaded.config.routes, loaded.config.providers, loaded.plugins.hooks.urls)
+    config = loaded.config
+    router = Router(config.routes, config.providers, loaded.plugins.hooks.urls, config.places)
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
