@@ -211,7 +211,7 @@ def _in_queue(session: Session, deployed: Deployed) -> str:
     if "QueueUrl" not in deployed.outputs:
         return ""
     number = count_messages(session.account, deployed.outputs["QueueUrl"])
-    return f", and {render.counted(number, 'message')} are in the queue" if number else ", and the queue is empty"
+    return f"; in the queue: {render.counted(number or 0, 'message')}"
 
 
 def _plain(bucket: str, key: str, trial: Trial) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,7 @@ from multicdn.cli.terminal import say
 from multicdn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from multicdn.logbook.entries import Entry
@@ -139,15 +138,18 @@ def _from_group(
     from multicdn.logbook import insights
 
     log = _log.installed(stack, region, config_path, "--log FILE")
-    now = time.time()
+    now = float(int(time.time()))
     recent, start = now - min(since, _RECENT), now - since
-    older: Iterable[Entry] = ()
+    older: Sequence[Entry] = ()
     with _log.told():
         if start < recent:
             found = insights.search(log.client, log.group.name, subject.query(), start, recent)
             read.scanned, read.dollars, read.complete = found.scanned, found.dollars, found.complete
             older = found.entries
-        yield from chain(older, log.group.between(recent))
+        yield from older
+        # Both ends count, here and there.
+        both = {entry.text for entry in older if (entry.at or 0.0) >= recent}
+        yield from (entry for entry in log.group.between(recent) if entry.text not in both)
 
 
 def _show(what: str, subject: Subject, made: History, read: _Read, notes: Iterable[str]) -> None:

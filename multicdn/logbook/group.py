@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.logbook.entries import Entry, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # Seconds between two looks: the account's few calls a second are shared with everybody else.
 _PAUSE = 2.0
@@ -49,14 +49,7 @@ class LogGroup:
         for event in self._events(start, end, pattern):
             yield _entry(event)
 
-    def follow(
-        self,
-        start: float,
-        pattern: str = "",
-        *,
-        patience: float = math.inf,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> Iterator[Entry]:
+    def follow(self, start: float, pattern: str = "", patience: float = math.inf) -> Iterator[Entry]:
         """What was logged, and from then on what is logged, each event once.
 
         An event that comes late is shown as long as it is no older than half a minute before the newest.
@@ -65,7 +58,6 @@ class LogGroup:
             start: as for ``between``.
             pattern: the same.
             patience: seconds between looks in all, after which this ends.
-            sleep: waits so many seconds.
         """
         seen: dict[str, float] = {}
         newest, waited = start, 0.0
@@ -80,7 +72,7 @@ class LogGroup:
                 yield _entry(event)
             if waited >= patience:
                 return
-            sleep(_PAUSE)
+            time.sleep(_PAUSE)
             waited += _PAUSE
 
     def _events(self, start: float, end: float | None, pattern: str) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,12 @@ _MOST = 10_000
 # Of the lines that only may be about it, as many are shown to people.
 _SHOWN = 10
 
+# Columns of the word for what happened.
+_WIDTH = 9
+
+# What the reader of a history knows, or reads of the change that began it.
+_KNOWN = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
+
 # Seconds within which two changes are taken for one where no message tells them apart: ages are rounded.
 _ALIKE = 1.0
 
@@ -117,7 +123,9 @@ def _begun(entry: Entry, who: str) -> str:
 
 
 def _step(entry: Entry, sure: bool) -> Step:  # noqa: FBT001
-    text = words.said(entry)
+    text = words.said(entry, _KNOWN)
+    if entry.is_job and "age_seconds" in entry.record:
+        text += f", {words.seconds(entry.number('age_seconds'))} after it was asked for"
     if not sure:
         number = entry.number("objects") or entry.number("targets")
         text += (
@@ -140,7 +148,7 @@ def lines(history: History) -> Iterator[tuple[str, Entry | None]]:
         if id(step) not in hidden:
             mark = step.what if step.sure else f"{step.what}?"
             yield (
-                f"{words.clock(step.at)}  {mark:<{words.WIDTH}} {step.text}".rstrip(),
+                f"{words.clock(step.at)}  {mark:<{_WIDTH}} {step.text}".rstrip(),
                 step.entry if step.sure else None,
             )
     if hidden:

@@ -1,10 +1,8 @@
-"""What can be asked of the log by name: how a job ended, what became of it, and what else happens."""
+"""What can be asked of the log by name: events, and what becomes of targets."""
 
 from __future__ import annotations
 
-from multicdn.model import Status
+from multicdn.vocabulary import EVENTS, STATES
 
-STATES = ("accepted", "requeued", "dead", "returned", "dropped")
-
-#: Events and states, each once.
-KNOWN = tuple(dict.fromkeys((*map(str, Status), *STATES)))
+#: Each once.
+KNOWN = tuple(sorted({*EVENTS, *STATES}))

@@ -16,16 +16,17 @@ from msgspec import Struct
 
 from multicdn.logbook.insights import MOST_ROWS
 from multicdn.logbook.wanted import LEFT_OUT, names_a_part, uri
+from multicdn.provenance import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from multicdn.logbook.entries import Entry
 
-# How many keys, targets and messages a line names at most.
-NAMED = 5
-
 _WIDER = ("prefix", "host", "everything")
+
+# Characters: AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html. The longest keys would be too long.
+_LONGEST_QUERY = 10_000
 
 
 class About(enum.Enum):
@@ -83,20 +84,23 @@ class Subject(Struct, frozen=True):
         return self.targets.get(name) or self.targets.get(name.partition("/")[0]) or {}
 
     def query(self) -> str:
-        """A query of Logs Insights for all lines that may be about it, the newest first.
+        """A query of Logs Insights for all lines that may be about it, and perhaps others, the newest first.
 
         Lists are fields with numbers there: AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
         """
         keys = _listed(name for bucket, key in sorted(self.objects) for name in (key, f"s3://{bucket}/{key}"))
-        tests = [
-            *(f"{field}.{place} in {keys}" for field in ("keys", "first") for place in range(NAMED)),
-            f"(objects > {NAMED} and bucket in {_listed(sorted({bucket for bucket, _ in self.objects}))})",
-            f"kind in {_listed(_WIDER)}",
-            f"event = {json.dumps(LEFT_OUT)}",
-            "ispresent(by)",
-        ]
-        wanted = " or ".join(tests if self.objects else tests[-3:])
-        return f"fields @timestamp, @message | filter {wanted} | sort @timestamp desc | limit {MOST_ROWS}"
+        buckets = f"bucket in {_listed(sorted({bucket for bucket, _ in self.objects}))}"
+        named = [f"{field}.{place} in {keys}" for field in ("keys", "first") for place in range(MOST)]
+        wider = [f"kind in {_listed(_WIDER)}", f"event = {json.dumps(LEFT_OUT)}", "ispresent(by)"]
+        if not self.objects:
+            return _query(wider)
+        query = _query([*named, f"(objects > {MOST} and {buckets})", *wider])
+        return query if len(query) <= _LONGEST_QUERY else _query([buckets, *wider])
+
+
+def _query(tests: Iterable[str]) -> str:
+    wanted = " or ".join(tests)
+    return f"fields @timestamp, @message | filter {wanted} | sort @timestamp desc | limit {MOST_ROWS}"
 
 
 def _listed(texts: Iterable[str]) -> str:

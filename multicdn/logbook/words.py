@@ -1,53 +1,47 @@
-"""A line of the log as a person reads it. Pure."""
+"""A line of the log as a person reads it: the sentence of a worker's terminal, and what Lambda says of failures."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from multicdn.readable import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from multicdn.logbook.entries import Entry
 
-# What has a place of its own in the line, is Lambda's, or says what other members say as well.
-_PLACED = frozenset((
-    "timestamp", "time", "level", "logger", "requestId", "event", "state", "provider", "action", "kind", "soft",
-    "targets", "first", "bucket", "keys", "objects", "messages", "attempt", "age_seconds", "delay", "reason", "ms",
-    "principal", "source_ip", "by", "why", "id", "note", "calls", "routes", "trace",
-))  # fmt: skip
+# What Lambda and the worker put beside the fields of a record.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
+_BESIDE = frozenset(("timestamp", "time", "level", "message", "logger", "requestId"))
+
+# What those read who look for one object, and have `multicdn history` and `--json` for.
+_DETAILS = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "calls")
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "WARN": "yellow"}
-_GOOD = "green"
 
-#: Columns of the word for what happened.
-WIDTH = 9
-
-_LONGEST = 1000
+# Characters.
+_LONGEST = 4000
 
 
 def is_shown(entry: Entry) -> bool:
     """Whether a line is for people: what Lambda says of each start and end, and what is a metric, isn't."""
     if "_aws" in entry.record:
         return False
-    kind = str(entry.record.get("type") or "")
-    if kind.startswith("platform."):
-        return kind == "platform.report" and _report(entry).get("status", "success") != "success"
-    return True
+    return not _of_platform(entry) or _is_failure(entry)
 
 
 def colour(entry: Entry) -> str | None:
     """The colour of a line on a terminal; None for that of the terminal."""
-    if str(entry.record.get("type") or "").startswith("platform."):
-        return "red"
     if entry.event == "accepted":
-        return _GOOD
-    return _COLOURS.get(entry.level)
+        return "green"
+    return "red" if _is_failure(entry) else _COLOURS.get(entry.level)
 
 
 def line(entry: Entry) -> str:
-    """When it was, what happened, and to what."""
-    return f"{clock(entry.at)}  {_word(entry):<{WIDTH}} {said(entry)}".rstrip()
+    """When it was, and what happened."""
+    return f"{clock(entry.at)}  {said(entry, _DETAILS if entry.is_job else ())}"
 
 
 def clock(at: float | None) -> str:
@@ -66,103 +60,43 @@ def seconds(number: float) -> str:
     return f"{number / 60:.0f} min" if number < 7200 else f"{number / 3600:.0f} h"
 
 
-def said(entry: Entry) -> str:
-    """What a line says, but for when and with what end."""
-    if not entry.event:
-        return _of_others(entry)
-    where = f"{entry.provider}: " if entry.provider else ""
-    clauses = (_job(entry), *_ended(entry)) if entry.is_job else _about(entry)
-    return where + "; ".join((*clauses, *_others(entry.record)))
+def said(entry: Entry, without: Collection[str] = ()) -> str:
+    """What a line says, but for when.
+
+    Args:
+        entry: of the log.
+        without: fields that the reader knows.
+    """
+    if entry.event:
+        hidden = _BESIDE.union(without, ("attempt",) if entry.number("attempt") == 1 else ())
+        return _cut(sentence({name: value for name, value in entry.record.items() if name not in hidden}))
+    if _of_platform(entry):
+        return _cut(_failure(_report(entry)))
+    parts = [str(entry.record[name]) for name in ("message", "errorType", "errorMessage") if entry.record.get(name)]
+    return _cut(": ".join(dict.fromkeys(parts)) if parts else entry.text)
 
 
-def _word(entry: Entry) -> str:
-    if entry.record.get("type") == "platform.report":
-        return "failed"
-    return entry.state or entry.event or entry.level.lower()
+def _failure(report: Mapping[str, object]) -> str:
+    metrics = report.get("metrics")
+    spent = metrics.get("durationMs") if isinstance(metrics, dict) else None
+    after = f" after {spent / 1000:.1f} s" if isinstance(spent, int | float) else ""
+    kind = f": {report['errorType']}" if report.get("errorType") else ""
+    return f"an invocation of the function ended with {report.get('status')}{after}{kind}"
 
 
-def _job(entry: Entry) -> str:
-    record = entry.record
-    soft = "soft " if record.get("soft") else ""
-    kind, number = str(record.get("kind") or ""), int(entry.number("targets"))
-    if kind == "everything":
-        return f"{soft}{record.get('action')} of everything"
-    what = f"{number:,} {kind or 'target'}{_plural(kind or 'target', number)}"
-    first = entry.texts("first")
-    more = f" and {number - len(first):,} more" if number > len(first) > 0 else ""
-    return f"{soft}{record.get('action')} of {what}{': ' if first else ''}{', '.join(first)}{more}"
+def _cut(text: str) -> str:
+    line = " ".join(text[: 2 * _LONGEST].split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
-def _plural(word: str, number: int) -> str:
-    if number == 1:
-        return ""
-    return "es" if word.endswith("x") else "s"
+def _of_platform(entry: Entry) -> bool:
+    return str(entry.record.get("type") or "").startswith("platform.")
 
 
-def _ended(entry: Entry) -> Iterator[str]:
-    """Clauses on how a job ended, the most telling first."""
-    record = entry.record
-    if reason := record.get("reason"):
-        yield f"{entry.event}: {str(reason)[:_LONGEST]}"
-    elif entry.event != entry.state:
-        yield entry.event
-    if "delay" in record:
-        yield f"again in {seconds(entry.number('delay'))}"
-    if entry.number("attempt") > 1:
-        yield f"try {entry.number('attempt'):.0f}"
-    if "age_seconds" in record:
-        since = "it was asked for" if "by" in record else "the upload"
-        yield f"{seconds(entry.number('age_seconds'))} after {since}"
-    if record.get("id"):
-        yield f"id {record['id']}"
-    if record.get("note"):
-        yield str(record["note"])
-    if record.get("by"):
-        yield f"asked for by {record['by']}{_why(record)}"
+def _is_failure(entry: Entry) -> bool:
+    return entry.record.get("type") == "platform.report" and _report(entry).get("status", "success") != "success"
 
 
-def _why(record: Mapping[str, Any]) -> str:
-    return f": {record['why']}" if record.get("why") else ""
-
-
-def _about(entry: Entry) -> Iterator[str]:
-    if entry.record.get("reason"):
-        yield str(entry.record["reason"])[:_LONGEST]
-    for name in ("state", "bucket", "keys", "targets", "first", "messages", "attempt", "delay", "ms"):
-        if name in entry.record:
-            yield f"{name} {_value(entry.record[name])}"
-
-
-def _others(record: Mapping[str, Any]) -> Iterator[str]:
-    """Members without a place of their own: those of other versions, too."""
-    for name, value in record.items():
-        if name not in _PLACED:
-            yield f"{name} {_value(value)}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_value, value))[:_LONGEST]
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_value(each)}" for name, each in value.items() if each)[:_LONGEST]
-    return str(value)[:_LONGEST]
-
-
-def _of_others(entry: Entry) -> str:
-    """A line of Lambda or of a library: the words, and of an exception its type, without the trace."""
-    record = entry.record
-    if record.get("type") == "platform.report":
-        report = _report(entry)
-        metrics = report.get("metrics")
-        after = metrics.get("durationMs") if isinstance(metrics, dict) else None
-        spent = f" after {float(after) / 1000:.1f} s" if isinstance(after, int | float) else ""
-        kind = f", {report['errorType']}" if report.get("errorType") else ""
-        return f"an invocation ended with {report.get('status')}{spent}{kind}"
-    parts = [str(record[name]) for name in ("message", "errorType", "errorMessage") if record.get(name)]
-    words = ": ".join(dict.fromkeys(parts)) if parts else entry.text
-    return " ".join(words[:_LONGEST].split())
-
-
-def _report(entry: Entry) -> Mapping[str, Any]:
+def _report(entry: Entry) -> Mapping[str, object]:
     found = entry.record.get("record")
     return found if isinstance(found, dict) else {}
