@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import log_reference
 import rooms
 
 from multicdn.authoring import catalog
@@ -17,8 +18,12 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "multicdn.schema.json"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+LOGS = ROOT / "docs" / "logs.md"
+LOG_SCHEMA = ROOT / "docs" / "log.schema.json"
 
 _TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
+_LOG = re.compile(r"(?<=<!-- log -->\n).*?(?=<!-- /log -->)", re.DOTALL)
+_METRICS = re.compile(r"(?<=<!-- metrics -->\n).*?(?=<!-- /metrics -->)", re.DOTALL)
 _PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 
@@ -50,8 +55,16 @@ def architecture_text() -> str:
     return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
 
 
+def logs_text() -> str:
+    """docs/logs.md with the tables of its events, fields and metrics made anew."""
+    text = _LOG.sub(lambda _: log_reference.tables(), LOGS.read_text(encoding="utf-8"))
+    return _METRICS.sub(lambda _: log_reference.metrics(), text)
+
+
 def main() -> None:
     """Write all of them."""
+    LOGS.write_text(logs_text(), encoding="utf-8")
+    LOG_SCHEMA.write_text(log_reference.schema_text(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
-    from multicdn.records import Ended
+    from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
@@ -184,7 +184,7 @@ class Dispatcher:
         lost = {change for group in failed for change in group.changes}
         return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
 
-    def _tell(self, intake: Intake, work: Work, found: Sequence[Ended], sent: _Sent, unrouted: _Unrouted) -> int:
+    def _tell(self, intake: Intake, work: Work, found: Sequence[EndedAlike], sent: _Sent, unrouted: _Unrouted) -> int:
         """Log what happened, and say how many changes no route acts on."""
         for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
             emit(logging.ERROR, "requeue-failed", reason=trouble)

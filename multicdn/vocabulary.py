@@ -1,7 +1,7 @@
 """The words of the log and of the metrics: every event and field that is written, each with a sentence.
 
-Pure data, which nothing imports that runs in Lambda: docs/logs.md and docs/log.schema.json are made from it, and tests
-hold it against what is written. Words are added; one that changes its meaning gets another name.
+Pure data, which nothing imports that runs in Lambda: the reference of the log and its JSON Schema are made from it, and
+tests hold it against what is written. Words are added; one that changes its meaning gets another name.
 """
 
 from __future__ import annotations
@@ -92,8 +92,7 @@ FIELDS = {
     "ms": Field("integer", "how long it took, waiting included; of several calls the longest", "milliseconds"),
     "age_seconds": Field(
         "number",
-        "since the oldest upload behind it, or else since it was asked for; of requeued jobs, the newest of "
-        "several messages counts as that",
+        "since the oldest upload behind it, or where none is known, since it was asked for",
         "seconds",
     ),
     "delay": Field("integer", "until it is tried again; of several jobs the shortest", "seconds"),
@@ -116,7 +115,8 @@ FIELDS = {
     "store": Field("text", "whose events they are, where that isn't S3"),
     "template": Field("text", "the template that has no text for the keys"),
     "left": Field("integer", "how many targets are left"),
-    "directories": Field("integer", "how many directories are purged by prefix"),
+    "directories": Field("texts", "directories that are purged by prefix, as prefixes of keys; 5 at most"),
+    "more": Field("integer", "how many directories there are besides"),
     "innocent": Field("integer", "how many unchanged objects that drops as well; absent where nobody counted"),
     "dollars": Field("number", "what that saves", "US dollars"),
     "queue": Field("text", "URL of the queue"),
@@ -133,7 +133,8 @@ FIELDS = {
     "signal": Field("text", "the signal that it was sent"),
 }
 
-_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "calls", "attempt", "ms")
+#: Fields of each record of how jobs ended.
+OF_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "calls", "attempt", "ms")
 _BEHIND = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
 _FAILED = (*_BEHIND, "throttled", "delay", "reason")
 
@@ -141,15 +142,17 @@ _MESSAGES = Field("integer", "how many messages")
 
 EVENTS = {
     "accepted": Event(
-        ("INFO",), "A vendor accepted what it was asked.", _JOB, (*_BEHIND, "throttled", "id", "ids", "note")
+        ("INFO",), "A vendor accepted what it was asked.", OF_JOB, (*_BEHIND, "throttled", "id", "ids", "note")
     ),
-    "retry": Event(("WARNING", "ERROR"), "It may succeed later: no answer, a failure, too many calls.", _JOB, _FAILED),
-    "paced": Event(("INFO", "ERROR"), "Not called yet: the vendor's rate allows it only later.", _JOB, _FAILED),
-    "rejected": Event(("WARNING", "ERROR"), "The vendor will never take these targets.", _JOB, _FAILED),
-    "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", _JOB, _FAILED),
-    "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", _JOB, _FAILED),
+    "retry": Event(
+        ("WARNING", "ERROR"), "It may succeed later: no answer, a failure, too many calls.", OF_JOB, _FAILED
+    ),
+    "paced": Event(("INFO", "ERROR"), "Not called yet: the vendor's rate allows it only later.", OF_JOB, _FAILED),
+    "rejected": Event(("WARNING", "ERROR"), "The vendor will never take these targets.", OF_JOB, _FAILED),
+    "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", OF_JOB, _FAILED),
+    "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", OF_JOB, _FAILED),
     "unasked": Event(
-        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", _JOB, _FAILED
+        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", OF_JOB, _FAILED
     ),
     "left-out": Event(
         ("INFO", "WARNING", "ERROR"),
@@ -185,9 +188,9 @@ EVENTS = {
     "collapse": Event(
         ("INFO", "DEBUG"),
         "Why many URLs became prefixes, or why they didn't.",
-        ("provider", "bucket", "targets", "left", "directories", "first", "innocent", "dollars", "reason"),
+        ("provider", "bucket", "targets", "left", "directories", "innocent", "dollars", "reason"),
+        ("more",),
         own={
-            "first": Field("texts", "the directories, as prefixes of keys; 5 at most"),
             "targets": Field("integer", "how many targets there were"),
             "innocent": Field("integer or null", "how many unchanged objects that drops as well; null: nobody counted"),
         },

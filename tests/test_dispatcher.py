@@ -51,7 +51,7 @@ def test_a_host_that_a_key_makes_is_purged_where_it_is_allowed_and_else_is_in_th
     assert [call.target for call in stage.www.calls if "purge" in call.target] == ["/purge/https://www.acme.com/a.css"]
     [line] = [line for line in lines(logged) if line["event"] == "untargeted"]
     assert line == {
-        "event": "untargeted", "bucket": "acme-site", "template": "https://{first}/{rest}", "keys": 3,
+        "event": "untargeted", "bucket": "acme-site", "template": "https://{first}/{rest}", "objects": 3,
         "first": list(keys[1:]),
         "reason": "the host evil.example, made from the key, isn't among the route's `allowed_hosts`",
     }  # fmt: skip
