@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
 
 _DURATION = re.compile("[1-9][0-9]{0,8}[smhd]")
 
@@ -49,7 +49,7 @@ def since_option(default: str) -> Callable[[Any], Any]:
     return click.option("--since", metavar="TIME", callback=_since, help=text)
 
 
-class Installed(Struct, frozen=True):
+class InstalledLog(Struct, frozen=True):
     """The log of an installation."""
 
     group: LogGroup
@@ -57,7 +57,7 @@ class Installed(Struct, frozen=True):
     region: str
 
 
-def installed(stack: str, region: str, config_path: Path | None, instead: str) -> Installed:
+def installed(stack: str, region: str, config_path: Path | None, instead: str) -> InstalledLog:
     """Find the log group of an installation.
 
     Raises:
@@ -66,7 +66,7 @@ def installed(stack: str, region: str, config_path: Path | None, instead: str) -
     found = _stack.find(stack, region, config_path, instead, "log")
     name = found.output("LogGroupName", f"; name another stack, or use {instead}")
     client = found.client("logs")
-    return Installed(LogGroup(client, name), client, found.region)
+    return InstalledLog(LogGroup(client, name), client, found.region)
 
 
 def told() -> AbstractContextManager[None]:
@@ -76,7 +76,7 @@ def told() -> AbstractContextManager[None]:
     return translated("reading the log", "logs")
 
 
-def from_file(name: str, since: float | None) -> Iterator[Entry]:
+def from_file(name: str, since: float | None) -> Iterator[LogEntry]:
     """The lines of a file, or of standard input as they come.
 
     Raises:
@@ -95,5 +95,5 @@ def from_file(name: str, since: float | None) -> Iterator[Entry]:
         raise click.UsageError(f"{name}: can't be read: {error.strerror}") from None
 
 
-def _young(found: Iterator[Entry], start: float | None) -> Iterator[Entry]:
+def _young(found: Iterator[LogEntry], start: float | None) -> Iterator[LogEntry]:
     return (entry for entry in found if start is None or entry.at is None or entry.at >= start)

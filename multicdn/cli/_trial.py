@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from multicdn.cli import lists, render
-from multicdn.cli._json import say_json
-from multicdn.cli.terminal import say
+from multicdn.cli.terminal import say, say_text
 from multicdn.installer.errors import InstallError, translated
 from multicdn.logbook import words
 from multicdn.logbook.group import LogGroup
@@ -52,7 +52,7 @@ def run(session: Session, what: str | None, timeout: float, *, yes: bool, as_jso
 
     file = sessions.config_file(session)
     deployed = _deployed(session, file)
-    tried = _Planner(file.config)
+    tried = _UploadPlanner(file.config)
     bucket, key = lists.split_s3(what) if what else tried.chosen(session)
     shown = tried.previews(bucket, key)
     if not shown:
@@ -66,7 +66,7 @@ def run(session: Session, what: str | None, timeout: float, *, yes: bool, as_jso
     for entry in found:
         say(words.line(entry), colour=words.colour(entry), err=as_json)
     if as_json:
-        say_json(_plain(bucket, key, trial))
+        say_text(json.dumps(_plain(bucket, key, trial), indent=2))
     return _end(session, deployed, trial, timeout)
 
 
@@ -91,7 +91,7 @@ def _deployed(session: Session, file: ConfigFile) -> Deployed:
     return found
 
 
-class _Planner:
+class _UploadPlanner:
     """Works out what an upload would ask the vendors for."""
 
     def __init__(self, config: Config) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
     from multicdn.logbook.history import History, Step
     from multicdn.logbook.subject import Subject
 
@@ -133,14 +133,14 @@ def _host(url: str) -> str:
 
 def _from_group(
     subject: Subject, since: float, read: _Read, stack: str, region: str, config_path: Path | None
-) -> Iterator[Entry]:
+) -> Iterator[LogEntry]:
     """Search for what is older than some minutes, and read what is newer, so that nothing is missed."""
     from multicdn.logbook import insights
 
     log = _log.installed(stack, region, config_path, "--log FILE")
     now = float(int(time.time()))
     recent, start = now - min(since, _RECENT), now - since
-    older: Sequence[Entry] = ()
+    older: Sequence[LogEntry] = ()
     with _log.told():
         if start < recent:
             found = insights.search(log.client, log.group.name, subject.query(), start, recent)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from multicdn.logbook.entries import Entry
-    from multicdn.logbook.wanted import Wanted
+    from multicdn.logbook.entries import LogEntry
+    from multicdn.logbook.wanted import LogFilter
 
 _HOUR = 3600.0
 
@@ -51,18 +51,21 @@ def logs(file: str | None, *, follow: bool, since: float | None, as_json: bool, 
 
     if file and follow:
         raise click.UsageError(f"a file isn't followed: tail -f {file} | multicdn logs -")
-    chosen = wanted.Wanted(options["providers"], options["keys"], options["outcomes"])
+    chosen = wanted.LogFilter(options["providers"], options["keys"], options["outcomes"])
     _check(chosen)
     where = (options["stack"], options["region"], options["config_path"])
     found = _log.from_file(file, since) if file else _from_group(*where, chosen, since or _HOUR, follow=follow)
     shown, hidden = _show(found, chosen, as_json=as_json)
     if not shown:
-        say("the log has nothing like that in this time" if chosen != wanted.Wanted() else "the log is empty", err=True)
+        say(
+            "the log has nothing like that in this time" if chosen != wanted.LogFilter() else "the log is empty",
+            err=True,
+        )
     if hidden:
         say(f"{counted(hidden, 'record')} of large batches may be about it: they name only the first keys", err=True)
 
 
-def _check(chosen: Wanted) -> None:
+def _check(chosen: LogFilter) -> None:
     """Refuse what no line can have, before anything is read.
 
     Raises:
@@ -72,13 +75,13 @@ def _check(chosen: Wanted) -> None:
 
     try:
         wanted.check(chosen.outcomes, outcomes.KNOWN)
-    except wanted.WantedError as error:
+    except wanted.FilterError as error:
         raise click.UsageError(str(error)) from None
 
 
 def _from_group(
-    stack: str, region: str, config_path: Path | None, chosen: Wanted, since: float, *, follow: bool
-) -> Iterator[Entry]:
+    stack: str, region: str, config_path: Path | None, chosen: LogFilter, since: float, *, follow: bool
+) -> Iterator[LogEntry]:
     log = _log.installed(stack, region, config_path, "FILE")
     start = time.time() - since
     if follow:
@@ -87,7 +90,7 @@ def _from_group(
         yield from log.group.follow(start, chosen.pattern) if follow else log.group.between(start, None, chosen.pattern)
 
 
-def _show(found: Iterable[Entry], chosen: Wanted, *, as_json: bool) -> tuple[int, int]:
+def _show(found: Iterable[LogEntry], chosen: LogFilter, *, as_json: bool) -> tuple[int, int]:
     """Show what is wanted, as it comes; how many lines that were, and how many others might be wanted."""
     from multicdn.logbook import words
 

@@ -20,7 +20,7 @@ _LONGEST_LINE = 1 << 20
 _LONGEST_PREFIX = 200
 
 
-class Entry(Struct, frozen=True):
+class LogEntry(Struct, frozen=True):
     """A line of the log.
 
     Attributes:
@@ -69,7 +69,7 @@ class Entry(Struct, frozen=True):
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
-def read(line: str, at: float | None = None) -> Entry:
+def read(line: str, at: float | None = None) -> LogEntry:
     """Read a line.
 
     Args:
@@ -80,12 +80,12 @@ def read(line: str, at: float | None = None) -> Entry:
     start = text.find("{", 0, _LONGEST_PREFIX)
     record = _members(text[start:]) if start >= 0 else {}
     if not record:
-        return Entry(text, at=at)
+        return LogEntry(text, at=at)
     said = _seconds(record.get("timestamp") or record.get("time"))
-    return Entry(text[start:], record, at if said is None else said)
+    return LogEntry(text[start:], record, at if said is None else said)
 
 
-def lines(stream: BinaryIO) -> Iterator[Entry]:
+def lines(stream: BinaryIO) -> Iterator[LogEntry]:
     """Read a file or a pipe, each line as soon as it is there."""
     for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
         if text := line.decode("utf-8", "replace").strip():

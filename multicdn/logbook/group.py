@@ -11,7 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from multicdn.logbook.entries import Entry, read
+from multicdn.logbook.entries import LogEntry, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class LogGroup:
         self._client = client
         self.name = name
 
-    def between(self, start: float, end: float | None = None, pattern: str = "") -> Iterator[Entry]:
+    def between(self, start: float, end: float | None = None, pattern: str = "") -> Iterator[LogEntry]:
         """What was logged, in the order of CloudWatch, page by page.
 
         Args:
@@ -49,7 +49,7 @@ class LogGroup:
         for event in self._events(start, end, pattern):
             yield _entry(event)
 
-    def follow(self, start: float, pattern: str = "", patience: float = math.inf) -> Iterator[Entry]:
+    def follow(self, start: float, pattern: str = "", patience: float = math.inf) -> Iterator[LogEntry]:
         """What was logged, and from then on what is logged, each event once.
 
         An event that comes late is shown as long as it is no older than half a minute before the newest.
@@ -99,7 +99,7 @@ def _forget(seen: dict[str, float], before: float) -> None:
         del seen[name]
 
 
-def _entry(event: dict[str, Any]) -> Entry:
+def _entry(event: dict[str, Any]) -> LogEntry:
     return read(event.get("message", ""), _seconds(event))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.logbook import words
-from multicdn.logbook.entries import Entry
+from multicdn.logbook.entries import LogEntry
 from multicdn.logbook.subject import About
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _SHOWN = 10
 
 # Columns of the word for what happened.
 _WIDTH = 9
+
+# What stands at the beginning of a job: an upload or the like, or a request.
+_BEGINNINGS = ("changed", "by hand")
 
 # What the reader of a history knows, or reads of the change that began it.
 _KNOWN = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
@@ -49,7 +52,7 @@ class Step(Struct, frozen=True):
     what: str
     text: str
     sure: bool
-    entry: Entry
+    entry: LogEntry
 
 
 class History(Struct, frozen=True):
@@ -62,13 +65,13 @@ class History(Struct, frozen=True):
     """
 
     steps: Sequence[Step]
-    last: Sequence[Entry]
+    last: Sequence[LogEntry]
     complete: bool = True
 
 
-def make(entries: Iterable[Entry], subject: Subject) -> History:
+def make(entries: Iterable[LogEntry], subject: Subject) -> History:
     """Tell the history of something from the lines of a log, in whatever order."""
-    kept: deque[tuple[Entry, About]] = deque(maxlen=_MOST)
+    kept: deque[tuple[LogEntry, About]] = deque(maxlen=_MOST)
     number = 0
     for entry in entries:
         about = subject.about(entry) if entry.event else None
@@ -82,17 +85,17 @@ def make(entries: Iterable[Entry], subject: Subject) -> History:
     return History(sorted(steps, key=_moment), _last(entry for entry, sure in judged if sure), number <= _MOST)
 
 
-def _asking(entry: Entry) -> Iterator[str]:
+def _asking(entry: LogEntry) -> Iterator[str]:
     """Ids of messages that asked for nothing else, so that whatever they asked for is about the same object."""
     if entry.number("objects") == 1:
         yield from entry.texts("messages")
 
 
 def _moment(step: Step) -> tuple[float, bool]:
-    return step.at or 0.0, step.what not in ("changed", "by hand")
+    return step.at or 0.0, step.what not in _BEGINNINGS
 
 
-def _beginnings(entries: Sequence[Entry]) -> Iterator[Step]:
+def _beginnings(entries: Sequence[LogEntry]) -> Iterator[Step]:
     """The changes and the requests that the jobs go back to, each once: several vendors have a job for each."""
     messages, moments = set[str](), set[tuple[str, int]]()
     for entry in entries:
@@ -105,14 +108,14 @@ def _beginnings(entries: Sequence[Entry]) -> Iterator[Step]:
         moments.add((who, moment))
         if known:
             continue
-        yield Step(at, "by hand" if "by" in entry.record else "changed", _begun(entry, who), sure=True, entry=entry)
+        yield Step(at, _BEGINNINGS["by" in entry.record], _begun(entry, who), sure=True, entry=entry)
 
 
-def _who(entry: Entry) -> str:
+def _who(entry: LogEntry) -> str:
     return str(entry.record.get("by") or entry.record.get("principal") or "")
 
 
-def _begun(entry: Entry, who: str) -> str:
+def _begun(entry: LogEntry, who: str) -> str:
     record, number = entry.record, entry.number("objects")
     parts = [f"by {who}" if who else "", f"from {record['source_ip']}" if record.get("source_ip") else ""]
     others = f"the oldest of {number:,.0f} changes of the job" if number > 1 else ""
@@ -122,7 +125,7 @@ def _begun(entry: Entry, who: str) -> str:
     return "; ".join(filter(None, (" ".join(filter(None, parts)), others, why, applied)))
 
 
-def _step(entry: Entry, sure: bool) -> Step:  # noqa: FBT001
+def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001
     text = words.said(entry, _KNOWN)
     if entry.is_job and "age_seconds" in entry.record:
         text += f", {words.seconds(entry.number('age_seconds'))} after it was asked for"
@@ -134,23 +137,21 @@ def _step(entry: Entry, sure: bool) -> Step:  # noqa: FBT001
     return Step(entry.at, entry.state or entry.event, text, sure, entry)
 
 
-def _last(entries: Iterable[Entry]) -> list[Entry]:
+def _last(entries: Iterable[LogEntry]) -> list[LogEntry]:
     """The newest line on each provider and action; where a job was cut into parts, of the part that came last."""
     last = {(entry.provider, str(entry.record.get("action"))): entry for entry in entries if entry.state}
     return [last[name] for name in sorted(last)]
 
 
-def lines(history: History) -> Iterator[tuple[str, Entry | None]]:
+def lines(history: History) -> Iterator[tuple[str, LogEntry | None]]:
     """The history for people, with the line of the log that each is from, for its colour."""
     perhaps = [step for step in history.steps if not step.sure]
     hidden = set(map(id, perhaps[: max(0, len(perhaps) - _SHOWN)]))
     for step in history.steps:
         if id(step) not in hidden:
             mark = step.what if step.sure else f"{step.what}?"
-            yield (
-                f"{words.clock(step.at)}  {mark:<{_WIDTH}} {step.text}".rstrip(),
-                step.entry if step.sure else None,
-            )
+            told = step.entry if step.sure and step.what not in _BEGINNINGS else None
+            yield f"{words.clock(step.at)}  {mark:<{_WIDTH}} {step.text}".rstrip(), told
     if hidden:
         yield f"and {len(hidden):,} older jobs that may be about it, of which the log doesn't name all objects", None
     if not history.complete:
@@ -159,7 +160,7 @@ def lines(history: History) -> Iterator[tuple[str, Entry | None]]:
         yield f"{entry.provider}: {ended(entry)}", entry
 
 
-def ended(entry: Entry) -> str:
+def ended(entry: LogEntry) -> str:
     """Where a job stands by the last line about it."""
     action, when = entry.record.get("action"), words.clock(entry.at)
     age = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.errors import MulticdnError
-from multicdn.logbook.entries import Entry, read
+from multicdn.logbook.entries import LogEntry, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class InsightsError(MulticdnError):
     """A search came to no end; the text says what to do."""
 
 
-class Found(Struct, frozen=True):
+class SearchResult(Struct, frozen=True):
     """What a search has found.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found(Struct, frozen=True):
         complete: whether there are no older ones that it would have found.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[LogEntry]
     scanned: float
     complete: bool
 
@@ -51,7 +51,7 @@ class Found(Struct, frozen=True):
 
 def search(
     client: Any, group: str, query: str, start: float, end: float, sleep: Callable[[float], None] = time.sleep
-) -> Found:
+) -> SearchResult:
     """Search a log group, and wait for the answer. A search that is given up is stopped, since it costs.
 
     Args:
@@ -76,7 +76,7 @@ def search(
     rows = [{cell["field"]: cell.get("value", "") for cell in row} for row in answer["results"]]
     entries = [read(row.get("@message", ""), _seconds(row.get("@timestamp", ""))) for row in reversed(rows)]
     scanned = float(answer.get("statistics", {}).get("bytesScanned", 0.0))
-    return Found(entries, scanned, len(rows) < MOST_ROWS)
+    return SearchResult(entries, scanned, len(rows) < MOST_ROWS)
 
 
 def _answer(client: Any, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:

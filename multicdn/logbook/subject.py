@@ -21,7 +21,7 @@ from multicdn.provenance import MOST
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
 
 _WIDER = ("prefix", "host", "everything")
 
@@ -47,17 +47,17 @@ class Subject(Struct, frozen=True):
     objects: frozenset[tuple[str, str]]
     targets: Mapping[str, Mapping[str, frozenset[str]]]
 
-    def about(self, entry: Entry) -> About | None:
+    def about(self, entry: LogEntry) -> About | None:
         """Whether a line is about it."""
         if self._is_named(entry) or self._is_covered(entry):
             return About.SURELY
         return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
 
-    def _is_named(self, entry: Entry) -> bool:
+    def _is_named(self, entry: LogEntry) -> bool:
         named = {*entry.texts("first"), *(uri(entry, key) for key in entry.texts("keys"))}
         return any(f"s3://{bucket}/{key}" in named for bucket, key in self.objects)
 
-    def _is_covered(self, entry: Entry) -> bool:
+    def _is_covered(self, entry: LogEntry) -> bool:
         """Whether a target of a job is one of its own, or holds it."""
         mine = self._targets_at(entry)
         kind, asked = str(entry.record.get("kind") or ""), entry.texts("first")
@@ -70,7 +70,7 @@ class Subject(Struct, frozen=True):
             return True
         return bool(mine.get(kind, frozenset[str]()) & set(asked))
 
-    def _may_be_among(self, entry: Entry) -> bool:
+    def _may_be_among(self, entry: LogEntry) -> bool:
         """Whether it may be one of those that a line doesn't name."""
         if entry.event == LEFT_OUT:
             return bool(self._targets_at(entry)) or not (self.targets and entry.provider)
@@ -79,7 +79,7 @@ class Subject(Struct, frozen=True):
             return entry.record["bucket"] in buckets and (not self.targets or bool(self._targets_at(entry)))
         return str(entry.record.get("kind") or "") in self._targets_at(entry)
 
-    def _targets_at(self, entry: Entry) -> Mapping[str, frozenset[str]]:
+    def _targets_at(self, entry: LogEntry) -> Mapping[str, frozenset[str]]:
         name = entry.provider
         return self.targets.get(name) or self.targets.get(name.partition("/")[0]) or {}
 

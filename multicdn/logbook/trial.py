@@ -12,7 +12,7 @@ from multicdn.logbook.wanted import names_a_part
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
 
 _ENDS = ("accepted", "dead")
 
@@ -56,10 +56,10 @@ class Trial:
         self._since = since
         self.perhaps = 0
         self.expected = sorted(set(expected))
-        self._last: dict[tuple[str, str], Entry] = {}
+        self._last: dict[tuple[str, str], LogEntry] = {}
         self.misread = False
 
-    def see(self, entry: Entry) -> bool:
+    def see(self, entry: LogEntry) -> bool:
         """Look at a line of the log; whether it is about the trial."""
         ids = {*entry.texts("messages"), str(entry.record.get("message")), str(entry.record.get("requestId"))}
         if not entry.event or self._id not in ids:
@@ -78,7 +78,7 @@ class Trial:
         """The state of one of the expected; empty as long as nothing is known."""
         return self._last[name].state if name in self._last else ""
 
-    def last(self, name: tuple[str, str]) -> Entry | None:
+    def last(self, name: tuple[str, str]) -> LogEntry | None:
         """The last line about one of the expected."""
         return self._last.get(name)
 

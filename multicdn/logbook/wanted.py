@@ -12,18 +12,18 @@ from multicdn.errors import MulticdnError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
 
 
 #: An event that stands for records that were too many to be written.
 LEFT_OUT = "left-out"
 
 
-class WantedError(MulticdnError):
+class FilterError(MulticdnError):
     """Somebody asks for what there can't be."""
 
 
-class Wanted(Struct, frozen=True):
+class LogFilter(Struct, frozen=True):
     """What is wanted; of each kind any one will do, and empty is all.
 
     Attributes:
@@ -36,7 +36,7 @@ class Wanted(Struct, frozen=True):
     keys: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
 
-    def takes(self, entry: Entry) -> bool:
+    def takes(self, entry: LogEntry) -> bool:
         """Whether a line is wanted."""
         if self.providers and not any(is_of(entry, name) for name in self.providers):
             return False
@@ -44,9 +44,9 @@ class Wanted(Struct, frozen=True):
             return False
         return not self.keys or any(fnmatchcase(name, key) for name in named(entry) for key in self.keys)
 
-    def may_take(self, entry: Entry) -> bool:
+    def may_take(self, entry: LogEntry) -> bool:
         """Whether a line that isn't wanted might be, if it said all that it is about."""
-        return bool(self.keys) and names_a_part(entry) and Wanted(self.providers, (), self.outcomes).takes(entry)
+        return bool(self.keys) and names_a_part(entry) and LogFilter(self.providers, (), self.outcomes).takes(entry)
 
     @property
     def pattern(self) -> str:
@@ -65,20 +65,20 @@ def check(words: Iterable[str], known: Iterable[str]) -> None:
     """Refuse an outcome that no line can have.
 
     Raises:
-        WantedError: with the one that is most like it.
+        FilterError: with the one that is most like it.
     """
     names = list(known)
     for word in words:
         if word not in names:
-            raise WantedError(f"no outcome is called {word!r}{did_you_mean(word, names)}")
+            raise FilterError(f"no outcome is called {word!r}{did_you_mean(word, names)}")
 
 
-def is_of(entry: Entry, provider: str) -> bool:
+def is_of(entry: LogEntry, provider: str) -> bool:
     """Whether a line is about a provider instance, or one of those that it stands for."""
     return entry.provider.partition("/")[0] == provider or entry.provider == provider
 
 
-def named(entry: Entry) -> Iterator[str]:
+def named(entry: LogEntry) -> Iterator[str]:
     """All keys, objects and targets that a line names."""
     for key in entry.texts("keys"):
         yield key
@@ -86,12 +86,12 @@ def named(entry: Entry) -> Iterator[str]:
     yield from entry.texts("first")
 
 
-def uri(entry: Entry, key: str) -> str:
+def uri(entry: LogEntry, key: str) -> str:
     """A key of a line as an S3 URI, as which keys of another bucket than the first stand there."""
     return key if key.startswith("s3://") else f"s3://{entry.record.get('bucket') or ''}/{key}"
 
 
-def names_a_part(entry: Entry) -> bool:
+def names_a_part(entry: LogEntry) -> bool:
     """Whether a line is about more than it names."""
     keys = entry.texts("keys")
     if entry.event == LEFT_OUT:

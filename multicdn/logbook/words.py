@@ -10,7 +10,7 @@ from multicdn.readable import sentence
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from multicdn.logbook.entries import Entry
+    from multicdn.logbook.entries import LogEntry
 
 # What Lambda and the worker put beside the fields of a record.
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
@@ -25,21 +25,21 @@ _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "WARN": "yel
 _LONGEST = 4000
 
 
-def is_shown(entry: Entry) -> bool:
+def is_shown(entry: LogEntry) -> bool:
     """Whether a line is for people: what Lambda says of each start and end, and what is a metric, isn't."""
     if "_aws" in entry.record:
         return False
     return not _of_platform(entry) or _is_failure(entry)
 
 
-def colour(entry: Entry) -> str | None:
+def colour(entry: LogEntry) -> str | None:
     """The colour of a line on a terminal; None for that of the terminal."""
     if entry.event == "accepted":
         return "green"
     return "red" if _is_failure(entry) else _COLOURS.get(entry.level)
 
 
-def line(entry: Entry) -> str:
+def line(entry: LogEntry) -> str:
     """When it was, and what happened."""
     return f"{clock(entry.at)}  {said(entry, _DETAILS if entry.is_job else ())}"
 
@@ -60,7 +60,7 @@ def seconds(number: float) -> str:
     return f"{number / 60:.0f} min" if number < 7200 else f"{number / 3600:.0f} h"
 
 
-def said(entry: Entry, without: Collection[str] = ()) -> str:
+def said(entry: LogEntry, without: Collection[str] = ()) -> str:
     """What a line says, but for when.
 
     Args:
@@ -89,14 +89,14 @@ def _cut(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
-def _of_platform(entry: Entry) -> bool:
+def _of_platform(entry: LogEntry) -> bool:
     return str(entry.record.get("type") or "").startswith("platform.")
 
 
-def _is_failure(entry: Entry) -> bool:
+def _is_failure(entry: LogEntry) -> bool:
     return entry.record.get("type") == "platform.report" and _report(entry).get("status", "success") != "success"
 
 
-def _report(entry: Entry) -> Mapping[str, object]:
+def _report(entry: LogEntry) -> Mapping[str, object]:
     found = entry.record.get("record")
     return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from kit import aws_answers
 from kit.aws_wire import Refused
-from kit.records import GROUP, WWW, event, record, rows
+from kit.environments import ROOT
+from kit.records import GROUP, WWW, event, record, rows, sample
 from kit.rights import rights, used
 
 from multicdn.cli import main
@@ -169,6 +171,13 @@ def test_a_stack_without_a_log_group_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 # history
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "on-call.md").read_text(encoding="utf-8")
+    [(arguments, shown)] = re.findall(r"^```text\n\$ multicdn (history .*)\n((?:.*\n)*?)```$", page, re.MULTILINE)
+    (tmp_path / "worker.log").write_text(lines(*sample()), encoding="utf-8")
+    assert run(*arguments.split()).stdout == shown
 
 
 def searched(patch: pytest.MonkeyPatch, *found: dict[str, Any], recent: tuple[dict[str, Any], ...] = ()) -> Answers:

@@ -39,6 +39,28 @@ def record(at: float, **members: Any) -> dict[str, Any]:
     }
 
 
+def sample() -> list[dict[str, Any]]:
+    """A log of half an hour: an upload, a vendor that is busy at first, a large deploy beside it, a purge by hand."""
+    page = {"first": [f"{WWW}/docs/index.html"], "keys": ["docs/index.html"], "routes": ["multicdn.config.yml:6"]}
+    page |= {"principal": "AWS:AROAEXAMPLE:deploy", "source_ip": "203.0.113.7"}
+    busy = {"event": "retry", "state": "requeued", "level": "WARNING", "reason": "503 Busy", "delay": 31, "calls": 3}
+    large = {"targets": 9000, "objects": 9000, "first": [f"{WWW}/docs/1.html"], "keys": ["docs/1.html"], "calls": 9000}
+    by_hand = {
+        "kind": "everything",
+        "by": "arn:aws:iam::123456789012:user/ann",
+        "why": "wrong prices",
+        "messages": ["h1"],
+    }
+    nothing: dict[str, Any] = {"bucket": "", "keys": [], "routes": [], "objects": 0, "first": []}
+    return [
+        record(2, **page, **busy),
+        record(2, **page | {"first": ["/docs/index.html"]}, provider="site", id="I2J0I21PCUYOIK"),
+        record(34, **large, age_seconds=40.0, messages=["m2", "m3", "m4", "m5", "m6"]),
+        record(35, **page, attempt=2, age_seconds=35.0),
+        record(962, **nothing, **by_hand),
+    ]
+
+
 def event(name: str, made: dict[str, Any] | str, at: float = NOON) -> dict[str, Any]:
     """A record as an event of CloudWatch."""
     message = made if isinstance(made, str) else json.dumps(made)

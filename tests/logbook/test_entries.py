@@ -10,13 +10,13 @@ import pytest
 from kit.records import NOON, record
 
 from multicdn.logbook import entries, wanted, words
-from multicdn.logbook.entries import Entry, read
-from multicdn.logbook.wanted import Wanted
+from multicdn.logbook.entries import LogEntry, read
+from multicdn.logbook.wanted import LogFilter
 
 URL = "https://www.acme.com/docs/a.html"
 
 
-def of(**members: Any) -> Entry:
+def of(**members: Any) -> LogEntry:
     return read(json.dumps(record(0, **members)))
 
 
@@ -44,7 +44,7 @@ def test_members_of_another_kind_do_no_harm(odd: object) -> None:
     entry = read(json.dumps(dict.fromkeys(record(0), odd)))
     for line in (words.line(entry), words.said(entry)):
         assert "\n" not in line
-    assert isinstance(Wanted(keys=("*",), providers=("www",)).takes(entry), bool)
+    assert isinstance(LogFilter(keys=("*",), providers=("www",)).takes(entry), bool)
 
 
 def test_a_time_without_an_offset_is_utc_and_the_records_own_time_counts() -> None:
@@ -130,39 +130,39 @@ def test_colours_tell_what_went_well_and_what_did_not() -> None:
 @pytest.mark.parametrize(
     ("chosen", "takes"),
     [
-        (Wanted(), True),
-        (Wanted(providers=("www",)), True),
-        (Wanted(providers=("ww",)), False),
-        (Wanted(providers=("ww", "www"), outcomes=("accepted",)), True),
-        (Wanted(outcomes=("dead",)), False),
-        (Wanted(keys=("docs/a.html",)), True),
-        (Wanted(keys=("docs/*",)), True),
-        (Wanted(keys=("s3://acme-site/docs/?.html",)), True),
-        (Wanted(keys=("https://www.acme.com/*",)), True),
-        (Wanted(keys=("DOCS/*",)), False),
-        (Wanted(keys=("a.html",)), False),
+        (LogFilter(), True),
+        (LogFilter(providers=("www",)), True),
+        (LogFilter(providers=("ww",)), False),
+        (LogFilter(providers=("ww", "www"), outcomes=("accepted",)), True),
+        (LogFilter(outcomes=("dead",)), False),
+        (LogFilter(keys=("docs/a.html",)), True),
+        (LogFilter(keys=("docs/*",)), True),
+        (LogFilter(keys=("s3://acme-site/docs/?.html",)), True),
+        (LogFilter(keys=("https://www.acme.com/*",)), True),
+        (LogFilter(keys=("DOCS/*",)), False),
+        (LogFilter(keys=("a.html",)), False),
     ],
 )
-def test_what_is_wanted(chosen: Wanted, takes: bool) -> None:
+def test_what_is_wanted(chosen: LogFilter, takes: bool) -> None:
     assert chosen.takes(of()) is takes
 
 
 def test_an_instance_stands_for_those_that_it_was_found_to_be() -> None:
-    assert Wanted(providers=("www",)).takes(of(provider="www/E8F6"))
-    assert not Wanted(providers=("www",)).takes(of(provider="wwwx"))
+    assert LogFilter(providers=("www",)).takes(of(provider="www/E8F6"))
+    assert not LogFilter(providers=("www",)).takes(of(provider="wwwx"))
 
 
 def test_a_large_batch_may_be_wanted() -> None:
-    chosen = Wanted(keys=("img/x.png",), outcomes=("accepted",))
+    chosen = LogFilter(keys=("img/x.png",), outcomes=("accepted",))
     assert chosen.may_take(of(objects=9000))
     assert not chosen.may_take(of())
     assert not chosen.may_take(of(objects=9000, event="retry", state="dead"))
-    assert not Wanted().may_take(of(objects=9000))
+    assert not LogFilter().may_take(of(objects=9000))
 
 
 def test_the_pattern_asks_cloudwatch_for_no_less() -> None:
-    assert Wanted(keys=("a",)).pattern == ""
-    assert Wanted(providers=("www",), outcomes=("dead", "retry")).pattern == (
+    assert LogFilter(keys=("a",)).pattern == ""
+    assert LogFilter(providers=("www",), outcomes=("dead", "retry")).pattern == (
         '{ ($.provider = "www" || $.provider = "www/*") && '
         '($.event = "dead" || $.state = "dead" || $.event = "retry" || $.state = "retry") }'
     )
@@ -170,5 +170,5 @@ def test_the_pattern_asks_cloudwatch_for_no_less() -> None:
 
 def test_an_unknown_outcome_is_told_the_nearest() -> None:
     wanted.check(["dead"], ["dead", "accepted"])
-    with pytest.raises(wanted.WantedError, match="no outcome is called 'acepted'; did you mean 'accepted'"):
+    with pytest.raises(wanted.FilterError, match="no outcome is called 'acepted'; did you mean 'accepted'"):
         wanted.check(["acepted"], ["dead", "accepted"])
