@@ -57,10 +57,7 @@ def logs(file: str | None, *, follow: bool, since: float | None, as_json: bool, 
     found = _log.from_file(file, since) if file else _from_group(*where, chosen, since or _HOUR, follow=follow)
     shown, hidden = _show(found, chosen, as_json=as_json)
     if not shown:
-        say(
-            "the log has nothing like that in this time" if chosen != wanted.LogFilter() else "the log is empty",
-            err=True,
-        )
+        say(f"the log has nothing{' like that' if chosen != wanted.LogFilter() else ''} in this time", err=True)
     if hidden:
         say(f"{counted(hidden, 'record')} of large batches may be about it: they name only the first keys", err=True)
 

@@ -63,7 +63,7 @@ class LogGroup:
         newest, waited = start, 0.0
         while True:
             for event in self._events(max(start, newest - _LATE), None, pattern):
-                name, at = event.get("eventId", ""), _seconds(event)
+                name, at = event.get("eventId") or f"{event.get('timestamp')} {event.get('message')}", _seconds(event)
                 if name in seen:
                     continue
                 seen[name] = at

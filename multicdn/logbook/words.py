@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ _BESIDE = frozenset(("timestamp", "time", "level", "message", "logger", "request
 _DETAILS = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "calls")
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "WARN": "yellow"}
+
+# The same where a pipeline of one's own has left Lambda its text format.
+_IN_TEXT = re.compile("(START|END|REPORT|INIT_START) ")
 
 # Characters.
 _LONGEST = 4000
@@ -70,7 +74,7 @@ def said(entry: LogEntry, without: Collection[str] = ()) -> str:
     if entry.event:
         hidden = _BESIDE.union(without, ("attempt",) if entry.number("attempt") == 1 else ())
         return _cut(sentence({name: value for name, value in entry.record.items() if name not in hidden}))
-    if _of_platform(entry):
+    if entry.record and _of_platform(entry):
         return _cut(_failure(_report(entry)))
     parts = [str(entry.record[name]) for name in ("message", "errorType", "errorMessage") if entry.record.get(name)]
     return _cut(": ".join(dict.fromkeys(parts)) if parts else entry.text)
@@ -90,10 +94,12 @@ def _cut(text: str) -> str:
 
 
 def _of_platform(entry: LogEntry) -> bool:
-    return str(entry.record.get("type") or "").startswith("platform.")
+    return str(entry.record.get("type") or "").startswith("platform.") or bool(_IN_TEXT.match(entry.text))
 
 
 def _is_failure(entry: LogEntry) -> bool:
+    if _IN_TEXT.match(entry.text):
+        return "\tStatus: " in entry.text
     return entry.record.get("type") == "platform.report" and _report(entry).get("status", "success") != "success"
 
 

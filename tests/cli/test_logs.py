@@ -99,7 +99,7 @@ def test_a_log_on_standard_input_is_filtered_and_what_is_left_out_is_told() -> N
     assert result.stdout.count("\n") == 1
     assert result.stderr == "1 record of large batches may be about it: they name only the first keys\n"
     assert run("logs", "-", "--outcome", "dead", stdin=text).stderr == "the log has nothing like that in this time\n"
-    assert run("logs", "-").stderr == "the log is empty\n"
+    assert run("logs", "-").stderr == "the log has nothing in this time\n"
 
 
 def test_json_is_the_records_as_they_stand_in_the_log(tmp_path: Path) -> None:

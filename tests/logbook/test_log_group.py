@@ -84,6 +84,13 @@ def test_each_event_is_followed_once_also_one_that_comes_late(monkeypatch: pytes
     assert sum(pauses) == 10
 
 
+def test_events_without_an_id_are_told_apart_by_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    nameless = [{**event("", record(number), NOON + number), "eventId": ""} for number in range(3)]
+    log, _ = log_group(monkeypatch, {"events": nameless})
+    monkeypatch.setattr("multicdn.logbook.group.time.sleep", lambda _: None)
+    assert len(list(log.follow(NOON, patience=2))) == 3
+
+
 def test_what_was_seen_is_forgotten_once_it_cannot_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     growing = Growing(*([event(str(n), record(0), NOON + n * 20)] for n in range(50)))
     log, _ = log_group(monkeypatch, growing)
