@@ -96,7 +96,11 @@ def _show(found: Iterable[LogEntry], chosen: LogFilter, *, as_json: bool) -> tup
         if not words.is_shown(entry):
             continue
         if not chosen.takes(entry):
-            hidden += chosen.may_take(entry)
+            if as_json or not chosen.may_take(entry):
+                hidden += chosen.may_take(entry)
+                continue
+            say(f"{words.line(entry)}; may be about it, since not all is named")
+            shown += 1
         elif not as_json:
             say(words.line(entry), colour=words.colour(entry))
             shown += 1

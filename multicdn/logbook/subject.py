@@ -19,7 +19,7 @@ from multicdn.logbook.wanted import LEFT_OUT, names_a_part, uri
 from multicdn.provenance import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from multicdn.logbook.entries import LogEntry
 
@@ -49,9 +49,16 @@ class Subject(Struct, frozen=True):
 
     def about(self, entry: LogEntry) -> About | None:
         """Whether a line is about it."""
-        if self._is_named(entry) or self._is_covered(entry):
+        if self._is_covered(entry):
             return About.SURELY
+        if self._is_named(entry):
+            return self._about_part(entry) if _names_the_whole(entry) else About.SURELY
         return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
+
+    def _about_part(self, entry: LogEntry) -> About | None:
+        """The same for a line with the keys of a whole batch, though it may be about a part of that: targets tell."""
+        are_all_named = len(entry.texts("first")) >= entry.number("targets")
+        return None if self._targets_at(entry) and are_all_named else About.PERHAPS
 
     def _is_named(self, entry: LogEntry) -> bool:
         named = {*entry.texts("first"), *(uri(entry, key) for key in entry.texts("keys"))}
@@ -88,14 +95,26 @@ class Subject(Struct, frozen=True):
 
         Lists are fields with numbers there: AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html.
         """
-        keys = _listed(name for bucket, key in sorted(self.objects) for name in (key, f"s3://{bucket}/{key}"))
+        uris = [f"s3://{bucket}/{key}" for bucket, key in sorted(self.objects)]
         buckets = f"bucket in {_listed(sorted({bucket for bucket, _ in self.objects}))}"
-        named = [f"{field}.{place} in {keys}" for field in ("keys", "first") for place in range(MOST)]
+        keys = _places("keys", [*(key for _, key in sorted(self.objects)), *uris]) if uris else []
+        large = f"(objects > {MOST} and {buckets})" if uris else f"targets > {MOST}"
+        targets = {value for kinds in self.targets.values() for values in kinds.values() for value in values}
         wider = [f"kind in {_listed(_WIDER)}", f"event = {json.dumps(LEFT_OUT)}", "ispresent(by)"]
-        if not self.objects:
-            return _query(wider)
-        query = _query([*named, f"(objects > {MOST} and {buckets})", *wider])
-        return query if len(query) <= _LONGEST_QUERY else _query([buckets, *wider])
+        for first in ([*uris, *sorted(targets)], uris):
+            query = _query([*keys, *_places("first", first), large, *wider])
+            if len(query) <= _LONGEST_QUERY:
+                return query
+        return _query([buckets, *wider])
+
+
+def _names_the_whole(entry: LogEntry) -> bool:
+    """Whether a line may be about a part of a batch, and yet name what is behind all of it: docs/logs.md."""
+    return entry.number("objects") > MOST and entry.number("attempt") > 1
+
+
+def _places(field: str, texts: Sequence[str]) -> list[str]:
+    return [f"{field}.{place} in {_listed(texts)}" for place in range(MOST)]
 
 
 def _query(tests: Iterable[str]) -> str:

@@ -46,6 +46,12 @@ OTHER: dict[str, Any] = {"keys": ["img/x.png"], "first": [f"{WWW}/img/x.png"], "
         ({**OTHER, "objects": 9000, "bucket": "acme-shop"}, None),
         ({**OTHER, "objects": 9000, "provider": "shop"}, None),
         ({**OTHER, "objects": 9000, "provider": "site/E8F6"}, About.PERHAPS),
+        # A part of a batch that came back has the keys of all of it, so that its targets tell.
+        ({"objects": 9, "attempt": 2}, About.SURELY),
+        ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"]}, None),
+        ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"], "targets": 3}, About.PERHAPS),
+        ({"objects": 9, "attempt": 1, "first": [f"{WWW}/docs/b"], "targets": 9}, About.SURELY),
+        ({"objects": 5, "attempt": 2, "first": [f"{WWW}/docs/b"]}, About.SURELY),
         # By hand: targets alone.
         ({"keys": [], "bucket": "", "first": [f"{WWW}/docs/"]}, About.SURELY),
         ({"keys": [], "first": [f"{WWW}/docs/b"]}, None),
@@ -203,5 +209,14 @@ def test_the_longest_key_fits_into_a_query() -> None:
     assert f'filter bucket in ["{"b" * 63}"] or kind' in query
 
 
-def test_without_an_object_only_what_is_asked_by_hand_is_searched() -> None:
-    assert "keys" not in Subject(frozenset(), SUBJECT.targets).query()
+def test_without_an_object_targets_are_searched_for() -> None:
+    query = Subject(frozenset(), SUBJECT.targets).query()
+    assert "keys" not in query
+    assert f'first.0 in ["/docs/", "/docs/a.html", "docs", "{WWW}/docs/", "{WWW}/docs/a.html"]' in query
+
+
+def test_too_many_targets_are_left_out_of_the_query() -> None:
+    many = {"www": {"url": frozenset(f"{WWW}/{'x' * 100}/{number}" for number in range(30))}}
+    query = Subject(SUBJECT.objects, many).query()
+    assert len(query) < 10_000
+    assert 'first.4 in ["s3://acme-site/docs/a.html"]' in query
