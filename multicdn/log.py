@@ -9,8 +9,10 @@ import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from multicdn import secrets
 from multicdn.errors import is_lack, told
 from multicdn.secrets import redact
 from multicdn.steering import without_steering
@@ -96,6 +98,9 @@ def _for_people() -> logging.Formatter:
     from multicdn.readable import Readable
 
     return Readable()
+
+
+secrets.warn = partial(emit, logging.WARNING)
 
 
 def count(metric: str, value: int) -> None:

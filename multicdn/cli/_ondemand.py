@@ -11,7 +11,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, arguments, render
+from multicdn.cli import _aws, _ends, _person, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
@@ -47,12 +47,14 @@ class Ended(NamedTuple):
         planned: what a dry run shows; None where it was none.
         sent: to the function's queue; None where it wasn't to be.
         outcomes: of the calls from here.
+        by: who asked; empty where nothing was done.
     """
 
     status: int
     planned: Sequence[Preview] | None = None
     sent: Enqueued | None = None
     outcomes: tuple[Outcome, ...] = ()
+    by: str = ""
 
 
 @contextlib.contextmanager
@@ -96,11 +98,13 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
         ended = _ended(loaded, request, settings, orders)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:
-        say_json(_answer(request, orders, ended, status, left_out))
+        say_json(_answer(request, orders, ended, status, left_out, settings.reason))
     return status
 
 
 def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orders: Orders) -> Ended:
+    from multicdn.oncall import manual
+
     if not orders.demands and not orders.failures:
         raise click.ClickException(f"nothing to {request.action}")
     if not orders.demands:
@@ -109,14 +113,29 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
     if settings.dry_run:
         return _show(loaded, orders, settings)
     _aws.refuse_other_account(loaded.config.install)
-    if queue_url := settings.queue():
-        return _enqueue(loaded, request, orders, queue_url, settings)
-    return _deliver(loaded, request, orders, settings)
+    queue_url = settings.queue()
+    by = _person.of_aws(_region_of(queue_url)) if queue_url else _person.at_this_machine()
+    settings.print([f"by {by}: {settings.reason}"] if settings.reason else [])
+    orders = manual.asked_by(orders, by, settings.reason)
+    if queue_url:
+        return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
+    return _deliver(loaded, request, orders, settings)._replace(by=by)
 
 
-def _answer(request: ManualRequest, orders: Orders, ended: Ended, status: int, left_out: int) -> dict[str, Any]:
+def _region_of(queue_url: str) -> str:
+    from multicdn.aws import sqs
+
+    return sqs.region_of(queue_url)
+
+
+def _answer(
+    request: ManualRequest, orders: Orders, ended: Ended, status: int, left_out: int, why: str = ""
+) -> dict[str, Any]:
     return {
         "action": str(request.action),
+        "id": request.id or None,
+        "by": ended.by or None,
+        "why": why or None,
         "exit_status": status,
         "providers": _ends.as_json(ended.outcomes),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from multicdn.cli import _stack, arguments, completion
 from multicdn.cli._json import as_json_option
+from multicdn.cli._person import reason_option
 from multicdn.cli.terminal import say
 from multicdn.queue.sender import QUEUE
 
@@ -34,6 +35,7 @@ _ALL: tuple[Callable[[Any], Any], ...] = (
     click.option("--region", default="", help="Region of buckets, secrets and stack; wins over install.region."),
     click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", callback=arguments.seconds,
                  help="Give up what isn't done by then."),
+    reason_option,
     as_json_option,
 )  # fmt: skip
 
@@ -51,6 +53,7 @@ class CommonOptions(Struct, frozen=True):
     stack: str
     region: str
     timeout: float
+    reason: str
     as_json: bool
 
     def print(self, lines: Iterable[str]) -> None:

@@ -98,7 +98,8 @@ def task(built: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def function(edges: Edges, task: Path) -> Iterator[LambdaFunction]:
-    with LambdaFunction(task, environment=edges.environment) as running:
+    # As the installed function has it: LoggingConfig says so.
+    with LambdaFunction(task, environment={**edges.environment, "AWS_LAMBDA_LOG_FORMAT": "JSON"}) as running:
         yield running
 
 
@@ -124,6 +125,10 @@ def test_an_upload_is_purged_at_every_edge(edges: Edges, function: LambdaFunctio
     assert edges.seen() == dict.fromkeys(VENDORS, (b"new", "MISS"))
     assert invocation.init_seconds is not None
     assert invocation.memory > 10 * 2**20
+    records = [line for line in map(json.loads, function.log) if line.get("logger") == "multicdn"]
+    assert {line["provider"] for line in records if line["event"] == "accepted"} == set(VENDORS)
+    [last] = [line for line in records if line["event"] == "invocation"]
+    assert (last["requestId"], last["level"], last["providers"]["fastly"]["accepted"]) == (invocation.id, "INFO", 1)
 
 
 def test_a_batch_from_the_queue_is_purged_by_the_same_process(edges: Edges, function: LambdaFunction) -> None:

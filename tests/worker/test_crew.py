@@ -255,9 +255,9 @@ def test_each_line_has_its_time_and_level(monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setattr(root, "handlers", [])
     level = logger.level
     log.configure(stamped=True)
-    log.emit(logging.WARNING, "retry", provider="fastly")
+    log.emit(logging.WARNING, "odd", provider="fastly")
     logger.setLevel(level)
     line = json.loads(capfd.readouterr().err)
-    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "retry", "fastly")
+    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "odd", "fastly")
     assert line["time"].startswith("20")
     assert line["time"].endswith("+00:00")
