@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multicdn.readable import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from multicdn.logbook.entries import LogEntry
 
@@ -72,12 +72,19 @@ def said(entry: LogEntry, without: Collection[str] = ()) -> str:
         without: fields that the reader knows.
     """
     if entry.event:
-        hidden = _BESIDE.union(without, ("attempt",) if entry.number("attempt") == 1 else ())
+        hidden = _BESIDE.union(without, _telling_nothing(entry))
         return _cut(sentence({name: value for name, value in entry.record.items() if name not in hidden}))
     if entry.record and _of_platform(entry):
         return _cut(_failure(_report(entry)))
     parts = [str(entry.record[name]) for name in ("message", "errorType", "errorMessage") if entry.record.get(name)]
     return _cut(": ".join(dict.fromkeys(parts)) if parts else entry.text)
+
+
+def _telling_nothing(entry: LogEntry) -> Iterator[str]:
+    if entry.number("attempt") == 1:
+        yield "attempt"
+    if entry.record.get("kind") == "everything":
+        yield "first"
 
 
 def _failure(report: Mapping[str, object]) -> str:

@@ -98,7 +98,7 @@ def test_a_log_on_standard_input_is_filtered_and_what_is_left_out_is_told() -> N
     result = run("logs", "-", "--provider", "www", "--key", "docs/*", stdin=text)
     assert [line[-40:] for line in result.stdout.splitlines()] == [
         "w.acme.com/docs/a.html; age_seconds 2.0)",
-        "; may be about it, since not all is named",
+        " may be about it, since not all is named",
     ]
     programs = run("logs", "-", "--json", "--provider", "www", "--key", "docs/*", stdin=text)
     assert len(programs.stdout.splitlines()) == 1
@@ -151,13 +151,13 @@ def test_misuse_is_told_before_anything_is_asked(arguments: tuple[str, ...], sai
     assert said in " ".join(run(*arguments, code=2).stderr.split())
 
 
-@pytest.mark.parametrize("command", [("logs",), ("logs", "-f"), ("history", "s3://acme-site/docs/a.html")])
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("command", "code", "said"),
     [
-        ("AccessDeniedException", "not allowed: logs:"),
-        ("ResourceNotFoundException", "ResourceNotFoundException"),
-        ("ExpiredTokenException", "the AWS credentials have expired"),
+        (("logs",), "AccessDeniedException", "not allowed: logs:FilterLogEvents, while reading the log"),
+        (("logs", "-f"), "ResourceNotFoundException", "ResourceNotFoundException"),
+        (("history", "s3://acme-site/docs/a.html"), "AccessDeniedException", "not allowed: logs:StartQuery"),
+        (("history", "s3://acme-site/docs/a.html"), "ExpiredTokenException", "the AWS credentials have expired"),
     ],
 )
 def test_what_aws_refuses_is_a_sentence(

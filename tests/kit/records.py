@@ -51,7 +51,7 @@ def sample() -> list[dict[str, Any]]:
         "why": "wrong prices",
         "messages": ["h1"],
     }
-    nothing: dict[str, Any] = {"bucket": "", "keys": [], "routes": [], "objects": 0, "first": []}
+    nothing: dict[str, Any] = {"bucket": "", "keys": [], "routes": [], "objects": 0, "first": ["(everything)"]}
     return [
         record(2, **page, **busy),
         record(2, **page | {"first": ["/docs/index.html"]}, provider="site", id="I2J0I21PCUYOIK"),

@@ -71,7 +71,7 @@ def test_a_line_without_an_end_takes_no_more_memory_than_a_long_one(monkeypatch:
         ({}, f"purge of 1 url accepted ({URL}; age_seconds 2.0)"),
         ({"event": "retry", "state": "requeued", "delay": 31, "attempt": 2, "reason": "503 Busy"},
          f"purge of 1 url retry, requeued for 31 s: 503 Busy ({URL}; attempt 2; age_seconds 2.0)"),
-        ({"first": [], "kind": "everything", "by": "ann@laptop", "why": "prices", "requestId": "r", "logger": "m"},
+        ({"first": ["(everything)"], "kind": "everything", "by": "ann@laptop", "why": "prices", "requestId": "r"},
          "purge of everything accepted (age_seconds 2.0; by ann@laptop; why prices)"),
     ],
 )  # fmt: skip
