@@ -204,6 +204,12 @@ def test_the_history_of_an_object_is_searched_and_what_is_new_is_read(monkeypatc
     assert used(aws) == rights("multicdn history") - {"logs:StopQuery"}
 
 
+def test_what_both_have_seen_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_the_seam = record(0, timestamp=time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()))
+    searched(monkeypatch, at_the_seam, recent=(at_the_seam,))
+    assert run("history", "s3://acme-site/docs/a.html").stdout.count("accepted  www") == 1
+
+
 def test_what_is_new_alone_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = searched(monkeypatch, recent=(record(0),))
     assert run("history", "s3://acme-site/docs/a.html", "--since", "4m").stderr == ""

@@ -15,6 +15,7 @@ from kit.records import GROUP, event, record
 from kit.rights import rights, used
 
 from multicdn.cli import main
+from multicdn.cli.install import _options_given, install
 from multicdn.events import envelopes
 from multicdn.logbook import trial
 from multicdn.model import Change
@@ -195,6 +196,11 @@ def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> Non
     for each in (record(0, event="rejected", state="dead"), record(1)):
         tried.see(read(json.dumps(each)))
     assert (tried.is_over, tried.is_good) == (True, False)
+
+
+def test_apply_names_what_to_type_next_with_the_options_that_it_was_given() -> None:
+    with install.make_context("install", []), install.commands["apply"].make_context("apply", ["--stack", "my web"]):
+        assert _options_given() == " --stack 'my web'"
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,7 @@ def _walk(newcomer: Newcomer) -> None:
     assert said["multicdn secret"].startswith("stored ")
     assert "https://www.acme.com/index.html" in said["multicdn explain"]
     assert "Stack multicdn: make it" in said["multicdn install plan"]
+    assert "`multicdn install test` tells it of an upload" in said["multicdn install apply"]
     assert "CREATE_COMPLETE" in said["multicdn install status"]
     assert "which is the config here" in said["multicdn install status"]
     assert re.search(r"^cloudfront\S*: purge of 2 targets accepted", said["multicdn purge"], re.MULTILINE)
