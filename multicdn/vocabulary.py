@@ -250,7 +250,15 @@ EVENTS = {
     "package-missing": Event(("ERROR",), "A provider needs a package that isn't here.", ("provider", "error")),
     "config": Event(("WARNING",), "What the config check warns of.", ("warning",)),
     "worker-started": Event(("INFO",), "A worker begins.", ("queue", "batches")),
-    "worker-stopping": Event(("INFO",), "It was sent a signal, and ends what it has begun.", ("signal", "reason")),
+    "worker-stopping": Event(
+        ("INFO",),
+        "It was sent a signal, and ends what it has begun: said every ten seconds.",
+        ("signal", "batches", "seconds", "reason"),
+        own={
+            "batches": Field("integer", "how many batches are at hand"),
+            "seconds": Field("integer", "how long they may take at most", "seconds"),
+        },
+    ),
     "worker-stopped": Event(("INFO",), "It has ended.", ("queue",)),
     "worker-batch": Event(("INFO",), "It has done a batch.", ("messages", "failed"), own={"messages": _MESSAGES}),
     "worker-busy": Event(

@@ -16,7 +16,8 @@ from urllib.parse import quote_plus
 from multicdn import config as config_file
 from multicdn.installer.template.stack import RECEIVES
 from multicdn.model import Change, ChangeKind
-from multicdn.oncall.dead_letters import NOBODY, DeadLetters
+from multicdn.oncall.letters import NOBODY
+from multicdn.oncall.message_queue import MessageQueue
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
@@ -109,7 +110,7 @@ class SoakWorld:
             self._aws = self._given or stack.enter_context(LoopbackAws(auth=False))
             self._sqs = self._aws.client("sqs")
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=RECEIVES)
-            self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
+            self._dead_letters = MessageQueue(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
                 self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
@@ -207,7 +208,7 @@ class SoakWorld:
         with Gateway(self._aws.endpoint, swallowed) as gateway:
             environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
             for _ in range(_MOST_REDRIVES):
-                status, text = run(Command(["dlq", "redrive"], environment, self._broken))
+                status, text = run(Command(["dlq", "redrive", "--yes"], environment, self._broken))
                 if not status:
                     return
         raise RuntimeError(f"the dead letters can't be sent back: {text}")

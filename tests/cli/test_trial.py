@@ -199,7 +199,7 @@ def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> Non
 
 
 def test_apply_names_what_to_type_next_with_the_options_that_it_was_given() -> None:
-    with install.make_context("install", []), install.commands["apply"].make_context("apply", ["--stack", "my web"]):
+    with install.commands["apply"].make_context("apply", ["--stack", "my web"]):
         assert _options_given() == " --stack 'my web'"
 
 
