@@ -100,7 +100,7 @@ class Subject(Struct, frozen=True):
         keys = _places("keys", [*(key for _, key in sorted(self.objects)), *uris]) if uris else []
         large = f"(objects > {MOST} and {buckets})" if uris else f"targets > {MOST}"
         targets = {value for kinds in self.targets.values() for values in kinds.values() for value in values}
-        wider = [f"kind in {_listed(_WIDER)}", f"event = {json.dumps(LEFT_OUT)}", "ispresent(by)"]
+        wider = [f"kind in {_listed(_WIDER)}", f"event = {json.dumps(LEFT_OUT)}", "ispresent(`by`)"]
         for first in ([*uris, *sorted(targets)], uris):
             query = _query([*keys, *_places("first", first), large, *wider])
             if len(query) <= _LONGEST_QUERY:

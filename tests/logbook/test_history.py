@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from kit.records import WWW, record
+from kit.records import WWW, record, sample
 
 from multicdn import vocabulary
 from multicdn.logbook import history
@@ -183,6 +183,13 @@ def test_an_object_alone_is_known_without_routes() -> None:
     subject = Subject(SUBJECT.objects, {})
     made = told(record(0), record(1, **OTHER), record(2, **{**OTHER, "objects": 7}), subject=subject)
     assert [step.sure for step in made.steps] == [True, True, False]
+
+
+def test_the_records_of_these_tests_are_made_of_the_words_of_the_log() -> None:
+    for each in sample():
+        event = vocabulary.EVENTS[each["event"]]
+        assert each.keys() - {"timestamp", "level", "event"} <= {*event.always, *event.sometimes}
+        assert each["state"] in vocabulary.STATES
 
 
 # The query
