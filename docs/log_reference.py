@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from multicdn.vocabulary import EVENTS, FIELDS, FUNCTION_METRICS, OF_JOB, PROVIDER_METRICS
+from multicdn.vocabulary import EVENTS, FIELDS, METRICS, OF_JOB
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    from multicdn.vocabulary import Event, Field, Metric
+    from multicdn.vocabulary import Event, Field
 
 #: Items of a list.
 MOST = 5
@@ -37,8 +37,8 @@ def tables() -> str:
 def metrics() -> str:
     """The metrics."""
     return "\n".join((
-        "| metric | unit | is |", "| --- | --- | --- |",
-        *_metrics(PROVIDER_METRICS, "of each provider: "), *_metrics(FUNCTION_METRICS, ""), "",
+        "| metric | of each | unit | says |", "| --- | --- | --- | --- |",
+        *(f"| `{name}` | {metric.of} | {metric.unit} | {metric.says} |" for name, metric in METRICS.items()), "",
     ))  # fmt: skip
 
 
@@ -116,11 +116,6 @@ def _fields() -> Iterator[str]:
         unit = f", in {field.unit}" if field.unit else ""
         says = f"{field.says}{unit}{words}"
         yield f"| `{name}` | {field.type} | {'; '.join([says, *own])} |"
-
-
-def _metrics(metrics: Mapping[str, Metric], whose: str) -> Iterator[str]:
-    for name, metric in metrics.items():
-        yield f"| `{name}` | {metric.unit} | {whose}{metric.says} |"
 
 
 def _quoted(names: Iterable[str]) -> list[str]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn import log
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.plugins.discovery import NoHooks
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
 
-#: Name of the metric that counts changes that no route acts on.
-UNMATCHED = "UnmatchedChanges"
 
 # Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
 _LONGEST_LOOK = 5.0
@@ -95,7 +92,7 @@ def _emit_some(found: Iterable[LogRecord]) -> None:
 
 
 def log_unmatched(changes: Sequence[Change], covered: int) -> None:
-    """Log in one line the changes that no route acts on, and count them: a bucket may be misspelled in the config.
+    """Log in one line the changes that no route acts on: a bucket may be misspelled in the config.
 
     Args:
         changes: nobody wants them.
@@ -107,7 +104,6 @@ def log_unmatched(changes: Sequence[Change], covered: int) -> None:
     first = [f"s3://{change.bucket}/{change.key}" for change in changes[:MOST]]
     fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
     emit(logging.INFO, "unmatched", changes=len(changes), **fields)
-    log.count(UNMATCHED, len(changes))
 
 
 def log_gone(preloads: Iterable[Job]) -> None:

@@ -49,10 +49,12 @@ class Metric(NamedTuple):
 
     Attributes:
         unit: CloudWatch's.
+        of: the dimension that it has besides the function's name; empty for none.
         says: what it counts or measures, in a sentence.
     """
 
     unit: str
+    of: str
     says: str
 
 
@@ -282,27 +284,31 @@ EVENTS = {
     ),
 }
 
-#: Namespace of the metrics in CloudWatch, and what tells one from another of the same name.
-NAMESPACE = "multicdn"
-DIMENSIONS = ("FunctionName", "provider")
-
-#: Those of each provider.
-PROVIDER_METRICS = {
-    "Accepted": Metric("Count", "targets that the vendor accepted"),
-    "Requeued": Metric("Count", "targets that wait in the queue for another try"),
-    "Dead": Metric("Count", "targets that were given up"),
-    "Refused": Metric("Count", "targets refused for settings or credentials"),
-    "Calls": Metric("Count", "calls to the vendor"),
-    "Throttled": Metric("Count", "calls that the vendor answered by asking for a wait"),
-    "BreakerOpen": Metric("Count", "1 where the vendor was found sick and isn't called, else 0"),
-    "OldestUndeliveredSeconds": Metric("Seconds", "age of the oldest upload that the vendor hasn't accepted yet"),
-    "UploadToAcceptedSeconds": Metric("Seconds", "from the upload until the vendor accepted"),
-    "PaidPaths": Metric("Count", "targets of the month, where the vendor has a price"),
-    "MonthDollars": Metric("None", "US dollars of the month, where the vendor has a price"),
-}
-
-#: Those of the function, which no provider is to blame for.
-FUNCTION_METRICS = {
-    "Unrouted": Metric("Count", "changes that no route acts on"),
-    "Unreadable": Metric("Count", "messages, or parts of them, that could not be read"),
+#: The metrics in CloudWatch. A count that is 0 isn't sent.
+METRICS = {
+    "Accepted": Metric("Count", "provider", "targets that the vendor has accepted"),
+    "Requeued": Metric("Count", "provider", "targets that wait in the queue for another try, or for their turn"),
+    "Dead": Metric("Count", "provider", "targets that were given up, and are dead letters"),
+    "Refused": Metric("Count", "provider", "targets that the vendor refused, or was not asked for after a refusal"),
+    "Calls": Metric("Count", "provider", "calls to the vendor"),
+    "Throttled": Metric("Count", "provider", "calls that the vendor answered by asking for a wait"),
+    "BreakerOpen": Metric("Count", "provider", "1 while the vendor's circuit breaker is open, else 0"),
+    "OldestUndeliveredSeconds": Metric(
+        "Seconds",
+        "provider",
+        "how old the oldest job that was not delivered will be at its next try, or was when it was given up; 0 where "
+        "all was delivered or only waits for its turn at the vendor's pace",
+    ),
+    "UploadToAcceptedSeconds": Metric(
+        "Seconds", "provider", "from the event in S3 until the vendor had accepted all purges for it"
+    ),
+    "PaidPaths": Metric("Count", "vendor", "targets that a vendor with a price has accepted for purging"),
+    "Unrouted": Metric("Count", "", "changes that no route acts on"),
+    "Unreadable": Metric("Count", "", "messages, or records of one, that could not be read"),
+    "OldestIncompleteSeconds": Metric(
+        "Seconds",
+        "",
+        "how old the oldest change will be at its next try of which something could not be found out: tags, or URLs "
+        "that a plugin makes",
+    ),
 }

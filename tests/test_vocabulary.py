@@ -17,7 +17,7 @@ from awslambdaric.lambda_runtime_log_utils import _RESERVED_FIELDS, JsonFormatte
 from kit.vocabulary import faults
 
 from multicdn import log, readable
-from multicdn.vocabulary import EVENTS, FIELDS, FUNCTION_METRICS, PROVIDER_METRICS, STATES
+from multicdn.vocabulary import EVENTS, FIELDS, METRICS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def test_the_reference_and_the_schema_are_made_from_it() -> None:
     assert generate.LOGS.read_text(encoding="utf-8") == generate.logs_text(), "run: make docs"
     assert generate.LOG_SCHEMA.read_text(encoding="utf-8") == log_reference.schema_text(), "run: make docs"
     text = generate.logs_text()
-    assert all(f"| `{name}` |" in text for name in (*EVENTS, *FIELDS, *PROVIDER_METRICS, *FUNCTION_METRICS))
+    assert all(f"| `{name}` |" in text for name in (*EVENTS, *FIELDS, *METRICS))
     assert all(f"`{state}`" in text for state in STATES)
 
 

@@ -109,6 +109,11 @@ class Delivery:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
+    @property
+    def open_breakers(self) -> frozenset[str]:
+        """Names of the instances whose circuit breaker is open."""
+        return self._breakers.open()
+
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
         ledger = Ledger(self._observer.ended if self._observer else None, self._clock.now)

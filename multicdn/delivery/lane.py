@@ -421,6 +421,7 @@ class Lane:
             seconds=seconds,
             final=final,
             throttled=attempt.waits,
+            ended=self._run.elapsed(),
         )
         self._ledger.end(outcome)
 

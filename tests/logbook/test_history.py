@@ -198,7 +198,7 @@ def test_the_records_of_these_tests_are_made_of_the_words_of_the_log() -> None:
 def test_the_query_asks_for_fields_and_words_of_the_log() -> None:
     query = Subject(frozenset((("acme-site", 'a "b\\c\n.html'),)), {}).query()
     text = re.sub(r'"(\\.|[^"\\])*"', "", query)
-    fields = set(re.findall(r"(?<![@\w])([a-z_]+)(?:\.\d)? (?:in|=|>)|ispresent\((\w+)\)", text))
+    fields = set(re.findall(r"(?<![@\w])([a-z_]+)(?:\.\d)? (?:in|=|>)|ispresent\(`(\w+)`\)", text))
     assert {one or other for one, other in fields} == {"keys", "first", "objects", "bucket", "kind", "event", "by"}
     assert {one or other for one, other in fields} <= vocabulary.FIELDS.keys()
     assert r'keys.4 in ["a \"b\\c\n.html", "s3://acme-site/a \"b\\c\n.html"]' in query

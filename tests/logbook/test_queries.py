@@ -8,6 +8,7 @@ import pytest
 from kit.environments import ROOT
 
 from multicdn import vocabulary
+from multicdn.logbook.subject import Subject
 
 PAGE = (ROOT / "docs" / "on-call.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^```insights\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -28,9 +29,9 @@ def names(query: str) -> set[str]:
     """What may be a field: all words but those in quotes, of the language, and those that the query itself makes."""
     bare = re.sub(r'"[^"]*"', "", query)
     made = set(re.findall(r"\bas (\w+)", bare))
-    return (
-        set(re.findall(r"@?[a-z_]+(?:\.\d)?", re.sub(r"(?<![.\w])\d+", "", bare))) - COMMANDS - WORDS - FUNCTIONS - made
-    )
+    quoted = set(re.findall(r"`(\w+)`", bare))
+    bare = re.sub(r"`\w+`|(?<![.\w])\d+", "", bare)
+    return quoted | set(re.findall(r"@?[a-z_]+(?:\.\d)?", bare)) - COMMANDS - WORDS - FUNCTIONS - made
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -63,5 +64,11 @@ def test_the_questions_of_whoever_is_on_call_are_there() -> None:
     assert len(QUERIES) == 8
     text = "\n".join(QUERIES)
     assert all(
-        word in text for word in ("@message like", "refused", "dead", "requeued", "ispresent(by)", "age_seconds")
+        word in text for word in ("@message like", "refused", "dead", "requeued", "ispresent(`by`)", "age_seconds")
     )
+
+
+def test_words_of_the_language_stand_in_backticks_where_they_are_fields() -> None:
+    for query in (*QUERIES, Subject(frozenset((("b", "k"),)), {}).query()):
+        bare = re.sub(r'"[^"]*"', "", query)
+        assert not re.search(r"(?:fields|,|\() *(?:by|in|as|like|and|or|not)\b", bare), query
