@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from multicdn import config as config_file
 from multicdn.cli._group import CommandGroup
@@ -40,6 +42,13 @@ def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
         command = option(command)
     return command
 
+
+# What `apply` ends with.
+_NEXT = (
+    "`multicdn install test{options}` tells it of an upload, and follows that to the vendors.",
+    "`multicdn logs -f{options}` follows what it does.",
+    "`multicdn doctor --online{options}` looks whether all works that a purge needs.",
+)
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 _yes = click.option("--yes", is_flag=True, help="Don't ask.")
@@ -108,7 +117,31 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     elif made.steps:
         named = buckets(session.file.config.routes) if session.file else session.buckets
         say(f"Done. Upload something to {' or '.join(named)}.")
-        say("`multicdn doctor --online` looks whether all works that a purge needs.")
+        options = _options_given()
+        for line in _NEXT:
+            say(line.format(options=options))
+
+
+@install.command("test")
+@click.argument("what", required=False)
+@_common
+@click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds to wait.")
+@_yes
+@_as_json
+def test_(
+    what: str | None, config_path: Path, stack: str, region: str, timeout: float, *, yes: bool, as_json: bool
+) -> None:
+    """Try what is installed: tell it of an upload, and follow that to the vendors. Says what it costs, and asks first.
+
+    WHAT is an object, s3://bucket/key, which isn't touched: it is purged once at each provider that the routes name for
+    it. By default one of those with the fewest targets. Exit status 1 if not all of them have accepted in time.
+    """
+    from multicdn.cli import _trial
+
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing; add --yes")
+    session = _sign_in(config_path, stack, region, partial(say, err=True))
+    raise SystemExit(_trial.run(session, what, timeout, yes=yes, as_json=as_json))
 
 
 @install.command()
@@ -250,6 +283,14 @@ def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
         except OSError as error:
             raise click.ClickException(f"{file} can't be written: {error.strerror}") from error
     say(f"{file}: {made.size / 1e6:.1f} MB, {made.sha256[:12]}")
+
+
+def _options_given() -> str:
+    """The options that say which installation, as they were typed, for the next command to have them too."""
+    context = click.get_current_context()
+    names = {"config_path": "--config", "stack": "--stack", "region": "--region"}
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    return "".join(f" {names[name]} {shlex.quote(str(context.params[name]))}" for name in given)
 
 
 def _sign_in(config_path: Path, stack: str, region: str, tell: Callable[[str], None]) -> Session:
