@@ -11,13 +11,14 @@ from multicdn_providers.cloudfront import client as cloudfront
 
 from multicdn import bounds, log, provenance, records, secrets
 from multicdn.aws import s3
-from multicdn.cli import _delivering
+from multicdn.cli import _delivering, history
 from multicdn.config.settings import Install, Retrying, seconds
 from multicdn.delivery import breaker, delivery, discovery, lane
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
 from multicdn.installer.bundle import archive, cache
 from multicdn.installer.template import alarms, stack
+from multicdn.logbook import group
 from multicdn.oncall import delayed
 from multicdn.planning import collapse
 from multicdn.queue import retry, sender
@@ -134,6 +135,11 @@ HELD = {
     "migrate.md": [f"kept for {time(discovery.Discoveries.LIFETIME)}"],
     "on-call.md": [
         f"Vendors are tried for {time(_delivering._PATIENCE)}",
+        f"for what is new every {group._PAUSE:g} seconds",
+        f"no more than {group._LATE:g} seconds older than the newest",
+        f"A record names at most {provenance.MOST} keys",
+        f"for the last {history._WEEK / 86_400:g} days, or",
+        f"for the last {history._RECENT / 60:g} minutes",
         f"have {time(delivery.LINGER)} to end",
         f"the last {time(delayed.LONGEST_DELAY)} of the function's log",
     ],

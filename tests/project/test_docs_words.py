@@ -43,6 +43,7 @@ OTHERS = {
     "lambda:ListEventSourceMappings",
     "lambda_region",
     "lambda_region=us-east-1",
+    "logs:GetQueryResults",
     "multicdn.STACK.",
     "python -m venv .venv && . .venv/bin/activate",
     "req.url",
