@@ -66,9 +66,10 @@ def pages() -> dict[str, str]:
 def _page(name: str, file: Path, titles: Mapping[Path, str]) -> str:
     text = file.read_text(encoding="utf-8")
     # Files are called by their titles here, and what the end of a page defines stands where it is used.
-    for label, address in _DEFINED.findall(text):
-        text = text.replace(f"[{label}]", f"[{label}]({address})")
-    text = re.sub(r"^\[[^\]]+\]\(\S+\): .*\n", "", text, flags=re.MULTILINE)
+    addresses = dict(_DEFINED.findall(text))
+    text = _DEFINED.sub("", text)
+    for label, address in addresses.items():
+        text = re.sub(rf"\[{re.escape(label)}\](?![(\[])", lambda _, link=f"[{label}]({address})": link, text)
     text = _LINK.sub(lambda link: link[1] + _on_the_site(link[2], name, file), text)
     by_page = {f"{BESIDE_NAMES.get(path) or path.relative_to(DOCS)}": words for path, words in titles.items()}
     text = _NAMED_BY_FILE.sub(

@@ -24,6 +24,7 @@ from multicdn.planning import collapse
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
+from multicdn.testing.loopback import config_copy
 from multicdn.worker import crew
 
 _SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -126,6 +127,10 @@ HELD = {
         f"a secret of Secrets Manager {secret_store._LONGEST['secretsmanager']:,} bytes",
         f"at most {cache.MOST_BYTES >> 20} MB",
     ],
+    "local.md": [
+        f"wait for {config_copy.FIRST_DELAY[:-1]} to {config_copy.LONGEST_DELAY[:-1]} seconds rather than for "
+        f"{time(seconds(_DELIVERY.first_delay))} and more",
+    ],
     "logs.md": [
         f"the first {provenance.MOST} targets, keys and ids",
         f"Up to {provenance.MOST} objects are told apart",
@@ -158,6 +163,7 @@ OTHERS = {
     "SECURITY.md": ["within five working days", "within thirty days"],
     "delivery.md": ["403 and 404 for keys", "some ten minutes", "told within ten minutes", "no more than 1.2 times"],
     "install.md": ["some 3,000 characters are too long for a user's inline policy"],
+    "local.md": ["some 70 MB"],
     "plugins.md": ["in about ten minutes", "Ten minutes to a vendor", "wait between two bytes"],
 }
 

@@ -109,7 +109,17 @@ def test_nothing_of_the_site_is_kept_by_git_or_in_the_package() -> None:
     assert "zensical" not in re.findall(r"(?s)dependencies = \[.*?\]", (ROOT / "pyproject.toml").read_text("utf-8"))[0]
 
 
-def test_links_of_a_page_are_those_of_the_site(tmp_path: Path) -> None:
+def test_no_word_of_a_page_is_lost_on_the_site() -> None:
+    """Links are written anew on the way; nothing else may go."""
+    for name, text in website.pages().items():
+        file = ROOT / website.BESIDE.get(name, f"docs/{name}.md")
+        words = re.sub(r"\[[^\]]*\]\([^)]*\)|^\[.*\]: .*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        # What is in brackets, and defined at the end of a page, is written anew, too.
+        lost = [word for word in words.split() if word not in text and not {*"[]"} & {*word}]
+        assert [word for word in lost if re.search(r"\w", word)] == [], name
+
+
+def test_links_of_a_page_are_those_of_the_site() -> None:
     pages = website.pages()
     assert "[Installing](install.md#secrets)" in pages["config"]
     assert "[The config file](config.md)" in pages["index"]
