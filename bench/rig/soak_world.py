@@ -9,6 +9,7 @@ import random
 import tempfile
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -191,6 +192,7 @@ class SoakWorld:
         report.dead_lettered = Counter(expectation.provider for expectation in explained)
         report.hasty = self._oracle.hasty()
         report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
+        report.mistaken = sum(call.status == HTTPStatus.CONFLICT for call in self._edges["cloudfront"].calls)
         report.targets = {name: sum(call.items for call in edge.calls) for name, edge in self._edges.items()}
         report.interrupted = self._workers.interrupted
         report.repeated = self._repeated()
