@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from multicdn import config as config_file
+from multicdn.cli import _installing
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, say_file, say_text
 
@@ -21,43 +19,6 @@ if TYPE_CHECKING:
 
     from multicdn.installer.sessions import Session
     from multicdn.installer.steps import InstallPlan
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Add the options that every command has."""
-    for option in reversed((
-        click.option(
-            "--config",
-            "config_path",
-            default=config_file.locate,
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
-        ),
-        click.option("--stack", default="", help="Name of the stack; wins over the config's install.stack."),
-        click.option("--region", default="", help="Region; wins over the config's install.region."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
-
-
-# What `apply` ends with.
-_NEXT = (
-    "`multicdn install test{options}` tells it of an upload, and follows that to the vendors.",
-    "`multicdn logs -f{options}` follows what it does.",
-    "`multicdn doctor --online{options}` looks whether all works that a purge needs.",
-)
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
-_yes = click.option("--yes", is_flag=True, help="Don't ask.")
-_unchecked = click.option(
-    "--no-permission-check",
-    "unchecked",
-    is_flag=True,
-    help="Don't ask beforehand what you may do, nor look for the secrets.",
-)
 
 
 @click.group(cls=CommandGroup)
@@ -70,9 +31,9 @@ def install() -> None:
 
 
 @install.command()
-@_common
-@_as_json
-@_unchecked
+@_installing.common
+@_installing.as_json
+@_installing.unchecked
 def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked: bool) -> None:
     """Show what apply would do. Changes nothing."""
     from multicdn.cli.progress import Progress
@@ -86,10 +47,10 @@ def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked
 
 
 @install.command()
-@_common
-@_yes
-@_as_json
-@_unchecked
+@_installing.common
+@_installing.yes
+@_installing.as_json
+@_installing.unchecked
 def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, unchecked: bool) -> None:
     """Install, or change what is installed. Shows the plan and asks first.
 
@@ -117,17 +78,16 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     elif made.steps:
         named = buckets(session.file.config.routes) if session.file else session.buckets
         say(f"Done. Upload something to {' or '.join(named)}.")
-        options = _options_given()
-        for line in _NEXT:
-            say(line.format(options=options))
+        for line in _installing.what_next():
+            say(line)
 
 
 @install.command("test")
 @click.argument("what", required=False)
-@_common
+@_installing.common
 @click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds to wait.")
-@_yes
-@_as_json
+@_installing.yes
+@_installing.as_json
 def test_(
     what: str | None, config_path: Path, stack: str, region: str, timeout: float, *, yes: bool, as_json: bool
 ) -> None:
@@ -145,8 +105,8 @@ def test_(
 
 
 @install.command()
-@_common
-@_as_json
+@_installing.common
+@_installing.as_json
 def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Show what is installed, from which config, and what waits in the queues. Exit status 1 if nothing is."""
     from multicdn.installer import run
@@ -163,9 +123,9 @@ def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None
 
 
 @install.command()
-@_common
-@_yes
-@_as_json
+@_installing.common
+@_installing.yes
+@_installing.as_json
 @click.option("--drop-messages", is_flag=True, help="Delete the dead-letter queue even if there are messages in it.")
 def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, drop_messages: bool) -> None:
     """Remove everything of ours, and nothing else. Works after a failed installation too.
@@ -194,7 +154,7 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
 
 
 @install.command()
-@_common
+@_installing.common
 @click.option("--policy", is_flag=True, help="Print the IAM policy for whoever installs instead. Asks AWS who you are.")
 def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
     """Print the CloudFormation template, for a pipeline of your own.
@@ -217,7 +177,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
 
 
 @install.command()
-@_common
+@_installing.common
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it there instead of printing it."
 )
@@ -243,8 +203,8 @@ def config(config_path: Path, stack: str, region: str, *, output: Path | None) -
 
 
 @install.command()
-@_common
-@_as_json
+@_installing.common
+@_installing.as_json
 def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Print what others have to do: owners of buckets elsewhere, whoever makes roles or runs the network.
 
@@ -268,7 +228,7 @@ def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -
 
 
 @install.command()
-@_common
+@_installing.common
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
     """Write the function's code to FILE, a zip archive, for a pipeline of your own. Asks nothing of AWS."""
@@ -283,14 +243,6 @@ def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
         except OSError as error:
             raise click.ClickException(f"{file} can't be written: {error.strerror}") from error
     say(f"{file}: {made.size / 1e6:.1f} MB, {made.sha256[:12]}")
-
-
-def _options_given() -> str:
-    """The options that say which installation, as they were typed, for the next command to have them too."""
-    context = click.get_current_context()
-    names = {"config_path": "--config", "stack": "--stack", "region": "--region"}
-    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    return "".join(f" {names[name]} {shlex.quote(str(context.params[name]))}" for name in given)
 
 
 def _sign_in(config_path: Path, stack: str, region: str, tell: Callable[[str], None]) -> Session:

@@ -14,8 +14,8 @@ from kit.aws_wire import Refused
 from kit.records import GROUP, event, record
 from kit.rights import rights, used
 
-from multicdn.cli import main
-from multicdn.cli.install import _options_given, install
+from multicdn.cli import _installing, main
+from multicdn.cli.install import install
 from multicdn.events import envelopes
 from multicdn.logbook import trial
 from multicdn.model import Change
@@ -200,7 +200,8 @@ def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> Non
 
 def test_apply_names_what_to_type_next_with_the_options_that_it_was_given() -> None:
     with install.commands["apply"].make_context("apply", ["--stack", "my web"]):
-        assert _options_given() == " --stack 'my web'"
+        lines = list(_installing.what_next())
+    assert lines[0].startswith("`multicdn install test --stack 'my web'` tells")
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch) -> None:
