@@ -144,6 +144,13 @@ def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
     assert written <= set(zipfile.ZipFile(wheel).namelist())
 
 
+def test_holds_the_page_of_local(wheel: Path) -> None:
+    folder = ROOT / "multicdn" / "local" / "static"
+    files = {str(path.relative_to(ROOT)) for path in folder.iterdir()}
+    assert "multicdn/local/static/index.html" in files
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
+
+
 @pytest.mark.slow
 def test_the_folder_cannot_be_imported_under_its_own_name(tmp_path: Path) -> None:
     """From the tree, `import providers` would make a second set of the same classes."""

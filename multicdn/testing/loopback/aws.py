@@ -27,15 +27,14 @@ PROGRAM_VARIABLE = "MULTICDN_AWS_SIM"
 # The versions that it was tried with; the Makefile installs the same.
 MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
 
+# What is put into its process.
+_AMENDED = Path(__file__).parent / "amended"
+
 REGION = "us-east-1"
 
 PROGRAM = Path("bin/ministack")
 _DEFAULT_PROGRAM = Path(".aws-sim") / PROGRAM
 _DIGITS = 12
-
-# What is put into its process.
-_AMENDED = Path(__file__).parent / "amended"
-
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
 _ATTEMPTS = 5
