@@ -22,9 +22,8 @@ as JSON: [commands.md](commands.md).
 
 def page() -> str:
     """The page of all commands."""
-    return _HEAD + "".join(
-        map("".join, (_command(context) for context in _all(click.Context(main, info_name="multicdn"))))
-    )
+    top = click.Context(main, info_name="multicdn", **main.context_settings)
+    return "".join((_HEAD, *(part for context in _all(top) for part in _command(context))))
 
 
 def _all(context: click.Context) -> Iterator[click.Context]:
