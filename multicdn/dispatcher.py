@@ -21,6 +21,7 @@ from multicdn.model import Action, Outcome, Report, Status
 from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
 from multicdn.routing.router import Router
@@ -29,15 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.config import Config
+    from multicdn.config.publish import Publish
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
     from multicdn.model import Job
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
+    from multicdn.publishing import Publisher
     from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
+    from multicdn.records import Ended
     from multicdn.routing.demand import RoutingFailure
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
@@ -76,8 +80,10 @@ class Dispatcher:
     ) -> None:
         self.settings = config.install
         self._hooks = plugins.hooks
-        self._audience = reporting.Audience(self._hooks, _log_hook_bug)
-        self._router = Router(config.routes, config.providers, self._hooks.urls)
+        self._audience = reporting.plugins_that_look(self._hooks, _log_hook_bug)
+        self._publisher = _publisher(config.publish)
+        self._subscribers = self._publisher and reporting.Audience("`publish`", self._publisher.tell, _log_unpublished)
+        self._router = Router(config.routes, config.providers, self._hooks.urls, config.places)
         self._delivery = delivery or Delivery(config.providers, _terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
@@ -87,12 +93,17 @@ class Dispatcher:
         self._allowed = Allowed(config.routes, rewritten=self._hooks.rewrites_urls)
 
     def prepare(self) -> None:
-        """Make the way to the queue now, before the first event: to load boto3 takes longer than the end of one has."""
+        """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
         if self._retry_queue is not None:
             try:
                 self._retry_queue()
             except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
                 emit(logging.ERROR, "requeue-failed", reason=told(error))
+        if self._publisher is not None:
+            try:
+                self._publisher.prepare()
+            except Exception as error:  # noqa: BLE001 - as above
+                _log_unpublished(told(error))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.
@@ -110,7 +121,8 @@ class Dispatcher:
         Raises:
             Undelivered: a direct event of which something stayed undelivered.
         """
-        until = time.monotonic() + seconds
+        began = time.monotonic()
+        until = began + seconds
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         work = self._find_work(intake, seconds)
         returned, refused = self._returned(intake)
@@ -124,7 +136,13 @@ class Dispatcher:
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
         reporting.log_gone(gone)
-        self._tell(intake, work, report, sent, unrouted, end)
+        found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
+        unmatched = self._tell(intake, work, found, sent, unrouted)
+        reporting.log_invocation(intake, found, unmatched, time.monotonic() - began)
+        if self._audience is not None:
+            self._audience.see(report, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
+        if self._subscribers is not None:
+            self._subscribers.see(records(found), seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
@@ -178,23 +196,20 @@ class Dispatcher:
         lost = {change for group in failed for change in group.changes}
         return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
 
-    def _tell(self, intake: Intake, work: Work, report: Report, sent: _Sent, unrouted: _Unrouted, end: float) -> None:
+    def _tell(self, intake: Intake, work: Work, found: Sequence[Ended], sent: _Sent, unrouted: _Unrouted) -> int:
+        """Log what happened, and say how many changes no route acts on."""
         for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
             emit(logging.ERROR, "requeue-failed", reason=trouble)
-        reporting.log_decisions(sent.decisions, sent.failed)
         for decision in work.decisions:
             reporting.log_collapse(decision)
-        for message in intake.unreadable:
-            reporting.log_unreadable(message)
-        for failure in work.failures:
-            reporting.log_unrouted(failure)
+        reporting.log_unreadable(intake.unreadable)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
         reporting.log_untargeted(self._router.untargeted(intake.changes))
         reporting.log_ignored(intake)
-        reporting.log_unrouted_groups(unrouted.groups, unrouted.failed)
-        reporting.log_report(report)
-        self._audience.see(report, max(_SHORTEST_LOOK, end - time.monotonic()))
+        reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
+        reporting.log_ended(found)
+        return len(unmatched)
 
 
 class _Sent(NamedTuple):
@@ -226,6 +241,19 @@ def _is_put_off_preload(outcome: Outcome) -> bool:
 
 def _log_uncounted(error: Exception) -> None:
     emit(logging.WARNING, "not-counted", reason=str(error))
+
+
+def _publisher(publish: Publish) -> Publisher | None:
+    """Who tells other systems; None where the config names none."""
+    if not publish.to:
+        return None
+    from multicdn.publishing import Publisher
+
+    return Publisher(publish)
+
+
+def _log_unpublished(reason: str) -> None:
+    emit(logging.WARNING, "publish-failed", reason=reason)
 
 
 def _log_hook_bug(reason: str) -> None:

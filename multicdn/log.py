@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multicdn.errors import is_lack, told
 from multicdn.secrets import redact
+from multicdn.steering import without_steering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +25,12 @@ NAMESPACE = "multicdn"
 
 _log = logging.getLogger("multicdn")
 
-# What steers a terminal besides the control characters that JSON escapes: those of the second set, and what turns the
-# direction of text. And halves of surrogates, for which a handler would drop the whole line.
-# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
-STEERING = "\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_STEERING = re.compile(f"[{STEERING}]")
+# Set by Lambda to what the function's LoggingConfig says.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_FORMAT = "AWS_LAMBDA_LOG_FORMAT"
+
+# Characters of one text in a line. Reasons and answers are bounded where they arise; a trace may be longer.
+_LONGEST = 8192
 
 
 class _Stamped(logging.Formatter):
@@ -44,7 +45,8 @@ def configure(*, stamped: bool = False) -> None:
     """Set the level of multicdn's own logger, and of no other: some SDKs log signing keys at DEBUG.
 
     Args:
-        stamped: whether each line is to have its time and level, which in Lambda is its runtime's business.
+        stamped: whether each line is to have its time and level, which in Lambda is its runtime's business; at a
+            terminal such lines are for a person to read.
 
     Raises:
         ValueError: the environment names a level that doesn't exist.
@@ -57,7 +59,7 @@ def configure(*, stamped: bool = False) -> None:
     if not logging.getLogger().handlers and not _log.handlers:
         handler = logging.StreamHandler()
         if stamped:
-            handler.setFormatter(_Stamped())
+            handler.setFormatter(_for_people() if handler.stream.isatty() else _Stamped())
         _log.addHandler(handler)
 
 
@@ -67,11 +69,33 @@ def is_shown(level: int) -> bool:
 
 
 def emit(level: int, event: str, **fields: object) -> None:
-    """Log one line of JSON, with secrets blacked out."""
-    if is_shown(level):
-        shown = {name: _shown(value) for name, value in fields.items()}
-        line = json.dumps({"event": event, **shown}, ensure_ascii=False)
-        _log.log(level, "%s", _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", line))
+    """Log one record with its fields, as ``vocabulary`` names them: a line of JSON, with secrets blacked out.
+
+    Lambda's JSON log gets them as members beside its own: it makes a member of each attribute of a record.
+    """
+    if not is_shown(level):
+        return
+    said = {"event": event, **shown(fields)}
+    if os.environ.get(_FORMAT, "").upper() == "JSON":
+        _log.log(level, event, extra=_harmless(said))
+    else:
+        line = without_steering(json.dumps(said, ensure_ascii=False))
+        _log.log(level, "%s", line, extra={"multicdn": said})
+
+
+def _harmless(value: Any) -> Any:
+    """A value of a line of which no text steers a terminal: who writes it escapes control characters alone."""
+    if isinstance(value, str):
+        return without_steering(value)
+    if isinstance(value, dict):
+        return {without_steering(name): _harmless(item) for name, item in value.items()}
+    return [_harmless(item) for item in value] if isinstance(value, list) else value
+
+
+def _for_people() -> logging.Formatter:
+    from multicdn.readable import Readable
+
+    return Readable()
 
 
 def count(metric: str, value: int) -> None:
@@ -91,15 +115,16 @@ def count(metric: str, value: int) -> None:
         print(json.dumps({"_aws": aws, "FunctionName": function, metric: value}), flush=True)
 
 
-def _shown(value: object) -> object:
+def shown(value: Any) -> Any:
     """A value as JSON takes it, with secrets blacked out of its texts."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {redact(str(name)): _shown(item) for name, item in value.items()}
+        return {redact(str(name)): shown(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_shown(item) for item in value]
-    return redact(str(value))
+        return [shown(item) for item in value]
+    text = redact(str(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def plugin_bug(provider: str, error: BaseException) -> None:
@@ -114,4 +139,4 @@ def log_widened(provider: str, widened: Sequence[tuple[str, str]]) -> None:
     """Log that URLs are purged by prefixes, since the vendor has no other way; the first of them stands for all."""
     if widened:
         url, prefix = widened[0]
-        emit(logging.INFO, "widened", provider=provider, targets=len(widened), first=url, by=prefix)
+        emit(logging.INFO, "widened", provider=provider, targets=len(widened), first=[url], prefix=prefix)

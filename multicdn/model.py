@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.errors import is_seconds
+from multicdn.provenance import Provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,7 @@ class Change(Struct, frozen=True):
         sequencer: hexadecimal text that orders the events of one key, else empty.
         time: ISO 8601 time of the event as S3 wrote it, else empty.
         cause: id of the SQS message that it came in; empty for an event without a queue.
+        principal, source_ip: who did it, and from where, as S3 says; else empty. For the log alone.
     """
 
     bucket: str
@@ -79,6 +81,8 @@ class Change(Struct, frozen=True):
     sequencer: str = ""
     time: str = ""
     cause: str = ""
+    principal: str = ""
+    source_ip: str = ""
 
 
 class Target(Struct, frozen=True):
@@ -122,6 +126,7 @@ class Job(Struct, frozen=True):
         bucket: where the changes happened, for a job that is not ``located``; else empty.
         rank: what it has gone through.
         purges: for a preload that waits, the purges that must go before it, since they were not made yet.
+        provenance: for each target, where it comes from; empty where nobody knows. For the log alone.
     """
 
     provider: str
@@ -134,6 +139,7 @@ class Job(Struct, frozen=True):
     bucket: str = ""
     rank: Rank = Rank.NEW
     purges: tuple[Job, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -207,6 +213,7 @@ class Job(Struct, frozen=True):
             bucket=self.bucket,
             rank=self.rank,
             purges=tuple(part for purge in self.purges if (part := purge.of_messages(messages))),
+            provenance=tuple(self.provenance[place] for place in chosen) if self.provenance else (),
         )
 
 
@@ -263,6 +270,7 @@ class Outcome(Struct, frozen=True):
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.
         calls: how many calls to the vendor this took.
+        throttled: how many of them the vendor answered by asking for a wait.
         seconds: how long it took, waiting included.
         final: whether another try makes no sense although it is none of these targets that is wrong.
     """
@@ -275,6 +283,7 @@ class Outcome(Struct, frozen=True):
     calls: int = 0
     seconds: float = 0.0
     final: bool = False
+    throttled: int = 0
 
 
 class Report(Struct, frozen=True):

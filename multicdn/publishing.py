@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import time
 import uuid
 from collections import Counter
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from multicdn.bounds import bounded, obey_botocore
 from multicdn.errors import told
-from multicdn.log import emit
+from multicdn.log import emit, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.config.publish import Publish
+    from multicdn.records import Record
 
 #: Of all events; what it is about follows, and then how that ended: ``multicdn.purge.requeued``.
 TYPE = "multicdn"
@@ -41,7 +43,8 @@ _CONNECT, _READ = 1.0, 2.0
 
 _TRIES = 2
 
-Record = dict[str, Any]
+# Seconds for all of it.
+_LONGEST = 4.0
 
 
 class Entry(NamedTuple):
@@ -118,6 +121,7 @@ class Publisher:
         self._publish = publish
         self._source = source or f"/multicdn/{os.environ.get('AWS_LAMBDA_FUNCTION_NAME', 'worker')}"
         self._made: list[Destination] = []
+        self._making = threading.Lock()
 
     def prepare(self) -> None:
         """Make the clients now, before the first event.
@@ -125,12 +129,13 @@ class Publisher:
         Raises:
             Exception: whatever boto3 raises where none can be made.
         """
-        self._made = self._made or list(_destinations(self._publish))
+        with self._making:
+            self._made = self._made or list(_destinations(self._publish))
 
-    def tell(self, records: Iterable[Record], seconds: float) -> None:
+    def tell(self, records: Iterable[Record], seconds: float = _LONGEST) -> None:
         """Send what the config wants of these records, within so many seconds, and log what could not be sent."""
         until = time.monotonic() + seconds
-        wanted = [record for record in records if record.get("state") in self._publish.states]
+        wanted = [record for record in records if record.fields.get("action") and record.fields["state"] in self._publish.states]
         if not wanted:
             return
         try:
@@ -142,18 +147,19 @@ class Publisher:
             _complain(destination.arn, _sent(destination, entries, until))
 
 
-def entry(record: Mapping[str, Any], source: str) -> Entry:
-    """A record of the log as a CloudEvent in JSON."""
-    kind = f"{TYPE}.{record['action']}.{record['state']}"
+def entry(record: Record, source: str) -> Entry:
+    """A record about jobs as a CloudEvent in JSON, with secrets blacked out."""
+    data = {"event": record.event, **shown(record.fields)}
+    kind = f"{TYPE}.{data['action']}.{data['state']}"
     event = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
         "source": source,
         "type": kind,
-        "subject": record["provider"],
+        "subject": data["provider"],
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "datacontenttype": "application/json",
-        "data": record,
+        "data": data,
     }
     return Entry(kind, json.dumps(event))
 

@@ -5,31 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from multicdn import log
 from multicdn.errors import told
-from multicdn.log import emit, is_shown
-from multicdn.model import Status
+from multicdn.log import emit
 from multicdn.plugins.discovery import NoHooks
-from multicdn.queue.retry import Requeue
+from multicdn.provenance import MOST
+from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, Record, by_provider, records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from multicdn.events.intake import Intake, Unreadable
     from multicdn.hooks import Hooks
-    from multicdn.model import Change, Job, Outcome, Report
+    from multicdn.model import Change, Job, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
-    from multicdn.queue.retry import Decision
     from multicdn.queue.waiting import Unrouted
+    from multicdn.records import Ended
     from multicdn.routing.demand import RoutingFailure
-
-# Enough to recognise what a line is about; a batch may hold thousands.
-_SHOWN_TARGETS = 5
 
 #: Name of the metric that counts changes that no route acts on.
 UNMATCHED = "UnmatchedChanges"
@@ -38,14 +35,63 @@ UNMATCHED = "UnmatchedChanges"
 _LONGEST_LOOK = 5.0
 
 
-def log_unreadable(message: Unreadable) -> None:
-    """Log a message that could not be read."""
-    emit(logging.ERROR, "unreadable", message=message.cause, reason=message.reason)
+def log_unreadable(found: Iterable[Unreadable]) -> None:
+    """Log what could not be read, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for each in found:
+        reasons.setdefault(each.reason, []).append(each.cause)
+    _emit_some(
+        Record(logging.ERROR, "unreadable", {"parts": len(causes), "messages": _some(causes), "reason": reason})
+        for reason, causes in reasons.items()
+    )
 
 
-def log_unrouted(failure: RoutingFailure) -> None:
-    """Log a change of which something could not be found out."""
-    emit(logging.ERROR, "incomplete", key=failure.change.key, reason=failure.reason)
+def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], left: Iterable[RoutingFailure]) -> None:
+    """Log changes of which something could not be found out, and what became of them.
+
+    Args:
+        groups: that wait in the queue for it, or were given up.
+        failed: those of them that could not be sent.
+        left: what goes back to AWS.
+    """
+    unsent = set(map(id, failed))
+    found = [_incomplete(group) for group in groups if id(group) not in unsent]
+    reasons: dict[str, list[Change]] = {}
+    for failure in left:
+        reasons.setdefault(failure.reason, []).append(failure.change)
+    found += [_of_incomplete(RETURNED, changes, reason, {}) for reason, changes in reasons.items()]
+    _emit_some(found)
+
+
+def _incomplete(group: Unrouted) -> Record:
+    waits = {} if group.delay is None else {"delay": group.delay}
+    state = DEAD if group.delay is None else REQUEUED
+    return _of_incomplete(state, group.changes, group.reason, {"attempt": group.waiting.attempt, **waits})
+
+
+def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dict[str, int]) -> Record:
+    fields = {
+        "state": state,
+        "changes": len(changes),
+        "first": [f"s3://{change.bucket}/{change.key}" for change in changes[:MOST]],
+        "messages": _some(change.cause for change in changes),
+        **more,
+        "reason": reason,
+    }
+    return Record(logging.WARNING if state == REQUEUED else logging.ERROR, "incomplete", fields)
+
+
+def _some(messages: Iterable[str]) -> list[str]:
+    return list(islice(dict.fromkeys(filter(None, messages)), MOST))
+
+
+def _emit_some(found: Iterable[Record]) -> None:
+    """Log as many records of one event as a person reads, and how many there are besides."""
+    worst_first = sorted(found, key=lambda record: -record.level)
+    for record in worst_first[:MOST_RECORDS]:
+        emit(record.level, record.event, **record.fields)
+    if rest := worst_first[MOST_RECORDS:]:
+        emit(rest[0].level, "left-out", of=rest[0].event, records=len(rest))
 
 
 def log_unmatched(changes: Sequence[Change], covered: int) -> None:
@@ -57,18 +103,20 @@ def log_unmatched(changes: Sequence[Change], covered: int) -> None:
     """
     if not changes:
         return
-    buckets = dict(Counter(change.bucket for change in changes).most_common(_SHOWN_TARGETS))
-    first = [f"s3://{change.bucket}/{change.key}" for change in changes[:_SHOWN_TARGETS]]
+    buckets = dict(Counter(change.bucket for change in changes).most_common(MOST))
+    first = [f"s3://{change.bucket}/{change.key}" for change in changes[:MOST]]
     fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
     emit(logging.INFO, "unmatched", changes=len(changes), **fields)
     log.count(UNMATCHED, len(changes))
 
 
 def log_gone(preloads: Iterable[Job]) -> None:
-    """Log the preloads that waited until there was nothing left to load."""
+    """Log the preloads that waited until there was nothing left to load, a line for each provider."""
+    targets: dict[str, list[str]] = {}
     for job in preloads:
-        fields = {"provider": job.provider, "targets": len(job.targets), "first": job.targets[:_SHOWN_TARGETS]}
-        emit(logging.INFO, "gone", **fields)
+        targets.setdefault(job.provider, []).extend(job.targets)
+    for provider, gone in targets.items():
+        emit(logging.INFO, "gone", provider=provider, targets=len(gone), first=gone[:MOST])
 
 
 def log_ignored(intake: Intake) -> None:
@@ -78,7 +126,7 @@ def log_ignored(intake: Intake) -> None:
         (logging.WARNING, "unknown-event", intake.unknown),
     ):
         if names:
-            shown = dict(islice(names.items(), _SHOWN_TARGETS))
+            shown = dict(islice(names.items(), MOST))
             emit(level, event, events=sum(names.values()), names=shown)
 
 
@@ -89,86 +137,61 @@ def log_untargeted(found: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -
         found: keys and reasons, by bucket and template.
     """
     for (bucket, template), untargeted in found.items():
-        first = [key for key, _ in untargeted[:_SHOWN_TARGETS]]
-        fields = {"bucket": bucket, "template": template, "keys": len(untargeted), "first": first}
+        first = [key for key, _ in untargeted[:MOST]]
+        fields = {"bucket": bucket, "template": template, "objects": len(untargeted), "first": first}
         emit(logging.WARNING, "untargeted", **fields, reason=untargeted[0][1])
 
 
 def log_collapse(decision: CollapseDecision) -> None:
     """Log why many URLs became prefixes, or why they didn't."""
     level = logging.INFO if decision.directories else logging.DEBUG
-    emit(level, "collapse", **msgspec.structs.asdict(decision))
+    directories = decision.directories
+    fields = {**msgspec.structs.asdict(decision), "directories": len(directories), "first": directories[:MOST]}
+    emit(level, "collapse", **fields)
 
 
-def log_report(report: Report) -> None:
-    """Log every outcome that wasn't accepted or only waits for its turn, and a summary by provider.
-
-    What wasn't called for one and the same reason is one line, however many jobs it is.
-    """
-    for outcome in _grouped(report):
-        level = logging.DEBUG if outcome.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
-        if is_shown(level):
-            emit(level, outcome.status, **_fields(outcome))
-    emit(logging.INFO, "report", providers=summary(report))
+def log_ended(found: Iterable[Ended]) -> None:
+    """Log what became of the jobs of an invocation."""
+    for record in records(found):
+        emit(record.level, record.event, **record.fields)
 
 
-def _grouped(report: Report) -> Iterator[Outcome]:
-    uncalled: dict[tuple[object, ...], list[Outcome]] = {}
-    for outcome in report:
-        if outcome.status in (Status.UNASKED, Status.RETRY) and not outcome.calls:
-            job = outcome.job
-            shared = (job.provider, job.action, job.kind, job.soft, outcome.status, outcome.reason)
-            uncalled.setdefault(shared, []).append(outcome)
-        else:
-            yield outcome
-    for alike in uncalled.values():
-        targets = tuple(chain.from_iterable(outcome.job.targets for outcome in alike))
-        yield msgspec.structs.replace(alike[0], job=msgspec.structs.replace(alike[0].job, targets=targets))
-
-
-def log_decisions(decisions: Iterable[Decision], failed: Collection[Decision]) -> None:
-    """Log which jobs wait in the queue, which went to the dead letters, and which could not be sent there."""
-    unsent = set(map(id, failed))
-    for decision in decisions:
-        queued = decision.queued
-        delay = decision.delay if isinstance(decision, Requeue) else 0
-        sent = "requeued" if isinstance(decision, Requeue) else "dead-letter"
-        event = "not-requeued" if id(decision) in unsent else sent
-        fields = {"provider": queued.job.provider, "attempt": queued.attempt, "targets": len(queued.job.targets)}
-        level = logging.INFO if event == "requeued" else logging.ERROR
-        emit(level, event, **fields, delay=delay, reason=decision.reason)
-
-
-def log_unrouted_groups(groups: Iterable[Unrouted], failed: Collection[Unrouted]) -> None:
-    """Log which changes wait in the queue for what could not be found out, which were given up, which weren't sent."""
-    unsent = set(map(id, failed))
-    for group in groups:
-        event = "not-requeued" if id(group) in unsent else "requeued" if group.delay is not None else "dead-letter"
-        fields = {"changes": len(group.changes), "attempt": group.waiting.attempt, "delay": group.delay or 0}
-        emit(logging.INFO if event == "requeued" else logging.ERROR, event, **fields, reason=group.reason)
+def log_invocation(intake: Intake, found: Iterable[Ended], unmatched: int, seconds: float) -> None:
+    """Log one line about all of an invocation."""
+    emit(
+        logging.INFO,
+        "invocation",
+        messages=len(intake.messages),
+        changes=len(intake.changes),
+        jobs=len(intake.queued_jobs),
+        unmatched=unmatched,
+        unreadable=len(intake.unreadable),
+        ms=round(seconds * 1000),
+        providers=by_provider(found),
+    )
 
 
 class Audience:
-    """The plugins that see reports. What goes wrong in one of them changes nothing; one that hangs is left behind.
+    """Who looks on at what happened. What goes wrong in it changes nothing; if it hangs, it is left behind.
 
     Args:
-        hooks: of the plugins.
+        who: it is, for sentences.
+        look: shows it to them; what it raises is told.
         complain: told in one line of what goes wrong, from any thread.
     """
 
-    def __init__(self, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
-        self._hooks = hooks
+    def __init__(self, who: str, look: Callable[..., None], complain: Callable[[str], None]) -> None:
+        self._who = who
+        self._look = look
         self._complain = complain
         self._hanging: threading.Thread | None = None
 
-    def see(self, report: Report, seconds: float = _LONGEST_LOOK) -> None:
-        """Show a report to every plugin that wants to see it, for so many seconds at most."""
-        if isinstance(self._hooks, NoHooks):
-            return
+    def see(self, *shown: object, seconds: float = _LONGEST_LOOK) -> None:
+        """Show something to them, for so many seconds at most."""
         if self._hanging is not None and self._hanging.is_alive():
-            self._complain("not shown, since a plugin still looks at an earlier report")
+            self._complain(f"not shown, since {self._who} still looks at an earlier report")
             return
-        thread = threading.Thread(target=self._show, args=(report,), name="multicdn-report", daemon=True)
+        thread = threading.Thread(target=self._show, args=shown, name="multicdn-report", daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -178,11 +201,25 @@ class Audience:
         thread.join(limit)
         if thread.is_alive():
             self._hanging = thread
-            self._complain(f"a plugin looks at the report for more than {limit:.1f} s, and isn't waited for")
+            self._complain(f"{self._who} looks at the report for more than {limit:.1f} s, and isn't waited for")
 
-    def _show(self, report: Report) -> None:
-        for error in self._hooks.report(report):
+    def _show(self, *shown: object) -> None:
+        try:
+            self._look(*shown)
+        except Exception as error:  # noqa: BLE001 - whatever they do
             self._complain(told(error))
+
+
+def plugins_that_look(hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> Audience | None:
+    """The plugins that see reports; None where there are none."""
+    if isinstance(hooks, NoHooks):
+        return None
+
+    def look(report: Report) -> None:
+        for error in hooks.report(report):
+            complain(told(error))
+
+    return Audience("a plugin", look, complain)
 
 
 def summary(report: Report) -> dict[str, dict[str, int]]:
@@ -193,19 +230,3 @@ def summary(report: Report) -> dict[str, dict[str, int]]:
         total["calls"] += outcome.calls
         total[outcome.status] = total.get(outcome.status, 0) + len(outcome.job.targets)
     return totals
-
-
-def _fields(outcome: Outcome) -> dict[str, object]:
-    job = outcome.job
-    fields: dict[str, object] = {
-        "provider": job.provider,
-        "action": job.action,
-        "kind": job.kind,
-        "soft": job.soft,
-        "targets": len(job.targets),
-        "first": job.targets[:_SHOWN_TARGETS],
-        "calls": outcome.calls,
-        "seconds": round(outcome.seconds, 3),
-    }
-    optional = {"reason": outcome.reason, "id": outcome.receipt.id, "note": outcome.receipt.note}
-    return {**fields, **{name: value for name, value in optional.items() if value}}

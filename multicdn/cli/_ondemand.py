@@ -133,7 +133,8 @@ def _orders(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> 
     from multicdn.oncall import manual
     from multicdn.routing.router import Router
 
-    router = Router(loaded.config.routes, loaded.config.providers, loaded.plugins.hooks.urls)
+    config = loaded.config
+    router = Router(config.routes, config.providers, loaded.plugins.hooks.urls, config.places)
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
@@ -226,7 +227,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
     from multicdn import extras
     from multicdn.delivery.delivery import Delivery
     from multicdn.delivery.invocation import Terms
-    from multicdn.reporting import Audience
+    from multicdn.reporting import plugins_that_look
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
@@ -244,7 +245,8 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
         except KeyboardInterrupt:
             _tell_interrupted(seen, request)
             raise
-    Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
+    if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
+        plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action))
     accepted = len(report.outcomes) - len(report.undelivered)

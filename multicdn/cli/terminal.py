@@ -9,7 +9,7 @@ import textwrap
 
 import click
 
-from multicdn.log import STEERING
+from multicdn.steering import STEERING
 
 _STEERING = re.compile(f"[\x00-\x1f{STEERING}]")
 _STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")

@@ -69,6 +69,7 @@ class Config:
         warnings: what is legal and probably not meant, one line each.
         install: what the installer makes.
         delivery: how long jobs are tried.
+        places: file and line of each route.
         publish: who else is told of outcomes.
     """
 
@@ -79,6 +80,7 @@ class Config:
     warnings: tuple[str, ...] = ()
     install: Install = dataclasses.field(default_factory=Install)
     delivery: Retrying = dataclasses.field(default_factory=Retrying)
+    places: tuple[str, ...] = ()
     publish: Publish = dataclasses.field(default_factory=Publish)
 
     @property
@@ -156,7 +158,8 @@ class _Checker:
             raise ConfigError(list(dict.fromkeys(texts)))  # what is wrong for each bucket of a route is said once
         self._notices(providers, routes)
         warnings = tuple(dict.fromkeys(self._warnings))
-        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying, publish)
+        places = tuple(self._document.at(("routes", place)) for place in self._places)
+        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying, places, publish)
 
     # Reporting
 

@@ -23,6 +23,7 @@ class State(enum.StrEnum):
     REQUEUED = "requeued"
     DEAD = "dead"
     RETURNED = "returned"
+    DROPPED = "dropped"
 
 
 class Publish(Struct, frozen=True, kw_only=True):

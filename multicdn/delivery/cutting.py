@@ -30,6 +30,7 @@ class Try(NamedTuple):
         tries: how often it was tried.
         throttled: how often the vendor asked for a wait, since the batch was last cut.
         calls: all calls that it took, those before it was cut included.
+        waits: how many of them were answered by asking for a wait.
         probed: whether one of its targets was cut off, to see if the vendor is well.
     """
 
@@ -38,6 +39,7 @@ class Try(NamedTuple):
     tries: int = 0
     throttled: int = 0
     calls: int = 0
+    waits: int = 0
     probed: bool = False
 
 
@@ -47,7 +49,7 @@ Parts = tuple[Try, ...]
 def halves(attempt: Try, tries: int = 0, rank: Rank = Rank.ALONE) -> Parts:
     """Both halves, as if each had been tried so often."""
     first, second = (msgspec.structs.replace(half, rank=rank) for half in attempt.job.halves())
-    return Try(first, attempt.since, tries, calls=attempt.calls), Try(second, attempt.since, tries)
+    return Try(first, attempt.since, tries, calls=attempt.calls, waits=attempt.waits), Try(second, attempt.since, tries)
 
 
 def suspects(attempt: Try, most_tries: int, *, others_are_accepted: bool) -> Parts:
@@ -71,7 +73,7 @@ def suspects(attempt: Try, most_tries: int, *, others_are_accepted: bool) -> Par
     first, rest = job.split(1)
     probe = msgspec.structs.replace(first, rank=Rank.ALONE)
     return (
-        Try(probe, attempt.since, most_tries - 1, calls=attempt.calls),
+        Try(probe, attempt.since, most_tries - 1, calls=attempt.calls, waits=attempt.waits),
         Try(rest, attempt.since, tries - 1, probed=True),
     )
 
@@ -86,7 +88,7 @@ def admissible(attempt: Try) -> Parts:
 def by_host(attempt: Try, hosts: Iterable[Sequence[str]]) -> Parts:
     """A part for the targets of each host: a refusal may be about one of them."""
     first, *others = (Try(part, attempt.since) for targets in hosts if (part := attempt.job.only(targets)))
-    return first._replace(calls=attempt.calls), *others
+    return first._replace(calls=attempt.calls, waits=attempt.waits), *others
 
 
 def first_and_rest(attempt: Try, halvings: int) -> Parts:

@@ -87,7 +87,9 @@ class Delivery:
 
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
-        return InstanceRun(work, provider, Ledger(self._watch), self._discoveries, run, breaker, attempts)
+        return InstanceRun(
+            work, provider, Ledger(self._watch, self._clock.now), self._discoveries, run, breaker, attempts
+        )
 
     def _breaker(self, name: str) -> Breaker:
         terms = self._terms

@@ -24,8 +24,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
@@ -214,7 +212,7 @@ class Lane:
             rest = attempt.job.without(part.targets)
             assert rest is not None, "the part is not all of it"
             self._ledger.replace([attempt.job], (part, rest))
-            self._end(attempt._replace(job=part, calls=0), status, reason)
+            self._end(attempt._replace(job=part, calls=0, waits=0), status, reason)
             attempt = attempt._replace(job=rest)
         return attempt
 
@@ -237,7 +235,7 @@ class Lane:
 
     def _make(self, attempt: Try, call: WatchedCall) -> None:
         renewed = self._renewed
-        self._ledger.calling(attempt.job, attempt.calls)
+        self._ledger.calling(attempt.job, attempt.calls, attempt.waits, attempt.since)
         try:
             with self._watched(call):
                 receipt = self._call(attempt.job, call)
@@ -293,6 +291,7 @@ class Lane:
         return receipt
 
     def _retry(self, attempt: Try, error: RetryLater) -> None:
+        attempt = attempt._replace(waits=attempt.waits + (error.after is not None))
         with self._condition:
             rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
             self._failures += 1
@@ -391,8 +390,18 @@ class Lane:
         final: bool = False,
     ) -> None:
         seconds = self._clock.now() - attempt.since
-        outcome = Outcome(attempt.job, status, reason, after=after, calls=attempt.calls, seconds=seconds, final=final)
-        self._ledger.end(msgspec.structs.replace(outcome, receipt=receipt) if receipt else outcome)
+        outcome = Outcome(
+            attempt.job,
+            status,
+            reason,
+            receipt or Receipt(),
+            after=after,
+            calls=attempt.calls,
+            seconds=seconds,
+            final=final,
+            throttled=attempt.waits,
+        )
+        self._ledger.end(outcome)
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None]) -> None:

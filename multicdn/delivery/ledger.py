@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -22,17 +23,29 @@ if TYPE_CHECKING:
 _LONGEST_REASON, _LOOKED_AT = 2_000, 12_288
 
 
+class _Calling(NamedTuple):
+    """What an open job has gone through when the vendor was called for it the last time."""
+
+    calls: int = 0
+    throttled: int = 0
+    since: float | None = None
+
+
 class Ledger:
     """The jobs of one provider instance in one invocation. Closed once; what comes later is too late to count.
 
     Args:
         watch: told of each job's end as it is noted, from whatever thread that happens in.
+        now: of the clock that ``calling`` is told the time by.
     """
 
-    def __init__(self, watch: Callable[[Outcome], None] | None = None) -> None:
+    def __init__(
+        self, watch: Callable[[Outcome], None] | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._watch = watch
+        self._now = now
         self._open: dict[int, Job] = {}
-        self._calls: dict[int, int] = {}
+        self._calling: dict[int, _Calling] = {}
         self._outcomes: list[Outcome] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -51,10 +64,10 @@ class Ledger:
                 self._open.update((id(part), part) for part in parts)
                 self._outcomes.extend(map(_shortened, ended))
 
-    def calling(self, job: Job, calls: int) -> None:
-        """Note that the vendor is called for an open job, for the so-and-so-manieth time."""
+    def calling(self, job: Job, calls: int, throttled: int, since: float) -> None:
+        """Note that the vendor is called for an open job: for the how-manieth time, and since when it is tried."""
         with self._lock:
-            self._calls[id(job)] = calls
+            self._calling[id(job)] = _Calling(calls, throttled, since)
 
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
@@ -96,10 +109,13 @@ class Ledger:
     def _given_up(self, reason: str, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
         """What is open, for another try. A preload of which the turn didn't come takes along what must go before it."""
         unpurged = Unpurged((*self._unpurged(), *of_peers))
-        return [
-            Outcome(_following(job, unpurged), Status.RETRY, reason, calls=self._calls.get(id(job), 0))
-            for job in self._open.values()
-        ]
+        return [self._unanswered(job, unpurged, reason) for job in self._open.values()]
+
+    def _unanswered(self, job: Job, unpurged: Unpurged, reason: str) -> Outcome:
+        calls, throttled, since = self._calling.get(id(job), _Calling())
+        seconds = 0.0 if since is None else self._now() - since
+        ended = _following(job, unpurged), Status.RETRY, reason
+        return Outcome(*ended, calls=calls, seconds=seconds, throttled=throttled)
 
 
 def _shortened(outcome: Outcome) -> Outcome:

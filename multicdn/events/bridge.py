@@ -88,4 +88,6 @@ def _read(detail: Any, kind: ChangeKind, time: str, cause: str) -> Change | Igno
         return Ignored("Object Deleted of a version by lifecycle")
     encoded = not _OF_NOTIFICATION.isdisjoint(detail) or not _OF_NOTIFIED_OBJECT.isdisjoint(detail["object"])
     key = s3.decoded(entity.object.key) if encoded else entity.object.key
-    return s3.change(entity, key, kind, time, cause)
+    # The one who asked is an account of AWS here, or a service.
+    who = s3.short(detail.get("requester")), s3.short(detail.get("source-ip-address"))
+    return s3.change(entity, key, kind, time, cause, *who)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from multicdn.errors import EventError
 from multicdn.events.describe import cut
-from multicdn.events.s3 import Ignored, check_name
+from multicdn.events.s3 import Ignored, check_name, short
 from multicdn.model import Change, ChangeKind
 
 _SOURCES = ("s3.amazonaws.com", "s3express.amazonaws.com")
@@ -90,7 +90,10 @@ def _bucket(content: dict[str, Any], named: str) -> str:
 def _change(content: dict[str, Any], bucket: str, key: str, kind: ChangeKind, cause: str) -> Change:
     answer, asked = _members(content, "responseElements"), _members(content, "requestParameters")
     version = str(answer.get("x-amz-version-id") or asked.get("versionId") or "")
-    return Change(bucket, key, kind, version=version, time=str(content.get("eventTime") or ""), cause=cause)
+    identity = _members(content, "userIdentity")
+    principal = short(identity.get("arn")) or short(identity.get("principalId"))
+    source_ip, time = short(content.get("sourceIPAddress")), str(content.get("eventTime") or "")
+    return Change(bucket, key, kind, version=version, time=time, cause=cause, principal=principal, source_ip=source_ip)
 
 
 def _members(content: dict[str, Any], name: str) -> dict[str, Any]:

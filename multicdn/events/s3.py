@@ -5,7 +5,7 @@ Shape: docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-struct
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
@@ -15,6 +15,7 @@ from multicdn.errors import EventError
 from multicdn.events import names
 from multicdn.events.describe import cut, seen
 from multicdn.model import Change, ChangeKind, is_text
+from multicdn.provenance import LONGEST_TEXT
 
 # Ceph sends keys as they are, and a sequencer whose bytes stand in the order of its processor, so that they don't sort:
 # github.com/ceph/ceph, src/rgw/driver/rados/rgw_notify.cc, populate_event (read in source, not seen on the wire).
@@ -62,6 +63,18 @@ class Entity(Struct):
     object: _Object
 
 
+class _Identity(Struct):
+    """Who did something."""
+
+    principalId: str | None = None
+
+
+class _Request(Struct):
+    """How it was asked for."""
+
+    sourceIPAddress: str | None = None
+
+
 class Record(Struct):
     """A record of S3's own: what we need of it."""
 
@@ -69,14 +82,18 @@ class Record(Struct):
     eventName: str
     s3: Entity
     eventTime: str = ""
+    userIdentity: _Identity | None = None
+    requestParameters: _Request | None = None
 
 
 class Lookalike(Struct):
-    """A record in S3's form, whoever sent it."""
+    """A record in S3's form, whoever sent it: who did it is for the log alone, and may have any form."""
 
     eventName: str
     s3: Entity
     eventTime: str = ""
+    userIdentity: Any = None
+    requestParameters: Any = None
 
 
 class Notification(Struct):
@@ -118,7 +135,25 @@ def from_s3(read: Record | Lookalike, cause: str) -> Change | Ignored:
     key = read.s3.object.key
     if "%" in key or "+" in key:
         key = unquote_plus(key, errors="surrogateescape")
-    return change(read.s3, key, kind, read.eventTime, cause)
+    return change(read.s3, key, kind, read.eventTime, cause, *_who(read))
+
+
+def _who(read: Record | Lookalike) -> tuple[str, str]:
+    """Who did it, and from where."""
+    who, how = read.userIdentity, read.requestParameters
+    if isinstance(who, _Identity) and isinstance(how, _Request):
+        return short(who.principalId), short(how.sourceIPAddress)
+    return short(_member(who, "principalId")), short(_member(how, "sourceIPAddress"))
+
+
+def _member(content: object, name: str) -> object:
+    """A member of what may be no object at all."""
+    return content.get(name) if isinstance(content, dict) else getattr(content, name, None)
+
+
+def short(value: object) -> str:
+    """What the log is to say of a text; empty for what is none."""
+    return value[:LONGEST_TEXT] if isinstance(value, str) and value and is_text(value) else ""
 
 
 def _ignored(name: str, meaning: names.Nothing) -> Ignored:
@@ -132,7 +167,9 @@ def decoded(key: str) -> str:
     return unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key
 
 
-def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str) -> Change:
+def change(
+    entity: Entity, key: str, kind: ChangeKind, time: str, cause: str, principal: str = "", source_ip: str = ""
+) -> Change:
     """The change of an object.
 
     Raises:
@@ -142,7 +179,8 @@ def change(entity: Entity, key: str, kind: ChangeKind, time: str, cause: str) ->
     if not key or not bucket or not key.isascii():
         check_name(bucket, key)
     version = found.versionId or found.version_id or ""
-    return Change(bucket, key, kind, found.eTag or found.etag, version, found.sequencer, time, cause)
+    etag = found.eTag or found.etag
+    return Change(bucket, key, kind, etag, version, found.sequencer, time, cause, principal, source_ip)
 
 
 def check_name(bucket: str, key: str) -> None:

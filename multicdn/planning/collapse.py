@@ -22,7 +22,7 @@ from msgspec import Struct
 from multicdn.model import Action, Target, TargetKind
 from multicdn.planning.directories import Directory, directories, located_urls, merged, spelled
 from multicdn.provider import SoftPurge, capability
-from multicdn.routing.demand import Demand, Want
+from multicdn.routing.demand import Demand, joined
 from multicdn.routing.route import Collapse
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class _Collapsing:
         for directory in chosen:
             gone = [want for url in directory.covered if (want := wants.pop(url.target, None))]
             for prefix in directory.prefixes:
-                wants[prefix] = _all_of([*gone, wants[prefix]] if prefix in wants else gone)
+                wants[prefix] = joined([*gone, wants[prefix]] if prefix in wants else gone)
         return Demand(demand.provider, demand.action, demand.soft, demand.bucket, wants)
 
 
@@ -267,8 +267,3 @@ def _saved(chosen: Iterable[Directory]) -> int:
 def _prefixes(chosen: Iterable[Directory]) -> int:
     """How many targets the directories themselves are for the vendor."""
     return sum(len(directory.spelled) for directory in chosen)
-
-
-def _all_of(wants: Sequence[Want]) -> Want:
-    asking = frozenset[str]().union(*(want.asking for want in wants))
-    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)))

@@ -10,12 +10,14 @@ from msgspec import Struct
 
 from multicdn.errors import PluginError, TargetsRefused, bug, told
 from multicdn.model import Action, Job, Outcome, Rank, Status, Target, TargetKind, digest, is_text
+from multicdn.provenance import UNKNOWN
 from multicdn.provider import Limits, PurgePrefixes, capability
 from multicdn.routing.demand import Demand, Want, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from multicdn.provenance import Provenance
     from multicdn.provider import Provider
 
 
@@ -95,8 +97,9 @@ class _Located:
         self._returned[mark] = len(job.targets)
         place = len(self._groups) if job.rank is Rank.ALONE else 0
         group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
-        for target, causes in zip(job.targets, job.causes, strict=True):
-            group.setdefault(target, []).append(Want(causes, frozenset((mark,))))
+        behind = job.provenance or (UNKNOWN,) * len(job.targets)
+        for target, causes, provenance in zip(job.targets, job.causes, behind, strict=True):
+            group.setdefault(target, []).append(Want(causes, frozenset((mark,)), (provenance,)))
 
     def add(self, demand: Demand) -> None:
         action, soft, locate = demand.action, demand.soft, self._provider.locate
@@ -225,7 +228,7 @@ class _Located:
     def _reject(
         self, action: Action, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
-        job = Job(self._name, action, target.kind, (target.value,), (want.causes,))
+        job = Job(self._name, action, target.kind, (target.value,), (want.causes,), provenance=_behind((want,)))
         self.rejected.append(Outcome(job, status, reason))
 
     def _reject_unspelled(
@@ -233,13 +236,17 @@ class _Located:
     ) -> None:
         """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
-        self.rejected.append(Outcome(Job(self._name, *rejected, bucket=demand.bucket), status, reason))
+        job = Job(self._name, *rejected, bucket=demand.bucket, provenance=_behind((want,)))
+        self.rejected.append(Outcome(job, status, reason))
 
     def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
         reference = self._reference(key.action, key.kind, batch, soft=key.soft)
-        return Job(self._name, key.action, key.kind, targets, causes, key.soft, reference, rank=key.rank)
+        behind = _behind([want for _, want in batch])
+        return Job(
+            self._name, key.action, key.kind, targets, causes, key.soft, reference, rank=key.rank, provenance=behind
+        )
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
@@ -314,6 +321,12 @@ def _checked_weight(weight: Any) -> int:
     return weight
 
 
+def _behind(wants: Sequence[Want]) -> tuple[Provenance, ...]:
+    """Where each target comes from; empty where it is known of none."""
+    found = tuple(want.provenance if want.behind else UNKNOWN for want in wants)
+    return found if any(each is not UNKNOWN for each in found) else ()
+
+
 def _turn(key: _Batching) -> tuple[bool, bool]:
     """Purges stand before preloads, and what is new before what came back; otherwise all stays as it is."""
     return key.action is not Action.PURGE, key.rank is not Rank.NEW
@@ -321,12 +334,14 @@ def _turn(key: _Batching) -> tuple[bool, bool]:
 
 def unlocated(demand: Demand) -> Iterator[Job]:
     """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be queued as it is."""
-    kinds: dict[TargetKind, list[tuple[str, frozenset[str]]]] = {}
+    kinds: dict[TargetKind, list[tuple[str, Want]]] = {}
     for target, want in demand.wants.items():
-        kinds.setdefault(target.kind, []).append((target.value, want.causes))
+        kinds.setdefault(target.kind, []).append((target.value, want))
     for kind, pairs in kinds.items():
-        values, causes = zip(*pairs, strict=True)
-        yield Job(demand.provider, demand.action, kind, values, causes, demand.soft, bucket=demand.bucket)
+        values, wants = zip(*pairs, strict=True)
+        causes = tuple(want.causes for want in wants)
+        shared = (demand.provider, demand.action, kind, values, causes, demand.soft)
+        yield Job(*shared, bucket=demand.bucket, provenance=_behind(wants))
 
 
 def as_demand(job: Job) -> Demand:
@@ -335,8 +350,9 @@ def as_demand(job: Job) -> Demand:
     Its messages stand for the changes, of which it knows nothing: no vendor has been asked for it yet, so there is no
     earlier request of which this one must be a repetition.
     """
+    behind = job.provenance or (UNKNOWN,) * len(job.targets)
     wants = {
-        Target(job.kind, value): Want(set(causes), set(causes))
-        for value, causes in zip(job.targets, job.causes, strict=True)
+        Target(job.kind, value): Want(set(causes), set(causes), [provenance])
+        for value, causes, provenance in zip(job.targets, job.causes, behind, strict=True)
     }
     return Demand(job.provider, job.action, job.soft, job.bucket, wants)

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from multicdn.errors import EventError
 from multicdn.model import Action, Job, Rank, TargetKind
+from multicdn.provenance import Provenance, condensed, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,6 +87,14 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     refusals: int = 0
     alone: bool = False
     purges: tuple[_Purge, ...] = ()
+    behind: Any = None
+
+
+class _Behind(Struct, frozen=True, omit_defaults=True):
+    """Where the targets of a message come from: a few groups, and for each target the digit of its own."""
+
+    groups: tuple[Provenance, ...]
+    places: str = ""
 
 
 _Part = TypeVar("_Part", _Message, _Purge)
@@ -96,6 +105,8 @@ def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
     targets = queued.job.targets
     if len(targets) == 1 or (len(targets) <= _MOST_TARGETS and sum(map(len, targets)) <= _MOST_PACKED):
         body = _encoded(queued)
+        if len(body) > largest and len(targets) == 1:
+            body = _encoded(msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, provenance=())))
         if len(body) <= largest or len(targets) == 1:
             yield body
             return
@@ -118,22 +129,43 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
     try:
         read = msgspec.convert(content, _Message)
         targets = _targets_of(read)
-        purges = tuple(_read_purge(purge, cause) for purge in read.purges)
+        behind = _provenance(read.behind, len(targets))
+        purges = tuple(_read_purge(purge, cause, behind) for purge in read.purges)
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
     rank = Rank.ALONE if read.alone else rank
-    job = Job(
-        read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank, purges
-    )
+    shared = (read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank)
+    job = Job(*shared, purges, behind)
     return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals)
 
 
-def _read_purge(read: _Purge, cause: str) -> Job:
+def _read_purge(read: _Purge, cause: str, behind: tuple[Provenance, ...]) -> Job:
     targets = _targets_of(read)
     causes = (frozenset((cause,)),) * len(targets)
-    return Job(read.provider, Action.PURGE, read.kind, targets, causes, read.soft, bucket=read.bucket, rank=Rank.TRIED)
+    shared = (read.provider, Action.PURGE, read.kind, targets, causes, read.soft)
+    provenance = (joined(behind),) * len(targets) if behind else ()
+    return Job(*shared, bucket=read.bucket, rank=Rank.TRIED, provenance=provenance)
+
+
+def _provenance(content: object, targets: int) -> tuple[Provenance, ...]:
+    """Where each target comes from. It is for the log alone: what is damaged in it must not cost the job."""
+    if content is None:
+        return ()
+    try:
+        read = msgspec.convert(content, _Behind)
+        groups = [read.groups[int(place)] for place in read.places] or [read.groups[0]] * targets
+    except (msgspec.ValidationError, ValueError, IndexError):
+        return ()
+    return tuple(groups) if len(groups) == targets else ()
+
+
+def _behind(job: Job) -> _Behind | None:
+    if not job.provenance:
+        return None
+    groups, places = condensed(job.provenance)
+    return _Behind(groups, "".join(map(str, places)) if len(groups) > 1 else "")
 
 
 def _written(purges: Iterable[Job]) -> tuple[_Purge, ...]:
@@ -170,6 +202,7 @@ def _encoded(queued: QueuedJob) -> str:
         refusals=queued.refusals,
         alone=job.rank is Rank.ALONE,
         purges=_written(job.purges),
+        behind=_behind(job),
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:

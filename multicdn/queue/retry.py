@@ -184,6 +184,9 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         bucket=first.job.bucket,
         rank=first.job.rank,
         purges=tuple({id(purge): purge for job in jobs for purge in job.purges}.values()),
+        provenance=tuple(each for job in jobs for each in job.provenance)
+        if all(job.provenance for job in jobs)
+        else (),
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.

@@ -163,7 +163,12 @@ def _record(change: Change) -> dict[str, Any]:
     named = {"key": quote_plus(change.key), "eTag": change.etag, "versionId": change.version}
     found = {name: value for name, value in {**named, "sequencer": change.sequencer}.items() if value}
     record = {"eventSource": "aws:s3", "eventName": _EVENT_NAMES[change.kind], "eventTime": change.time}
-    return {**record, "s3": {"bucket": {"name": change.bucket}, "object": found}}
+    who = {
+        "userIdentity": {"principalId": change.principal} if change.principal else None,
+        "requestParameters": {"sourceIPAddress": change.source_ip} if change.source_ip else None,
+    }
+    told = {name: value for name, value in who.items() if value}
+    return {**record, **told, "s3": {"bucket": {"name": change.bucket}, "object": found}}
 
 
 def _text(content: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from multicdn import provenance
 from multicdn.model import Action, Change, ChangeKind, Target
+from multicdn.provenance import Provenance
 from multicdn.routing.route import Route
 
 if TYPE_CHECKING:
@@ -19,23 +21,32 @@ class Want(Struct, frozen=True):
     Attributes:
         asking: ids of the messages.
         marks: identities of the changes behind it, so that a new upload is a new request.
+        behind: where it comes from; empty where nobody knows.
     """
 
     asking: frozenset[str] | set[str]
     marks: frozenset[str] | set[str]
+    behind: tuple[Provenance, ...] | list[Provenance] = ()
 
     @property
     def causes(self) -> frozenset[str]:
         """Ids of the messages."""
         return frozenset(self.asking)
 
+    @property
+    def provenance(self) -> Provenance:
+        """All that is behind it."""
+        return self.behind[0] if len(self.behind) == 1 else provenance.joined(self.behind)
+
     def joined(self, other: Want) -> Want:
         """This want and another. Most targets have one want, which is shared; a tag may have thousands and grows."""
-        if isinstance(self.asking, set) and isinstance(self.marks, set):
+        if isinstance(self.asking, set) and isinstance(self.marks, set) and isinstance(self.behind, list):
             self.asking.update(other.asking)
             self.marks.update(other.marks)
+            self.behind.extend(other.behind)
             return self
-        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks})
+        behind = [*self.behind, *other.behind]
+        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks}, behind)
 
 
 def joined(wants: Sequence[Want]) -> Want:
@@ -43,7 +54,8 @@ def joined(wants: Sequence[Want]) -> Want:
     if len(wants) == 1:
         return wants[0]
     asking = frozenset[str]().union(*(want.asking for want in wants))
-    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)))
+    behind = [each for want in wants for each in want.behind]
+    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)), behind)
 
 
 class SourceObject(NamedTuple):

@@ -37,9 +37,11 @@ class Matcher:
     Args:
         route: has passed all checks.
         soft: for each provider that purges, whether it marks changed objects as stale.
+        place: file and line of the route; empty where nobody knows.
 
     Attributes:
         route: the route.
+        places: the place alone, or nothing.
         is_partial: whether there are keys for which one of its templates has no text.
         excluded: matches the keys to leave alone; None where there are none.
         wanted: whether a key is one of those to act on, but for its prefix; None where all are.
@@ -47,13 +49,14 @@ class Matcher:
 
     __slots__ = (
         "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
-        "_whole_hosts", "excluded", "is_partial", "route", "wanted",
+        "_whole_hosts", "excluded", "is_partial", "places", "route", "wanted",
     )  # fmt: skip
 
     # There may be ten thousand, and collecting garbage walks through each object that may refer to another: so what is
     # the same for many is shared, and nothing is a list that can be a tuple.
-    def __init__(self, route: Route, soft: Mapping[str, bool]) -> None:
+    def __init__(self, route: Route, soft: Mapping[str, bool], place: str = "") -> None:
         self.route = route
+        self.places = (place,) if place else ()
         self._id = ""
         flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
         self.excluded = any_of(route.exclude, flags) if route.exclude else None

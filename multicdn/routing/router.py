@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
+from multicdn.provenance import Provenance
 from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
@@ -36,15 +38,20 @@ class Router:
         routes: have passed all checks.
         providers: all that the routes name, by name.
         url_hook: adds to or rewrites the URLs of a change.
+        places: file and line of each route, for the log.
     """
 
     def __init__(
-        self, routes: Iterable[Route], providers: Mapping[str, Provider], url_hook: UrlHook | None = None
+        self,
+        routes: Iterable[Route],
+        providers: Mapping[str, Provider],
+        url_hook: UrlHook | None = None,
+        places: Iterable[str] = (),
     ) -> None:
         self._buckets: dict[str, BucketRoutes] = {}
-        for route in routes:
+        for route, place in zip(routes, chain(places, repeat("")), strict=False):
             soft = {name: wished_soft(route, providers[name]) for name in route.purge}
-            self._buckets.setdefault(route.bucket, BucketRoutes()).add(Matcher(route, soft))
+            self._buckets.setdefault(route.bucket, BucketRoutes()).add(Matcher(route, soft, place))
         self._url_hook = url_hook
 
     def matching(self, bucket: str, key: str) -> Iterator[Route]:
@@ -159,7 +166,7 @@ class Router:
                 reason = f"a plugin failed on its URLs: {told(error)}"
                 failures.append(RoutingFailure(change, reason, frozenset((matcher.part(_HOOKED),))))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
-            want = Want(frozenset((change.cause,)), frozenset((_mark(change),)))
+            want = Want(frozenset((change.cause,)), frozenset((_mark(change),)), (_provenance(change, matcher),))
             hard = (id(matcher), change.key) in dropped
             preload = not gone or (change.bucket, change.key) not in gone
             for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
@@ -262,6 +269,11 @@ def _is_back(created: Change | None, removed: Change) -> bool:
 def _left(targets: Mapping[Target, str], bucket: str, gone: set[tuple[str, str]]) -> dict[Target, str]:
     """The targets but for those made of keys that are gone, as a key that a route names by ``also`` may be."""
     return {target: key for target, key in targets.items() if (bucket, key) not in gone}
+
+
+def _provenance(change: Change, matcher: Matcher) -> Provenance:
+    who = change.principal, change.source_ip
+    return Provenance(change.bucket, (change.key,), 1, matcher.places, *who, uploaded=change.time)
 
 
 def _mark(change: Change) -> str:

@@ -51,6 +51,8 @@ class Crew:
             while thread.is_alive():
                 thread.join(_GLANCE)
                 self._tell_stopping()
+                for worker in self._workers:
+                    worker.tell_busy()
         if self._failures:
             raise self._failures[0]
         emit(logging.INFO, "worker-stopped", queue=self._queue_url)

@@ -47,6 +47,9 @@ _LONGEST_BACKOFF = 30.0
 # A receive that is under way when the worker is stopped is waited for this long: what it brings can be given back.
 _LINGER = 0.5
 
+# Seconds after which, and again and again, a batch that isn't done is told of.
+_QUIET = 30.0
+
 
 @dataclass(frozen=True)
 class WorkerContext:
@@ -107,6 +110,8 @@ class Worker:
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
+        # Messages of the batch at hand, since when, and when it was last told of.
+        self._busy = (0, 0.0, 0.0)
         # May be filled from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
         self._inbox: SimpleQueue[list[MessageTypeDef] | Exception | None] = SimpleQueue()
 
@@ -129,6 +134,14 @@ class Worker:
         if batch:
             self._handle(batch, WorkerContext(deadline))
         return len(batch)
+
+    def tell_busy(self) -> None:
+        """Say a word where a batch lasts long: without one, an outage looks like a quiet night."""
+        messages, since, told = self._busy
+        now = time.monotonic()
+        if messages and now - max(since, told) >= _QUIET:
+            self._busy = messages, since, now
+            emit(logging.INFO, "worker-busy", messages=messages, seconds=round(now - since, 1))
 
     def stop(self) -> None:
         """Let ``run`` return: soon if it waits for messages, else after the batch under way. From any thread."""
@@ -217,9 +230,17 @@ class Worker:
                     QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
                 )
             except Exception as error:  # noqa: BLE001 - it comes back all the same, only later
-                emit(logging.WARNING, "worker-give-back", message=message["MessageId"], reason=told(error))
+                emit(logging.WARNING, "worker-give-back", messages=[message["MessageId"]], reason=told(error))
 
     def _handle(self, batch: list[MessageTypeDef], context: WorkerContext) -> None:
+        now = time.monotonic()
+        self._busy = len(batch), now, now
+        try:
+            self._handle_all(batch, context)
+        finally:
+            self._busy = (0, 0.0, 0.0)
+
+    def _handle_all(self, batch: list[MessageTypeDef], context: WorkerContext) -> None:
         try:
             reply = self._handler(sqs_event(batch, self._arn), context)
         except KeyboardInterrupt:

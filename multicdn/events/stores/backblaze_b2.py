@@ -32,7 +32,7 @@ def _read(event: Any) -> Change | None:
         return None
     kind = _KINDS.get(name.rpartition(":")[0])
     if kind is None:
-        log.emit(logging.WARNING, "unknown-event", store="Backblaze B2", name=name)
+        log.emit(logging.WARNING, "unknown-event", store="Backblaze B2", events=1, names={name: 1})
         return None
     version = str(event.get("objectVersionId") or "")
     return Change(event["bucketName"], event["objectName"], kind, version=version, time=_time(event))

@@ -24,7 +24,7 @@ def multicdn_read_event(message: Any) -> list[Change] | None:
     """The change that a message of R2 tells of."""
     kind = _KINDS.get(message["action"])
     if kind is None:
-        log.emit(logging.WARNING, "unknown-event", store="Cloudflare R2", name=message["action"])
+        log.emit(logging.WARNING, "unknown-event", store="Cloudflare R2", events=1, names={message["action"]: 1})
         return []
     found = message["object"]
     time = str(message.get("eventTime") or "")

@@ -33,7 +33,7 @@ def _read(event: Any) -> Change | None:
     name = metadata["event_type"].removeprefix(_FAMILY)
     kind = _KINDS.get(name)
     if kind is None:
-        log.emit(logging.WARNING, "unknown-event", store="Yandex Object Storage", name=name)
+        log.emit(logging.WARNING, "unknown-event", store="Yandex Object Storage", events=1, names={name: 1})
         return None
     time = str(metadata.get("created_at") or "")
     return Change(details["bucket_id"], details["object_id"], kind, time=time)

@@ -1,0 +1,27 @@
+"""What must not reach a terminal from outside."""
+
+from __future__ import annotations
+
+import re
+
+# What steers a terminal besides the control characters that JSON escapes: those of the second set, and what turns the
+# direction of text. And halves of surrogates, for which a handler would drop the whole line.
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+STEERING = "\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+
+_STEERING = re.compile(f"[{STEERING}]")
+_ANY = re.compile(f"[\x00-\x1f{STEERING}]")
+
+
+def without_steering(text: str) -> str:
+    """A text of which nothing steers a terminal, if its control characters are escaped already, as in JSON."""
+    return _STEERING.sub(_escaped, text)
+
+
+def visible(text: str) -> str:
+    """A text of which nothing steers a terminal or ends a line."""
+    return _ANY.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

@@ -1,0 +1,282 @@
+"""The words of the log and of the metrics: every event and field that is written, each with a sentence.
+
+Pure data, which nothing imports that runs in Lambda: docs/logs.md and docs/log.schema.json are made from it, and tests
+hold it against what is written. Words are added; one that changes its meaning gets another name.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Field(NamedTuple):
+    """A member of a record.
+
+    Attributes:
+        type: ``text``, ``number``, ``integer``, ``boolean``, ``texts`` (a list of them), ``counts`` (an object of
+            integers), or ``providers`` (an object of counts).
+        says: what it says, in a sentence.
+        unit: of a number, where it has one.
+        words: all that a text may be; empty where it is free.
+    """
+
+    type: str
+    says: str
+    unit: str = ""
+    words: tuple[str, ...] = ()
+
+
+class Event(NamedTuple):
+    """A kind of record.
+
+    Attributes:
+        levels: at which it is written.
+        says: when, in a sentence.
+        always: fields that each has.
+        sometimes: fields that are absent where they would be empty.
+        own: fields that mean something else here than they do elsewhere.
+    """
+
+    levels: tuple[str, ...]
+    says: str
+    always: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
+    own: dict[str, Field] = {}  # noqa: RUF012 - of a NamedTuple, and never changed
+
+
+class Metric(NamedTuple):
+    """A number in CloudWatch.
+
+    Attributes:
+        unit: CloudWatch's.
+        says: what it counts or measures, in a sentence.
+    """
+
+    unit: str
+    says: str
+
+
+#: What became of targets.
+STATES = ("accepted", "requeued", "dead", "returned", "dropped")
+
+FIELDS = {
+    "event": Field("text", "what the record is about"),
+    "provider": Field("text", "the provider, as the config calls it; after a slash what it was found to stand for"),
+    "action": Field("text", "what the vendor was to do", words=("purge", "preload")),
+    "kind": Field("text", "what the targets are", words=("url", "prefix", "tag", "host", "everything")),
+    "soft": Field("boolean", "whether to mark as stale rather than to drop"),
+    "state": Field(
+        "text",
+        "what became of the targets: `accepted` by the vendor; `requeued` to be tried again; `dead`, so among the dead "
+        "letters; `returned`, so AWS brings the messages back that asked for them; `dropped`: a preload that has no "
+        "queue to wait in",
+        words=STATES,
+    ),
+    "targets": Field("integer", "how many targets it is about"),
+    "first": Field("texts", "the first of what it is about: targets, or objects as S3 URIs; 5 at most"),
+    "bucket": Field("text", "the bucket of the first object behind it"),
+    "keys": Field("texts", "keys of the first objects behind it, those of another bucket as S3 URIs; 5 at most"),
+    "objects": Field("integer", "how many objects are behind it"),
+    "routes": Field("texts", "file and line of the routes that made targets of them; 5 at most"),
+    "messages": Field("texts", "ids of the messages that asked for it at first; 5 at most"),
+    "principal": Field("text", "who changed the objects, as S3 says"),
+    "source_ip": Field("text", "from where, if all came from one address"),
+    "by": Field("text", "who asked for it by hand: an identity of AWS, or `user@host`"),
+    "why": Field("text", "what for: their `--reason`"),
+    "id": Field("text", "the vendor's id of the request, for its support desk"),
+    "ids": Field("texts", "the same of several calls; 5 at most"),
+    "note": Field("text", "what else the vendor said"),
+    "calls": Field("integer", "how many calls it took"),
+    "throttled": Field("integer", "how many of them the vendor answered by asking for a wait"),
+    "attempt": Field("integer", "which invocation it was that tried, from 1"),
+    "ms": Field("integer", "how long it took, waiting included; of several calls the longest", "milliseconds"),
+    "age_seconds": Field(
+        "number",
+        "since the oldest upload behind it, or else since it was asked for; of requeued jobs, the newest of "
+        "several messages counts as that",
+        "seconds",
+    ),
+    "delay": Field("integer", "until it is tried again; of several jobs the shortest", "seconds"),
+    "reason": Field("text", "why, in a sentence; of several reasons that differ by the target alone, the first"),
+    "changes": Field("integer", "how many objects changed"),
+    "buckets": Field("counts", "how many of them in which bucket; the 5 with the most"),
+    "no_route": Field("integer", "how many of them no route is about"),
+    "not_on": Field("integer", "how many of them have a route that isn't `on` what happened"),
+    "jobs": Field("integer", "how many jobs came back from the queue"),
+    "unmatched": Field("integer", "how many changes no route acts on"),
+    "unreadable": Field("integer", "how many messages, or parts of them, could not be read"),
+    "providers": Field(
+        "providers", "of each provider the targets by state, the `calls`, and those `throttled`; what is 0 is absent"
+    ),
+    "records": Field("integer", "how many records were left out"),
+    "of": Field("text", "their event, where they have one in common"),
+    "parts": Field("integer", "how many parts of messages could not be read for this reason"),
+    "events": Field("integer", "how many events"),
+    "names": Field("counts", "how many of which name; 5 at most"),
+    "store": Field("text", "whose events they are, where that isn't S3"),
+    "template": Field("text", "the template that has no text for the keys"),
+    "left": Field("integer", "how many targets are left"),
+    "directories": Field("integer", "how many directories are purged by prefix"),
+    "innocent": Field("integer", "how many unchanged objects that drops as well; absent where nobody counted"),
+    "dollars": Field("number", "what that saves", "US dollars"),
+    "queue": Field("text", "URL of the queue"),
+    "destination": Field("text", "ARN of the event bus or of the topic"),
+    "code": Field("text", "SQS's code for it; empty where it gave no answer"),
+    "error": Field("text", "what was raised"),
+    "trace": Field("text", "where it was raised, line by line"),
+    "hook": Field("text", "the hook in which a plugin failed"),
+    "prefix": Field("text", "the prefix by which the first of them is purged"),
+    "failures": Field("integer", "how many calls have failed in a row"),
+    "seconds": Field("number", "how long nothing is tried, or how long it has lasted", "seconds"),
+    "warning": Field("text", "what is legal in the config and probably not meant, with file and line"),
+    "batches": Field("integer", "how many batches are worked on at once"),
+    "failed": Field("integer", "how many of its messages come back"),
+    "signal": Field("text", "the signal that it was sent"),
+}
+
+_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "calls", "attempt", "ms")
+_BEHIND = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
+_FAILED = (*_BEHIND, "throttled", "delay", "reason")
+
+_MESSAGES = Field("integer", "how many messages")
+
+EVENTS = {
+    "accepted": Event(
+        ("INFO",), "A vendor accepted what it was asked.", _JOB, (*_BEHIND, "throttled", "id", "ids", "note")
+    ),
+    "retry": Event(("WARNING", "ERROR"), "It may succeed later: no answer, a failure, too many calls.", _JOB, _FAILED),
+    "paced": Event(("INFO", "ERROR"), "Not called yet: the vendor's rate allows it only later.", _JOB, _FAILED),
+    "rejected": Event(("WARNING", "ERROR"), "The vendor will never take these targets.", _JOB, _FAILED),
+    "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", _JOB, _FAILED),
+    "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", _JOB, _FAILED),
+    "unasked": Event(
+        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", _JOB, _FAILED
+    ),
+    "left-out": Event(
+        ("INFO", "WARNING", "ERROR"),
+        "There was more than a person reads: 20 records, the worst first, of a provider or an event in an invocation.",
+        ("records",),
+        ("provider", "of", "targets"),
+    ),
+    "invocation": Event(
+        ("INFO",),
+        "An invocation is over: the last record of each.",
+        ("messages", "changes", "jobs", "unmatched", "unreadable", "ms", "providers"),
+        own={"messages": _MESSAGES, "ms": Field("integer", "how long all of it took", "milliseconds")},
+    ),
+    "unreadable": Event(("ERROR",), "Messages, or parts of them, could not be read.", ("parts", "messages", "reason")),
+    "incomplete": Event(
+        ("WARNING", "ERROR"),
+        "Of some changes something could not be found out, so a part of their targets is missing.",
+        ("state", "changes", "first", "messages", "reason"),
+        ("attempt", "delay"),
+    ),
+    "unmatched": Event(
+        ("INFO",), "No route acts on some changes.", ("changes", "no_route", "not_on", "buckets", "first")
+    ),
+    "untargeted": Event(
+        ("WARNING",),
+        "A template of a route has no text for some keys.",
+        ("bucket", "template", "objects", "first", "reason"),
+        own={"reason": Field("text", "why the first of them has none"), "first": Field("texts", "keys; 5 at most")},
+    ),
+    "ignored": Event(("INFO",), "Events for which there is nothing to do.", ("events", "names")),
+    "unknown-event": Event(("WARNING",), "Events that nobody knows.", ("events", "names"), ("store",)),
+    "gone": Event(("INFO",), "Preloads waited until there was nothing left to load.", ("provider", "targets", "first")),
+    "collapse": Event(
+        ("INFO", "DEBUG"),
+        "Why many URLs became prefixes, or why they didn't.",
+        ("provider", "bucket", "targets", "left", "directories", "first", "innocent", "dollars", "reason"),
+        own={
+            "first": Field("texts", "the directories, as prefixes of keys; 5 at most"),
+            "targets": Field("integer", "how many targets there were"),
+            "innocent": Field("integer or null", "how many unchanged objects that drops as well; null: nobody counted"),
+        },
+    ),
+    "not-counted": Event(("WARNING",), "Unchanged objects of a bucket could not be counted.", ("reason",)),
+    "widened": Event(
+        ("INFO",),
+        "URLs are purged by prefixes, since the vendor has no other way.",
+        ("provider", "targets", "first", "prefix"),
+    ),
+    "breaker": Event(
+        ("INFO", "WARNING"),
+        "A vendor was found sick, is tried again, or is well again.",
+        ("provider", "state"),
+        ("reason", "failures", "seconds"),
+        own={
+            "state": Field(
+                "text", "whether it is called: not at all, for a try, or as ever", words=("open", "half-open", "closed")
+            )
+        },
+    ),
+    "requeue-failed": Event(
+        ("ERROR",),
+        "What was to wait in the queue could not be sent there.",
+        ("reason",),
+        ("queue", "messages", "code"),
+        own={"messages": _MESSAGES},
+    ),
+    "requeue-refused": Event(
+        ("ERROR",),
+        "SQS refused what was to wait in the queue.",
+        ("queue", "messages", "code", "reason"),
+        own={"messages": _MESSAGES},
+    ),
+    "publish-failed": Event(
+        ("WARNING",), "Other systems could not be told of outcomes.", ("reason",), ("destination", "events")
+    ),
+    "plugin-bug": Event(
+        ("ERROR",), "A plugin failed, and its author has to look.", (), ("provider", "hook", "error", "trace", "reason")
+    ),
+    "package-missing": Event(("ERROR",), "A provider needs a package that isn't here.", ("provider", "error")),
+    "config": Event(("WARNING",), "What the config check warns of.", ("warning",)),
+    "worker-started": Event(("INFO",), "A worker begins.", ("queue", "batches")),
+    "worker-stopping": Event(("INFO",), "It was sent a signal, and ends what it has begun.", ("signal", "reason")),
+    "worker-stopped": Event(("INFO",), "It has ended.", ("queue",)),
+    "worker-batch": Event(("INFO",), "It has done a batch.", ("messages", "failed"), own={"messages": _MESSAGES}),
+    "worker-busy": Event(
+        ("INFO",),
+        "A batch is not done yet: said every half minute.",
+        ("messages", "seconds"),
+        own={"messages": _MESSAGES},
+    ),
+    "worker-handler": Event(
+        ("ERROR",), "A batch failed as a whole.", ("messages", "error", "trace"), own={"messages": _MESSAGES}
+    ),
+    "worker-receive": Event(("ERROR",), "Its queue could not be read.", ("queue", "reason", "seconds")),
+    "worker-delete": Event(
+        ("WARNING",),
+        "Messages that are done could not be deleted.",
+        ("messages", "reason"),
+        own={"messages": Field("texts", "ids of the messages")},
+    ),
+    "worker-give-back": Event(
+        ("WARNING",), "A message came too late, and others get it only later.", ("messages", "reason")
+    ),
+}
+
+#: Namespace of the metrics in CloudWatch, and what tells one from another of the same name.
+NAMESPACE = "multicdn"
+DIMENSIONS = ("FunctionName", "provider")
+
+#: Those of each provider.
+PROVIDER_METRICS = {
+    "Accepted": Metric("Count", "targets that the vendor accepted"),
+    "Requeued": Metric("Count", "targets that wait in the queue for another try"),
+    "Dead": Metric("Count", "targets that were given up"),
+    "Refused": Metric("Count", "targets refused for settings or credentials"),
+    "Calls": Metric("Count", "calls to the vendor"),
+    "Throttled": Metric("Count", "calls that the vendor answered by asking for a wait"),
+    "BreakerOpen": Metric("Count", "1 where the vendor was found sick and isn't called, else 0"),
+    "OldestUndeliveredSeconds": Metric("Seconds", "age of the oldest upload that the vendor hasn't accepted yet"),
+    "UploadToAcceptedSeconds": Metric("Seconds", "from the upload until the vendor accepted"),
+    "PaidPaths": Metric("Count", "targets of the month, where the vendor has a price"),
+    "MonthDollars": Metric("None", "US dollars of the month, where the vendor has a price"),
+}
+
+#: Those of the function, which no provider is to blame for.
+FUNCTION_METRICS = {
+    "Unrouted": Metric("Count", "changes that no route acts on"),
+    "Unreadable": Metric("Count", "messages, or parts of them, that could not be read"),
+}
