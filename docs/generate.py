@@ -5,20 +5,32 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import log_reference
 import rooms
 
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
+from multicdn.installer.template import alarms
 from multicdn.plugins.discovery import Plugins
+
+if TYPE_CHECKING:
+    from multicdn.provider import Price
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 SCHEMA = ROOT / "docs" / "multicdn.schema.json"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+ALARMS = ROOT / "docs" / "alarms.md"
+LOGS = ROOT / "docs" / "logs.md"
+LOG_SCHEMA = ROOT / "docs" / "log.schema.json"
 
 _TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
+_TABLE_OF_ALARMS = re.compile(r"(?<=<!-- alarms -->\n).*?(?=<!-- /alarms -->)", re.DOTALL)
+_LOG = re.compile(r"(?<=<!-- log -->\n).*?(?=<!-- /log -->)", re.DOTALL)
+_METRICS = re.compile(r"(?<=<!-- metrics -->\n).*?(?=<!-- /metrics -->)", re.DOTALL)
 _PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 
@@ -50,8 +62,34 @@ def architecture_text() -> str:
     return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
 
 
+def alarms_text() -> str:
+    """docs/alarms.md with its table of alarms made anew."""
+    text = ALARMS.read_text(encoding="utf-8")
+    shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
+    shown["FastlyLateAlarm"] = alarms.late("fastly")
+    shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", _price())
+    rows = [f"| `{name}` | {one.rings} | {len(one.watched)} |" for name, one in sorted(shown.items())]
+    table = "\n".join(["| alarm | rings when | metrics |", "| --- | --- | --- |", *rows])
+    return _TABLE_OF_ALARMS.sub(lambda _: f"{table}\n", text)
+
+
+def _price() -> Price:
+    price = own_plugins().provider_class("cloudfront").price
+    assert price is not None
+    return price
+
+
+def logs_text() -> str:
+    """docs/logs.md with the tables of its events, fields and metrics made anew."""
+    text = _LOG.sub(lambda _: log_reference.tables(), LOGS.read_text(encoding="utf-8"))
+    return _METRICS.sub(lambda _: log_reference.metrics(), text)
+
+
 def main() -> None:
     """Write all of them."""
+    ALARMS.write_text(alarms_text(), encoding="utf-8")
+    LOGS.write_text(logs_text(), encoding="utf-8")
+    LOG_SCHEMA.write_text(log_reference.schema_text(), encoding="utf-8")
     ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")
     README.write_text(readme_text(), encoding="utf-8")

@@ -8,7 +8,7 @@ import time
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn import reporting
+from multicdn import metrics, reporting
 from multicdn.aws.s3 import Objects
 from multicdn.config.settings import seconds as seconds_of
 from multicdn.delivery.breaker import LONGEST_PAUSE
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from multicdn.config.publish import Publish
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
-    from multicdn.model import Job
+    from multicdn.model import Change, Job
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
     from multicdn.publishing import Publisher
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
-    from multicdn.records import Ended
+    from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
@@ -68,6 +68,7 @@ class Dispatcher:
 
     Attributes:
         settings: of the installation, from the config.
+        on_measured: takes the measures of each invocation, and when it ended; in Lambda it writes them to the log.
     """
 
     def __init__(
@@ -82,7 +83,10 @@ class Dispatcher:
         self._hooks = plugins.hooks
         self._audience = reporting.plugins_that_look(self._hooks, _log_hook_bug)
         self._publisher = _publisher(config.publish)
-        self._subscribers = self._publisher and reporting.Audience("`publish`", self._publisher.tell, _log_unpublished)
+        self._subscribers = _subscribers(self._publisher)
+        self.on_measured: Callable[[metrics.Measured, float], None] | None = None
+        if metrics.is_wanted():
+            self.on_measured = metrics.write
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places)
         self._delivery = delivery or Delivery(config.providers, _terms(config, queued=retry_queue is not None))
         self._objects = Objects()
@@ -129,16 +133,21 @@ class Dispatcher:
         returned, gone = without_gone(self._router, returned, intake.changes)
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
+        calling = time.time()
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
+        unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
+        if self.on_measured is not None:
+            ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+            self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
-        unmatched = self._tell(intake, work, found, sent, unrouted)
-        reporting.log_invocation(intake, found, unmatched, time.monotonic() - began)
+        self._tell(intake, work, found, sent, unrouted, unmatched)
+        reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began)
         if self._audience is not None:
             self._audience.see(report, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         if self._subscribers is not None:
@@ -196,20 +205,51 @@ class Dispatcher:
         lost = {change for group in failed for change in group.changes}
         return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
 
-    def _tell(self, intake: Intake, work: Work, found: Sequence[Ended], sent: _Sent, unrouted: _Unrouted) -> int:
-        """Log what happened, and say how many changes no route acts on."""
+    def _ending(
+        self,
+        intake: Intake,
+        report: Report,
+        sent: _Sent,
+        unrouted: _Unrouted,
+        unmatched: int,
+        history: MessageHistory,
+        calling: float,
+    ) -> metrics.Ending:
+        now, unsent = time.time(), set(map(id, sent.failed))
+        waits = {failure.change.cause: 0.0 for failure in unrouted.left}
+        waits |= {change.cause: float(group.delay or 0) for group in unrouted.groups for change in group.changes}
+        return metrics.Ending(
+            report=report,
+            decisions=[decision for decision in sent.decisions if id(decision) not in unsent],
+            returned=sent.left,
+            incomplete=waits,
+            unrouted=unmatched,
+            unreadable=len(intake.unreadable),
+            open_breakers=self._delivery.open_breakers,
+            times=metrics.event_times(intake.changes, history.sent, now),
+            began=calling,
+            now=now,
+        )
+
+    def _tell(
+        self,
+        intake: Intake,
+        work: Work,
+        found: Sequence[EndedAlike],
+        sent: _Sent,
+        unrouted: _Unrouted,
+        unmatched: Sequence[Change],
+    ) -> None:
         for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
             emit(logging.ERROR, "requeue-failed", reason=trouble)
         for decision in work.decisions:
             reporting.log_collapse(decision)
         reporting.log_unreadable(intake.unreadable)
-        unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
         reporting.log_untargeted(self._router.untargeted(intake.changes))
         reporting.log_ignored(intake)
         reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
         reporting.log_ended(found)
-        return len(unmatched)
 
 
 class _Sent(NamedTuple):
@@ -250,6 +290,10 @@ def _publisher(publish: Publish) -> Publisher | None:
     from multicdn.publishing import Publisher
 
     return Publisher(publish)
+
+
+def _subscribers(publisher: Publisher | None) -> reporting.Audience | None:
+    return publisher and reporting.Audience("`publish`", publisher.tell, _log_unpublished)
 
 
 def _log_unpublished(reason: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LEVEL = "MULTICDN_LOG_LEVEL"
-
-#: Of the metrics in CloudWatch.
-NAMESPACE = "multicdn"
 
 _log = logging.getLogger("multicdn")
 
@@ -96,23 +92,6 @@ def _for_people() -> logging.Formatter:
     from multicdn.readable import Readable
 
     return Readable()
-
-
-def count(metric: str, value: int) -> None:
-    """Count something in CloudWatch, where Lambda keeps the log: a line in the embedded metric format is a metric.
-
-    It is printed, and not logged: Lambda's JSON log puts what is logged into a member, where nobody looks for metrics.
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-    """
-    function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    if function:
-        declared = {
-            "Namespace": NAMESPACE,
-            "Dimensions": [["FunctionName"]],
-            "Metrics": [{"Name": metric, "Unit": "Count"}],
-        }
-        aws = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [declared]}
-        print(json.dumps({"_aws": aws, "FunctionName": function, metric: value}), flush=True)
 
 
 def shown(value: Any) -> Any:

@@ -273,6 +273,7 @@ class Outcome(Struct, frozen=True):
         throttled: how many of them the vendor answered by asking for a wait.
         seconds: how long it took, waiting included.
         final: whether another try makes no sense although it is none of these targets that is wrong.
+        ended: seconds from the moment on at which the first call of the invocation could begin.
     """
 
     job: Job
@@ -284,6 +285,7 @@ class Outcome(Struct, frozen=True):
     seconds: float = 0.0
     final: bool = False
     throttled: int = 0
+    ended: float = 0.0
 
 
 class Report(Struct, frozen=True):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.config.publish import Publish
-    from multicdn.records import Record
+    from multicdn.records import LogRecord
 
 #: Of all events; what it is about follows, and then how that ended: ``multicdn.purge.requeued``.
 TYPE = "multicdn"
@@ -132,10 +132,10 @@ class Publisher:
         with self._making:
             self._made = self._made or list(_destinations(self._publish))
 
-    def tell(self, records: Iterable[Record], seconds: float = _LONGEST) -> None:
+    def tell(self, records: Iterable[LogRecord], seconds: float = _LONGEST) -> None:
         """Send what the config wants of these records, within so many seconds, and log what could not be sent."""
         until = time.monotonic() + seconds
-        wanted = [record for record in records if record.fields.get("action") and record.fields["state"] in self._publish.states]
+        wanted = [record for record in records if self._wants(record)]
         if not wanted:
             return
         try:
@@ -146,8 +146,12 @@ class Publisher:
         for destination in self._made:
             _complain(destination.arn, _sent(destination, entries, until))
 
+    def _wants(self, record: LogRecord) -> bool:
+        """Whether a record is about jobs, and in a state that somebody wants to hear of."""
+        return "action" in record.fields and record.fields["state"] in self._publish.states
 
-def entry(record: Record, source: str) -> Entry:
+
+def entry(record: LogRecord, source: str) -> Entry:
     """A record about jobs as a CloudEvent in JSON, with secrets blacked out."""
     data = {"event": record.event, **shown(record.fields)}
     kind = f"{TYPE}.{data['action']}.{data['state']}"

@@ -32,7 +32,7 @@ MOST_RECORDS = 20
 _LONGEST_TARGET = 1024
 
 
-class Record(NamedTuple):
+class LogRecord(NamedTuple):
     """A line of the log.
 
     Attributes:
@@ -92,7 +92,7 @@ def _fate(decision: Decision, *, unsent: bool) -> Fate:
     return Fate(REQUEUED, decision.delay) if isinstance(decision, Requeue) else Fate(DEAD)
 
 
-class Ended:
+class EndedAlike:
     """Targets that ended alike: what one record of the log is about.
 
     Args:
@@ -162,7 +162,7 @@ class Ended:
             return logging.ERROR
         return logging.INFO if self.status in (Status.ACCEPTED, Status.PACED) else logging.WARNING
 
-    def record(self) -> Record:
+    def record(self) -> LogRecord:
         """The line of the log."""
         behind, ids = self.provenance, list(self._ids)
         fields = {
@@ -193,16 +193,16 @@ class Ended:
             "delay": min(self._delays, default=None),
             "reason": self.reason,
         }
-        return Record(self.level, str(self.status), _filled(fields))
+        return LogRecord(self.level, str(self.status), _filled(fields))
 
 
-def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> list[Ended]:
+def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> list[EndedAlike]:
     """What became of all targets of an invocation, those together that ended alike.
 
     Alike are those of one provider that share action, kind, softness, status, state and reason, and of which the same
     person or principal is the reason.
     """
-    groups: dict[tuple[object, ...], Ended] = {}
+    groups: dict[tuple[object, ...], EndedAlike] = {}
     for outcome in report:
         states = list(fates.of(outcome))
         counted = False
@@ -210,7 +210,7 @@ def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> 
             key = (*_shared(outcome), state, *who)
             group = groups.get(key)
             if group is None:
-                group = groups[key] = Ended(outcome, str(state))
+                group = groups[key] = EndedAlike(outcome, str(state))
             group.add(outcome, places, states, counted=counted)
             counted = True
     for group in groups.values():
@@ -218,9 +218,9 @@ def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> 
     return list(groups.values())
 
 
-def records(found: Iterable[Ended]) -> Iterator[Record]:
+def records(found: Iterable[EndedAlike]) -> Iterator[LogRecord]:
     """The lines about what ended, as many of each provider as a person reads, and what was left out of them."""
-    by_provider: dict[str, list[Ended]] = defaultdict(list)
+    by_provider: dict[str, list[EndedAlike]] = defaultdict(list)
     for each in found:
         by_provider[each.provider.partition("/")[0]].append(each)
     for provider, alike in by_provider.items():
@@ -228,10 +228,10 @@ def records(found: Iterable[Ended]) -> Iterator[Record]:
         yield from (each.record() for each in worst_first[:MOST_RECORDS])
         if rest := worst_first[MOST_RECORDS:]:
             fields = {"provider": provider, "records": len(rest), "targets": sum(each.targets for each in rest)}
-            yield Record(max(each.level for each in rest), "left-out", fields)
+            yield LogRecord(max(each.level for each in rest), "left-out", fields)
 
 
-def by_provider(found: Iterable[Ended]) -> dict[str, dict[str, int]]:
+def by_provider(found: Iterable[EndedAlike]) -> dict[str, dict[str, int]]:
     """Targets by what became of them, and calls, for each provider instance."""
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for each in found:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from multicdn import log
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.plugins.discovery import NoHooks
 from multicdn.provenance import MOST
-from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, Record, by_provider, records
+from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
     from multicdn.model import Change, Job, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.queue.waiting import Unrouted
-    from multicdn.records import Ended
+    from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
 
-#: Name of the metric that counts changes that no route acts on.
-UNMATCHED = "UnmatchedChanges"
 
 # Seconds in which plugins look at a report, all together: the next uploads wait for the end of this invocation.
 _LONGEST_LOOK = 5.0
@@ -41,7 +38,7 @@ def log_unreadable(found: Iterable[Unreadable]) -> None:
     for each in found:
         reasons.setdefault(each.reason, []).append(each.cause)
     _emit_some(
-        Record(logging.ERROR, "unreadable", {"parts": len(causes), "messages": _some(causes), "reason": reason})
+        LogRecord(logging.ERROR, "unreadable", {"parts": len(causes), "messages": _some(causes), "reason": reason})
         for reason, causes in reasons.items()
     )
 
@@ -63,13 +60,13 @@ def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], lef
     _emit_some(found)
 
 
-def _incomplete(group: Unrouted) -> Record:
+def _incomplete(group: Unrouted) -> LogRecord:
     waits = {} if group.delay is None else {"delay": group.delay}
     state = DEAD if group.delay is None else REQUEUED
     return _of_incomplete(state, group.changes, group.reason, {"attempt": group.waiting.attempt, **waits})
 
 
-def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dict[str, int]) -> Record:
+def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dict[str, int]) -> LogRecord:
     fields = {
         "state": state,
         "changes": len(changes),
@@ -78,14 +75,14 @@ def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dic
         **more,
         "reason": reason,
     }
-    return Record(logging.WARNING if state == REQUEUED else logging.ERROR, "incomplete", fields)
+    return LogRecord(logging.WARNING if state == REQUEUED else logging.ERROR, "incomplete", fields)
 
 
 def _some(messages: Iterable[str]) -> list[str]:
     return list(islice(dict.fromkeys(filter(None, messages)), MOST))
 
 
-def _emit_some(found: Iterable[Record]) -> None:
+def _emit_some(found: Iterable[LogRecord]) -> None:
     """Log as many records of one event as a person reads, and how many there are besides."""
     worst_first = sorted(found, key=lambda record: -record.level)
     for record in worst_first[:MOST_RECORDS]:
@@ -95,7 +92,7 @@ def _emit_some(found: Iterable[Record]) -> None:
 
 
 def log_unmatched(changes: Sequence[Change], covered: int) -> None:
-    """Log in one line the changes that no route acts on, and count them: a bucket may be misspelled in the config.
+    """Log in one line the changes that no route acts on: a bucket may be misspelled in the config.
 
     Args:
         changes: nobody wants them.
@@ -107,7 +104,6 @@ def log_unmatched(changes: Sequence[Change], covered: int) -> None:
     first = [f"s3://{change.bucket}/{change.key}" for change in changes[:MOST]]
     fields = {"no_route": len(changes) - covered, "not_on": covered, "buckets": buckets, "first": first}
     emit(logging.INFO, "unmatched", changes=len(changes), **fields)
-    log.count(UNMATCHED, len(changes))
 
 
 def log_gone(preloads: Iterable[Job]) -> None:
@@ -145,18 +141,18 @@ def log_untargeted(found: Mapping[tuple[str, str], Sequence[tuple[str, str]]]) -
 def log_collapse(decision: CollapseDecision) -> None:
     """Log why many URLs became prefixes, or why they didn't."""
     level = logging.INFO if decision.directories else logging.DEBUG
-    directories = decision.directories
-    fields = {**msgspec.structs.asdict(decision), "directories": len(directories), "first": directories[:MOST]}
+    named, more = decision.directories[:MOST], len(decision.directories) - MOST
+    fields = {**msgspec.structs.asdict(decision), "directories": named, **({"more": more} if more > 0 else {})}
     emit(level, "collapse", **fields)
 
 
-def log_ended(found: Iterable[Ended]) -> None:
+def log_ended(found: Iterable[EndedAlike]) -> None:
     """Log what became of the jobs of an invocation."""
     for record in records(found):
         emit(record.level, record.event, **record.fields)
 
 
-def log_invocation(intake: Intake, found: Iterable[Ended], unmatched: int, seconds: float) -> None:
+def log_invocation(intake: Intake, found: Iterable[EndedAlike], unmatched: int, seconds: float) -> None:
     """Log one line about all of an invocation."""
     emit(
         logging.INFO,

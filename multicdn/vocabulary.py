@@ -1,7 +1,7 @@
 """The words of the log and of the metrics: every event and field that is written, each with a sentence.
 
-Pure data, which nothing imports that runs in Lambda: docs/logs.md and docs/log.schema.json are made from it, and tests
-hold it against what is written. Words are added; one that changes its meaning gets another name.
+Pure data, which nothing imports that runs in Lambda: the reference of the log and its JSON Schema are made from it, and
+tests hold it against what is written. Words are added; one that changes its meaning gets another name.
 """
 
 from __future__ import annotations
@@ -49,10 +49,12 @@ class Metric(NamedTuple):
 
     Attributes:
         unit: CloudWatch's.
+        of: the dimension that it has besides the function's name; empty for none.
         says: what it counts or measures, in a sentence.
     """
 
     unit: str
+    of: str
     says: str
 
 
@@ -92,8 +94,7 @@ FIELDS = {
     "ms": Field("integer", "how long it took, waiting included; of several calls the longest", "milliseconds"),
     "age_seconds": Field(
         "number",
-        "since the oldest upload behind it, or else since it was asked for; of requeued jobs, the newest of "
-        "several messages counts as that",
+        "since the oldest upload behind it, or where none is known, since it was asked for",
         "seconds",
     ),
     "delay": Field("integer", "until it is tried again; of several jobs the shortest", "seconds"),
@@ -116,7 +117,8 @@ FIELDS = {
     "store": Field("text", "whose events they are, where that isn't S3"),
     "template": Field("text", "the template that has no text for the keys"),
     "left": Field("integer", "how many targets are left"),
-    "directories": Field("integer", "how many directories are purged by prefix"),
+    "directories": Field("texts", "directories that are purged by prefix, as prefixes of keys; 5 at most"),
+    "more": Field("integer", "how many directories there are besides"),
     "innocent": Field("integer", "how many unchanged objects that drops as well; absent where nobody counted"),
     "dollars": Field("number", "what that saves", "US dollars"),
     "queue": Field("text", "URL of the queue"),
@@ -134,7 +136,8 @@ FIELDS = {
     "signal": Field("text", "the signal that it was sent"),
 }
 
-_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "calls", "attempt", "ms")
+#: Fields of each record of how jobs ended.
+OF_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "calls", "attempt", "ms")
 _BEHIND = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
 _FAILED = (*_BEHIND, "throttled", "delay", "reason")
 
@@ -142,15 +145,17 @@ _MESSAGES = Field("integer", "how many messages")
 
 EVENTS = {
     "accepted": Event(
-        ("INFO",), "A vendor accepted what it was asked.", _JOB, (*_BEHIND, "throttled", "id", "ids", "note")
+        ("INFO",), "A vendor accepted what it was asked.", OF_JOB, (*_BEHIND, "throttled", "id", "ids", "note")
     ),
-    "retry": Event(("WARNING", "ERROR"), "It may succeed later: no answer, a failure, too many calls.", _JOB, _FAILED),
-    "paced": Event(("INFO", "ERROR"), "Not called yet: the vendor's rate allows it only later.", _JOB, _FAILED),
-    "rejected": Event(("WARNING", "ERROR"), "The vendor will never take these targets.", _JOB, _FAILED),
-    "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", _JOB, _FAILED),
-    "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", _JOB, _FAILED),
+    "retry": Event(
+        ("WARNING", "ERROR"), "It may succeed later: no answer, a failure, too many calls.", OF_JOB, _FAILED
+    ),
+    "paced": Event(("INFO", "ERROR"), "Not called yet: the vendor's rate allows it only later.", OF_JOB, _FAILED),
+    "rejected": Event(("WARNING", "ERROR"), "The vendor will never take these targets.", OF_JOB, _FAILED),
+    "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", OF_JOB, _FAILED),
+    "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", OF_JOB, _FAILED),
     "unasked": Event(
-        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", _JOB, _FAILED
+        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", OF_JOB, _FAILED
     ),
     "left-out": Event(
         ("INFO", "WARNING", "ERROR"),
@@ -186,9 +191,9 @@ EVENTS = {
     "collapse": Event(
         ("INFO", "DEBUG"),
         "Why many URLs became prefixes, or why they didn't.",
-        ("provider", "bucket", "targets", "left", "directories", "first", "innocent", "dollars", "reason"),
+        ("provider", "bucket", "targets", "left", "directories", "innocent", "dollars", "reason"),
+        ("more",),
         own={
-            "first": Field("texts", "the directories, as prefixes of keys; 5 at most"),
             "targets": Field("integer", "how many targets there were"),
             "innocent": Field("integer or null", "how many unchanged objects that drops as well; null: nobody counted"),
         },
@@ -256,27 +261,31 @@ EVENTS = {
     ),
 }
 
-#: Namespace of the metrics in CloudWatch, and what tells one from another of the same name.
-NAMESPACE = "multicdn"
-DIMENSIONS = ("FunctionName", "provider")
-
-#: Those of each provider.
-PROVIDER_METRICS = {
-    "Accepted": Metric("Count", "targets that the vendor accepted"),
-    "Requeued": Metric("Count", "targets that wait in the queue for another try"),
-    "Dead": Metric("Count", "targets that were given up"),
-    "Refused": Metric("Count", "targets refused for settings or credentials"),
-    "Calls": Metric("Count", "calls to the vendor"),
-    "Throttled": Metric("Count", "calls that the vendor answered by asking for a wait"),
-    "BreakerOpen": Metric("Count", "1 where the vendor was found sick and isn't called, else 0"),
-    "OldestUndeliveredSeconds": Metric("Seconds", "age of the oldest upload that the vendor hasn't accepted yet"),
-    "UploadToAcceptedSeconds": Metric("Seconds", "from the upload until the vendor accepted"),
-    "PaidPaths": Metric("Count", "targets of the month, where the vendor has a price"),
-    "MonthDollars": Metric("None", "US dollars of the month, where the vendor has a price"),
-}
-
-#: Those of the function, which no provider is to blame for.
-FUNCTION_METRICS = {
-    "Unrouted": Metric("Count", "changes that no route acts on"),
-    "Unreadable": Metric("Count", "messages, or parts of them, that could not be read"),
+#: The metrics in CloudWatch. A count that is 0 isn't sent.
+METRICS = {
+    "Accepted": Metric("Count", "provider", "targets that the vendor has accepted"),
+    "Requeued": Metric("Count", "provider", "targets that wait in the queue for another try, or for their turn"),
+    "Dead": Metric("Count", "provider", "targets that were given up, and are dead letters"),
+    "Refused": Metric("Count", "provider", "targets that the vendor refused, or was not asked for after a refusal"),
+    "Calls": Metric("Count", "provider", "calls to the vendor"),
+    "Throttled": Metric("Count", "provider", "calls that the vendor answered by asking for a wait"),
+    "BreakerOpen": Metric("Count", "provider", "1 while the vendor's circuit breaker is open, else 0"),
+    "OldestUndeliveredSeconds": Metric(
+        "Seconds",
+        "provider",
+        "how old the oldest job that was not delivered will be at its next try, or was when it was given up; 0 where "
+        "all was delivered or only waits for its turn at the vendor's pace",
+    ),
+    "UploadToAcceptedSeconds": Metric(
+        "Seconds", "provider", "from the event in S3 until the vendor had accepted all purges for it"
+    ),
+    "PaidPaths": Metric("Count", "vendor", "targets that a vendor with a price has accepted for purging"),
+    "Unrouted": Metric("Count", "", "changes that no route acts on"),
+    "Unreadable": Metric("Count", "", "messages, or records of one, that could not be read"),
+    "OldestIncompleteSeconds": Metric(
+        "Seconds",
+        "",
+        "how old the oldest change will be at its next try of which something could not be found out: tags, or URLs "
+        "that a plugin makes",
+    ),
 }

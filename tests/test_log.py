@@ -13,7 +13,6 @@ import pytest
 from multicdn import log as ground
 from multicdn import reporting, secrets
 from multicdn.cli.terminal import visible_lines
-from multicdn.events.intake import Unreadable
 from multicdn.model import Action, Job, Outcome, Receipt, Report, Status, TargetKind
 from multicdn.secrets import Secret
 
@@ -94,12 +93,6 @@ def test_half_a_surrogate_pair_does_not_cost_the_line(logger: logging.Logger) ->
     assert json.loads(raw.getvalue())["key"] == "a\ud83d.png"
 
 
-def test_an_unreadable_message_is_an_error_that_names_it(log: Log, caplog: pytest.LogCaptureFixture) -> None:
-    reporting.log_unreadable(Unreadable("m1", "unknown event shape: a list"))
-    assert log.lines == [{"event": "unreadable", "message": "m1", "reason": "unknown event shape: a list"}]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-
-
 def test_a_bug_of_a_plugin_is_an_error_with_its_trace_in_one_line(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise KeyError("zone")
@@ -113,66 +106,6 @@ def test_a_bug_of_a_plugin_is_an_error_with_its_trace_in_one_line(log: Log, capl
 
 
 # Reports
-
-
-def test_what_was_not_accepted_is_a_warning_each_and_the_summary_an_info(
-    log: Log, caplog: pytest.LogCaptureFixture
-) -> None:
-    reporting.log_report(Report((ACCEPTED, RETRY, REJECTED, REFUSED)))
-    assert [(record.levelname, line["event"]) for record, line in zip(caplog.records, log.lines, strict=True)] == [
-        ("DEBUG", "accepted"),
-        ("WARNING", "retry"),
-        ("WARNING", "rejected"),
-        ("WARNING", "refused"),
-        ("INFO", "report"),
-    ]
-
-
-def test_an_outcome_tells_provider_job_calls_time_and_reason(log: Log) -> None:
-    reporting.log_report(Report((RETRY,)))
-    expected = {
-        "event": "retry",
-        "provider": "www",
-        "action": "purge",
-        "kind": "url",
-        "soft": True,
-        "targets": 1,
-        "first": ["https://a/3"],
-        "calls": 8,
-        "seconds": 1.235,
-        "reason": "503: Guru",
-    }
-    assert {name: log.lines[0].get(name) for name in expected} == expected
-
-
-def test_an_accepted_outcome_tells_the_vendors_id(log: Log) -> None:
-    reporting.log_report(Report((ACCEPTED,)))
-    assert (log.lines[0]["id"], log.lines[0]["note"]) == ("id-7", "n")
-    assert "reason" not in log.lines[0]
-
-
-def test_a_large_batch_shows_its_first_targets_and_how_many_there_are(log: Log) -> None:
-    targets = tuple(f"https://a/{n}" for n in range(3000))
-    reporting.log_report(Report((Outcome(job(*targets), Status.RETRY, "busy"),)))
-    assert (log.lines[0]["targets"], log.lines[0]["first"]) == (3000, list(targets[:5]))
-
-
-@pytest.mark.parametrize(
-    ("level", "events"),
-    [
-        ("DEBUG", ["accepted", "retry", "report"]),
-        ("INFO", ["retry", "report"]),
-        ("WARNING", ["retry"]),
-        ("ERROR", []),
-    ],
-)
-def test_the_level_of_the_environment_decides_what_is_written(
-    log: Log, monkeypatch: pytest.MonkeyPatch, level: str, events: list[str]
-) -> None:
-    monkeypatch.setenv(ground.LEVEL, level)
-    ground.configure()
-    reporting.log_report(Report((ACCEPTED, RETRY)))
-    assert [line["event"] for line in log.lines] == events
 
 
 def test_the_summary_counts_calls_and_targets_by_how_they_ended() -> None:

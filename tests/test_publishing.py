@@ -19,7 +19,7 @@ from kit.stage import Stage, failures, lines, s3_event, sqs_event
 from multicdn import publishing, reporting
 from multicdn.config.publish import Publish, State
 from multicdn.publishing import Entry, EventBus, Publisher, Topic, batches, entry
-from multicdn.records import Record
+from multicdn.records import LogRecord
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 BUS = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:purges"
-PURGED = Record(
+PURGED = LogRecord(
     logging.INFO,
     "accepted",
     {"provider": "fastly", "action": "purge", "state": "accepted", "targets": 1, "first": ["https://www.acme.com/é"]},
@@ -56,7 +56,7 @@ def test_the_event_in_the_docs_is_such_a_one() -> None:
     page = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
     shown, rule = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
     data = dict(shown["data"])
-    made = json.loads(entry(Record(logging.ERROR, data.pop("event"), data), shown["source"]).text)
+    made = json.loads(entry(LogRecord(logging.ERROR, data.pop("event"), data), shown["source"]).text)
     assert {**made, "id": shown["id"], "time": shown["time"]} == shown
     assert datetime.fromisoformat(shown["time"]).tzinfo is not None
     schema = json.loads((ROOT / "docs" / "log.schema.json").read_text(encoding="utf-8"))
@@ -96,7 +96,7 @@ def asked(*types: str) -> dict[str, Any]:
     return {"Entries": [{**shared, "DetailType": kind} for kind in types]}
 
 
-def purged(state: str = "accepted") -> Record:
+def purged(state: str = "accepted") -> LogRecord:
     return PURGED._replace(fields={**PURGED.fields, "state": state})
 
 
@@ -137,9 +137,7 @@ def test_a_topic_gets_what_a_bus_does_not(wire: dict[str, Stubber], logged: pyte
     assert "not authorized to put events" in line["reason"]
 
 
-def test_what_an_answer_does_not_name_was_not_taken(
-    wire: dict[str, Stubber], logged: pytest.LogCaptureFixture
-) -> None:
+def test_what_an_answer_does_not_name_was_not_taken(wire: dict[str, Stubber], logged: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         wire["sns"].add_response("publish_batch", {"Successful": [], "Failed": []})
         wire["events"].add_response("put_events", put())

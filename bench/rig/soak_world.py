@@ -217,7 +217,7 @@ class SoakWorld:
         report, logged = self._report, self._workers.count()
         report.expected = len(self._oracle)
         report.faults = self._faults.shown
-        report.requeued, report.dead = logged["requeued"], logged["dead-letter"]
+        report.requeued, report.dead = logged["requeued"], logged["dead"]
         report.handled = sum(line["messages"] for line in self._workers.lines() if line["event"] == "worker-batch")
         report.late = self._workers.ended_at_their_limit
         report.stderr = self._workers.stderr()

@@ -131,8 +131,9 @@ class WorkerProcesses:
             yield from _json_lines(worker.text())
 
     def count(self) -> Counter[str]:
-        """Count the log lines of each event."""
-        return Counter(line["event"] for line in self.lines())
+        """Count the log lines of each event, and of each state in which jobs ended."""
+        lines = list(self.lines())
+        return Counter(line["event"] for line in lines) + Counter(line["state"] for line in lines if "action" in line)
 
     @property
     def begun(self) -> int:

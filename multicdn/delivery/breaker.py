@@ -122,6 +122,12 @@ class Breaker:
         """Why it is open, for the log."""
         return f"not called, since its circuit breaker is open: {self._reason}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the vendor is only asked now and then."""
+        with self._lock:
+            return self._is_open
+
     def pause(self) -> float:
         """Seconds until a call may be made: 0 if it is closed, or a probe is due."""
         with self._lock:
@@ -282,3 +288,8 @@ class Breakers:
         """The breaker of an instance."""
         with self._lock:
             return self._by_name.setdefault(name, self._make(name))
+
+    def open(self) -> frozenset[str]:
+        """Names of the instances whose breaker is open."""
+        with self._lock:
+            return frozenset(name for name, breaker in self._by_name.items() if breaker.is_open)

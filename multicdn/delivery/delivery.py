@@ -85,6 +85,11 @@ class Delivery:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
 
+    @property
+    def open_breakers(self) -> frozenset[str]:
+        """Names of the instances whose circuit breaker is open."""
+        return self._breakers.open()
+
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
         return InstanceRun(

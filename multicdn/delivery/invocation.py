@@ -97,7 +97,12 @@ class Run:
         self.purged = Latch(self.patience)
         self._jitter = jitter
         self._rates = rates
-        self._deadline = clock.now() + seconds
+        self._began = clock.now()
+        self._deadline = self._began + seconds
+
+    def elapsed(self) -> float:
+        """Seconds since its beginning."""
+        return self.clock.now() - self._began
 
     def left(self) -> float:
         """Seconds until the deadline."""

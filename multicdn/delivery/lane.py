@@ -298,6 +298,8 @@ class Lane:
             self._in_vain += 1
             self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
+        throttled = error.after is not None
+        attempt = attempt._replace(throttled=attempt.throttled + throttled, waits=attempt.waits + throttled)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
         if error.after is not None or not over:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
@@ -309,7 +311,6 @@ class Lane:
                 return self._go_on(attempt, parts)
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
-        attempt = attempt._replace(throttled=attempt.throttled + (error.after is not None))
         return self._go_on(attempt, cutting.admissible(attempt) or (attempt,))
 
     def _refused_targets(self, attempt: Try, error: TargetsRefused) -> None:
@@ -400,6 +401,7 @@ class Lane:
             seconds=seconds,
             final=final,
             throttled=attempt.waits,
+            ended=self._run.elapsed(),
         )
         self._ledger.end(outcome)
 

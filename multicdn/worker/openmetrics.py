@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from multicdn.metrics import METRICS
+from multicdn.vocabulary import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multicdn.metrics import Measured, Metric
+    from multicdn.metrics import Measured
+    from multicdn.vocabulary import Metric
 
 # Seconds from upload to acceptance: some come at once, some after the queue's longest delay, few after hours.
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21_600)
@@ -46,8 +47,9 @@ class OpenMetrics:
         server, _ = start_http_server(port, host, self.registry)
         return int(server.server_port)
 
-    def take(self, measured: Measured) -> None:
-        """Take the measures of one batch. From any thread."""
+    def take(self, measured: Measured, now: float) -> None:
+        """Take the measures of one batch, which ended now. From any thread."""
+        del now
         for values_by_name in (measured.providers, measured.vendors):
             for label, values in values_by_name.items():
                 self._take(values, label)
@@ -67,9 +69,9 @@ class OpenMetrics:
     def _made(self, name: str, metric: Metric) -> Counter | Gauge | Histogram:
         labels = [metric.of] if metric.of else []
         if name in _SPREADS:
-            return Histogram(spelled(name), metric.sentence, labels, registry=self.registry, buckets=_BUCKETS)
+            return Histogram(spelled(name), metric.says, labels, registry=self.registry, buckets=_BUCKETS)
         kind = Gauge if name in _NOW else Counter
-        return kind(spelled(name), metric.sentence, labels, registry=self.registry)
+        return kind(spelled(name), metric.says, labels, registry=self.registry)
 
 
 def spelled(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.scripted_provider import Scripted, Seen, accept, delivery, demand, ends, of, urls
 
-from multicdn import reporting
+from multicdn import records, reporting
 from multicdn.delivery.refusals import host_of
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, SecretError, TargetsRefused
 from multicdn.model import Action, Job, Rank, Receipt, Status, TargetKind
@@ -257,7 +257,8 @@ def test_a_refused_target_ends_as_rejected_and_the_others_are_asked() -> None:
 def test_the_log_says_once_why_something_was_not_asked(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="multicdn")
     acme = Scripted(limits=ONE, answer=refusing(at("shop"), CredentialsRefused("403: Forbidden", "host")))
-    reporting.log_report(delivery(acme).deliver([demand([*SHOP, *WWW])], 60))
+    report = delivery(acme).deliver([demand([*SHOP, *WWW])], 60)
+    reporting.log_ended(records.ended(report, records.Fates((), (), report), MessageHistory({}, {}, {}), 0.0))
     lines = [json.loads(record.getMessage()) for record in caplog.records]
     [unasked] = [line for line in lines if line["event"] == "unasked"]
     assert (unasked["targets"], unasked["calls"]) == (19, 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,7 +188,7 @@ def test_every_recorded_event_has_its_row_here() -> None:
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_event_gives_exactly_these_changes(name: str) -> None:
     intake = decode(recorded(name))
-    assert list(intake.changes) == RECORDED[name]
+    assert [msgspec.structs.replace(change, principal="", source_ip="") for change in intake.changes] == RECORDED[name]
     assert intake.unreadable == ()
 
 

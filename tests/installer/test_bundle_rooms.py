@@ -12,7 +12,18 @@ import multicdn
 from multicdn.installer.bundle.rooms import PUBLIC, in_lambda
 
 PACKAGE = Path(multicdn.__file__).parent
-FOR_PEOPLE = {"__main__", "authoring", "extras", "cli", "installer", "oncall", "simulators", "testing", "worker"}
+FOR_PEOPLE = {
+    "__main__",
+    "authoring",
+    "extras",
+    "cli",
+    "installer",
+    "oncall",
+    "simulators",
+    "testing",
+    "vocabulary",
+    "worker",
+}
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_only_our_buckets_of_our_account_may_send() -> None:
 
 def test_direct_has_no_queue_but_a_destination_for_failures() -> None:
     found = resources("trigger: direct")
-    assert not {"Queue", "EventSourceMapping", "BucketsMaySend", "OldestMessageAlarm"} & found.keys()
+    assert not {"Queue", "EventSourceMapping", "BucketsMaySend", "QueueGrowsAlarm", "QueueStandsAlarm"} & found.keys()
     destination = found["EventInvokeConfig"]["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
     assert destination == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
     [permission] = [one for one in found.values() if one["Type"] == "AWS::Lambda::Permission"]
@@ -277,16 +277,8 @@ def test_options_show_up_where_they_belong() -> None:
     assert function["Architectures"] == ["x86_64"]
     assert function["LoggingConfig"]["LogFormat"] == "JSON"
     alarms = [one for one in resources(EVERYTHING).values() if one["Type"] == "AWS::CloudWatch::Alarm"]
-    assert len(alarms) == 4
+    assert len(alarms) == 9
     assert all(alarm["Properties"]["AlarmActions"] for alarm in alarms)
-
-
-def test_the_dashboard_is_json_once_its_names_are_filled_in() -> None:
-    text, names = resources()["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    for name in (*names, "AWS::Region"):
-        text = text.replace(f"${{{name}}}", "x")
-    assert "${" not in text
-    assert len(json.loads(text)["widgets"]) == 6
 
 
 def test_the_state_survives_the_template() -> None:

@@ -125,7 +125,7 @@ def test_the_secret_is_not_needed_to_start(cdn: FastlySimulator, tmp_path: Path)
 def test_logs_are_lines_of_json_on_standard_error(cdn: FastlySimulator, tmp_path: Path) -> None:
     done = run(cdn, tmp_path, json.dumps(EVENT))
     logged = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [line["event"] for line in logged] == ["report"]
+    assert [line["event"] for line in logged] == ["accepted", "invocation"]
 
 
 QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/work"

@@ -163,7 +163,7 @@ def test_a_fresh_upload_goes_before_the_backlog_and_does_not_inherit_its_delay(
     queues.upload("fresh.html")
     line.step()
     assert cdn.calls[before].target.endswith("/fresh.html")
-    [fresh] = [entry for entry in queues.sent if "fresh.html" in entry["MessageBody"]]
+    [fresh] = [entry for entry in queues.sent if "/fresh.html" in entry["MessageBody"]]
     assert fresh["DelaySeconds"] <= 30
     assert json.loads(fresh["MessageBody"])["attempt"] == 1
 

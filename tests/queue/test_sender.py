@@ -349,7 +349,7 @@ def test_jobs_wait_in_the_queue_before_anything_is_logged_or_shown_to_plugins(
     line.dispatcher(hooked("observer")).dispatch({"Records": [record("a.css")]}, 30)
     assert observer.seen == [1]
     assert logged_before == []
-    assert events() == ["requeued", "retry", "report"]
+    assert events() == ["accepted", "retry", "invocation"]
 
 
 def test_a_message_of_s3_that_is_too_old_is_given_up_and_a_young_one_waits(

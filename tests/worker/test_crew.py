@@ -86,6 +86,9 @@ class Busy:
     def stop(self) -> None:
         pass
 
+    def tell_busy(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_answered_before_the_batches_at_hand_end(
@@ -252,9 +255,9 @@ def test_each_line_has_its_time_and_level(monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setattr(root, "handlers", [])
     level = logger.level
     log.configure(stamped=True)
-    log.emit(logging.WARNING, "requeued", provider="fastly")
+    log.emit(logging.WARNING, "retry", provider="fastly")
     logger.setLevel(level)
     line = json.loads(capfd.readouterr().err)
-    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "requeued", "fastly")
+    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "retry", "fastly")
     assert line["time"].startswith("20")
     assert line["time"].endswith("+00:00")

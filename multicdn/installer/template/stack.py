@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from multicdn.config.settings import Trigger
 from multicdn.installer.notifications.prefixes import buckets, covered
-from multicdn.installer.template import alarms, event_sources, role
+from multicdn.installer.template import alarms, dashboard, event_sources, role
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -123,7 +123,8 @@ def _resources(config: Config, revision: str, used: frozenset[Trigger]) -> Resou
         resources |= event_sources.accounts_to_bus(settings.sending_accounts)
     if Trigger.DIRECT in used:
         resources |= event_sources.bucket_to_function(buckets(config.routes), callee, alias=settings.snapstart)
-    return resources | alarms.resources(settings, queued=queued)
+    resources |= alarms.resources(config, queued=queued)
+    return resources | {"Dashboard": dashboard.resource(config, queued=queued)}
 
 
 def _dead_letter_queue() -> Resource:

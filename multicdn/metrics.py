@@ -1,0 +1,261 @@
+"""What an invocation is measured by, and how CloudWatch is told: by a line in its embedded metric format.
+
+That needs no permission and no call: where Lambda keeps the log, such a line becomes metrics.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from multicdn.model import Action, Report, Status
+from multicdn.queue.retry import Requeue
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from multicdn.model import Change, Job, Outcome
+    from multicdn.provider import Provider
+    from multicdn.queue.retry import Decision
+
+#: Names the function in Lambda, and is a dimension of each metric: two stacks of one account must not mix.
+FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
+
+# The level that Lambda filters by. Of a line that doesn't say its level and time it takes INFO for the level, so that a
+# function that logs warnings alone would lose all metrics, and its alarms would sleep.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_FILTERED_BY = "AWS_LAMBDA_LOG_LEVEL"
+
+# The page above: members that an array of values may have.
+_MOST_VALUES = 100
+
+# SQS keeps no message for longer; an event that says that it is older says something else.
+_FORTNIGHT = 14 * 86_400.0
+
+#: The namespace of the metrics in CloudWatch.
+NAMESPACE = "multicdn"
+
+_REFUSED = (Status.REJECTED, Status.REFUSED, Status.UNAUTHORIZED, Status.UNASKED)
+
+
+class Ending(NamedTuple):
+    """How an invocation ended, as far as it is measured.
+
+    Attributes:
+        report: of its calls.
+        decisions: about undelivered jobs, those that SQS has confirmed.
+        returned: jobs that go back to AWS with the messages that brought them.
+        incomplete: messages with changes of which something could not be found out, and in how many seconds that is
+            tried again; 0 where nobody knows, or where they were given up.
+        unrouted: how many changes no route acts on.
+        unreadable: how many messages, or records of one, could not be read.
+        open_breakers: instances whose circuit breaker is open.
+        times: when the events of each message happened, in seconds since 1970; see ``event_times``.
+        began: when the first call could begin, in seconds since 1970.
+        now: the end, in the same.
+    """
+
+    report: Report
+    decisions: Sequence[Decision] = ()
+    returned: Report = Report()
+    incomplete: Mapping[str, float] = {}
+    unrouted: int = 0
+    unreadable: int = 0
+    open_breakers: Collection[str] = ()
+    times: Mapping[str, Sequence[float]] = {}
+    began: float = 0.0
+    now: float = 0.0
+
+
+class Measured(NamedTuple):
+    """Values of metrics by name, and of those that have several in an invocation, all of them.
+
+    Attributes:
+        providers: by provider instance; those that had nothing to do are left out.
+        vendors: by vendor with a price.
+        function: of the invocation as a whole.
+    """
+
+    providers: Mapping[str, Mapping[str, float | list[float]]]
+    vendors: Mapping[str, Mapping[str, float | list[float]]]
+    function: Mapping[str, float | list[float]]
+
+
+def event_times(changes: Iterable[Change], sent: Mapping[str, float], now: float) -> dict[str, list[float]]:
+    """When the events of each message happened, in seconds since 1970: as they say themselves, else as SQS says.
+
+    Args:
+        changes: of the invocation.
+        sent: when each message was sent; for one that came back, when the newest of its causes was.
+        now: nothing happened later, nor more than a fortnight before.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for change in changes:
+        happened = _seconds(change.time)
+        if happened is not None and now - happened <= _FORTNIGHT:
+            times[change.cause].append(min(happened, now))
+    for message, at in sent.items():
+        times[message] = times[message] or [at]
+    return dict(times)
+
+
+def measure(ending: Ending, providers: Mapping[str, Provider]) -> Measured:
+    """Take the measures of an invocation. Pure.
+
+    Args:
+        ending: of the invocation.
+        providers: those configured, by name. Others are left out: a name in a message must not make a metric.
+    """
+    counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    paths: dict[str, float] = defaultdict(float)
+    for outcome in ending.report:
+        _count_outcome(outcome, counts[outcome.job.instance])
+        price = getattr(providers.get(outcome.job.instance), "price", None)
+        if price and outcome.status is Status.ACCEPTED and outcome.job.action is Action.PURGE:
+            paths[vendor_of(providers[outcome.job.instance])] += len(outcome.job.targets)
+    for decision in ending.decisions:
+        ended = "Requeued" if isinstance(decision, Requeue) else "Dead"
+        counts[decision.queued.job.instance][ended] += len(decision.queued.job.targets)
+    oldest, accepted = _oldest(ending), _seconds_to_accepted(ending)
+    by_provider: dict[str, dict[str, float | list[float]]] = {}
+    for name in counts.keys() & providers.keys():
+        by_provider[name] = {
+            **{metric: value for metric, value in counts[name].items() if value},
+            "BreakerOpen": float(name in ending.open_breakers),
+            "OldestUndeliveredSeconds": oldest.get(name, 0.0),
+        }
+        if values := accepted.get(name):
+            by_provider[name]["UploadToAcceptedSeconds"] = _spread(values)
+    return Measured(by_provider, {name: {"PaidPaths": value} for name, value in paths.items()}, _of_function(ending))
+
+
+def vendor_of(provider: Provider) -> str:
+    """The name of a provider's vendor, whose price is for all instances of an account together."""
+    return type(provider).__name__
+
+
+def _count_outcome(outcome: Outcome, counts: dict[str, float]) -> None:
+    counts["Calls"] += outcome.calls
+    counts["Throttled"] += outcome.throttled
+    if outcome.status is Status.ACCEPTED:
+        counts["Accepted"] += len(outcome.job.targets)
+    elif outcome.status in _REFUSED:
+        counts["Refused"] += len(outcome.job.targets)
+
+
+def _of_function(ending: Ending) -> dict[str, float | list[float]]:
+    counts = {"Unrouted": ending.unrouted, "Unreadable": ending.unreadable}
+    found: dict[str, float | list[float]] = {name: float(value) for name, value in counts.items() if value}
+    if ending.incomplete:
+        found["OldestIncompleteSeconds"] = max(
+            _age(ending, [message]) + delay for message, delay in ending.incomplete.items()
+        )
+    return found
+
+
+def _oldest(ending: Ending) -> dict[str, float]:
+    """For each instance, how old the oldest of its jobs will at least be when it is done that was not done now.
+
+    So it is known at once that a vendor which asks for a quarter of an hour gets its purges late. Those that only wait
+    for their turn at a vendor that is well are no sign of trouble.
+    """
+    oldest: dict[str, float] = defaultdict(float)
+
+    def note(job: Job, status: Status, delay: float) -> None:
+        if status is not Status.PACED:
+            oldest[job.instance] = max(oldest[job.instance], _age(ending, job.messages) + delay)
+
+    for decision in ending.decisions:
+        note(decision.queued.job, decision.status, decision.delay if isinstance(decision, Requeue) else 0.0)
+    for outcome in ending.returned.undelivered:
+        note(outcome.job, outcome.status, 0.0)
+    return oldest
+
+
+def _age(ending: Ending, messages: Iterable[str]) -> float:
+    since = (happened for message in messages for happened in ending.times.get(message, ()))
+    return ending.now - min(since, default=ending.now)
+
+
+def _seconds_to_accepted(ending: Ending) -> dict[str, list[float]]:
+    """For each instance, the seconds from each event to the moment when it had accepted all purges for it."""
+    accepted: dict[tuple[str, str], float] = defaultdict(float)
+    undelivered: set[tuple[str, str]] = set()
+    for outcome in ending.report:
+        if outcome.job.action is Action.PURGE:
+            places = [(outcome.job.instance, message) for message in outcome.job.messages]
+            if outcome.status is Status.ACCEPTED:
+                accepted.update((place, max(accepted[place], outcome.ended)) for place in places)
+            else:
+                undelivered.update(places)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for (name, message), ended in accepted.items():
+        if (name, message) not in undelivered:
+            at = ending.began + ended
+            seconds[name] += [max(0.0, at - happened) for happened in ending.times.get(message, ())]
+    return seconds
+
+
+def _spread(values: list[float]) -> list[float]:
+    """As many of the values as a line may hold, the least and the largest among them, evenly chosen by size."""
+    ordered = sorted(round(value, 3) for value in values)
+    if len(ordered) <= _MOST_VALUES:
+        return ordered
+    return [ordered[place * (len(ordered) - 1) // (_MOST_VALUES - 1)] for place in range(_MOST_VALUES)]
+
+
+def _seconds(time: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def is_wanted() -> bool:
+    """Whether this is a function in Lambda, where a line of the log becomes metrics."""
+    return bool(os.environ.get(FUNCTION))
+
+
+def write(measured: Measured, now: float) -> None:
+    """Write the metrics of an invocation, in one go, to where Lambda reads lines: each is an event of the log.
+
+    It is printed, and not logged: Lambda's JSON log puts what is logged into a member, where nobody looks for metrics.
+
+    Args:
+        measured: of the invocation.
+        now: in seconds since 1970.
+    """
+    sys.stdout.write("".join(f"{line}\n" for line in _lines(measured, os.environ[FUNCTION], now)))
+    sys.stdout.flush()
+
+
+def _lines(measured: Measured, function: str, now: float) -> Iterator[str]:
+    """A line for each combination of dimensions, since each has a value of its own."""
+    for dimension, values_by_name in (("provider", measured.providers), ("vendor", measured.vendors)):
+        for name, values in values_by_name.items():
+            yield _line({"FunctionName": function, dimension: name}, values, now)
+    if measured.function:
+        yield _line({"FunctionName": function}, measured.function, now)
+
+
+def _line(dimensions: Mapping[str, str], values: Mapping[str, float | list[float]], now: float) -> str:
+    declared = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": name, "Unit": _unit(name)} for name in values],
+    }
+    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    passing = {"level": os.environ.get(_FILTERED_BY) or "INFO", "timestamp": moment}
+    aws = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [declared]}
+    shown = {name: value if isinstance(value, list) else round(value, 3) for name, value in values.items()}
+    return json.dumps({"_aws": aws, **passing, **dimensions, **shown}, separators=(",", ":"))
+
+
+def _unit(name: str) -> str:
+    return "Seconds" if name.endswith("Seconds") else "Count"
