@@ -293,7 +293,7 @@ def _publisher(publish: Publish) -> Publisher | None:
 
 
 def _subscribers(publisher: Publisher | None) -> reporting.Audience | None:
-    return publisher and reporting.Audience("`publish`", publisher.tell, _log_unpublished)
+    return reporting.Audience("`publish`", publisher.tell, _log_unpublished) if publisher is not None else None
 
 
 def _log_unpublished(reason: str) -> None:

@@ -47,7 +47,7 @@ _TRIES = 2
 _LONGEST = 4.0
 
 
-class Entry(NamedTuple):
+class CloudEvent(NamedTuple):
     """One event on its way.
 
     Attributes:
@@ -64,7 +64,7 @@ class Destination(Protocol):
 
     arn: str
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, str]:
+    def send(self, events: Sequence[CloudEvent]) -> dict[int, str]:
         """Send a batch, and return why some of it was not taken, by their places."""
 
 
@@ -75,38 +75,38 @@ class EventBus:
         self._client = client
         self.arn = arn
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, str]:
+    def send(self, events: Sequence[CloudEvent]) -> dict[int, str]:
         """Put events: the answer has one entry for each, in their order, with an ``ErrorCode`` where it failed."""
         wanted = [
-            {"EventBusName": self.arn, "Source": TYPE, "DetailType": entry.type, "Detail": entry.text}
-            for entry in entries
+            {"EventBusName": self.arn, "Source": TYPE, "DetailType": event.type, "Detail": event.text}
+            for event in events
         ]
         answers = self._client.put_events(Entries=wanted).get("Entries", [])
         said = {place: _reason(answer) for place, answer in enumerate(answers) if not answer.get("EventId")}
-        return said | dict.fromkeys(range(len(answers), len(entries)), "not answered")
+        return said | dict.fromkeys(range(len(answers), len(events)), "not answered")
 
 
 class Topic:
-    """An SNS topic. Type and state are attributes of the message as well, for filter policies."""
+    """An SNS topic. The type is an attribute of the message as well, for filter policies."""
 
     def __init__(self, client: Any, arn: str) -> None:
         self._client = client
         self.arn = arn
 
-    def send(self, entries: Sequence[Entry]) -> dict[int, str]:
+    def send(self, events: Sequence[CloudEvent]) -> dict[int, str]:
         """Publish messages: the answer names those that were taken, and those that failed."""
         wanted = [
             {
                 "Id": str(place),
-                "Message": entry.text,
-                "MessageAttributes": {"type": {"DataType": "String", "StringValue": entry.type}},
+                "Message": event.text,
+                "MessageAttributes": {"type": {"DataType": "String", "StringValue": event.type}},
             }
-            for place, entry in enumerate(entries)
+            for place, event in enumerate(events)
         ]
         answer = self._client.publish_batch(TopicArn=self.arn, PublishBatchRequestEntries=wanted)
         failed = {int(each["Id"]): _reason(each) for each in answer.get("Failed", [])}
         taken = {int(each["Id"]) for each in answer.get("Successful", [])}
-        return {place: failed.get(place, "not answered") for place in range(len(entries)) if place not in taken}
+        return {place: failed.get(place, "not answered") for place in range(len(events)) if place not in taken}
 
 
 class Publisher:
@@ -142,16 +142,16 @@ class Publisher:
             self.prepare()
         except Exception as error:  # noqa: BLE001 - no client could be made; purges don't depend on it
             return _complain(", ".join(self._publish.to), Counter({told(error): len(wanted)}))
-        entries = [entry(record, self._source) for record in wanted]
+        events = [cloud_event(record, self._source) for record in wanted]
         for destination in self._made:
-            _complain(destination.arn, _sent(destination, entries, until))
+            _complain(destination.arn, _sent(destination, events, until))
 
     def _wants(self, record: LogRecord) -> bool:
         """Whether a record is about jobs, and in a state that somebody wants to hear of."""
         return "action" in record.fields and record.fields["state"] in self._publish.states
 
 
-def entry(record: LogRecord, source: str) -> Entry:
+def cloud_event(record: LogRecord, source: str) -> CloudEvent:
     """A record about jobs as a CloudEvent in JSON, with secrets blacked out."""
     data = {"event": record.event, **shown(record.fields)}
     kind = f"{TYPE}.{data['action']}.{data['state']}"
@@ -165,14 +165,14 @@ def entry(record: LogRecord, source: str) -> Entry:
         "datacontenttype": "application/json",
         "data": data,
     }
-    return Entry(kind, json.dumps(event))
+    return CloudEvent(kind, json.dumps(event))
 
 
-def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def batches(events: Iterable[CloudEvent]) -> Iterator[list[CloudEvent]]:
     """Entries as calls take them: so many, of so many bytes."""
-    batch: list[Entry] = []
+    batch: list[CloudEvent] = []
     size = 0
-    for each in entries:
+    for each in events:
         bytes_ = len(each.text) + _AROUND  # JSON of ours is ASCII
         if batch and (len(batch) == _MOST_ENTRIES or size + bytes_ > _MOST_BYTES):
             yield batch
@@ -183,17 +183,17 @@ def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
-def _sent(destination: Destination, entries: Sequence[Entry], until: float) -> Counter[str]:
-    """Send entries to one destination, and count those that weren't by their reasons."""
+def _sent(destination: Destination, events: Sequence[CloudEvent], until: float) -> Counter[str]:
+    """Send events to one destination, and count those that weren't by their reasons."""
     failed: Counter[str] = Counter()
-    calls = list(batches(entries))
+    calls = list(batches(events))
     for batch in calls[:_MOST_CALLS]:
         failed += _batch_sent(destination, batch, until)
     left = sum(map(len, islice(calls, _MOST_CALLS, None)))
     return failed + Counter({"more than one invocation tells": left} if left else {})
 
 
-def _batch_sent(destination: Destination, batch: Sequence[Entry], until: float) -> Counter[str]:
+def _batch_sent(destination: Destination, batch: Sequence[CloudEvent], until: float) -> Counter[str]:
     reasons: dict[int, str] = {}
     for _ in range(_TRIES):
         left = until - time.monotonic()

@@ -17,8 +17,8 @@ from botocore.stub import ANY, Stubber
 from kit.stage import Stage, failures, lines, s3_event, sqs_event
 
 from multicdn import publishing, reporting
-from multicdn.config.publish import Publish, State
-from multicdn.publishing import Entry, EventBus, Publisher, Topic, batches, entry
+from multicdn.config.publish import EndState, Publish
+from multicdn.publishing import CloudEvent, EventBus, Publisher, Topic, batches, cloud_event
 from multicdn.records import LogRecord
 from multicdn.simulators.kit import faults
 
@@ -41,7 +41,7 @@ DEFINED = REQUIRED | {"datacontenttype", "dataschema", "subject", "time", "data"
 
 def test_an_event_has_what_the_specification_asks_for_and_the_record_as_its_data() -> None:
     """https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes"""
-    first, second = entry(PURGED, "/multicdn/acme"), entry(PURGED, "/multicdn/acme")
+    first, second = cloud_event(PURGED, "/multicdn/acme"), cloud_event(PURGED, "/multicdn/acme")
     event = json.loads(first.text)
     assert REQUIRED <= event.keys() <= DEFINED
     assert all(event[name] for name in REQUIRED)
@@ -56,7 +56,7 @@ def test_the_event_in_the_docs_is_such_a_one() -> None:
     page = (ROOT / "docs" / "publish.md").read_text(encoding="utf-8")
     shown, rule = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
     data = dict(shown["data"])
-    made = json.loads(entry(LogRecord(logging.ERROR, data.pop("event"), data), shown["source"]).text)
+    made = json.loads(cloud_event(LogRecord(logging.ERROR, data.pop("event"), data), shown["source"]).text)
     assert {**made, "id": shown["id"], "time": shown["time"]} == shown
     assert datetime.fromisoformat(shown["time"]).tzinfo is not None
     schema = json.loads((ROOT / "docs" / "log.schema.json").read_text(encoding="utf-8"))
@@ -65,9 +65,9 @@ def test_the_event_in_the_docs_is_such_a_one() -> None:
 
 
 def test_calls_are_as_large_as_aws_takes_them() -> None:
-    small = [Entry("t", "x")] * 23
+    small = [CloudEvent("t", "x")] * 23
     assert [len(batch) for batch in batches(small)] == [10, 10, 3]
-    large = [Entry("t", "x" * 100_000)] * 5
+    large = [CloudEvent("t", "x" * 100_000)] * 5
     assert [len(batch) for batch in batches(large)] == [2, 2, 1]
     assert list(batches([])) == []
 
@@ -131,7 +131,7 @@ def test_a_topic_gets_what_a_bus_does_not(wire: dict[str, Stubber], logged: pyte
         {"Successful": [{"Id": "0", "MessageId": "m"}], "Failed": []},
         {"TopicArn": TOPIC, "PublishBatchRequestEntries": [message]},
     )
-    Publisher(Publish(to=(BUS, TOPIC), states=(State.DEAD,))).tell([purged(), purged("dead")])
+    Publisher(Publish(to=(BUS, TOPIC), states=(EndState.DEAD,))).tell([purged(), purged("dead")])
     [line] = lines(logged)
     assert line["destination"] == BUS
     assert "not authorized to put events" in line["reason"]
@@ -215,8 +215,8 @@ def test_a_destination_that_hangs_costs_no_reply(
     over = threading.Event()
 
     class Hanging(EventBus):
-        def send(self, entries: Any) -> dict[int, str]:
-            del entries
+        def send(self, events: Any) -> dict[int, str]:
+            del events
             over.wait(60)
             return {}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from multicdn.config.settings import Install
 
 
-class Listening(click.ParamType):
+class Listening(click.ParamType[tuple[str, int]]):
     """Where to listen: ``9464``, or ``0.0.0.0:9464``; an address of IPv6 stands in brackets."""
 
     name = "[HOST:]PORT"

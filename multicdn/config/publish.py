@@ -16,7 +16,7 @@ _ARN = (
 _MOST_DESTINATIONS = 5
 
 
-class State(enum.StrEnum):
+class EndState(enum.StrEnum):
     """What became of a job."""
 
     ACCEPTED = "accepted"
@@ -37,9 +37,9 @@ class Publish(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     states: Annotated[
-        tuple[State, ...],
+        tuple[EndState, ...],
         Meta(min_length=1, description="of which outcomes they are told; default: of all"),
-    ] = tuple(State)
+    ] = tuple(EndState)
 
     def __post_init__(self) -> None:
         """Refuse what would be refused with each event.
@@ -50,7 +50,7 @@ class Publish(Struct, frozen=True, kw_only=True):
         if ordered := [arn for arn in self.to if arn.endswith(".fifo")]:
             # docs.aws.amazon.com/sns/latest/dg/fifo-message-grouping.html
             raise ValueError(f"{ordered[0]} keeps messages in order, and outcomes have none; name a standard topic")
-        if not self.to and self.states != tuple(State):
+        if not self.to and self.states != tuple(EndState):
             raise ValueError("states are of no use without `to`: write the ARN of an event bus or of an SNS topic")
 
     @property

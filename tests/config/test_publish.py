@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from multicdn import config, vocabulary
-from multicdn.config.publish import Publish, State
+from multicdn.config.publish import EndState, Publish
 from multicdn.errors import ConfigError
 from multicdn.installer.template.stack import role_statements
 from multicdn.plugins.discovery import Plugins
@@ -32,12 +32,12 @@ def test_without_the_section_nobody_is_told() -> None:
 
 
 def test_the_states_are_those_of_the_log() -> None:
-    assert tuple(State) == vocabulary.STATES == read(f"to: ['{BUS}']").publish.states
+    assert tuple(EndState) == vocabulary.STATES == read(f"to: ['{BUS}']").publish.states
 
 
 def test_the_role_may_tell_what_is_named_and_nothing_else() -> None:
     found = read(f"to: ['{BUS}', '{TOPIC}'], states: [dead]")
-    assert (found.publish.buses, found.publish.topics, found.publish.states) == ((BUS,), (TOPIC,), (State.DEAD,))
+    assert (found.publish.buses, found.publish.topics, found.publish.states) == ((BUS,), (TOPIC,), (EndState.DEAD,))
     statements = {one["Sid"]: one for one in role_statements(found, queued=True)}
     assert statements["PutEvents"] == {
         "Sid": "PutEvents", "Effect": "Allow", "Action": ["events:PutEvents"], "Resource": [BUS],
