@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from multicdn.vocabulary import Event, Field
 
+#: Items of a list.
+MOST = 5
+
 _COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
 
 # Also of each record, of whoever keeps it: in Lambda, and at a worker in a container.
@@ -80,7 +83,7 @@ def _type(field: Field) -> dict[str, Any]:
     if field.words:
         return {"enum": list(field.words)}
     if field.type == "texts":
-        return {"type": "array", "items": {"type": "string"}, "maxItems": 5}
+        return {"type": "array", "items": {"type": "string"}, "maxItems": MOST}
     if field.type == "counts":
         return _COUNTS
     if field.type == "providers":

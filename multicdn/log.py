@@ -8,8 +8,10 @@ import os
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from multicdn import secrets
 from multicdn.errors import is_lack, told
 from multicdn.secrets import redact
 from multicdn.steering import without_steering
@@ -92,6 +94,9 @@ def _for_people() -> logging.Formatter:
     from multicdn.readable import Readable
 
     return Readable()
+
+
+secrets.warn = partial(emit, logging.WARNING)
 
 
 def shown(value: Any) -> Any:

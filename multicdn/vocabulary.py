@@ -126,6 +126,7 @@ FIELDS = {
     "code": Field("text", "SQS's code for it; empty where it gave no answer"),
     "error": Field("text", "what was raised"),
     "trace": Field("text", "where it was raised, line by line"),
+    "secret": Field("text", "the secret, as the config refers to it"),
     "hook": Field("text", "the hook in which a plugin failed"),
     "prefix": Field("text", "the prefix by which the first of them is purged"),
     "failures": Field("integer", "how many calls have failed in a row"),
@@ -155,7 +156,10 @@ EVENTS = {
     "refused": Event(("WARNING", "ERROR"), "Settings are wrong, and a person is needed.", OF_JOB, _FAILED),
     "unauthorized": Event(("WARNING", "ERROR"), "Credentials are wrong, or can't be read.", OF_JOB, _FAILED),
     "unasked": Event(
-        ("WARNING", "ERROR"), "Not called, since the vendor had refused what stands for it.", OF_JOB, _FAILED
+        ("WARNING", "ERROR"),
+        "Not called, since the vendor had refused something else that stands for it.",
+        OF_JOB,
+        _FAILED,
     ),
     "left-out": Event(
         ("INFO", "WARNING", "ERROR"),
@@ -169,25 +173,35 @@ EVENTS = {
         ("messages", "changes", "jobs", "unmatched", "unreadable", "ms", "providers"),
         own={"messages": _MESSAGES, "ms": Field("integer", "how long all of it took", "milliseconds")},
     ),
-    "unreadable": Event(("ERROR",), "Messages, or parts of them, could not be read.", ("parts", "messages", "reason")),
+    "unreadable": Event(
+        ("ERROR",),
+        "Messages are no events, or damaged, or jobs that aren't taken from where they came.",
+        ("parts", "messages", "reason"),
+    ),
     "incomplete": Event(
         ("WARNING", "ERROR"),
-        "Of some changes something could not be found out, so a part of their targets is missing.",
+        "Of some changes something could not be found out: a plugin failed on their URLs, S3 didn't answer for tags.",
         ("state", "changes", "first", "messages", "reason"),
         ("attempt", "delay"),
     ),
     "unmatched": Event(
-        ("INFO",), "No route acts on some changes.", ("changes", "no_route", "not_on", "buckets", "first")
+        ("INFO",),
+        "No route acts on some changes: `no_route` shows a misspelled bucket or prefix; `multicdn explain` says why.",
+        ("changes", "no_route", "not_on", "buckets", "first"),
     ),
     "untargeted": Event(
         ("WARNING",),
-        "A template of a route has no text for some keys.",
+        "A template of a route has nothing for some keys: they lie in no folder, or the host isn't allowed.",
         ("bucket", "template", "objects", "first", "reason"),
         own={"reason": Field("text", "why the first of them has none"), "first": Field("texts", "keys; 5 at most")},
     ),
     "ignored": Event(("INFO",), "Events for which there is nothing to do.", ("events", "names")),
     "unknown-event": Event(("WARNING",), "Events that nobody knows.", ("events", "names"), ("store",)),
-    "gone": Event(("INFO",), "Preloads waited until there was nothing left to load.", ("provider", "targets", "first")),
+    "gone": Event(
+        ("INFO",),
+        "Preloads waited, and were dropped since their objects were removed meanwhile.",
+        ("provider", "targets", "first"),
+    ),
     "collapse": Event(
         ("INFO", "DEBUG"),
         "Why many URLs became prefixes, or why they didn't.",
@@ -201,7 +215,7 @@ EVENTS = {
     "not-counted": Event(("WARNING",), "Unchanged objects of a bucket could not be counted.", ("reason",)),
     "widened": Event(
         ("INFO",),
-        "URLs are purged by prefixes, since the vendor has no other way.",
+        "URLs are purged by wider prefixes, since the vendor has no other way.",
         ("provider", "targets", "first", "prefix"),
     ),
     "breaker": Event(
@@ -234,10 +248,23 @@ EVENTS = {
     "plugin-bug": Event(
         ("ERROR",), "A plugin failed, and its author has to look.", (), ("provider", "hook", "error", "trace", "reason")
     ),
+    "secret-stale": Event(
+        ("WARNING",),
+        "A secret's source is out: what it said before is used on. Once for each outage.",
+        ("secret", "reason"),
+    ),
     "package-missing": Event(("ERROR",), "A provider needs a package that isn't here.", ("provider", "error")),
     "config": Event(("WARNING",), "What the config check warns of.", ("warning",)),
     "worker-started": Event(("INFO",), "A worker begins.", ("queue", "batches")),
-    "worker-stopping": Event(("INFO",), "It was sent a signal, and ends what it has begun.", ("signal", "reason")),
+    "worker-stopping": Event(
+        ("INFO",),
+        "It was sent a signal, and ends what it has begun: said every ten seconds.",
+        ("signal", "batches", "seconds", "reason"),
+        own={
+            "batches": Field("integer", "how many batches are at hand"),
+            "seconds": Field("integer", "how long they may take at most", "seconds"),
+        },
+    ),
     "worker-stopped": Event(("INFO",), "It has ended.", ("queue",)),
     "worker-batch": Event(("INFO",), "It has done a batch.", ("messages", "failed"), own={"messages": _MESSAGES}),
     "worker-busy": Event(

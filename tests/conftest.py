@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from kit import fewer_reports, tracing
+from kit import fewer_reports, tracing, vocabulary
 from kit.environments import ROOT, build, install, locked, unavailable
 from kit.stage import Stage
 
@@ -144,6 +144,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     tracing.begin()
+    vocabulary.watch()
     fewer_reports.begin(session.config)
 
 
@@ -165,9 +166,11 @@ def _outside(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _stays_quick(_outside: list[str]) -> Iterator[None]:
-    """Fail a test that belongs to the slow ones."""
+    """Fail a test that belongs to the slow ones, and one that wrote a record that is not in the log's vocabulary."""
     before = len(_outside)
+    vocabulary.SEEN.clear()
     yield
+    assert not vocabulary.SEEN
     assert not _outside[before:], "a quick test starts no server and no process: mark it with pytest.mark.slow"
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WITHIN = 10 * MINUTE
 NEVER = 1e9
 SICK = "SickLateAlarm"
+ACCEPTED = "UploadToAcceptedSeconds"
 DAY = 24 * HOUR
 
 
@@ -67,11 +68,11 @@ def test_nobody_is_told_of_a_moment_of_trouble(stack: SimulatedStack) -> None:
 
 
 @pytest.mark.parametrize("answer", [(503, {}), (429, {"Retry-After": "900"}), (401, {})])
-@pytest.mark.parametrize("every", [60, NEVER])
+@pytest.mark.parametrize("every", [100, NEVER])
 def test_a_vendor_in_trouble_is_told_within_ten_minutes_and_until_it_is_over(
     stack: SimulatedStack, every: float, answer: Answer
 ) -> None:
-    """Be there an upload a minute, or only one."""
+    """Be there uploads all the time, or only one."""
     stack.answers["sick.test"] = lambda: answer
     stack.pass_(30 * MINUTE, every)
     refused = answer[0] == 401
@@ -85,11 +86,29 @@ def test_a_vendor_in_trouble_is_told_within_ten_minutes_and_until_it_is_over(
     assert len(stack.alarms[SICK].rang) == 1
 
 
+def test_a_vendor_in_trouble_does_not_show_in_the_figures_of_one_that_is_well(stack: SimulatedStack) -> None:
+    stack.answers["sick.test"] = down
+    stack.pass_(20 * MINUTE, 60)
+    gathered = stack.config.install.batch_window
+    assert all(gathered + stack.latency <= seconds < gathered + 10 for seconds in stack.values(ACCEPTED, "well"))
+    assert len(stack.values(ACCEPTED, "well")) == 20
+    assert stack.values(ACCEPTED, "sick") == []
+    assert set(stack.values("OldestUndeliveredSeconds", "well")) == set(stack.values("BreakerOpen", "well")) == {0}
+    assert max(stack.values("BreakerOpen", "sick")) == 1
+
+
+def test_each_call_that_is_throttled_counts_once(stack: SimulatedStack) -> None:
+    stack.answers["sick.test"] = lambda: (429, {"Retry-After": "900"})
+    stack.pass_(20 * MINUTE, NEVER)
+    assert stack.values("Throttled", "sick") == stack.values("Calls", "sick") == [1, 1]
+    assert stack.values("Throttled", "well") == []
+
+
 def test_what_was_given_up_is_told_until_somebody_has_looked(stack: SimulatedStack) -> None:
     stack.answers["sick.test"] = lambda: (400, {})
     stack.pass_(10 * MINUTE, NEVER)
     del stack.answers["sick.test"]
-    stack.pass_(HOUR, 300)
+    stack.pass_(8 * HOUR, HOUR)  # long after SQS has ceased to speak of that queue
     assert len(stack.dead) == 1
     assert stack.ringing() == {"DeadLettersAlarm"}
     stack.dead.clear()

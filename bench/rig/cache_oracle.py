@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.config import Config
-    from multicdn.oncall.dead_letters import DeadMessage
+    from multicdn.oncall.letters import Letter
     from multicdn.simulators import Simulator
 
 _DAY = 86400.0
@@ -125,7 +125,7 @@ class CacheOracle:
             and not all(self._was_purged(purge, order.since, call.came) for purge in order.purges)
         ]
 
-    def explained(self, expectations: Iterable[Expectation], messages: Iterable[DeadMessage]) -> set[Expectation]:
+    def explained(self, expectations: Iterable[Expectation], messages: Iterable[Letter]) -> set[Expectation]:
         """Choose the expectations that stand in dead letters with a reason.
 
         A dead letter speaks for what had been asked for when its newest message was sent, and not for a later change

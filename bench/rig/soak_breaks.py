@@ -162,8 +162,8 @@ def once(self, decisions, seconds=60.0):
 sender.RetryQueue.carry_out = once
 """,
     "dead letter deleted before it is sent back": """
-from multicdn.oncall import dead_letters
-whole = dead_letters.DeadLetters.redrive
+from multicdn.oncall import message_queue
+whole = message_queue.MessageQueue.redrive
 def early(self, messages, queue_url, progress):
     drop = self.drop
     self.drop = lambda sent: len(sent)
@@ -171,7 +171,7 @@ def early(self, messages, queue_url, progress):
         drop([message])
         whole(self, [message], queue_url, progress)
     return len(messages)
-dead_letters.DeadLetters.redrive = early
+message_queue.MessageQueue.redrive = early
 """,
     "dead letter sent back to whoever answers 200": """
 from multicdn.aws import sqs

@@ -103,6 +103,7 @@ class SoakReport:
         targets: in those calls.
         repeated: targets that the healthy vendor was called for once more, though no kill was to blame.
         returned: messages of S3 that a worker was given once more, though no kill was to blame.
+        mistaken: calls that CloudFront took for another batch, since they had its reference.
         dead_lettered: expectations by vendor that dead letters explained before they were sent back.
         lost: expectations that were neither met nor explained by a dead letter.
         hasty: preloads that went before their purge.
@@ -128,6 +129,7 @@ class SoakReport:
     targets: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
     returned: int = 0
+    mistaken: int = 0
     dead_lettered: Counter[str] = field(default_factory=Counter)
     lost: set[Expectation] = field(default_factory=set)
     hasty: list[Expectation] = field(default_factory=list)
@@ -143,6 +145,7 @@ class SoakReport:
             "preloaded before their purge": len(self.hasty),
             "repeated at the healthy vendor": self.repeated,
             "messages returned": self.returned if self.returned > self.messages * _LATE_SHARE else 0,
+            "taken for another batch": self.mistaken,
             "messages died": self.died,
             "not done in the end": len(self.unmet),
             "messages left": sum(self.left),

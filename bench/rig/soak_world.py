@@ -9,6 +9,7 @@ import random
 import tempfile
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -16,7 +17,8 @@ from urllib.parse import quote_plus
 from multicdn import config as config_file
 from multicdn.installer.template.stack import RECEIVES
 from multicdn.model import Change, ChangeKind
-from multicdn.oncall.dead_letters import NOBODY, DeadLetters
+from multicdn.oncall.letters import NOBODY
+from multicdn.oncall.message_queue import MessageQueue
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
@@ -109,7 +111,7 @@ class SoakWorld:
             self._aws = self._given or stack.enter_context(LoopbackAws(auth=False))
             self._sqs = self._aws.client("sqs")
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=RECEIVES)
-            self._dead_letters = DeadLetters(self._sqs, self._queue.dead_letter_url)
+            self._dead_letters = MessageQueue(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
             for vendor in VENDORS:
                 self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
@@ -190,6 +192,7 @@ class SoakWorld:
         report.dead_lettered = Counter(expectation.provider for expectation in explained)
         report.hasty = self._oracle.hasty()
         report.calls = {name: len(edge.calls) for name, edge in self._edges.items()}
+        report.mistaken = sum(call.status == HTTPStatus.CONFLICT for call in self._edges["cloudfront"].calls)
         report.targets = {name: sum(call.items for call in edge.calls) for name, edge in self._edges.items()}
         report.interrupted = self._workers.interrupted
         report.repeated = self._repeated()
@@ -207,7 +210,7 @@ class SoakWorld:
         with Gateway(self._aws.endpoint, swallowed) as gateway:
             environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
             for _ in range(_MOST_REDRIVES):
-                status, text = run(Command(["dlq", "redrive"], environment, self._broken))
+                status, text = run(Command(["dlq", "redrive", "--yes"], environment, self._broken))
                 if not status:
                     return
         raise RuntimeError(f"the dead letters can't be sent back: {text}")

@@ -21,6 +21,7 @@ _COMMANDS = {
     "preload": "Fetch objects or URLs into the caches by hand.",
     "providers": "List the installed providers, or describe one.",
     "purge": "Purge objects, URLs, tags, prefixes or everything by hand.",
+    "queue": "Look at what waits in the queue, begin it anew, or drop it.",
     "secret": "Store secrets where the function reads them, list and check them.",
     "worker": "Run the handler on a queue, in a container instead of Lambda.",
 }

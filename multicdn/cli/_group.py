@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count.
 INTERRUPTED = 130
 
+#: In the ``meta`` of a context: what was typed after the name of the program.
+WORDS = "multicdn.words"
+
 _ERROR = len("Error: ")
 
 
@@ -62,10 +65,13 @@ class CommandGroup(click.Group):
         """Parse the arguments of the group; what stands in the outermost is for all commands in it."""
         if parent is not None:
             return super().make_context(info_name, args, parent, **extra)
+        words = tuple(args)  # click takes them out of their list
         if _is_colourless():
             extra.setdefault("color", False)
         with _ended_as_sentences():
-            return super().make_context(info_name, args, parent, **extra)
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[WORDS] = words
+        return context
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take ``help COMMAND`` for ``COMMAND --help``."""

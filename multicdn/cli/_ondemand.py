@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, arguments, render
+from multicdn.cli import _aws, _ends, _going_on, _person, arguments, render
+from multicdn.cli._group import INTERRUPTED
 from multicdn.cli._json import say_json
-from multicdn.cli.progress import bar
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Change, ChangeKind, Outcome
+from multicdn.model import Action, Change, ChangeKind
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
+    from multicdn.model import Outcome
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
@@ -47,12 +49,16 @@ class Ended(NamedTuple):
         planned: what a dry run shows; None where it was none.
         sent: to the function's queue; None where it wasn't to be.
         outcomes: of the calls from here.
+        interrupted: whether Ctrl-C ended them.
+        by: who asked; empty where nothing was done.
     """
 
     status: int
     planned: Sequence[Preview] | None = None
     sent: Enqueued | None = None
     outcomes: tuple[Outcome, ...] = ()
+    interrupted: bool = False
+    by: str = ""
 
 
 @contextlib.contextmanager
@@ -74,6 +80,16 @@ class Enqueued(Struct, frozen=True):
     failed: int
 
 
+@contextlib.contextmanager
+def calling_nobody() -> Iterator[None]:
+    """If Ctrl-C ends what only prepares, say that no vendor was called."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("No vendor was called.", err=True)
+        raise
+
+
 def tell_nothing(action: Action, settings: CommonOptions) -> None:
     """Say that a list says that nothing has changed, which is no failure."""
     from multicdn.oncall.manual import ManualRequest, Orders
@@ -91,16 +107,19 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
         ClickException: there is nothing to do.
     """
     with misuse():
-        orders = _orders(loaded, request, settings)
-        _tell_unmatched(loaded, orders, request)
+        with calling_nobody():
+            orders = _orders(loaded, request, settings)
+            _tell_unmatched(loaded, orders, request)
         ended = _ended(loaded, request, settings, orders)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:
-        say_json(_answer(request, orders, ended, status, left_out))
+        say_json(_answer(request, orders, ended, status, left_out, settings.reason))
     return status
 
 
 def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orders: Orders) -> Ended:
+    from multicdn.oncall import manual
+
     if not orders.demands and not orders.failures:
         raise click.ClickException(f"nothing to {request.action}")
     if not orders.demands:
@@ -109,15 +128,31 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
     if settings.dry_run:
         return _show(loaded, orders, settings)
     _aws.refuse_other_account(loaded.config.install)
-    if queue_url := settings.queue():
-        return _enqueue(loaded, request, orders, queue_url, settings)
-    return _deliver(loaded, request, orders, settings)
+    queue_url = settings.queue()
+    by = _person.of_aws(_region_of(queue_url)) if queue_url else _person.at_this_machine()
+    settings.print([f"by {by}: {settings.reason}"] if settings.reason else [])
+    orders = manual.asked_by(orders, by, settings.reason)
+    if queue_url:
+        return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
+    return _deliver(loaded, request, orders, settings)._replace(by=by)
 
 
-def _answer(request: ManualRequest, orders: Orders, ended: Ended, status: int, left_out: int) -> dict[str, Any]:
+def _region_of(queue_url: str) -> str:
+    from multicdn.aws import sqs
+
+    return sqs.region_of(queue_url)
+
+
+def _answer(
+    request: ManualRequest, orders: Orders, ended: Ended, status: int, left_out: int, why: str = ""
+) -> dict[str, Any]:
     return {
         "action": str(request.action),
+        "id": request.id or None,
+        "by": ended.by or None,
+        "why": why or None,
         "exit_status": status,
+        "interrupted": ended.interrupted,
         "providers": _ends.as_json(ended.outcomes),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
         "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
@@ -214,60 +249,43 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
     wanted = [message for job in jobs for message in messages(job)]
-    failed = len(RetryQueue(sqs.client(queue_url), queue_url).send(wanted))
+    try:
+        refusals = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
+    except KeyboardInterrupt:
+        say("Whether the queue took it isn't known: sending it again does no harm.", err=True)
+        raise
     _tell_failures(orders)
-    taken = len(wanted) - failed
-    settings.print([f"{render.counted(taken, 'message')} sent to {queue_url}"])
-    if failed:
-        say(f"{render.counted(failed, 'message')} could not be sent", err=True)
+    taken = len(wanted) - len(refusals)
+    settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
+    for (code, reason), count in Counter(refusals.values()).items():
+        why = f"{code}: {reason}" if code else reason
+        say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)
+    failed = len(refusals)
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
     from multicdn import extras
-    from multicdn.delivery.delivery import Delivery
-    from multicdn.delivery.invocation import Terms
+    from multicdn.cli._delivering import delivered
     from multicdn.reporting import plugins_that_look
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
-    doing = "purging" if request.action is Action.PURGE else "preloading"
-    seen: list[Outcome] = []
-    with bar(doing, _total(_previews(loaded, orders))) as advance:
-
-        def watch(outcome: Outcome) -> None:
-            seen.append(outcome)
-            advance(len(outcome.job.targets))
-
-        delivery = Delivery(config.providers, Terms(concurrency=config.concurrency), watch=watch)
-        try:
-            report = delivery.deliver(orders.demands, settings.timeout)
-        except KeyboardInterrupt:
-            _tell_interrupted(seen, request)
-            raise
+    report, interrupted = delivered(config, orders.demands, request.action, _previews(loaded, orders), settings)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
     _tell_failures(orders)
-    settings.print(redact(line) for line in _ends.lines(report, request.action))
+    settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
+    for line in _going_on.undelivered(report):
+        say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)
-    return Ended(_status(accepted, failed), outcomes=tuple(report))
-
-
-def _tell_interrupted(seen: Sequence[Outcome], request: ManualRequest) -> None:
-    """Say what had ended by then; the calls under way may or may not be done."""
-    for line in _ends.lines(list(seen), request.action):
-        say(redact(line), err=True)
-    say("The rest isn't known: what was being called may be done.", err=True)
+    status = INTERRUPTED if interrupted and report.undelivered else _status(accepted, failed)
+    return Ended(status, outcomes=tuple(report), interrupted=interrupted)
 
 
 def _tell_hook_bug(reason: str) -> None:
     say(redact(f"a plugin failed on the report: {reason}"), err=True)
-
-
-def _total(previews: Sequence[Preview]) -> int | None:
-    """How many targets there are, unless a provider must first be asked what it stands for."""
-    return sum(preview.targets for preview in previews) if all(preview.exact for preview in previews) else None
 
 
 def _status(done: int, failed: int) -> int:

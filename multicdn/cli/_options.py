@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from multicdn.cli import _stack, arguments, completion
 from multicdn.cli._json import as_json_option
+from multicdn.cli._person import reason_option
 from multicdn.cli.terminal import say
 from multicdn.queue.sender import QUEUE
 
@@ -32,8 +33,11 @@ _ALL: tuple[Callable[[Any], Any], ...] = (
                  help=f"Let the deployed function do it: send the work to its queue. {QUEUE}."),
     click.option("--stack", default="", metavar="NAME", help="The same, to the queue of this stack."),
     click.option("--region", default="", help="Region of buckets, secrets and stack; wins over install.region."),
-    click.option("--timeout", default=600.0, show_default=True, metavar="SECONDS", callback=arguments.seconds,
-                 help="Give up what isn't done by then."),
+    click.option("--timeout", type=float, metavar="SECONDS", callback=arguments.seconds_or_none,
+                 help="Give up what isn't done by then; by default after ten minutes, and what the vendors' own pace "
+                      "takes beyond."),
+    click.option("-v", "--verbose", is_flag=True, help="Show each answer of a vendor, with its id and milliseconds."),
+    reason_option,
     as_json_option,
 )  # fmt: skip
 
@@ -50,7 +54,9 @@ class CommonOptions(Struct, frozen=True):
     queue_url: str
     stack: str
     region: str
-    timeout: float
+    timeout: float | None
+    verbose: bool
+    reason: str
     as_json: bool
 
     def print(self, lines: Iterable[str]) -> None:
@@ -58,6 +64,12 @@ class CommonOptions(Struct, frozen=True):
         if not self.as_json:
             for line in lines:
                 say(line)
+
+    @property
+    def installation(self) -> list[str]:
+        """The options by which other commands find the same installation."""
+        named = {"--config": self.config_path, "--stack": self.stack, "--region": self.region}
+        return [word for option, value in named.items() if value for word in (option, str(value))]
 
     def queue(self) -> str:
         """URL of the queue to send the work to; empty where this machine calls the vendors."""

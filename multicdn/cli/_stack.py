@@ -70,7 +70,10 @@ def find(name: str, region: str, config_path: Path | None, instead: str) -> Stac
 
     path = config_path or config_file.locate()
     if not name and not path.exists():
-        raise click.UsageError(f"say which queue: {instead}, or --stack NAME, or --config FILE of the installation")
+        raise click.UsageError(
+            f"say which queue: {instead}, or --stack NAME, or --config FILE of the "
+            "installation; `multicdn install status` prints its URL"
+        )
     session = sessions.sign_in_to_look(path, partial(say, err=True), name, region)
     aws_region.use(session.account.region)
     stack = state.read_stack(session.account, session.settings.stack)

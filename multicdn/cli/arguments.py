@@ -56,6 +56,11 @@ def seconds(context: click.Context, parameter: click.Parameter, value: float) ->
     return value
 
 
+def seconds_or_none(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """The same where nothing may be said."""
+    return None if value is None else seconds(context, parameter, value)
+
+
 class Loaded(Struct, frozen=True):
     """A config with what the commands need beside it.
 

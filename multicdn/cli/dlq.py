@@ -2,72 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
-from msgspec import Struct
 
-from multicdn.cli import _aws, _stack, arguments, aws_region, completion
+from multicdn.cli import _aws, _letters, _queues, _stack, aws_region
 from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.model import described
-from multicdn.oncall import dead_letters
+from multicdn.oncall import letters
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from multicdn.oncall.ways_back import WayBack
 
-    from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, WayBack
-
-_SHOWN = 3
+KIND = _queues.Kind(
+    noun="dead letter",
+    member="dead_letters",
+    option="--dlq",
+    variable=DEAD_LETTERS,
+    output="DeadLetterQueueUrl",
+    without="",
+    otherwise=letters.TOO_OFTEN,
+    held=600,
+)
 
 _WAYS = f"--queue URL (or {QUEUE}), or --function NAME with trigger: direct"
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-class _Where(Struct, frozen=True):
-    """The options that say which dead-letter queue; named as those."""
-
-    url: str
-    stack: str
-    region: str
-    config_path: Path | None
-
-    def queue(self) -> str:
-        """Its URL: as given, or of the stack that is given, or as the environment says, or of the config's stack."""
-        source = click.get_current_context().get_parameter_source("url")
-        if self.url and (source is ParameterSource.COMMANDLINE or not self.stack):
-            return self.url
-        return self.installed().output("DeadLetterQueueUrl", "")
-
-    def installed(self, instead: str = "--dlq URL") -> _stack.Stack:
-        return _stack.find(self.stack, self.region, self.config_path, instead)
-
-
-def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Add the options that every command has."""
-    url = f"The dead-letter queue; {DEAD_LETTERS}. By default that of the stack."
-    for option in (
-        click.option(
-            "--provider",
-            metavar="NAME",
-            shell_complete=completion.instances,
-            help="Only the jobs of this provider instance.",
-        ),
-        arguments.config_option,
-        _stack.region_option,
-        _stack.stack_option,
-        click.option("--dlq", "url", envvar=DEAD_LETTERS, default="", metavar="URL", help=url),
-    ):
-        command = option(command)
-    return command
+_Where = partial(_queues.Where, KIND)
+_options = _queues.options(KIND)
 
 
 @click.group(cls=CommandGroup)
@@ -78,102 +45,99 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@_common
+@_options
+@_queues.filters
 @as_json_option
-def list_(provider: str | None, *, as_json: bool, **where: Any) -> None:
+def list_(provider: str | None, reason: str, older_than: float, *, as_json: bool, **where: Any) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
-    url = _Where(**where).queue()
-    with _told(), _queue(url).opened() as messages:
-        chosen = _of(messages, provider)
+    url, now = _Where(**where).queue(), time.time()
+    selection = _queues.Selection(provider, reason, older_than)
+    with _queues.opened(KIND, url) as looked:
+        entries = [entry for letter in looked.all if selection.takes(entry := letter.entry(), now)]
+    groups = letters.grouped(entries)
     if as_json:
-        groups = list(map(_plain, dead_letters.grouped(chosen)))
-        return say_json({"queue": url, "dead_letters": len(chosen), "groups": groups})
-    for line in listing(chosen):
+        found = _letters.groups_as_json(groups, KIND.member, now)
+        return say_json({"queue": url, KIND.member: len(entries), "groups": found})
+    for line in _letters.listing(groups, KIND.noun, now):
         say(line)
+    for line in _queues.cut(looked, KIND):
+        say(line, err=True)
+    say(counted(len(entries), KIND.noun))
+    return None
 
 
 @dlq.command()
-@_common
+@_options
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@as_json_option
+def show(ids: tuple[str, ...], *, as_json: bool, **where: Any) -> None:
+    """Show everything of dead letters. ID is that of `list`, or its beginning. Changes nothing."""
+    url = _Where(**where).queue()
+    with _queues.opened(KIND, url) as looked:
+        chosen = _queues.Selection(ids=ids).of(looked.all, time.time())
+    _queues.show(KIND, url, map(letters.details, chosen), as_json=as_json)
+
+
+@dlq.command()
+@_options
 @click.option("--queue", "queue_url", envvar=QUEUE, metavar="URL", help=f"Where to; {QUEUE}. By default the stack's.")
 @click.option("--function", metavar="NAME", help="Where to with trigger: direct: name or ARN, with the alias if any.")
+@_queues.asking
 @click.pass_context
 def redrive(
-    context: click.Context, /, provider: str | None, queue_url: str | None, function: str | None, **where: Any
+    context: click.Context,
+    /,
+    provider: str | None,
+    reason: str,
+    older_than: float,
+    ids: tuple[str, ...],
+    queue_url: str | None,
+    function: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
+    **where: Any,
 ) -> None:
-    """Send dead letters back to the queue or the function, to be tried as if they were new."""
+    """Send dead letters back to the queue or the function, to be tried as if they were new. Asks first."""
     place = _Where(**where)
     named = context.get_parameter_source("queue_url") is ParameterSource.COMMANDLINE
     if function and named:
         raise click.UsageError(f"say where to: {_WAYS}")
     url = place.queue()
-    with _told():
+    with _queues.told():
         if function:
             way_back = _to_function(url, function)
         elif queue_url and (named or not place.stack):
             way_back = _to_queue(queue_url)
         else:
             way_back = _installed(url, place.installed(_WAYS))
-
-    def sent_back(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
-        able = [message for message in chosen if way_back.bodies(message)]
-        number = queue.redrive(able, way_back, lambda _: None)
-        if stay := len(chosen) - len(able):
-            verb = "stays" if stay == 1 else "stay"
-            say(f"{stay:,} {verb}: jobs, which the function takes from its queue alone, or no events")
-        return number
-
-    _act(url, provider, "sent back", sent_back)
+    selection = _queues.Selection(provider, reason, older_than, ids)
+    _queues.act(KIND, url, selection, way_back, yes=yes, as_json=as_json)
 
 
 @dlq.command()
-@_common
-@click.option("--yes", is_flag=True, help="Don't ask.")
-def drop(provider: str | None, *, yes: bool, **where: Any) -> None:
+@_options
+@_queues.asking
+def drop(
+    provider: str | None,
+    reason: str,
+    older_than: float,
+    ids: tuple[str, ...],
+    *,
+    yes: bool,
+    as_json: bool,
+    **where: Any,
+) -> None:
     """Delete dead letters for good. Asks first."""
-
-    def confirmed(queue: DeadLetters, chosen: list[DeadMessage]) -> int:
-        if not yes and chosen:
-            say("What they name stays stale until it expires.")
-            click.confirm(f"Drop {counted(len(chosen), 'dead letter')} for good?", abort=True)
-        return queue.drop(chosen)
-
-    _act(_Where(**where).queue(), provider, "dropped", confirmed)
-
-
-def _act(url: str, provider: str | None, done: str, act: Callable[[DeadLetters, list[DeadMessage]], int]) -> None:
-    """Do something with the chosen messages; those that stay are shown to the world again, whatever happens."""
-    with _told():
-        queue = _queue(url)
-        with queue.opened(dead_letters.HELD) as messages:
-            number = act(queue, _of(messages, provider))
-    say(f"{number:,} {done}")
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Show what AWS refuses as the sentence that it is, without a trace."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from multicdn.installer.errors import is_no_queue
-
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        gone = isinstance(error, ClientError) and is_no_queue(error)
-        remedy = "; `multicdn install status` names the queues of an installation" if gone else ""
-        raise dead_letters.QueueError(f"{error}{remedy}") from None
-
-
-def _queue(url: str) -> DeadLetters:
-    from multicdn.aws import sqs
-
-    return dead_letters.DeadLetters(sqs.client(url), url)
+    selection = _queues.Selection(provider, reason, older_than, ids)
+    _queues.act(KIND, _Where(**where).queue(), selection, None, yes=yes, as_json=as_json)
 
 
 def _to_queue(url: str) -> WayBack:
     from multicdn.aws import sqs
+    from multicdn.oncall.ways_back import ToQueue
 
-    return dead_letters.ToQueue(sqs.client(url), url)
+    return ToQueue(sqs.client(url), url)
 
 
 def _to_function(dlq_url: str, function: str) -> WayBack:
@@ -181,9 +145,10 @@ def _to_function(dlq_url: str, function: str) -> WayBack:
     import boto3
 
     from multicdn.aws import sqs
+    from multicdn.oncall.ways_back import ToFunction
 
     region = function.split(":")[3] if function.startswith("arn:") else sqs.region_of(dlq_url)
-    return dead_letters.ToFunction(boto3.session.Session().client("lambda", region_name=region), function)
+    return ToFunction(boto3.session.Session().client("lambda", region_name=region), function)
 
 
 def _installed(dlq_url: str, stack: _stack.Stack) -> WayBack:
@@ -191,31 +156,3 @@ def _installed(dlq_url: str, stack: _stack.Stack) -> WayBack:
     if "QueueUrl" in stack.outputs:
         return _to_queue(stack.outputs["QueueUrl"])
     return _to_function(dlq_url, stack.output("InvokedArn", f"; say where to: {_WAYS}"))
-
-
-def _of(messages: list[DeadMessage], provider: str | None) -> list[DeadMessage]:
-    return [message for message in messages if provider in (None, message.provider)]
-
-
-def listing(messages: Sequence[DeadMessage]) -> Iterator[str]:
-    """Lines on dead letters, by provider and reason."""
-    for group in dead_letters.grouped(messages):
-        yield from _lines(group)
-    yield counted(len(messages), "dead letter")
-
-
-def _plain(group: dead_letters.Group) -> dict[str, Any]:
-    targets = [target for message in group.messages for target in message.targets]
-    return {
-        "provider": group.provider,
-        "reason": group.reason,
-        "dead_letters": len(group.messages),
-        "targets": targets,
-    }
-
-
-def _lines(group: dead_letters.Group) -> list[str]:
-    targets = [target for message in group.messages for target in message.targets]
-    more = [f"    and {len(targets) - _SHOWN:,} more"] if len(targets) > _SHOWN else []
-    shown = [f"    {described(target)}" for target in targets[:_SHOWN]]
-    return [f"{group.provider}: {counted(len(group.messages), 'dead letter')}: {group.reason}", *shown, *more]

@@ -52,7 +52,7 @@ def explain(
     of that URL would do.
 
     Nothing is called and no secret is read, unless --online is given. Exit status 1 if part of an event or a list is
-    unreadable.
+    unreadable, or if with --online something could not be found out.
     """
     from multicdn.model import ChangeKind
 
@@ -67,7 +67,9 @@ def explain(
         say_text(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
     else:
         answer.print(limit)
-    raise SystemExit(1 if reader.inputs.unreadable else 0)
+    if answer.unfound:
+        say(f"Not found out, so what is shown of it is incomplete: {', '.join(answer.unfound)}.", err=True)
+    raise SystemExit(1 if reader.inputs.unreadable or answer.unfound else 0)
 
 
 def _tell_lacks(loaded: Loaded, *, online: bool) -> None:
@@ -99,6 +101,8 @@ class _Answer:
         self._urls: list[tuple[str, list[Source]]] = [(url, explainer.sources(url)) for url in asked.urls]
         self._notes: list[str] = list(asked.ignored)
         self._decisions: list[Decision] = []
+        #: What was to be asked for, and could not be.
+        self.unfound: list[str] = []
         self._previews = self._preview(loaded, online=online)
 
     def as_json(self) -> dict[str, object]:
@@ -134,9 +138,14 @@ class _Answer:
         lookup = arguments.s3_lookup() if online else self._offline()
         demands, failures, self._decisions = find_work(router, config.providers, self._asked.changes, lookup)
         self._notes += _reasons(failures)
+        if online and failures:
+            self.unfound.append(f"something of {render.counted(len(failures), 'object')}")
         for url in self._asked.urls:
             demands += self._of_url(loaded, router, url)
-        return previews(config, demands, self._asked.jobs, resolve_online if online else None)
+        shown = previews(config, demands, self._asked.jobs, resolve_online if online else None)
+        if online:
+            self.unfound += dict.fromkeys(preview.name for preview in shown if preview.type and not preview.exact)
+        return shown
 
     def _offline(self) -> ObjectLookup:
         """Asks nobody, and notes what S3 would have been asked."""

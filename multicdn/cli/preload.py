@@ -27,7 +27,8 @@ def preload(**common: Any) -> None:
     if not settings.what:
         raise click.UsageError("say what: S3 URIs or URLs")
     loaded = arguments.load(settings.config_path, settings.region)
-    asked = _asked.read(settings)
+    with _ondemand.calling_nobody():
+        asked = _asked.read(settings)
     if asked.is_nothing:
         return _ondemand.tell_nothing(Action.PRELOAD, settings)
     request = ManualRequest(

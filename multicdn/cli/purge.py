@@ -51,7 +51,8 @@ def purge(
     elif not any(selected):
         raise click.UsageError("say what: S3 URIs, URLs, --tag, --prefix or --all")
     loaded = arguments.load(settings.config_path, settings.region)
-    asked = _asked.read(settings)
+    with _ondemand.calling_nobody():
+        asked = _asked.read(settings)
     if asked.is_nothing and not (tags or prefixes):
         return _ondemand.tell_nothing(Action.PURGE, settings)
     targets = [*asked.targets, *(Target(TargetKind.TAG, tag) for tag in tags)]

@@ -138,6 +138,11 @@ class Breaker:
         with self._lock:
             return any(call.probe and call.owner is owner for call in self._calls)
 
+    def has_calls(self, run: object) -> bool:
+        """Whether a call of an invocation is under way."""
+        with self._lock:
+            return any(call.run is run for call in self._calls)
+
     def admit(self, owner: object, run: object, attempts: int = 0) -> WatchedCall | None:
         """Begin a call, or return None if none may be made now.
 

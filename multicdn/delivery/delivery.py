@@ -24,10 +24,14 @@ from multicdn.model import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from multicdn.delivery.observer import Guarded, Observer
     from multicdn.delivery.shares import InstanceWork
     from multicdn.model import Job, Outcome
     from multicdn.provider import Provider
     from multicdn.routing.demand import Demand
+
+# Seconds for which calls under way are waited for once no further one is to begin.
+LINGER = 5.0
 
 
 class Delivery:
@@ -38,7 +42,7 @@ class Delivery:
         terms: how hard to try.
         clock: of this process.
         jitter: draws from 0 to its argument; spreads the retries of many functions.
-        watch: told of each job that a vendor was called for, as it ends, from whatever thread that happens in.
+        observer: told what happens, as it happens. What it raises changes nothing.
     """
 
     def __init__(
@@ -47,16 +51,18 @@ class Delivery:
         terms: Terms | None = None,
         clock: Clock | None = None,
         jitter: Callable[[float], float] | None = None,
-        watch: Callable[[Outcome], None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.providers = dict(providers)
         self._terms = terms or Terms()
         self._clock = clock or Clock()
         self._jitter = jitter or (lambda most: random.uniform(0, most))  # noqa: S311 - spreads load, guards nothing
-        self._watch = watch
+        self._observer = _guarded(observer)
         self._rates = RateLimits(self._terms.concurrency)
         self._discoveries = Discoveries(self._clock)
         self._breakers = Breakers(self._breaker)
+        self._runs: list[Run] = []
+        self._stopped = False
 
     def deliver(
         self,
@@ -75,12 +81,30 @@ class Delivery:
             returned: jobs of earlier invocations. They are merged with what is new.
             attempts: how many invocations have tried those of an instance in vain, at most.
         """
-        run = Run(self._terms, self._clock, self._jitter, self._rates, seconds)
+        run = Run(self._terms, self._clock, self._jitter, self._rates, seconds, self._observer)
+        self._runs.append(run)
+        if self._stopped:
+            run.stop()
+        try:
+            return self._deliver(by_instance(demands, returned), attempts or {}, run)
+        finally:
+            self._runs.remove(run)
+
+    def stop(self) -> None:
+        """Begin no further call, now or later: ``deliver`` returns once those under way have ended, or soon.
+
+        From any thread.
+        """
+        self._stopped = True
+        for run in list(self._runs):
+            run.stop()
+
+    def _deliver(self, works: Iterable[InstanceWork], attempts: Mapping[str, int], run: Run) -> Report:
         instances: list[InstanceRun] = []
         unknown: list[Outcome] = []
-        for work in by_instance(demands, returned):
+        for work in works:
             if work.instance in self.providers:
-                instances.append(self._instance(work, run, (attempts or {}).get(work.instance, 0)))
+                instances.append(self._instance(work, run, attempts.get(work.instance, 0)))
             else:
                 unknown += refused_unknown(work)
         return Report((*_outcomes(instances, run), *unknown))
@@ -92,9 +116,8 @@ class Delivery:
 
     def _instance(self, work: InstanceWork, run: Run, attempts: int) -> InstanceRun:
         provider, breaker = self.providers[work.instance], self._breakers.of(work.instance)
-        return InstanceRun(
-            work, provider, Ledger(self._watch, self._clock.now), self._discoveries, run, breaker, attempts
-        )
+        ledger = Ledger(self._observer.ended if self._observer else None, self._clock.now)
+        return InstanceRun(work, provider, ledger, self._discoveries, run, breaker, attempts)
 
     def _breaker(self, name: str) -> Breaker:
         terms = self._terms
@@ -115,8 +138,19 @@ def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     for instance in instances:
         instance.find_peers(instances)
     begun = [instance for instance in instances if instance.begin()]
-    run.patience.wait_for(lambda: all(instance.finished for instance in begun), max(0.0, run.left()))
+    run.patience.wait_for(lambda: run.stopped or all(instance.finished for instance in begun), max(0.0, run.left()))
+    if run.stopped:
+        linger = max(0.0, min(LINGER, run.left()))
+        run.patience.wait_for(lambda: not any(instance.is_calling() for instance in begun), linger)
     run.patience.end()
     for instance in begun:
         instance.give_up()
     return [outcome for instance in instances for outcome in instance.close()]
+
+
+def _guarded(observer: Observer | None) -> Guarded | None:
+    if observer is None:
+        return None
+    from multicdn.delivery.observer import Guarded
+
+    return Guarded(observer)

@@ -54,7 +54,7 @@ class Discoveries:
         if discovered is not None and discovered.until > self._clock.now():
             return discovered.providers
         try:
-            providers = _ask_as_known(provider, bucket, run, breaker)
+            providers = _ask_as_known(name, provider, bucket, run, breaker)
         except (ProviderError, SecretError):
             raise
         except BaseException as error:
@@ -80,16 +80,16 @@ def discover(provider: Discover, bucket: str, call: Call) -> Mapping[str, Provid
     return providers
 
 
-def _ask_as_known(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
+def _ask_as_known(name: str, provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
     """Ask with the secrets that are known; where they are refused, with what they are now."""
     try:
-        return _ask(provider, bucket, run, breaker)
+        return _ask(name, provider, bucket, run, breaker)
     except CredentialsRefused:
         forget_secrets(provider)
-        return _ask(provider, bucket, run, breaker)
+        return _ask(name, provider, bucket, run, breaker)
 
 
-def _ask(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
+def _ask(name: str, provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping[str, Provider]:
     """Ask, with the same limits of time as any other call."""
     for tried in range(run.terms.tries):
         if not run.has_time():
@@ -103,7 +103,11 @@ def _ask(provider: Discover, bucket: str, run: Run, breaker: Breaker) -> Mapping
                 return discover(provider, bucket, run.call(most=watched.limit))
         except RetryLater as error:
             wait = run.wait_before(tried, error.after)
-            if tried + 1 == run.terms.tries or not run.has_time(wait) or not run.patience.sleep(wait):
+            if tried + 1 == run.terms.tries or not run.has_time(wait):
+                raise
+            if run.observer:
+                run.observer.waiting(name, wait, error.reason)
+            if not run.patience.sleep(wait):
                 raise
         finally:
             run.patience.busy(COMPUTING)

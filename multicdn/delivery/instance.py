@@ -80,7 +80,11 @@ class InstanceRun(threading.Thread):
 
     def close(self) -> list[Outcome]:
         """How each of its jobs ended; what is still open has not been done."""
-        return self.ledger.close(() if self.purges else self._unpurged_by_peers())
+        return self.ledger.close(() if self.purges else self._unpurged_by_peers(), self._run.ends)
+
+    def is_calling(self) -> bool:
+        """Whether a call of it is under way."""
+        return self._breaker.has_calls(self._run)
 
     def begin(self) -> bool:
         """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
@@ -124,6 +128,8 @@ class InstanceRun(threading.Thread):
             if plan.bug:
                 plugin_bug(share.name, plan.bug)
             log_widened(share.name, plan.widened)
+            if self._run.observer:
+                self._run.observer.planned(share.name, plan.jobs, plan.rejected)
             ended += plan.rejected
             jobs += plan.jobs
             lanes.append(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multicdn.delivery.clock import Clock
+    from multicdn.delivery.observer import Guarded
     from multicdn.delivery.rate_limit import RateLimits
     from multicdn.provider import Limits, Provider
 
@@ -35,6 +36,7 @@ class Terms(Struct, frozen=True, kw_only=True):
             is undelivered can wait elsewhere.
         prompt: seconds in which a vendor that is well answers: for so long a call is no waiting.
         longest_pause: seconds that a circuit breaker stays open at most, unless the vendor asks for more.
+        ends: what has happened when there is no time left, for whoever reads why something wasn't delivered.
     """
 
     tries: int = 8
@@ -46,6 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     grace: float = math.inf
     prompt: float = 2.0
     longest_pause: float = LONGEST_PAUSE
+    ends: str = "the function's time was up"
 
 
 class Latch:
@@ -82,17 +85,28 @@ class Run:
         jitter: draws from 0 to its argument.
         rates: of the vendors.
         seconds: that there are from now on. Nothing is begun that could not end in them.
+        observer: told what happens in it.
 
     Attributes:
+        observer: the same; None where nobody looks.
+        stopped: whether no further call is to be made.
         purged: opens when all instances have made their purges.
         patience: how long to wait while nothing else is done.
     """
 
     def __init__(
-        self, terms: Terms, clock: Clock, jitter: Callable[[float], float], rates: RateLimits, seconds: float
+        self,
+        terms: Terms,
+        clock: Clock,
+        jitter: Callable[[float], float],
+        rates: RateLimits,
+        seconds: float,
+        observer: Guarded | None = None,
     ) -> None:
         self.terms = terms
         self.clock = clock
+        self.observer = observer
+        self.stopped = False
         self.patience = Patience(clock, terms.grace)
         self.purged = Latch(self.patience)
         self._jitter = jitter
@@ -104,13 +118,23 @@ class Run:
         """Seconds since its beginning."""
         return self.clock.now() - self._began
 
+    @property
+    def ends(self) -> str:
+        """What keeps it from going on, where it doesn't."""
+        return "it was interrupted" if self.stopped else self.terms.ends
+
+    def stop(self) -> None:
+        """Let no further call begin."""
+        with self.patience.changing():
+            self.stopped = True
+
     def left(self) -> float:
         """Seconds until the deadline."""
         return self._deadline - self.clock.now()
 
     def has_time(self, wait: float = 0.0) -> bool:
         """Whether there is time for a call after a wait."""
-        return not self.patience.is_over and wait + _SHORTEST_CALL <= self.left()
+        return not (self.stopped or self.patience.is_over) and wait + _SHORTEST_CALL <= self.left()
 
     def call(self, *, soft: bool = False, reference: str = "", most: float = math.inf) -> Call:
         """A call's circumstances: none may outlive the function, or last longer than it is told to."""

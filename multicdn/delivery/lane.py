@@ -21,6 +21,7 @@ import math
 import threading
 from collections import deque
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,8 @@ class Lane:
     def _attempt(self, attempt: Try) -> None:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
         start = -math.inf
-        while left := self._uncovered(attempt):
+        # What is left of a run that is stopped stays open, and ends with it.
+        while not self._run.stopped and (left := self._uncovered(attempt)):
             attempt = left
             if pause := self._breaker.pause():
                 if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
@@ -190,15 +192,31 @@ class Lane:
                 start = self._book(attempt.job)
             wait = max(0.0, start - self._clock.now())
             if not self._run.has_time(wait):
-                return self._put_off(attempt, wait, "after the function's time")
+                return self._put_off(attempt, wait, f"not before {self._run.ends}")
             if wait == 0:
-                if call := self._breaker.admit(self, self._run, self._attempts):
+                if call := self._admitted():
                     attempt = self._first_of(attempt, call.halvings)
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
-            elif not self._run.patience.sleep(wait):
+            elif not self._sleep(wait):
                 self._unused.append((start, attempt.job))
                 return self._put_off(attempt, wait, "and nothing else is left to do")
         return None
+
+    def _admitted(self) -> WatchedCall | None:
+        call = self._breaker.admit(self, self._run, self._attempts)
+        if call and self._run.stopped:  # only now: whoever stops it looks for calls that were admitted
+            self._breaker.dropped(call)
+            return None
+        return call
+
+    def _observed(self, job: Job, call: Callable[[], Receipt]) -> Receipt:
+        observer = self._run.observer
+        return observer.observed(job, self._clock.now, call) if observer else call()
+
+    def _sleep(self, seconds: float) -> bool:
+        if self._run.observer:
+            self._run.observer.waiting(self._name, seconds, self._trouble)
+        return self._run.patience.sleep(seconds)
 
     def _uncovered(self, attempt: Try) -> Try | None:
         """End what a refusal stands for, and return what is still to be asked."""
@@ -220,7 +238,8 @@ class Lane:
         """End a job of which the turn comes too late. A vendor that is well is no failure, only not to be hurried."""
         status = Status.RETRY if self._trouble or not wait else Status.PACED
         trouble = f"{self._trouble}; " if self._trouble else ""
-        return self._end(attempt, status, f"{trouble}its turn comes in {wait:.1f} s, {why}", wait)
+        turn = f"its turn comes in {wait:.1f} s, {why}" if wait else f"not called before {self._run.ends}"
+        return self._end(attempt, status, f"{trouble}{turn}", wait)
 
     def _kept_for_others(self, job: Job) -> float:
         """Seconds until the turn of jobs that are in the queue because of the rate; 0 if there are none."""
@@ -238,7 +257,7 @@ class Lane:
         self._ledger.calling(attempt.job, attempt.calls, attempt.waits, attempt.since)
         try:
             with self._watched(call):
-                receipt = self._call(attempt.job, call)
+                receipt = self._observed(attempt.job, partial(self._call, attempt.job, call))
         except RetryLater as error:
             self._retry(attempt, error)
         except TargetsRefused as error:
@@ -298,8 +317,6 @@ class Lane:
             self._in_vain += 1
             self._trouble = error.reason
         wait = self._run.wait_before(max(attempt.tries - 1, rounds), error.after)
-        throttled = error.after is not None
-        attempt = attempt._replace(throttled=attempt.throttled + throttled, waits=attempt.waits + throttled)
         over = attempt.tries >= self._run.terms.tries or not self._run.has_time(wait)
         if error.after is not None or not over:
             # The vendor is in trouble or we are too fast: either way the whole lane holds back, not just this batch.
@@ -311,6 +328,8 @@ class Lane:
                 return self._go_on(attempt, parts)
         if over:
             return self._end(attempt, Status.RETRY, error.reason, wait)
+        self._ledger.failed(attempt.job, error.reason)
+        attempt = attempt._replace(throttled=attempt.throttled + (error.after is not None))
         return self._go_on(attempt, cutting.admissible(attempt) or (attempt,))
 
     def _refused_targets(self, attempt: Try, error: TargetsRefused) -> None:
@@ -365,6 +384,7 @@ class Lane:
                 if not self._renewed:
                     forget_secrets(self._provider)
                     self._renewed = True
+            self._ledger.failed(attempt.job, str(error))
             return self._again_at_once(attempt)
         clear = getattr(error, "about", "account")
         hosts = hosts_of(attempt.job)

@@ -46,6 +46,7 @@ class Ledger:
         self._now = now
         self._open: dict[int, Job] = {}
         self._calling: dict[int, _Calling] = {}
+        self._answers: dict[int, str] = {}
         self._outcomes: list[Outcome] = []
         self._closed = False
         self._lock = threading.Lock()
@@ -60,7 +61,7 @@ class Ledger:
         with self._lock:
             if not self._closed:
                 for job in gone:
-                    self._open.pop(id(job), None)
+                    self._forget(job)
                 self._open.update((id(part), part) for part in parts)
                 self._outcomes.extend(map(_shortened, ended))
 
@@ -68,12 +69,18 @@ class Ledger:
         """Note that the vendor is called for an open job: for the how-manieth time, and since when it is tried."""
         with self._lock:
             self._calling[id(job)] = _Calling(calls, throttled, since)
+            self._answers.pop(id(job), None)
+
+    def failed(self, job: Job, reason: str) -> None:
+        """Note what the vendor answered for an open job that is to be tried again."""
+        with self._lock:
+            self._answers[id(job)] = reason
 
     def end(self, outcome: Outcome) -> None:
         """Note how an open job ended. A second end of the same job counts for nothing."""
         outcome = _shortened(outcome)
         with self._lock:
-            if self._closed or self._open.pop(id(outcome.job), None) is None:
+            if self._closed or not self._forget(outcome.job):
                 return
             self._outcomes.append(outcome)
         if self._watch is not None:
@@ -83,7 +90,7 @@ class Ledger:
         """End all that is open, for another try."""
         with self._lock:
             if not self._closed:
-                self._outcomes += self._given_up(reason)
+                self._outcomes += self._given_up(lambda _: reason)
                 self._open.clear()
 
     def unpurged(self) -> list[Outcome]:
@@ -91,31 +98,43 @@ class Ledger:
         with self._lock:
             return self._unpurged()
 
-    def close(self, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
+    def close(self, of_peers: Iterable[Outcome] = (), ends: str = "its time was up") -> list[Outcome]:
         """End all that is still open, and return every outcome.
 
         Args:
             of_peers: purges of others that were not accepted, and that preloads of this instance have to follow.
+            ends: what has happened before they could be done.
         """
         with self._lock:
             self._closed = True
-            return self._outcomes + self._given_up("no answer before the function's time was up", of_peers)
+            return self._outcomes + self._given_up(lambda job: self._why_open(job, ends), of_peers)
+
+    def _forget(self, job: Job) -> bool:
+        """Take a job from those that are open, and say whether it was; another one may get its id."""
+        self._calling.pop(id(job), None)
+        self._answers.pop(id(job), None)
+        return self._open.pop(id(job), None) is not None
+
+    def _why_open(self, job: Job, ends: str) -> str:
+        if answer := self._answers.get(id(job)):
+            return f"{answer}; not tried again before {ends}"
+        return f"{'no answer' if id(job) in self._calling else 'not called'} before {ends}"
 
     def _unpurged(self) -> list[Outcome]:
         ended = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
         going_on = [Outcome(job, Status.RETRY, "not done yet") for job in self._open.values()]
         return [outcome for outcome in ended + going_on if outcome.job.action is Action.PURGE]
 
-    def _given_up(self, reason: str, of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
+    def _given_up(self, why: Callable[[Job], str], of_peers: Iterable[Outcome] = ()) -> list[Outcome]:
         """What is open, for another try. A preload of which the turn didn't come takes along what must go before it."""
         unpurged = Unpurged((*self._unpurged(), *of_peers))
-        return [self._unanswered(job, unpurged, reason) for job in self._open.values()]
+        return [self._unanswered(job, unpurged, why(job)) for job in self._open.values()]
 
     def _unanswered(self, job: Job, unpurged: Unpurged, reason: str) -> Outcome:
         calls, throttled, since = self._calling.get(id(job), _Calling())
         seconds = 0.0 if since is None else self._now() - since
         ended = _following(job, unpurged), Status.RETRY, reason
-        return Outcome(*ended, calls=calls, seconds=seconds, throttled=throttled)
+        return _shortened(Outcome(*ended, calls=calls, seconds=seconds, throttled=throttled))
 
 
 def _shortened(outcome: Outcome) -> Outcome:

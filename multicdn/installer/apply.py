@@ -8,6 +8,7 @@ import time
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
+from multicdn.aws.depth import read_depth
 from multicdn.installer import cloudformation, code_bucket, notify, state
 from multicdn.installer.errors import InstallError, PassingError, is_no_queue, translated
 from multicdn.installer.steps import (
@@ -28,6 +29,7 @@ from multicdn.installer.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from multicdn.aws.depth import Depth
     from multicdn.installer.account import Account
 
     Say = Callable[[str], None]
@@ -150,11 +152,11 @@ def _drain(step: Drain, account: Account, say: Say) -> None:
     end = time.monotonic() + _DRAIN_PATIENCE
     say(f"waiting, for up to {_DRAIN_PATIENCE / 60:.0f} minutes, until the function has taken what is in it")
     while (waiting := count_messages(account, step.url)) and time.monotonic() < end:
-        say(f"{waiting} messages are still in the queue")
+        say(f"messages still in the queue: {waiting:,}")
         time.sleep(_PAUSE)
     if waiting:
         raise PassingError(
-            f"{waiting} messages are still in the queue after {_DRAIN_PATIENCE:.0f} s; run it again later"
+            f"messages still in the queue after {_DRAIN_PATIENCE:.0f} s: {waiting:,}; run it again later"
         )
 
 
@@ -165,18 +167,18 @@ def _notify(step: Notify, account: Account, say: Say) -> None:
 
 def count_messages(account: Account, url: str) -> int | None:
     """Ask SQS how many messages a queue holds, those included that are hidden or delayed; None without a queue."""
+    depth = queue_depth(account, url)
+    return None if depth is None else depth.total
+
+
+def queue_depth(account: Account, url: str) -> Depth | None:
+    """Ask SQS what a queue holds; None without a queue."""
     from botocore.exceptions import ClientError
 
-    names = [
-        "ApproximateNumberOfMessages",
-        "ApproximateNumberOfMessagesNotVisible",
-        "ApproximateNumberOfMessagesDelayed",
-    ]
     with translated("counting messages", "sqs"):
         try:
-            attributes = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            return read_depth(account.client("sqs"), url)
         except ClientError as error:
             if is_no_queue(error):
                 return None
             raise
-    return sum(int(attributes.get(name, 0)) for name in names)

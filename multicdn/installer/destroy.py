@@ -146,7 +146,8 @@ def _lines(current: Current, steps: Sequence[Instruction], stack: str) -> Iterat
 
 def _kept(queue: Leftover) -> str:
     name = queue.url.rpartition("/")[2]
-    return f"the dead-letter queue {name} stays, with {queue.messages} messages; --drop-messages deletes it as well"
+    left = f"{queue.messages:,} message{'' if queue.messages == 1 else 's'}"
+    return f"the dead-letter queue {name} stays, with {left}; --drop-messages deletes it as well"
 
 
 def _tags(sqs: object, url: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn.aws.depth import Depth
 from multicdn.installer import state
-from multicdn.installer.apply import count_messages
+from multicdn.installer.apply import count_messages, queue_depth
 from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications import merge
 
@@ -28,7 +29,8 @@ class InstallStatus(Struct, frozen=True):
         config_sha256: of the config that is deployed.
         trigger: how events reach the function.
         notifications: of each bucket, our entries in words.
-        waiting: messages in the queue; None without one.
+        waiting: messages in the queue, delayed ones and those in flight included; None without one.
+        queue: how many of them are visible, in flight, delayed.
         dead: messages in the dead-letter queue.
         outputs: names and URLs of what there is.
     """
@@ -41,6 +43,7 @@ class InstallStatus(Struct, frozen=True):
     trigger: str = ""
     notifications: Mapping[str, tuple[str, ...]] = {}
     waiting: int | None = None
+    queue: Depth | None = None
     dead: int | None = None
     outputs: Mapping[str, str] = {}
 
@@ -55,6 +58,7 @@ def read_status(account: Account, stack: str) -> InstallStatus:
     if deployed is None:
         return InstallStatus(stack)
     outputs, remembered = deployed.outputs, deployed.state
+    depth = queue_depth(account, outputs["QueueUrl"]) if "QueueUrl" in outputs else None
     return InstallStatus(
         stack,
         deployed.status,
@@ -63,7 +67,8 @@ def read_status(account: Account, stack: str) -> InstallStatus:
         remembered.config_sha256,
         remembered.trigger.value,
         {bucket: _entries(account, deployed, bucket) for bucket in remembered.buckets},
-        count_messages(account, outputs["QueueUrl"]) if "QueueUrl" in outputs else None,
+        None if depth is None else depth.total,
+        depth,
         count_messages(account, outputs["DeadLetterQueueUrl"]) if "DeadLetterQueueUrl" in outputs else None,
         outputs,
     )
@@ -80,7 +85,8 @@ def lines(status: InstallStatus, config_sha256: str) -> Iterator[str]:
     for bucket, entries in status.notifications.items():
         yield f"Bucket {bucket}: {'; '.join(entries) or 'TELLS NOBODY OF OURS: run apply'}"
     if status.waiting is not None:
-        yield f"Queue: {status.waiting:,} message{'' if status.waiting == 1 else 's'} waiting"
+        where = f": {status.queue} (multicdn queue)" if status.queue and status.waiting else ""
+        yield f"Queue: {status.waiting:,} message{'' if status.waiting == 1 else 's'} waiting{where}"
     if status.dead is not None:
         yield f"Dead letters: {status.dead}{' (multicdn dlq)' if status.dead else ''}"
     for name, value in sorted(status.outputs.items()):

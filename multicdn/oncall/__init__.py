@@ -1,1 +1,1 @@
-"""For people on call: explain, preview, purge by hand, dead letters. Never in Lambda."""
+"""For people on call: explain, preview, purge by hand, the queue and the dead letters. Never in Lambda."""

@@ -15,6 +15,7 @@ from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
 from multicdn.planning.planner import is_blank, unlocated
+from multicdn.provenance import UNKNOWN
 from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.demand import Demand, Want
@@ -115,6 +116,20 @@ def orders(config: Config, router: Router, request: ManualRequest, lookup: Objec
     known = (item for item in request.objects if (item.bucket, item.key) not in failed)
     unmatched = (item for item in known if not _has_route(router, item, request))
     return Orders(tuple(work.demands), tuple(unmatched), tuple(failures), tuple(work.decisions))
+
+
+def asked_by(orders: Orders, by: str, why: str) -> Orders:
+    """The same orders, as the log is to know them: asked for by somebody, for a reason."""
+    signed: dict[int, Want] = {}
+    for want in (want for demand in orders.demands for want in demand.wants.values()):
+        behind = want.behind or (UNKNOWN,)
+        marked = tuple(msgspec.structs.replace(each, by=by, why=why) for each in behind)
+        signed.setdefault(id(want), msgspec.structs.replace(want, behind=marked))
+    demands = (
+        msgspec.structs.replace(demand, wants={target: signed[id(want)] for target, want in demand.wants.items()})
+        for demand in orders.demands
+    )
+    return msgspec.structs.replace(orders, demands=tuple(demands))
 
 
 def queued_jobs(demands: Iterable[Demand], request: ManualRequest, now: float) -> Iterator[QueuedJob]:

@@ -92,10 +92,13 @@ class RetryQueue:
         # Bytes that each queue takes of one message, where it has refused one for its size.
         self._largest: dict[str, int] = {}
 
-    def send(self, messages: Sequence[Message], seconds: float = _LONGEST_SENDING) -> list[Message]:
-        """Send messages to the queue, and return those that were not sent in time. Never raises for what SQS does."""
-        refusals = self._send(messages, self._queue_url, time.monotonic() + seconds)
-        return [messages[place] for place in sorted(refusals)]
+    def send(self, messages: Sequence[Message], seconds: float = _LONGEST_SENDING) -> dict[int, Refusal]:
+        """Send messages to the queue, and return why some were not sent in time, by their places.
+
+        Never raises for what SQS does, and logs nothing: whoever sends them says so to a person.
+        """
+        until = time.monotonic() + seconds
+        return _Sending(self._client.send_message_batch, self._queue_url, messages, until).refusals()
 
     def carry_out(self, decisions: Sequence[Decision], seconds: float = _LONGEST_SENDING) -> list[Decision]:
         """Send each job where it was decided that it goes, within so many seconds.

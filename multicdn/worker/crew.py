@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from multicdn.log import emit
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from multicdn.worker.worker import Worker
 
 
-# Seconds in which a signal is seen at the latest.
-_GLANCE = 0.5
+# Seconds in which a signal is seen at the latest, and between two lines about what is still waited for.
+_GLANCE, _AGAIN = 0.5, 10.0
+
+_STOPPING = "the batches at hand end first, in so many seconds at most; a second signal ends the process at once"
 
 
 class Crew:
@@ -31,7 +35,7 @@ class Crew:
         self._workers = workers
         self._queue_url = queue_url
         self._failures: list[Exception] = []
-        self._told = False
+        self._tell_at = -math.inf
         #: The signal that stopped it; None where none did.
         self.stopped_by: signal.Signals | None = None
 
@@ -75,11 +79,22 @@ class Crew:
             signal.signal(number, on_signal)
 
     def _tell_stopping(self) -> None:
-        """Say once that a signal came. Not in its handler, which may have interrupted a line of the log."""
-        if self.stopped_by is not None and not self._told:
-            self._told = True
-            remedy = "the batches at hand end first; a second signal ends the process at once"
-            emit(logging.INFO, "worker-stopping", signal=self.stopped_by.name, reason=remedy)
+        """Say that a signal came, and now and then what is still waited for.
+
+        Not in its handler, which may have interrupted a line of the log.
+        """
+        if self.stopped_by is None or time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + _AGAIN
+        left = [seconds for worker in self._workers if (seconds := worker.busy_for()) is not None]
+        emit(
+            logging.INFO,
+            "worker-stopping",
+            signal=self.stopped_by.name,
+            batches=len(left),
+            seconds=round(max(left, default=0.0)),
+            reason=_STOPPING if left else "no batch is at hand",
+        )
 
     def _work(self, worker: Worker) -> None:
         try:

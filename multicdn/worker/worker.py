@@ -110,6 +110,7 @@ class Worker:
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
+        self._deadline: float | None = None
         # Messages of the batch at hand, since when, and when it was last told of.
         self._busy = (0, 0.0, 0.0)
         # May be filled from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
@@ -132,8 +133,15 @@ class Worker:
         """
         batch, deadline = self._collect()
         if batch:
+            self._deadline = deadline
             self._handle(batch, WorkerContext(deadline))
+            self._deadline = None
         return len(batch)
+
+    def busy_for(self) -> float | None:
+        """Seconds that the batch at hand may take at most; None where there is none. From any thread."""
+        deadline = self._deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
 
     def tell_busy(self) -> None:
         """Say a word where a batch lasts long: without one, an outage looks like a quiet night."""

@@ -10,12 +10,17 @@ import click
 import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
-from kit import aws_answers
+from kit import aws_answers, memory_queues
 from kit.environments import ROOT
+from kit.stage import s3_event
 
 from multicdn import config as config_file
 from multicdn.cli import _group, main
-from multicdn.oncall import dead_letters
+from multicdn.model import Action, Job, TargetKind
+from multicdn.oncall import message_queue
+from multicdn.provenance import Provenance
+from multicdn.queue import sender
+from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +47,7 @@ DEAD = "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"
 @pytest.fixture(autouse=True)
 def _desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(dead_letters, "_WAIT", 0)
+    monkeypatch.setattr(message_queue, "_WAIT", 0)
     for name in ("MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL", "NOBODY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
@@ -212,6 +217,7 @@ def test_members_of_dlq_list(monkeypatch: pytest.MonkeyPatch) -> None:
     letter = {"MessageId": "m", "ReceiptHandle": "r", "Body": json.dumps({"Records": [record]})}
     shown = iter([{"Messages": [letter]}])
     answers: dict[str, Any] = {
+        "GetQueueAttributes": {},
         "ReceiveMessage": lambda _: next(shown, {}),
         "ChangeMessageVisibilityBatch": {"Successful": [{"Id": "0"}]},
     }
@@ -221,10 +227,51 @@ def test_members_of_dlq_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(text)["groups"][0]["targets"] == ["s3://b/k"]
 
 
+def test_members_of_queue_list_and_of_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = memory_queues.MemoryQueues()
+    aws.answer(monkeypatch)
+    for delay in (0, 60):
+        aws.put(aws.work, "{}", delay=delay)
+    text = run("queue", "list", "--receive", "--queue", aws.work, "--json")
+    assert json.loads(text)["notes"]
+    aws.queues[aws.work].messages[0].body = json.dumps(s3_event("a"))
+    text = run("queue", "list", "--receive", "--queue", aws.work, "--json")
+    assert answered(text) == members("### `queue list --json`")
+    done = [run("queue", word, "--queue", aws.work, "--json", "--yes") for word in ("redrive", "drop")]
+    assert set.union(*map(answered, done)) == members("### `redrive --json` and `drop --json`")
+
+
+def test_members_of_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = memory_queues.MemoryQueues()
+    aws.answer(monkeypatch)
+    causes = (frozenset(("m",)),)
+    before = Job("www", Action.PURGE, TargetKind.URL, (URL,), causes)
+    job = Job(
+        "www",
+        Action.PRELOAD,
+        TargetKind.URL,
+        (URL,),
+        causes,
+        soft=True,
+        purges=(before,),
+        provenance=(Provenance("b"),),
+    )
+    for message in sender.messages(QueuedJob(job, 1, 1.0, ("m",), 1), status="retry", reason="503"):
+        aws.put(aws.dead, message.body, message.attributes)
+    aws.put(aws.dead, json.dumps(s3_event("a")))
+    shown = json.loads(
+        run("dlq", "show", *(each.id for each in aws.queues[aws.dead].messages), "--dlq", aws.dead, "--json")
+    )
+    found = {path for each in shown.pop("dead_letters") for path in paths(each, frozenset(("behind", "events")))}
+    found = {path if path not in ("behind", "events") else f"{path}[]" for path in found}
+    always = {"due", "messages[]", "dead_letters[]", *shown}
+    assert found | always == members("### `queue show --json` and `dlq show --json`")
+
+
 def test_members_of_install_status(monkeypatch: pytest.MonkeyPatch) -> None:
     aws_answers.installed(monkeypatch, aws_answers.stack("web", {"InvokedArn": "arn"}))
     text = run("install", "status", "--stack", "web", "--region", "eu-west-1", "--json")
-    assert answered(text, "notifications", "outputs") == members("### `install status --json`")
+    assert answered(text, "notifications", "outputs", "queue") == members("### `install status --json`")
 
 
 def test_members_of_secret_list_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +288,8 @@ def test_members_of_secret_list_and_check(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_every_command_that_prints_facts_has_json() -> None:
     context = main.make_context("multicdn", [], resilient_parsing=True)
-    facts = ["explain", "purge", "preload", "providers", "config check", "dlq list", "secret list", "secret check"]
+    facts = ["explain", "purge", "preload", "providers", "config check", "secret list", "secret check"]
+    facts += [f"{name} {word}" for name in ("queue", "dlq") for word in ("list", "show")]
     facts += [f"install {name}" for name in ("plan", "apply", "status", "destroy")]
     for words in facts:
         command: Any = main
@@ -265,6 +313,8 @@ def completed(*words: str) -> list[str]:
     [
         (("prov",), ["providers"]),
         (("dlq", "re"), ["redrive"]),
+        (("queue", ""), ["drop", "list", "redrive", "show"]),
+        (("queue", "drop", "--provider", "w"), ["www"]),
         (("providers", "fa"), ["fastly"]),
         (("providers", "cloud"), ["cloudflare", "cloudfront"]),
         (("purge", "--provider", "fa"), ["fast"]),

@@ -6,23 +6,30 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from generate import own_plugins
 from kit import installs, screens
+from kit.watching import BUSY, Told
+from rich.console import Console
 
-from multicdn.cli import _ends, dlq, install, main
+from multicdn import config
+from multicdn.aws.depth import Depth
+from multicdn.cli import _ends, _going_on, _group, _letters, install, live, main
 from multicdn.cli._group import CommandGroup
-from multicdn.cli.terminal import say
+from multicdn.cli.terminal import say, width
 from multicdn.installer import plan, status
 from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
-from multicdn.oncall.dead_letters import DeadMessage
+from multicdn.oncall.letters import Letter, ListEntry, grouped
+from multicdn.oncall.manual import ManualRequest, Object
+from multicdn.plugins.discovery import Plugins
 from multicdn.queue.message import QueuedJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from multicdn.installer.steps import InstallPlan
@@ -48,8 +55,8 @@ routes:
 """
 
 HELP = [
-    "config", "config check", "dlq", "dlq list", "dlq redrive", "explain", "install", "install plan", "preload",
-    "providers", "purge", "worker",
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "install", "install plan",
+    "preload", "providers", "purge", "queue", "queue drop", "queue list", "worker",
 ]  # fmt: skip
 SCREENS = {
     "help": ["--help"],
@@ -117,10 +124,24 @@ def buried() -> Iterable[str]:
         ("www", "401 Unauthorized: Provided credentials are missing or invalid", "https://www.acme.com/docs/b.html"),
         ("site", "NoSuchDistribution: The specified distribution does not exist.", "/docs/a.html"),
     ]
-    return dlq.listing([
-        DeadMessage(str(number), "r", "", provider, reason, QueuedJob(job(provider, target), 6, 0.0, ("m",)))
+    found = [
+        Letter(f"{number}f2b8a1c-7d1e", "r", "", provider, reason, QueuedJob(job(provider, target), 6, 0.0, ("m",)))
         for number, (provider, reason, target) in enumerate(queued)
-    ])  # fmt: skip
+    ]
+    return _letters.listing(grouped(letter.entry() for letter in found), "dead letter", 22_360.0)
+
+
+def waiting() -> Iterable[str]:
+    busy = "503 Service Unavailable: the purge service is being upgraded and will be back within a few minutes"
+    many = tuple(f"https://shop.acme.com/catalogue/winter/{number}.html" for number in range(5))
+    entries = [
+        ListEntry("3f2b8a1c-7d1e", "shop", busy, many, 480, 100_000.0, 5, 103_900.0),
+        ListEntry("4c2b8a1c-7d1e", "shop", busy, many[:1], 1, 102_000.0, 3, 103_620.0),
+        ListEntry(
+            "5a2b8a1c-7d1e", "(events)", "no try has ended yet", ("s3://acme-site/docs/a.html",), 1, 103_555.0, 0
+        ),
+    ]
+    return _letters.listing(grouped(entries), "job", 103_600.0)
 
 
 def installed() -> Iterable[str]:
@@ -133,14 +154,91 @@ def installed() -> Iterable[str]:
         "c" * 64,
         "queue",
         {"acme-site": (f"ObjectCreated:*, ObjectRemoved:* docs/… -> arn:aws:sqs:{queue}",)},
-        waiting=1,
+        waiting=12,
+        queue=Depth(1, 2, 9, 6),
         dead=2,
         outputs={"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"},
     )
     return status.lines(found, "d" * 64)
 
 
-ANSWERS = {"purge": purged, "dlq-list": buried, "install-status": installed}
+def sent() -> Iterable[str]:
+    request = ManualRequest(id="by-hand-6f1e2d", objects=(Object("acme-site", "docs/a b.html"),))
+    queued = [QueuedJob(job(name, "https://www.acme.com/docs/a%20b.html"), 0, 0.0, ("m",)) for name in ("site", "www")]
+    queue = "https://sqs.us-east-1.amazonaws.com/123456789012/multicdn-Queue-1"
+    return _going_on.sent(queued, 2, queue, request, ["--stack", "web"])
+
+
+def interrupted() -> Iterable[str]:
+    """After Ctrl-C, where one vendor takes one target a call and answers each with the same."""
+    urls = [f"https://www.acme.com/docs/{number}.html" for number in range(40)]
+    again = "POST https://api.fastly.com/purge/{}: 503: Service Unavailable; not tried again before it was interrupted"
+    later = "its turn comes in {:.1f} s, not before the time was up (--timeout 600)"
+    outcomes = [
+        Outcome(job("site", "/docs/*"), Status.ACCEPTED, receipt=Receipt("I2J0I21PCUYOIK", 25), calls=1),
+        *(Outcome(job("www", url), Status.RETRY, again.format(url), calls=3) for url in urls[:38]),
+        Outcome(job("www", urls[38]), Status.RETRY, "no answer before it was interrupted", calls=1),
+        Outcome(job("www", urls[39]), Status.RETRY, "not called before it was interrupted"),
+        *(Outcome(job("shop", url), Status.PACED, later.format(number)) for number, url in enumerate(urls[:3])),
+    ]
+    yield from _ends.lines(outcomes, Action.PURGE, config.parse(CONFIG, "multicdn.config.yml", Plugins()).providers)
+    with click.get_current_context().scope() as context:
+        context.meta[_group.WORDS] = ("purge", "list.txt")
+        yield from _going_on.undelivered(outcomes)
+
+
+ANSWERS = {
+    "purge": purged,
+    "purge-sent": sent,
+    "purge-interrupted": interrupted,
+    "dlq-list": buried,
+    "queue-list": waiting,
+    "install-status": installed,
+}
+
+
+def watched() -> Iterator[tuple[str, Told]]:
+    """A purge at four providers, at moments that are worth looking at."""
+    told = Told(site=2, www=40, shop=1_000, auto=None)
+    yield "at first", told
+    told.plan("auto/E8F6HK73EP0LT", 3_000)
+    told.accept("site", 0, 2)
+    told.fail("www", 0, reason=f"{BUSY} and will be back within a few minutes; see https://www.fastlystatus.com/")
+    told.accept("shop", 0, 100)
+    told.board.calling(told.job("auto/E8F6HK73EP0LT", 0, 3_000))
+    told.now += 12
+    told.board.waiting("www", 4.2, "503")
+    told.board.waiting("shop", 75.0, "")
+    yield "one vendor in trouble, one that paces, one that doesn't answer", told
+    told.accept("auto/E8F6HK73EP0LT", 0, 3_000)
+    told.accept("www", 0, 39)
+    told.end("www", 39, reason="400: Invalid URL")
+    told.accept("shop", 100, 500)
+    told.board.calling(told.job("shop", 600))
+    told.now += 300
+    yield "nearly done", told
+    told.board.stop()
+    yield "after Ctrl-C", told
+
+
+def test_a_purge_that_is_watched_shows_what_it_showed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frame after frame, without what the terminal is told between two; and in a pipe what is printed."""
+    door = CommandGroup("multicdn")
+
+    @door.command("purge")
+    def show() -> None:
+        news = live.News()
+        for moment, told in watched():
+            say(f"-- {moment}", err=True)
+            if (columns := width(err=True)) is None:
+                live._print(told.board, news, verbose=True)
+                continue
+            for answer in told.board.answers():
+                say(live.told(answer), err=True)
+            frame = live.frame(told.board.standings(), columns, 24)
+            Console(stderr=True).print(live.picture(frame))
+
+    screens.compare("purge-live", screens.screen(monkeypatch, door, ["purge"], {}))
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -213,5 +311,5 @@ def test_in_a_pipe_a_line_is_as_long_as_it_is() -> None:
 
 
 def test_every_screen_that_is_kept_is_shown() -> None:
-    shown = {*SCREENS, *ANSWERS, "install-plan", "install-plan-changed"}
+    shown = {*SCREENS, *ANSWERS, "purge-live", "install-plan", "install-plan-changed"}
     assert {path.stem for path in screens.FOLDER.glob("*.txt")} == shown

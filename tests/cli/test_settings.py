@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from kit import aws_answers
 
 from multicdn.cli import aws_region, main
-from multicdn.oncall import dead_letters
+from multicdn.oncall import message_queue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,13 +29,13 @@ install: {stack: web, region: eu-west-1}
 PLAIN = CONFIG.replace("install: {stack: web, region: eu-west-1}\n", "")
 HOST = "https://sqs.eu-central-1.amazonaws.com/123456789012"
 OUTPUTS = {"QueueUrl": f"{HOST}/work", "DeadLetterQueueUrl": f"{HOST}/dead"}
-NOTHING: dict[str, Any] = {"ReceiveMessage": {}, "SendMessageBatch": lambda body: {
+NOTHING: dict[str, Any] = {"ReceiveMessage": {}, "GetQueueAttributes": {}, "SendMessageBatch": lambda body: {
     "Successful": [{"Id": entry["Id"], "MessageId": "m"} for entry in body["Entries"]]}}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(dead_letters, "_WAIT", 0)
+    monkeypatch.setattr(message_queue, "_WAIT", 0)
     monkeypatch.chdir(tmp_path)
     for name in ("MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -236,12 +236,14 @@ def test_dead_letters_go_back_the_way_that_the_stack_has(
         "ReceiveMessage": lambda _: next(shown, {}),
         "SendMessage": {"MessageId": "n"},
         "DeleteMessageBatch": {"Successful": [{"Id": "0"}]},
+        "GetQueueAttributes": {},
+        "ChangeMessageVisibilityBatch": {"Successful": [{"Id": "0"}]},
     }
     aws = aws_answers.installed(monkeypatch, {**aws_answers.stack("web", outputs), **answers})
     sent: list[str] = []
     # A client of Lambda takes longer to make than the whole test: its description is the longest.
     monkeypatch.setattr("boto3.session.Session.client", functools.partialmethod(client_but_of_lambda, sent))
-    assert run("dlq", "redrive", "--stack", "web", AWS_REGION="us-east-1") == "1 sent back\n"
+    assert run("dlq", "redrive", "--yes", "--stack", "web", AWS_REGION="us-east-1") == "1 sent back\n"
     assert [*(action for action, _ in aws.asked), *(["sent"] if sent else [])].count(action) == 1
     assert sent == ([] if action == "SendMessage" else [outputs["InvokedArn"]])
 
@@ -249,7 +251,10 @@ def test_dead_letters_go_back_the_way_that_the_stack_has(
 def test_purge_sends_its_work_to_the_queue_of_a_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
     aws = aws_answers.installed(monkeypatch, {**aws_answers.stack("web", OUTPUTS), **NOTHING})
-    assert run("purge", "s3://acme-site/a", "--stack", "web") == f"1 message sent to {HOST}/work\n"
+    first, *_, follow, became = run("purge", "s3://acme-site/a", "--stack", "web").splitlines()
+    assert first == f"1 message sent to {HOST}/work"
+    assert follow.startswith("follow it: multicdn logs --follow --provider ")
+    assert became == "what became of it: multicdn history s3://acme-site/a --stack web"
     assert aws.asked[-1] == ("SendMessageBatch", "eu-central-1")
     twice = run("purge", "s3://acme-site/a", "--stack", "web", "--queue", f"{HOST}/other", code=2)
     assert "--queue and --stack both say where to send the work" in twice

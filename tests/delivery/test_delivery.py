@@ -155,7 +155,7 @@ def test_a_wait_beyond_the_time_left_ends_the_job_at_once_and_says_how_long(afte
     clock = FakeClock()
     acme = Scripted(answer=script(RetryLater("throttled", after)))
     [outcome] = delivery(acme, clock=clock).deliver([demand(urls(1))], 30)
-    assert (outcome.status, outcome.reason, outcome.calls) == (Status.RETRY, "throttled", 1)
+    assert (outcome.status, outcome.reason, outcome.calls, outcome.throttled) == (Status.RETRY, "throttled", 1, 1)
     assert outcome.after is not None
     assert outcome.after >= after
     assert clock.slept == []
@@ -458,3 +458,16 @@ def test_a_locate_that_makes_a_kind_the_provider_lacks_leaves_everything_of_it_u
 def test_a_provider_that_does_not_exist_is_undelivered_and_the_others_are_not() -> None:
     report = delivery(Scripted()).deliver([demand(urls(1), "nobody"), demand(urls(1))], 60)
     assert ends(report) == {("nobody", urls(1)[0]): [Status.REFUSED], ("acme", urls(1)[0]): [Status.ACCEPTED]}
+
+
+def test_calls_that_are_throttled_are_counted_once_however_the_batch_is_cut() -> None:
+    """Three waits, and it is halved; the halves are taken."""
+    acme = Scripted(answer=script(*[RetryLater("429", 1.0)] * 3))
+    report = delivery(acme).deliver([demand(urls(4))], 600)
+    assert (len(report.outcomes), sum(each.calls for each in report), sum(each.throttled for each in report)) == (
+        2,
+        5,
+        3,
+    )
+    busy = delivery(Scripted(answer=script(RetryLater("503"), RetryLater("503")))).deliver([demand(urls(1))], 60)
+    assert [each.throttled for each in busy] == [0], "who asks for no wait has not throttled"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kit import bundles
+from kit.cloudwatch import CloudWatch
 
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.simulators import Origin, load
@@ -98,8 +99,16 @@ def task(built: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def function(edges: Edges, task: Path) -> Iterator[LambdaFunction]:
-    with LambdaFunction(task, environment=edges.environment) as running:
+    # As the installed function has it: LoggingConfig says so.
+    with LambdaFunction(task, environment={**edges.environment, "AWS_LAMBDA_LOG_FORMAT": "JSON"}) as running:
         yield running
+
+
+def measured(function: LambdaFunction, metric: str) -> set[str]:
+    """Providers of which the log says something in CloudWatch's embedded metric format."""
+    found = CloudWatch()
+    found.read_log("\n".join(line for line in function.log if line.startswith('{"_aws"')))
+    return {dict(dimensions)["provider"] for _, name, dimensions in found.names if name == metric}
 
 
 def show(what: str, invocation: Invocation) -> None:
@@ -124,6 +133,10 @@ def test_an_upload_is_purged_at_every_edge(edges: Edges, function: LambdaFunctio
     assert edges.seen() == dict.fromkeys(VENDORS, (b"new", "MISS"))
     assert invocation.init_seconds is not None
     assert invocation.memory > 10 * 2**20
+    records = [line for line in map(json.loads, function.log) if line.get("logger") == "multicdn"]
+    assert {line["provider"] for line in records if line["event"] == "accepted"} == set(VENDORS)
+    [last] = [line for line in records if line["event"] == "invocation"]
+    assert (last["requestId"], last["level"], last["providers"]["fastly"]["accepted"]) == (invocation.id, "INFO", 1)
 
 
 def test_a_batch_from_the_queue_is_purged_by_the_same_process(edges: Edges, function: LambdaFunction) -> None:
@@ -134,6 +147,7 @@ def test_a_batch_from_the_queue_is_purged_by_the_same_process(edges: Edges, func
     show("warm, batch from SQS", invocation)
     assert (invocation.payload, invocation.init_seconds) == ({"batchItemFailures": []}, None)
     assert edges.seen() == dict.fromkeys(VENDORS, (b"new", "MISS"))
+    assert measured(function, "Accepted") == {*VENDORS}
 
 
 def test_one_refused_vendor_fails_the_invocation_and_no_other_vendor(edges: Edges, task: Path) -> None:
@@ -145,6 +159,7 @@ def test_one_refused_vendor_fails_the_invocation_and_no_other_vendor(edges: Edge
     assert (invocation.failure.type, invocation.payload) == ("Undelivered", None)
     assert invocation.failure.message.startswith(f"fastly: purge of {SITE}/{edges.key}")
     assert "rotated-long-ago" not in invocation.failure.message + "".join(function.log)
+    assert (measured(function, "Refused"), measured(function, "Accepted")) == ({"fastly"}, {*VENDORS} - {"fastly"})
     assert edges.seen() == {**dict.fromkeys(VENDORS, (b"new", "MISS")), "fastly": (b"old", "HIT")}
 
 

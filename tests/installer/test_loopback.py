@@ -204,7 +204,7 @@ def test_dead_letters_outlive_the_installation_until_told_otherwise(account: Loo
     url = function_of(account)["outputs"]["DeadLetterQueueUrl"]
     account.client("sqs").send_message(QueueUrl=url, MessageBody="a purge that was given up")
     made = installer.destroy()
-    assert "stays, with 1 messages; --drop-messages" in made.warnings[0]
+    assert "stays, with 1 message; --drop-messages" in made.warnings[0]
     assert stacks(account) == {}
     assert installs.everything(account)["queues"] == [url.rpartition("/")[2]]
     installer.apply()

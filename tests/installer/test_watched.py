@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -32,6 +33,7 @@ AWS_METRICS = {
 }
 
 
+@functools.cache
 def body(install: str = "", providers: str = installs.PROVIDERS) -> dict[str, Any]:
     made = template(installs.config(install, providers=providers), State(), revision="r")
     return json.loads(json.dumps(made))  # type: ignore[no-any-return]
@@ -56,6 +58,7 @@ def on_dashboard(made: dict[str, Any]) -> set[Name]:
     }
 
 
+@functools.cache
 def measured() -> set[Name]:
     """All that the function can measure with the config of ``installs``."""
     config = installs.config()

@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 MARK = "CANARY"
 
+SESSION = f"{MARK}-of-the-session//+0123456789=="
+
 EVENT = {
     "Records": [
         {
             "eventSource": "aws:s3",
             "eventName": "ObjectCreated:Put",
+            # Whoever uploads may call himself as he likes.
+            "userIdentity": {"principalId": SESSION},
+            "requestParameters": {"sourceIPAddress": SESSION},
             "s3": {"bucket": {"name": "acme-site"}, "object": {"key": "a.css"}},
         }
     ]
@@ -123,6 +128,24 @@ class Everybody(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+# A purge by hand, whose reason a person has pasted.
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/work"
+JOB = {
+    "multicdn": 1, "provider": "fastly", "action": "purge", "kind": "url", "attempt": 0, "since": 0,
+    "targets": ["https://www.acme.com/a.css"], "behind": {"groups": [{"by": SESSION, "why": f"it is {SESSION}"}]},
+}  # fmt: skip
+BY_HAND = {
+    "Records": [
+        {
+            "messageId": "m1",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:work",
+            "body": json.dumps(JOB),
+        }
+    ]
+}
+
+
 def blackened(log: str, provider: str) -> bool:
     """Whether the log has a reason of a provider in which a secret stood."""
     return re.search(rf'"provider": "{provider}".*"reason": ".*\[secret\]', log) is not None
@@ -138,7 +161,7 @@ def main() -> None:
     os.environ.update(
         AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
         AWS_SECRET_ACCESS_KEY=f"{MARK}-of-aws/+0123456789",
-        AWS_SESSION_TOKEN=f"{MARK}-of-the-session//+0123456789==",
+        AWS_SESSION_TOKEN=SESSION,
         AWS_REGION="us-east-1",
         AWS_DEFAULT_REGION="us-east-1",
         AWS_ENDPOINT_URL_SSM=url,
@@ -186,6 +209,7 @@ def main() -> None:
     # A busy machine may not have come so far with each of them.
     Everybody.status, Everybody.stores_out = 400, False
     meet_until(lambda: all(blackened(stream.getvalue(), name) for name in loaded.providers), 20.0)
+    Dispatcher(loaded, plugins, own_queue=QUEUE).dispatch(BY_HAND, 0.4)
     print(stream.getvalue())
 
 

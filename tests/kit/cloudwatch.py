@@ -81,6 +81,9 @@ class CloudWatch:
                         at = document["_aws"]["Timestamp"] / 1000
                         self.put(at, directive["Namespace"], metric["Name"], dimensions, *values)
 
+    def values(self, namespace: str, metric: str, dimensions: Mapping[str, str]) -> list[float]:
+        return self._points[namespace, metric, frozenset(dimensions.items())][1]
+
     def series(self, name: Name, statistic: str, period: int, now: float, points: int) -> Series:
         """The values of so many periods before a moment, the last one at the end; None where there is none."""
         times, values = self._points.get(name, ([], []))

@@ -6,6 +6,7 @@ client, and time are made up.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import io
 import itertools
@@ -53,6 +54,9 @@ URL = "https://sqs.us-east-1.amazonaws.com/123456789012/"
 START = datetime(2026, 11, 23, 9, tzinfo=UTC).timestamp()
 MINUTE, HOUR = 60.0, 3600.0
 
+# Seconds after its last use in which CloudWatch is told of a queue: sqs-available-cloudwatch-metrics.html
+_ACTIVE = 6 * HOUR
+
 Answer = tuple[int, dict[str, str]]
 WELL: Answer = (200, {})
 
@@ -73,6 +77,9 @@ class _Time(Clock):
 
     def strftime(self, form: str) -> str:
         return datetime.fromtimestamp(self.at, UTC).strftime(form)
+
+
+_plugins = functools.cache(Plugins)
 
 
 class _Message:
@@ -111,7 +118,9 @@ class SimulatedStack:
         self._queue: list[tuple[float, int, _Message]] = []
         self._flying: list[tuple[float, int, _Message]] = []
         self.dead: list[str] = []
-        self.config = loaded = configs.parse(CONFIG, "multicdn.config.yml", plugins or Plugins())
+        self._dead, self._used = 0, START
+        plugins = plugins or _plugins()
+        self.config = loaded = configs.parse(CONFIG, "multicdn.config.yml", plugins)
         body = json.loads(json.dumps(template(loaded, State(), revision="r")))
         self.alarms = alarms(body, NAMES)
         self._visibility = body["Resources"]["Queue"]["Properties"]["VisibilityTimeout"]
@@ -123,10 +132,11 @@ class SimulatedStack:
         patch.setenv("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
         patch.setattr(dispatchers, "time", self._time)
         patch.setattr("requests.adapters.HTTPAdapter.send", self._answer)
-        terms = Terms(grace=1.0, concurrency=loaded.concurrency)
+        # No wait is short enough to be waited for: this time passes by calls and between invocations alone.
+        terms = Terms(grace=0.01, concurrency=loaded.concurrency)
         delivery = Delivery(loaded.providers, terms, self._time, lambda most: 0.0)
         retry_queue = RetryQueue(self, URL + QUEUE, URL + DEAD_LETTERS)  # type: ignore[arg-type]
-        made = dispatchers.Dispatcher(loaded, plugins or Plugins(), delivery, lambda: retry_queue, URL + QUEUE)
+        made = dispatchers.Dispatcher(loaded, plugins, delivery, lambda: retry_queue, URL + QUEUE)
         patch.setattr(handler, "_dispatcher", made)
 
     # Lambda's context and SQS's client
@@ -222,7 +232,10 @@ class SimulatedStack:
         if messages:
             age = at - min(message.sent for message in messages)
             self._put("AWS/SQS", "ApproximateAgeOfOldestMessage", age, QueueName=QUEUE)
-        self._put("AWS/SQS", "ApproximateNumberOfMessagesVisible", len(self.dead), QueueName=DEAD_LETTERS)
+        if len(self.dead) != self._dead:
+            self._dead, self._used = len(self.dead), at
+        if at - self._used < _ACTIVE:
+            self._put("AWS/SQS", "ApproximateNumberOfMessagesVisible", len(self.dead), QueueName=DEAD_LETTERS)
         for alarm in self.alarms.values():
             alarm.evaluate(self.cloudwatch, self._time.at)
 
@@ -255,6 +268,10 @@ class SimulatedStack:
     def rang(self) -> dict[str, float]:
         """The alarms that have rung, and after how many seconds first."""
         return {name: alarm.rang[0] - START for name, alarm in self.alarms.items() if alarm.rang}
+
+    def values(self, metric: str, provider: str) -> list[float]:
+        """What the function has measured."""
+        return self.cloudwatch.values("multicdn", metric, {"FunctionName": FUNCTION, "provider": provider})
 
     def ringing(self) -> set[str]:
         return {name for name, alarm in self.alarms.items() if alarm.state == ALARM}

@@ -655,9 +655,10 @@ def test_online_says_why_a_vendor_could_not_be_asked(scene: Scene) -> None:
     providers = providers_of(scene.path)
     providers["site"]["distribution"] = "auto"
     write(scene.path, providers)
-    text = scene.run("explain", "s3://acme-site/a.css", "--online", AWS_SECRET_ACCESS_KEY="wrong")
+    text = scene.run("explain", "s3://acme-site/a.css", "--online", AWS_SECRET_ACCESS_KEY="wrong", code=1)
     assert "SignatureDoesNotMatch" in text
     assert "\nfastly (" in text
+    assert scene.last.stderr.endswith("Not found out, so what is shown of it is incomplete: site.\n")
 
 
 @pytest.mark.slow

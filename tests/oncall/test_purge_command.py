@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
+import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from kit import terminal
 from kit.scenes import DOWNLOADS, ROUTES, SECOND, SITE, WWW, Scene, providers_of, scene, write
 
 from multicdn import config
-from multicdn.cli import _ondemand, main, progress
-from multicdn.delivery.patience import Patience
+from multicdn.cli import _delivering, live, main, progress
+from multicdn.delivery import delivery
 from multicdn.model import Action, Target, TargetKind
 from multicdn.oncall import manual
 from multicdn.oncall.manual import ManualRequest, Object, RequestError
+from multicdn.oncall.preview import Preview
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.router import Router
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from multicdn.oncall.board import Board
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +53,8 @@ def test_an_object_is_purged_at_every_cdn_of_its_routes(scene: Scene) -> None:
         "site: purge of 2 targets accepted in 1 call",
     ]
     assert sorted(lines[1:3]) == sorted(lines[4:6]) == [f"  {WWW}/docs/a%20b.html", f"  {WWW}/docs/a+b.html"]
-    assert lines[7:] == ["  /docs/a%20b.html", "  /docs/a+b.html"]
+    assert lines[7:9] == ["  /docs/a%20b.html", "  /docs/a+b.html"]
+    assert lines[9:] == ["  seen everywhere after about 5 s in 95 % of cases; the vendor calls it finished only later"]
     assert scene.fresh("docs/a b.html", *ALL) == list(ALL)
 
 
@@ -83,21 +90,106 @@ def test_a_url_is_purged_as_a_browser_asks_for_it_and_spelled_as_given(scene: Sc
     assert [call.target for call in scene.edges["fastly"].calls] == [f"/purge/{sent}"]
 
 
-def test_ctrl_c_says_what_was_accepted_by_then(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if it were pressed while the second vendor is waited for."""
-    scene.edges["fastly"].faults.always(faults.hang())
-    wait_for, seen = Patience.wait_for, list[int]()
+def pressed(monkeypatch: pytest.MonkeyPatch, times: int, when: Callable[[Board], bool]) -> None:
+    """Press Ctrl-C, so many times, as soon as a board shows something."""
+    left = [KeyboardInterrupt()] * times
 
-    def pressed(patience: Patience, _: object, seconds: float) -> None:
-        wait_for(patience, lambda: bool(seen), seconds)
+    def look(board: Board, *_: object, **__: object) -> None:
+        if left and when(board):
+            raise left.pop()
+
+    monkeypatch.setattr(live, "_print", look)
+
+
+def waits_for_one(board: Board) -> bool:
+    """Whether one vendor has accepted all, and the other one's call is under way."""
+    standings = {standing.name: standing for standing in board.standings()}
+    return standings["cloudflare"].is_over and standings["fastly"].under_way == 1
+
+
+TWO = ("purge", f"{WWW}/a.css", "--provider", "cloudflare", "--provider", "fastly")
+
+
+def test_ctrl_c_ends_with_what_was_done_and_with_the_command_for_the_rest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.edges["fastly"].faults.always(faults.hang())
+    monkeypatch.setattr(delivery, "LINGER", 0.05)
+    pressed(monkeypatch, 1, waits_for_one)
+    text = scene.run(*TWO, code=130)
+    assert "cloudflare: purge of 1 target accepted in 1 call" in text
+    assert "fastly: purge of 1 target not done, may succeed later: no answer before it was interrupted" in text
+    assert scene.last.stderr.startswith("Interrupted: no further call begins. 1 call under way has 5 s to end. ")
+    again = f"To go on: multicdn purge {WWW}/a.css --config {scene.path} --provider fastly\n"
+    assert again in scene.last.stderr
+
+
+def test_after_ctrl_c_programs_learn_what_was_done(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.edges["fastly"].faults.always(faults.hang())
+    monkeypatch.setattr(delivery, "LINGER", 0.05)
+    pressed(monkeypatch, 1, waits_for_one)
+    answer = json.loads(scene.run(*TWO, "--json", code=130))
+    assert (answer["interrupted"], answer["exit_status"]) == (True, 130)
+    assert [(each["name"], bool(each["accepted"])) for each in answer["providers"]] == [
+        ("cloudflare", True),
+        ("fastly", False),
+    ]
+
+
+def test_ctrl_c_as_the_last_call_is_accepted_is_no_failure(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    pressed(monkeypatch, 1, lambda board: all(standing.is_over for standing in board.standings()))
+    monkeypatch.setattr(_delivering, "_GLANCE", 0.0)
+    scene.run(*TWO)
+
+
+@pytest.mark.parametrize("step", ["multicdn.cli._asked.read", "multicdn.oncall.manual.orders"])
+def test_ctrl_c_before_any_call_says_that_there_was_none(
+    scene: Scene, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Patience, "wait_for", pressed)
-    monkeypatch.setattr(_ondemand, "bar", lambda *_: contextlib.nullcontext(seen.append))
-    scene.run("purge", f"{WWW}/a.css", "--provider", "cloudflare", "--provider", "fastly", code=130)
+    monkeypatch.setattr(step, interrupted)
+    scene.run(*TWO, code=130)
+    assert scene.last.stderr == "No vendor was called.\nInterrupted.\n"
+
+
+def test_ctrl_c_while_the_queue_is_written_says_that_again_does_no_harm(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multicdn.queue.sender.RetryQueue.send", interrupted)
+    scene.run(*TWO, "--queue", "http://127.0.0.1:9/123456789012/work", code=130)
+    assert "Whether the queue took it isn't known: sending it again does no harm.\n" in scene.last.stderr
+
+
+def test_the_second_ctrl_c_ends_at_once_with_what_is_known(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.edges["fastly"].faults.always(faults.hang())
+    pressed(monkeypatch, 2, waits_for_one)
+    scene.run(*TWO, code=130)
     assert "cloudflare: purge of 1 target accepted in 1 call" in scene.last.stderr
-    assert "fastly" not in scene.last.stderr
+    assert "fastly: purge" not in scene.last.stderr
     assert scene.last.stderr.endswith("The rest isn't known: what was being called may be done.\nInterrupted.\n")
+
+
+def test_at_a_terminal_the_vendors_words_are_seen_as_they_come_and_ctrl_c_ends_it(scene: Scene) -> None:
+    """With a real terminal and a real process."""
+    scene.edges["fastly"].faults.always(faults.status(503, body="being upgraded"))
+    shown = terminal.Shown([*terminal.MULTICDN, *TWO, "--config", str(scene.path), "-v"], scene.environment)
+    with shown:
+        shown.until("503: being upgraded for")
+        shown.until("cloudflare  1 of 1  1 call")
+        shown.type("\x03")
+        shown.until("Interrupted: no further call begins.")
+        assert shown.status() == 130
+    text = shown.text
+    assert re.search(r"cloudflare: https://www.acme.com/a.css: accepted, id \w+ \([\d,]+ ms\)", text)
+    assert re.search(r"fastly: https://www.acme.com/a.css: 503: being upgraded \([\d,]+ ms\)", text)
+    final = re.sub(r"\s+", " ", text.rpartition("\x1b[?25h")[2])
+    assert "503: being upgraded; not tried again before it was interrupted" in final
+    assert "To go on: multicdn purge https://www.acme.com/a.css" in final
 
 
 def test_named_providers_take_any_host(scene: Scene) -> None:
@@ -349,6 +441,21 @@ def test_a_target_that_a_vendor_refuses_is_named(scene: Scene) -> None:
     assert "site: purge of 1 target rejected: /~a: CloudFront can't invalidate a tilde" in text
 
 
+@pytest.mark.parametrize("options", [(), ("-v",)])
+def test_a_bug_of_a_plugin_is_a_sentence_and_its_trace_is_for_who_wants_details(
+    scene: Scene, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buggy(*_: object) -> Any:
+        raise KeyError("zone")
+
+    monkeypatch.setattr("multicdn_providers.fastly.Fastly.purge_urls", buggy)
+    monkeypatch.setattr(logging.getLogger("multicdn"), "propagate", False)  # pytest's handlers are no person's
+    text = scene.run("purge", f"{WWW}/a.css", "--provider", "fastly", *options, code=1)
+    assert "fastly: purge of 1 target not done, may succeed later: bug in the plugin: KeyError: 'zone'" in text
+    assert ("Traceback" in scene.last.stderr) is bool(options)
+    assert logging.getLogger("multicdn").handlers == []
+
+
 def test_a_missing_secret_names_the_reference(scene: Scene) -> None:
     text = scene.run("purge", "s3://acme-site/a.css", FASTLY_TOKEN="", code=3)
     assert "${env:FASTLY_TOKEN} is empty" in text
@@ -357,7 +464,8 @@ def test_a_missing_secret_names_the_reference(scene: Scene) -> None:
 def test_what_takes_too_long_is_given_up(scene: Scene) -> None:
     scene.edges["fastly"].faults.always(faults.hang())
     text = scene.run("purge", f"{WWW}/a", "--provider", "fastly", "--timeout", "0.6", code=1)
-    assert "fastly: purge of 1 target not done, may succeed later" in text
+    reason = "no answer before the time was up (--timeout 0.6)"
+    assert f"fastly: purge of 1 target not done, may succeed later: {reason}" in text
 
 
 def test_every_distribution_that_auto_stands_for_is_purged(scene: Scene) -> None:
@@ -403,9 +511,10 @@ def test_a_dry_run_of_a_preload_calls_nobody(scene: Scene) -> None:
 # Progress
 
 
-def test_long_work_shows_a_line_for_each_tenth_where_there_is_no_terminal(scene: Scene) -> None:
+def test_long_work_shows_lines_for_its_tenths_and_no_others_where_all_goes_well(scene: Scene) -> None:
     scene.run("purge", "-", "--provider", "cloudflare", stdin="\n".join(f"{WWW}/{number}" for number in range(1_000)))
-    assert scene.last.stderr.splitlines() == [f"purging: {number * 100:,} of 1,000" for number in range(1, 11)]
+    tenths = [f"cloudflare: {number * 100:,} of 1,000" for number in range(1, 10)]
+    assert [line for line in scene.last.stderr.splitlines() if line not in tenths] == []
 
 
 def test_short_work_shows_nothing_on_the_way(scene: Scene) -> None:
@@ -423,10 +532,17 @@ def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(progress.sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.bar("purging", 4) as advance:
+    with progress.bar("listing", 4) as advance:
         advance(3)
-    assert "purging" in screen.getvalue()
+    assert "listing" in screen.getvalue()
     assert "3/4" in screen.getvalue()
+
+
+@pytest.mark.parametrize(("said", "pace", "seconds"), [(None, 0.0, 600), (None, 1_800.0, 2_400), (60.0, 1_800.0, 60)])
+def test_the_time_is_as_long_as_the_vendors_pace_takes_unless_it_is_said(
+    said: float | None, pace: float, seconds: float
+) -> None:
+    assert _delivering.time_for(said, [Preview("a", seconds=pace), Preview("b")]) == seconds
 
 
 # From a request to demands and messages

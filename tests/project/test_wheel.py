@@ -35,6 +35,7 @@ LACKING = (
     ("install", "template", "--policy", "--config", str(CONFIG)),
     ("secret", "put", "ssm:/multicdn/fastly/token"),
     ("dlq", "list", "--dlq", QUEUE),
+    ("queue", "list", "--queue", QUEUE),
     ("dlq", "drop", "--dlq", QUEUE),
     ("dlq", "redrive", "--dlq", QUEUE, "--queue", QUEUE),
     ("dlq", "redrive", "--dlq", QUEUE, "--function", "multicdn"),

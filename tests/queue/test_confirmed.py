@@ -15,7 +15,9 @@ from botocore.config import Config
 
 from multicdn.errors import ConfigError
 from multicdn.model import Action, Change, Job, Outcome, Report, Status, TargetKind
-from multicdn.oncall.dead_letters import DeadLetters, DeadMessage, QueueError, ToFunction, ToQueue
+from multicdn.oncall.letters import Letter
+from multicdn.oncall.message_queue import MessageQueue, QueueError
+from multicdn.oncall.ways_back import ToFunction, ToQueue
 from multicdn.queue import message, sender, waiting
 from multicdn.queue.retry import Decision, MessageHistory, RetryPolicy, decide
 from multicdn.queue.sender import RetryQueue
@@ -83,11 +85,11 @@ def test_what_is_confirmed_was_sent_though_its_neighbour_was_not() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b"", b"<html>proxy</html>", b'{"MessageId": ""}'])
 def test_a_dead_letter_stays_until_its_new_message_is_confirmed(body: bytes) -> None:
-    dead = DeadMessage("id", "receipt", "{}", "(events)", "why", None)
+    dead = Letter("id", "receipt", "{}", "(events)", "why", None)
     with RecordingVendor(Response(200, {}, body)) as api:
         sqs, url = client(api.endpoint), f"{api.endpoint}/123456789012/work"
         with pytest.raises(QueueError, match="did not confirm"):
-            DeadLetters(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None)
+            MessageQueue(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None)
         assert operations(api) == ["SendMessage"]
 
 
@@ -97,20 +99,20 @@ def test_a_dead_letter_goes_once_its_new_message_is_confirmed() -> None:
             return Response.json({"MessageId": "m", "MD5OfMessageBody": "99914b932bd37a50b983c5e7c90ae93b"})
         return Response.json({"Successful": [{"Id": "0"}], "Failed": []})
 
-    dead = DeadMessage("id", "receipt", "{}", "(events)", "why", None)
+    dead = Letter("id", "receipt", "{}", "(events)", "why", None)
     with RecordingVendor(answer) as api:
         sqs, url = client(api.endpoint), f"{api.endpoint}/123456789012/work"
-        assert DeadLetters(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None) == 1
+        assert MessageQueue(sqs, f"{url}-dlq").redrive([dead], ToQueue(sqs, url), lambda _: None) == 1
         assert operations(api) == ["SendMessage", "DeleteMessageBatch"]
 
 
 @pytest.mark.parametrize("status", [200, 204])
 def test_a_dead_letter_stays_until_lambda_has_its_event(status: int) -> None:
-    dead = DeadMessage("id", "receipt", '{"Records": []}', "(events)", "why", None)
+    dead = Letter("id", "receipt", '{"Records": []}', "(events)", "why", None)
     with RecordingVendor(Response(status, {}, b"<html>proxy</html>")) as api:
         session = boto3.session.Session("x", "x", region_name="eu-central-1")
         way_back = ToFunction(session.client("lambda", endpoint_url=api.endpoint), "purger:live")
-        letters = DeadLetters(client(api.endpoint), f"{api.endpoint}/123456789012/work-dlq")
+        letters = MessageQueue(client(api.endpoint), f"{api.endpoint}/123456789012/work-dlq")
         with pytest.raises(QueueError, match="purger:live did not confirm"):
             letters.redrive([dead], way_back, lambda _: None)
         [call] = api.calls

@@ -14,7 +14,7 @@ from rig.cache_oracle import CacheOracle, Expectation
 from multicdn import config
 from multicdn.errors import RetryLater
 from multicdn.model import Action, Change, ChangeKind, Job
-from multicdn.oncall.dead_letters import NOBODY, DeadMessage
+from multicdn.oncall.letters import NOBODY, Letter
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, capability
 from multicdn.queue.message import QueuedJob
@@ -141,8 +141,8 @@ def test_an_answer_that_was_made_up_is_no_preload(scene: Scene) -> None:
     assert preload in scene.unmet("edgecast")
 
 
-def dead(provider: str, queued: QueuedJob | None, body: str = "", reason: str = "503") -> DeadMessage:
-    return DeadMessage("id", "receipt", body, provider, reason, queued)
+def dead(provider: str, queued: QueuedJob | None, body: str = "", reason: str = "503") -> Letter:
+    return Letter("id", "receipt", body, provider, reason, queued)
 
 
 def queued_for(scene: Scene, expectation: Expectation, since: float, *, soft: bool = False) -> QueuedJob:

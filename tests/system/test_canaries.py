@@ -61,4 +61,6 @@ def test_the_function_did_meet_what_would_show_them(said: str) -> None:
     ):
         assert re.search(rf'"provider": "{provider}".*"reason": ".*\[secret\]', said), provider
     assert '"event": "secret-stale"' in said
+    assert '"principal": "[secret]"' in said
+    assert '"by": "[secret]", "why": "it is [secret]"' in said
     assert "urllib3.connectionpool DEBUG" in said, "the root logger is at DEBUG"

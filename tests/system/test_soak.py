@@ -72,7 +72,8 @@ OF_JOBS: Signs = {
 }
 OF_ENDS: Signs = {
     "no second kept for the queue": lambda report: "messages returned" in str(report.signs),
-    "halves of a batch with its CallerReference @ cloudfront": lambda report: lost(report, "cloudfront"),
+    # What is lost by it may be done again, since messages come back.
+    "halves of a batch with its CallerReference @ cloudfront": lambda report: report.mistaken,
     "preload though its purge has failed": lambda report: report.hasty,
     "dead letter deleted before it is sent back": lambda report: report.unmet,
 }

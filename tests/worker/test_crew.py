@@ -86,6 +86,9 @@ class Busy:
     def stop(self) -> None:
         pass
 
+    def busy_for(self) -> float:
+        return 41.6
+
     def tell_busy(self) -> None:
         pass
 
@@ -110,8 +113,34 @@ def test_a_signal_is_answered_before_the_batches_at_hand_end(
     running.run()
     assert busy.was_told
     assert running.stopped_by is number
-    assert [line.get("signal") for line in lines if line["event"] == "worker-stopping"] == [number.name]
+    [stopping] = [line for line in lines if line["event"] == "worker-stopping"]
+    assert (stopping["signal"], stopping["batches"], stopping["seconds"]) == (number.name, 1, 42)
+    assert "a second signal ends the process at once" in stopping["reason"]
     assert signal.getsignal(number) is before
+
+
+def test_what_still_holds_a_stopped_worker_up_is_said_again_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, lines = iter([0.0, 0.0, 9.9, 10.0, 10.0, 19.9]), list[str]()
+    monkeypatch.setattr(crew, "time", type("Clock", (), {"monotonic": staticmethod(lambda: next(now))}))
+    monkeypatch.setattr(crew, "emit", lambda _, event, **fields: lines.append(f"{event} {fields['seconds']}"))
+    running = Crew([Busy(signal.SIGINT, threading.Event())], "https://sqs/1/work")  # type: ignore[list-item]
+    running._tell_stopping()
+    running.stopped_by = signal.SIGINT
+    for _ in range(4):
+        running._tell_stopping()
+    assert lines == ["worker-stopping 42"] * 2
+
+
+def test_a_worker_says_how_long_its_batch_may_take(queue: tuple[Any, str]) -> None:
+    client, url = queue
+    left: list[float | None] = []
+    working = Worker(client, url, lambda *_: left.append(working.busy_for()), wait=0)
+    client.send_message(QueueUrl=url, MessageBody="a")
+    assert working.busy_for() is None
+    working.step()
+    assert left[0]
+    assert 50 < left[0] <= 58
+    assert working.busy_for() is None
 
 
 CONFIG = """\
@@ -255,9 +284,9 @@ def test_each_line_has_its_time_and_level(monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setattr(root, "handlers", [])
     level = logger.level
     log.configure(stamped=True)
-    log.emit(logging.WARNING, "retry", provider="fastly")
+    log.emit(logging.WARNING, "odd", provider="fastly")
     logger.setLevel(level)
     line = json.loads(capfd.readouterr().err)
-    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "retry", "fastly")
+    assert (line["level"], line["event"], line["provider"]) == ("WARNING", "odd", "fastly")
     assert line["time"].startswith("20")
     assert line["time"].endswith("+00:00")

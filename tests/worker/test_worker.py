@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +152,28 @@ def test_a_failure_that_names_no_message_of_the_batch_fails_all_of_it(inbox: Inb
 @pytest.mark.parametrize("reply", ["done", 1, [], {"batchItemFailures": "a"}, {"batchItemFailures": {}}])
 def test_a_reply_of_another_form_fails_the_batch(reply: object) -> None:
     assert failed_messages(reply, ["a", "b"]) == {"a", "b"}
+
+
+def test_a_batch_that_lasts_long_is_told_of_every_half_minute(
+    inbox: Inbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage would else look like a quiet night."""
+    caplog.set_level(logging.INFO, "multicdn")
+    began, worker = time.monotonic(), inbox.worker()
+
+    def outage(_: list[str]) -> None:
+        for second in range(100):
+            monkeypatch.setattr("multicdn.worker.worker.time.monotonic", lambda now=began + second: now)
+            worker.tell_busy()
+        monkeypatch.undo()
+
+    inbox.send("a", "b")
+    inbox.reply = outage
+    worker.step()
+    worker.tell_busy()
+    lines = logged(caplog, "worker-busy")
+    assert [line["messages"] for line in lines] == [2, 2, 2]
+    assert [round(line["seconds"] / 30) for line in lines] == [1, 2, 3]
 
 
 def test_an_exception_deletes_nothing_and_is_logged_with_its_trace(

@@ -103,7 +103,7 @@ QUEUE_GROWS = Alarm(
         "flying": Watched("Queue", "ApproximateNumberOfMessagesNotVisible", "Minimum", _TEN_MINUTES),
     },
     f"more than {_FEW_MESSAGES} messages wait, be they delayed or in flight, and they become more for half an hour",
-    "More comes into the queue than is done: see `multicdn queue`, the vendors' alarms, and the function's errors",
+    "More comes into the queue than is done: see `multicdn queue list`, the vendors' alarms, and the function's errors",
     periods=3,
     high=3,
     expressions=(

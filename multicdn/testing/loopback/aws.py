@@ -23,6 +23,9 @@ PROGRAM_VARIABLE = "MULTICDN_AWS_SIM"
 # The versions that it was tried with; the Makefile installs the same.
 MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
 
+# What is put into its process.
+_AMENDED = Path(__file__).parent / "amended"
+
 _DEFAULT_PROGRAM = Path(".aws-sim/bin/ministack")
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
@@ -174,6 +177,7 @@ class LoopbackAws:
             "HOME": str(folder),
             "TMPDIR": str(folder),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(_AMENDED),
             "GATEWAY_PORT": str(self._port),
             "BIND_HOST": LOOPBACK,  # its default is every interface
             "MINISTACK_HOST": LOOPBACK,

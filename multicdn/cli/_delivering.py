@@ -1,0 +1,160 @@
+"""A delivery from a person's machine: seen while it happens, and stopped by Ctrl-C without a lie about what is done."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from multicdn.cli import _ends, live
+from multicdn.cli.render import counted
+from multicdn.cli.terminal import say
+from multicdn.delivery.delivery import LINGER, Delivery
+from multicdn.delivery.invocation import Terms
+from multicdn.oncall.board import Board
+from multicdn.secrets import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from multicdn.cli._options import CommonOptions
+    from multicdn.config import Config
+    from multicdn.model import Action, Report
+    from multicdn.oncall.preview import Preview
+    from multicdn.routing.demand import Demand
+
+# Seconds for which vendors are tried, beyond those that their own pace takes.
+_PATIENCE = 600.0
+
+# Seconds between two looks at what is new.
+_GLANCE = 0.1
+
+
+class Delivered(NamedTuple):
+    """How a delivery ended.
+
+    Attributes:
+        report: of all of it.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    report: Report
+    interrupted: bool = False
+
+
+def delivered(
+    config: Config, demands: Iterable[Demand], action: Action, foretold: Sequence[Preview], settings: CommonOptions
+) -> Delivered:
+    """Deliver, and show on standard error how far it is.
+
+    Args:
+        config: the checked config.
+        demands: what is to be done.
+        action: of all of them.
+        foretold: what that comes to.
+        settings: time, and details.
+
+    Raises:
+        KeyboardInterrupt: at the second Ctrl-C, once it is said what had ended.
+    """
+    seconds = time_for(settings.timeout, foretold)
+    terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
+    board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
+    delivery = Delivery(config.providers, terms, observer=board)
+    try:
+        with _log(verbose=settings.verbose):
+            return watched(lambda: delivery.deliver(demands, seconds), delivery, board, verbose=settings.verbose)
+    except KeyboardInterrupt:
+        for line in _ends.lines(board.outcomes(), action):
+            say(redact(line), err=True)
+        say("The rest isn't known: what was being called may be done.", err=True)
+        raise
+
+
+def time_for(said: float | None, foretold: Iterable[Preview]) -> float:
+    """Seconds after which vendors are given up: as said, or what their own pace takes and some minutes."""
+    return said or _PATIENCE + max((preview.seconds for preview in foretold), default=0.0)
+
+
+@contextlib.contextmanager
+def _log(*, verbose: bool) -> Iterator[None]:
+    """Show the log's warnings, and traces of plugins, only to who wants details: the report says what matters."""
+    silent, logger = logging.NullHandler(), logging.getLogger("multicdn")
+    if not verbose:
+        logger.addHandler(silent)
+    try:
+        yield
+    finally:
+        logger.removeHandler(silent)
+
+
+def watched(deliver: Callable[[], Report], delivery: Delivery, board: Board, *, verbose: bool = False) -> Delivered:
+    """Deliver in another thread, and show here how far it is.
+
+    The first Ctrl-C lets no further call begin, and waits for a moment for those under way.
+
+    Args:
+        deliver: calls ``deliver`` of the delivery.
+        delivery: to be stopped.
+        board: its observer.
+        verbose: whether to show each answer.
+
+    Raises:
+        KeyboardInterrupt: at the second Ctrl-C, at once.
+    """
+    working = _Working(deliver)
+    with live.shown(board, verbose=verbose) as show:
+        try:
+            working.start()
+            return Delivered(_waited_for(working, show))
+        except KeyboardInterrupt:
+            delivery.stop()
+            board.stop()
+        if working.ident is None:  # interrupted before it began: it ends as one of which nothing was called
+            working.start()
+        _tell_stopping(board)
+        return Delivered(_waited_for(working, show), interrupted=True)
+
+
+def _waited_for(working: _Working, show: live.Show) -> Report:
+    while not working.ended.wait(_GLANCE):
+        show()
+    show()
+    return working.result()
+
+
+def _tell_stopping(board: Board) -> None:
+    under_way = sum(standing.under_way for standing in board.standings())
+    waiting = f"{counted(under_way, 'call')} under way {'has' if under_way == 1 else 'have'} {LINGER:g} s to end. "
+    say(f"Interrupted: no further call begins. {waiting if under_way else ''}Ctrl-C again ends at once.", err=True)
+
+
+class _Working(threading.Thread):
+    """The thread that delivers. A daemon: at the second Ctrl-C nobody waits for it."""
+
+    def __init__(self, deliver: Callable[[], Report]) -> None:
+        super().__init__(name="multicdn-delivery", daemon=True)
+        self.ended = threading.Event()
+        self._deliver = deliver
+        self._report: Report | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._report = self._deliver()
+        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+            self._error = error
+        finally:
+            self.ended.set()
+
+    def result(self) -> Report:
+        """How it ended.
+
+        Raises:
+            BaseException: whatever the delivery raised.
+        """
+        if self._report is None:
+            raise self._error or AssertionError("it has ended")
+        return self._report
