@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test coverage quick check types contracts compiled format docs screens bench aws-sim clean
+.PHONY: help environments demo test coverage quick check types contracts compiled format docs screens images bench aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
@@ -24,8 +24,9 @@ help:
 	@echo "make quick   the tests that start no server and no process: about a minute"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
-	@echo "make docs    write the generated parts of README.md and docs/ anew"
+	@echo "make docs    write the generated parts of README.md and docs/ anew, and build the site in build/website"
 	@echo "make screens  write what commands show anew (tests/data/screens); git diff says what changed"
+	@echo "make images  take the pictures of docs/images anew, by a headless Chromium"
 	@echo "make bench   measure, as ratios"
 	@echo "make clean   remove both environments"
 
@@ -65,11 +66,15 @@ format: $(VENV)/.done
 	$(BIN)/ruff check --fix-only .
 
 docs: $(VENV)/.done
-	$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/website.py
 
 screens: $(VENV)/.done
 	@rm -f tests/data/screens/*.txt
 	@MULTICDN_WRITE_SCREENS=1 $(BIN)/python -m pytest -q tests/cli/test_screens.py
+
+images: environments
+	@MULTICDN_WRITE_IMAGES=1 $(BIN)/python -m pytest -q tests/local/test_page.py -k pictures
 
 bench: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/plan.py

@@ -88,7 +88,7 @@ class Dispatcher:
         if metrics.is_wanted():
             self.on_measured = metrics.write
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places)
-        self._delivery = delivery or Delivery(config.providers, _terms(config, queued=retry_queue is not None))
+        self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
@@ -315,7 +315,7 @@ def _history(intake: Intake) -> MessageHistory:
     )
 
 
-def _terms(config: Config, *, queued: bool) -> Terms:
+def terms(config: Config, *, queued: bool) -> Terms:
     """How hard to try. Without a queue what is left fails the invocation, and nothing is gained by ending it sooner."""
     return Terms(
         concurrency=config.concurrency,

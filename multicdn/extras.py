@@ -84,6 +84,11 @@ def lacking(config: Config, plugins: Plugins, providers: Collection[str] | None 
     return found
 
 
+def lacking_extra(extra: str) -> list[Lack]:
+    """What one of our own extras has and this Python doesn't, for a command that can do nothing without it."""
+    return [*_lacking(metadata.distribution(OURS), extra, f"multicdn {extra}")]
+
+
 def refuse(lacks: Collection[Lack]) -> None:
     """End before anything is done, if something is missing.
 

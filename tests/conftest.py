@@ -72,6 +72,7 @@ LONGEST = {
     "test_isolation.py",
     "test_loopback.py",
     "test_loopback_aws.py",
+    "test_page.py",
     "test_new_provider.py",
     "test_purge_by_hand.py",
     "test_purge_command.py",

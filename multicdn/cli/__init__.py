@@ -18,6 +18,7 @@ _COMMANDS = {
     "history": "Say what became of an object: who changed it, when, and how each vendor took it.",
     "init": "Write a config file, by questions or by flags.",
     "install": "Install in AWS, change, look, remove.",
+    "local": "Run a config on this machine, and watch it in the browser.",
     "logs": "Show or follow the log of the deployed function, or of a worker.",
     "new-provider": "Write a plugin for another vendor, with its tests.",
     "preload": "Fetch objects or URLs into the caches by hand.",

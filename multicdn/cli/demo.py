@@ -68,11 +68,12 @@ def demo(config_file: Path) -> None:
     """See an upload reach every CDN, on this machine alone.
 
     Starts an AWS on loopback, a bucket with notifications to a queue, and for every provider of the config its API and
-    a caching edge. That AWS is a program of its own; where it is missing, what to type is said. Exit status 0 only if
-    every edge serves the new bytes in the end.
+    a caching edge. That AWS is a program of its own, which is fetched once. Exit status 0 only if every edge serves the
+    new bytes in the end.
     """
     from rich.console import Console
 
+    from multicdn.testing.loopback import made
     from multicdn.testing.loopback.environment import LocalEnvironment
     from multicdn.testing.loopback.processes import StartError
 
@@ -81,6 +82,7 @@ def demo(config_file: Path) -> None:
         console.width = _WIDTH
     _refuse_impossible(config_file)
     with contextlib.ExitStack() as stack:
+        made.make_sure(console.print)
         console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
         try:
             local = stack.enter_context(LocalEnvironment(config_file))
@@ -90,6 +92,8 @@ def demo(config_file: Path) -> None:
         if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
             console.print(visible_lines(local.worker_log()), markup=False, soft_wrap=True)
+    for name, reason in local.left_out.items():
+        console.print(f"{name} is left out: {reason}", markup=False)
     console.print(_table(local, results, boxed=console.is_terminal))
     fresh = sum(edge.is_fresh for edge in results.values())
     console.print(f"fresh at {fresh} of {len(results)} edges")

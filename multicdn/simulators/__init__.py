@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
     from multicdn.simulators.kit.origin import Origin
     from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
+    from multicdn.simulators.kit.settings import SimulatorSettings
     from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Response",
     "Server",
     "Simulator",
+    "SimulatorSettings",
     "SlidingWindow",
     "TokenBucket",
     "Url",
@@ -69,6 +71,7 @@ _HOMES = {
     "Response": "kit.http_server",
     "Server": "kit.http_server",
     "Simulator": "kit.simulator",
+    "SimulatorSettings": "kit.settings",
     "SlidingWindow": "kit.rates",
     "TokenBucket": "kit.rates",
     "Url": "kit.cache",

@@ -98,7 +98,9 @@ def test_the_command_line_and_what_tests_need_stay_out() -> None:
     ours = [name for name in fastly_bundle().files if name.startswith("multicdn/")]
     assert "multicdn/handler.py" in ours
     assert not [
-        name for name in ours if name.split("/")[1] in ("cli", "installer", "simulators", "testing", "__main__.py")
+        name
+        for name in ours
+        if name.split("/")[1] in ("cli", "installer", "local", "simulators", "testing", "__main__.py")
     ]
 
 

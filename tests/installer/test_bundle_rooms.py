@@ -13,8 +13,8 @@ from multicdn.installer.bundle.rooms import PUBLIC, in_lambda
 
 PACKAGE = Path(multicdn.__file__).parent
 FOR_PEOPLE = {
-    "__main__", "authoring", "extras", "cli", "installer", "logbook", "oncall", "simulators", "testing", "vocabulary",
-    "worker",
+    "__main__", "authoring", "extras", "cli", "installer", "local", "logbook",
+    "oncall", "simulators", "testing", "vocabulary", "worker",
 }  # fmt: skip
 
 

@@ -103,11 +103,13 @@ def test_the_walk_from_nothing_to_a_vendor_works(workshop: Path, mypy_cache: dic
 
 def test_what_is_announced_in_toml_is_what_was_written(tmp_path: Path) -> None:
     from multicdn.cli.new_provider import Names, files
+    from multicdn.testing.loopback.simulators import GROUP
 
-    shown, hooks = (
+    shown, simulators, hooks = (
         tomllib.loads(block.text)["project"]["entry-points"] for block in blocks() if block.language == "toml"
     )
     assert shown == tomllib.loads(files(Names.of("acme"))["pyproject.toml"])["project"]["entry-points"]
+    assert list(simulators) == [GROUP]
     assert list(hooks) == ["multicdn.hooks"]
 
 

@@ -50,6 +50,7 @@ LACKING = (
     ("explain", OBJECT, "--online"),
     ("config", "check", "--online", str(CONFIG)),
     ("demo", "--config", str(CONFIG)),
+    ("local", "--config", str(CONFIG)),
 )
 INIT = ("init", "--bucket", "b-1", "--domain", "a.example", "--vendor", "fastly", "--set", "fastly.service=a")
 # What can, all the same.
@@ -86,7 +87,7 @@ def test_a_missing_extra_is_one_sentence_with_the_command_that_mends_it(command:
     assert (code, printed) == (1, "")
     remedy = re.fullmatch(r"Error: .* needs? .* -m pip install '?multicdn\[([\w,]+)\]'?", sentence)
     assert remedy, sentence
-    assert set(remedy[1].split(",")) <= {"akamai", "aws", "cloudflare", "cloudfront"}
+    assert set(remedy[1].split(",")) <= {"akamai", "aws", "cloudflare", "cloudfront", "local"}
 
 
 def test_the_command_names_the_python_that_lacks_it(python: Path, said: Said) -> None:
@@ -141,6 +142,13 @@ def test_holds_the_files_that_new_provider_writes(wheel: Path) -> None:
     written = {str(path.relative_to(ROOT)) for path in folder.rglob("*-tpl")}
     assert written
     assert written <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_holds_the_page_of_local(wheel: Path) -> None:
+    folder = ROOT / "multicdn" / "local" / "static"
+    files = {str(path.relative_to(ROOT)) for path in folder.iterdir()}
+    assert "multicdn/local/static/index.html" in files
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
 
 
 @pytest.mark.slow

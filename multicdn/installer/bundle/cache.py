@@ -26,18 +26,26 @@ VARIABLE = "MULTICDN_CACHE"
 MOST_BYTES = 512 * 1024 * 1024
 
 
-def default_folder() -> Path:
-    """The folder of the user's choice, or one in the user's cache directory.
+def default_folder(name: str = "bundles") -> Path:
+    """A folder of the user's choice, or one in the user's cache directory.
 
     https://specifications.freedesktop.org/basedir-spec/latest/ says where that is, and to ignore relative paths.
     """
     chosen, base = os.environ.get(VARIABLE), Path(os.environ.get("XDG_CACHE_HOME", ""))
     if chosen:
-        return Path(chosen, "bundles")
+        return Path(chosen, name)
     try:
-        return (base if base.is_absolute() else Path.home() / ".cache") / "multicdn" / "bundles"
+        return (base if base.is_absolute() else Path.home() / ".cache") / "multicdn" / name
     except RuntimeError:  # a user without a home: nothing can be written there
-        return Path(os.devnull, "bundles")
+        return Path(os.devnull, name)
+
+
+def is_our_own(folder: Path) -> bool:
+    """Whether nobody else can put code into a folder, which would run with all that its user may do."""
+    if not hasattr(os, "getuid"):
+        return True  # Windows: folders of users are theirs alone
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def digest(*inputs: object) -> str:
@@ -66,7 +74,7 @@ class ArchiveCache:
             accepted: SHA-256 in hexadecimal digits, of which the archive must have one; None takes any.
         """
         with contextlib.suppress(OSError):
-            for entry in self._folder.glob(f"{key}-*.zip") if self._is_our_own() else ():
+            for entry in self._folder.glob(f"{key}-*.zip") if is_our_own(self._folder) else ():
                 if (accepted is None or _named_hash(entry) in accepted) and _copied(entry, copy):
                     return True
         copy.unlink(missing_ok=True)
@@ -76,19 +84,12 @@ class ArchiveCache:
         """Keep a copy of an archive, if that can be done."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._is_our_own():
+            if not is_our_own(self._folder):
                 return
             with self._draft() as draft:
                 shutil.copyfile(archive, draft)
                 draft.replace(self._folder / f"{key}-{sha256(draft)}.zip")
             self._evict()
-
-    def _is_our_own(self) -> bool:
-        """Whether nobody else can put code there, which the function would run with all its secrets."""
-        if not hasattr(os, "getuid"):
-            return True  # Windows: folders of users are theirs alone
-        status = self._folder.stat()
-        return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     @contextlib.contextmanager
     def _draft(self) -> Iterator[Path]:

@@ -123,10 +123,9 @@ class AkamaiSimulator(Simulator):
         """Production, unless the client asks for staging."""
         return self._edge(request.headers.get("Simulator-Network"))
 
-    def close_edges(self) -> None:
-        """Close the connections of both networks to the origin."""
-        super().close_edges()
-        self.staging.close()
+    def edges(self) -> tuple[AkamaiEdge, ...]:
+        """Those of both networks."""
+        return self.edge, self.staging
 
     def options(self) -> dict[str, object]:
         """Endpoint, network, CP codes, and the account key if there is one."""

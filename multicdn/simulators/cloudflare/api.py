@@ -134,10 +134,9 @@ class CloudflareSimulator(Simulator):
         ref = zone.environment_of(request) if zone else ""
         return self._environments.get(ref, self.edge).seen_with(request.headers)
 
-    def close_edges(self) -> None:
-        """Close the connections of all environments."""
-        for edge in (self.edge, *self._environments.values()):
-            edge.close()
+    def edges(self) -> tuple[CloudflareEdge, ...]:
+        """Those of all environments."""
+        return (self.edge, *self._environments.values())
 
     def options(self) -> dict[str, object]:
         """Options for the first zone."""

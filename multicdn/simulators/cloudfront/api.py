@@ -151,9 +151,9 @@ class CloudFrontSimulator(Simulator):
             self._take_effect()
             return self._edges.at(request.headers.get("Host", "").lower().partition(":")[0], request.headers)
 
-    def close_edges(self) -> None:
-        """Close the connections of all edges."""
-        self._edges.close()
+    def edges(self) -> tuple[Edge, ...]:
+        """Those that were asked so far."""
+        return self._edges.all()
 
     def options(self) -> dict[str, object]:
         """Options for the first distribution."""

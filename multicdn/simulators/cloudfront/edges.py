@@ -81,10 +81,9 @@ class Edges:
             if name == owner:
                 edge.cache.drop_where(old)
 
-    def close(self) -> None:
-        """Close the connections to the origin."""
-        for edge in (*self._edges.values(), self._nobody):
-            edge.close()
+    def all(self) -> tuple[Edge, ...]:
+        """Those that were asked so far, and the one that answers for nobody."""
+        return (*self._edges.values(), self._nobody)
 
     def _owner_of(self, host: str) -> tuple[str, Distribution] | None:
         """Tenant or distribution; a full alias goes before a wildcard one."""

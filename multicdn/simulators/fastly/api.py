@@ -105,10 +105,9 @@ class FastlySimulator(Simulator):
         """Production, unless the client asks for staging."""
         return self.staging if request.headers.get("Simulator-Environment") == "staging" else self.edge
 
-    def close_edges(self) -> None:
-        """Close the connections of both environments to the origin."""
-        super().close_edges()
-        self.staging.close()
+    def edges(self) -> tuple[FastlyEdge, ...]:
+        """Those of both environments."""
+        return self.edge, self.staging
 
     def options(self) -> dict[str, object]:
         """Endpoint, service and environment."""

@@ -89,9 +89,13 @@ class Cache:
 
     A purge also concerns what is being fetched while it happens: an answer that left the origin before the purge is
     served to its client, but not kept.
+
+    Attributes:
+        ignores_purges: whether purges change nothing, as at a place that they don't reach.
     """
 
     def __init__(self) -> None:
+        self.ignores_purges = False
         self._entries: dict[str, Entry] = {}
         self._purges = 0
         self._lock = threading.Lock()
@@ -130,34 +134,36 @@ class Cache:
     def drop(self, key: str) -> int:
         """Drop one entry; return how many there were."""
         with self._lock:
-            self._purges += 1
-            return int(self._entries.pop(key, None) is not None)
+            return self._drop([key] if key in self._entries else [])
 
     def drop_where(self, matches: Callable[[Entry], bool]) -> int:
         """Drop all entries that match; return how many there were."""
         with self._lock:
-            self._purges += 1
-            chosen = [key for key, entry in self._entries.items() if matches(entry)]
-            for key in chosen:
-                del self._entries[key]
-            return len(chosen)
+            return self._drop([key for key, entry in self._entries.items() if matches(entry)])
 
     def expire(self, key: str, now: float) -> int:
         """Mark one entry stale (soft purge); return how many there were."""
         with self._lock:
-            self._purges += 1
             return self._expire([key] if key in self._entries else [], now)
 
     def expire_where(self, matches: Callable[[Entry], bool], now: float) -> int:
         """Mark all entries stale that match; return how many there were."""
         with self._lock:
-            self._purges += 1
             return self._expire([key for key, entry in self._entries.items() if matches(entry)], now)
 
+    def _drop(self, keys: list[str]) -> int:
+        if not self.ignores_purges:
+            self._purges += 1
+            for key in keys:
+                del self._entries[key]
+        return len(keys)
+
     def _expire(self, keys: list[str], now: float) -> int:
-        for key in keys:
-            entry = self._entries[key]
-            self._entries[key] = replace(entry, fresh_until=min(entry.fresh_until, now))
+        if not self.ignores_purges:
+            self._purges += 1
+            for key in keys:
+                entry = self._entries[key]
+                self._entries[key] = replace(entry, fresh_until=min(entry.fresh_until, now))
         return len(keys)
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from multicdn.simulators.kit.cache import Url
 from multicdn.simulators.kit.client import Client
@@ -18,6 +18,7 @@ from multicdn.simulators.kit.http_server import Headers, Refused, Request, Respo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from multicdn.simulators.kit.cache import Entry
     from multicdn.simulators.kit.faults import Handler
 
 _MASK = "***"
@@ -41,6 +42,18 @@ class ApiCall:
     status: int
     at: float
     items: int
+
+
+class Tally(NamedTuple):
+    """What an API was asked for since it started.
+
+    Attributes:
+        calls: whatever became of them.
+        items: targets of those that were accepted.
+    """
+
+    calls: int = 0
+    items: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,7 @@ class Simulator(ABC):
         api_path: path of the API's base URL, if it has one.
         credential_headers: request headers that are masked in ``calls``, beside all values in ``secrets()``.
         faults: trouble of the API; the edge has none.
+        ignores_purges: whether the edge keeps what it has cached, whatever the API was told and has accepted.
         edge: the data plane.
     """
 
@@ -96,8 +110,10 @@ class Simulator(ABC):
         self.clock = clock
         self.limits = limits
         self.faults = Faults()
+        self.ignores_purges = False
         self.edge = self.make_edge(origin)
         self._calls: dict[int, ApiCall] = {}
+        self._tally = Tally()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._api = Server(self._answer, api_port)
@@ -129,6 +145,10 @@ class Simulator(ABC):
         del request
         return self.edge
 
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges: there is one by default."""
+        return (self.edge,)
+
     def options(self) -> dict[str, object]:
         """Options of a provider for this simulator, without the secret ones, as they stand in a config file."""
         return {"type": self.vendor, "endpoint": self.endpoint}
@@ -152,6 +172,11 @@ class Simulator(ABC):
         """A copy of the API calls so far, in the order in which they came."""
         with self._lock:
             return list(self._calls.values())
+
+    @property
+    def tally(self) -> Tally:
+        """The numbers of calls and of accepted targets so far; ``forget_calls`` doesn't change them."""
+        return self._tally
 
     def forget_calls(self) -> None:
         """Empty ``calls``."""
@@ -181,6 +206,17 @@ class Simulator(ABC):
         seen = Headers(answer.headers)
         return Fetched(answer.status, seen, answer.body, seen.get("X-Cache", ""), int(seen.get("Age", "0")))
 
+    def cached(self, url: str) -> Entry | None:
+        """What a client's request for a public URL would find in the cache. It is only looked at: nothing is fetched.
+
+        Raises:
+            ValueError: not an absolute URL.
+        """
+        self._settle()
+        where = Url.parse(url)
+        edge = self.edge_for(Request("GET", where.target, Headers({"Host": where.host})))
+        return edge.cache.get(edge.cache_key(where))
+
     def start(self) -> Self:
         """Open both listeners, and return self."""
         self._api.start()
@@ -199,8 +235,9 @@ class Simulator(ABC):
         self.close_edges()
 
     def close_edges(self) -> None:
-        """Close the connections that the edge keeps to the origin."""
-        self.edge.close()
+        """Close the connections that the edges keep to the origin."""
+        for edge in self.edges():
+            edge.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -209,17 +246,23 @@ class Simulator(ABC):
         self.stop()
 
     def _answer(self, request: Request) -> Response:
-        number = self._record(request)
-        self.settle()
+        number, items = self._record(request)
+        self._settle()
         response = self.faults.apply(request, lambda given: _answer_of(self.api, given))
-        self._finish(number, response.status)
+        self._finish(number, items, response.status)
         return response
 
     def _answer_client(self, request: Request) -> Response:
-        self.settle()
+        self._settle()
         return _answer_of(self.edge_for(request).handle, request)
 
-    def _record(self, request: Request) -> int:
+    def _settle(self) -> None:
+        for edge in self.edges():
+            edge.cache.ignores_purges = self.ignores_purges
+        self.settle()
+
+    def _record(self, request: Request) -> tuple[int, int]:
+        """Note a call; return its number, and that of its targets."""
         try:
             items = self.items(request)
         except (ValueError, KeyError, TypeError):
@@ -228,10 +271,13 @@ class Simulator(ABC):
         with self._lock:
             number = next(self._numbers)
             self._calls[number] = call
-        return number
+            self._tally = self._tally._replace(calls=self._tally.calls + 1)
+        return number, items
 
-    def _finish(self, number: int, status: int) -> None:
+    def _finish(self, number: int, items: int, status: int) -> None:
         with self._lock:
+            if 200 <= status < 300:
+                self._tally = self._tally._replace(items=self._tally.items + items)
             if number in self._calls:
                 self._calls[number] = replace(self._calls[number], status=status)
 

@@ -1,17 +1,21 @@
 """AWS on this machine, for tests and the demo: S3 with its events, SQS, SNS, EventBridge, Lambda, IAM, CloudFront.
 
-The work is done by ministack (https://pypi.org/project/ministack/), which pins its own botocore and therefore lives
-in an environment of its own: ``make aws-sim``. Nothing here ever talks to the real AWS.
+The work is done by ministack (https://pypi.org/project/ministack/), which pins its own botocore and therefore lives in
+an environment of its own: ``made.py`` makes one, ``make aws-sim`` another. Nothing here ever talks to the real AWS.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
+from multicdn.installer.bundle.cache import default_folder, digest
 from multicdn.testing.loopback.processes import LOOPBACK, Process, StartError, free_port
 
 if TYPE_CHECKING:
@@ -26,7 +30,11 @@ MINISTACK = ("ministack==1.5.33", "boto3==1.43.106")
 # What is put into its process.
 _AMENDED = Path(__file__).parent / "amended"
 
-_DEFAULT_PROGRAM = Path(".aws-sim/bin/ministack")
+REGION = "us-east-1"
+
+PROGRAM = Path("bin/ministack")
+_DEFAULT_PROGRAM = Path(".aws-sim") / PROGRAM
+_DIGITS = 12
 _SECRET = "loopback-only"  # noqa: S105 - both ends of a loopback connection agree on it; it opens nothing else
 _PORT_TAKEN = "already in use"
 _ATTEMPTS = 5
@@ -40,8 +48,7 @@ class LoopbackAws:
     """A whole AWS account on a free port of 127.0.0.1. A context manager; all state is lost at its end.
 
     Args:
-        program: path of ministack; by default ``$MULTICDN_AWS_SIM``, else ``.aws-sim/bin/ministack`` under the
-            current directory.
+        program: path of ministack; by default see ``find_program``.
         auth: whether the signatures of users and roles are checked, and their policies enforced, as on AWS. The
             account's root, whom ``client`` and ``environment`` speak for, may do anything either way.
         account: the account's twelve digits. Clients with another number see other queues, functions and topics.
@@ -58,7 +65,7 @@ class LoopbackAws:
         *,
         auth: bool = True,
         account: str = "123456789012",
-        region: str = "us-east-1",
+        region: str = REGION,
     ) -> None:
         self.program = find_program(program)
         self.account = account
@@ -71,9 +78,8 @@ class LoopbackAws:
 
     def __enter__(self) -> Self:
         if not os.access(self.program, os.X_OK):
-            how = f"python3 -m venv .aws-sim && .aws-sim/bin/python -m pip install {' '.join(MINISTACK)}"
             message = (
-                f"no AWS simulator at {self.program}; in a clone: make aws-sim; elsewhere: {how}; "
+                f"no AWS simulator at {self.program}: `multicdn demo` makes one, in a clone `make aws-sim` does, "
                 f"or let {PROGRAM_VARIABLE} name one"
             )
             raise FileNotFoundError(message)
@@ -117,6 +123,24 @@ class LoopbackAws:
             self._clients[service] = self._make_client(service)
         return self._clients[service]
 
+    def messages(self, queue_url: str) -> list[dict[str, Any]]:
+        """All messages of a queue, hidden and delayed ones, too. They are only looked at: none counts as received.
+
+        Their members are those of ministack: ``MessageId``, ``Body``, ``SentTimestamp`` and ``VisibleAt`` in seconds,
+        ``IsVisible``, ``ReceiveCount``, ``MessageAttributes``.
+
+        Raises:
+            OSError, ValueError: no answer, or none that can be read.
+        """
+        status, answer = self._ask("GET", f"/_ministack/sqs/messages?{urlencode({'QueueUrl': queue_url})}", timeout=5)
+        if status != http.client.OK:
+            message = f"the messages of {queue_url}: status {status}"
+            raise OSError(message)
+        regions = json.loads(answer)["messages"].values()
+        return [
+            message for region in regions for queues in region.values() for held in queues.values() for message in held
+        ]
+
     def reset(self) -> None:
         """Delete all there is, in every account."""
         status, answer = self._ask("POST", "/_ministack/reset", timeout=10)
@@ -127,9 +151,12 @@ class LoopbackAws:
     def _make_client(self, service: str) -> Any:
         import boto3
         from botocore.config import Config
+        from botocore.session import Session
 
         if self._session is None:
-            self._session = boto3.session.Session(self.account, _SECRET, region_name=self.region)
+            unread = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+            core = Session(session_vars={**unread, "profile": (None, None, None, None)})
+            self._session = boto3.session.Session(self.account, _SECRET, region_name=self.region, botocore_session=core)
         # No proxies: a developer's HTTP_PROXY isn't meant for this machine.
         config = Config(s3={"addressing_style": "path"}, proxies={}, retries={"total_max_attempts": 1})
         return self._session.client(service, endpoint_url=self.endpoint, config=config)
@@ -195,5 +222,18 @@ class LoopbackAws:
 
 
 def find_program(program: str | Path | None = None) -> Path:
-    """Locate ministack: the argument, else ``$MULTICDN_AWS_SIM``, else below the current directory."""
-    return Path(program or os.environ.get(PROGRAM_VARIABLE) or _DEFAULT_PROGRAM).absolute()
+    """Locate ministack: as named, else by ``$MULTICDN_AWS_SIM``, else below the current directory, else the user's own.
+
+    The user's own is in the cache directory. Where there is none at all, its path says where one can be made.
+    """
+    named = program or os.environ.get(PROGRAM_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    here = _DEFAULT_PROGRAM.absolute()
+    return here if here.exists() else own_folder() / PROGRAM
+
+
+def own_folder() -> Path:
+    """The folder of the user's own environment of ministack, made or not: another one for other versions of it."""
+    place = digest(MINISTACK, sys.version_info[:2], sys.base_prefix)
+    return default_folder("aws") / place[:_DIGITS]

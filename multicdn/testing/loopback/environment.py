@@ -1,8 +1,7 @@
 """Everything around the handler, on this machine: AWS, a bucket that tells a queue, and a simulated edge per provider.
 
-The demo and the end-to-end tests run in it. The handler, the config and the secrets are the real ones: the environment
-only adds the ``endpoint`` of each simulator to a copy of the config, and stores the simulators' secrets where the
-config's references look for them.
+``multicdn local``, the demo and the end-to-end tests run in it. The handler and the config are the real ones: a copy of
+the config has the ``endpoint`` of each simulator, and the simulators' secrets are stored where it looks for them.
 """
 
 from __future__ import annotations
@@ -17,20 +16,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from multicdn import config as config_file
-from multicdn import secrets
 from multicdn.model import Action, Change, TargetKind
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
-from multicdn.routing.route import listed
 from multicdn.routing.router import Router
-from multicdn.testing.loopback.aws import LoopbackAws
+from multicdn.simulators import SimulatorSettings
+from multicdn.testing.loopback.aws import REGION, LoopbackAws
+from multicdn.testing.loopback.config_copy import ConfigCopy
 from multicdn.testing.loopback.resources import make_public_bucket, make_queue, notify_queue, queue_depth
-from multicdn.testing.loopback.simulators import SimulatorSettings, simulator_for
+from multicdn.testing.loopback.simulators import NoSimulator, simulator_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -40,27 +37,44 @@ _TIMEOUT = 30.0
 _POLL_INTERVAL = 0.02
 
 
+def _first(origins: Mapping[str, str]) -> str:
+    return next(iter(origins.values()))
+
+
 class LocalEnvironment:
     """A context manager; everything in it is gone at its end.
 
     Args:
-        config: the config file to run.
+        config: the config file to run; it is known to be right.
         auth: whether AWS on loopback checks signatures and policies.
+        hasty: whether jobs wait in the queue for seconds alone, unless the config says how long they wait.
+        site: makes the origin of an instance's edge of the URLs of its buckets, by their names; by default it is the
+            first of them.
 
     Attributes:
         aws: the AWS on loopback.
         edges: the simulator of each provider instance.
         queue: receives the buckets' notifications.
         buckets: names of the buckets in the config.
+        left_out: why there is no simulator for an instance, which the copy of the config does without.
+        hastened: whether it was made hasty.
     """
 
-    def __init__(self, config: Path, *, auth: bool = True) -> None:
-        self.aws = LoopbackAws(auth=auth)
+    def __init__(
+        self,
+        config: Path,
+        *,
+        auth: bool = True,
+        hasty: bool = False,
+        site: Callable[[Mapping[str, str]], str] = _first,
+    ) -> None:
+        self._copy = ConfigCopy(config)
+        self.aws = LoopbackAws(auth=auth, region=self._copy.region or REGION)
         self.edges: dict[str, Simulator] = {}
-        self._config: dict[str, Any] = yaml.load(config.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
-        self.buckets = list(
-            dict.fromkeys(bucket for route in self._config["routes"] for bucket in listed(route["bucket"]))
-        )
+        self.buckets = self._copy.buckets
+        self.left_out: dict[str, str] = {}
+        self.hastened = hasty and self._copy.hasten()
+        self._site = site
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -69,11 +83,9 @@ class LocalEnvironment:
             stack.enter_context(self.aws)
             self.queue = make_queue(self.aws, "multicdn")
             origins = {bucket: self._make_bucket(bucket) for bucket in self.buckets}
-            for name, options in self._config["providers"].items():
-                self.edges[name] = stack.enter_context(self._make_edge(name, options, origins))
-                options["endpoint"] = self.edges[name].endpoint
+            self._make_edges(stack, origins)
             self.config_path = self._folder / "multicdn.config.yml"
-            self.config_path.write_text(yaml.safe_dump(self._config, sort_keys=False), encoding="utf-8")
+            self._copy.write(self.config_path)
             self._stack = stack.pop_all()
         return self
 
@@ -105,7 +117,10 @@ class LocalEnvironment:
     def environment(self) -> dict[str, str]:
         """Variables for a process that runs the handler here."""
         queues = {QUEUE: self.queue.url, DEAD_LETTERS: self.queue.dead_letter_url}
-        return {**os.environ, **self.aws.environment(), "MULTICDN_CONFIG": str(self.config_path), **queues}
+        # Whatever the user's own settings say, nothing may go to the real AWS.
+        others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        return {**others, **files, **self.aws.environment(), "MULTICDN_CONFIG": str(self.config_path), **queues}
 
     @contextlib.contextmanager
     def worker(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -151,23 +166,31 @@ class LocalEnvironment:
         notify_queue(self.aws, name, self.queue)
         return url
 
-    def _make_edge(self, name: str, options: dict[str, str], origins: Mapping[str, str]) -> Simulator:
-        """Make the simulator that an instance's own options describe, and store its secrets."""
-        routes = [
-            route for route in self._config["routes"] if name in (*route.get("purge", ()), *route.get("preload", ()))
-        ]
-        bucket = listed(routes[0]["bucket"])[0] if routes else self.buckets[0]
-        urls = [url for route in routes for url in route.get("urls", ())]
-        settings = SimulatorSettings(origins[bucket], bucket, options, urls, self.aws.environment())
-        simulator = simulator_for(options.get("type", name), settings)
-        for option, value in simulator.secrets().items():
-            if option in options:
-                self._store(options[option], value)
-        return simulator
+    def _make_edges(self, stack: contextlib.ExitStack, origins: Mapping[str, str]) -> None:
+        for name in self._copy.providers:
+            try:
+                edge = self._make_edge(name, origins)
+            except NoSimulator as error:
+                self.left_out[name] = str(error)
+                continue
+            self.edges[name] = stack.enter_context(edge)
+            self._store(edge.secrets(), self._copy.simulate(name, edge.endpoint, edge.secrets()))
+        if not self.edges:
+            raise ValueError(f"nothing to simulate: {'; '.join(self.left_out.values())}")
+        for name in self.left_out:
+            self._copy.leave_out(name)
 
-    def _store(self, reference: str, value: str) -> None:
-        """Put a secret where a reference of the config looks for it."""
-        scheme, name = secrets.parse_reference(reference) or ("", "")
-        if scheme != "ssm":
-            raise ValueError(f"the environment stores secrets for ${{ssm:...}} references, not for {reference}")
-        self.aws.client("ssm").put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+    def _make_edge(self, name: str, origins: Mapping[str, str]) -> Simulator:
+        """Make the simulator that an instance's own options describe."""
+        buckets = self._copy.buckets_of(name)
+        origin = self._site({bucket: origins[bucket] for bucket in buckets})
+        options, urls = self._copy.providers[name], self._copy.urls_of(name)
+        environment = self.aws.environment()
+        settings = SimulatorSettings(origin, buckets[0], options, urls, environment, others=buckets[1:])
+        return simulator_for(self._copy.type_of(name), settings)
+
+    def _store(self, values: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+        """Put secrets where the copy looks for them; any text will do for those that a simulator doesn't ask for."""
+        for option, parameter in parameters.items():
+            value = values.get(option) or "simulated"
+            self.aws.client("ssm").put_parameter(Name=parameter, Value=value, Type="SecureString", Overwrite=True)

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from multicdn.testing.loopback.aws import REGION
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,7 +33,9 @@ def make_public_bucket(aws: LoopbackAws, name: str, *, versioned: bool = False) 
         The URL below which the objects are: append ``/`` and the percent-encoded key.
     """
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket=name)
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html: only us-east-1 goes without saying.
+    elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": aws.region}} if aws.region != REGION else {}
+    s3.create_bucket(Bucket=name, **elsewhere)
     if versioned:
         keep_versions(aws, name)
     s3.delete_public_access_block(Bucket=name)

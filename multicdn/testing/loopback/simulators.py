@@ -3,54 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from importlib import metadata
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
+from multicdn.errors import told
+from multicdn.simulators import Simulator, SimulatorSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from multicdn.simulators import Simulator
     from multicdn.simulators.cloudflare.edge import Normalization
 
+Builder = Callable[[SimulatorSettings], Simulator]
 
-@dataclass(frozen=True)
-class SimulatorSettings:
-    """The site and the provider that a simulator is made for.
 
-    Attributes:
-        origin: base URL of the bucket.
-        bucket: name of the bucket.
-        options: of the provider, as they stand in the config file.
-        urls: templates of the URLs that the provider is to purge or preload.
-        environment: holds the AWS credentials that the provider will use.
-        limits: whether the vendor's rate limits apply.
-    """
+#: Entry points of simulators for the vendors of other plugins: provider type -> builder.
+GROUP = "multicdn.simulators"
 
-    origin: str
-    bucket: str
-    options: Mapping[str, str]
-    urls: Sequence[str]
-    environment: Mapping[str, str]
-    limits: bool = True
 
-    @property
-    def hosts(self) -> list[str]:
-        """Host names that the edge serves."""
-        return sorted({urlsplit(url).netloc for url in self.urls})
+class NoSimulator(ValueError):
+    """Nobody simulates a vendor, or what should doesn't work; the text says what to do."""
 
 
 def simulator_for(vendor: str, settings: SimulatorSettings) -> Simulator:
     """Make the simulator that a provider with these settings expects to talk to.
 
+    Args:
+        vendor: the provider type. Those that aren't built in are looked for among the installed entry points.
+        settings: the provider's.
+
     Raises:
-        ValueError: there is no simulator of this vendor.
+        NoSimulator: there is none, or it can't be made.
     """
-    build = _BUILDERS.get(vendor)
-    if build is None:
-        raise ValueError(f"no simulator of {vendor!r}; there are {', '.join(sorted(_BUILDERS))}")
-    return build(settings)
+    build = _BUILDERS.get(vendor) or _installed(vendor)
+    try:
+        simulator = build(settings)
+    except Exception as error:
+        raise NoSimulator(f"the simulator of {vendor!r} can't be made: {told(error)}") from error
+    if not isinstance(simulator, Simulator):
+        raise NoSimulator(f"the simulator of {vendor!r} is no multicdn.simulators.Simulator: correct its plugin")
+    return simulator
+
+
+def _installed(vendor: str) -> Builder:
+    found = {entry.value: entry for entry in metadata.entry_points(group=GROUP, name=vendor)}
+    if not found:
+        raise NoSimulator(f"no simulator of {vendor!r}: its plugin can name one in the entry points {GROUP}")
+    if len(found) > 1:
+        raise NoSimulator(f"the simulator of {vendor!r} is claimed by {' and '.join(sorted(found))}: uninstall one")
+    [entry] = found.values()
+    try:
+        build: Builder = entry.load()
+    except Exception as error:
+        raise NoSimulator(f"the simulator of {vendor!r} ({entry.value}) does not import: {told(error)}") from error
+    return build
 
 
 def _akamai(settings: SimulatorSettings) -> Simulator:
@@ -81,7 +86,9 @@ def _cloudfront(settings: SimulatorSettings) -> Simulator:
     site = Distribution(
         id="E8F6HK73EP0LT" if named == "auto" else named,
         aliases=tuple(settings.hosts),
-        origins=(S3Origin(f"{settings.bucket}.s3.{region}.amazonaws.com"),),
+        origins=tuple(
+            S3Origin(f"{bucket}.s3.{region}.amazonaws.com") for bucket in (settings.bucket, *settings.others)
+        ),
         tag_header="x-amz-meta-cache-tag",
     )
     credentials = AccessKey(key, settings.environment["AWS_SECRET_ACCESS_KEY"])
@@ -122,7 +129,7 @@ def _pixboost(settings: SimulatorSettings) -> Simulator:
     )
 
 
-_BUILDERS: dict[str, Callable[[SimulatorSettings], Simulator]] = {
+_BUILDERS: dict[str, Builder] = {
     "akamai": _akamai,
     "cloudflare": _cloudflare,
     "cloudfront": _cloudfront,
