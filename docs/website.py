@@ -30,7 +30,7 @@ HOME = "https://github.com/multicdn/multicdn/blob/main"
 SECTIONS = {
     "Start": ("index", "install", "local"),
     "How to": ("on-call", "doctor", "ci", "pipelines", "migrate", "plugins"),
-    "Reference": ("config", "vendors/*", "commands", "options", "logs", "alarms", "cost"),
+    "Reference": ("config", "vendors/*", "commands", "options", "logs", "alarms", "publish", "cost"),
     "How it works": ("delivery", "architecture", "contributing", "security", "changelog"),
 }
 _REST = "Reference"
