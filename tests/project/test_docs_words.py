@@ -46,6 +46,7 @@ OTHERS = {
     "logs:GetQueryResults",
     "multicdn.STACK.",
     "python -m venv .venv && . .venv/bin/activate",
+    "rate(multicdn_refused_total[5m]) > 0",
     "req.url",
     "sam deploy",
     "sourcebucket",
