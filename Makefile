@@ -24,7 +24,7 @@ help:
 	@echo "make quick   the tests that start no server and no process: about a minute"
 	@echo "make check   format, lint and types alone"
 	@echo "make format  let ruff format the code"
-	@echo "make docs    write the generated parts of README.md and docs/ anew"
+	@echo "make docs    write the generated parts of README.md and docs/ anew, and build the site in build/website"
 	@echo "make screens  write what commands show anew (tests/data/screens); git diff says what changed"
 	@echo "make images  take the pictures of docs/images anew, by a headless Chromium"
 	@echo "make bench   measure, as ratios"
@@ -66,7 +66,8 @@ format: $(VENV)/.done
 	$(BIN)/ruff check --fix-only .
 
 docs: $(VENV)/.done
-	$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/website.py
 
 screens: $(VENV)/.done
 	@rm -f tests/data/screens/*.txt

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import command_reference
+import costs
 import log_reference
+import reference
 import rooms
 
 from multicdn.authoring import catalog
 from multicdn.authoring.schema import schema
 from multicdn.cli.providers import markdown_table
+from multicdn.config.settings import Install, Retrying
 from multicdn.installer.template import alarms
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.route import Route, written_members
 
 if TYPE_CHECKING:
-    from multicdn.provider import Price
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-SCHEMA = ROOT / "docs" / "multicdn.schema.json"
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
-ALARMS = ROOT / "docs" / "alarms.md"
-LOGS = ROOT / "docs" / "logs.md"
-LOG_SCHEMA = ROOT / "docs" / "log.schema.json"
-
-_TABLE = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
-_TABLE_OF_ALARMS = re.compile(r"(?<=<!-- alarms -->\n).*?(?=<!-- /alarms -->)", re.DOTALL)
-_LOG = re.compile(r"(?<=<!-- log -->\n).*?(?=<!-- /log -->)", re.DOTALL)
-_METRICS = re.compile(r"(?<=<!-- metrics -->\n).*?(?=<!-- /metrics -->)", re.DOTALL)
-_PICTURE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
+DOCS = ROOT / "docs"
+SCHEMA = DOCS / "multicdn.schema.json"
+LOG_SCHEMA = DOCS / "log.schema.json"
 
 
 def own_plugins() -> Plugins:
@@ -50,49 +45,55 @@ def schema_text() -> str:
     return json.dumps(schema(own_plugins(), catalogued=True), indent=2) + "\n"
 
 
-def readme_text() -> str:
-    """The README with its table of providers made anew."""
-    table = markdown_table(catalog.entries(own_plugins()))
-    return _TABLE.sub(lambda _: table + "\n", README.read_text(encoding="utf-8"))
-
-
-def architecture_text() -> str:
-    """docs/architecture.md with its picture of the rooms drawn anew from the imports."""
-    picture = f"```mermaid\n{rooms.picture()}```\n"
-    return _PICTURE.sub(lambda _: picture, ARCHITECTURE.read_text(encoding="utf-8"))
-
-
-def alarms_text() -> str:
-    """docs/alarms.md with its table of alarms made anew."""
-    text = ALARMS.read_text(encoding="utf-8")
+def alarms_table() -> str:
+    """The alarms of each stack, and those of a provider and of a vendor with a price."""
+    price = own_plugins().provider_class("cloudfront").price
+    if price is None:
+        raise ValueError("the page of alarms needs a vendor with a price")
     shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
     shown["FastlyLateAlarm"] = alarms.late("fastly")
-    shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", _price())
-    rows = [f"| `{name}` | {one.rings} | {len(one.watched)} |" for name, one in sorted(shown.items())]
-    table = "\n".join(["| alarm | rings when | metrics |", "| --- | --- | --- |", *rows])
-    return _TABLE_OF_ALARMS.sub(lambda _: f"{table}\n", text)
+    shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", price)
+    rows = ([f"`{name}`", one.rings, str(len(one.watched))] for name, one in sorted(shown.items()))
+    return reference.table(["alarm", "rings when", "metrics"], rows)
 
 
-def _price() -> Price:
-    price = own_plugins().provider_class("cloudfront").price
-    assert price is not None
-    return price
+# Page -> name of a part between marks -> what makes it.
+PARTS: dict[Path, dict[str, Callable[[], str]]] = {
+    ROOT / "README.md": {"providers": lambda: markdown_table(catalog.entries(own_plugins())) + "\n"},
+    DOCS / "architecture.md": {"rooms": lambda: f"```mermaid\n{rooms.picture()}```\n"},
+    DOCS / "alarms.md": {"alarms": alarms_table},
+    DOCS / "logs.md": {"log": log_reference.tables, "metrics": log_reference.metrics},
+    DOCS / "config.md": {
+        "vendors": lambda: reference.vendor_list(own_plugins()),
+        "delivery": lambda: reference.members(Retrying),
+        "routes": lambda: reference.members(Route, written_members(), more=True),
+    },
+    DOCS / "install.md": {"install": lambda: reference.members(Install)},
+    DOCS / "cost.md": {"prices": costs.prices, "example": costs.example, "resources": costs.resources},
+}
 
 
-def logs_text() -> str:
-    """docs/logs.md with the tables of its events, fields and metrics made anew."""
-    text = _LOG.sub(lambda _: log_reference.tables(), LOGS.read_text(encoding="utf-8"))
-    return _METRICS.sub(lambda _: log_reference.metrics(), text)
+def texts() -> dict[Path, str]:
+    """What each file must hold that is made from code, or has parts that are."""
+    made = {
+        SCHEMA: schema_text(),
+        LOG_SCHEMA: log_reference.schema_text(),
+        DOCS / "options.md": command_reference.page(),
+    }
+    made |= {DOCS / "vendors" / f"{name}.md": text for name, text in reference.vendors(own_plugins()).items()}
+    for page, parts in PARTS.items():
+        text = page.read_text(encoding="utf-8")
+        for name, make in parts.items():
+            text = reference.replaced(text, name, make())
+        made[page] = text
+    return made
 
 
 def main() -> None:
     """Write all of them."""
-    ALARMS.write_text(alarms_text(), encoding="utf-8")
-    LOGS.write_text(logs_text(), encoding="utf-8")
-    LOG_SCHEMA.write_text(log_reference.schema_text(), encoding="utf-8")
-    ARCHITECTURE.write_text(architecture_text(), encoding="utf-8")
-    SCHEMA.write_text(schema_text(), encoding="utf-8")
-    README.write_text(readme_text(), encoding="utf-8")
+    for path, text in texts().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from multicdn.model import Action, Outcome, Report, Status
 from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
-from multicdn.records import Fates, ended
+from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
 from multicdn.routing.router import Router
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.config import Config
+    from multicdn.config.publish import Publish
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
     from multicdn.model import Change, Job
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
+    from multicdn.publishing import Publisher
     from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
@@ -66,6 +68,7 @@ class Dispatcher:
 
     Attributes:
         settings: of the installation, from the config.
+        on_measured: takes the measures of each invocation, and when it ended; in Lambda it writes them to the log.
     """
 
     def __init__(
@@ -78,7 +81,12 @@ class Dispatcher:
     ) -> None:
         self.settings = config.install
         self._hooks = plugins.hooks
-        self._audience = reporting.Audience(self._hooks, _log_hook_bug)
+        self._audience = reporting.plugins_that_look(self._hooks, _log_hook_bug)
+        self._publisher = _publisher(config.publish)
+        self._subscribers = _subscribers(self._publisher)
+        self.on_measured: Callable[[metrics.Measured, float], None] | None = None
+        if metrics.is_wanted():
+            self.on_measured = metrics.write
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places)
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
         self._objects = Objects()
@@ -89,12 +97,17 @@ class Dispatcher:
         self._allowed = Allowed(config.routes, rewritten=self._hooks.rewrites_urls)
 
     def prepare(self) -> None:
-        """Make the way to the queue now, before the first event: to load boto3 takes longer than the end of one has."""
+        """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
         if self._retry_queue is not None:
             try:
                 self._retry_queue()
             except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
                 emit(logging.ERROR, "requeue-failed", reason=told(error))
+        if self._publisher is not None:
+            try:
+                self._publisher.prepare()
+            except Exception as error:  # noqa: BLE001 - as above
+                _log_unpublished(told(error))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.
@@ -128,13 +141,17 @@ class Dispatcher:
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
-        if metrics.is_wanted():
-            self._measure(intake, report, sent, unrouted, len(unmatched), history, calling)
+        if self.on_measured is not None:
+            ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+            self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
         self._tell(intake, work, found, sent, unrouted, unmatched)
         reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began)
-        self._audience.see(report, max(_SHORTEST_LOOK, end - time.monotonic()))
+        if self._audience is not None:
+            self._audience.see(report, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
+        if self._subscribers is not None:
+            self._subscribers.see(records(found), seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
@@ -188,7 +205,7 @@ class Dispatcher:
         lost = {change for group in failed for change in group.changes}
         return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
 
-    def _measure(
+    def _ending(
         self,
         intake: Intake,
         report: Report,
@@ -197,11 +214,11 @@ class Dispatcher:
         unmatched: int,
         history: MessageHistory,
         calling: float,
-    ) -> None:
+    ) -> metrics.Ending:
         now, unsent = time.time(), set(map(id, sent.failed))
         waits = {failure.change.cause: 0.0 for failure in unrouted.left}
         waits |= {change.cause: float(group.delay or 0) for group in unrouted.groups for change in group.changes}
-        ending = metrics.Ending(
+        return metrics.Ending(
             report=report,
             decisions=[decision for decision in sent.decisions if id(decision) not in unsent],
             returned=sent.left,
@@ -213,7 +230,6 @@ class Dispatcher:
             began=calling,
             now=now,
         )
-        metrics.write(metrics.measure(ending, self._delivery.providers), now)
 
     def _tell(
         self,
@@ -265,6 +281,23 @@ def _is_put_off_preload(outcome: Outcome) -> bool:
 
 def _log_uncounted(error: Exception) -> None:
     emit(logging.WARNING, "not-counted", reason=str(error))
+
+
+def _publisher(publish: Publish) -> Publisher | None:
+    """Who tells other systems; None where the config names none."""
+    if not publish.to:
+        return None
+    from multicdn.publishing import Publisher
+
+    return Publisher(publish)
+
+
+def _subscribers(publisher: Publisher | None) -> reporting.Audience | None:
+    return reporting.Audience("`publish`", publisher.tell, _log_unpublished) if publisher is not None else None
+
+
+def _log_unpublished(reason: str) -> None:
+    emit(logging.WARNING, "publish-failed", reason=reason)
 
 
 def _log_hook_bug(reason: str) -> None:

@@ -34,7 +34,13 @@ AWS = "aws"
 _OF_AWS = frozenset({"ssm", "secretsmanager"})
 
 # By what a module of an SDK is found in which of our extras, for an import that has failed already.
-_MODULES = {"boto3": AWS, "botocore": AWS, "cloudflare": "cloudflare", "akamai": "akamai"}
+_MODULES = {
+    "boto3": AWS,
+    "botocore": AWS,
+    "cloudflare": "cloudflare",
+    "akamai": "akamai",
+    "prometheus_client": "openmetrics",
+}
 
 
 class Lack(NamedTuple):

@@ -73,12 +73,12 @@ def emit(level: int, event: str, **fields: object) -> None:
     """
     if not is_shown(level):
         return
-    shown = {"event": event, **{name: _shown(value) for name, value in fields.items()}}
+    said = {"event": event, **shown(fields)}
     if os.environ.get(_FORMAT, "").upper() == "JSON":
-        _log.log(level, event, extra=_harmless(shown))
+        _log.log(level, event, extra=_harmless(said))
     else:
-        line = without_steering(json.dumps(shown, ensure_ascii=False))
-        _log.log(level, "%s", line, extra={"multicdn": shown})
+        line = without_steering(json.dumps(said, ensure_ascii=False))
+        _log.log(level, "%s", line, extra={"multicdn": said})
 
 
 def _harmless(value: Any) -> Any:
@@ -99,14 +99,14 @@ def _for_people() -> logging.Formatter:
 secrets.warn = partial(emit, logging.WARNING)
 
 
-def _shown(value: object) -> object:
+def shown(value: Any) -> Any:
     """A value as JSON takes it, with secrets blacked out of its texts."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {redact(str(name)): _shown(item) for name, item in value.items()}
+        return {redact(str(name)): shown(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     text = redact(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 

@@ -99,7 +99,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """The limits of one method, by the vendor's word. Put the vendor's page beside each number.
+    """The limits of one method, by the vendor's word.
 
     Attributes:
         targets: at most this many targets a call.
@@ -114,6 +114,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         quota: name of a budget of the vendor's. All methods and instances whose limits name it share its pace of calls,
             and those with the same pace of targets share that too.
         parallel: calls that may be under way at once from one process.
+        page: where the vendor says so; ``multicdn providers NAME`` shows it.
     """
 
     targets: int
@@ -127,6 +128,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     target_window: float | None = None
     quota: str = ""
     parallel: int = 1
+    page: str = ""
 
 
 class Call(Struct, frozen=True):

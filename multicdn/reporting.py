@@ -168,26 +168,26 @@ def log_invocation(intake: Intake, found: Iterable[EndedAlike], unmatched: int, 
 
 
 class Audience:
-    """The plugins that see reports. What goes wrong in one of them changes nothing; one that hangs is left behind.
+    """Who looks on at what happened. What goes wrong in it changes nothing; if it hangs, it is left behind.
 
     Args:
-        hooks: of the plugins.
+        who: it is, for sentences.
+        look: shows it to them; what it raises is told.
         complain: told in one line of what goes wrong, from any thread.
     """
 
-    def __init__(self, hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> None:
-        self._hooks = hooks
+    def __init__(self, who: str, look: Callable[..., None], complain: Callable[[str], None]) -> None:
+        self._who = who
+        self._look = look
         self._complain = complain
         self._hanging: threading.Thread | None = None
 
-    def see(self, report: Report, seconds: float = _LONGEST_LOOK) -> None:
-        """Show a report to every plugin that wants to see it, for so many seconds at most."""
-        if isinstance(self._hooks, NoHooks):
-            return
+    def see(self, *shown: object, seconds: float = _LONGEST_LOOK) -> None:
+        """Show something to them, for so many seconds at most."""
         if self._hanging is not None and self._hanging.is_alive():
-            self._complain("not shown, since a plugin still looks at an earlier report")
+            self._complain(f"not shown, since {self._who} still looks at an earlier report")
             return
-        thread = threading.Thread(target=self._show, args=(report,), name="multicdn-report", daemon=True)
+        thread = threading.Thread(target=self._show, args=shown, name="multicdn-report", daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -197,11 +197,25 @@ class Audience:
         thread.join(limit)
         if thread.is_alive():
             self._hanging = thread
-            self._complain(f"a plugin looks at the report for more than {limit:.1f} s, and isn't waited for")
+            self._complain(f"{self._who} looks at the report for more than {limit:.1f} s, and isn't waited for")
 
-    def _show(self, report: Report) -> None:
-        for error in self._hooks.report(report):
+    def _show(self, *shown: object) -> None:
+        try:
+            self._look(*shown)
+        except Exception as error:  # noqa: BLE001 - whatever they do
             self._complain(told(error))
+
+
+def plugins_that_look(hooks: Hooks | NoHooks, complain: Callable[[str], None]) -> Audience | None:
+    """The plugins that see reports; None where there are none."""
+    if isinstance(hooks, NoHooks):
+        return None
+
+    def look(report: Report) -> None:
+        for error in hooks.report(report):
+            complain(told(error))
+
+    return Audience("a plugin", look, complain)
 
 
 def summary(report: Report) -> dict[str, dict[str, int]]:

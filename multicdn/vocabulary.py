@@ -122,6 +122,7 @@ FIELDS = {
     "innocent": Field("integer", "how many unchanged objects that drops as well; absent where nobody counted"),
     "dollars": Field("number", "what that saves", "US dollars"),
     "queue": Field("text", "URL of the queue"),
+    "destination": Field("text", "ARN of the event bus or of the topic"),
     "code": Field("text", "SQS's code for it; empty where it gave no answer"),
     "error": Field("text", "what was raised"),
     "trace": Field("text", "where it was raised, line by line"),
@@ -240,6 +241,9 @@ EVENTS = {
         "SQS refused what was to wait in the queue.",
         ("queue", "messages", "code", "reason"),
         own={"messages": _MESSAGES},
+    ),
+    "publish-failed": Event(
+        ("WARNING",), "Other systems could not be told of outcomes.", ("reason",), ("destination", "events")
     ),
     "plugin-bug": Event(
         ("ERROR",), "A plugin failed, and its author has to look.", (), ("provider", "hook", "error", "trace", "reason")

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from multicdn.diagnosis import Finding, Usage
 
-# https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm, as all facts in this file.
+# Where all facts in this file are from.
+_PAGE = "https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm"
+
 _MEDIA_TYPES = {"flash": 2, "large": 3, "small": 8, "adn": 14}
 
 # 50 may be outstanding, and each URL of a bulk request is one. How long one is outstanding isn't said anywhere: a
@@ -55,7 +57,7 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
     Ids in receipts begin with the operation, as in ``bulkpurge/1234``, since each has a status page of its own.
     """
 
-    docs = "https://developer.edgecast.com/cdn/api/Content/Media_Management/Bulk-Purge-Content.htm"
+    docs = _PAGE
     retired = "Edgio switched the CDN off on 2025-01-15, and its API has no successor; remove the provider"
     example: ClassVar[Mapping[str, str]] = {
         "endpoint": "https://edgecast.example.com",
@@ -74,7 +76,9 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         help="the platform that serves the site; each has a cache of its own (flash ended long before the rest)",
     )
 
-    preload_limits = Limits(targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING)
+    preload_limits = Limits(
+        targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING, page=_PAGE
+    )
 
     @property
     def url_limits(self) -> Limits:

@@ -40,13 +40,15 @@ _REFUSING = (400, 401, 403, 404, 405, 422)  # what else is refused is no matter 
 _MEMBERS_OF_ERRORS = {"msg", "detail", "title", "errors"}  # of its three shapes: the reference pages of its APIs
 _LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
+_LENGTHS = "https://www.fastly.com/documentation/reference/vcl/constraints-and-limitations/"
+_BATCHES = "https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md"
 
 _until_reset = until_epoch("Fastly-RateLimit-Reset")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
-    """Fastly CDN: https://developer.fastly.com/learning/concepts/purging.
+    """Fastly: purge URLs one by one, surrogate keys in batches, or the whole service.
 
     URLs are exact, and a ``*`` in one is an ordinary character: for groups, give objects a ``Surrogate-Key``.
     """
@@ -62,7 +64,7 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         TargetKind.TAG: Speed(seconds=0.15, page=_PAGE),
         TargetKind.EVERYTHING: Speed(seconds=20, page=_PAGE),
     }
-    # purge_all is always hard: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md
+    # purge_all is always hard: _BATCHES.
     soft_kinds = frozenset((TargetKind.URL, TargetKind.TAG))
 
     endpoint: str = option(default="https://api.fastly.com", help="base URL of the API")
@@ -73,11 +75,12 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         default="production", help="environment to purge; staging knows tags and everything, not URLs"
     )
 
-    # One URL a call, at most 8 KB: https://www.fastly.com/documentation/reference/vcl/constraints-and-limitations/
+    # One URL a call, at most 8 KB.
     # The 100,000 purges an hour are an average, so bursts aren't paced; a 429 says when there is room again.
-    url_limits = Limits(targets=1, target_bytes=8192, parallel=_PARALLEL)
-    # 256 keys a batch: https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md; 1 KB a key: as for URLs.
-    tag_limits = Limits(targets=256, target_bytes=1024, parallel=4)
+    url_limits = Limits(targets=1, target_bytes=8192, parallel=_PARALLEL, page=_LENGTHS)
+    everything_limits = Limits(targets=1, page=_BATCHES)
+    # 1 KB a key: _LENGTHS.
+    tag_limits = Limits(targets=256, target_bytes=1024, parallel=4, page=_BATCHES)
 
     @cached_property
     def _api(self) -> Http:

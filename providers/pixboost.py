@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from multicdn.diagnosis import Finding, Usage
 
-# https://help.pixboost.com/workflows/cache-invalidation: an accepted invalidation ends within about five minutes.
+_PAGE = "https://help.pixboost.com/workflows/cache-invalidation"
+
+# _PAGE: an accepted invalidation ends within about five minutes.
 _SECONDS_ACCEPTED = 300.0
 
 
@@ -43,14 +45,12 @@ class Pixboost(PurgeUrls, PreloadUrls):
     images, exactly as the pages write them, with the public API key. So the two need routes of their own.
     """
 
-    docs = "https://help.pixboost.com/workflows/cache-invalidation"
+    docs = _PAGE
     example: ClassVar[Mapping[str, str]] = {
         "secret": "${ssm:/multicdn/pixboost/secret}",
         "domain": "images.example.com",
     }
-    speeds: ClassVar[Mapping[TargetKind, Speed]] = {
-        TargetKind.URL: Speed(seconds=_SECONDS_ACCEPTED, page="https://help.pixboost.com/workflows/cache-invalidation")
-    }
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = {TargetKind.URL: Speed(seconds=_SECONDS_ACCEPTED, page=_PAGE)}
     permissions = ("an API secret: https://help.pixboost.com/workflows/api-secrets",)
 
     secret: Secret = option(repr=False, help="API secret; not the API key, which is public")
@@ -58,8 +58,8 @@ class Pixboost(PurgeUrls, PreloadUrls):
     endpoint: str = option(default="", help="base URL of the API; by default https:// and the domain")
 
     # One image a call. No rate is published but the dashboard's one a minute, so calls go out one after another.
-    url_limits = Limits(targets=1)
-    preload_limits = Limits(targets=20)  # https://help.pixboost.com/workflows/warmup
+    url_limits = Limits(targets=1, page=_PAGE)
+    preload_limits = Limits(targets=20, page="https://help.pixboost.com/workflows/warmup")
 
     def __post_init__(self) -> None:
         """Derive the endpoint from the domain, where it isn't given.

@@ -69,9 +69,8 @@ def test_no_field_is_called_as_a_member_that_python_or_lambda_has() -> None:
 
 
 def test_the_reference_and_the_schema_are_made_from_it() -> None:
-    assert generate.LOGS.read_text(encoding="utf-8") == generate.logs_text(), "run: make docs"
     assert generate.LOG_SCHEMA.read_text(encoding="utf-8") == log_reference.schema_text(), "run: make docs"
-    text = generate.logs_text()
+    text = (generate.DOCS / "logs.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in text for name in (*EVENTS, *FIELDS, *METRICS))
     assert all(f"`{state}`" in text for state in STATES)
 

@@ -56,12 +56,13 @@ class Option(Struct, frozen=True):
 
 
 class Ability(Struct, frozen=True):
-    """One thing that a provider can do, and within what limits."""
+    """One thing that a provider can do, within what limits, and on which page its vendor names them."""
 
     action: str
     kind: str
     soft: bool
     limits: str
+    page: str = ""
 
 
 class InstalledProvider(Struct, frozen=True):
@@ -162,7 +163,7 @@ def example_config(cls: type[Provider], name: str) -> str:
     """A whole config file: the example, and a route that has it do the first thing that it can do."""
     block = "".join(f"  {line}\n" for line in example(cls, name).splitlines())
     first = capabilities(cls)[0]
-    lines = ("  - bucket: b", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
+    lines = ("  - bucket: acme-site", f"    {_MEMBERS[first.kind]}", f"    {first.action}: [{name}]")
     return f"version: 1\nproviders:\n{block}routes:\n" + "".join(f"{line}\n" for line in lines)
 
 
@@ -179,7 +180,9 @@ def _abilities(cls: type[Provider], name: str, plugins: Plugins) -> Iterator[Abi
     for what in capabilities(cls):
         limits = getattr(instance or cls, what.limits)
         soft = issubclass(cls, SoftPurge) and what.action == "purge" and what.kind in cls.soft_kinds
-        yield Ability(what.action, what.kind, soft, "" if isinstance(limits, property) else _limits_in_words(limits))
+        known = not isinstance(limits, property)
+        words, page = (_limits_in_words(limits), limits.page) if known else ("", "")
+        yield Ability(what.action, what.kind, soft, words, page)
     if issubclass(cls, Discover):
         yield Ability("discover", "bucket", soft=False, limits="")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from multicdn.config.checker import VERSION
+from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import PluginError
 from multicdn.plugins.options import option_types, required_options
@@ -42,6 +43,7 @@ def schema(plugins: Plugins, *, catalogued: bool = False) -> dict[str, Any]:
     definitions["provider"] = _any_provider(classes, others=catalogued)
     definitions["route"] = _members(written_members(), {"bucket"})
     definitions["install"] = _members(get_type_hints(Install, include_extras=True), ())
+    definitions["publish"] = _members(get_type_hints(Publish, include_extras=True), ())
     definitions["delivery"] = _members(get_type_hints(Retrying, include_extras=True), ())
     return {
         "$schema": _DRAFT,
@@ -69,6 +71,10 @@ def schema(plugins: Plugins, *, catalogued: bool = False) -> dict[str, Any]:
             "delivery": {
                 "description": "how long jobs are tried, and at what share",
                 "allOf": [{"$ref": "#/definitions/delivery"}],
+            },
+            "publish": {
+                "description": "who else is told what became of purges and preloads",
+                "allOf": [{"$ref": "#/definitions/publish"}],
             },
             "install": {
                 "description": "what `multicdn install` makes in AWS",

@@ -267,12 +267,13 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
 def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
     from multicdn import extras
     from multicdn.cli._delivering import delivered
-    from multicdn.reporting import Audience
+    from multicdn.reporting import plugins_that_look
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
     report, interrupted = delivered(config, orders.demands, request.action, _previews(loaded, orders), settings)
-    Audience(loaded.plugins.hooks, _tell_hook_bug).see(report)
+    if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
+        plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
     for line in _going_on.undelivered(report):

@@ -1,8 +1,8 @@
-"""Where the queues of an installation are: found by the name of its stack, so that nobody has to paste their URLs."""
+"""Where queues and log of an installation are: found by the name of its stack, so that nobody has to paste URLs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from multicdn.cli import aws_region
 from multicdn.cli.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 stack_option: Callable[[Any], Any] = click.option(
@@ -31,11 +30,13 @@ class Stack(Struct, frozen=True):
     Attributes:
         name, region: of the stack.
         outputs: its outputs by name; the URLs of queues are among them.
+        client: makes boto3's client of a service there, which waits for what passes.
     """
 
     name: str
     region: str
     outputs: Mapping[str, str]
+    client: Callable[[str], Any]
 
     def output(self, name: str, otherwise: str) -> str:
         """One of its outputs.
@@ -52,7 +53,7 @@ class Stack(Struct, frozen=True):
         return self.outputs[name]
 
 
-def find(name: str, region: str, config_path: Path | None, instead: str) -> Stack:
+def find(name: str, region: str, config_path: Path | None, instead: str, what: str = "queue") -> Stack:
     """Ask AWS about a stack. What the command asks AWS for later is in its region.
 
     Args:
@@ -60,6 +61,7 @@ def find(name: str, region: str, config_path: Path | None, instead: str) -> Stac
         region: if empty, the config's, or that of the environment.
         config_path: if None, where commands look for it. It may be broken or missing.
         instead: options with which the command needs no stack.
+        what: is wanted of it.
 
     Raises:
         UsageError: nothing says which stack.
@@ -71,8 +73,8 @@ def find(name: str, region: str, config_path: Path | None, instead: str) -> Stac
     path = config_path or config_file.locate()
     if not name and not path.exists():
         raise click.UsageError(
-            f"say which queue: {instead}, or --stack NAME, or --config FILE of the "
-            "installation; `multicdn install status` prints its URL"
+            f"say which {what}: {instead}, or --stack NAME, or --config FILE of the "
+            f"installation; `multicdn install status` prints {'its URL' if what == 'queue' else 'what it has'}"
         )
     session = sessions.sign_in_to_look(path, partial(say, err=True), name, region)
     aws_region.use(session.account.region)
@@ -80,4 +82,4 @@ def find(name: str, region: str, config_path: Path | None, instead: str) -> Stac
     if stack is None:
         where = f"{session.settings.stack!r} in {session.account.region}"
         raise click.ClickException(f"there is no stack {where}; name it with --stack and --region, or use {instead}")
-    return Stack(stack.name, session.account.region, stack.outputs)
+    return Stack(stack.name, session.account.region, stack.outputs, session.account.client)

@@ -1,4 +1,4 @@
-"""What a shell completes: names of providers. Never fails, and says nothing: it runs at each press of a key."""
+"""What a shell completes: providers, outcomes. Never fails, and says nothing: it runs at each press of a key."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ def instances(context: click.Context, parameter: click.Parameter, incomplete: st
         return _beginning(map(str, document.data["providers"]), incomplete)
     except (MulticdnError, OSError, text_file.NotTextError, TypeError, KeyError):
         return []
+
+
+def outcomes(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """How jobs end, and what becomes of them."""
+    from multicdn.logbook.outcomes import KNOWN
+
+    del context, parameter
+    return _beginning(KNOWN, incomplete)
 
 
 def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -6,11 +6,11 @@ import json
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from multicdn import config as config_file
+from multicdn.cli import _installing
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, say_file, say_text
 
@@ -19,36 +19,6 @@ if TYPE_CHECKING:
 
     from multicdn.installer.sessions import Session
     from multicdn.installer.steps import InstallPlan
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _common(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Add the options that every command has."""
-    for option in reversed((
-        click.option(
-            "--config",
-            "config_path",
-            default=config_file.locate,
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="The config file; by default the one that MULTICDN_CONFIG names, or multicdn.config.yml.",
-        ),
-        click.option("--stack", default="", help="Name of the stack; wins over the config's install.stack."),
-        click.option("--region", default="", help="Region; wins over the config's install.region."),
-    )):  # fmt: skip
-        command = option(command)
-    return command
-
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
-_yes = click.option("--yes", is_flag=True, help="Don't ask.")
-_unchecked = click.option(
-    "--no-permission-check",
-    "unchecked",
-    is_flag=True,
-    help="Don't ask beforehand what you may do, nor look for the secrets.",
-)
 
 
 @click.group(cls=CommandGroup)
@@ -61,9 +31,9 @@ def install() -> None:
 
 
 @install.command()
-@_common
-@_as_json
-@_unchecked
+@_installing.common
+@_installing.as_json
+@_installing.unchecked
 def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked: bool) -> None:
     """Show what apply would do. Changes nothing."""
     from multicdn.cli.progress import Progress
@@ -77,10 +47,10 @@ def plan(config_path: Path, stack: str, region: str, *, as_json: bool, unchecked
 
 
 @install.command()
-@_common
-@_yes
-@_as_json
-@_unchecked
+@_installing.common
+@_installing.yes
+@_installing.as_json
+@_installing.unchecked
 def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, unchecked: bool) -> None:
     """Install, or change what is installed. Shows the plan and asks first.
 
@@ -108,12 +78,35 @@ def apply(config_path: Path, stack: str, region: str, *, yes: bool, as_json: boo
     elif made.steps:
         named = buckets(session.file.config.routes) if session.file else session.buckets
         say(f"Done. Upload something to {' or '.join(named)}.")
-        say("`multicdn doctor --online` looks whether all works that a purge needs.")
+        for line in _installing.what_next():
+            say(line)
+
+
+@install.command("test")
+@click.argument("what", required=False)
+@_installing.common
+@click.option("--timeout", default=120.0, show_default=True, type=click.FloatRange(1, 3600), help="Seconds to wait.")
+@_installing.yes
+@_installing.as_json
+def test_(
+    what: str | None, config_path: Path, stack: str, region: str, timeout: float, *, yes: bool, as_json: bool
+) -> None:
+    """Try what is installed: tell it of an upload, and follow that to the vendors. Says what it costs, and asks first.
+
+    WHAT is an object, s3://bucket/key, which isn't touched: it is purged once at each provider that the routes name for
+    it. By default one of those with the fewest targets. Exit status 1 if not all of them have accepted in time.
+    """
+    from multicdn.cli import _trial
+
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing; add --yes")
+    session = _sign_in(config_path, stack, region, partial(say, err=True))
+    raise SystemExit(_trial.run(session, what, timeout, yes=yes, as_json=as_json))
 
 
 @install.command()
-@_common
-@_as_json
+@_installing.common
+@_installing.as_json
 def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Show what is installed, from which config, and what waits in the queues. Exit status 1 if nothing is."""
     from multicdn.installer import run
@@ -130,9 +123,9 @@ def status(config_path: Path, stack: str, region: str, *, as_json: bool) -> None
 
 
 @install.command()
-@_common
-@_yes
-@_as_json
+@_installing.common
+@_installing.yes
+@_installing.as_json
 @click.option("--drop-messages", is_flag=True, help="Delete the dead-letter queue even if there are messages in it.")
 def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: bool, drop_messages: bool) -> None:
     """Remove everything of ours, and nothing else. Works after a failed installation too.
@@ -161,7 +154,7 @@ def destroy(config_path: Path, stack: str, region: str, *, yes: bool, as_json: b
 
 
 @install.command()
-@_common
+@_installing.common
 @click.option("--policy", is_flag=True, help="Print the IAM policy for whoever installs instead. Asks AWS who you are.")
 def template(config_path: Path, stack: str, region: str, *, policy: bool) -> None:
     """Print the CloudFormation template, for a pipeline of your own.
@@ -184,7 +177,7 @@ def template(config_path: Path, stack: str, region: str, *, policy: bool) -> Non
 
 
 @install.command()
-@_common
+@_installing.common
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it there instead of printing it."
 )
@@ -210,8 +203,8 @@ def config(config_path: Path, stack: str, region: str, *, output: Path | None) -
 
 
 @install.command()
-@_common
-@_as_json
+@_installing.common
+@_installing.as_json
 def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -> None:
     """Print what others have to do: owners of buckets elsewhere, whoever makes roles or runs the network.
 
@@ -235,7 +228,7 @@ def instructions(config_path: Path, stack: str, region: str, *, as_json: bool) -
 
 
 @install.command()
-@_common
+@_installing.common
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def bundle(config_path: Path, stack: str, region: str, file: Path) -> None:
     """Write the function's code to FILE, a zip archive, for a pipeline of your own. Asks nothing of AWS."""

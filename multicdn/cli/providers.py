@@ -85,7 +85,9 @@ def _lines(entry: InstalledProvider) -> Iterable[str]:
     yield from (line for line in (entry.summary, entry.docs, entry.fault) if line)
     if entry.retired:
         yield f"RETIRED {entry.retired}"
-    yield from _section("What it can do", (_ability(ability) for ability in entry.abilities))
+    pages = dict.fromkeys(ability.page for ability in entry.abilities if ability.page)
+    limits = (f"limits: {page}" for page in pages)
+    yield from _section("What it can do", (*map(_ability, entry.abilities), *limits))
     longest = max((len(option.name) for option in entry.options), default=0)
     yield from _section("Options", (_option(option, longest) for option in entry.options))
     yield from _section("The credentials need", entry.permissions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from multicdn.config.settings import Install
 
 
+class Listening(click.ParamType[tuple[str, int]]):
+    """Where to listen: ``9464``, or ``0.0.0.0:9464``; an address of IPv6 stands in brackets."""
+
+    name = "[HOST:]PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, int]:
+        """Read it.
+
+        Raises:
+            BadParameter: it is neither.
+        """
+        host, _, port = str(value).rpartition(":")
+        if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65_536:
+            self.fail(f"{value!r} isn't a port, or host and port: 9464, or 0.0.0.0:9464", param, context)
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
 @click.command()
 @click.option("--queue", required=True, metavar="URL", help="The SQS queue to read.")
 @click.option("--batch-size", type=int, help="Messages a batch, 1 to 10,000; default: install.batch_size.")
@@ -21,7 +38,19 @@ if TYPE_CHECKING:
     "--gather", type=float, help="Seconds to gather a batch once it has begun; default: install.batch_window."
 )
 @click.option("--batches", type=click.IntRange(1, 100), help="Batches at once; default: install.maximum_concurrency.")
-def worker(queue: str, batch_size: int | None, gather: float | None, batches: int | None) -> None:
+@click.option(
+    "--metrics",
+    type=Listening(),
+    metavar="[HOST:]PORT",
+    help="Answer Prometheus and others at http://HOST:PORT/metrics; the host is 127.0.0.1 unless named.",
+)
+def worker(
+    queue: str,
+    batch_size: int | None,
+    gather: float | None,
+    batches: int | None,
+    metrics: tuple[str, int] | None,
+) -> None:
     """Run the handler on a queue until SIGTERM or Ctrl-C, which let the batches at hand end.
 
     The config is found as in Lambda: MULTICDN_CONFIG, or multicdn.config.yml in the current directory. AWS credentials
@@ -29,12 +58,18 @@ def worker(queue: str, batch_size: int | None, gather: float | None, batches: in
     queue. Run as many workers as you like on one queue.
     """
     try:
-        _serve(queue, batch_size, gather, batches)
+        _serve(queue, batch_size, gather, batches, metrics)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
 
-def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches: int | None) -> None:
+def _serve(
+    queue_url: str,
+    batch_size: int | None,
+    gather: float | None,
+    batches: int | None,
+    metrics: tuple[str, int] | None,
+) -> None:
     from multicdn import config, extras, log
     from multicdn.aws import sqs
     from multicdn.handler import dispatcher, handler
@@ -51,12 +86,31 @@ def _serve(queue_url: str, batch_size: int | None, gather: float | None, batches
     settings = dispatcher().settings  # a config that can't be used is seen before the first poll
     size, window = _batching(settings, batch_size, gather)
     client = sqs.client(queue_url)
+    if metrics:
+        _measure(*metrics)
     count = batches or settings.maximum_concurrency
     crew = Crew([Worker(client, queue_url, handler, batch_size=size, gather=window) for _ in range(count)], queue_url)
     crew.stop_on(signal.SIGTERM, signal.SIGINT)
     crew.run()
     if crew.stopped_by is signal.SIGINT:
         raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _measure(host: str, port: int) -> None:
+    """Answer whoever asks for metrics, as long as this process lives.
+
+    Raises:
+        UsageError: nothing can listen there.
+    """
+    from multicdn.handler import dispatcher
+    from multicdn.worker.openmetrics import OpenMetrics
+
+    measures = OpenMetrics()
+    try:
+        measures.serve(host, port)
+    except OSError as error:
+        raise click.UsageError(f"--metrics {host}:{port}: {error.strerror or error}") from None
+    dispatcher().on_measured = measures.take
 
 
 def _batching(settings: Install, batch_size: int | None, gather: float | None) -> tuple[int, float]:

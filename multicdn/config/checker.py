@@ -16,6 +16,7 @@ import msgspec
 
 from multicdn import DOCS, secrets
 from multicdn.config import route_checks, text_file, yaml_source
+from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
 from multicdn.errors import ConfigError, PluginError, did_you_mean
 from multicdn.plugins.discovery import NoHooks, Plugins
@@ -53,7 +54,7 @@ _TYPES = {
     "object": "a mapping", "null": "nothing",
 }  # fmt: skip
 
-_Section = typing.TypeVar("_Section", Install, Retrying)
+_Section = typing.TypeVar("_Section", Install, Publish, Retrying)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Config:
         install: what the installer makes.
         delivery: how long jobs are tried.
         places: file and line of each route.
+        publish: who else is told of outcomes.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Config:
     install: Install = dataclasses.field(default_factory=Install)
     delivery: Retrying = dataclasses.field(default_factory=Retrying)
     places: tuple[str, ...] = ()
+    publish: Publish = dataclasses.field(default_factory=Publish)
 
     @property
     def concurrency(self) -> int:
@@ -143,19 +146,20 @@ class _Checker:
     def config(self) -> Config:
         data = self._mapping(self._document.data, ())
         named = {name: value for name, value in data.items() if not name.startswith(_EXTENSION)}
-        self._unknown(named, ("version", "providers", "routes", "delivery", "install"), (), "member")
+        self._unknown(named, ("version", "providers", "routes", "delivery", "publish", "install"), (), "member")
         self._version(data)
         providers = dict(self._providers(self._mapping(data.get("providers"), ("providers",))))
         routes = tuple(self._routes(data.get("routes"), providers))
         retrying = self._section("delivery", Retrying, data.get("delivery"))
         install = self._section("install", Install, data.get("install"))
+        publish = self._section("publish", Publish, data.get("publish"))
         if self._problems:
             texts = (text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
             raise ConfigError(list(dict.fromkeys(texts)))  # what is wrong for each bucket of a route is said once
         self._notices(providers, routes)
         warnings = tuple(dict.fromkeys(self._warnings))
         places = tuple(self._document.at(("routes", place)) for place in self._places)
-        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying, places)
+        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying, places, publish)
 
     # Reporting
 

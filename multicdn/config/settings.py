@@ -39,25 +39,40 @@ class Retrying(Struct, frozen=True, kw_only=True):
 
     give_up_after: Annotated[
         str,
-        Meta(pattern=_DURATION, description="age at which a job becomes a dead letter: 90m, 6h, 2d"),
+        Meta(
+            pattern=_DURATION,
+            description="age at which a job that could not be delivered becomes a dead letter: `90m`, `6h`, `2d`",
+        ),
     ] = "6h"
     first_delay: Annotated[
         str,
-        Meta(pattern=_DURATION, description="how long a job waits in the queue at first; each time twice as long"),
+        Meta(
+            pattern=_DURATION,
+            description="how long a job waits in the queue after its first failure; each further time twice as long, "
+            "and a random part less",
+        ),
     ] = "30s"
     longest_delay: Annotated[
-        str, Meta(pattern=_DURATION, description="how long it waits there at most; SQS takes up to 15m")
+        str,
+        Meta(
+            pattern=_DURATION,
+            description="how long it waits there at most, unless the vendor asks for more; SQS takes up to `15m`",
+        ),
     ] = "15m"
     grace: Annotated[
         str,
         Meta(
             pattern=_DURATION,
-            description="how long an invocation goes on while all it does is wait; then the queue takes over",
+            description="how long an invocation goes on while all it does is wait for vendors; then the queue takes "
+            "over. `1h` switches that off",
         ),
     ] = "1s"
     concurrency: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        Meta(description="invocations or workers at once, between which the vendors' rates are divided"),
+        Meta(
+            description="invocations or workers at once, between which the vendors' rates are divided; default: that "
+            "of `install`"
+        ),
     ] = None
 
     def __post_init__(self) -> None:
@@ -90,25 +105,23 @@ class Vpc(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html: how many of each.
     subnets: Annotated[
-        tuple[Annotated[str, Meta(pattern="^subnet-[0-9a-f]+$")], ...], Meta(min_length=1, max_length=16)
+        tuple[Annotated[str, Meta(pattern="^subnet-[0-9a-f]+$")], ...],
+        Meta(min_length=1, max_length=16, description="their ids"),
     ]
     security_groups: Annotated[
-        tuple[Annotated[str, Meta(pattern="^sg-[0-9a-f]+$")], ...], Meta(min_length=1, max_length=5)
+        tuple[Annotated[str, Meta(pattern="^sg-[0-9a-f]+$")], ...],
+        Meta(min_length=1, max_length=5, description="their ids"),
     ]
 
 
 class Forwarded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A bucket of another account or region, whose events its owner forwards by EventBridge.
+    """A bucket of another account or region, whose events its owner forwards by EventBridge."""
 
-    Attributes:
-        bucket: its name, as routes have it.
-        account: its owner's; empty for our own account.
-        region: where it is; empty for the region of the installation.
-    """
-
-    bucket: str
-    account: Annotated[str, Meta(pattern="^([0-9]{12})?$")] = ""
-    region: Annotated[str, Meta(pattern=f"^({_REGION})?$")] = ""
+    bucket: Annotated[str, Meta(description="its name, as routes have it")]
+    account: Annotated[str, Meta(pattern="^([0-9]{12})?$", description="its owner's; default: our own")] = ""
+    region: Annotated[str, Meta(pattern=f"^({_REGION})?$", description="where it is; default: as the installation")] = (
+        ""
+    )
 
 
 class Install(Struct, frozen=True, kw_only=True):
@@ -123,13 +136,16 @@ class Install(Struct, frozen=True, kw_only=True):
     ] = "multicdn"
     region: Annotated[
         str,
-        Meta(pattern=f"^({_REGION})?$", description="region of the buckets; default: that of AWS_REGION"),
+        Meta(
+            pattern=f"^({_REGION})?$",
+            description="region of the buckets; default: that of `AWS_REGION` or of your profile",
+        ),
     ] = ""
     account: Annotated[
         str,
         Meta(
             pattern="^([0-9]{12})?$",
-            description="account to install in; credentials of any other are refused, so that nothing is done there",
+            description="account to install in, twelve digits; credentials of any other are refused",
         ),
     ] = ""
     trigger: Annotated[
@@ -157,7 +173,7 @@ class Install(Struct, frozen=True, kw_only=True):
         Meta(description="part of the account's concurrency set aside for the function, and its limit"),
     ] = None
     snapstart: Annotated[
-        bool, Meta(description="start from a snapshot of the initialised function; AWS charges for it")
+        bool, Meta(description="start from a snapshot of the initialised function, under an alias; AWS charges for it")
     ] = False
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="what the function logs")] = (
         "INFO"
@@ -172,13 +188,13 @@ class Install(Struct, frozen=True, kw_only=True):
         str, Meta(pattern="^(arn:[a-z0-9-]+:sns:.+)?$", description="ARN of the SNS topic that alarms tell")
     ] = ""
     vpc: Annotated[
-        Vpc | None, Meta(description="subnets and security_groups to run in; needs a way to the internet")
+        Vpc | None, Meta(description="`subnets` and `security_groups` to run in; they need a way to the internet")
     ] = None
     kms_key: Annotated[
         str,
         Meta(
             pattern=f"^{_KMS_KEY}?$",
-            description="KMS key of the function's environment and of the secrets it reads: ARN, alias or id",
+            description="KMS key of the function's environment and of the secrets that it reads: ARN, alias or id",
         ),
     ] = ""
     secret_keys: Annotated[
@@ -212,16 +228,20 @@ class Install(Struct, frozen=True, kw_only=True):
     ] = {}
     lock: Annotated[
         str,
-        Meta(description="requirements file with hashes, beside this file: the function's packages are checked by it"),
+        Meta(
+            description="requirements file with hashes that the function's packages must have; a path from the "
+            "config file"
+        ),
     ] = ""
     artifact_bucket: Annotated[
-        str, Meta(description="bucket for the function's code, made if need be; default: multicdn-ACCOUNT-REGION")
+        str, Meta(description="bucket for the function's code, made if need be; default: `multicdn-ACCOUNT-REGION`")
     ] = ""
     artifact_encryption: Annotated[
         str,
         Meta(
             pattern=f"^(AES256|aws:kms|{_KMS_KEY})?$",
-            description="what uploads ask S3 to encrypt with: AES256, aws:kms, or a KMS key",
+            description="what uploads ask S3 to encrypt with: `AES256`, `aws:kms`, or a KMS key; default: the "
+            "bucket's own",
         ),
     ] = ""
 

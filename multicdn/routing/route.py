@@ -40,11 +40,11 @@ class Also(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
     """Keys that hold something made from another key, such as a picture in other sizes, and are stale with it."""
 
     keys: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="shell patterns over whole keys; * also matches slashes")
+        tuple[str, ...], Meta(min_length=1, description="shell patterns over whole keys; `*` also matches slashes")
     ]
     as_: Annotated[
         tuple[str, ...],
-        Meta(min_length=1, description=f"templates of the other keys, such as {{dir}}{{stem}}@2x{{ext}}; "
+        Meta(min_length=1, description=f"templates of the other keys, such as `{{dir}}{{stem}}@2x{{ext}}`; "
              f"placeholders: {_PLACEHOLDERS}"),
     ] = msgspec.field(name="as")  # fmt: skip
 
@@ -98,64 +98,77 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
     include: Annotated[
         tuple[str, ...],
         Meta(
-            min_length=1, description="shell patterns over whole keys, one of which must match; * also matches slashes"
+            min_length=1,
+            description="shell patterns over whole keys, one of which must match; `*` also matches slashes",
         ),
     ] = ()
     exclude: Annotated[
-        tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; * also matches slashes")
+        tuple[str, ...], Meta(description="shell patterns over whole keys to leave alone; `*` also matches slashes")
     ] = ()
     match: Annotated[
-        str, Meta(description="regular expression of whole keys; its named groups are placeholders: (?P<name>[^/]+)")
+        str, Meta(description="regular expression of whole keys; its named groups are placeholders: `(?P<name>[^/]+)`")
     ] = ""
     ignore_case: Annotated[
-        bool, Meta(description="whether prefix, suffix, include, exclude and match take upper for lower case")
+        bool, Meta(description="whether `prefix`, `suffix`, `include`, `exclude`, `match` and `also` take `A` for `a`")
     ] = False
-    index: Annotated[str, Meta(description="index document: dir/index.html is then also purged as dir/")] = ""
-    bare: Annotated[bool, Meta(description="whether an index document is also purged as dir, without the slash")] = (
+    index: Annotated[
+        str, Meta(description="name of the index document: `dir/index.html` is then also purged as `dir/`")
+    ] = ""
+    bare: Annotated[bool, Meta(description="whether an index document is also purged as `dir`, without the slash")] = (
         False
     )
     strip: Annotated[
-        tuple[str, ...], Meta(description="endings that URLs go without: with .html, about.html is also about")
+        tuple[str, ...],
+        Meta(description="endings that URLs go without: with `.html`, `about.html` is also purged as `about`"),
     ] = ()
     also: Annotated[
         tuple[Also, ...], Meta(description="other keys that are stale with a key, such as a picture in other sizes")
     ] = ()
     urls: Annotated[
-        tuple[str, ...], Meta(description=f"templates of absolute URLs; placeholders: {_PLACEHOLDERS}")
+        tuple[str, ...],
+        Meta(description=f"templates of absolute URLs, as clients ask for them; placeholders: {_PLACEHOLDERS}"),
     ] = ()
     prefixes: Annotated[
         tuple[str, ...], Meta(description="templates of absolute URLs; all that begins with one is purged")
     ] = ()
     spellings: Annotated[
         tuple[ClientName, ...],
-        Meta(description="how the site's clients escape keys in URLs, the likeliest first; without it, all but form"),
+        Meta(
+            description="who spells the keys in the URLs of the site, the likeliest first; without it, all but `form`"
+        ),
     ] = ()
     tags: Annotated[tuple[str, ...], Meta(description="templates of cache tags (surrogate keys)")] = ()
     tags_from: Annotated[
-        str, Meta(description="metadata of created objects that lists their tags, such as cache-tag (x-amz-meta- is "
-                  "understood)")
+        str, Meta(description="metadata of created objects that lists their tags, such as `cache-tag` (`x-amz-meta-` "
+                  "is understood)")
     ] = ""  # fmt: skip
     hosts: Annotated[tuple[str, ...], Meta(description="host names to purge whole, at any change")] = ()
     allowed_hosts: Annotated[
         tuple[str, ...],
-        Meta(description="hosts that may be made from keys, as {first}.example.com is; *.example.com is any one label"),
+        Meta(
+            description="hosts that may be made from keys, as `{first}.example.com` is; `*.example.com` is any one "
+            "label"
+        ),
     ] = ()
     everything: Annotated[
         bool, Meta(description="whether any change empties the whole zone, service or distribution")
     ] = False
     purge: Annotated[tuple[str, ...], Meta(description="names of the providers that purge")] = ()
-    preload: Annotated[tuple[str, ...], Meta(description="names of the providers that preload the URLs")] = ()
+    preload: Annotated[
+        tuple[str, ...],
+        Meta(description="names of the providers that fetch the `urls` into their cache after the purge"),
+    ] = ()
     soft: Annotated[
         bool | None,
-        Meta(description="mark stale rather than drop; wins over the providers' setting; removals always drop"),
+        Meta(description="mark stale rather than drop; wins over the providers' own `soft`; removals always drop"),
     ] = None
     collapse: Annotated[
         Literal["never", "budget"] | Collapse,
-        Meta(description="when many URLs below one directory become a prefix: never, {over: N}, or budget, which "
-             "spends no more than the targets that the vendor gives for nothing"),
+        Meta(description="when many URLs below one directory become a prefix: `never`, `{over: N}`, `{budget: N}`, or "
+             "`budget`, which spends no more than the targets that the vendor gives for nothing"),
     ] = "never"  # fmt: skip
     allow_root: Annotated[
-        bool, Meta(description="whether a prefix made from a key may be a whole host, as https://host/ is")
+        bool, Meta(description="whether a prefix made from a key may be a whole host, as `https://host/` is")
     ] = False
 
     def __post_init__(self) -> None:

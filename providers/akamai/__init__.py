@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from multicdn.diagnosis import Finding, Usage
     from multicdn.http import Answer
 
-# https://techdocs.akamai.com/purge-cache/reference/rate-limiting: buckets of one account, all its clients together;
-# bytes of a body: https://techdocs.akamai.com/purge-cache/reference/413.
-_limits = partial(Limits, bytes=50_000, envelope=len('{"objects":[]}'), calls_per_second=50.0, burst=100)
+# Buckets of one account, all its clients together.
+_PACE = "https://techdocs.akamai.com/purge-cache/reference/rate-limiting"
+# Bytes of a body: https://techdocs.akamai.com/purge-cache/reference/413.
+_limits = partial(Limits, bytes=50_000, envelope=len('{"objects":[]}'), calls_per_second=50.0, burst=100, page=_PACE)
 _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
 
 _EFFECTIVE = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
@@ -124,7 +125,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     def everything_limits(self) -> Limits:
         """Limits of ``purge_everything``: each CP code counts."""
         codes = max(1, len(self.cp_codes))
-        return Limits(targets=1, calls_per_second=_CP_CODES_PER_SECOND / codes, burst=_CP_CODES / codes)
+        return Limits(targets=1, calls_per_second=_CP_CODES_PER_SECOND / codes, burst=_CP_CODES / codes, page=_PACE)
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Refuse what Akamai refuses, since one bad object makes it refuse the whole call.

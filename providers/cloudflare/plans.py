@@ -1,7 +1,6 @@
-"""What Cloudflare takes of a zone, by its plan.
+"""What Cloudflare takes of a zone, by its plan, as of 2026-09-29.
 
-https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits (2026-09-29). The limits are an
-account's, shared by its zones of one plan and by hard and soft purges.
+The limits are an account's, shared by its zones of one plan and by hard and soft purges.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from multicdn.provider import Limits
+
+_PAGE = "https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits"
 
 # Prefixes, tags or hosts, whatever the plan.
 ITEMS_PER_CALL = 100
@@ -28,7 +29,13 @@ class ZonePlan(NamedTuple):
     def url_limits(self, urls: int) -> Limits:
         """Limits of purges by URL, so many a call."""
         burst = max(self.urls_per_second, 500)
-        return Limits(targets=urls, targets_per_second=self.urls_per_second, target_burst=burst, parallel=_PARALLEL)
+        return Limits(
+            targets=urls,
+            targets_per_second=self.urls_per_second,
+            target_burst=burst,
+            parallel=_PARALLEL,
+            page=_PAGE,
+        )
 
     def item_limits(self, items: int, zone: str, longest: int | None = None) -> Limits:
         """Limits of all other purges of a zone, which share one bucket; ``longest`` is that of one item in bytes."""
@@ -38,6 +45,7 @@ class ZonePlan(NamedTuple):
             calls_per_second=self.calls_per_second,
             burst=self.burst,
             quota=f"cloudflare {zone}",
+            page=_PAGE,
         )
 
 

@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 
     from multicdn.diagnosis import Finding, Usage
 
+_GUIDE = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide"
+
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
-_limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront")
+_limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront", page=f"{_GUIDE}/InvalidationLimits.html")
 _COMPLETED = 25.0  # seconds within which 95 % are reported Completed: AWS announcement of April 2026
 # The same announcement; all ways of purging go through the same pipeline.
 _EFFECTIVE = Speed(seconds=5, share="95 %", page="AWS announcement of April 2026")
@@ -59,7 +61,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     so the host of a URL plays no part.
     """
 
-    docs: ClassVar[str] = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/Invalidation.html"
+    docs: ClassVar[str] = f"{_GUIDE}/Invalidation.html"
     example: ClassVar[Mapping[str, str]] = {"distribution": "E8F6HK73EP0LT"}
     permissions: ClassVar[tuple[str, ...]] = (
         "cloudfront:CreateInvalidation",

@@ -66,12 +66,12 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         default=True, help="with a URL, also purge its variants by query string and the like"
     )
 
-    # 100 URIs within any 60 seconds, whatever their kind; one too many refuses the whole call:
-    # https://support.highwinds.com/hc/en-us/articles/360029758911
+    # 100 URIs within any 60 seconds, whatever their kind; one too many refuses the whole call.
     @property
     def url_limits(self) -> Limits:
         """Limits of ``purge_urls``."""
-        return Limits(targets=100, targets_per_second=100 / 60, target_window=60.0, quota=f"highwinds {self.account}")
+        quota, page = f"highwinds {self.account}", "https://support.highwinds.com/hc/en-us/articles/360029758911"
+        return Limits(targets=100, targets_per_second=100 / 60, target_window=60.0, quota=quota, page=page)
 
     @property
     def prefix_limits(self) -> Limits:

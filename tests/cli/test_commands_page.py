@@ -12,10 +12,12 @@ from click.shell_completion import BashComplete
 from click.testing import CliRunner
 from kit import aws_answers, memory_queues
 from kit.environments import ROOT
+from kit.records import sample
 from kit.stage import s3_event
 
 from multicdn import config as config_file
-from multicdn.cli import _group, main
+from multicdn.cli import _group, _trial, main
+from multicdn.logbook.trial import Trial
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
 from multicdn.provenance import Provenance
@@ -77,6 +79,8 @@ STATUSES: list[tuple[int, str, tuple[str, ...], str]] = [
     (1, "config check", ("config", "check", "faulty.yml"), ""),
     (1, "doctor", ("doctor", "--config", "faulty.yml"), ""),
     (1, "explain", ("explain", "-"), EVENT),
+    (1, "history", ("history", "s3://acme-site/a", "--log", "-"), ""),
+    (1, "install test", ("install", "test", "s3://acme-site/a", "--yes"), ""),
     (1, "install status", ("install", "status", "--stack", "web", "--region", "eu-west-1"), ""),
     (1, "purge, preload", ("purge", "s3://acme-shop/a"), ""),
     (2, "all", ("purg",), ""),
@@ -274,6 +278,14 @@ def test_members_of_install_status(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answered(text, "notifications", "outputs", "queue") == members("### `install status --json`")
 
 
+def test_members_of_history_and_install_test() -> None:
+    text = "".join(f"{json.dumps(each)}\n" for each in sample())
+    found = run("history", "s3://acme-site/docs/index.html", "--log", "-", "--json", stdin=text)
+    assert answered(found, "steps[].record") == members("### `history --json`")
+    tried = json.dumps(_trial._plain("b", "k", Trial("m", [("www", "purge")], 0.0)))
+    assert answered(tried, "providers[].record") == members("### `install test --json`")
+
+
 def test_members_of_secret_list_and_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = aws_answers.installed(monkeypatch, {})
     aws.parameter("/token", "t")
@@ -290,7 +302,7 @@ def test_every_command_that_prints_facts_has_json() -> None:
     context = main.make_context("multicdn", [], resilient_parsing=True)
     facts = ["explain", "purge", "preload", "providers", "config check", "secret list", "secret check"]
     facts += [f"{name} {word}" for name in ("queue", "dlq") for word in ("list", "show")]
-    facts += [f"install {name}" for name in ("plan", "apply", "status", "destroy")]
+    facts += ["history", "logs", *(f"install {name}" for name in ("plan", "apply", "status", "destroy", "test"))]
     for words in facts:
         command: Any = main
         for word in words.split():
@@ -321,6 +333,11 @@ def completed(*words: str) -> list[str]:
         (("purge", "--provider", ""), ["fast", "site", "www"]),
         (("preload", URL, "--provider", "s"), ["site"]),
         (("dlq", "list", "--provider", "w"), ["www"]),
+        (("logs", "--provider", "w"), ["www"]),
+        (
+            ("logs", "--outcome", "re"),
+            ["refused", "rejected", "requeue-failed", "requeue-refused", "requeued", "retry", "returned"],
+        ),
         (("purge", "--config", "faulty.yml", "--provider", ""), []),
         (("purge", "--config", "gone.yml", "--provider", ""), []),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import click
 import pytest
 from generate import own_plugins
 from kit import installs, screens
+from kit.records import sample
 from kit.watching import BUSY, Told
 from rich.console import Console
 
@@ -55,8 +57,9 @@ routes:
 """
 
 HELP = [
-    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "install", "install plan",
-    "preload", "providers", "purge", "queue", "queue drop", "queue list", "worker",
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "history", "install",
+    "install plan", "install test", "logs", "preload", "providers", "purge", "queue", "queue drop", "queue list",
+    "worker",
 ]  # fmt: skip
 SCREENS = {
     "help": ["--help"],
@@ -69,6 +72,8 @@ SCREENS = {
     "config-check-faults-json": ["config", "check", "faulty.yml", "--json"],
     "explain": ["explain", "s3://acme-site/docs/index.html", "s3://acme-site/Docs/a.html"],
     "explain-url": ["explain", "https://www.acme.com/docs/"],
+    "history": ["history", "s3://acme-site/docs/index.html", "--log", "worker.log"],
+    "logs": ["logs", "worker.log"],
     "purge-dry-run": ["purge", "s3://acme-site/docs/index.html", "--dry-run"],
     "error-command": ["purg"],
     "error-option": ["purge", "--recursve"],
@@ -87,6 +92,7 @@ def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "faulty.yml").write_text(FAULTY, encoding="utf-8")
+    (tmp_path / "worker.log").write_text("".join(f"{json.dumps(each)}\n" for each in sample()), encoding="utf-8")
     monkeypatch.setattr("multicdn.cli.providers.Plugins", own_plugins)
     for name in ("MULTICDN_CONFIG", "MULTICDN_QUEUE_URL", "MULTICDN_DLQ_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -280,8 +280,8 @@ def test_unknown_version(version: str) -> None:
     ("line", "message"),
     [
         ("provider: {}", "provider: unknown member 'provider'; did you mean 'providers'?"),
-        ("on: x", "on: unknown member 'on' (known: version, providers, routes, delivery, install)"),
-        ("'<<': {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, install)"),
+        ("on: x", "on: unknown member 'on' (known: version, providers, routes, delivery, publish, install)"),
+        ("'<<': {a: 1}", "<<: unknown member '<<' (known: version, providers, routes, delivery, publish, install)"),
     ],
 )
 def test_unknown_member_of_the_file(line: str, message: str) -> None:
@@ -620,7 +620,7 @@ routes:
         "c.yml:5: providers.full.service: expected a text, got a list",
         "c.yml:7: providers.other.type: no provider plugin named 'nowhere' "
         "(known: chosen, ended, full, imagined, plain, warmer)",
-        "c.yml:8: extra: unknown member 'extra' (known: version, providers, routes, delivery, install)",
+        "c.yml:8: extra: unknown member 'extra' (known: version, providers, routes, delivery, publish, install)",
         "c.yml:11: routes[0].urls[0]: 'www.acme.com' isn't an absolute URL; "
         "write it as the browser sees it: https://www.example.com/{key}",
         "c.yml:12: routes[0].purge[0]: no provider is called 'ful'; did you mean 'full'?",

@@ -13,7 +13,7 @@ from multicdn.installer.bundle.rooms import PUBLIC, in_lambda
 
 PACKAGE = Path(multicdn.__file__).parent
 FOR_PEOPLE = {
-    "__main__", "authoring", "extras", "cli", "installer", "local",
+    "__main__", "authoring", "extras", "cli", "installer", "local", "logbook",
     "oncall", "simulators", "testing", "vocabulary", "worker",
 }  # fmt: skip
 

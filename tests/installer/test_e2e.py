@@ -266,10 +266,26 @@ def _walk(newcomer: Newcomer) -> None:
     assert said["multicdn secret"].startswith("stored ")
     assert "https://www.acme.com/index.html" in said["multicdn explain"]
     assert "Stack multicdn: make it" in said["multicdn install plan"]
+    assert "`multicdn install test` tells it of an upload" in said["multicdn install apply"]
     assert "CREATE_COMPLETE" in said["multicdn install status"]
     assert "which is the config here" in said["multicdn install status"]
     assert re.search(r"^cloudfront\S*: purge of 2 targets accepted", said["multicdn purge"], re.MULTILINE)
     assert re.search(r"^fastly: purge of 2 targets accepted", said["multicdn purge"], re.MULTILINE)
+    _look_at_the_log(newcomer)
+
+
+def _look_at_the_log(newcomer: Newcomer) -> None:
+    """Try the installation, and ask its log who has done what."""
+    page = f"s3://{newcomer.house.bucket}/index.html"
+    tried = newcomer.type(f"multicdn install test {page} --yes --json")
+    assert json.loads(tried)["ok"], tried
+    log = newcomer.type("multicdn logs --since 30m --outcome accepted --provider fastly")
+    assert re.search(
+        r"^20\d\d-.*Z  fastly: purge of 2 urls accepted \(https://www.acme.com/index.html", log, re.MULTILINE
+    )
+    told = newcomer.type(f"multicdn history {page}")
+    assert re.search(r"changed +by arn:aws:\S+ \(multicdn install test\); multicdn.config.yml:\d+ applied", told), told
+    assert re.search(r"^fastly: purge accepted at 20", told, re.MULTILINE), told
 
 
 def _survives_a_vendor_that_fails_for_a_while(house: House) -> None:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
 QUERY = ("sts", "iam", "cloudformation", "sns")
-_REST = {"configuration": "GetFunctionConfiguration", "account-settings": "GetAccountSettings"}
+_REST = {
+    "configuration": "GetFunctionConfiguration",
+    "account-settings": "GetAccountSettings",
+    "invocations": "Invoke",
+}
 _HEADERS = ("Range", "x-amz-skip-destination-validation")
 _SUBRESOURCES = {
     "location": "BucketLocation",
@@ -87,7 +91,7 @@ def read(request: AWSPreparedRequest) -> Call:
         return Call(service, given["Action"], given, body=content, region=region)
     if service == "lambda":
         *_, named, last = url.path.rstrip("/").split("/")
-        return Call(service, _REST[last], {"FunctionName": unquote(named)}, region=region)
+        return Call(service, _REST[last], {"FunctionName": unquote(named)}, body=content, region=region)
     target = _text(request.headers["X-Amz-Target"])
     return Call(service, target.rpartition(".")[2], body=content, region=region)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.config import Config
+    from multicdn.config.publish import Publish
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
@@ -154,6 +155,12 @@ def _counts(policy: str | Collapse) -> bool:
     if isinstance(policy, Collapse):
         return policy.budget is not None or policy.harm is not None
     return policy == "budget"
+
+
+def publish_statements(publish: Publish) -> list[Statement]:
+    """The permission to tell the event buses and topics that the config names."""
+    named = (("PutEvents", "events:PutEvents", publish.buses), ("PublishOutcomes", "sns:Publish", publish.topics))
+    return [allow(sid, [action], list(arns)) for sid, action, arns in named if arns]
 
 
 def network_statements() -> list[Statement]:

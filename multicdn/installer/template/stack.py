@@ -186,6 +186,7 @@ def role_statements(config: Config, *, queued: bool) -> list[role.Statement]:
     statements += role.provider_statements(config.providers)
     statements += role.secret_statements(config.providers, settings.kms_key, settings.secret_keys)
     statements += role.bucket_statements(config)
+    statements += role.publish_statements(config.publish)
     return [*statements, *(role.network_statements() if settings.vpc else ())]
 
 

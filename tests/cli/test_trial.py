@@ -1,0 +1,214 @@
+"""``multicdn install test``: says what it costs, tells the function of an upload, and follows that to the vendors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+from kit import aws_answers
+from kit.aws_wire import Refused
+from kit.records import GROUP, event, record
+from kit.rights import rights, used
+
+from multicdn.cli import _installing, main
+from multicdn.cli.install import install
+from multicdn.events import envelopes
+from multicdn.logbook import trial
+from multicdn.model import Change
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kit.aws_answers import Answers
+
+CONFIG = """\
+version: 1
+providers:
+  www: {type: fastly, service: SU1Z0isxPaozGVKXdv0eY, token: "${env:WWW_TOKEN}"}
+  site: {type: cloudfront, distribution: E8F6HK73EP0LT}
+routes:
+  - {bucket: acme-site, prefix: docs/, index: index.html, urls: ["https://www.acme.com/{key}"], purge: [www, site]}
+install: {region: eu-west-1, stack: web}
+"""
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/1/web-Queue"
+
+
+@pytest.fixture(autouse=True)
+def _desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("multicdn.logbook.group._PAUSE", 60)
+    monkeypatch.setattr("multicdn.logbook.group.time.sleep", lambda _: None)
+    monkeypatch.delenv("MULTICDN_CONFIG", raising=False)
+    (tmp_path / "multicdn.config.yml").write_text(CONFIG, encoding="utf-8")
+
+
+def run(*arguments: str, code: int = 0, stdin: str = "") -> Result:
+    result = CliRunner().invoke(main, ("install", "test", *arguments), input=stdin)
+    assert result.exit_code == code, (result.output, result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def deployed(
+    patch: pytest.MonkeyPatch, *said: dict[str, Any], config: str = CONFIG, queued: bool = True, **answers: Any
+) -> Answers:
+    """An installation whose log says this once it was told of the upload."""
+    outputs = {"LogGroupName": GROUP, **({"QueueUrl": QUEUE} if queued else {"InvokedArn": "arn:web"})}
+    notes = {"config_sha256": hashlib.sha256(config.encode()).hexdigest()}
+    template = {"TemplateBody": json.dumps({"Metadata": {"multicdn": notes}})}
+    now = time.time() + 60
+    events = [event(str(place), {**each, "timestamp": stamp(now)}, now) for place, each in enumerate(said)]
+    return aws_answers.installed(patch, {
+        **aws_answers.stack("web", outputs),
+        "GetTemplate": template,
+        "SendMessage": {"MessageId": "m1"},
+        "GetQueueAttributes": {"Attributes": {"ApproximateNumberOfMessages": "1"}},
+        "FilterLogEvents": {"events": events},
+        **answers,
+    })  # fmt: skip
+
+
+def stamp(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+ACCEPTED = (record(0), record(0, provider="site"))
+
+
+def test_it_says_what_it_costs_asks_and_follows_to_each_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = deployed(monkeypatch, record(0, messages=["other"]), *ACCEPTED)
+    result = run("s3://acme-site/docs/a b.html", stdin="y\n")
+    told, asked, after = result.stdout.partition("Do this? [y/N]: ")
+    assert asked
+    assert told.startswith(
+        "The installed function is told that s3://acme-site/docs/a b.html was uploaded. The object isn't touched.\n"
+    )
+    assert "in all: 4 targets in 3 calls at 2 providers, up to $0.010\n" in told
+    assert after.count("purge of 1 url accepted") == 2
+    assert result.stderr.endswith("It works: site took the purge, www took the purge.\n")
+    [body] = [call.json["MessageBody"] for call in aws.calls if call.operation == "SendMessage"]
+    sent = json.loads(body)
+    assert (
+        sent["Records"][0]["userIdentity"]["principalId"] == "arn:aws:iam::123456789012:user/me (multicdn install test)"
+    )
+    [change] = envelopes.decode(sent).changes
+    assert change == Change("acme-site", "docs/a b.html", time=change.time, principal=change.principal)
+    assert used(aws) == rights("multicdn install test") - {
+        "s3:ListBucket",
+        "lambda:InvokeFunction",
+        "sqs:GetQueueAttributes",
+    }
+
+
+def test_nothing_is_sent_without_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = deployed(monkeypatch)
+    run("s3://acme-site/docs/a", code=1, stdin="n\n")
+    run("s3://acme-site/docs/a", "--json", code=2)
+    assert not {"SendMessage", "FilterLogEvents"} & {name for name, _ in aws.asked}
+
+
+def test_by_default_the_object_with_the_fewest_targets_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ["docs/", "docs/index.html", "docs/a.html"]
+    listed = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>"
+    deployed(monkeypatch, *ACCEPTED, ListObjectsV2=lambda _: page)
+    assert "s3://acme-site/docs/a.html was uploaded" in run("--yes").stdout
+    deployed(monkeypatch, ListObjectsV2=Refused(403, "AccessDenied"))
+    assert "name one: multicdn install test s3://bucket/key" in run("--yes", code=1).stderr
+
+
+def test_with_trigger_direct_the_function_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = [{**each, "requestId": "r1", "messages": []} for each in ACCEPTED]
+    answer = ({}, {"x-amzn-requestid": "r1"})
+    aws = deployed(monkeypatch, *mine, queued=False, Invoke=lambda _: answer)
+    run("s3://acme-site/docs/a.html", "--yes")
+    [call] = [call for call in aws.calls if call.operation == "Invoke"]
+    assert envelopes.decode(call.json).changes[0].key == "docs/a.html"
+
+
+FAILURES = [
+    ([record(0), record(0, provider="site", event="refused", state="dead", reason="403 no")],
+     "site: purge of 1 url refused, dead: 403 no"),
+    ([record(0), record(0, provider="site", event="retry", state="requeued", reason="503 busy", delay=31)],
+     "site: purge of 1 url retry, requeued for 31 s: 503 busy"),
+    ([record(0)], "site: nothing is known of the purge"),
+    ([], "The log doesn't speak of it after 120 s; in the queue: 1 message."),
+    ([{"event": "unreadable", "messages": ["m1"], "reason": "no"}], "The function could not make anything of the"),
+    ([record(0, messages=["x"], objects=900)], "1 record of large batches may be about it."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "why"), FAILURES)
+def test_what_is_wrong_is_said_after_the_time(
+    said: list[dict[str, Any]], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, *said)
+    result = run("s3://acme-site/docs/a.html", "--yes", code=1)
+    assert why in result.stderr
+    assert result.stderr.endswith(
+        "`multicdn doctor --online` looks for the reason, `multicdn logs --since 10m` shows what else there is.\n"
+    )
+
+
+def test_what_the_function_fails_with_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"type": "platform.report", "time": "", "record": {"status": "timeout"}}
+    deployed(monkeypatch, failed)
+    assert "an invocation of the function ended with timeout" in run("s3://acme-site/docs/a", "--yes", code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "config", "answers", "code", "why"),
+    [
+        ("s3://acme-site/img/a", CONFIG, {}, 2, "no route acts on s3://acme-site/img/a"),
+        ("s3://acme-site/docs/a", "x", {}, 1, "another config is deployed than the one here"),
+        ("s3://acme-site/docs/a", CONFIG, aws_answers.no_stack("web"), 1, "nothing is installed as 'web'"),
+        (
+            "s3://acme-site/docs/a",
+            CONFIG,
+            {"SendMessage": Refused(403, "AccessDenied")},
+            1,
+            "not allowed: sqs:SendMessage",
+        ),
+    ],
+)
+def test_what_can_not_be_tried_is_refused(
+    what: str, config: str, answers: dict[str, Any], code: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(monkeypatch, config=config, **answers)
+    assert why in " ".join(run(what, "--yes", code=code).stderr.split())
+
+
+def test_a_level_that_hides_what_was_accepted_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = CONFIG.replace("stack: web", "stack: web, log_level: WARNING")
+    (tmp_path / "multicdn.config.yml").write_text(text, encoding="utf-8")
+    deployed(monkeypatch, config=text)
+    assert "install.log_level is WARNING" in run("s3://acme-site/docs/a", "--yes", code=1).stderr
+
+
+def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> None:
+    from multicdn.logbook.entries import read
+
+    tried = trial.Trial("m1", [("www", "purge")], 0.0)
+    for each in (record(0, event="rejected", state="dead"), record(1)):
+        tried.see(read(json.dumps(each)))
+    assert (tried.is_over, tried.is_good) == (True, False)
+
+
+def test_apply_names_what_to_type_next_with_the_options_that_it_was_given() -> None:
+    with install.commands["apply"].make_context("apply", ["--stack", "my web"]):
+        lines = list(_installing.what_next())
+    assert lines[0].startswith("`multicdn install test --stack 'my web'` tells")
+
+
+def test_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(monkeypatch, *ACCEPTED)
+    answer = json.loads(run("s3://acme-site/docs/a.html", "--yes", "--json").stdout)
+    assert (answer["ok"], answer["object"]) == (True, "s3://acme-site/docs/a.html")
+    assert [(each["name"], each["state"]) for each in answer["providers"]] == [
+        ("site", "accepted"),
+        ("www", "accepted"),
+    ]
