@@ -94,7 +94,7 @@ class Dispatcher:
         self._retry_policy = _retry_policy(config.delivery)
         self._retry_queue = cache(retry_queue) if retry_queue else None
         self._own_queue = own_queue
-        self._allowed = Allowed(config.routes, rewritten=self._hooks.rewrites_urls)
+        self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
 
     def prepare(self) -> None:
         """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""

@@ -243,7 +243,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     from multicdn.routing.allowed import Allowed
 
     jobs = list(queued_jobs(orders.demands, request, time.time()))
-    allowed = Allowed(loaded.config.routes, rewritten=loaded.plugins.hooks.rewrites_urls)
+    allowed = Allowed(loaded.config.routes, loaded.config.providers, rewritten=loaded.plugins.hooks.rewrites_urls)
     for job in jobs:
         if reason := allowed.refusal(job.job):
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"

@@ -10,18 +10,20 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from multicdn.model import TargetKind
+from multicdn.model import Action, Target, TargetKind
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.model import Job
+    from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
+_PATH = re.compile(r"/(?!/)")
 
 
 class Allowed:
@@ -29,10 +31,12 @@ class Allowed:
 
     Args:
         routes: have passed all checks.
+        providers: by their names; they tell whether ``//a`` is a host, or the path of the key ``/a``.
         rewritten: whether a plugin may put other URLs in the place of the routes' ones; their hosts aren't known then.
     """
 
-    def __init__(self, routes: Iterable[Route], *, rewritten: bool = False) -> None:
+    def __init__(self, routes: Iterable[Route], providers: Mapping[str, Provider], *, rewritten: bool = False) -> None:
+        self._providers = providers
         self._emptied: set[str] = set()
         self._whole: set[str] = set()
         self._hosts: set[str] = set()
@@ -59,11 +63,24 @@ class Allowed:
             return ""
         for target in job.targets:
             host, rest = _split(target, job.kind)
+            if host and target.startswith("//") and self._takes_paths(name):
+                host, rest = "", target
             if host and not self._open and not self._knows(_bare(host)):
                 return f"no route has anything at the host {_bare(host)!r}"
             if job.kind is not TargetKind.HOST and _is_whole(rest, job.kind) and name not in self._whole:
                 return f"{target!r} is a whole host, and no route with `allow_root` or `everything` purges at {name}"
         return ""
+
+    def _takes_paths(self, name: str) -> bool:
+        """Whether a vendor is told paths without a host, by what its plugin makes of a URL."""
+        provider = self._providers.get(name)
+        if provider is None:
+            return False
+        try:
+            located = provider.locate(Target(TargetKind.URL, "https://www.example.com/a"), Action.PURGE)
+        except Exception:  # noqa: BLE001 - a plugin that wants other hosts spells them
+            return False
+        return bool(located) and all(_PATH.match(each.value) for each in located)
 
     def _knows(self, host: str) -> bool:
         return host in self._hosts or self._made.allows(host)

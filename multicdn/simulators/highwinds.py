@@ -156,6 +156,10 @@ class HighwindsSimulator(Simulator):
         """The long-lived token."""
         return {"token": self.token}
 
+    def other_secrets(self) -> dict[str, str]:
+        """The password of the user."""
+        return {"password": self.password}
+
     def items(self, request: Request) -> int:
         """Entries of a purge."""
         return len(request.json()["list"])

@@ -1,4 +1,4 @@
-"""Simulators of vendors that we don't know, by their plugins' entry points; and what may be wrong with one."""
+"""Simulators by provider type: ours know all secrets that a config may have; plugins bring theirs by entry points."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from multicdn.authoring import catalog
+from multicdn.plugins.discovery import Plugins
+from multicdn.provider import Call, PurgeUrls, Secret
 from multicdn.simulators import Simulator, SimulatorSettings
 from multicdn.testing.loopback.simulators import NoSimulator, simulator_for
 
@@ -89,3 +92,32 @@ def test_two_that_claim_one_vendor_are_named(path: Path) -> None:
 def test_none_at_all_says_how_to_bring_one() -> None:
     with pytest.raises(NoSimulator, match=r"no simulator of 'acme': .* entry points multicdn\.simulators"):
         simulator_for("acme", SETTINGS)
+
+
+LOGINS = [
+    ("akamai", {"edgerc": "", "section": "ccu"}),
+    ("akamai", {"edgerc": "", "account_key": "1-5C0YLB:1-8BYUX"}),
+    ("cloudflare", {"zone": "023e105f4ecef8ad9ca31a8372d0c353", "email": "me@acme.com", "key": ""}),
+    ("highwinds", {"account": "a1b2", "user": "me@acme.com", "password": ""}),
+]
+
+
+@pytest.mark.parametrize(("vendor", "options"), LOGINS)
+def test_a_login_of_any_form_opens_the_simulator(vendor: str, options: dict[str, str]) -> None:
+    made = simulator_for(vendor, SimulatorSettings("http://127.0.0.1:9", "b", options, ["https://acme.com/{key}"], {}))
+    with made:
+        secrets = {name: Secret.literal(made.other_secrets()[name]) for name, value in options.items() if not value}
+        provider = Plugins().provider_class(vendor)(**{**options, **secrets, "endpoint": made.endpoint})
+        assert isinstance(provider, PurgeUrls)
+        provider.purge_urls(["https://acme.com/a"], Call())
+    assert made.tally[1] == 1
+
+
+def test_every_secret_of_ours_is_known_to_its_simulator() -> None:
+    options = {"zone": "z" * 32, "account": "a", "service": "s"}
+    environment = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}
+    settings = SimulatorSettings("http://127.0.0.1:9", "b", options, ["https://acme.com/{key}"], environment)
+    for vendor in ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost"):
+        made = simulator_for(vendor, settings)
+        wanted = {each.name for each in catalog.options(Plugins().provider_class(vendor)) if each.secret}
+        assert wanted == {*made.secrets(), *made.other_secrets()}, vendor

@@ -6,10 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from multicdn_providers.cloudfront import CloudFront
+from multicdn_providers.highwinds import Highwinds
 
 from multicdn.model import Action, Job, TargetKind
 from multicdn.routing.allowed import Allowed
 from multicdn.routing.route import Route
+from multicdn.secrets import Secret
 
 URL, PREFIX, TAG = TargetKind.URL, TargetKind.PREFIX, TargetKind.TAG
 HOST, EVERYTHING = TargetKind.HOST, TargetKind.EVERYTHING
@@ -21,7 +24,7 @@ def job(kind: TargetKind, target: str = "", provider: str = "www", bucket: str =
 
 def allowed(*routes: dict[str, Any], rewritten: bool = False) -> Allowed:
     plain = {"bucket": "b", "urls": ("https://www.acme.com:8443/{key}",), "purge": ("www",)}
-    return Allowed([Route(**{**plain, **route}) for route in routes or ({},)], rewritten=rewritten)
+    return Allowed([Route(**{**plain, **route}) for route in routes or ({},)], {}, rewritten=rewritten)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +126,14 @@ def test_a_purge_that_a_preload_takes_along_may_ask_for_no_more_either() -> None
     preload = msgspec.structs.replace(job(URL, "https://www.acme.com/a"), action=Action.PRELOAD)
     assert allowed().refusal(preload) == ""
     assert "everything: true" in allowed().refusal(msgspec.structs.replace(preload, purges=(job(EVERYTHING),)))
+
+
+def test_of_a_vendor_that_knows_paths_alone_two_slashes_begin_the_path_of_a_key_with_one() -> None:
+    plain = Route(bucket="b", urls=("https://www.acme.com/{key}",), purge=("www",))
+    of_paths = Allowed([plain], {"www": CloudFront(distribution="E8F6HK73EP0LT")})
+    hw = Highwinds(account="a", endpoint="https://api.example", token=Secret.literal("s"))
+    of_urls = Allowed([plain], {"www": hw})
+    assert of_paths.refusal(job(URL, "//other.example/a")) == ""
+    assert "whole host" in of_paths.refusal(job(URL, "//*"))
+    assert "whole host" in of_paths.refusal(job(PREFIX, "//"))
+    assert "no route has anything at" in of_urls.refusal(job(URL, "//other.example/a"))

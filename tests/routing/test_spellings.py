@@ -127,7 +127,7 @@ def test_a_route_names_the_spellings(key: str, members: dict[str, Any], urls: se
 
 @pytest.mark.parametrize("key", web_clients.KEYS)
 def test_each_spelling_may_come_back_from_the_queue(key: str) -> None:
-    allowed = Allowed(all_vendors().routes)
+    allowed = Allowed(all_vendors().routes, all_vendors().providers)
     jobs = [job for plan in plans(key).values() for job in plan.jobs]
     assert jobs
     assert [allowed.refusal(job) for job in jobs if allowed.refusal(job)] == []

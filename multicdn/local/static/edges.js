@@ -32,8 +32,10 @@ function showCard(card, provider, fetched, act) {
   showFaults(slot, provider, act);
   setHidden(slot.empty, provider.edge.length > 0);
   setHidden(slot.cached, provider.edge.length === 0);
-  keyed(slot.cached, provider.edge.slice(0, SHOWN), (each) => each.url, () => stamp("cached"), (row, each) => {
-    showCached(row, provider.name, each, act);
+  const shown = provider.edge.slice(0, SHOWN);
+  const several = new Set(shown.filter((each, at) => at > 0 && shown[at - 1].key === each.key).map((each) => each.key));
+  keyed(slot.cached, shown, (each) => each.url, () => stamp("cached"), (row, each) => {
+    showCached(row, provider.name, each, several.has(each.key) ? each.url : each.key || each.url, act);
   });
   setHidden(slot.fetched, !fetched);
   setText(slot.fetched, fetched ?? "");
@@ -59,11 +61,11 @@ function showFaults(slot, provider, act) {
   setText(slot.trouble, on ? `${visible(provider.fault)} is on. ${FAULTS[provider.fault] ?? ""}` : "");
 }
 
-function showCached(row, name, entry, act) {
+function showCached(row, name, entry, label, act) {
   const slot = slots(row);
   setText(slot.state, WORDS[entry.cache] ?? visible(entry.cache));
   setData(slot.state, "state", entry.cache);
-  setText(slot.key, brief(entry.key || entry.url, 80));
+  setText(slot.key, brief(label, 80));
   if (slot.key.title !== entry.url) slot.key.title = visible(entry.url);
   setText(slot.version, version(entry.version));
   setText(slot.age, entry.cache === "none" ? "" : age(entry.age));

@@ -58,6 +58,7 @@ class AkamaiSimulator(Simulator):
         origin: base URL of the origin.
         client_token, client_secret, access_token: of the API client.
         account_key: if given, the sites belong to a customer's account, and purging them takes this switch key.
+        section: of the .edgerc.
         network: what ``options()`` asks the provider to purge.
         hosts: host names that the client may purge; empty allows all.
         cp_codes: CP codes by host name; all other hosts have ``CP_CODE``.
@@ -84,6 +85,7 @@ class AkamaiSimulator(Simulator):
         client_secret: str = "c2ltdWxhdGVkLWNsaWVudC1zZWNyZXQ=",  # noqa: S107
         access_token: str = "akab-simulated-access-token",  # noqa: S107
         account_key: str = "",
+        section: str = "default",
         network: str = "production",
         hosts: Iterable[str] = (),
         cp_codes: Mapping[str, int] | None = None,
@@ -101,6 +103,7 @@ class AkamaiSimulator(Simulator):
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)
         self.client = ApiClient(client_token, client_secret, access_token)
         self.account_key = account_key
+        self.section = section
         self.network = network
         self.hosts = frozenset(host.lower() for host in hosts)
         self.cp_codes = dict(cp_codes or {})
@@ -140,6 +143,12 @@ class AkamaiSimulator(Simulator):
             "client_secret": client.client_secret,
             "access_token": client.access_token,
         }
+
+    def other_secrets(self) -> dict[str, str]:
+        """The same as the text of an .edgerc."""
+        values = {"host": "akab-simulated.luna.akamaiapis.net", **self.secrets()}
+        lines = "\n".join(f"{name} = {value}" for name, value in values.items())
+        return {"edgerc": f"[{self.section}]\n{lines}\n"}
 
     def items(self, request: Request) -> int:
         """Objects of a purge."""

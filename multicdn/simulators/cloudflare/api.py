@@ -147,6 +147,10 @@ class CloudflareSimulator(Simulator):
         """The token for all zones."""
         return {"token": self.token}
 
+    def other_secrets(self) -> dict[str, str]:
+        """The Global API Key, which goes with ``email``."""
+        return {"key": self.key}
+
     def items(self, request: Request) -> int:
         """Count the files, tags, hosts or prefixes of a call; 1 for everything."""
         body = request.json()

@@ -157,6 +157,10 @@ class Simulator(ABC):
         """Secret options of a provider for this simulator, by option name."""
         return {}
 
+    def other_secrets(self) -> dict[str, str]:
+        """Further secret options, by option name, which a provider may have in place of those."""
+        return {}
+
     @property
     def endpoint(self) -> str:
         """Base URL of the API, for a provider's ``endpoint``."""

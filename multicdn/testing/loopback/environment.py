@@ -174,7 +174,8 @@ class LocalEnvironment:
                 self.left_out[name] = str(error)
                 continue
             self.edges[name] = stack.enter_context(edge)
-            self._store(edge.secrets(), self._copy.simulate(name, edge.endpoint, edge.secrets()))
+            secrets = {**edge.other_secrets(), **edge.secrets()}
+            self._store(secrets, self._copy.simulate(name, edge.endpoint, secrets))
         if not self.edges:
             raise ValueError(f"nothing to simulate: {'; '.join(self.left_out.values())}")
         for name in self.left_out:

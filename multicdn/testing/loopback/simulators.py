@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multicdn.errors import told
 from multicdn.simulators import Simulator, SimulatorSettings
@@ -61,10 +61,10 @@ def _installed(vendor: str) -> Builder:
 def _akamai(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.akamai.api import AkamaiSimulator
 
-    network = settings.options.get("network", "production")
-    return AkamaiSimulator(
-        settings.origin, network=network, account_key=settings.options.get("account_key", ""), limits=settings.limits
-    )
+    given: dict[str, Any] = {
+        name: settings.options[name] for name in ("network", "account_key", "section") if name in settings.options
+    }
+    return AkamaiSimulator(settings.origin, **given, limits=settings.limits)
 
 
 def _cloudflare(settings: SimulatorSettings) -> Simulator:
@@ -75,7 +75,10 @@ def _cloudflare(settings: SimulatorSettings) -> Simulator:
     zone = Zone(min(names), id=settings.options["zone"], plan=settings.options.get("plan", "free"))
     off = str(settings.options.get("url_normalization", True)).lower() == "false"
     normalization: Normalization = "off" if off else "cloudflare"
-    return CloudflareSimulator(settings.origin, zones=(zone,), normalization=normalization, limits=settings.limits)
+    login: dict[str, Any] = {"email": settings.options["email"]} if settings.options.get("email") else {}
+    return CloudflareSimulator(
+        settings.origin, zones=(zone,), normalization=normalization, limits=settings.limits, **login
+    )
 
 
 def _cloudfront(settings: SimulatorSettings) -> Simulator:
@@ -115,7 +118,8 @@ def _fastly(settings: SimulatorSettings) -> Simulator:
 def _highwinds(settings: SimulatorSettings) -> Simulator:
     from multicdn.simulators.highwinds import HighwindsSimulator
 
-    return HighwindsSimulator(settings.origin, account=settings.options["account"], limits=settings.limits)
+    login: dict[str, Any] = {"user": settings.options["user"]} if settings.options.get("user") else {}
+    return HighwindsSimulator(settings.origin, account=settings.options["account"], limits=settings.limits, **login)
 
 
 def _pixboost(settings: SimulatorSettings) -> Simulator:
