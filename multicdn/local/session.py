@@ -25,6 +25,7 @@ from multicdn.model import ChangeKind
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.routing.router import Router
+from multicdn.steering import visible
 from multicdn.testing.loopback.config_copy import FIRST_DELAY, LONGEST_DELAY
 from multicdn.testing.loopback.environment import LocalEnvironment
 
@@ -153,9 +154,11 @@ class LocalSession:
         """Remove an object.
 
         Raises:
-            ActionError: there is no such bucket, or S3 doesn't know such keys.
+            ActionError: there is no such bucket, or no such object in it.
         """
         bucket = self._bucket(bucket)
+        if not self._local.has(bucket, key):  # no event would come of it
+            raise ActionError(f"there is no s3://{visible(bucket)}/{visible(key)} to remove")
         with self._lock:
             added = self._added(bucket, key, ChangeKind.REMOVED, "", time.time())
         with self._taken_back(bucket, key, added):

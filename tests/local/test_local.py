@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,9 @@ def test_an_upload_becomes_stale_then_fresh_and_an_outage_is_watched_until_it_is
         assert local.post("api/upload", bucket="other-site", key="site/b ü.html")["version"] == 1
         answer = local.post("api/fetch", provider="www", url="https://www.acme.com/b ü.html")
         assert (answer["body"], answer["verdict"]) == ("version 1\n", "fresh")
+
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            local.post("api/remove", key="never.html")  # of which no event would come: it would wait for ever
 
         # Somebody else's upload, by the line that was printed.
         _put_as_printed(state["s3"], local.lines)

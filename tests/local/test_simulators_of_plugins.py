@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from multicdn.authoring import catalog
 from multicdn.plugins.discovery import Plugins
 from multicdn.provider import Call, PurgeUrls, Secret
 from multicdn.simulators import Simulator, SimulatorSettings
+from multicdn.simulators.kit.client import Client
 from multicdn.testing.loopback.simulators import NoSimulator, simulator_for
 
 if TYPE_CHECKING:
@@ -97,7 +99,6 @@ def test_none_at_all_says_how_to_bring_one() -> None:
 LOGINS = [
     ("akamai", {"edgerc": "", "section": "ccu"}),
     ("akamai", {"edgerc": "", "account_key": "1-5C0YLB:1-8BYUX"}),
-    ("cloudflare", {"zone": "023e105f4ecef8ad9ca31a8372d0c353", "email": "me@acme.com", "key": ""}),
     ("highwinds", {"account": "a1b2", "user": "me@acme.com", "password": ""}),
 ]
 
@@ -111,6 +112,14 @@ def test_a_login_of_any_form_opens_the_simulator(vendor: str, options: dict[str,
         assert isinstance(provider, PurgeUrls)
         provider.purge_urls(["https://acme.com/a"], Call())
     assert made.tally[1] == 1
+
+
+def test_a_global_key_opens_cloudflares() -> None:
+    options = {"zone": "023e105f4ecef8ad9ca31a8372d0c353", "email": "me@acme.com"}
+    with simulator_for("cloudflare", SimulatorSettings("http://127.0.0.1:9", "b", options, [], {})) as made:
+        login = {"X-Auth-Email": options["email"], "X-Auth-Key": made.other_secrets()["key"]}
+        with contextlib.closing(Client(made.endpoint)) as client:
+            assert client.send("GET", f"/zones/{options['zone']}", login).status == 200
 
 
 def test_every_secret_of_ours_is_known_to_its_simulator() -> None:

@@ -73,6 +73,8 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page], site: Path) -
         for address in page.loaded:
             assert not urlsplit(address).netloc, (path.name, address)
             assert (path.parent / unquote(urlsplit(address).path)).exists(), (path.name, address)
+        # By which the theme's own code would ask a forge for facts about the repository.
+        assert 'data-md-component="source"' not in path.read_text(encoding="utf-8"), path.name
     for style in site.rglob("*.css"):
         assert re.findall(r"(?:url\(|@import\s*)[\"']?(?:https?:)?//", style.read_text(encoding="utf-8")) == [], style
 

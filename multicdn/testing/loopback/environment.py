@@ -98,6 +98,16 @@ class LocalEnvironment:
         """Upload an object."""
         self.aws.client("s3").put_object(Bucket=bucket, Key=key, Body=body, CacheControl="max-age=3600", **settings)
 
+    def has(self, bucket: str, key: str) -> bool:
+        """Whether there is an object."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self.aws.client("s3").head_object(Bucket=bucket, Key=key)
+        except ClientError:
+            return False
+        return True
+
     def urls(self, bucket: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
         """Resolve the URL of each object at each edge, by the config's own routes.
 
