@@ -146,6 +146,8 @@ class _Pages:
         return JSONResponse({})
 
     async def _stream(self) -> AsyncIterator[bytes]:
+        if self._streams >= _MOST_STREAMS:  # many were let in at the same moment
+            return
         self._streams += 1
         try:
             sent, spoke_at = (b"", b""), 0.0

@@ -285,3 +285,15 @@ def test_there_are_only_so_many_streams(page: Page, monkeypatch: pytest.MonkeyPa
     answer = page.get("/api/events")
     assert answer.status_code == 503
     assert "close one" in answer.json()["error"]
+
+
+def test_streams_that_were_let_in_at_the_same_moment_are_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_MOST_STREAMS", 1)
+    pages = app._Pages(desk, threading.Event())
+
+    async def read() -> list[bytes]:
+        first, second = pages._stream(), pages._stream()
+        await anext(first)
+        return [chunk async for chunk in second]
+
+    assert anyio.run(read) == []

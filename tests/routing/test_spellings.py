@@ -125,7 +125,7 @@ def test_a_route_names_the_spellings(key: str, members: dict[str, Any], urls: se
     assert purged(key, **members)[TargetKind.URL] == urls
 
 
-@pytest.mark.parametrize("key", web_clients.KEYS)
+@pytest.mark.parametrize("key", [*web_clients.KEYS, "/lead.css"])
 def test_each_spelling_may_come_back_from_the_queue(key: str) -> None:
     allowed = Allowed(all_vendors().routes, all_vendors().providers)
     jobs = [job for plan in plans(key).values() for job in plan.jobs]
