@@ -190,3 +190,10 @@ def test_a_price_is_said_with_its_terms(scene: Scene) -> None:
 
     priced: Any = SimpleNamespace(price=Price(dollars=0.005, free=1000, page="https://example.com"))
     assert _price(priced, 20) == "up to $0.100 ($0.005 a target after the account's first 1,000 a month)"
+
+
+def test_no_more_urls_are_shown_than_somebody_scrolls_through(scene: Scene) -> None:
+    changed = [("acme-site", f"site/{number}.html", "created") for number in range(120)]
+    [provider] = scene.edges.states(changed, lambda _: "closed", 0.0)
+    assert len(provider.edge) == 100
+    assert provider.edge[0].key == "site/0.html"
