@@ -100,7 +100,7 @@ def event_times(changes: Iterable[Change], sent: Mapping[str, float], now: float
         if happened is not None and now - happened <= _FORTNIGHT:
             times[change.cause].append(min(happened, now))
     for message, at in sent.items():
-        times[message] = times[message] or [at]
+        times[message] = times[message] or [max(now - _FORTNIGHT, min(at, now))]
     return dict(times)
 
 

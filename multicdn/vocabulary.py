@@ -242,6 +242,7 @@ EVENTS = {
         ("queue", "messages", "code", "reason"),
         own={"messages": _MESSAGES},
     ),
+    "not-measured": Event(("ERROR",), "The metrics of an invocation could not be taken.", ("reason",)),
     "publish-failed": Event(
         ("WARNING",), "Other systems could not be told of outcomes.", ("reason",), ("destination", "events")
     ),

@@ -21,6 +21,18 @@ pytestmark = pytest.mark.slow
 # Batches from SQS
 
 
+def test_metrics_that_can_not_be_taken_cost_no_reply(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    def fails(measured: object, now: float) -> None:
+        raise OSError("no space left")
+
+    dispatcher = stage.dispatcher()
+    dispatcher.on_measured = fails
+    assert dispatcher.dispatch(sqs_event(m1=s3_event("a.css")), 30) == failures()
+    said = {line["event"]: line for line in lines(logged)}
+    assert "no space left" in said["not-measured"]["reason"]
+    assert said.keys() >= {"accepted", "invocation"}, "the log is written all the same"
+
+
 def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
     others = s3_event("a.css", "b.css")["Records"]
     for each in others:

@@ -72,6 +72,17 @@ def test_calls_are_as_large_as_aws_takes_them() -> None:
     assert list(batches([])) == []
 
 
+def test_what_a_vendor_says_makes_no_event_too_large_to_be_told() -> None:
+    """docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size: an ASCII text, and names"""
+    long = "\u2028" * 20_000
+    fields = {**PURGED.fields, "id": long, "ids": [long] * 5, "note": long, "reason": long, "targets": 10_000}
+    event = cloud_event(PURGED._replace(fields=fields), "/multicdn/acme")
+    assert len(event.text) < 200_000
+    data = json.loads(event.text)["data"]
+    assert data["first"] == PURGED.fields["first"]
+    assert (data["targets"], len(data["ids"]), len(data["reason"])) == (10_000, 5, 257)
+
+
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Stubber]]:
     """Both services, whose answers a test says beforehand; whatever is sent is held against their models."""

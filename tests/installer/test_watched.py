@@ -99,13 +99,17 @@ def test_each_provider_has_an_alarm_and_each_vendor_with_a_price_one() -> None:
   a-b: {type: cloudfront, distribution: E8F6HK73EP0LU}
   site: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
   fastly: {token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
+  Fastly: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
+  --: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
 """
+    providers += f'  {"x" * 300}: {{type: fastly, token: "${{ssm:/x}}", service: SU1Z0isxPaozGVKXdv0eY}}\n'
     found = alarms(body(providers=providers), NAMES)
     late = [
         dict(dimensions)["provider"] for name in found for _, _, dimensions in found[name].watches() if "Late" in name
     ]
-    assert sorted(late) == ["a-b", "a.b", "fastly", "site"]
-    assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in found)
+    assert sorted(late) == ["--", "Fastly", "a-b", "a.b", "fastly", "site", "x" * 300]
+    assert all(re.fullmatch("[A-Za-z0-9]{1,255}", name) for name in found)
+    assert "FastlyLateAlarm" in found
     assert [name for name in found if "FreePaths" in name] == ["CloudFrontFreePathsAlarm"]
 
 
