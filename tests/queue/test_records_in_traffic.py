@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import generate
 import jsonschema
 import pytest
 from kit.queues import Line, Ok, Queues
-from kit.stage import failures, lines, s3_event, sqs_event
+from kit.stage import failures, lines, sqs_event, uploaded
 
 from multicdn import config
 from multicdn.model import Target, TargetKind
@@ -59,17 +58,16 @@ def test_what_sqs_did_not_take_is_measured_as_late_and_not_as_waiting(queues: Qu
     dispatcher = Line(queues, CONFIG.format(endpoint=www.endpoint)).dispatcher()
     found: list[tuple[Measured, float]] = []
     dispatcher.on_measured = lambda measured, now: found.append((measured, now))
-    uploaded = time.time() // 1 - 60
-    event = s3_event("a.css")
-    event["Records"][0]["eventTime"] = datetime.fromtimestamp(uploaded, UTC).isoformat()
+    began = time.time() // 1 - 60
+    event = uploaded(began, "a.css")
     assert dispatcher.dispatch(sqs_event(m1=event), 30) == failures()
     www.faults.always(faults.status(503))
     assert dispatcher.dispatch(sqs_event(m2=event), 30) == failures("m2")
     (well, end), (sick, _) = ((measured.providers["www"], now) for measured, now in found)
     assert "Requeued" not in sick
-    assert sick["OldestUndeliveredSeconds"] == pytest.approx(found[1][1] - uploaded)
+    assert sick["OldestUndeliveredSeconds"] == pytest.approx(found[1][1] - began)
     [took] = cast("list[float]", well["UploadToAcceptedSeconds"])
-    assert uploaded + took <= end + 0.001, "it was accepted before the end"
+    assert began + took <= end + 0.001, "it was accepted before the end"
 
 
 def test_an_upload_is_told_of_with_its_principal_from_the_first_try_to_the_last(

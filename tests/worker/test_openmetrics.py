@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from kit.stage import Stage, s3_event, sqs_event
+from kit.stage import Stage, sqs_event, uploaded
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -83,7 +84,7 @@ def test_what_became_of_uploads_is_read_over_http(stage: Stage) -> None:
     port = metrics.serve("127.0.0.1", 0)
     dispatcher = stage.dispatcher()
     dispatcher.on_measured = metrics.take
-    dispatcher.dispatch(sqs_event(m1=s3_event("a.css", "b.css")), 30)
+    dispatcher.dispatch(sqs_event(m1=uploaded(time.time(), "a.css", "b.css")), 30)
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/metrics", headers={"Accept": "application/openmetrics-text"}
     )
