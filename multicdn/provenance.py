@@ -5,6 +5,7 @@ It decides nothing: a target without it is delivered like any other.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,6 +95,15 @@ def condensed(found: Sequence[Provenance]) -> tuple[tuple[Provenance, ...], tupl
             break
     places = {name: place for place, name in enumerate(groups)}
     return tuple(_bounded(joined(group)) for group in groups.values()), tuple(places[name] for name in keys)
+
+
+def since_1970(time: str) -> float | None:
+    """Seconds since 1970 of a time in ISO 8601; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _named(key: str, bucket: str, first: str) -> str:

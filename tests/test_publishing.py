@@ -277,5 +277,7 @@ def test_a_destination_that_hangs_costs_no_reply(
         over.set()
     said = [line["reason"] for line in lines(logged) if line["event"] == "publish-failed"]
     assert said[0].startswith("`publish` looks at the report for more than")
-    assert said[2].startswith("`publish` looks at the report for more than 0.1 s"), "what is left of the function's time"
+    assert said[2].startswith("`publish` looks at the report for more than 0.1 s"), (
+        "what is left of the function's time"
+    )
     assert len(said) == 3
