@@ -99,14 +99,14 @@ class OpenMetrics:
         for name, value in values.items():
             metric = self._metrics[name].labels(*labels) if labels else self._metrics[name]
             for each in value if isinstance(value, list) else [value]:
-                if name in _AGES:
-                    peak = self._peaks.setdefault((name, *labels), Peak(self._clock))
-                    peak.take(each)
-                    metric.set_function(peak.read)
-                elif isinstance(metric, Counter):
+                if isinstance(metric, Counter):
                     metric.inc(each)
                 elif isinstance(metric, Histogram):
                     metric.observe(each)
+                elif name in _AGES:
+                    peak = self._peaks.setdefault((name, *labels), Peak(self._clock))
+                    peak.take(each)
+                    metric.set_function(peak.read)
                 else:
                     metric.set(each)
 
