@@ -49,7 +49,7 @@ def logs(file: str | None, *, follow: bool, since: float | None, as_json: bool, 
     """
     from multicdn.logbook import wanted
 
-    if file and follow:
+    if file and file != _log.STANDARD_INPUT and follow:  # a pipe is followed anyway
         raise click.UsageError(f"a file isn't followed: tail -f {file} | multicdn logs -")
     chosen = wanted.LogFilter(options["providers"], options["keys"], options["outcomes"])
     _check(chosen)

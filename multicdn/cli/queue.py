@@ -37,6 +37,9 @@ _options = _queues.options(KIND)
 
 _NO_LOG = "What is delayed is told by the function's log alone: name its installation with --stack"
 
+# Seconds.
+_READING = 20.0
+
 # A record about several messages has the shortest of their delays.
 _SILENT = ": sent in the last seconds, by workers, below its level, or with a longer delay than others of one record"
 
@@ -185,16 +188,16 @@ def _of_log(stack: _stack.Stack | None, depth: Depth, now: float) -> tuple[list[
     """What the log of an installation says of what is delayed, and what it can't say."""
     if stack is None:
         return [], [_NO_LOG] if depth.delayed else []
-    import boto3
-
-    from multicdn.oncall.delayed import Log
+    from multicdn.logbook.group import LogGroup
+    from multicdn.oncall import delayed as of_log
     from multicdn.oncall.message_queue import QueueError
 
     group = stack.output("LogGroupName", ", and so no log that tells what is delayed")
-    log = Log(boto3.session.Session().client("logs", region_name=stack.region), group)
+    log = LogGroup(stack.client("logs"), group)
     try:
         with _queues.told():
-            delayed = log.delayed(now)
+            lines = log.between(now - of_log.TOLD_IN, None, of_log.PATTERN, _READING)
+            delayed = of_log.still_delayed(lines, now)
     except QueueError as error:
         return [], [f"What is delayed can't be told, since the log {group} can't be read: {error}"]
     if not log.complete:

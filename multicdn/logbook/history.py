@@ -117,12 +117,19 @@ def _who(entry: LogEntry) -> str:
 
 def _begun(entry: LogEntry, who: str) -> str:
     record, number = entry.record, entry.number("objects")
-    parts = [f"by {who}" if who else "", f"from {record['source_ip']}" if record.get("source_ip") else ""]
+    source = f"from {record['source_ip']}" if record.get("source_ip") else ""
+    # A job may stand for a request and an upload; where the request came from isn't known then.
+    uploaded = f"also changed by {record['principal']} {source}".rstrip() if _is_of_both(entry) else ""
+    parts = [f"by {who}" if who else "", "" if uploaded else source]
     others = f"the oldest of {number:,.0f} changes of the job" if number > 1 else ""
     why = f"because: {record['why']}" if record.get("why") else ""
     routes = ", ".join(entry.texts("routes"))
     applied = f"{routes} applied" if routes else ""
-    return "; ".join(filter(None, (" ".join(filter(None, parts)), others, why, applied)))
+    return "; ".join(filter(None, (" ".join(filter(None, parts)), others, why, uploaded, applied)))
+
+
+def _is_of_both(entry: LogEntry) -> bool:
+    return bool(entry.record.get("by") and entry.record.get("principal"))
 
 
 def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001

@@ -51,9 +51,12 @@ class Subject(Struct, frozen=True):
         """Whether a line is about it."""
         if self._is_covered(entry):
             return About.SURELY
-        if self._is_named(entry):
-            return self._about_part(entry) if _names_the_whole(entry) else About.SURELY
-        return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
+        named = self._is_named(entry)
+        if not named and not (names_a_part(entry) and self._may_be_among(entry)):
+            return None
+        if _names_the_whole(entry):
+            return self._about_part(entry)
+        return About.SURELY if named else About.PERHAPS
 
     def _about_part(self, entry: LogEntry) -> About | None:
         """The same for a line with the keys of a whole batch, though it may be about a part of that: targets tell."""
@@ -83,7 +86,7 @@ class Subject(Struct, frozen=True):
             return bool(self._targets_at(entry)) or not (self.targets and entry.provider)
         if "bucket" in entry.record and entry.texts("keys"):
             buckets = {bucket for bucket, _ in self.objects}
-            return entry.record["bucket"] in buckets and (not self.targets or bool(self._targets_at(entry)))
+            return str(entry.record["bucket"]) in buckets and (not self.targets or bool(self._targets_at(entry)))
         return str(entry.record.get("kind") or "") in self._targets_at(entry)
 
     def _targets_at(self, entry: LogEntry) -> Mapping[str, frozenset[str]]:
@@ -114,7 +117,7 @@ def _names_the_whole(entry: LogEntry) -> bool:
 
 
 def _places(field: str, texts: Sequence[str]) -> list[str]:
-    return [f"{field}.{place} in {_listed(texts)}" for place in range(MOST)]
+    return [f"{field}.{place} in {_listed(texts)}" for place in range(MOST)] if texts else []
 
 
 def _query(tests: Iterable[str]) -> str:

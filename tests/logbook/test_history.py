@@ -51,6 +51,8 @@ OTHER: dict[str, Any] = {"keys": ["img/x.png"], "first": [f"{WWW}/img/x.png"], "
         ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"]}, None),
         ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"], "targets": 3}, About.PERHAPS),
         ({"objects": 9, "attempt": 1, "first": [f"{WWW}/docs/b"], "targets": 9}, About.SURELY),
+        ({**OTHER, "objects": 9, "attempt": 2}, None),
+        ({**OTHER, "objects": 9, "attempt": 2, "targets": 3}, About.PERHAPS),
         ({"objects": 5, "attempt": 2, "first": [f"{WWW}/docs/b"]}, About.SURELY),
         # By hand: targets alone.
         ({"keys": [], "bucket": "", "first": [f"{WWW}/docs/"]}, About.SURELY),
@@ -115,6 +117,12 @@ def test_by_hand_says_who_and_why() -> None:
     made = told(record(9, keys=[], by="arn:aws:iam::1:user/ann", why="wrong prices", kind="everything", routes=[]))
     first, *_ = history.lines(made)
     assert first[0] == "2026-10-02 07:15:07Z  by hand   by arn:aws:iam::1:user/ann; because: wrong prices"
+
+
+def test_a_job_that_stands_for_a_request_and_an_upload_names_both() -> None:
+    made = told(record(9, by="ann@laptop", why="wrong prices", principal="AWS:deploy", source_ip="203.0.113.7"))
+    said = "by ann@laptop; because: wrong prices; also changed by AWS:deploy from 203.0.113.7; "
+    assert made.steps[0].text.startswith(said)
 
 
 def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
