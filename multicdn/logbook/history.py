@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from multicdn.logbook import words
 from multicdn.logbook.entries import LogEntry
+from multicdn.logbook.parts import Parts
 from multicdn.logbook.subject import About
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def make(entries: Iterable[LogEntry], subject: Subject) -> History:
     asking = set(chain.from_iterable(_asking(entry) for entry, about in found if about is About.SURELY))
     judged = [(entry, about is About.SURELY or bool(asking & {*entry.texts("messages")})) for entry, about in found]
     steps = [*_beginnings([entry for entry, sure in judged if sure]), *(_step(entry, sure) for entry, sure in judged)]
-    return History(sorted(steps, key=_moment), _last(entry for entry, sure in judged if sure), number <= _MOST)
+    return History(
+        sorted(steps, key=_moment), _last((entry for entry, sure in judged if sure), subject), number <= _MOST
+    )
 
 
 def _asking(entry: LogEntry) -> Iterator[str]:
@@ -144,10 +147,14 @@ def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001
     return Step(entry.at, entry.state or entry.event, text, sure, entry)
 
 
-def _last(entries: Iterable[LogEntry]) -> list[LogEntry]:
-    """The newest line on each provider and action; where a job was cut into parts, of the part that came last."""
-    last = {(entry.provider, str(entry.record.get("action"))): entry for entry in entries if entry.state}
-    return [last[name] for name in sorted(last)]
+def _last(entries: Iterable[LogEntry], subject: Subject) -> list[LogEntry]:
+    """The newest line on each provider and action; where a job was cut into parts, of one that isn't done."""
+    found: dict[tuple[str, str], Parts] = {}
+    for entry in entries:
+        if entry.state:
+            name = (entry.provider, str(entry.record.get("action")))
+            subject.note(entry, found.setdefault(name, Parts()))
+    return [last for name in sorted(found) if (last := found[name].last)]
 
 
 def lines(history: History) -> Iterator[tuple[str, LogEntry | None]]:
@@ -180,5 +187,7 @@ def ended(entry: LogEntry) -> str:
     reason = f": {entry.record['reason']}" if entry.record.get("reason") else ""
     if entry.state == "dead":
         return f"{action} given up at {when}{age}{reason}; `multicdn dlq list` shows what may be sent back"
-    waits = {"requeued": "waits in the queue", "returned": "went back to AWS, which brings it again"}
+    if entry.state == "returned":
+        return f"{action} went back to AWS at {when}, which brings it again{reason}"
+    waits = {"requeued": "waits in the queue"}
     return f"{action} {waits.get(entry.state, entry.state)} since {when}{reason}"

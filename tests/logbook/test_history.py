@@ -142,7 +142,7 @@ def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
         ({"event": "retry", "state": "requeued", "reason": "503"}, "purge waits in the queue since .*: 503$"),
         (
             {"event": "retry", "state": "returned", "reason": "503"},
-            "purge went back to AWS, which brings it again since",
+            "purge went back to AWS at .*Z, which brings it again: 503$",
         ),
         ({"event": "stale", "state": "stale"}, "purge stale since"),
     ],
@@ -150,6 +150,30 @@ def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
 def test_what_became_of_it(members: dict[str, Any], end: str) -> None:
     *_, (line, _) = history.lines(told(record(0), record(60, **members)))
     assert re.match(f"www: {end}", line), line
+
+
+INDEX, PAGE_A = [f"{WWW}/docs/"], [f"{WWW}/docs/a.html"]
+WAITS: dict[str, Any] = {"event": "retry", "state": "requeued", "reason": "503"}
+
+
+@pytest.mark.parametrize(
+    ("records", "state"),
+    [
+        # One of two targets waits, and the newest line is about the other.
+        ([record(1, first=INDEX, **WAITS), record(2, first=PAGE_A)], "requeued"),
+        ([record(1, first=PAGE_A), record(2, first=INDEX, **WAITS), record(9, first=INDEX)], "accepted"),
+        ([record(1, first=[*INDEX, *PAGE_A], targets=2, **WAITS), record(2, first=INDEX)], "requeued"),
+        # A line that doesn't name all, or is about more, is about all that there are.
+        ([record(1, first=INDEX, **WAITS), record(2, first=PAGE_A, targets=9)], "accepted"),
+        ([record(1, first=INDEX, **WAITS), record(2, first=[f"{WWW}/docs/"], kind="prefix")], "accepted"),
+        # What was merged with it doesn't count.
+        ([record(1, first=PAGE_A), record(2, first=[f"{WWW}/img/x"], objects=2, **WAITS)], "accepted"),
+        ([record(2, first=[f"{WWW}/img/x"], objects=2, **WAITS)], "requeued"),
+    ],
+)
+def test_where_a_part_waits_another_that_is_done_does_not_hide_it(records: list[dict[str, Any]], state: str) -> None:
+    [last] = told(*records).last
+    assert last.state == state
 
 
 def test_what_nobody_can_tell_is_told_as_such_and_does_not_count() -> None:
@@ -163,7 +187,8 @@ def test_what_nobody_can_tell_is_told_as_such_and_does_not_count() -> None:
 
 
 def test_a_message_that_asked_for_it_alone_tells() -> None:
-    large = record(5, **{**OTHER, "objects": 10_000, "messages": ["m0", "m1"], "state": "dead", "event": "rejected"})
+    many = {"objects": 10_000, "targets": 10_000}
+    large = record(5, **{**OTHER, **many, "messages": ["m0", "m1"], "state": "dead", "event": "rejected"})
     made = told(record(0, event="retry", state="requeued"), large)
     assert all(step.sure for step in made.steps)
     assert made.last[0].state == "dead"
