@@ -23,7 +23,7 @@ from multicdn.oncall import letters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from multicdn.aws.depth import Depth
+    from multicdn.installer.deployed.depth import Depth
     from multicdn.oncall.letters import Letter, ListEntry
     from multicdn.oncall.message_queue import MessageQueue
     from multicdn.oncall.ways_back import WayBack
@@ -162,7 +162,7 @@ class Looked(NamedTuple):
 def opened(kind: Kind, url: str, seconds: int | None = None) -> Iterator[Looked]:
     """Receive what can be received, and give back at the end what is left of it."""
     from multicdn.aws import sqs
-    from multicdn.aws.depth import read_depth
+    from multicdn.installer.deployed.depth import read_depth
     from multicdn.oncall.message_queue import LOOKED_AT, MessageQueue
 
     with told():

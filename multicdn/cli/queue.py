@@ -17,7 +17,7 @@ from multicdn.oncall import letters
 from multicdn.queue.sender import QUEUE
 
 if TYPE_CHECKING:
-    from multicdn.aws.depth import Depth
+    from multicdn.installer.deployed.depth import Depth
     from multicdn.oncall.delayed import Delayed
     from multicdn.oncall.letters import Letter
 
@@ -167,7 +167,7 @@ def drop(
 def _look(place: _queues.Where, now: float, *, receive: bool) -> _Seen:
     """Read the log where one is known, then the numbers, and receive what is visible if that is wanted."""
     from multicdn.aws import sqs
-    from multicdn.aws.depth import read_depth
+    from multicdn.installer.deployed.depth import read_depth
 
     named = place.named()
     stack = place.installed() if place.stack or not named else None

@@ -8,8 +8,8 @@ import time
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from multicdn.aws.depth import read_depth
 from multicdn.installer import cloudformation, code_bucket, notify, state
+from multicdn.installer.deployed.depth import read_depth
 from multicdn.installer.errors import InstallError, PassingError, is_no_queue, translated
 from multicdn.installer.steps import (
     DeleteBucket,
@@ -29,8 +29,8 @@ from multicdn.installer.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from multicdn.aws.depth import Depth
     from multicdn.installer.account import Account
+    from multicdn.installer.deployed.depth import Depth
 
     Say = Callable[[str], None]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.aws.depth import Depth
 from multicdn.installer import state
 from multicdn.installer.apply import count_messages, queue_depth
+from multicdn.installer.deployed.depth import Depth
 from multicdn.installer.errors import InstallError, PassingError
 from multicdn.installer.notifications import merge
 

@@ -16,11 +16,11 @@ from kit.watching import BUSY, Told
 from rich.console import Console
 
 from multicdn import config
-from multicdn.aws.depth import Depth
 from multicdn.cli import _ends, _going_on, _group, _letters, install, live, main
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, width
 from multicdn.installer import plan, status
+from multicdn.installer.deployed.depth import Depth
 from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload

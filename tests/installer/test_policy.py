@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from kit import installs
 from policy_sentry.querying.actions import get_action_data
 from policy_sentry.util.arns import ARN
 
+from multicdn.config.publish import Publish
 from multicdn.config.settings import Forwarded, Install, Trigger
 from multicdn.installer import permissions, run, sessions
 from multicdn.installer.bundle.rooms import in_lambda
@@ -289,6 +291,7 @@ CORE = {
     "secrets.py": {"get_parameter": "ssm:GetParameter", "get_secret_value": "secretsmanager:GetSecretValue"},
     "queue/sender.py": {"send_message_batch": "sqs:SendMessage"},
     # Without s3:ListBucket, S3 answers a HEAD of an object that is gone with 403 instead of 404.
+    "publishing.py": {"put_events": "events:PutEvents", "publish_batch": "sns:Publish"},
     "aws/s3.py": {"head_object": "s3:GetObject", "list_objects_v2": "s3:ListBucket"},
 }
 # Lambda's own poller acts with the function's role: with-sqs.html, "Execution role permissions".
@@ -300,8 +303,11 @@ LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 def test_the_core_calls_what_stands_in_the_list() -> None:
     import boto3
 
-    clients = [boto3.client(name, region_name="us-east-1") for name in ("ssm", "secretsmanager", "sqs", "s3")]
+    clients = [
+        boto3.client(name, region_name="us-east-1") for name in ("ssm", "secretsmanager", "sqs", "s3", "events", "sns")
+    ]
     operations = {method for client in clients for method in client.meta.method_to_api_mapping}
+    operations -= {"publish"}  # a section of the config is called so
     rooms = in_lambda(ROOT / "multicdn")
     found = {}
     for file in (ROOT / "multicdn").rglob("*.py"):
@@ -325,6 +331,8 @@ def test_the_core_calls_what_stands_in_the_list() -> None:
 
 def test_the_role_is_what_the_list_says() -> None:
     config = installs.config("", f"{ROUTE[:-1]}, tags_from: cache-tag, on: [created]}}", EVERY_SECRET)
+    told = ("arn:aws:events:us-east-1:123456789012:event-bus/ops", "arn:aws:sns:us-east-1:123456789012:purges")
+    config = dataclasses.replace(config, publish=Publish(to=told))
     granted = {action for statement in role_statements(config, queued=True) for action in statement["Action"]}
     core = {action for calls in CORE.values() for action in calls.values()}
     providers = {action for cases in AT_AWS["cloudfront"].values() for action in cases}

@@ -386,7 +386,7 @@ def test_a_purge_by_hand_in_another_account_is_refused(stored: MemoryAws, tmp_pa
 
 
 def test_dead_letters_are_where_the_config_says_if_their_url_does_not(stored: MemoryAws) -> None:
-    stored.denied = {"ReceiveMessage"}
+    stored.denied = {"GetQueueAttributes", "ReceiveMessage"}
     assert "AccessDeniedException" in other("dlq", "list", "--dlq", NO_REGION, code=1)
     other("dlq", "list", "--dlq", "https://sqs.us-west-1.amazonaws.com/123456789012/q", code=1)
     assert [region for region, _ in stored.seen] == ["eu-central-1", "us-west-1"]

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 MULTICDN = (sys.executable, "-m", "multicdn")
 
 _PATIENCE = 60.0
+
+
+def _interruptible() -> None:
+    """Let what is typed interrupt a process, though whoever runs the tests in the background is deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Shown:
@@ -44,7 +51,7 @@ class Shown:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that what is typed can interrupt it
+            preexec_fn=_interruptible,
         )
         os.close(theirs)
         return self

@@ -48,6 +48,12 @@ PROVIDERS = ("cloudfront", "fastly", "cloudflare")
 HOSTILE = "<img src=x onerror=alert(1)>\u202egnp.html"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _chromium() -> None:
+    if reason := missing():
+        unavailable(reason)
+
+
 @pytest.fixture(scope="module")
 def site(aws_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running ``multicdn local``."""
@@ -72,8 +78,6 @@ def site(aws_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def visit(site: str) -> Iterator[Visit]:
     """The page, opened once: what a test has done is there in the next, as for a person."""
-    if reason := missing():
-        unavailable(reason)
     with browser() as opened:
         opened.page.goto(site)
         yield opened
@@ -214,6 +218,21 @@ def test_an_older_upload_is_opened(page: Page) -> None:
     assert not row.locator(".words").first.is_visible()
     row.get_by_role("heading").click()
     text(bar(page, "fastly", upload=2), "fresh after")
+
+
+def test_a_removed_object_is_gone_from_every_edge(page: Page) -> None:
+    upload(page, "old.html")
+    page.get_by_role("button", name="Remove").click()
+    text(page.locator("#uploads > li").first.locator("summary"), r"^\s*old\.htmlremoved")
+    text(bar(page, "fastly"), "fresh after")
+
+
+def test_the_line_for_the_shell_is_copied(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    text(page.locator("#s3"), "aws --endpoint-url http://127")
+    page.get_by_role("button", name="Copy").click()
+    text(page.get_by_role("status"), "Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.locator("#s3").inner_text()
 
 
 def test_a_wrong_request_is_answered_in_words(page: Page, visit: Visit) -> None:

@@ -14,6 +14,16 @@ let last = 0;
 /** Put a sentence into the live region, with others of this moment. */
 export function announce(text) {
   waiting.push(text);
+  plan();
+}
+
+/** The same for an answer to whoever pressed something: before all others, so that it isn't among those left out. */
+export function reply(text) {
+  waiting.unshift(text);
+  plan();
+}
+
+function plan() {
   if (!timer) timer = setTimeout(flush, Math.max(GATHER, last + PAUSE - Date.now()));
 }
 

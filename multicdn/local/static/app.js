@@ -1,6 +1,6 @@
 // The page of `multicdn local`: states come as server-sent events, what is pressed goes out as requests.
 
-import { announce, compare } from "./announce.js";
+import { announce, compare, reply } from "./announce.js";
 import { $, keyed, setData, setHidden, setText } from "./dom.js";
 import { showEdges } from "./edges.js";
 import { showJobs, showLog } from "./jobs.js";
@@ -140,7 +140,7 @@ async function fetchThrough(provider, url) {
   const found = await post("fetch", { provider, url });
   const head = visible([found.cache, found.status, `${age(found.age)} old`, found.verdict].filter(Boolean).join(", "));
   fetched.set(provider, `${brief(url, 80)}: ${head}. “${brief(found.body.trim(), 60)}”`);
-  announce(`${brief(provider, 40)}: ${head}`);
+  reply(`${brief(provider, 40)}: ${head}`);
   draw();
 }
 
@@ -171,8 +171,9 @@ $("fetch").onsubmit = (event) => {
 $("uploads").addEventListener("toggle", ({ target }) => target.querySelector("li") || draw(), { capture: true });
 $("copy").onclick = () =>
   attempt(async () => {
+    getSelection().selectAllChildren($("s3")); // for browsers that let no page copy
     await navigator.clipboard.writeText(state?.s3 ?? "");
-    announce("Copied");
+    reply("Copied");
   });
 
 // Light and dark

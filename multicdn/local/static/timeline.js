@@ -10,7 +10,7 @@ const TICKS = [0.1, 0.5, 2, 10, 60, 600, 3600];
 const OPEN_AT_FIRST = 2;
 const SETTLED = ["fresh", "dead"];
 
-let touched = false; // whoever opens and closes rows by hand keeps them as they are
+const touched = new WeakSet(); // rows that somebody opened or closed stay as they are
 
 /** @param now a State; @param epoch the time now, in seconds. */
 export function showTimeline(now, epoch) {
@@ -18,7 +18,7 @@ export function showTimeline(now, epoch) {
   const end = scaleEnd(now.uploads, epoch);
   showAxis(end, now.uploads.length > 0);
   keyed($("uploads"), now.uploads, (each) => String(each.id), makeRow, showUpload);
-  if (!touched) openNewest();
+  openNewest();
   now.uploads.forEach((upload, index) => {
     const row = $("uploads").children[index];
     if (row.firstElementChild.open) showBars(slots(row).bars, upload, epoch, end);
@@ -49,14 +49,14 @@ const short = (number) => (number < 60 ? `${number} s` : number < 3600 ? `${numb
 
 function makeRow() {
   const row = stamp("upload-row");
-  row.querySelector("summary").addEventListener("click", () => (touched = true));
+  row.querySelector("summary").addEventListener("click", () => touched.add(row));
   return row;
 }
 
 function openNewest() {
   [...$("uploads").children].forEach((row, index) => {
     const details = row.firstElementChild;
-    if (details.open !== index < OPEN_AT_FIRST) details.open = index < OPEN_AT_FIRST;
+    if (!touched.has(row) && details.open !== index < OPEN_AT_FIRST) details.open = index < OPEN_AT_FIRST;
   });
 }
 
