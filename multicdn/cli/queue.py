@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from multicdn.cli import _aws, _letters, _queues, _stack, aws_region
+from multicdn.cli import _aws, _letters, _queues, _stack, _unknown, aws_region
 from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
@@ -79,6 +79,7 @@ def list_(provider: str | None, reason: str, older_than: float, *, receive: bool
     """List what waits by provider and reason: how many, since when, how often tried, and when again."""
     now = time.time()
     selection = _queues.Selection(provider, reason, older_than)
+    _unknown.warn([provider] if provider else (), where["config_path"])
     seen = _look(_Where(**where), now, receive=receive)
     entries = [each.entry() for each in seen.delayed] + [each.entry() for each in seen.received]
     groups = letters.grouped(entry for entry in entries if selection.takes(entry, now))

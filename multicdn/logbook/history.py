@@ -170,6 +170,8 @@ def lines(history: History) -> Iterator[tuple[str, LogEntry | None]]:
         yield f"and {len(hidden):,} older jobs that may be about it, of which the log doesn't name all objects", None
     if not history.complete:
         yield f"only the newest {_MOST:,} lines are shown; shorten --since", None
+    if history.steps and len(perhaps) == len(history.steps):
+        yield "where it stands isn't known: no line of the log names it for certain", None
     for entry in history.last:
         yield f"{entry.provider}: {ended(entry)}", entry
 

@@ -237,6 +237,15 @@ def test_nothing_is_known_is_said_and_has_its_status() -> None:
     )
 
 
+def test_a_provider_that_the_config_has_not_is_told(tmp_path: Path) -> None:
+    nothing = "the log has nothing like that in this time\n"
+    said = "the config has no provider 'wwww'; did you mean 'www'? (warning)\n"
+    assert run("logs", "-", "--provider", "wwww").stderr == said + nothing
+    assert run("logs", "-", "--provider", "site/E8F6", "--provider", "(events)").stderr == nothing
+    (tmp_path / "multicdn.config.yml").unlink()
+    assert run("logs", "-", "--provider", "wwww").stderr == nothing
+
+
 def test_for_a_url_that_no_route_gives_nothing_is_searched_and_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = searched(monkeypatch)
     result = run("history", "https://other.example/docs/", code=1)
