@@ -111,6 +111,7 @@ def run(records: int, share: float, limit: float, vendors: Sequence[str]) -> tup
             "MULTICDN_DLQ_URL": f"{sqs.endpoint}/123456789012/work-dlq",
             "AWS_ENDPOINT_URL_SQS": sqs.endpoint,
             "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+            "AWS_LAMBDA_FUNCTION_NAME": "bench",
             **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x"),
             **dict.fromkeys(("AWS_DEFAULT_REGION", "AWS_REGION"), "eu-central-1"),
         }
@@ -129,7 +130,8 @@ def run(records: int, share: float, limit: float, vendors: Sequence[str]) -> tup
             threading.Thread(target=throttle, args=(process, share), daemon=True).start()
             process.stdin.write("\n")
             process.stdin.flush()
-            said = json.loads(process.stdout.readline())
+            *_metrics, last = process.stdout
+            said = json.loads(last)
     return said["left"], said["failed"], queue.targets()
 
 

@@ -131,6 +131,7 @@ class Dispatcher:
         work = self._find_work(intake, seconds)
         returned, refused = self._returned(intake)
         returned, gone = without_gone(self._router, returned, intake.changes)
+        unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
         calling = time.time()
@@ -140,10 +141,12 @@ class Dispatcher:
         history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, history, end)
         unrouted = self._requeue_unrouted(work.failures, history, end)
-        unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         if self.on_measured is not None:
-            ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
-            self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
+            try:
+                ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+                self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
+            except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
+                emit(logging.ERROR, "not-measured", reason=told(error))
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
         self._tell(intake, work, found, sent, unrouted, unmatched)

@@ -104,9 +104,13 @@ def shown(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
-        return {redact(str(name)): shown(item) for name, item in value.items()}
+        return {_short(name): shown(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [shown(item) for item in value]
+    return _short(value)
+
+
+def _short(value: object) -> str:
     text = redact(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 

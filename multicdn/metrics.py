@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.model import Action, Report, Status
+from multicdn.provenance import since_1970
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
@@ -96,11 +97,11 @@ def event_times(changes: Iterable[Change], sent: Mapping[str, float], now: float
     """
     times: dict[str, list[float]] = defaultdict(list)
     for change in changes:
-        happened = _seconds(change.time)
+        happened = since_1970(change.time)
         if happened is not None and now - happened <= _FORTNIGHT:
             times[change.cause].append(min(happened, now))
     for message, at in sent.items():
-        times[message] = times[message] or [at]
+        times[message] = times[message] or [max(now - _FORTNIGHT, min(at, now))]
     return dict(times)
 
 
@@ -207,14 +208,6 @@ def _spread(values: list[float]) -> list[float]:
     if len(ordered) <= _MOST_VALUES:
         return ordered
     return [ordered[place * (len(ordered) - 1) // (_MOST_VALUES - 1)] for place in range(_MOST_VALUES)]
-
-
-def _seconds(time: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def is_wanted() -> bool:

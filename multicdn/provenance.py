@@ -5,6 +5,7 @@ It decides nothing: a target without it is delivered like any other.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,9 @@ MOST = 5
 
 #: Characters of a key, which S3 ends at 1,024 bytes, and of any other text from outside.
 LONGEST_KEY, LONGEST_TEXT = 1024, 256
+
+# Of several people the first is named, and that there were others: none has done alone what all have.
+_OTHERS = " and others"
 
 _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Key = Annotated[str, Meta(max_length=LONGEST_KEY)]
@@ -33,7 +37,7 @@ class Provenance(Struct, frozen=True, omit_defaults=True):
         routes: that made targets of them, as ``file:line``; the first of them.
         principal, source_ip: who changed the objects, and from where, as S3 says; empty where it doesn't, or where
             several did.
-        by, why: who asked for it by hand, and what for.
+        by, why: who asked for it by hand, and what for; of several the first.
         uploaded: when the oldest of the changes happened, in ISO 8601 as S3 wrote it.
     """
 
@@ -71,7 +75,7 @@ def joined(found: Iterable[Provenance]) -> Provenance:
         tuple(islice(dict.fromkeys(route for part in parts for route in part.routes), MOST)),
         _shared({part.principal for part in parts}),
         _shared({part.source_ip for part in parts}),
-        by.by,
+        by.by if len({part.by for part in parts if part.by}) <= 1 else f"{by.by.removesuffix(_OTHERS)}{_OTHERS}",
         by.why,
         # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
         min((part.uploaded for part in parts if part.uploaded), key=lambda time: time.rstrip("Z"), default=""),
@@ -91,6 +95,15 @@ def condensed(found: Sequence[Provenance]) -> tuple[tuple[Provenance, ...], tupl
             break
     places = {name: place for place, name in enumerate(groups)}
     return tuple(_bounded(joined(group)) for group in groups.values()), tuple(places[name] for name in keys)
+
+
+def since_1970(time: str) -> float | None:
+    """Seconds since 1970 of a time in ISO 8601; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _named(key: str, bucket: str, first: str) -> str:

@@ -35,6 +35,9 @@ TYPE = "multicdn"
 _MOST_ENTRIES, _MOST_BYTES = 10, 256 * 1024
 _MOST_CALLS = 20
 
+# Characters of each text in an event that else had more bytes.
+_BRIEF = 256
+
 # Bytes of an entry beside its text: names, and what AWS counts for the time.
 _AROUND = 512
 
@@ -165,7 +168,17 @@ def cloud_event(record: LogRecord, source: str) -> CloudEvent:
         "datacontenttype": "application/json",
         "data": data,
     }
-    return CloudEvent(kind, json.dumps(event))
+    text = json.dumps(event)
+    return CloudEvent(kind, text if len(text) + _AROUND <= _MOST_BYTES else json.dumps({**event, "data": _brief(data)}))
+
+
+def _brief(value: Any) -> Any:
+    """The same with its texts cut, as an entry takes it: what vendors say may be long, and of many bytes."""
+    if isinstance(value, str):
+        return value if len(value) <= _BRIEF else f"{value[:_BRIEF]}…"
+    if isinstance(value, dict):
+        return {name: _brief(item) for name, item in value.items()}
+    return [_brief(item) for item in value] if isinstance(value, list) else value
 
 
 def batches(events: Iterable[CloudEvent]) -> Iterator[list[CloudEvent]]:

@@ -16,6 +16,9 @@ _SPOKEN = frozenset((
     "event", "provider", "action", "kind", "soft", "targets", "state", "delay", "reason", "first", "trace",
 ))  # fmt: skip
 
+# What names a record that isn't about a job: a circuit breaker's is nothing without its state.
+_NAMING = ("event", "state")
+
 _PLURALS = {"prefix": "prefixes", "everything": "everything"}
 
 
@@ -39,7 +42,7 @@ def sentence(fields: Mapping[str, Any]) -> str:
         fields: of the record, ``event`` among them.
     """
     about = f"{fields['provider']}: " if "provider" in fields else ""
-    what = _of_job(fields) if "action" in fields else str(fields.get("event", ""))
+    what = _of_job(fields) if "action" in fields else " ".join(str(fields[name]) for name in _NAMING if name in fields)
     reason = f": {fields['reason']}" if fields.get("reason") else ""
     more = "; ".join(_more(fields))
     return visible(f"{about}{what}{reason}{f' ({more})' if more else ''}")
@@ -48,7 +51,7 @@ def sentence(fields: Mapping[str, Any]) -> str:
 def _of_job(fields: Mapping[str, Any]) -> str:
     event, state, targets, kind = (fields.get(name, "") for name in ("event", "state", "targets", "kind"))
     number = targets if isinstance(targets, int) else 0
-    kinds = kind if number == 1 else _PLURALS.get(kind, f"{kind}s")
+    kinds = kind if number == 1 else _PLURALS.get(str(kind), f"{kind}s")
     count = "" if kind == "everything" else f"{number:,} "
     soft = "soft " if fields.get("soft") else ""
     delay = f" for {fields['delay']} s" if "delay" in fields else ""

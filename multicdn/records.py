@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.model import Status, described
-from multicdn.provenance import MOST, UNKNOWN, Provenance, joined
+from multicdn.provenance import MOST, UNKNOWN, Provenance, joined, since_1970
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class EndedAlike:
         causes = frozenset().union(*self._causes)
         tried = max((history.attempts.get(cause, 0) for cause in causes), default=0) if history.attempts else 0
         self.attempt = tried + 1
-        since = _epoch(self.provenance.uploaded)
+        since = since_1970(self.provenance.uploaded)
         if since is None:
             since = min((history.sent[cause] for cause in causes if cause in history.sent), default=None)
         self.age = None if since is None else max(0.0, now - since)
@@ -261,15 +260,6 @@ def _alike(job: Job, fates: Sequence[Fate]) -> Mapping[tuple[object, ...], Seque
     for place, (fate, each) in enumerate(zip(fates, behind, strict=True)):
         found[fate.state, each.who].append(place)
     return found
-
-
-def _epoch(time: str) -> float | None:
-    """Seconds since 1970 of a time in ISO 8601; None for anything else."""
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:

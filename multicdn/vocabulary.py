@@ -83,7 +83,9 @@ FIELDS = {
     "messages": Field("texts", "ids of the messages that asked for it at first; 5 at most"),
     "principal": Field("text", "who changed the objects, as S3 says"),
     "source_ip": Field("text", "from where, if all came from one address"),
-    "by": Field("text", "who asked for it by hand: an identity of AWS, or `user@host`"),
+    "by": Field(
+        "text", "who asked for it by hand: an identity of AWS, or `user@host`; of several, the first `and others`"
+    ),
     "why": Field("text", "what for: their `--reason`"),
     "id": Field("text", "the vendor's id of the request, for its support desk"),
     "ids": Field("texts", "the same of several calls; 5 at most"),
@@ -242,6 +244,7 @@ EVENTS = {
         ("queue", "messages", "code", "reason"),
         own={"messages": _MESSAGES},
     ),
+    "not-measured": Event(("ERROR",), "The metrics of an invocation could not be taken.", ("reason",)),
     "publish-failed": Event(
         ("WARNING",), "Other systems could not be told of outcomes.", ("reason",), ("destination", "events")
     ),

@@ -21,6 +21,18 @@ pytestmark = pytest.mark.slow
 # Batches from SQS
 
 
+def test_metrics_that_can_not_be_taken_cost_no_reply(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
+    def fails(measured: object, now: float) -> None:
+        raise OSError("no space left")
+
+    dispatcher = stage.dispatcher()
+    dispatcher.on_measured = fails
+    assert dispatcher.dispatch(sqs_event(m1=s3_event("a.css")), 30) == failures()
+    said = {line["event"]: line for line in lines(logged)}
+    assert "no space left" in said["not-measured"]["reason"]
+    assert said.keys() >= {"accepted", "invocation"}, "the log is written all the same"
+
+
 def test_changes_that_no_route_is_about_are_in_the_log(stage: Stage, logged: pytest.LogCaptureFixture) -> None:
     others = s3_event("a.css", "b.css")["Records"]
     for each in others:
@@ -274,15 +286,19 @@ def test_a_hook_that_hangs_over_a_report_costs_no_reply(
     monkeypatch.setattr(observer, "look", lambda: over.wait(60))
     monkeypatch.setattr(reporting, "_LONGEST_LOOK", 0.2)
     dispatcher = stage.dispatcher(hooked("observer"))
+    without_time = stage.dispatcher(hooked("observer"))
     try:
         for key in ("a.css", "b.css"):
             assert dispatcher.dispatch(sqs_event(m1=s3_event(key)), 30) == failures()
+        assert len(observer.reports) == 1, "no second thread hangs"
+        monkeypatch.setattr(reporting, "_LONGEST_LOOK", 5.0)
+        without_time.dispatch(sqs_event(m1=s3_event("c.css")), 0, 0)
     finally:
         over.set()
-    assert len(observer.reports) == 1, "no second thread hangs"
     bugs = [line["reason"] for line in lines(logged) if line["event"] == "plugin-bug"]
     assert bugs[0].startswith("a plugin looks at the report for more than")
-    assert bugs[1:] == ["not shown, since a plugin still looks at an earlier report"]
+    assert bugs[1] == "not shown, since a plugin still looks at an earlier report"
+    assert bugs[2].startswith("a plugin looks at the report for more than 0.1 s"), "what is left of the function's time"
 
 
 def test_a_url_hook_that_fails_costs_its_change_and_no_other(stage: Stage) -> None:

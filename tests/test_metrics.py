@@ -116,11 +116,14 @@ def test_events_happened_when_they_say_and_else_when_sqs_says() -> None:
         Change("b", "k", time="yesterday", cause="odd"),
         Change("b", "k", cause="silent"),
     ]
-    assert event_times(changes, {"one": NOW - 1, "ancient": NOW - 2, "odd": NOW - 3}, NOW) == {
+    sent = {"one": NOW - 1, "ancient": NOW - 2, "odd": NOW - 3, "clock-of-sqs": NOW + 0.5, "made-up": -1e308}
+    assert event_times(changes, sent, NOW) == {
         "one": [NOW - 9.5, NOW - 5],
         "ancient": [NOW - 2],
         "ahead": [NOW],
         "odd": [NOW - 3],
+        "clock-of-sqs": [NOW],
+        "made-up": [NOW - 14 * 86_400],
     }
 
 

@@ -166,9 +166,11 @@ def test_a_large_one_keeps_people_apart_and_counts_the_rest() -> None:
     assert (back.provenance[1].objects, back.provenance[1].keys) == (50, ("1", "3", "5", "7", "9"))
 
 
-def test_of_many_people_only_the_first_is_told() -> None:
+def test_of_many_people_the_first_is_told_and_not_for_what_others_did() -> None:
     [back] = sent(of(*(one(str(number), by=f"p{number}") for number in range(9))))
-    assert back.provenance == (Provenance("b", ("0", "1", "2", "3", "4"), 9, by="p0"),) * 9
+    assert back.provenance == (Provenance("b", ("0", "1", "2", "3", "4"), 9, by="p0 and others"),) * 9
+    assert joined([back.provenance[0], one("x", by="ann")]).by == "p0 and others"
+    assert joined([one("x", by="ann"), one("y"), one("z", by="ann")]).by == "ann"
 
 
 def test_a_message_that_is_cut_tells_of_each_part() -> None:

@@ -17,6 +17,7 @@ from botocore.stub import ANY, Stubber
 from kit.stage import Stage, failures, lines, s3_event, sqs_event
 
 from multicdn import publishing, reporting
+from multicdn.bounds import time_left
 from multicdn.config.publish import EndState, Publish
 from multicdn.publishing import CloudEvent, EventBus, Publisher, Topic, batches, cloud_event
 from multicdn.records import LogRecord
@@ -70,6 +71,17 @@ def test_calls_are_as_large_as_aws_takes_them() -> None:
     large = [CloudEvent("t", "x" * 100_000)] * 5
     assert [len(batch) for batch in batches(large)] == [2, 2, 1]
     assert list(batches([])) == []
+
+
+def test_what_a_vendor_says_makes_no_event_too_large_to_be_told() -> None:
+    """docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size: an ASCII text, and names"""
+    long = "\u2028" * 20_000
+    fields = {**PURGED.fields, "id": long, "ids": [long] * 5, "note": long, "reason": long, "targets": 10_000}
+    event = cloud_event(PURGED._replace(fields=fields), "/multicdn/acme")
+    assert len(event.text) < 200_000
+    data = json.loads(event.text)["data"]
+    assert data["first"] == PURGED.fields["first"]
+    assert (data["targets"], len(data["ids"]), len(data["reason"])) == (10_000, 5, 257)
 
 
 @pytest.fixture
@@ -162,6 +174,27 @@ def test_without_time_nothing_is_sent(wire: dict[str, Stubber], logged: pytest.L
     assert [line["reason"] for line in lines(logged)] == ["no time was left"]
 
 
+def test_each_call_ends_with_the_time_for_all_of_them_and_the_sdk_tries_none_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[float | None] = []
+
+    class Seen(EventBus):
+        def send(self, events: Any) -> dict[int, str]:
+            left.append(time_left())
+            return {}
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    made = {one.arn: one for one in publishing._destinations(Publish(to=(BUS, TOPIC)))}
+    assert isinstance(bus := made[BUS], EventBus)
+    assert bus._client.meta.config.retries["total_max_attempts"] == 1
+    monkeypatch.setattr(publishing, "_destinations", lambda publish: [Seen(None, arn) for arn in publish.to])
+    Publisher(Publish(to=(BUS,))).tell([purged()], seconds=3)
+    assert left[0] is not None
+    assert 0 < left[0] <= 3
+
+
 # From an upload on
 
 
@@ -209,6 +242,16 @@ def received(sqs: Any, url: str, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+def test_clients_are_made_before_the_first_event(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To load boto3 takes longer than the end of an invocation has."""
+    made: list[Publish] = []
+    monkeypatch.setattr(publishing, "_destinations", lambda publish: made.append(publish) or [])
+    stage.text += f"publish: {{to: ['{BUS}']}}\n"
+    stage.dispatcher().prepare()
+    assert len(made) == 1
+
+
+@pytest.mark.slow
 def test_a_destination_that_hangs_costs_no_reply(
     stage: Stage, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,12 +266,18 @@ def test_a_destination_that_hangs_costs_no_reply(
     monkeypatch.setattr(publishing, "_destinations", lambda publish: [Hanging(None, arn) for arn in publish.to])
     monkeypatch.setattr(reporting, "_LONGEST_LOOK", 0.2)
     stage.text += f"publish: {{to: ['{BUS}']}}\n"
-    dispatcher = stage.dispatcher()
+    dispatcher, without_time = stage.dispatcher(), stage.dispatcher()
     try:
         for key in ("a.css", "b.css"):
             assert dispatcher.dispatch(sqs_event(m1=s3_event(key)), 30) == failures()
+        monkeypatch.undo()
+        monkeypatch.setattr(publishing, "_destinations", lambda publish: [Hanging(None, arn) for arn in publish.to])
+        without_time.dispatch(sqs_event(m1=s3_event("c.css")), 0, 0)
     finally:
         over.set()
     said = [line["reason"] for line in lines(logged) if line["event"] == "publish-failed"]
     assert said[0].startswith("`publish` looks at the report for more than")
-    assert len(said) == 2
+    assert said[2].startswith("`publish` looks at the report for more than 0.1 s"), (
+        "what is left of the function's time"
+    )
+    assert len(said) == 3

@@ -84,6 +84,14 @@ def test_what_is_requeued_tells_when_it_is_tried_again_and_the_first_messages() 
     assert {name: line.get(name) for name in expected} == expected
 
 
+def test_without_a_known_upload_the_age_is_that_of_the_oldest_message() -> None:
+    outcomes = [
+        failed("503: Guru", "/a", cause=cause, provenance=[behind(uploaded="")]) for cause in ("m1", "m2", "m3")
+    ]
+    [line] = lines(*outcomes, history=MessageHistory({"m1": NOW - 5, "m2": NOW - 99, "m3": NOW - 50}, {}, {}))
+    assert line["age_seconds"] == 99
+
+
 def test_what_was_given_up_is_an_error_and_has_no_delay() -> None:
     [line] = lines(failed("400: bad", "/a", status=Status.REJECTED))
     assert (line["level"], line["event"], line["state"], "delay" in line) == ("ERROR", "rejected", "dead", False)

@@ -181,8 +181,10 @@ def test_a_worker_writes_for_whoever_reads(terminal: bool, kind: type, monkeypat
     assert type(logger.handlers[0].formatter) is kind
 
 
-def test_a_long_text_is_cut_and_keeps_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    log.emit(logging.WARNING, "config", warning="a" * 50_000 + "the end")
-    [record] = caplog.records
-    text = json.loads(record.message)["warning"]
-    assert (len(text) < 8200, text.endswith("the end")) == (True, True)
+def test_a_long_text_is_cut_and_keeps_its_end_and_so_does_a_name_from_outside(caplog: pytest.LogCaptureFixture) -> None:
+    long = "a" * 50_000 + "the end"
+    log.emit(logging.WARNING, "config", warning=long)
+    log.emit(logging.WARNING, "unknown-event", events=1, names={long: 1})
+    warned, unknown = (json.loads(record.message) for record in caplog.records)
+    for text in (warned["warning"], *unknown["names"]):
+        assert (len(text) < 8200, text.endswith("the end")) == (True, True)

@@ -160,8 +160,9 @@ class CacheOracle:
                 yield Expectation(demand.provider, demand.action, target, hard)
 
     def _order(self, preload: Expectation, expectations: Iterable[Expectation]) -> _Order:
-        purges = (each for each in expectations if each.provider == preload.provider and each.action is Action.PURGE)
-        return _Order(preload, tuple(purges), self._asked[preload].at)
+        purges = [each for each in expectations if each.provider == preload.provider and each.action is Action.PURGE]
+        own = [each for each in purges if each.target == preload.target]  # else it is purged by its tag
+        return _Order(preload, tuple(own or purges), self._asked[preload].at)
 
     def _is_met(self, expectation: Expectation, asked: _Asked) -> bool:
         if expectation.action is Action.PURGE:

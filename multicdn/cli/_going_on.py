@@ -10,6 +10,7 @@ import click
 from multicdn.cli._group import WORDS
 from multicdn.cli.render import counted
 from multicdn.model import Status, TargetKind
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,14 +32,16 @@ def undelivered(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """What to type for all that may succeed later; what a vendor has accepted is asked for again by no other one."""
     instances = sorted({outcome.job.instance for outcome in outcomes if outcome.status in _LATER})
     if instances:
-        yield f"To go on: {again(click.get_current_context().meta.get(WORDS, ()), instances)}"
+        yield redact(f"To go on: {again(click.get_current_context().meta.get(WORDS, ()), instances)}")
         yield "With --queue or --stack the deployed function does it, and keeps trying."
 
 
 def again(words: Sequence[str], instances: Sequence[str]) -> str:
     """A command once more, for some providers alone."""
     chosen = [word for name in instances for word in ("--provider", name)]
-    command = shlex.join(["multicdn", *_without_providers(words), *chosen])
+    kept = list(_without_providers(words))
+    end = kept.index("--") if "--" in kept else len(kept)  # what follows is no option
+    command = shlex.join(["multicdn", *kept[:end], *chosen, *kept[end:]])
     if len(command) > _LONGEST:
         command = f"the same command with {shlex.join(chosen)} alone"
     return f"{command}, with the same list on standard input" if "-" in words else command
@@ -68,9 +71,12 @@ def _subject(request: ManualRequest) -> str:
 
 
 def _without_providers(words: Sequence[str]) -> Iterator[str]:
-    skip = False
+    skip, ended = False, False
     for word in words:
-        if skip or word.startswith("--provider="):
+        ended = ended or (word == "--" and not skip)
+        if ended:
+            yield word
+        elif skip or word.startswith("--provider="):
             skip = False
         elif word == "--provider":
             skip = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multicdn.cli import aws_region
+from multicdn.cli import _signals, aws_region
 from multicdn.cli.terminal import folded, say, visible_lines, width
 from multicdn.errors import MulticdnError, did_you_mean
 
@@ -103,7 +103,7 @@ class CommandGroup(click.Group):
         """Run the command. In the outermost group its errors become sentences, without a trace."""
         if ctx.parent is not None:
             return super().invoke(ctx)
-        with aws_region.obeyed(), _ended_as_sentences():
+        with aws_region.obeyed(), _ended_as_sentences(), _signals.obeyed(ctx):
             return super().invoke(ctx)
 
 
@@ -151,7 +151,7 @@ def _kept(text: str) -> str:
 
 def _interrupted() -> None:
     say("Interrupted.", err=True)
-    raise click.exceptions.Exit(INTERRUPTED)
+    raise click.exceptions.Exit(_signals.status())
 
 
 def _sentence(message: str) -> str:

@@ -12,8 +12,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, _going_on, _person, arguments, render
-from multicdn.cli._group import INTERRUPTED
+from multicdn.cli import _aws, _ends, _going_on, _person, _signals, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Change, ChangeKind
@@ -49,7 +48,7 @@ class Ended(NamedTuple):
         planned: what a dry run shows; None where it was none.
         sent: to the function's queue; None where it wasn't to be.
         outcomes: of the calls from here.
-        interrupted: whether Ctrl-C ended them.
+        interrupted: whether Ctrl-C, or a signal like it, ended them.
         by: who asked; empty where nothing was done.
     """
 
@@ -280,7 +279,7 @@ def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: C
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)
-    status = INTERRUPTED if interrupted and report.undelivered else _status(accepted, failed)
+    status = _signals.status() if interrupted and report.undelivered else _status(accepted, failed)
     return Ended(status, outcomes=tuple(report), interrupted=interrupted)
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from multicdn.cli import _letters, _stack, arguments, completion
 from multicdn.cli._json import as_json_option, say_json
+from multicdn.cli.progress import bar
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
 from multicdn.config import settings
@@ -243,10 +244,6 @@ def act(kind: Kind, url: str, selection: Selection, way_back: WayBack | None, *,
         raise click.UsageError("--json asks nothing; add --yes")
     deed, done = (REDRIVE if way_back else DROP), 0
 
-    def progress(number: int) -> None:
-        nonlocal done
-        done = number
-
     try:
         until = time.monotonic() + kind.held
         with opened(kind, url, kind.held) as looked:
@@ -254,10 +251,17 @@ def act(kind: Kind, url: str, selection: Selection, way_back: WayBack | None, *,
             able = [letter for letter in chosen if way_back is None or way_back.bodies(letter)]
             if able and not yes:
                 _confirm(deed, counted(len(able), kind.noun), len(able), until)
-            if way_back is None:
-                looked.queue.drop(able, progress)
-            else:
-                looked.queue.redrive(able, way_back, progress)
+            with bar(deed.done, len(able)) as advance:
+
+                def progress(number: int) -> None:
+                    nonlocal done
+                    before, done = done, number
+                    advance(number - before)
+
+                if way_back is None:
+                    looked.queue.drop(able, progress)
+                else:
+                    looked.queue.redrive(able, way_back, progress)
     except KeyboardInterrupt:
         say(f"{done:,} {deed.done} by then; all else is where it was, but perhaps for what was under way", err=True)
         raise

@@ -12,6 +12,7 @@ from multicdn.errors import MulticdnError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import click
 
@@ -27,10 +28,15 @@ def types(context: click.Context, parameter: click.Parameter, incomplete: str) -
 def instances(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The providers of the config that the command would use, also where the rest of it has errors."""
     del parameter
-    path = context.params.get("config_path") or config_file.locate()
+    return _beginning(configured(context.params.get("config_path")), incomplete)
+
+
+def configured(config_path: Path | None) -> list[str]:
+    """The providers of a config; none if it can't be read so far."""
+    path = config_path or config_file.locate()
     try:
         document = yaml_source.parse(text_file.decoded(path.read_bytes()), path.name)
-        return _beginning(map(str, document.data["providers"]), incomplete)
+        return list(map(str, document.data["providers"]))
     except (MulticdnError, OSError, text_file.NotTextError, TypeError, KeyError):
         return []
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from multicdn.cli import _aws, _letters, _queues, _stack, aws_region
+from multicdn.cli import _aws, _letters, _queues, _stack, _unknown, aws_region
 from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
@@ -52,6 +52,7 @@ def list_(provider: str | None, reason: str, older_than: float, *, as_json: bool
     """List the dead letters by provider and reason. Changes nothing."""
     url, now = _Where(**where).queue(), time.time()
     selection = _queues.Selection(provider, reason, older_than)
+    _unknown.warn([provider] if provider else (), where["config_path"])
     with _queues.opened(KIND, url) as looked:
         entries = [entry for letter in looked.all if selection.takes(entry := letter.entry(), now)]
     groups = letters.grouped(entries)

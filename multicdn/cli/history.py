@@ -69,9 +69,11 @@ def history(
 
     subject, notes = _subject(what, config_path, region)
     read = _Read()
-    entries = (
-        _log.from_file(file, since) if file else _from_group(subject, since or _WEEK, read, stack, region, config_path)
-    )
+    entries: Iterable[LogEntry] = ()  # of what no route knows, the log has nothing that could be searched for
+    if file:
+        entries = _log.from_file(file, since)
+    elif subject.objects or subject.targets:
+        entries = _from_group(subject, since or _WEEK, read, stack, region, config_path)
     made = of_log.make(entries, subject)
     if as_json:
         say_json(_plain(what, subject, made, read))

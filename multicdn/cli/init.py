@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from multicdn.cli import completion
+from multicdn.cli import _signals, completion
 from multicdn.cli.terminal import say, say_text, visible
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import ConfigError
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from multicdn.authoring.answers import Answers
     from multicdn.authoring.starter import Draft
     from multicdn.plugins.discovery import Plugins
-
-# As shells say that a program was interrupted.
-_INTERRUPTED = 130
 
 
 @click.command()
@@ -126,7 +123,7 @@ def _conversed(answers: Answers, plugins: Plugins) -> str:
         return Interview(_Asker(), AwsAround(answers.region), plugins, answers).text()
     except (click.Abort, KeyboardInterrupt, EOFError):
         say("")
-        _stop("Stopped; nothing was written.", answers, _INTERRUPTED)
+        _stop("Stopped; nothing was written.", answers, _signals.status())
     except ConfigError as error:
         _stop(str(error), answers)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multicdn.cli import _log, _stack, arguments, completion
+from multicdn.cli import _log, _stack, _unknown, arguments, completion
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say, say_text
 
@@ -49,10 +49,11 @@ def logs(file: str | None, *, follow: bool, since: float | None, as_json: bool, 
     """
     from multicdn.logbook import wanted
 
-    if file and follow:
+    if file and file != _log.STANDARD_INPUT and follow:  # a pipe is followed anyway
         raise click.UsageError(f"a file isn't followed: tail -f {file} | multicdn logs -")
     chosen = wanted.LogFilter(options["providers"], options["keys"], options["outcomes"])
     _check(chosen)
+    _unknown.warn(chosen.providers, options["config_path"])
     where = (options["stack"], options["region"], options["config_path"])
     found = _log.from_file(file, since) if file else _from_group(*where, chosen, since or _HOUR, follow=follow)
     shown, hidden = _show(found, chosen, as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from multicdn.cli import _aws, _letters, _queues, _stack, aws_region
+from multicdn.cli import _aws, _letters, _queues, _stack, _unknown, aws_region
 from multicdn.cli._group import CommandGroup
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.render import counted
@@ -36,6 +36,9 @@ _Where = partial(_queues.Where, KIND)
 _options = _queues.options(KIND)
 
 _NO_LOG = "What is delayed is told by the function's log alone: name its installation with --stack"
+
+# Seconds.
+_READING = 20.0
 
 # A record about several messages has the shortest of their delays.
 _SILENT = ": sent in the last seconds, by workers, below its level, or with a longer delay than others of one record"
@@ -76,6 +79,7 @@ def list_(provider: str | None, reason: str, older_than: float, *, receive: bool
     """List what waits by provider and reason: how many, since when, how often tried, and when again."""
     now = time.time()
     selection = _queues.Selection(provider, reason, older_than)
+    _unknown.warn([provider] if provider else (), where["config_path"])
     seen = _look(_Where(**where), now, receive=receive)
     entries = [each.entry() for each in seen.delayed] + [each.entry() for each in seen.received]
     groups = letters.grouped(entry for entry in entries if selection.takes(entry, now))
@@ -185,16 +189,16 @@ def _of_log(stack: _stack.Stack | None, depth: Depth, now: float) -> tuple[list[
     """What the log of an installation says of what is delayed, and what it can't say."""
     if stack is None:
         return [], [_NO_LOG] if depth.delayed else []
-    import boto3
-
-    from multicdn.oncall.delayed import Log
+    from multicdn.logbook.group import LogGroup
+    from multicdn.oncall import delayed as of_log
     from multicdn.oncall.message_queue import QueueError
 
     group = stack.output("LogGroupName", ", and so no log that tells what is delayed")
-    log = Log(boto3.session.Session().client("logs", region_name=stack.region), group)
+    log = LogGroup(stack.client("logs"), group)
     try:
         with _queues.told():
-            delayed = log.delayed(now)
+            lines = log.between(now - of_log.TOLD_IN, None, of_log.PATTERN, _READING)
+            delayed = of_log.still_delayed(lines, now)
     except QueueError as error:
         return [], [f"What is delayed can't be told, since the log {group} can't be read: {error}"]
     if not log.complete:

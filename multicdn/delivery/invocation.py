@@ -48,7 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     grace: float = math.inf
     prompt: float = 2.0
     longest_pause: float = LONGEST_PAUSE
-    ends: str = "the function's time was up"
+    ends: str = "the invocation's time was up"
 
 
 class Latch:

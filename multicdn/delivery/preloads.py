@@ -118,8 +118,9 @@ def _is_hopeless(purge: Outcome) -> bool:
 def _lost_targets(job: Job, hopeless: Unpurged) -> Iterator[str]:
     """The targets of a preload that can't be purged.
 
-    Only the messages behind them tell which purge is whose. A job that came back has one message for many targets: then
-    a few bad purges must not cost all the others their preload.
+    The messages behind them tell which purge is whose. A job that came back has one message for many targets, and a
+    change several spellings: then a few bad purges must not cost all the others their preload, and each costs that of
+    its own URL.
     """
     wanted: dict[str, list[str]] = defaultdict(list)
     for target, causes in zip(job.targets, job.causes, strict=True):
@@ -127,8 +128,14 @@ def _lost_targets(job: Job, hopeless: Unpurged) -> Iterator[str]:
             wanted[message].append(target)
     for message, targets in wanted.items():
         bad = hopeless.of(frozenset((message,)))
-        if sum(len(found.part.targets) for found in bad) >= len(targets):
-            yield from targets
+        purges = [target for found in bad for target in found.part.targets]
+        own = set(map(_bare, purges))
+        yield from targets if len(purges) >= len(targets) else (each for each in targets if _bare(each) in own)
+
+
+def _bare(url: str) -> str:
+    """A URL without its scheme, which some vendors want to be another for a purge, or none."""
+    return url.partition("//")[2] or url
 
 
 def _with_purges(job: Job, purges: Iterable[UnpurgedPart]) -> Job:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Bytes. CloudWatch takes no longer event; a longer line of a file is taken for several.
 _LONGEST_LINE = 1 << 20
 
+# JSON has numbers that can't be reckoned with.
+_LARGEST = 1e15
+
 # Where docker, kubectl and the like put a name or a time before what a container wrote.
 _LONGEST_PREFIX = 200
 
@@ -64,9 +67,11 @@ class LogEntry(Struct, frozen=True):
         return tuple(map(str, value)) if isinstance(value, list) else ()
 
     def number(self, name: str) -> float:
-        """A member that is a number; 0 if it isn't there."""
+        """A member that is a number; 0 if it isn't there, or is none that a record can have."""
         value = self.record.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return 0.0
+        return float(value) if abs(value) < _LARGEST else 0.0
 
 
 def read(line: str, at: float | None = None) -> LogEntry:

@@ -32,21 +32,28 @@ class LogGroup:
     Args:
         client: of boto3, for ``logs``.
         name: of the group.
+
+    Attributes:
+        complete: whether the last look came to the end of the log, in the time that it had.
     """
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
         self.name = name
+        self.complete = True
 
-    def between(self, start: float, end: float | None = None, pattern: str = "") -> Iterator[LogEntry]:
+    def between(
+        self, start: float, end: float | None = None, pattern: str = "", patience: float = math.inf
+    ) -> Iterator[LogEntry]:
         """What was logged, in the order of CloudWatch, page by page.
 
         Args:
             start: seconds since 1970.
             end: the same; None for all that there is.
             pattern: a filter pattern of CloudWatch; what it lets through is to be looked at again.
+            patience: seconds after which no further page is asked for.
         """
-        for event in self._events(start, end, pattern):
+        for event in self._events(start, end, pattern, time.monotonic() + patience):
             yield _entry(event)
 
     def follow(self, start: float, pattern: str = "", patience: float = math.inf) -> Iterator[LogEntry]:
@@ -75,7 +82,9 @@ class LogGroup:
             time.sleep(_PAUSE)
             waited += _PAUSE
 
-    def _events(self, start: float, end: float | None, pattern: str) -> Iterator[dict[str, Any]]:
+    def _events(
+        self, start: float, end: float | None, pattern: str, until: float = math.inf
+    ) -> Iterator[dict[str, Any]]:
         """Events of all pages; a page may be empty, and yet not be the last."""
         asked: dict[str, Any] = {"logGroupName": self.name, "startTime": max(0, int(start * 1000))}
         if end is not None:
@@ -85,7 +94,8 @@ class LogGroup:
         while True:
             page = self._client.filter_log_events(**asked)
             yield from page["events"]
-            if not page.get("nextToken") or page["nextToken"] == asked.get("nextToken"):
+            self.complete = not page.get("nextToken") or page["nextToken"] == asked.get("nextToken")
+            if self.complete or time.monotonic() > until:
                 return
             asked["nextToken"] = page["nextToken"]
 

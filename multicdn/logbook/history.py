@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from multicdn.logbook import words
 from multicdn.logbook.entries import LogEntry
+from multicdn.logbook.parts import Parts
 from multicdn.logbook.subject import About
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def make(entries: Iterable[LogEntry], subject: Subject) -> History:
     asking = set(chain.from_iterable(_asking(entry) for entry, about in found if about is About.SURELY))
     judged = [(entry, about is About.SURELY or bool(asking & {*entry.texts("messages")})) for entry, about in found]
     steps = [*_beginnings([entry for entry, sure in judged if sure]), *(_step(entry, sure) for entry, sure in judged)]
-    return History(sorted(steps, key=_moment), _last(entry for entry, sure in judged if sure), number <= _MOST)
+    return History(
+        sorted(steps, key=_moment), _last((entry for entry, sure in judged if sure), subject), number <= _MOST
+    )
 
 
 def _asking(entry: LogEntry) -> Iterator[str]:
@@ -117,12 +120,19 @@ def _who(entry: LogEntry) -> str:
 
 def _begun(entry: LogEntry, who: str) -> str:
     record, number = entry.record, entry.number("objects")
-    parts = [f"by {who}" if who else "", f"from {record['source_ip']}" if record.get("source_ip") else ""]
+    source = f"from {record['source_ip']}" if record.get("source_ip") else ""
+    # A job may stand for a request and an upload; where the request came from isn't known then.
+    uploaded = f"also changed by {record['principal']} {source}".rstrip() if _is_of_both(entry) else ""
+    parts = [f"by {who}" if who else "", "" if uploaded else source]
     others = f"the oldest of {number:,.0f} changes of the job" if number > 1 else ""
     why = f"because: {record['why']}" if record.get("why") else ""
     routes = ", ".join(entry.texts("routes"))
     applied = f"{routes} applied" if routes else ""
-    return "; ".join(filter(None, (" ".join(filter(None, parts)), others, why, applied)))
+    return "; ".join(filter(None, (" ".join(filter(None, parts)), others, why, uploaded, applied)))
+
+
+def _is_of_both(entry: LogEntry) -> bool:
+    return bool(entry.record.get("by") and entry.record.get("principal"))
 
 
 def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001
@@ -137,10 +147,14 @@ def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001
     return Step(entry.at, entry.state or entry.event, text, sure, entry)
 
 
-def _last(entries: Iterable[LogEntry]) -> list[LogEntry]:
-    """The newest line on each provider and action; where a job was cut into parts, of the part that came last."""
-    last = {(entry.provider, str(entry.record.get("action"))): entry for entry in entries if entry.state}
-    return [last[name] for name in sorted(last)]
+def _last(entries: Iterable[LogEntry], subject: Subject) -> list[LogEntry]:
+    """The newest line on each provider and action; where a job was cut into parts, of one that isn't done."""
+    found: dict[tuple[str, str], Parts] = {}
+    for entry in entries:
+        if entry.state:
+            name = (entry.provider, str(entry.record.get("action")))
+            subject.note(entry, found.setdefault(name, Parts()))
+    return [last for name in sorted(found) if (last := found[name].last)]
 
 
 def lines(history: History) -> Iterator[tuple[str, LogEntry | None]]:
@@ -156,6 +170,8 @@ def lines(history: History) -> Iterator[tuple[str, LogEntry | None]]:
         yield f"and {len(hidden):,} older jobs that may be about it, of which the log doesn't name all objects", None
     if not history.complete:
         yield f"only the newest {_MOST:,} lines are shown; shorten --since", None
+    if history.steps and len(perhaps) == len(history.steps):
+        yield "where it stands isn't known: no line of the log names it for certain", None
     for entry in history.last:
         yield f"{entry.provider}: {ended(entry)}", entry
 
@@ -173,5 +189,7 @@ def ended(entry: LogEntry) -> str:
     reason = f": {entry.record['reason']}" if entry.record.get("reason") else ""
     if entry.state == "dead":
         return f"{action} given up at {when}{age}{reason}; `multicdn dlq list` shows what may be sent back"
-    waits = {"requeued": "waits in the queue", "returned": "went back to AWS, which brings it again"}
+    if entry.state == "returned":
+        return f"{action} went back to AWS at {when}, which brings it again{reason}"
+    waits = {"requeued": "waits in the queue"}
     return f"{action} {waits.get(entry.state, entry.state)} since {when}{reason}"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from multicdn.logbook.insights import MOST_ROWS
+from multicdn.logbook.parts import named
 from multicdn.logbook.wanted import LEFT_OUT, names_a_part, uri
 from multicdn.provenance import MOST
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from multicdn.logbook.entries import LogEntry
+    from multicdn.logbook.parts import Parts
 
 _WIDER = ("prefix", "host", "everything")
 
@@ -51,18 +53,31 @@ class Subject(Struct, frozen=True):
         """Whether a line is about it."""
         if self._is_covered(entry):
             return About.SURELY
-        if self._is_named(entry):
-            return self._about_part(entry) if _names_the_whole(entry) else About.SURELY
-        return About.PERHAPS if names_a_part(entry) and self._may_be_among(entry) else None
+        is_named = self._is_named(entry)
+        if not is_named and not (names_a_part(entry) and self._may_be_among(entry)):
+            return None
+        if _names_the_whole(entry):
+            return self._about_part(entry)
+        return About.SURELY if is_named else About.PERHAPS
+
+    def note(self, entry: LogEntry, parts: Parts) -> None:
+        """Take note of a line, for the targets of its own that it names; of others only where there is nothing else."""
+        kinds, theirs = self._targets_at(entry), named(entry)
+        mine = frozenset[str]().union(*kinds.values()) & theirs
+        if str(entry.record.get("kind") or "") in _WIDER or not theirs:
+            parts.take(entry, ())
+        elif mine or not kinds:
+            parts.take(entry, mine or theirs)
+        elif parts.last is None:
+            parts.take(entry, ())
 
     def _about_part(self, entry: LogEntry) -> About | None:
         """The same for a line with the keys of a whole batch, though it may be about a part of that: targets tell."""
-        are_all_named = len(entry.texts("first")) >= entry.number("targets")
-        return None if self._targets_at(entry) and are_all_named else About.PERHAPS
+        return None if self._targets_at(entry) and named(entry) else About.PERHAPS
 
     def _is_named(self, entry: LogEntry) -> bool:
-        named = {*entry.texts("first"), *(uri(entry, key) for key in entry.texts("keys"))}
-        return any(f"s3://{bucket}/{key}" in named for bucket, key in self.objects)
+        uris = {*entry.texts("first"), *(uri(entry, key) for key in entry.texts("keys"))}
+        return any(f"s3://{bucket}/{key}" in uris for bucket, key in self.objects)
 
     def _is_covered(self, entry: LogEntry) -> bool:
         """Whether a target of a job is one of its own, or holds it."""
@@ -83,7 +98,7 @@ class Subject(Struct, frozen=True):
             return bool(self._targets_at(entry)) or not (self.targets and entry.provider)
         if "bucket" in entry.record and entry.texts("keys"):
             buckets = {bucket for bucket, _ in self.objects}
-            return entry.record["bucket"] in buckets and (not self.targets or bool(self._targets_at(entry)))
+            return str(entry.record["bucket"]) in buckets and (not self.targets or bool(self._targets_at(entry)))
         return str(entry.record.get("kind") or "") in self._targets_at(entry)
 
     def _targets_at(self, entry: LogEntry) -> Mapping[str, frozenset[str]]:
@@ -114,7 +129,7 @@ def _names_the_whole(entry: LogEntry) -> bool:
 
 
 def _places(field: str, texts: Sequence[str]) -> list[str]:
-    return [f"{field}.{place} in {_listed(texts)}" for place in range(MOST)]
+    return [f"{field}.{place} in {_listed(texts)}" for place in range(MOST)] if texts else []
 
 
 def _query(tests: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
+from multicdn.logbook.parts import Parts, named
 from multicdn.logbook.wanted import names_a_part
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ class Trial:
         self._since = since
         self.perhaps = 0
         self.expected = sorted(set(expected))
-        self._last: dict[tuple[str, str], LogEntry] = {}
+        self._parts: dict[tuple[str, str], Parts] = {}
+        self._invocations: set[str] = set()
         self.misread = False
 
     def see(self, entry: LogEntry) -> bool:
         """Look at a line of the log; whether it is about the trial."""
+        if entry.event == "invocation":  # its last line
+            self._invocations.discard(str(entry.record.get("requestId")))
         ids = {*entry.texts("messages"), str(entry.record.get("message")), str(entry.record.get("requestId"))}
         if not entry.event or self._id not in ids:
             self.perhaps += names_a_part(entry) and (entry.at or 0.0) >= self._since
@@ -70,22 +74,25 @@ class Trial:
         elif entry.state:
             name = (entry.provider.partition("/")[0], str(entry.record.get("action")))
             if self.ended(name) != "dead":
-                self._last[name] = entry
+                self._parts.setdefault(name, Parts()).take(entry, named(entry))
+            if "requestId" in entry.record:
+                self._invocations.add(str(entry.record["requestId"]))
             return name in self.expected
         return self.misread
 
     def ended(self, name: tuple[str, str]) -> str:
         """The state of one of the expected; empty as long as nothing is known."""
-        return self._last[name].state if name in self._last else ""
+        last = self.last(name)
+        return last.state if last else ""
 
     def last(self, name: tuple[str, str]) -> LogEntry | None:
-        """The last line about one of the expected."""
-        return self._last.get(name)
+        """The last line about one of the expected, or of a part of it that isn't done."""
+        return self._parts[name].last if name in self._parts else None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be waited for."""
-        return self.misread or all(self.ended(name) in _ENDS for name in self.expected)
+        return self.misread or (not self._invocations and all(self.ended(name) in _ENDS for name in self.expected))
 
     @property
     def is_good(self) -> bool:

@@ -28,6 +28,8 @@ _IN_TEXT = re.compile("(START|END|REPORT|INIT_START) ")
 # Characters.
 _LONGEST = 4000
 
+_NO_TIME = "(no time)           "
+
 
 def is_shown(entry: LogEntry) -> bool:
     """Whether a line is for people: what Lambda says of each start and end, and what is a metric, isn't."""
@@ -50,9 +52,10 @@ def line(entry: LogEntry) -> str:
 
 def clock(at: float | None) -> str:
     """A time to the second, in UTC as AWS and the vendors write theirs."""
-    if at is None:
-        return "(no time)           "
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    try:
+        return _NO_TIME if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # of a year that datetime doesn't know
+        return _NO_TIME
 
 
 def seconds(number: float) -> str:

@@ -7,6 +7,9 @@ https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 from __future__ import annotations
 
 import re
+import threading
+import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -14,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from multicdn.vocabulary import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from multicdn.metrics import Measured
     from multicdn.vocabulary import Metric
@@ -22,20 +25,57 @@ if TYPE_CHECKING:
 # Seconds from upload to acceptance: some come at once, some after the queue's longest delay, few after hours.
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21_600)
 
-# Metrics of several values in an invocation; the others of seconds are what is so now.
+# Metrics of several values in a batch; those that are what the last batch says; and ages, of which the highest of late
+# counts: a batch knows only of what it has tried itself, and whoever reads comes by now and then.
 _SPREADS = {"UploadToAcceptedSeconds"}
-_NOW = {"BreakerOpen", "OldestUndeliveredSeconds", "OldestIncompleteSeconds"}
+_NOW = {"BreakerOpen"}
+_AGES = {"OldestUndeliveredSeconds", "OldestIncompleteSeconds"}
+
+#: Seconds: longer than SQS lets a job wait between two tries. The alarms of the function look back as far.
+LATELY = 1200.0
+
+
+class Peak:
+    """The highest of the values of late; 0 where there are none.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._values: deque[tuple[float, float]] = deque()  # each later one is lower
+        self._lock = threading.Lock()
+
+    def take(self, value: float) -> None:
+        """Take a value of now."""
+        with self._lock:
+            while self._values and self._values[-1][1] <= value:
+                self._values.pop()
+            self._values.append((self._clock(), value))
+
+    def read(self) -> float:
+        """The highest value."""
+        with self._lock:
+            while self._values and self._clock() - self._values[0][0] > LATELY:
+                self._values.popleft()
+            return self._values[0][1] if self._values else 0.0
 
 
 class OpenMetrics:
     """The metrics of this process.
 
+    Args:
+        clock: seconds.
+
     Attributes:
         registry: to read them from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry()
+        self._clock = clock
+        self._peaks: dict[tuple[str, ...], Peak] = {}
         self._metrics = {name: self._made(name, metric) for name, metric in METRICS.items()}
 
     def serve(self, host: str, port: int) -> int:
@@ -63,6 +103,10 @@ class OpenMetrics:
                     metric.inc(each)
                 elif isinstance(metric, Histogram):
                     metric.observe(each)
+                elif name in _AGES:
+                    peak = self._peaks.setdefault((name, *labels), Peak(self._clock))
+                    peak.take(each)
+                    metric.set_function(peak.read)
                 else:
                     metric.set(each)
 
@@ -70,7 +114,7 @@ class OpenMetrics:
         labels = [metric.of] if metric.of else []
         if name in _SPREADS:
             return Histogram(spelled(name), metric.says, labels, registry=self.registry, buckets=_BUCKETS)
-        kind = Gauge if name in _NOW else Counter
+        kind = Gauge if name in _NOW | _AGES else Counter
         return kind(spelled(name), metric.says, labels, registry=self.registry)
 
 

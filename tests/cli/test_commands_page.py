@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -125,6 +126,16 @@ def test_ctrl_c_is_told_and_has_its_own_status(arguments: tuple[str, ...], monke
     assert said.endswith("Interrupted.\n")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+def test_signals_end_any_command_as_ctrl_c_does(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multicdn.config.checker.parse", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    assert run("config", "check", code=code) == "Interrupted.\n"
+    assert signal.getsignal(number) is before
+
+
 def _ended_question(cause: type[BaseException]) -> None:
     try:
         raise cause
@@ -143,7 +154,7 @@ def test_ctrl_c_at_a_question_is_told_from_the_end_of_the_input(cause: type[Base
 def test_every_row_of_the_table_is_held() -> None:
     told = {(int(status), of) for status, of, _ in rows("## Exit status")}
     held = {(status, of) for status, of, _, _ in STATUSES}
-    assert told == held | {(3, "purge, preload"), (130, "all")}
+    assert told == held | {(3, "purge, preload"), (129, "all"), (130, "all"), (143, "all")}
 
 
 # JSON

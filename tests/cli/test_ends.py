@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
+from kit.watching import Told
 
-from multicdn.cli import _ends
+from multicdn.cli import _ends, _going_on, _group, main
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
 from multicdn.provider import Speed
+from multicdn.secrets import Secret
 
 BUSY = "POST https://api.fastly.com/purge/{}: 503: Service Unavailable"
 
@@ -82,3 +85,22 @@ def test_two_figures_of_a_vendor_are_told_apart_in_words(
     providers: Any = {"www": SimpleNamespace(speeds=speeds)}
     lines = _ends.lines([outcome(1, Status.ACCEPTED, estimate=estimate)], Action.PURGE, providers)
     assert [line for line in lines if "seen" in line] == said
+
+
+CANARY = "canary-of-the-ends-0001"
+
+
+def test_no_secret_that_a_vendor_repeats_or_a_person_has_typed_is_shown() -> None:
+    Secret.literal(CANARY).reveal()
+    said = f"403: no such token: {CANARY}"
+    told = Told(www=2)
+    told.fail("www", 0, reason=said)
+    told.board.ended(outcome(1, Status.RETRY, said))
+    context = click.Context(main)
+    context.meta[_group.WORDS] = ("purge", "u", "--reason", f"new token {CANARY}")
+    with context:
+        to_go_on = list(_going_on.undelivered([outcome(1, Status.RETRY)]))
+    assert to_go_on[0] == "To go on: multicdn purge u --reason 'new token [secret]' --provider www"
+    shown = [told.board.standings(), told.board.answers(), _ends.as_json([outcome(1, Status.RETRY, said)])]
+    assert repr(shown).count("no such token: [secret]") == 4
+    assert CANARY not in repr(shown)

@@ -221,6 +221,7 @@ def test_what_a_delivery_raises_is_raised_where_somebody_waits(monkeypatch: pyte
             ("purge", "--provider", "www", "u", "--provider=site", "--soft"),
             "multicdn purge u --soft --provider www",
         ),
+        (("purge", "--provider=site", "--", "u", "--provider"), "multicdn purge --provider www -- u --provider"),
         (("preload", "-"), "multicdn preload - --provider www, with the same list on standard input"),
         (("purge", *("https://www.acme.com/long",) * 99), "the same command with --provider www alone"),
     ],

@@ -237,6 +237,39 @@ def test_nothing_is_known_is_said_and_has_its_status() -> None:
     )
 
 
+def test_a_provider_that_the_config_has_not_is_told(tmp_path: Path) -> None:
+    nothing = "the log has nothing like that in this time\n"
+    said = "the config has no provider 'wwww'; did you mean 'www'? (warning)\n"
+    assert run("logs", "-", "--provider", "wwww").stderr == said + nothing
+    assert run("logs", "-", "--provider", "site/E8F6", "--provider", "(events)").stderr == nothing
+    (tmp_path / "multicdn.config.yml").unlink()
+    assert run("logs", "-", "--provider", "wwww").stderr == nothing
+
+
+def test_for_a_url_that_no_route_gives_nothing_is_searched_and_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = searched(monkeypatch)
+    result = run("history", "https://other.example/docs/", code=1)
+    assert "no route gives it" in result.stderr
+    assert aws.asked == []
+
+
+ODD = ["1e999", "NaN", "9" * 400, "1e300", "99999999999", "true", '"soon"']
+
+
+@pytest.mark.parametrize("number", ODD, ids=[each[:11] for each in ODD])
+def test_numbers_and_times_of_other_worlds_are_no_end_of_a_log(number: str) -> None:
+    line = json.dumps(record(0, attempt=0, targets=0, age_seconds=0, objects=0))
+    odd = re.sub(r'"(attempt|targets|age_seconds|objects)": 0', rf'"\1": {number}', line)
+    others = [
+        {**record(0), "timestamp": "0001-01-01T00:00:00+14:00"},
+        {**record(0), "timestamp": "9999-12-31T23:59:59-14:00"},
+        {**record(0), "bucket": {"a": 1}, "kind": ["url"], "first": [["x"]], "objects": 99, "provider": ["www"]},
+    ]
+    text = f"{odd}\n{lines(*others)}{lines(record(60))}"
+    assert run("logs", "-", stdin=text).stdout.count("\n") == 5
+    assert "www: purge accepted at" in run("history", "s3://acme-site/docs/a.html", "--log", "-", stdin=text).stdout
+
+
 def test_without_a_config_an_object_is_found_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "multicdn.config.yml").unlink()
     result = run("history", "s3://acme-site/docs/a.html", "--log", "-", stdin=lines(record(0)))

@@ -212,3 +212,23 @@ def test_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ("site", "accepted"),
         ("www", "accepted"),
     ]
+
+
+def test_it_does_not_work_while_a_part_waits_of_which_the_log_speaks_later() -> None:
+    from multicdn.logbook.entries import read
+
+    page, folder = ({"first": [f"https://www.acme.com/docs/{name}"], "messages": ["m1"]} for name in ("a", ""))
+    tried = trial.Trial("m1", [("www", "purge")], 0.0)
+    over = []
+    for each in (
+        record(0, **page, requestId="r1"),
+        record(0, **folder, requestId="r1", event="retry", state="requeued"),
+        {"event": "invocation", "requestId": "r1"},
+        record(9, **folder, requestId="r2"),
+        {"event": "invocation", "requestId": "r2"},
+    ):
+        tried.see(read(json.dumps(each)))
+        over.append((tried.is_over, tried.is_good))
+    assert [done for done, _ in over] == [False, False, False, False, True]
+    assert over[2] == (False, False)
+    assert over[-1] == (True, True)

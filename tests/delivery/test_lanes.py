@@ -153,7 +153,7 @@ def test_a_hanging_vendor_costs_the_others_nothing_and_is_undelivered_when_the_t
         "charlie": Status.ACCEPTED,
     }
     [hung] = report.undelivered
-    assert (hung.reason, hung.calls) == ("no answer before the function's time was up", 1)
+    assert (hung.reason, hung.calls) == ("no answer before the invocation's time was up", 1)
     assert hung.seconds > 0.0, "a call was made, and took its time"
 
 

@@ -243,7 +243,7 @@ def test_a_call_that_was_let_in_as_it_was_stopped_is_not_made(monkeypatch: pytes
     assert breaker._calls == []
 
 
-@pytest.mark.parametrize("ends", ["the function's time was up", "the time was up (--timeout 60)"])
+@pytest.mark.parametrize("ends", ["the invocation's time was up", "the time was up (--timeout 60)"])
 def test_why_something_was_not_done_in_time_is_in_the_words_of_who_reads_it(hanging: Hanging, ends: str) -> None:
     made = Delivery({"acme": Scripted(limits=ONE, answer=hanging)}, Terms(ends=ends), Clock(), most)
     report = made.deliver([demand(urls(2))], 0.3)

@@ -293,11 +293,14 @@ def test_a_purge_that_is_rejected_costs_its_own_preload_alone() -> None:
     assert sorted(target for purge in waiting.purges for target in purge.targets) == others
 
 
-def test_a_purge_that_is_rejected_costs_no_preload_of_another_that_came_back_with_it() -> None:
-    """One message for many, as the queue has it: whose the bad purge is, nobody knows."""
-    bad, *_ = targets = urls(5)
+@pytest.mark.parametrize("scheme", ["https://", "http://", "//"])
+def test_a_purge_that_is_rejected_costs_no_preload_of_another_that_came_back_with_it(scheme: str) -> None:
+    """One message for many, as the queue has it, or for the spellings of one key: a URL says whose the bad purge is."""
+    targets = urls(5)
     message = (frozenset("m"),) * 5
-    purge = Job("acme", Action.PURGE, TargetKind.URL, tuple(targets), message)
+    purged = tuple(target.replace("https://", scheme) for target in targets)
+    bad = purged[0]
+    purge = Job("acme", Action.PURGE, TargetKind.URL, purged, message)
     preload = Job("acme", PRELOAD, TargetKind.URL, tuple(targets), message, purges=(purge,))
 
     def answer(seen: Seen) -> Receipt:
@@ -307,8 +310,9 @@ def test_a_purge_that_is_rejected_costs_no_preload_of_another_that_came_back_wit
 
     acme = Scripted(limits_of_urls=Limits(targets=1), answer=answer)
     report = delivery(acme).deliver([], 60, [preload])
-    assert [(each.job.action, each.job.targets) for each in report.undelivered] == [(Action.PURGE, (bad,))]
-    assert [seen.targets for seen in acme.calls if seen.method == "preload_urls"] == [tuple(targets)]
+    ended = [(each.job.action, each.job.targets) for each in report.undelivered]
+    assert ended == [(Action.PURGE, (bad,)), (PRELOAD, (targets[0],))]
+    assert [seen.targets for seen in acme.calls if seen.method == "preload_urls"] == [tuple(targets[1:])]
     refusing = Scripted(answer=script(CallRefused("no such zone", "account")))
     report = delivery(refusing).deliver([], 60, [preload])
     assert methods(refusing) == ["purge_urls"]

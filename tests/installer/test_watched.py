@@ -10,10 +10,10 @@ from typing import Any
 import generate
 import pytest
 from kit import installs
-from kit.cloudwatch import Name, alarms
+from kit.cloudwatch import Name, alarms, evaluated
 
 from multicdn.config.settings import Trigger
-from multicdn.installer.template.alarms import DOLLARS
+from multicdn.installer.template.alarms import DOLLARS, QUEUE_GROWS
 from multicdn.installer.template.stack import State, template
 from multicdn.metrics import NAMESPACE, vendor_of
 from multicdn.vocabulary import METRICS
@@ -93,19 +93,32 @@ def test_what_waits_counts_delayed_messages_and_those_in_flight() -> None:
     ]
 
 
+def test_an_outage_in_which_all_messages_are_delayed_is_a_queue_that_grows() -> None:
+    known: dict[str, list[float | None]] = {
+        "visible": [0.0, 0.0, 50.0], "delayed": [90.0, 300.0, None], "flying": [5.0, None, 2.0],
+    }  # fmt: skip
+    for name, expression in QUEUE_GROWS.expressions:
+        known[name] = evaluated(expression, known, 3)
+    assert (known["waiting"], known["growing"]) == ([95, 300, 52], [0, 205, 0])
+
+
 def test_each_provider_has_an_alarm_and_each_vendor_with_a_price_one() -> None:
     providers = """
   a.b: {type: cloudfront, distribution: E8F6HK73EP0LT}
   a-b: {type: cloudfront, distribution: E8F6HK73EP0LU}
   site: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
   fastly: {token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
+  Fastly: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
+  --: {type: fastly, token: "${ssm:/x}", service: SU1Z0isxPaozGVKXdv0eY}
 """
+    providers += f'  {"x" * 300}: {{type: fastly, token: "${{ssm:/x}}", service: SU1Z0isxPaozGVKXdv0eY}}\n'
     found = alarms(body(providers=providers), NAMES)
     late = [
         dict(dimensions)["provider"] for name in found for _, _, dimensions in found[name].watches() if "Late" in name
     ]
-    assert sorted(late) == ["a-b", "a.b", "fastly", "site"]
-    assert all(re.fullmatch("[A-Za-z0-9]+", name) for name in found)
+    assert sorted(late) == ["--", "Fastly", "a-b", "a.b", "fastly", "site", "x" * 300]
+    assert all(re.fullmatch("[A-Za-z0-9]{1,255}", name) for name in found)
+    assert "FastlyLateAlarm" in found
     assert [name for name in found if "FreePaths" in name] == ["CloudFrontFreePathsAlarm"]
 
 

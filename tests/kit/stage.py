@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from multicdn import config
@@ -72,6 +73,14 @@ def record(key: str, name: str = "ObjectCreated:Put", sequencer: str = SEQUENCER
         "eventTime": "2026-11-23T09:00:00.123Z",
         "s3": {"bucket": {"name": "acme-site"}, "object": {"key": key, "sequencer": sequencer}},
     }
+
+
+def uploaded(at: float, *keys: str) -> dict[str, Any]:
+    """An event of S3 that happened at a moment: what is older than a fortnight isn't measured."""
+    event = s3_event(*keys)
+    for each in event["Records"]:
+        each["eventTime"] = datetime.fromtimestamp(at, UTC).isoformat()
+    return event
 
 
 def sqs_event(**bodies: object) -> dict[str, Any]:

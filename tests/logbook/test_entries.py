@@ -122,6 +122,11 @@ def test_what_lambda_and_metrics_write_is_not_for_people_but_for_failures(line: 
     assert words.is_shown(read(line)) is shown
 
 
+def test_a_circuit_breaker_says_whether_it_opens_or_closes() -> None:
+    said = words.said(read('{"event": "breaker", "provider": "www", "state": "half-open", "reason": "503"}'))
+    assert said == "www: breaker half-open: 503"
+
+
 def test_colours_tell_what_went_well_and_what_did_not() -> None:
     lines = [of(), of(event="retry", state="requeued", level="WARNING"), of(event="x", level="ERROR"), of(event="x")]
     assert [words.colour(each) for each in lines] == ["green", "yellow", "red", None]

@@ -51,6 +51,8 @@ OTHER: dict[str, Any] = {"keys": ["img/x.png"], "first": [f"{WWW}/img/x.png"], "
         ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"]}, None),
         ({"objects": 9, "attempt": 2, "first": [f"{WWW}/docs/b"], "targets": 3}, About.PERHAPS),
         ({"objects": 9, "attempt": 1, "first": [f"{WWW}/docs/b"], "targets": 9}, About.SURELY),
+        ({**OTHER, "objects": 9, "attempt": 2}, None),
+        ({**OTHER, "objects": 9, "attempt": 2, "targets": 3}, About.PERHAPS),
         ({"objects": 5, "attempt": 2, "first": [f"{WWW}/docs/b"]}, About.SURELY),
         # By hand: targets alone.
         ({"keys": [], "bucket": "", "first": [f"{WWW}/docs/"]}, About.SURELY),
@@ -117,6 +119,12 @@ def test_by_hand_says_who_and_why() -> None:
     assert first[0] == "2026-10-02 07:15:07Z  by hand   by arn:aws:iam::1:user/ann; because: wrong prices"
 
 
+def test_a_job_that_stands_for_a_request_and_an_upload_names_both() -> None:
+    made = told(record(9, by="ann@laptop", why="wrong prices", principal="AWS:deploy", source_ip="203.0.113.7"))
+    said = "by ann@laptop; because: wrong prices; also changed by AWS:deploy from 203.0.113.7; "
+    assert made.steps[0].text.startswith(said)
+
+
 def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
     again = record(300, messages=["m2"], age_seconds=1.0)
     made = told(record(3), record(3.4, provider="site", age_seconds=2.4), record(60, age_seconds=59.0), again)
@@ -134,7 +142,7 @@ def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
         ({"event": "retry", "state": "requeued", "reason": "503"}, "purge waits in the queue since .*: 503$"),
         (
             {"event": "retry", "state": "returned", "reason": "503"},
-            "purge went back to AWS, which brings it again since",
+            "purge went back to AWS at .*Z, which brings it again: 503$",
         ),
         ({"event": "stale", "state": "stale"}, "purge stale since"),
     ],
@@ -142,6 +150,30 @@ def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
 def test_what_became_of_it(members: dict[str, Any], end: str) -> None:
     *_, (line, _) = history.lines(told(record(0), record(60, **members)))
     assert re.match(f"www: {end}", line), line
+
+
+INDEX, PAGE_A = [f"{WWW}/docs/"], [f"{WWW}/docs/a.html"]
+WAITS: dict[str, Any] = {"event": "retry", "state": "requeued", "reason": "503"}
+
+
+@pytest.mark.parametrize(
+    ("records", "state"),
+    [
+        # One of two targets waits, and the newest line is about the other.
+        ([record(1, first=INDEX, **WAITS), record(2, first=PAGE_A)], "requeued"),
+        ([record(1, first=PAGE_A), record(2, first=INDEX, **WAITS), record(9, first=INDEX)], "accepted"),
+        ([record(1, first=[*INDEX, *PAGE_A], targets=2, **WAITS), record(2, first=INDEX)], "requeued"),
+        # A line that doesn't name all, or is about more, is about all that there are.
+        ([record(1, first=INDEX, **WAITS), record(2, first=PAGE_A, targets=9)], "accepted"),
+        ([record(1, first=INDEX, **WAITS), record(2, first=[f"{WWW}/docs/"], kind="prefix")], "accepted"),
+        # What was merged with it doesn't count.
+        ([record(1, first=PAGE_A), record(2, first=[f"{WWW}/img/x"], objects=2, **WAITS)], "accepted"),
+        ([record(2, first=[f"{WWW}/img/x"], objects=2, **WAITS)], "requeued"),
+    ],
+)
+def test_where_a_part_waits_another_that_is_done_does_not_hide_it(records: list[dict[str, Any]], state: str) -> None:
+    [last] = told(*records).last
+    assert last.state == state
 
 
 def test_what_nobody_can_tell_is_told_as_such_and_does_not_count() -> None:
@@ -155,7 +187,8 @@ def test_what_nobody_can_tell_is_told_as_such_and_does_not_count() -> None:
 
 
 def test_a_message_that_asked_for_it_alone_tells() -> None:
-    large = record(5, **{**OTHER, "objects": 10_000, "messages": ["m0", "m1"], "state": "dead", "event": "rejected"})
+    many = {"objects": 10_000, "targets": 10_000}
+    large = record(5, **{**OTHER, **many, "messages": ["m0", "m1"], "state": "dead", "event": "rejected"})
     made = told(record(0, event="retry", state="requeued"), large)
     assert all(step.sure for step in made.steps)
     assert made.last[0].state == "dead"
@@ -166,9 +199,10 @@ def test_a_message_that_asked_for_it_alone_tells() -> None:
 def test_of_many_that_may_be_it_the_newest_are_shown() -> None:
     many = [record(number, **{**OTHER, "objects": 10_000}) for number in range(50)]
     lines = [line for line, _ in history.lines(told(*many))]
-    assert len(lines) == 11
-    assert lines[-1] == "and 40 older jobs that may be about it, of which the log doesn't name all objects"
-    assert "07:15:49Z" in lines[-2]
+    assert len(lines) == 12
+    assert lines[-1] == "where it stands isn't known: no line of the log names it for certain"
+    assert lines[-2] == "and 40 older jobs that may be about it, of which the log doesn't name all objects"
+    assert "07:15:49Z" in lines[-3]
 
 
 def test_a_log_of_any_length_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,11 @@ from kit.aws_wire import Refused
 from kit.memory_queues import HOST, MemoryQueues
 from kit.stage import s3_event
 
-from multicdn.cli import main, queue
+from multicdn.cli import _letters, main, queue
+from multicdn.logbook import group
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.oncall import message_queue
-from multicdn.oncall.delayed import Log, still_delayed
+from multicdn.oncall import letters, message_queue
+from multicdn.oncall.delayed import still_delayed
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
 from multicdn.queue.message import QueuedJob
@@ -338,6 +339,13 @@ def test_an_error_says_what_was_done_before(pair: Pair, monkeypatch: pytest.Monk
     assert "; before that, 10 dropped\n" in said
 
 
+def test_how_far_it_is_shows_where_there_are_many(pair: Pair) -> None:
+    pair.send(pair.dead, *(job(number) for number in range(100)))
+    said = run("dlq", "redrive", "--yes")
+    assert said.startswith("sent back: 10 of 100\nsent back: 20 of 100\n")
+    assert said.endswith("\n100 sent back\n")
+
+
 # What is delayed, from the log
 
 
@@ -348,17 +356,18 @@ def record(at: float, **members: Any) -> dict[str, Any]:
 
 def test_of_the_log_that_is_delayed_whose_delay_is_not_over() -> None:
     events = [
-        record(1000, delay=900, attempt=7, age_seconds=3600, reason="503", messages=["m1", "m2"]),
+        record(1500, delay=100, provider="site/E1", targets=1),
         record(1000, delay=30, reason="over"),
         record(1000, delay=600, state="accepted"),
-        record(1500, delay=100, provider="site/E1", targets=1),
         record(1500, delay="soon", reason="no number"),
+        record(1500, delay=-5, reason="no delay"),
         {"timestamp": 1500_000, "message": "REPORT RequestId: no JSON"},
         {"timestamp": 1500_000, "message": "[" * 9999},
         {"timestamp": 1500_000, "message": "[1]"},
         record(1500, delay=100, provider=None, targets=None, objects=2, bucket="acme-site", keys=["a", "b"], first=[]),
+        record(1000, delay=900, attempt=7, age_seconds=3600, reason="503", messages=["m1", "m2"]),
     ]
-    first, second, third = (each.entry() for each in still_delayed(events, 1550))
+    second, third, first = (each.entry() for each in still_delayed(map(group._entry, events), 1550))
     assert (first.id, first.provider, first.reason, first.targets) == ("m1", "www", "503", ("https://a/1",))
     assert (first.count, first.asked, first.attempts, first.due) == (2, -2600, 7, 1900)
     assert (second.provider, second.reason, second.asked, second.due) == ("site", "no try has ended yet", None, 1600)
@@ -372,41 +381,21 @@ def test_what_the_function_writes_of_a_job_that_waits_is_what_is_read() -> None:
     fates = Fates(decide(report, history, RetryPolicy(), 1600.0), (), Report(()))
     [line] = records(ended(report, fates, history, 1600.0))
     written = {"timestamp": 1_600_000, "message": json.dumps({"event": line.event, **line.fields})}
-    [found] = still_delayed([written], 1700.0)
+    [found] = still_delayed([group._entry(written)], 1700.0)
     assert msgspec.structs.astuple(found.entry()) == (
         "first", "www", "503: busy", sent.targets[:5], 7, 1000.0, 5, 1900.0
     )  # fmt: skip
     assert {"bucket": "b", "keys": ["k"], "id": "first", "due": 1900.0}.items() <= found.details().items()
 
 
-class Pages:
-    """CloudWatch Logs, which has page after page."""
-
-    def __init__(self, pages: int) -> None:
-        self.pages = pages
-        self.asked: list[dict[str, Any]] = []
-
-    def filter_log_events(self, **asked: Any) -> dict[str, Any]:
-        self.asked.append(asked)
-        number = len(self.asked)
-        more = {"nextToken": f"t{number}"} if number < self.pages else {}
-        return {"events": [record(1000, delay=900 - number)], **more}
-
-
-def test_a_log_is_read_page_by_page_no_further_back_than_a_delay_lasts_and_not_without_end() -> None:
-    few, many = Pages(3), Pages(10_000)
-    log = Log(few, "group")
-    assert [each.due for each in log.delayed(1200)] == [1897, 1898, 1899]
-    assert log.complete
-    assert few.asked[0] == {
-        "logGroupName": "group",
-        "startTime": (1200 - 900 - 60) * 1000,
-        "filterPattern": '{ $.state = "requeued" }',
-    }
-    assert [asked.get("nextToken") for asked in few.asked] == [None, "t1", "t2"]
-    endless = Log(many, "group")
-    assert len(endless.delayed(1200)) == len(many.asked) == 50
-    assert not endless.complete
+@pytest.mark.parametrize("number", ["1e999", "NaN", "9" * 400, "-1e18"])
+def test_a_number_that_nobody_can_reckon_with_keeps_no_other_job_from_being_shown(number: str) -> None:
+    odd = '{"state":"requeued","delay":900,"attempt":%s,"targets":%s,"age_seconds":%s}' % ((number,) * 3)
+    events = [{"timestamp": 1000_000, "message": text} for text in (odd, odd.replace("900", number))]
+    found = still_delayed(map(group._entry, [*events, record(1000, delay=800)]), 1500)
+    groups = letters.grouped(each.entry() for each in found)
+    assert "next in 5 min" in "".join(_letters.listing(groups, "job", 1500))
+    assert [list(_letters.one(each.details(), 1500)) for each in found]
 
 
 OUTPUTS = {"QueueUrl": f"{HOST}/work", "DeadLetterQueueUrl": f"{HOST}/dead", "LogGroupName": "/aws/multicdn"}
@@ -445,6 +434,9 @@ def test_what_is_delayed_is_listed_and_shown_from_the_log_of_the_stack(monkeypat
     ]
     aws = installed(monkeypatch, OUTPUTS, FilterLogEvents={"events": events})
     said = run("queue", "list", "--stack", "web")
+    [read] = [call.json for call in aws.calls if call.operation == "FilterLogEvents"]
+    assert read["filterPattern"] == '{ $.state = "requeued" }'
+    assert abs(read["startTime"] / 1000 - (now - 960)) < 60
     assert said.splitlines()[0] == "www: 2 jobs, 4 targets: 503"
     assert "    the oldest asked for 2 h ago, tried up to 4 times, next in 3 min to 13 min\n" in said
     assert said.endswith("3 messages waiting: 0 visible, 1 in flight, 2 delayed\n")
@@ -463,6 +455,9 @@ def test_what_the_log_does_not_tell_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Of 2 delayed messages the log /aws/multicdn tells nothing: sent in the last" in run(
         "queue", "list", "--stack", "web"
     )
+    monkeypatch.setattr(queue, "_READING", -1.0)
+    installed(monkeypatch, OUTPUTS, FilterLogEvents={"events": [], "nextToken": "more"})
+    assert "The log /aws/multicdn was not read to its end" in run("queue", "list", "--stack", "web")
     gone = aws_answers.Refused(400, "ResourceNotFoundException", "no such group")
     installed(monkeypatch, OUTPUTS, FilterLogEvents=gone)
     said = run("queue", "list", "--stack", "web")

@@ -9,7 +9,7 @@ from kit.docs_text import PAGES, prose
 from multicdn_providers import fastly
 from multicdn_providers.cloudfront import client as cloudfront
 
-from multicdn import bounds, log, provenance, records, secrets
+from multicdn import bounds, log, provenance, publishing, records, secrets
 from multicdn.aws import s3
 from multicdn.cli import _delivering, history
 from multicdn.config.settings import Install, Retrying, seconds
@@ -25,7 +25,7 @@ from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
 from multicdn.testing.loopback import config_copy
-from multicdn.worker import crew
+from multicdn.worker import crew, openmetrics
 
 _SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _NUMBER = "|".join(
@@ -85,7 +85,9 @@ HELD = {
         f"changed within the last {time(s3._LATELY.total_seconds())}",
         f"`{collapse._HARM_OF_BUDGET:g}` with a budget",
     ],
+    "publish.md": [f"each text cut at {publishing._BRIEF} characters"],
     "delivery.md": [
+        f"the highest of the last {time(openmetrics.LATELY)} is told",
         f"{count(envelopes._DEEPEST)} envelopes deep",
         f"The answer is kept for {time(discovery.Discoveries.LIFETIME)}",
         f"not after {lane._MOST_IN_VAIN} calls of which none was accepted",

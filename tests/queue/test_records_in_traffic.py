@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import generate
 import jsonschema
-from kit.queues import Line, Queues
-from kit.stage import lines
+import pytest
+from kit.queues import Line, Ok, Queues
+from kit.stage import failures, lines, sqs_event, uploaded
 
 from multicdn import config
 from multicdn.model import Target, TargetKind
@@ -22,8 +23,7 @@ from multicdn.routing.router import Router
 from multicdn.simulators.kit import faults
 
 if TYPE_CHECKING:
-    import pytest
-
+    from multicdn.metrics import Measured
     from multicdn.simulators.fastly.api import FastlySimulator
 
 URL = "https://www.acme.com/a.css"
@@ -46,6 +46,28 @@ def by_hand(line: Line, queues: Queues, request: ManualRequest) -> None:
     orders = manual.asked_by(orders, "arn:aws:iam::1:user/ann", "ticket 7")
     wanted = [each for job in manual.queued_jobs(orders.demands, request, time.time()) for each in messages(job)]
     assert not RetryQueue(queues.sqs, queues.url).send(wanted)
+
+
+def test_what_sqs_did_not_take_is_measured_as_late_and_not_as_waiting(queues: Queues, www: FastlySimulator) -> None:
+    def refuse(params: dict[str, Any], **_: object) -> object:
+        entries = json.loads(params["body"])["Entries"]
+        failed = [{"Id": each["Id"], "Code": "InvalidMessageContents", "SenderFault": True} for each in entries]
+        return Ok(), {"Failed": failed, "Successful": []}
+
+    queues.on_send(refuse)
+    dispatcher = Line(queues, CONFIG.format(endpoint=www.endpoint)).dispatcher()
+    found: list[tuple[Measured, float]] = []
+    dispatcher.on_measured = lambda measured, now: found.append((measured, now))
+    began = time.time() // 1 - 60
+    event = uploaded(began, "a.css")
+    assert dispatcher.dispatch(sqs_event(m1=event), 30) == failures()
+    www.faults.always(faults.status(503))
+    assert dispatcher.dispatch(sqs_event(m2=event), 30) == failures("m2")
+    (well, end), (sick, _) = ((measured.providers["www"], now) for measured, now in found)
+    assert "Requeued" not in sick
+    assert sick["OldestUndeliveredSeconds"] == pytest.approx(found[1][1] - began)
+    [took] = cast("list[float]", well["UploadToAcceptedSeconds"])
+    assert began + took <= end + 0.001, "it was accepted before the end"
 
 
 def test_an_upload_is_told_of_with_its_principal_from_the_first_try_to_the_last(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import time
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from kit.stage import Stage, s3_event, sqs_event
+from kit.stage import Stage, sqs_event, uploaded
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -46,16 +47,34 @@ def test_each_metric_of_the_function_has_its_name_here() -> None:
     assert spelled("OldestUndeliveredSeconds") == "multicdn_oldest_undelivered_seconds"
 
 
-def test_counts_add_up_and_ages_are_those_of_the_last_batch() -> None:
-    metrics = OpenMetrics()
+def test_counts_add_up_and_of_ages_the_highest_of_late_is_told() -> None:
+    """A batch without the old job says nothing of it, and one without any says nothing at all."""
+    metrics = OpenMetrics(lambda: 0.0)
     for accepted, oldest, spread in ((3.0, 70.0, [0.2, 0.4]), (2.0, 0.0, [1.4])):
         values = {"Accepted": accepted, "OldestUndeliveredSeconds": oldest, "UploadToAcceptedSeconds": spread}
         metrics.take(Measured({"www": values}, {}, {}), 0.0)
     found = samples(generate_latest(metrics.registry).decode())
     assert found["multicdn_accepted_total", "www"] == 5
-    assert found["multicdn_oldest_undelivered_seconds", "www"] == 0
+    assert found["multicdn_oldest_undelivered_seconds", "www"] == 70
     assert found["multicdn_upload_to_accepted_seconds_count", "www"] == 3
     assert found["multicdn_upload_to_accepted_seconds_sum", "www"] == pytest.approx(2.0)
+
+
+def test_what_is_over_is_forgotten_though_no_batch_says_so() -> None:
+    now = 0.0
+    metrics = OpenMetrics(lambda: now)
+
+    def oldest(name: str, label: str = "") -> float:
+        return samples(generate_latest(metrics.registry).decode())[f"multicdn_oldest_{name}_seconds", label]
+
+    metrics.take(Measured({"www": {"OldestUndeliveredSeconds": 900.0}}, {}, {"OldestIncompleteSeconds": 400.0}), 0.0)
+    now = 600.0
+    metrics.take(Measured({"www": {"OldestUndeliveredSeconds": 30.0}}, {}, {}), 0.0)
+    assert (oldest("undelivered", "www"), oldest("incomplete")) == (900, 400)
+    now = 1201.0
+    assert (oldest("undelivered", "www"), oldest("incomplete")) == (30, 0)
+    now = 1801.0
+    assert oldest("undelivered", "www") == 0
 
 
 @pytest.mark.slow
@@ -65,7 +84,7 @@ def test_what_became_of_uploads_is_read_over_http(stage: Stage) -> None:
     port = metrics.serve("127.0.0.1", 0)
     dispatcher = stage.dispatcher()
     dispatcher.on_measured = metrics.take
-    dispatcher.dispatch(sqs_event(m1=s3_event("a.css", "b.css")), 30)
+    dispatcher.dispatch(sqs_event(m1=uploaded(time.time(), "a.css", "b.css")), 30)
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/metrics", headers={"Accept": "application/openmetrics-text"}
     )

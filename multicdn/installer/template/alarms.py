@@ -42,6 +42,9 @@ _FEW_MESSAGES = 100
 _WEEK, _WEEKS = 7 * 86_400, 5
 _SHARE = 0.8
 
+# Of the 255 characters that a logical id may have: AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+_LONGEST_ID = 100
+
 #: Dollars a month for each metric that an alarm watches: aws.amazon.com/cloudwatch/pricing
 DOLLARS = 0.10
 
@@ -167,8 +170,8 @@ def most_free(price: Price) -> int:
 
 def alarms(config: Config, *, queued: bool) -> dict[str, Alarm]:
     """The alarms of a config by their logical ids."""
-    late_ones = {f"{_camel(name)}LateAlarm": late(name) for name in config.providers}
-    free = {f"{_camel(vendor)}FreePathsAlarm": free_paths(vendor, price) for vendor, price in prices(config)}
+    late_ones = {f"{_camel(name, '[a-z]')}LateAlarm": late(name) for name in config.providers}
+    free = {f"{_camel(name, '[A-Z]')}FreePathsAlarm": free_paths(name, price) for name, price in prices(config)}
     return {**ALWAYS, **(WITH_QUEUE if queued else {}), **late_ones, **free}
 
 
@@ -220,8 +223,13 @@ def _math(alarm: Alarm) -> dict[str, Any]:
     return {"Metrics": [*read, *made]}
 
 
-def _camel(name: str) -> str:
-    """A logical id: letters and digits alone, readable, and different for each name."""
+def _camel(name: str, begins: str) -> str:
+    """A logical id: letters and digits alone, readable, and different for each name.
+
+    Args:
+        name: may hold anything.
+        begins: a pattern of the letters, of one case, with which names begin that need no addition to be different.
+    """
     words = "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", name))
-    plain = re.fullmatch(r"[a-z]+|[A-Z][A-Za-z]*", name)
-    return words if plain else f"{words}{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    plain = re.fullmatch(f"{begins}[A-Za-z]*", name) and len(name) <= _LONGEST_ID
+    return words if plain else f"{words[:_LONGEST_ID]}{hashlib.sha256(name.encode()).hexdigest()[:6]}"
