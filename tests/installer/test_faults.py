@@ -27,6 +27,9 @@ from multicdn.installer.organisation import own_role
 from multicdn.installer.retries import PATIENCE
 from multicdn.installer.steps import InstallPlan
 
+# The field takes long, though it starts nothing.
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

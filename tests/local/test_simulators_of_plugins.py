@@ -103,6 +103,7 @@ LOGINS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("vendor", "options"), LOGINS)
 def test_a_login_of_any_form_opens_the_simulator(vendor: str, options: dict[str, str]) -> None:
     made = simulator_for(vendor, SimulatorSettings("http://127.0.0.1:9", "b", options, ["https://acme.com/{key}"], {}))
@@ -114,6 +115,7 @@ def test_a_login_of_any_form_opens_the_simulator(vendor: str, options: dict[str,
     assert made.tally[1] == 1
 
 
+@pytest.mark.slow
 def test_a_global_key_opens_cloudflares() -> None:
     options = {"zone": "023e105f4ecef8ad9ca31a8372d0c353", "email": "me@acme.com"}
     with simulator_for("cloudflare", SimulatorSettings("http://127.0.0.1:9", "b", options, [], {})) as made:

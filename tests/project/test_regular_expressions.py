@@ -21,6 +21,9 @@ from multicdn._words import words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# They take long, though they start nothing.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 # What stands in Lambda, and what people's own command lines, templates and simulators use beside it.

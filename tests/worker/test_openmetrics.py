@@ -15,6 +15,7 @@ from kit.stage import Stage, sqs_event, uploaded
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from multicdn.cli import main
 from multicdn.cli import worker as command
 from multicdn.metrics import Measured
 from multicdn.simulators.kit import faults
@@ -114,7 +115,7 @@ def test_a_port_that_is_taken_is_told_and_no_trace() -> None:
 
 @pytest.mark.parametrize("text", ["", "http", "0", "65536", "1.5", "٩٤٦٤", "host:", "-1"])
 def test_what_is_no_port_is_refused(text: str) -> None:
-    result = CliRunner().invoke(command.worker, ["--queue", "https://q", "--metrics", text])
+    result = CliRunner().invoke(main, ["worker", "--queue", "https://q", "--metrics", text])
     assert result.exit_code == 2
     assert "0.0.0.0:9464" in result.output
 
