@@ -159,17 +159,16 @@ class LocalEnvironment:
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
     def wait_until_quiet(self, seconds: float = _TIMEOUT) -> bool:
-        """Wait until the queue holds no message, hidden ones included. False if it still does after so many seconds."""
+        """Wait until the queue holds no message, hidden ones included. False if it still does after so many seconds.
+
+        What is delayed waits for its time: a preload, for one, until its purge is done by the vendor's estimate.
+        """
         end = time.monotonic() + seconds
-        while self.waiting():
+        while queue_depth(self.aws.client("sqs"), self.queue.url, delayed=False):
             if time.monotonic() > end:
                 return False
             time.sleep(_POLL_INTERVAL)
         return True
-
-    def waiting(self) -> int:
-        """Count the messages in the queue: visible, hidden and delayed ones."""
-        return queue_depth(self.aws.client("sqs"), self.queue.url)
 
     def _make_bucket(self, name: str) -> str:
         url = make_public_bucket(self.aws, name)

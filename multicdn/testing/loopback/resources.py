@@ -92,9 +92,10 @@ def notify_queue(
     )
 
 
-def queue_depth(sqs: Any, url: str) -> int:
-    """Count the messages in a queue: visible, hidden and delayed ones."""
-    names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+def queue_depth(sqs: Any, url: str, *, delayed: bool = True) -> int:
+    """Count the messages in a queue: visible and hidden ones, and those that nobody gets before their time."""
+    states = ("", "NotVisible", "Delayed") if delayed else ("", "NotVisible")
+    names = [f"ApproximateNumberOfMessages{state}" for state in states]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
 
