@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import time
 from pathlib import Path
@@ -131,7 +132,15 @@ def options(kind: Kind) -> Callable[[_Command], _Command]:
 
 
 def filters(command: _Command) -> _Command:
-    """Add the options that say which messages."""
+    """Add the options that say which messages; the command gets them as its ``selection``."""
+
+    @functools.wraps(command)
+    def selecting(
+        *args: Any, provider: str | None, reason: str, older_than: float, ids: tuple[str, ...] = (), **rest: Any
+    ) -> Any:
+        return command(*args, selection=Selection(provider, reason, older_than, ids), **rest)
+
+    chosen: Any = selecting
     for option in (
         click.option("--older-than", default="", callback=_seconds, metavar="TIME",
                      help="Only what was asked for longer ago, such as 90m, 6h or 2d."),
@@ -139,8 +148,8 @@ def filters(command: _Command) -> _Command:
         click.option("--provider", metavar="NAME", shell_complete=completion.instances,
                      help="Only the jobs of this provider instance."),
     ):  # fmt: skip
-        command = option(command)
-    return command
+        chosen = option(chosen)
+    return chosen  # type: ignore[no-any-return]
 
 
 def asking(command: _Command) -> _Command:

@@ -48,11 +48,10 @@ def dlq() -> None:
 @_options
 @_queues.filters
 @as_json_option
-def list_(provider: str | None, reason: str, older_than: float, *, as_json: bool, **where: Any) -> None:
+def list_(*, selection: _queues.Selection, as_json: bool, **where: Any) -> None:
     """List the dead letters by provider and reason. Changes nothing."""
     url, now = _Where(**where).queue(), time.time()
-    selection = _queues.Selection(provider, reason, older_than)
-    _unknown.warn([provider] if provider else (), where["config_path"])
+    _unknown.warn([selection.provider] if selection.provider else (), where["config_path"])
     with _queues.opened(KIND, url) as looked:
         entries = [entry for letter in looked.all if selection.takes(entry := letter.entry(), now)]
     groups = letters.grouped(entries)
@@ -88,13 +87,10 @@ def show(ids: tuple[str, ...], *, as_json: bool, **where: Any) -> None:
 def redrive(
     context: click.Context,
     /,
-    provider: str | None,
-    reason: str,
-    older_than: float,
-    ids: tuple[str, ...],
     queue_url: str | None,
     function: str | None,
     *,
+    selection: _queues.Selection,
     yes: bool,
     as_json: bool,
     **where: Any,
@@ -112,25 +108,14 @@ def redrive(
             way_back = _to_queue(queue_url)
         else:
             way_back = _installed(url, place.installed(_WAYS))
-    selection = _queues.Selection(provider, reason, older_than, ids)
     _queues.act(KIND, url, selection, way_back, yes=yes, as_json=as_json)
 
 
 @dlq.command()
 @_options
 @_queues.asking
-def drop(
-    provider: str | None,
-    reason: str,
-    older_than: float,
-    ids: tuple[str, ...],
-    *,
-    yes: bool,
-    as_json: bool,
-    **where: Any,
-) -> None:
+def drop(*, selection: _queues.Selection, yes: bool, as_json: bool, **where: Any) -> None:
     """Delete dead letters for good. Asks first."""
-    selection = _queues.Selection(provider, reason, older_than, ids)
     _queues.act(KIND, _Where(**where).queue(), selection, None, yes=yes, as_json=as_json)
 
 

@@ -75,11 +75,10 @@ class _Seen(NamedTuple):
 @_receive
 @_queues.filters
 @as_json_option
-def list_(provider: str | None, reason: str, older_than: float, *, receive: bool, as_json: bool, **where: Any) -> None:
+def list_(*, selection: _queues.Selection, receive: bool, as_json: bool, **where: Any) -> None:
     """List what waits by provider and reason: how many, since when, how often tried, and when again."""
     now = time.time()
-    selection = _queues.Selection(provider, reason, older_than)
-    _unknown.warn([provider] if provider else (), where["config_path"])
+    _unknown.warn([selection.provider] if selection.provider else (), where["config_path"])
     seen = _look(_Where(**where), now, receive=receive)
     entries = [each.entry() for each in seen.delayed] + [each.entry() for each in seen.received]
     groups = letters.grouped(entry for entry in entries if selection.takes(entry, now))
@@ -120,16 +119,7 @@ def show(ids: tuple[str, ...], *, receive: bool, as_json: bool, **where: Any) ->
 @queue.command()
 @_options
 @_queues.asking
-def redrive(
-    provider: str | None,
-    reason: str,
-    older_than: float,
-    ids: tuple[str, ...],
-    *,
-    yes: bool,
-    as_json: bool,
-    **where: Any,
-) -> None:
+def redrive(*, selection: _queues.Selection, yes: bool, as_json: bool, **where: Any) -> None:
     """Let what is visible begin anew, as if it had just been asked for. Asks first.
 
     What is delayed or in flight can't be reached; the function takes it when it is due.
@@ -140,28 +130,17 @@ def redrive(
     url = _Where(**where).queue()
     with _queues.told():
         way_back = ToQueue(sqs.client(url), url)
-    selection = _queues.Selection(provider, reason, older_than, ids)
     _queues.act(KIND, url, selection, way_back, yes=yes, as_json=as_json)
 
 
 @queue.command()
 @_options
 @_queues.asking
-def drop(
-    provider: str | None,
-    reason: str,
-    older_than: float,
-    ids: tuple[str, ...],
-    *,
-    yes: bool,
-    as_json: bool,
-    **where: Any,
-) -> None:
+def drop(*, selection: _queues.Selection, yes: bool, as_json: bool, **where: Any) -> None:
     """Delete what is visible for good. Asks first.
 
     What is delayed or in flight can't be reached: drop it when it is due, or once it is a dead letter.
     """
-    selection = _queues.Selection(provider, reason, older_than, ids)
     _queues.act(KIND, _Where(**where).queue(), selection, None, yes=yes, as_json=as_json)
 
 
