@@ -1,0 +1,79 @@
+"""What follows once a CDN has purged a target: where to look whether it is fresh, and who is next. Pure.
+
+A sequel travels with its target: through planning, calls and the queue, however batches are cut and joined. So what
+must come after a purge comes after it across invocations, and without a memory of our own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Subject(Struct, frozen=True, omit_defaults=True):
+    """An object, and a URL of it to be looked at.
+
+    Attributes:
+        url: absolute, as clients ask for it.
+        bucket, key: of the object.
+        gone: whether it was removed, or closed to readers.
+        time: ISO 8601 time of the event as S3 wrote it, else empty.
+        etag, version, sequencer: as the event says, else empty.
+    """
+
+    url: Annotated[str, Meta(max_length=8192)]
+    bucket: Annotated[str, Meta(max_length=256)]
+    key: Annotated[str, Meta(max_length=1024)]
+    gone: bool = False
+    time: Annotated[str, Meta(max_length=64)] = ""
+    etag: Annotated[str, Meta(max_length=256)] = ""
+    version: Annotated[str, Meta(max_length=1024)] = ""
+    sequencer: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Then(Struct, frozen=True, omit_defaults=True):
+    """What another provider does for the same objects, once the target is gone from the caches of this one.
+
+    Attributes:
+        provider: name of the instance.
+        action: ``purge`` or ``preload``.
+        bucket: where the changes happened.
+        targets: kind and value of each, as routing spells them.
+        soft: whether to mark as stale.
+        fresh: whether it waits until the new bytes were seen, where that is looked for; else until finished.
+        sequel: what follows after that.
+    """
+
+    provider: str
+    action: str
+    bucket: str
+    targets: tuple[tuple[str, str], ...]
+    soft: bool = False
+    fresh: bool = False
+    sequel: Sequel | None = None
+
+
+class Sequel(Struct, frozen=True, omit_defaults=True):
+    """What follows once a target is purged.
+
+    Attributes:
+        subjects: what is looked at, through this provider, once it has finished.
+        then: what others do.
+    """
+
+    subjects: tuple[Subject, ...] = ()
+    then: tuple[Then, ...] = ()
+
+
+def joined(sequels: Iterable[Sequel]) -> Sequel:
+    """All that follows, each once."""
+    every = tuple(sequels)
+    if len(every) == 1:
+        return every[0]
+    subjects = dict.fromkeys(subject for sequel in every for subject in sequel.subjects)
+    then = dict.fromkeys(one for sequel in every for one in sequel.then)
+    return Sequel(tuple(subjects), tuple(then))
