@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from multicdn.errors import is_seconds
 from multicdn.provenance import Provenance
+from multicdn.sequel import Sequel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,6 +128,7 @@ class Job(Struct, frozen=True):
         rank: what it has gone through.
         purges: for a preload that waits, the purges that must go before it, since they were not made yet.
         provenance: for each target, where it comes from; empty where nobody knows. For the log alone.
+        sequels: for each target, what follows once it is purged, or None; empty where nothing does.
     """
 
     provider: str
@@ -140,6 +142,7 @@ class Job(Struct, frozen=True):
     rank: Rank = Rank.NEW
     purges: tuple[Job, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    sequels: tuple[Sequel | None, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -214,6 +217,7 @@ class Job(Struct, frozen=True):
             rank=self.rank,
             purges=tuple(part for purge in self.purges if (part := purge.of_messages(messages))),
             provenance=tuple(self.provenance[place] for place in chosen) if self.provenance else (),
+            sequels=tuple(self.sequels[place] for place in chosen) if self.sequels else (),
         )
 
 

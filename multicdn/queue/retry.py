@@ -187,6 +187,9 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
         provenance=tuple(each for job in jobs for each in job.provenance)
         if all(job.provenance for job in jobs)
         else (),
+        sequels=tuple(each for job in jobs for each in job.sequels or (None,) * len(job.targets))
+        if any(job.sequels for job in jobs)
+        else (),
     )
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.
