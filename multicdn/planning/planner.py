@@ -229,8 +229,8 @@ class _Located:
     def _reject(
         self, action: Action, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
-        side = {"provenance": _behind((want,)), "sequels": _sequels((want,))}
-        job = Job(self._name, action, target.kind, (target.value,), (want.causes,), **side)
+        rejected = (self._name, action, target.kind, (target.value,), (want.causes,))
+        job = Job(*rejected, provenance=_behind((want,)), sequels=_sequels((want,)))
         self.rejected.append(Outcome(job, status, reason))
 
     def _reject_unspelled(
@@ -238,8 +238,8 @@ class _Located:
     ) -> None:
         """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
-        side = {"provenance": _behind((want,)), "sequels": _sequels((want,))}
-        job = Job(self._name, *rejected, bucket=demand.bucket, **side)
+        beside = _behind((want,)), _sequels((want,))
+        job = Job(self._name, *rejected, "", demand.bucket, Rank.NEW, (), *beside)
         self.rejected.append(Outcome(job, status, reason))
 
     def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
@@ -247,8 +247,8 @@ class _Located:
         causes = tuple(want.causes for _, want in batch)
         reference = self._reference(key.action, key.kind, batch, soft=key.soft)
         wants = [want for _, want in batch]
-        side = {"provenance": _behind(wants), "sequels": _sequels(wants)}
-        return Job(self._name, key.action, key.kind, targets, causes, key.soft, reference, rank=key.rank, **side)
+        called = (self._name, key.action, key.kind, targets, causes, key.soft, reference)
+        return Job(*called, rank=key.rank, provenance=_behind(wants), sequels=_sequels(wants))
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
