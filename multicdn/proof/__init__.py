@@ -1,0 +1,1 @@
+"""What an edge serves, compared with the object as it is in S3."""
