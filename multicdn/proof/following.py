@@ -8,7 +8,6 @@ import msgspec
 
 from multicdn.proof.followed import Follow
 from multicdn.proof.ladder import Note, decide
-from multicdn.proof.look_at import Looking
 from multicdn.proof.pursuit import Pursuits
 from multicdn.sequel import is_newer
 
@@ -61,7 +60,7 @@ class Following:
     ) -> None:
         self._rules = rules
         self._follow = Follow(providers, tiers)
-        self._pursuits = Pursuits(providers, tiers, rules, Looking(objects), concurrency)
+        self._pursuits = Pursuits(providers, tiers, rules, objects.stored, concurrency)
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:
         """Begin to look at purges, side by side with whatever else is done."""

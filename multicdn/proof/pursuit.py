@@ -15,6 +15,9 @@ from multicdn.delivery.rate_limit import RateLimits
 from multicdn.errors import CredentialsRefused, ProviderError, RetryLater, bug, told
 from multicdn.log import plugin_bug
 from multicdn.proof.ladder import Finding
+from multicdn.proof.look import look as look_at
+from multicdn.proof.look import together
+from multicdn.proof.proving import instrument
 from multicdn.provider import Call, Confirm, Confirmation, stands_for_others
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
     from multicdn.proof.identity import Verdict
     from multicdn.proof.ladder import Rules
-    from multicdn.proof.look_at import Looking
-    from multicdn.provider import Provider
+    from multicdn.proof.look import See, Stored
+    from multicdn.provider import Prove, Provider
     from multicdn.queue.message import QueuedJob
     from multicdn.routing.tiers import Tier
+    from multicdn.routing.verify import Verify
     from multicdn.sequel import Subject
 
 # Seconds that one question to a vendor may take.
@@ -55,7 +59,7 @@ class Pursuits:
         providers: instances by name.
         tiers: where those stand that say so, by name.
         rules: how the routes look at objects.
-        looking: asks edges, and S3.
+        stored: asks S3 for objects.
         concurrency: how many processes share the vendors' rates.
     """
 
@@ -64,13 +68,13 @@ class Pursuits:
         providers: Mapping[str, Provider],
         tiers: Mapping[str, Tier],
         rules: Rules,
-        looking: Looking,
+        stored: Stored,
         concurrency: int = 1,
     ) -> None:
         self._providers = providers
         self._tiers = tiers
         self._rules = rules
-        self._looking = looking
+        self._stored = stored
         self._rates = RateLimits(concurrency)
 
     def begin(self, looks: Iterable[QueuedJob], seconds: float) -> Pursuit:
@@ -146,17 +150,29 @@ class Pursuits:
             for subject in (sequel.subjects if sequel else ())
             if (rule := self._rules(subject.bucket, subject.key, instance))
         }
-        if not rules:
-            return {}
-        tier = self._tiers.get(instance)
-        return self._looking.verdicts(
-            rules,
-            via=tier.via if tier else "",
-            provider=self.concrete(queued.job.provider),
-            name=queued.job.provider,
-            purged=look.accepted,
-            seconds=until - time.monotonic(),
-        )
+        found: dict[Subject, Verdict] = {}
+        for rule in dict.fromkeys(rules.values()):
+            subjects = [subject for subject, each in rules.items() if each == rule]
+            seen = look_at(
+                subjects,
+                self._instrument(queued.job.provider, rule),
+                self._stored,
+                identity=rule.identity,
+                removed_as=rule.removed_as,
+                purged=look.accepted,
+                seconds=until - time.monotonic(),
+            )
+            found |= {subject: together(verdicts) for subject, verdicts in seen.items()}
+        return found
+
+    def _instrument(self, name: str, rule: Verify) -> See:
+        tier = self._tiers.get(name.partition("/")[0])
+
+        def may_ask(provider: Prove) -> bool:
+            now = time.monotonic()
+            return self._rates.book(name, "prove", provider.prove_limits, 1, now, now) <= now
+
+        return instrument(name, self.concrete(name), tier.via if tier else "", rule.identity, may_ask)
 
 
 class Pursuit:
