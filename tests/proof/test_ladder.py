@@ -23,6 +23,7 @@ NOW = 1_000_000.0
 URL = "https://a.example/a.css"
 SUBJECT = Subject(URL, "b", "a.css", time="1970-01-12T13:46:30.000Z")  # ten seconds before NOW
 OUTER = Then("outer", "purge", "b", (("url", URL),))
+VERIFY = Verify()
 WARM = Then("warm", "preload", "b", (("url", URL),), fresh=True)
 FULL = Full(token=Secret.literal("x"), service="s")
 
@@ -41,7 +42,7 @@ def queued(*, soft: bool = False, targets: tuple[str, ...] = (URL,), sequels: An
     return QueuedJob(job, 0, NOW - 9, ("m",), look=Look(**{"accepted": NOW - 5, "due": NOW, **look}))
 
 
-def steps(found: Finding, provider: Provider | None = None, rule: Verify | None = Verify(), at: float = NOW) -> Steps:
+def steps(found: Finding, provider: Provider | None = None, rule: Verify | None = VERIFY, at: float = NOW) -> Steps:
     return decide(found, lambda bucket, key, name: rule, provider or Plain(), at)
 
 
@@ -169,7 +170,7 @@ def test_a_stale_edge_is_purged_again_then_hard_then_wider_and_then_told() -> No
     assert letter.reason == "still stale at AMS after 4 purges: why"
     assert letter.queued.look is None
     [sequel] = letter.queued.job.sequels
-    assert sequel and (sequel.tries, sequel.stale) == (0, 0.0), "redriven, it begins anew"
+    assert (sequel.tries, sequel.stale) == (0, 0.0), "redriven, it begins anew"
     looked = [each for each in taken if each.status is Status.ACCEPTED]
     assert 2 < len(looked) < 60, "between the last purge and the end of `within` it is looked at now and then"
 
@@ -183,7 +184,7 @@ def test_a_purge_made_again_is_followed_by_all_that_followed_the_first() -> None
     again = only(steps(seen("stale", queued(finished=NOW - 1, asked=True))))
     assert again.queued.look is None
     [sequel] = again.queued.job.sequels
-    assert sequel and sequel.then == (OUTER, WARM), "what the outer one fetched meanwhile was stale as well"
+    assert sequel.then == (OUTER, WARM), "what the outer one fetched meanwhile was stale as well"
     assert (sequel.tries, sequel.stale) == (1, NOW)
 
 

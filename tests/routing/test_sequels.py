@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.sample_plugins import Full, Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.planning.planner import plan
-from multicdn.provider import Provider
-from multicdn.routing.demand import Demand
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 from multicdn.routing.tiers import Tier
 from multicdn.routing.verify import Verify
 from multicdn.secrets import Secret
 from multicdn.sequel import Sequel, Subject, Then
+
+if TYPE_CHECKING:
+    from multicdn.provider import Provider
+    from multicdn.routing.demand import Demand
 
 PROVIDERS: dict[str, Provider] = {
     "inner": Plain(),
@@ -88,7 +90,7 @@ def test_order_holds_between_routes_of_one_object_and_not_between_objects() -> N
     [inner] = found
     assert sequels(inner)[URL + "y/a"] is None
     followed = sequels(inner)[URL + "x/a"]
-    assert followed and [then.provider for then in followed.then] == ["outer"]
+    assert [then.provider for then in followed.then] == ["outer"]
 
 
 def test_targets_that_the_inner_cdn_does_not_have_follow_each_of_its_own() -> None:
@@ -107,14 +109,14 @@ def test_an_object_is_looked_at_by_its_first_url_through_each_provider() -> None
     assert first.subjects == (subject,)
     assert first.then[0].sequel == Sequel((subject,))
     other = sequels(found[0])[URL + "index.html"]
-    assert other and not other.subjects
+    assert not other.subjects
 
 
 def test_what_was_removed_is_looked_at_as_gone_and_who_may_read_it_is_not_looked_at() -> None:
     verified = route(purge=("inner",), verify=Verify(), on=tuple(ChangeKind))
     [removed] = demands([verified], change(kind=ChangeKind.REMOVED))
     [sequel] = sequels(removed).values()
-    assert sequel and sequel.subjects[0].gone
+    assert sequel.subjects[0].gone
     [access] = demands([verified], change(kind=ChangeKind.ACCESS))
     assert list(sequels(access).values()) == [None]
 
@@ -123,7 +125,7 @@ def test_urls_of_their_own_are_looked_at_where_a_route_has_them_and_tags_carry_t
     verify = Verify(urls=("https://www.example.com/{key}",))
     [demand] = demands([route(urls=(), tags=("t", "all"), purge=("tagged",), verify=verify)], change())
     first, second = demand.wants.values()
-    assert first.sequel and [subject.url for subject in first.sequel.subjects] == ["https://www.example.com/a.css"]
+    assert [subject.url for subject in first.sequel.subjects] == ["https://www.example.com/a.css"]
     assert second.sequel is None
 
 
@@ -145,7 +147,7 @@ def test_a_preload_follows_the_purge_of_its_cache_once_it_is_fresh() -> None:
     found = demands([verified], change(), outer=("inner",))
     assert asked(found) == {("inner", Action.PURGE)}
     sequel = sequels(found[0])[URL + "a.css"]
-    assert sequel and sequel.then[0].sequel
+    assert sequel.then[0].sequel
     assert sequel.then[0].sequel.then == (Then("warmer", "preload", "b", (("url", URL + "a.css"),), fresh=True),)
     # Without anything to wait for, delivery itself waits for the published times.
     plain = demands([route(purge=("inner",), preload=("warmer",))], change(), other=("another",))
@@ -157,7 +159,7 @@ def test_an_outer_cdn_waits_for_fresh_where_it_says_so() -> None:
     routes = [route(purge=("inner", "outer"), verify=Verify())]
     [inner], _ = Router(routes, PROVIDERS, tiers=tiers).demands([change()])
     sequel = sequels(inner)[URL + "a.css"]
-    assert sequel and [then.fresh for then in sequel.then] == [True]
+    assert [then.fresh for then in sequel.then] == [True]
 
 
 def test_sequels_come_through_planning_and_two_changes_of_one_object_are_looked_at_as_one() -> None:
@@ -168,5 +170,5 @@ def test_sequels_come_through_planning_and_two_changes_of_one_object_are_looked_
     [job] = plan("tagged", PROVIDERS["tagged"], [first, second, demands([verified], change("z"))[0]]).jobs
     assert job.targets == ("t",)
     [sequel] = job.sequels
-    assert sequel and {subject.key: subject.sequencer for subject in sequel.subjects} == {"a": "0B", "z": "01"}
+    assert {subject.key: subject.sequencer for subject in sequel.subjects} == {"a": "0B", "z": "01"}
     assert Target(TargetKind.TAG, "t") in first.wants
