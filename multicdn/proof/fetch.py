@@ -40,7 +40,7 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _SENDABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-class _Place(NamedTuple):
+class _Where(NamedTuple):
     """Where to connect, whom to ask for, and what."""
 
     scheme: str
@@ -78,7 +78,7 @@ def fetch(url: str, via: str, seconds: float, *, want_md5: bool) -> Seen:
     return Seen(reason=f"{reason} (asked {place.host}:{place.port})")
 
 
-def _fetched(place: _Place, seconds: float, *, want_md5: bool) -> Seen:
+def _fetched(place: _Where, seconds: float, *, want_md5: bool) -> Seen:
     connection = _connection(place, min(seconds, _CONNECT))
     try:
         connection.connect()
@@ -121,7 +121,7 @@ for _class in (_Plain, _Secure):
     obey(_class)
 
 
-def _connection(place: _Place, seconds: float) -> http.client.HTTPConnection:
+def _connection(place: _Where, seconds: float) -> http.client.HTTPConnection:
     """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
     if place.scheme == "http":
         return _Plain(place.host, place.port, timeout=seconds)
@@ -148,7 +148,7 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=None if of_folder else named, capath=named if of_folder else None)
 
 
-def _place(url: str, via: str) -> _Place:
+def _place(url: str, via: str) -> _Where:
     """Where a URL is asked for.
 
     Raises:
@@ -163,14 +163,14 @@ def _place(url: str, via: str) -> _Place:
     target = quote((wanted.path or "/") + (f"?{wanted.query}" if wanted.query else ""), safe=_SENDABLE)
     port = wanted.port or _PORTS[scheme]
     if not via:
-        return _Place(scheme, name, port, name, header, target)
+        return _Where(scheme, name, port, name, header, target)
     there = urlsplit(via if "://" in via else f"//{f'[{via}]' if _is_bare_ipv6(via) else via}")
     host = _ascii(there.hostname or "")
     if (there.scheme or scheme) not in _PORTS or not host or there.path.strip("/") or there.query or there.username:
         raise ValueError("`via` is a host, host:port, or http(s)://host:port")
     # As in the URL, unless it says another scheme: then that one's own.
     usual = _PORTS[there.scheme] if there.scheme and there.scheme != scheme else port
-    return _Place(there.scheme or scheme, host, there.port or usual, name, header, target)
+    return _Where(there.scheme or scheme, host, there.port or usual, name, header, target)
 
 
 def _is_bare_ipv6(via: str) -> bool:
