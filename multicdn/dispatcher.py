@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn import metrics, reporting
 from multicdn.aws.s3 import Objects
-from multicdn.config.settings import seconds as seconds_of
 from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
@@ -24,6 +23,7 @@ from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
+from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:

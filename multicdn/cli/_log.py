@@ -11,8 +11,8 @@ import click
 from msgspec import Struct
 
 from multicdn.cli import _stack
-from multicdn.config.settings import seconds
 from multicdn.logbook.group import LogGroup
+from multicdn.routing.durations import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -23,6 +23,8 @@ from multicdn.plugins.discovery import NoHooks, Plugins
 from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Provider
 from multicdn.routing.route import Route, listed, written_members
+from multicdn.routing.tiers import Tier, written_options
+from multicdn.routing.verify import wished
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Config:
         delivery: how long jobs are tried.
         places: file and line of each route.
         publish: who else is told of outcomes.
+        tiers: where those providers stand that say so, by name.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Config:
     delivery: Retrying = dataclasses.field(default_factory=Retrying)
     places: tuple[str, ...] = ()
     publish: Publish = dataclasses.field(default_factory=Publish)
+    tiers: Mapping[str, Tier] = dataclasses.field(default_factory=dict)
 
     @property
     def concurrency(self) -> int:
@@ -140,6 +144,7 @@ class _Checker:
         self._problems: list[tuple[int, str]] = []
         self._warnings: list[str] = []
         self._types: dict[str, str] = {}
+        self._tiers: dict[str, Tier] = {}
         # Of each route, its place in the file: one with several buckets makes several.
         self._places: list[int] = []
 
@@ -159,7 +164,18 @@ class _Checker:
         self._notices(providers, routes)
         warnings = tuple(dict.fromkeys(self._warnings))
         places = tuple(self._document.at(("routes", place)) for place in self._places)
-        return Config(self._document.name, providers, self._types, routes, warnings, install, retrying, places, publish)
+        return Config(
+            name=self._document.name,
+            providers=providers,
+            types=self._types,
+            routes=routes,
+            warnings=warnings,
+            install=install,
+            delivery=retrying,
+            places=places,
+            publish=publish,
+            tiers=self._tiers,
+        )
 
     # Reporting
 
@@ -257,12 +273,16 @@ class _Checker:
             self._problem((*path, "type"), str(error))
             return None
         before = len(self._problems)
-        self._unknown(options, ("type", *hints), path, "option")
+        shared = written_options()
+        self._unknown(options, ("type", *hints, *shared), path, "option")
         values = self._values(options, hints, path)
+        tier = self._values(options, shared, path)
         for lacking in sorted(required_options(cls) - options.keys()):
             self._problem(path, f"{plugin} needs the option {lacking!r}")
         if len(self._problems) > before:
             return None
+        if tier:
+            self._tiers[name] = Tier(**tier)
         return self._built(cls, values, path)
 
     def _built(self, cls: type[Provider], values: dict[str, Any], path: yaml_source.Path) -> Provider | None:
@@ -312,6 +332,7 @@ class _Checker:
         """A route for each of the buckets."""
         buckets = listed(values.pop("bucket"))
         values["suffix"] = listed(values.get("suffix", ()))
+        values["verify"] = wished(values.get("verify", False))
         for bucket in dict.fromkeys(buckets):
             route = Route(bucket=bucket, **values)
             self._check_route(route, providers, path)

@@ -8,13 +8,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from multicdn.routing.durations import DURATION, seconds
+
 # Above this batch size an event source mapping must have a window (Lambda API, CreateEventSourceMapping).
 _BATCH_WITHOUT_WINDOW = 10
-
-
-# Seconds of the units in which durations are written.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = "^[1-9][0-9]*[smhd]$"
 
 # Whatever KMS takes for a key: its ARN, that of an alias, the alias' name, or the key's id.
 # docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html, KeyId
@@ -40,14 +37,14 @@ class Retrying(Struct, frozen=True, kw_only=True):
     give_up_after: Annotated[
         str,
         Meta(
-            pattern=_DURATION,
+            pattern=DURATION,
             description="age at which a job that could not be delivered becomes a dead letter: `90m`, `6h`, `2d`",
         ),
     ] = "6h"
     first_delay: Annotated[
         str,
         Meta(
-            pattern=_DURATION,
+            pattern=DURATION,
             description="how long a job waits in the queue after its first failure; each further time twice as long, "
             "and a random part less",
         ),
@@ -55,14 +52,14 @@ class Retrying(Struct, frozen=True, kw_only=True):
     longest_delay: Annotated[
         str,
         Meta(
-            pattern=_DURATION,
+            pattern=DURATION,
             description="how long it waits there at most, unless the vendor asks for more; SQS takes up to `15m`",
         ),
     ] = "15m"
     grace: Annotated[
         str,
         Meta(
-            pattern=_DURATION,
+            pattern=DURATION,
             description="how long an invocation goes on while all it does is wait for vendors; then the queue takes "
             "over. `1h` switches that off",
         ),
@@ -85,11 +82,6 @@ class Retrying(Struct, frozen=True, kw_only=True):
             raise ValueError(f"longest_delay {self.longest_delay} is more than SQS can delay a message: 15m at most")
         if seconds(self.first_delay) > seconds(self.longest_delay):
             raise ValueError(f"first_delay {self.first_delay} is longer than longest_delay {self.longest_delay}")
-
-
-def seconds(duration: str) -> float:
-    """A duration as it is written in the config file, such as ``90m``, in seconds."""
-    return float(int(duration[:-1]) * _UNITS[duration[-1]])
 
 
 class Trigger(enum.StrEnum):

@@ -13,6 +13,7 @@ from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
 from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.spellings import ClientName
+from multicdn.routing.verify import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,6 +171,11 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
     allow_root: Annotated[
         bool, Meta(description="whether a prefix made from a key may be a whole host, as `https://host/` is")
     ] = False
+    verify: Annotated[
+        Verify | None,
+        Meta(description="whether the objects are looked at through each provider once it has finished, and purged "
+             "again where old bytes are seen; `true` for the defaults"),
+    ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
         """Spell hosts as browsers do."""
@@ -219,6 +225,7 @@ def written_members() -> dict[str, Any]:
     hints = get_type_hints(Route, include_extras=True)
     for name in ("bucket", "suffix"):
         hints[name] = Annotated[(_TextOrList, *hints[name].__metadata__)]
+    hints["verify"] = Annotated[(bool | Verify, *hints["verify"].__metadata__)]
     return hints
 
 

@@ -307,7 +307,10 @@ def test_routes_must_be_a_list(text: str) -> None:
 
 STRAY = "is a reference, and this option is no secret: write its value"
 STAGES = "; where stages differ in it, write a file for each"
-KNOWN_OPTIONS = "endpoint, account, count, ratio, loud, network, platform, names, password"
+KNOWN_OPTIONS = (
+    "endpoint, account, count, ratio, loud, network, platform, names, password, via, pulls_from, wait_for, "
+    "wait_at_most, again"
+)
 
 
 @pytest.mark.parametrize(

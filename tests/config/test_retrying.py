@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from multicdn import config
-from multicdn.config.settings import Retrying, seconds
 from multicdn.errors import ConfigError
 from multicdn.plugins.discovery import Plugins
+from multicdn.routing.durations import seconds
+
+if TYPE_CHECKING:
+    from multicdn.config.settings import Retrying
 
 CONFIG = """\
 version: 1

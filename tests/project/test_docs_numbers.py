@@ -12,7 +12,7 @@ from multicdn_providers.cloudfront import client as cloudfront
 from multicdn import bounds, log, provenance, publishing, records, secrets
 from multicdn.aws import s3
 from multicdn.cli import _delivering, history
-from multicdn.config.settings import Install, Retrying, seconds
+from multicdn.config.settings import Install, Retrying
 from multicdn.delivery import breaker, delivery, discovery, lane
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
@@ -24,6 +24,7 @@ from multicdn.planning import collapse
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
+from multicdn.routing.durations import seconds
 from multicdn.testing.loopback import config_copy
 from multicdn.worker import crew, openmetrics
 
