@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from multicdn.simulators.kit.topology import one_purge
 
+# The most that is said of what isn't done.
+_ALMOST = 0.99
+
 
 @dataclass(slots=True, eq=False)
 class AcceptedRequest:
@@ -85,9 +88,10 @@ class Jobs:
         """The share of a request that is done, from 0 to 1; less than 1 until it has got everywhere."""
         if work.ended_at is not None:
             return 1.0
-        if work._everywhere_at is None:  # noqa: SLF001 - a field of this module
-            return self._share(work)
-        return (self._clock() - work.begun_at) / (work._everywhere_at - work.begun_at)  # noqa: SLF001
+        if self.polls:
+            return min(_ALMOST, self._share(work))
+        end = work._everywhere_at or work.begun_at + self.seconds + self._spread()  # noqa: SLF001 - of this module
+        return min(_ALMOST, (self._clock() - work.begun_at) / (end - work.begun_at)) if end > work.begun_at else 0.0
 
     def _share(self, work: AcceptedRequest) -> float:
         """The share of the time until it is carried out."""
