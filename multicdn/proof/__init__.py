@@ -1,1 +1,1 @@
-"""What an edge serves, compared with the object as it is in S3."""
+"""What follows a purge that was accepted: whether it is finished, and the new bytes are seen; and who is next."""
