@@ -85,6 +85,7 @@ def test_a_site_is_asked_for_at_the_place_of_a_cdn() -> None:
     ("url", "host", "target"),
     [
         ("http://www.example.org:8080/a", "www.example.org:8080", "/a"),
+        ("http://www.example.org:80/", "www.example.org", "/"),
         ("http://www.example.org", "www.example.org", "/"),
         ("http://user:secret@www.example.org/a", "www.example.org", "/a"),
         ("http://bücher.example/ü", "xn--bcher-kva.example", "/%C3%BC"),

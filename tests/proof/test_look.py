@@ -63,16 +63,18 @@ def test_each_object_has_a_verdict_of_its_own() -> None:
         "gone": Seen(status=404),
         "denied": etag("0" * 32),
         "denied, as told": etag("new"),
+        "denied, not served": Seen(status=404),
     }
     every = [subject(key, gone=key == "gone") for key in edges]
     has: dict[str, str | None] = {**dict.fromkeys(edges, "new"), "gone": None}
-    assert looked(every, edges, holding(has, ("denied", "denied, as told"))) == {
+    assert looked(every, edges, holding(has, ("denied", "denied, as told", "denied, not served"))) == {
         "fresh": ["fresh: ETag as in S3"],
         "broken": ["unknown: RuntimeError: no such POP"],
         "throttled": ["unknown: 200 calls an hour"],
         "gone": ["fresh: answers 404"],
         "denied": ["unknown: S3 did not say what it has now: 403 Forbidden"],
         "denied, as told": ["fresh: ETag as the event says"],
+        "denied, not served": ["unknown: S3 did not say what it has now: 403 Forbidden"],
     }
 
 
@@ -145,17 +147,19 @@ def test_several_places_make_one_verdict(states: list[str], state: str, reason: 
 
 
 @pytest.mark.parametrize(
-    ("first", "identity", "asked"),
+    ("first", "identity", "gone", "asked"),
     [
-        (etag("0" * 32), "auto", [False]),
-        (etag("own"), "auto", [False, True]),
-        (etag("own"), "etag", [False]),
-        (etag("own"), "md5", [True]),
-        (Seen(status=404), "auto", [False]),
+        (etag("0" * 32), "auto", False, [False]),
+        (etag("own"), "auto", False, [False, True]),
+        (etag("own"), "auto", True, [False]),
+        (etag("own"), "etag", False, [False]),
+        (etag("own"), "md5", False, [True]),
+        (etag("own"), "md5", True, [False]),
+        (Seen(status=404), "auto", False, [False]),
     ],
 )
 def test_a_body_is_asked_for_where_it_may_tell(
-    first: Seen, identity: str, asked: list[bool], monkeypatch: pytest.MonkeyPatch
+    first: Seen, identity: str, gone: bool, asked: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -165,7 +169,7 @@ def test_a_body_is_asked_for_where_it_may_tell(
         return Seen(status=200, md5="1" * 32) if want_md5 and len(calls) == 2 else first
 
     monkeypatch.setattr(looking, "fetch", fetch)
-    (seen,) = through("cdn", identity)(subject("a", "1" * 32), 5.0)
+    (seen,) = through("cdn", identity)(subject("a", "1" * 32, gone=gone), 5.0)
     assert calls == asked
     assert seen.md5 == ("1" * 32 if asked == [False, True] else "")
 
