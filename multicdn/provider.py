@@ -48,11 +48,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
 from multicdn.errors import About, CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, Target, TargetKind
 from multicdn.secrets import Secret
+from multicdn.terms import Call, Confirmation, Limits, Price, Seen, Speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -67,11 +66,14 @@ __all__ = [
     "Call",
     "CallRefused",
     "Capability",
+    "Confirm",
+    "Confirmation",
     "CredentialsRefused",
     "Discover",
     "Limits",
     "PreloadUrls",
     "Price",
+    "Prove",
     "Provider",
     "ProviderError",
     "PurgeEverything",
@@ -82,6 +84,7 @@ __all__ = [
     "Receipt",
     "RetryLater",
     "Secret",
+    "Seen",
     "SoftPurge",
     "Speed",
     "Target",
@@ -90,89 +93,13 @@ __all__ = [
     "capabilities",
     "capability",
     "option",
+    "published",
 ]
 
 # Raised when a plugin written for an older contract would misbehave silently.
 API_VERSION = 1
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """The limits of one method, by the vendor's word.
-
-    Attributes:
-        targets: at most this many targets a call.
-        bytes: at most this many bytes of request body, ``envelope`` included; None where the vendor names no limit.
-        envelope: bytes of the body around the targets.
-        target_bytes: the longest single target.
-        calls_per_second, targets_per_second: the pace for the whole account; None where the vendor names none.
-        burst: calls that may follow each other at once after a quiet time.
-        target_burst: the same for targets; by default one call of full size.
-        target_window: length in seconds of the vendor's sliding window, within any of which it takes no more targets
-            than the pace makes of them. None where it counts as a token bucket does.
-        quota: name of a budget of the vendor's. All methods and instances whose limits name it share its pace of calls,
-            and those with the same pace of targets share that too.
-        parallel: calls that may be under way at once from one process.
-        page: where the vendor says so; ``multicdn providers NAME`` shows it.
-    """
-
-    targets: int
-    bytes: int | None = None
-    envelope: int = 0
-    target_bytes: int | None = None
-    calls_per_second: float | None = None
-    targets_per_second: float | None = None
-    burst: float = 1
-    target_burst: float | None = None
-    target_window: float | None = None
-    quota: str = ""
-    parallel: int = 1
-    page: str = ""
-
-
-class Call(Struct, frozen=True):
-    """The circumstances of one call.
-
-    Attributes:
-        soft: mark stale rather than drop; only ever true for a provider that inherits ``SoftPurge``.
-        reference: the same for a repetition of the same batch, different for any other.
-        connect: seconds that the call may wait for the connection.
-        read: seconds that the call may take, until the whole answer is there.
-    """
-
-    soft: bool = False
-    reference: str = ""
-    connect: float = 3.0
-    read: float = 10.0
-
-
-class Speed(Struct, frozen=True, kw_only=True):
-    """How soon a purge is seen everywhere, by the vendor's own figures.
-
-    Attributes:
-        seconds: after the vendor has accepted it.
-        share: of how many purges that is said, such as ``95 %``; empty where the vendor doesn't say.
-        page: where it is said.
-    """
-
-    seconds: float
-    page: str
-    share: str = ""
-
-
-class Price(Struct, frozen=True, kw_only=True):
-    """The price of purges, by the vendor's own list.
-
-    Attributes:
-        dollars: for one target, of whatever kind.
-        free: targets a month of the whole account that cost nothing.
-        page: where it is said.
-    """
-
-    dollars: float
-    free: int
-    page: str
 
 
 def option(*, help: str, file: str = "", **settings: Any) -> Any:  # noqa: A002 - reads as it does in click and argparse
@@ -390,6 +317,51 @@ class PreloadUrls(Provider):
         """Fetch these URLs into the cache."""
 
 
+class Confirm(Provider):
+    """The vendor can be asked whether a purge is done: whether what it accepted has *finished*.
+
+    The core asks with the ``id`` of a ``Receipt``, each by itself: first when the vendor's own time is over
+    (``Receipt.estimate``, else ``speeds``), then again and again with growing distances, from later invocations. Where
+    a provider doesn't inherit this, or a ``Receipt`` has no id, that time alone counts, and is marked as such. Of a
+    provider that stands for others, the part that made the call is asked.
+    """
+
+    @property
+    @abstractmethod
+    def confirm_limits(self) -> Limits:
+        """Limits of ``confirm``; ``targets`` is 1. Name the ``quota`` if questions count as purges do."""
+
+    @abstractmethod
+    def confirm(self, receipt: str, call: Call) -> Confirmation:
+        """Say whether the request with this ``Receipt.id`` is done.
+
+        The id has to be enough: the instance that asks may be another process than the one that purged. An answer that
+        means neither done nor failed is ``Confirmation(done=False)``, with the vendor's word for it.
+
+        Raises:
+            TargetsRefused: the vendor knows no such request, for instance no longer: it won't be asked again for it.
+            ProviderError: else as in the purge methods.
+        """
+
+
+class Prove(Provider):
+    """The vendor can say what each of its POPs serves for a URL: a better instrument than a request of our own."""
+
+    @property
+    @abstractmethod
+    def prove_limits(self) -> Limits:
+        """Limits of ``prove``; ``targets`` is 1. Where they don't suffice the core looks by requests of its own."""
+
+    @abstractmethod
+    def prove(self, url: str, call: Call) -> Sequence[Seen]:
+        """Return what each POP serves for an absolute URL, as clients ask for it; those that didn't answer as well.
+
+        Raises:
+            TargetsRefused: the vendor won't look at this URL.
+            ProviderError: else as in the purge methods.
+        """
+
+
 class Discover(Provider):
     """A provider that stands for several others, which the vendor names at run time (``distribution: auto``)."""
 
@@ -453,6 +425,17 @@ def capability(provider: Provider | type[Provider], action: Action, kind: Target
     way = _BY_ACTION.get((action, kind))
     cls = provider if isinstance(provider, type) else type(provider)
     return way if way is not None and issubclass(cls, way.base) else None
+
+
+def published(provider: Provider | type[Provider], kind: TargetKind, receipt: Receipt) -> tuple[float, bool]:
+    """Seconds after the acceptance of a purge after which it counts as finished, and whether the vendor says so at all.
+
+    What it said with the receipt comes before what it publishes for all purges of this kind.
+    """
+    if receipt.estimate is not None:
+        return float(receipt.estimate), True
+    speed = provider.speeds.get(kind)
+    return (speed.seconds, True) if speed is not None else (0.0, False)
 
 
 def stands_for_others(provider: Provider) -> TypeGuard[Discover]:
