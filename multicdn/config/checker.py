@@ -229,7 +229,8 @@ class _Checker:
 
     def _check_whole(self, config: Config) -> None:
         """What is seen only where providers, routes and settings are looked at together."""
-        if any(route.verify for route in config.routes) or config.tiers:
+        following = any(hasattr(provider, "of") for provider in config.providers.values())
+        if config.tiers or following or any(route.verify for route in config.routes):
             from multicdn.config import tier_checks, verify_checks
 
             for fault in (*verify_checks.faults(config, self._places), *tier_checks.faults(config, self._places)):

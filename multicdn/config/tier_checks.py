@@ -11,7 +11,7 @@ from multicdn.config.fault import Fault
 from multicdn.config.settings import Trigger
 from multicdn.errors import did_you_mean
 from multicdn.model import Action
-from multicdn.provider import capabilities
+from multicdn.provider import PreloadUrls, capabilities
 from multicdn.routing.durations import seconds
 from multicdn.routing.tiers import Tier
 
@@ -45,6 +45,7 @@ def faults(config: Config, places: Sequence[int]) -> Iterator[Fault]:
         for fault in _of_tier(name, tier, config):
             yield fault._replace(path=("providers", name, *fault.path))
     yield from _loops(config.tiers)
+    yield from _fillers(config)
     for route, place in zip(config.routes, places, strict=True):
         yield from _without_inner(route, ("routes", place), config)
 
@@ -169,9 +170,28 @@ def _way(name: str, goal: str, tiers: Mapping[str, Tier], seen: set[str]) -> tup
     return ()
 
 
+def _fillers(config: Config) -> Iterator[Fault]:
+    """Providers that fill the cache of another one, whose purge they follow."""
+    for name, provider in config.providers.items():
+        purger = str(getattr(provider, "of", "")) if isinstance(provider, PreloadUrls) else ""
+        path = ("providers", name, "of")
+        if purger and purger not in config.types:
+            yield Fault(path, f"no provider is called {purger!r}{did_you_mean(purger, config.types)}")
+        elif purger in config.providers and not _purges(purger, config):
+            yield Fault(path, f"{purger} ({config.types[purger]}) can't purge, so there is nothing to follow")
+
+
 def _without_inner(route: Route, path: Path, config: Config) -> Iterator[Fault]:
     """What is purged here of an outer CDN, and nowhere of the one that it fetches from."""
     near = {name for other in config.routes if _may_meet(route, other) for name in other.purge}
+    for place, name in enumerate(route.preload):
+        purger = getattr(config.providers.get(name), "of", "")
+        if purger in config.types and purger not in near:
+            text = (
+                f"{name} fills the cache of {purger}, which nobody purges for these keys: what is kept there stays; "
+                f"name {purger} under `purge`, too"
+            )
+            yield Fault((*path, "preload", place), text, warning=True)
     for place, name in enumerate(route.purge):
         for inner in config.tiers.get(name, _DEFAULT).pulls_from:
             if inner in config.types and inner != name and inner not in near:
