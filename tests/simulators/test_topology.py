@@ -93,6 +93,7 @@ def test_a_count_is_that_of_the_place_that_is_asked(origin: Origin, make: Make) 
     cdn = make(Pop("FRA"), Pop("IAD"))
     origin.put("a", "old")
     seen(cdn, "FRA")
+    cdn.fetch(URL + "b", pop="IAD")
     assert cdn.edge.purge_key("www.acme.com/a") == 1
 
 
