@@ -149,6 +149,11 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
     )
 
 
+def purges(entry: InstalledProvider) -> bool:
+    """Whether it purges at all."""
+    return any(ability.action == "purge" for ability in entry.abilities)
+
+
 def status(entry: InstalledProvider) -> str:
     """``alive``, ``broken``, or ``retired`` with the date."""
     if entry.fault:
