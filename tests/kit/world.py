@@ -112,7 +112,11 @@ class World:
         """Write an object, and let S3 tell of it."""
         content, now = body.encode(), time.time()
         self.objects[key] = content, now
-        headers = {"ETag": etag(content), "Last-Modified": formatdate(now, usegmt=True), "Cache-Control": "max-age=86400"}
+        headers = {
+            "ETag": etag(content),
+            "Last-Modified": formatdate(now, usegmt=True),
+            "Cache-Control": "max-age=86400",
+        }
         self.origin.put(key, content, headers)
         if told:
             self._tell(key, "ObjectCreated:Put", etag(content).strip('"'))
@@ -129,7 +133,9 @@ class World:
         record = {
             "eventSource": "aws:s3",
             "eventName": name,
-            "eventTime": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "eventTime": datetime.fromtimestamp(time.time(), UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "s3": {"bucket": {"name": BUCKET}, "object": {name: value for name, value in found.items() if value}},
         }
         self.aws.put(self.aws.work, json.dumps({"Records": [record]}))

@@ -9,7 +9,7 @@ from kit.stage import lines
 from kit.warp import Warp
 from kit.world import SITE, World
 
-from multicdn.simulators import Origin
+from multicdn.simulators import Origin, Topology
 from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ routes:
 class TwoTiers:
     """An origin, an inner CDN, an outer one that fetches from it, and clients that never rest."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, origin: Origin, inner: FastlySimulator, outer: FastlySimulator) -> None:
+    def __init__(
+        self, patch: pytest.MonkeyPatch, origin: Origin, inner: FastlySimulator, outer: FastlySimulator
+    ) -> None:
         self.patch, self.origin, self.inner, self.outer = patch, origin, inner, outer
         self.warp = Warp(patch)
 
@@ -55,6 +57,7 @@ class TwoTiers:
 @pytest.fixture
 def tiers(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> Iterator[TwoTiers]:
     with FastlySimulator(origin.url) as inner, FastlySimulator(inner.edge_url) as outer:
+        outer.topology = Topology(forwards_host=True)
         monkeypatch.setenv("FASTLY_TOKEN", inner.token)
         yield TwoTiers(monkeypatch, origin, inner, outer)
 
