@@ -17,7 +17,6 @@ from multicdn.provider import (
     Receipt,
     RetryLater,
     TargetsRefused,
-    check_endpoint,
     option,
 )
 from multicdn.through import Address, answering, connect, locate, told
@@ -74,7 +73,7 @@ class Warm(PreloadUrls):
             message = f"requests_per_second {self.requests_per_second:g} must be above 0, and no more than 1000"
             raise ValueError(message)
         if self.endpoint:
-            check_endpoint(self.endpoint)
+            super().__post_init__()
 
     @property
     def preload_limits(self) -> Limits:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNREACHED = Tier()
 
 
-class Look(Struct, frozen=True):
+class Inspection(Struct, frozen=True):
     """How it is looked whether a provider serves new bytes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Stage(Struct, frozen=True):
     at_most: str = ""
     finished: Literal["", "asked", "published"] = ""
     again: str = ""
-    look: Look | None = None
+    look: Inspection | None = None
     followed: bool = False
     turn: int = 0
 
@@ -78,7 +78,7 @@ Stages = dict[tuple[str, str], Stage]
 
 def stages(config: Config, changes: Iterable[Change], url_hook: UrlHook | None = None) -> Stages:
     """The stages of all that some changes ask for, the first ones first. It is what the function's own router says."""
-    tree = _Tree(config)
+    tree = _Chart(config)
     router = Router(config.routes, config.providers, url_hook, config.places, config.tiers)
     demands, _ = router.demands(changes)
     for demand in demands:
@@ -89,7 +89,7 @@ def stages(config: Config, changes: Iterable[Change], url_hook: UrlHook | None =
     return tree.made()
 
 
-class _Tree:
+class _Chart:
     """The stages as they are found out."""
 
     def __init__(self, config: Config) -> None:
@@ -135,7 +135,7 @@ class _Tree:
         objects, verify = self._objects.get(name), self._verify.get(name)
         if action != "purge" or not objects or verify is None:
             return stage
-        look = Look(
+        look = Inspection(
             through=self._config.tiers.get(name, _UNREACHED).via,
             pops=self._is(name, Prove),
             objects=len(objects),

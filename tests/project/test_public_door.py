@@ -24,9 +24,7 @@ DOCUMENTED = {
     for module, names in re.findall(r"^\| `(multicdn[\w.]*)` \|.*\|(.*)\|$", PAGE, re.MULTILINE)
 }
 TESTS = "multicdn.testing.conformance"
-FOR_VENDORS = {
-    f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "through")
-}
+FOR_VENDORS = {f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "through")}
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
 SCAFFOLD = {path: text for path, text in files(Names.of("acme")).items() if path.endswith(".py")}
