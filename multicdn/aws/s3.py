@@ -1,4 +1,4 @@
-"""S3, asked about objects: their metadata, and how many of them have not changed lately."""
+"""S3, asked about objects: their metadata, when they were uploaded, how many of them have not changed lately."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 # An object that changed within this time is part of what is going on: a deploy arrives as many events.
 _LATELY = timedelta(minutes=15)
@@ -121,21 +122,65 @@ class Objects:
                 f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until)
             )
 
+    def changed_since(
+        self, bucket: str, prefix: str, since: float, until: float = math.inf
+    ) -> tuple[dict[str, float], bool]:
+        """Keys of the objects below a prefix that were uploaded since a moment, and when, in seconds since 1970.
+
+        Of an upload in parts S3 says here when it began.
+
+        Returns:
+            What was found, and whether that is all: there may be more to list than is worth the time, or than fits
+            before the moment ``until`` of the monotonic clock.
+
+        Raises:
+            ObjectError: S3 refused, or could not be reached.
+        """
+        what = f"ListObjectsV2 of s3://{bucket}/{prefix}"
+        with bounded(max(0.0, until - time.monotonic()), ANY_LENGTH):
+            return _asked(what, lambda: self._changed_since(bucket, prefix, since, until))
+
+    def uploaded(self, bucket: str, key: str, until: float = math.inf) -> float | None:
+        """When an object was uploaded, in seconds since 1970; None if there is none.
+
+        Raises:
+            ObjectError: S3 refused, or could not be reached before the moment ``until`` of the monotonic clock.
+        """
+        with bounded(max(0.0, min(2 * _READ, until - time.monotonic()))):
+            return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._uploaded(bucket, key))
+
+    def _uploaded(self, bucket: str, key: str) -> float | None:
+        answer = self._head_object(bucket, key)
+        return None if answer is None else answer["LastModified"].timestamp()
+
+    def _changed_since(self, bucket: str, prefix: str, since: float, until: float) -> tuple[dict[str, float], bool]:
+        found: dict[str, float] = {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for number, page in enumerate(pages, 1):
+            times = ((item["Key"], item["LastModified"].timestamp()) for item in page.get("Contents", ()))
+            found |= {key: moment for key, moment in times if moment >= since}
+            if page["IsTruncated"] and (number == _MOST_PAGES or time.monotonic() >= until):
+                return found, False
+        return found, True
+
     def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
         with bounded(2 * _READ):
             return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
 
     def _metadata_of(self, bucket: str, key: str) -> Mapping[str, str] | None:
+        answer = self._head_object(bucket, key)
+        return None if answer is None else {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+
+    def _head_object(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
         from botocore.exceptions import ClientError
 
         try:
-            metadata = self._client.head_object(Bucket=bucket, Key=key).get("Metadata", {})
+            return self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             # The answer to a HEAD has no body, so the status is all that botocore knows.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
-        return {name.lower(): value for name, value in metadata.items()}
 
     def _unchanged(self, bucket: str, prefix: str, limit: int, until: float) -> int | None:
         since = datetime.now(UTC) - _LATELY
