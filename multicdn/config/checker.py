@@ -158,6 +158,7 @@ class _Checker:
         retrying = self._section("delivery", Retrying, data.get("delivery"))
         install = self._section("install", Install, data.get("install"))
         publish = self._section("publish", Publish, data.get("publish"))
+        self._refuse_waiting(routes, install)
         if self._problems:
             texts = (text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
             raise ConfigError(list(dict.fromkeys(texts)))  # what is wrong for each bucket of a route is said once
@@ -347,6 +348,14 @@ class _Checker:
                 if name not in self._types:  # else its own problem is already on the list
                     where = (*path, member, place)
                     self._problem(where, f"no provider is called {name!r}{did_you_mean(name, self._types)}")
+
+    def _refuse_waiting(self, routes: tuple[Route, ...], install: Install) -> None:
+        for place, route in zip(self._places, routes, strict=True):
+            if route.waits and not install.queued:
+                from multicdn.config import deploy_checks
+
+                fault = deploy_checks.lacks_queue(route)
+                self._problem(("routes", place, *fault.path), fault.text)
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
         first: dict[Route, int] = {}

@@ -43,6 +43,10 @@ def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, 
     yield from _templates(route)
     yield from _alternates(route)
     yield from _nothing_to_do(route)
+    if route.waits:
+        from multicdn.config import deploy_checks
+
+        yield from deploy_checks.faults(route)
     for place, name in enumerate(route.purge):
         for text in _unable_to_purge(route, providers[name]) if name in providers else ():
             yield Fault(("purge", place), f"{name} ({types[name]}) {text}")
