@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from multicdn import metrics, reporting
 from multicdn.aws.s3 import Objects
@@ -16,7 +18,7 @@ from multicdn.delivery.invocation import Terms
 from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.log import emit
-from multicdn.model import Action, Outcome, Report, Status
+from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
@@ -28,15 +30,18 @@ from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.config.publish import Publish
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
-    from multicdn.model import Change, Job
+    from multicdn.model import Change
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
+    from multicdn.proof.following import Following
+    from multicdn.proof.ladder import Note
+    from multicdn.proof.pursuit import Pursuit
     from multicdn.publishing import Publisher
     from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision
@@ -54,6 +59,8 @@ _RESERVE, _REPLY = 1.0, 0.2
 _ASKING, _HOLDING = 1 / 8, 1 / 8
 
 _NO_PLACE = "routes with `settle` or `after` purge at once, since MULTICDN_QUEUE_URL names no queue to wait in"
+
+_UNSENT = "what follows it could not be sent to the queue"
 
 # Seconds that plugins have for the report when nothing is left.
 _SHORTEST_LOOK = 0.1
@@ -94,7 +101,13 @@ class Dispatcher:
         self.on_measured: Callable[[metrics.Measured, float], None] | None = None
         if metrics.is_wanted():
             self.on_measured = metrics.write
-        self._router = Router(config.routes, config.providers, self._hooks.urls, config.places)
+        tiers = config.tiers if retry_queue is not None else None
+        self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
+        self._tiers = config.tiers
+        self._concurrency = config.concurrency
+        self._follows = retry_queue is not None and (
+            self._router.has_sequels or any(tier.again for tier in config.tiers.values())
+        )
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
@@ -104,6 +117,14 @@ class Dispatcher:
         self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
         if self._router.waits and retry_queue is None:
             emit(logging.WARNING, "config", warning=_NO_PLACE)
+
+    @cached_property
+    def _following(self) -> Following:
+        """Made when there is something to follow: most configs have nothing, and a message may be of an older one."""
+        from multicdn.proof.following import Following
+
+        rules, providers = self._router.verify, self._delivery.providers
+        return Following(providers, self._tiers, rules, self._objects, self._concurrency)
 
     def prepare(self) -> None:
         """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
@@ -144,13 +165,15 @@ class Dispatcher:
         returned, refused = self._returned(intake)
         returned, gone = without_gone(self._router, returned, intake.changes)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
+        looks = [queued for queued in intake.queued_jobs if queued.look and not self._refusal(queued)]
         left_seconds = until - time.monotonic()
         kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
         calling = time.time()
+        pursuit = self._following.begin(looks, left_seconds - kept) if looks else None
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
-        sent = self._requeue(report, history, end)
+        sent = self._requeue(report, pursuit, history, calling, end)
         unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
             try:
@@ -173,11 +196,11 @@ class Dispatcher:
         jobs, refused = [], []
         # What was tried least goes first: else one that fails each time would keep the others from their turn.
         for queued in sorted(intake.queued_jobs, key=lambda queued: queued.attempt):
-            reason = self._allowed.refusal(queued.job)
+            reason = self._refusal(queued)
             if reason:
                 reason = f"not done, since it came from the queue: {reason}"
                 refused.append(Outcome(queued.job, Status.REFUSED, reason, final=True))
-            else:
+            elif not queued.look:
                 jobs.append(queued.job)
         return jobs, refused
 
@@ -201,20 +224,37 @@ class Dispatcher:
         spent = self._spending.in_month(time.strftime("%Y-%m"))
         return find_work(self._router, self._delivery.providers, intake.changes, lookup, spent, missing=missing)
 
-    def _requeue(self, report: Report, history: MessageHistory, end: float) -> _Sent:
-        """Let what was not delivered wait in the queue."""
+    def _refusal(self, queued: QueuedJob) -> str:
+        """Why a job from the queue, or the URLs that it is looked at by, are nothing that a route could ask for."""
+        urls = tuple({subject.url for sequel in queued.job.sequels if sequel for subject in sequel.subjects})
+        nobody = (frozenset[str](),) * len(urls)
+        looked_at = Job(queued.job.instance, Action.PURGE, TargetKind.URL, urls, nobody)
+        return self._allowed.refusal(queued.job) or self._allowed.refusal(looked_at)
+
+    def _requeue(
+        self, report: Report, pursuit: Pursuit | None, history: MessageHistory, began: float, end: float
+    ) -> _Sent:
+        """Let what was not delivered wait in the queue, and what was accepted be followed from there."""
         if self._retry_queue is None:
             # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
             return _Sent(left=Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome))))
-        if not report.undelivered:
+        if not (report.undelivered or self._follows or pursuit):
             return _Sent(left=report)
         try:
-            decisions = decide(report, history, self._retry_policy, time.time())
-            failed = self._retry_queue().carry_out(decisions, end - time.monotonic())
+            now = time.time()
+            decisions: list[Decision] = decide(report, history, self._retry_policy, now) if report.undelivered else []
+            steps: list[Decision] = []
+            notes: list[Note] = []
+            if self._follows or pursuit:
+                decisions, steps, notes = self._following.next(report, decisions, pursuit, history, began, now)
+            failed = self._retry_queue().carry_out([*decisions, *steps], end - time.monotonic())
         except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
-            return _Sent(left=report, trouble=told(error))
-        left = Report(tuple(Outcome(each.queued.job, each.status, each.reason) for each in failed))
-        return _Sent(decisions, failed, left)
+            looked_at = _returning(pursuit.looks if pursuit else ())
+            return _Sent(left=Report((*map(_not_followed, report), *looked_at)), trouble=told(error))
+        unsent = set(map(id, failed))
+        left = Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in failed))
+        undelivered = [decision for decision in decisions if id(decision) in unsent]
+        return _Sent(decisions, undelivered, left, notes=notes)
 
     def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
         """Let changes of which something could not be found out wait in the queue for that part alone."""
@@ -283,6 +323,7 @@ class Dispatcher:
         reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
         reporting.log_released(holding.released)
         reporting.log_ended(found)
+        reporting.log_notes(sent.notes)
 
 
 class _Sent(NamedTuple):
@@ -292,6 +333,7 @@ class _Sent(NamedTuple):
     failed: Sequence[Decision] = ()
     left: Report = Report()
     trouble: str = ""
+    notes: Sequence[Note] = ()
 
 
 class _Unrouted(NamedTuple):
@@ -323,6 +365,21 @@ def _is_put_off_preload(outcome: Outcome) -> bool:
 
 def _log_unlisted(level: int, reason: str) -> None:
     emit(level, "not-listed", reason=reason)
+
+
+def _not_followed(outcome: Outcome) -> Outcome:
+    """An outcome as it counts where what follows could not be sent: what was accepted is asked for once more."""
+    if outcome.status is not Status.ACCEPTED or not outcome.job.sequels:
+        return outcome
+    return msgspec.structs.replace(outcome, status=Status.RETRY, reason=_UNSENT)
+
+
+def _returning(looks: Iterable[QueuedJob]) -> Iterator[Outcome]:
+    return (Outcome(queued.job, Status.RETRY, _UNSENT) for queued in looks)
+
+
+def _unsent_status(decision: Decision) -> Status:
+    return Status.RETRY if decision.status is Status.ACCEPTED else decision.status
 
 
 def _log_uncounted(error: Exception) -> None:

@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from multicdn.errors import is_seconds
 from multicdn.provenance import Provenance
+from multicdn.sequel import Sequel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def is_text(value: object) -> bool:
@@ -127,6 +128,7 @@ class Job(Struct, frozen=True):
         rank: what it has gone through.
         purges: for a preload that waits, the purges that must go before it, since they were not made yet.
         provenance: for each target, where it comes from; empty where nobody knows. For the log alone.
+        sequels: for each target, what follows once it is purged, or None; empty where nothing does.
     """
 
     provider: str
@@ -140,6 +142,7 @@ class Job(Struct, frozen=True):
     rank: Rank = Rank.NEW
     purges: tuple[Job, ...] = ()
     provenance: tuple[Provenance, ...] = ()
+    sequels: tuple[Sequel | None, ...] = ()
 
     @property
     def instance(self) -> str:
@@ -214,6 +217,7 @@ class Job(Struct, frozen=True):
             rank=self.rank,
             purges=tuple(part for purge in self.purges if (part := purge.of_messages(messages))),
             provenance=tuple(self.provenance[place] for place in chosen) if self.provenance else (),
+            sequels=tuple(self.sequels[place] for place in chosen) if self.sequels else (),
         )
 
 
@@ -255,6 +259,7 @@ class Status(StrEnum):
     REFUSED = "refused"
     UNAUTHORIZED = "unauthorized"
     UNASKED = "unasked"
+    STALE = "stale"
 
 
 class Outcome(Struct, frozen=True):
@@ -265,7 +270,7 @@ class Outcome(Struct, frozen=True):
         status: accepted; retry (it may succeed later); paced (the vendor was not called, since its rate allows it only
             later); rejected (these targets never will); refused (the settings are wrong: a person is needed);
             unauthorized (the credentials are, unless they are being rotated); unasked (the vendor was not called, since
-            it had refused something else that stands for it).
+            it had refused something else that stands for it); stale (accepted and finished, and an edge has old bytes).
         reason: why it was not accepted, in one sentence; empty when it was.
         receipt: what the vendor said, when it accepted.
         after: seconds until a retry makes sense, where the vendor said so.
@@ -305,6 +310,29 @@ class Report(Struct, frozen=True):
     def failed_messages(self) -> frozenset[str]:
         """Ids of the messages of which something stayed undelivered."""
         return frozenset().union(*(outcome.job.messages for outcome in self.undelivered))
+
+
+def together(jobs: Sequence[Job]) -> Job:
+    """Jobs that share provider, action, kind, softness, bucket and rank as one, which may be more than one call."""
+    if len(jobs) == 1:
+        return jobs[0]
+    first, references = jobs[0], [job.reference for job in jobs]
+    behind = all(job.provenance for job in jobs)
+    followed = any(job.sequels for job in jobs)
+    return Job(
+        provider=first.provider,
+        action=first.action,
+        kind=first.kind,
+        targets=tuple(target for job in jobs for target in job.targets),
+        causes=tuple(causes for job in jobs for causes in job.causes),
+        soft=first.soft,
+        reference=digest(*references) if all(references) else "",
+        bucket=first.bucket,
+        rank=first.rank,
+        purges=tuple({id(purge): purge for job in jobs for purge in job.purges}.values()),
+        provenance=tuple(each for job in jobs for each in job.provenance) if behind else (),
+        sequels=tuple(each for job in jobs for each in job.sequels or (None,) * len(job.targets)) if followed else (),
+    )
 
 
 def described(target: str) -> str:

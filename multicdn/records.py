@@ -127,7 +127,7 @@ class EndedAlike:
         """Add some targets of an outcome; its calls as well, unless they are counted with others of its targets."""
         job = outcome.job
         self.targets += len(places)
-        self._first += [_cut(described(job.targets[place])) for place in places[: MOST - len(self._first)]]
+        self._first += [cut(described(job.targets[place])) for place in places[: MOST - len(self._first)]]
         self._behind.update(
             (id(each), each) for each in map(job.provenance.__getitem__, places if job.provenance else ())
         )
@@ -173,7 +173,7 @@ class EndedAlike:
             "targets": self.targets,
             "first": self._first,
             "bucket": behind.bucket,
-            "keys": [_cut(key) for key in behind.keys],
+            "keys": [cut(key) for key in behind.keys],
             "objects": behind.objects or None,
             "routes": list(behind.routes),
             "messages": self._messages,
@@ -192,7 +192,7 @@ class EndedAlike:
             "delay": min(self._delays, default=None),
             "reason": self.reason,
         }
-        return LogRecord(self.level, str(self.status), _filled(fields))
+        return LogRecord(self.level, str(self.status), filled(fields))
 
 
 def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> list[EndedAlike]:
@@ -239,7 +239,8 @@ def by_provider(found: Iterable[EndedAlike]) -> dict[str, dict[str, int]]:
     return {name: {what: count for what, count in total.items() if count} for name, total in totals.items()}
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text from outside, as long as the log has it."""
     return text if len(text) <= _LONGEST_TARGET else f"{text[:_LONGEST_TARGET]}…"
 
 
@@ -262,5 +263,6 @@ def _alike(job: Job, fates: Sequence[Fate]) -> Mapping[tuple[object, ...], Seque
     return found
 
 
-def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the fields that are empty."""
     return {name: value for name, value in fields.items() if value not in ("", None) and value != [] and value != ()}

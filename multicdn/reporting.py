@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multicdn.model import Change, Job, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.planning.front import Released
+    from multicdn.proof.ladder import Note
     from multicdn.queue.waiting import Unrouted
     from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
@@ -60,6 +61,14 @@ def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], lef
         reasons.setdefault(failure.reason, []).append(failure.change)
     found += [_of_incomplete(INCOMPLETE, RETURNED, changes, reason, {}) for reason, changes in reasons.items()]
     _emit_some(found)
+
+
+def log_notes(notes: Iterable[Note]) -> None:
+    """Log what was found out about purges that are followed."""
+    if notes:
+        from multicdn.proof import telling
+
+        _emit_some(telling.records(notes))
 
 
 def _incomplete(group: Unrouted) -> LogRecord:

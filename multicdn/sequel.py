@@ -63,17 +63,44 @@ class Sequel(Struct, frozen=True, omit_defaults=True):
     Attributes:
         subjects: what is looked at, through this provider, once it has finished.
         then: what others do.
+        tries: how often the target was purged again since an edge was seen to be stale.
+        stale: when an edge was first seen to be stale, in seconds since 1970, else 0.
+        repeated: whether it is the second of two purges, that of an ``again``.
+        released: whether others were let go ahead already, since this took too long; they go once more at its end.
     """
 
     subjects: tuple[Subject, ...] = ()
     then: tuple[Then, ...] = ()
+    tries: int = 0
+    stale: float = 0.0
+    repeated: bool = False
+    released: bool = False
 
 
 def joined(sequels: Iterable[Sequel]) -> Sequel:
-    """All that follows, each once."""
-    every = tuple(sequels)
+    """All that follows, each once; of several changes of one object the newest alone is looked at."""
+    every = tuple(dict.fromkeys(sequels))
     if len(every) == 1:
         return every[0]
-    subjects = dict.fromkeys(subject for sequel in every for subject in sequel.subjects)
+    subjects: dict[tuple[str, str, str], Subject] = {}
+    for subject in (subject for sequel in every for subject in sequel.subjects):
+        place = subject.url, subject.bucket, subject.key
+        if place not in subjects or is_newer(subject, subjects[place]):
+            subjects[place] = subject
     then = dict.fromkeys(one for sequel in every for one in sequel.then)
-    return Sequel(tuple(subjects), tuple(then))
+    return Sequel(
+        tuple(subjects.values()),
+        tuple(then),
+        tries=max(sequel.tries for sequel in every),
+        stale=min((sequel.stale for sequel in every if sequel.stale), default=0.0),
+        repeated=all(sequel.repeated for sequel in every),
+        released=all(sequel.released for sequel in every),
+    )
+
+
+def is_newer(new: Subject, old: Subject) -> bool:
+    """Whether a change is the newer one: by S3's sequencers, which are compared as texts of one length."""
+    if new.sequencer and old.sequencer:
+        width = max(len(new.sequencer), len(old.sequencer))
+        return new.sequencer.upper().ljust(width, "0") >= old.sequencer.upper().ljust(width, "0")
+    return new.time >= old.time

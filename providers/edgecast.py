@@ -15,6 +15,10 @@ from multicdn.http import Answer, Http
 from multicdn.provider import (
     Action,
     Call,
+    CallRefused,
+    Confirm,
+    Confirmation,
+    CredentialsRefused,
     Limits,
     PreloadUrls,
     PurgePrefixes,
@@ -24,6 +28,7 @@ from multicdn.provider import (
     Secret,
     Target,
     TargetKind,
+    TargetsRefused,
     option,
 )
 
@@ -44,11 +49,12 @@ _SECONDS_OUTSTANDING = 60.0
 
 _LARGEST_STATUS = 1 << 20  # bytes: that of a bulk request may name all of its paths
 _ORIGIN = re.compile(r"https?://(?P<host>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_ID = re.compile(r"(?P<operation>(?P<bulk>bulk)?(?:purge|load))/(?P<number>[^/.][^/]*)")
 _NO_ROOM = re.compile(r"concurrent|outstanding|too many|(?:purge|load|request)s? limit", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
+class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls, Confirm):
     """Edgecast CDN, one platform of one account, for installations that still speak its API.
 
     A purge invalidates: there is no choice of soft or hard. It covers http and https and all host names of the same
@@ -79,6 +85,7 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
     preload_limits = Limits(
         targets=_MOST_OUTSTANDING, targets_per_second=_MOST_OUTSTANDING / _SECONDS_OUTSTANDING, page=_PAGE
     )
+    confirm_limits = Limits(targets=1, calls_per_second=1, page=_PAGE)  # no rate is published
 
     @property
     def url_limits(self) -> Limits:
@@ -126,22 +133,24 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         """Load exactly these URLs into the caches."""
         return self._submit("load", urls, call)
 
-    def progress(self, number: str, call: Call) -> float:
-        """Ask how much of an accepted request is done: 0.0 or 1.0, as the vendor says no more.
-
-        Args:
-            number: the id in the request's receipt.
-            call: limits of time.
+    def confirm(self, receipt: str, call: Call) -> Confirmation:
+        """Ask whether a request is done; each operation has a status page of its own, which the id begins with.
 
         Raises:
-            ProviderError: as in the purge methods; CallRefused if the vendor doesn't know the id.
+            TargetsRefused: the vendor knows no such request.
+            ProviderError: as in the purge methods.
         """
-        operation, _, _ = number.partition("/")
-        status = self._api.send("GET", self._target(number), call, largest=_LARGEST_STATUS).json()
-        if operation.startswith("bulk"):
-            details = status.get("Status_Details")
-            return float(isinstance(details, dict) and details.get("Status") == "done")
-        return float(bool(status.get("CompleteDate")))
+        named = _ID.fullmatch(receipt)
+        if named is None:
+            raise TargetsRefused(f"{receipt!r} is no id of a request to Edgecast")
+        target = self._target(f"{named['operation']}/{quote(named['number'], safe='')}")
+        try:
+            answer = self._api.send("GET", target, call, largest=_LARGEST_STATUS)
+        except CredentialsRefused:
+            raise
+        except CallRefused as error:  # the account is known, or it hadn't accepted the purge
+            raise TargetsRefused(error.reason) from None
+        return _bulk_state(answer) if named["bulk"] else _single_state(answer)
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Say that nothing is harmless."""
@@ -166,13 +175,28 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls):
         return Receipt(id=f"{operation}/{number}")
 
     def _target(self, below: str) -> str:
-        return f"/v2/mcc/customers/{quote(self.account, safe='')}/edge/{quote(below)}"
+        return f"/v2/mcc/customers/{quote(self.account, safe='')}/edge/{below}"
 
 
 def _without_scheme(url: str) -> str:
     """Spell http and https alike, and put a slash after a bare host: ``host*`` could match another host."""
     parts = _ORIGIN.fullmatch(url)
     return f"http://{parts['host']}{parts['rest'] or '/'}" if parts else url
+
+
+def _single_state(answer: Answer) -> Confirmation:
+    status = answer.json()
+    if "CompleteDate" not in status:
+        raise RetryLater(f"the answer has no CompleteDate: {answer.reason}")
+    return Confirmation(done=bool(status["CompleteDate"]))
+
+
+def _bulk_state(answer: Answer) -> Confirmation:
+    details = answer.json().get("Status_Details")
+    state = details.get("Status") if isinstance(details, dict) else None
+    if not isinstance(state, str) or not state:
+        raise RetryLater(f"the answer has no Status: {answer.reason}")
+    return Confirmation(done=state == "done", reason=state)
 
 
 def _no_room(answer: Answer) -> RetryLater | None:

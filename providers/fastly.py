@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from multicdn.provider import (
     CallRefused,
     CredentialsRefused,
     Limits,
+    Prove,
     ProviderError,
     PurgeEverything,
     PurgeTags,
@@ -22,6 +23,7 @@ from multicdn.provider import (
     Receipt,
     RetryLater,
     Secret,
+    Seen,
     SoftPurge,
     Speed,
     Target,
@@ -41,13 +43,15 @@ _MEMBERS_OF_ERRORS = {"msg", "detail", "title", "errors"}  # of its three shapes
 _LARGEST_LIST = 1 << 20  # bytes: each of 256 keys of up to 1 KB comes back, escaped, with an id
 _PAGE = "https://developer.fastly.com/learning/concepts/purging"
 _LENGTHS = "https://www.fastly.com/documentation/reference/vcl/constraints-and-limitations/"
+_EDGE_CHECK = "https://www.fastly.com/documentation/reference/api/utils/content/"
+_LARGEST_CHECK = 4 << 20  # bytes: an entry for each of a hundred POPs or so, with all headers
 _BATCHES = "https://github.com/fastly/fastly-py/blob/main/docs/PurgeApi.md"
 
 _until_reset = until_epoch("Fastly-RateLimit-Reset")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
+class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything, Prove):
     """Fastly: purge URLs one by one, surrogate keys in batches, or the whole service.
 
     URLs are exact, and a ``*`` in one is an ordinary character: for groups, give objects a ``Surrogate-Key``.
@@ -58,7 +62,11 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         "token": "${ssm:/multicdn/fastly/token}",
         "service": "SU1Z0isxPaozGVKXdv0eY",
     }
-    permissions = ("purge_select", "purge_all (only for routes with `everything: true`)")
+    permissions = (
+        "purge_select",
+        "purge_all (only for routes with `everything: true`)",
+        "global, of a user who is at least an engineer (only to see what every POP serves, for `verify`)",
+    )
     speeds: ClassVar[Mapping[TargetKind, Speed]] = {
         TargetKind.URL: Speed(seconds=0.15, page=_PAGE),
         TargetKind.TAG: Speed(seconds=0.15, page=_PAGE),
@@ -81,6 +89,10 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     everything_limits = Limits(targets=1, page=_BATCHES)
     # 1 KB a key: _LENGTHS.
     tag_limits = Limits(targets=256, target_bytes=1024, parallel=4, page=_BATCHES)
+    # 200 an hour.
+    prove_limits = Limits(
+        targets=1, target_bytes=8192, targets_per_second=200 / 3600, target_window=3600.0, page=_EDGE_CHECK
+    )
 
     @cached_property
     def _api(self) -> Http:
@@ -136,6 +148,18 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         answer = self._purge(target, call, _refusal_of_kind, soft=False, headers=self._where)
         return Receipt(id=_accepted(answer), estimate=20.0, pause=_pause(answer))
 
+    def prove(self, url: str, call: Call) -> tuple[Seen, ...]:
+        """Have every POP fetch a URL from its cache, and say what came; what a POP hasn't, it gets from the origin."""
+        from ._fastly_edge_check import seen
+
+        if self.environment == "staging":
+            raise TargetsRefused("Fastly's edge check looks at production only", [url])
+        target = f"/content/edge_check?url={quote(url, safe='')}"
+        answer = self._api.send(
+            "GET", target, call, largest=_LARGEST_CHECK, refusal=_ours(partial(_refusal_of_check, url))
+        )
+        return seen(answer)
+
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the token's scopes and services."""
         from ._fastly_checks import findings
@@ -163,11 +187,13 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         headers: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> Answer:
-        def read(answer: Answer) -> ProviderError | None:
-            return RetryLater(answer.reason) if _is_foreign(answer) else refusal(answer)
+        headers = {**({"Fastly-Soft-Purge": "1"} if soft else {}), **(headers or {})}
+        return self._api.send("POST", target, call, headers=headers, refusal=_ours(refusal), **settings)
 
-        how = {"Fastly-Soft-Purge": "1"} if soft else {}
-        return self._api.send("POST", target, call, headers={**how, **(headers or {})}, refusal=read, **settings)
+
+def _ours(refusal: Callable[[Answer], ProviderError | None]) -> Callable[[Answer], ProviderError | None]:
+    """Read a refusal only where it is Fastly's."""
+    return lambda answer: RetryLater(answer.reason) if _is_foreign(answer) else refusal(answer)
 
 
 def _is_foreign(answer: Answer) -> bool:
@@ -195,6 +221,14 @@ def _refusal_of_kind(answer: Answer) -> ProviderError | None:
     if answer.status == 403:
         return CredentialsRefused(answer.reason, about="kind")
     return CallRefused(answer.reason, about="kind") if answer.status == 404 else None
+
+
+def _refusal_of_check(url: str, answer: Answer) -> ProviderError | None:
+    """Read what is about edge checks alone: the token may purge, and the URL be somebody else's."""
+    if answer.status == 403:  # recorded in fastly/go-fastly, fastly/fixtures/content
+        needed = "edge_check needs the scope global, and a user who is at least an engineer"
+        return CredentialsRefused(f"{answer.reason}; {needed}", about="kind")
+    return TargetsRefused(answer.reason, [url]) if answer.status == 404 and answer.problem else None
 
 
 def _accepted(answer: Answer) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec import Struct
+
 from multicdn.bounds import ANY_LENGTH, bounded, obey_botocore
 from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -30,6 +34,11 @@ _CONNECT, _READ = 2.0, 3.0
 # Objects that are asked for their metadata at once, and connections that are kept for it.
 _PARALLEL = 16
 
+_MD5 = re.compile("[0-9a-f]{32}")
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_Permissions
+_DENIED = "Forbidden: it takes s3:GetObject, and s3:ListBucket to tell that an object is gone"
+
 _Answer = TypeVar("_Answer")
 
 # Bucket and key.
@@ -38,6 +47,29 @@ Place = tuple[str, str]
 
 class ObjectError(MulticdnError):
     """S3 did not say what it was asked."""
+
+
+class StoredObject(Struct, frozen=True):
+    """An object as it is in S3 now.
+
+    Attributes:
+        etag: without quotes.
+        version: id of the version; empty where the bucket has none.
+        size: bytes.
+        modified: when it was written, in seconds since 1970; when its upload began, where that had several parts.
+        metadata: by name in lower case and without ``x-amz-meta-``.
+        md5: of its bytes, as hex; empty where the ETag is none.
+        type, encoding: Content-Type and Content-Encoding that it is stored with; empty where it has none.
+    """
+
+    etag: str
+    version: str = ""
+    size: int = 0
+    modified: float = 0.0
+    metadata: Mapping[str, str] = {}
+    md5: str = ""
+    type: str = ""
+    encoding: str = ""
 
 
 class Objects:
@@ -66,29 +98,46 @@ class Objects:
             The metadata, by name in lower case and without ``x-amz-meta-``, of the objects that are still there; and
             for those that S3 did not answer for, the reason.
         """
+        return self._each(places, seconds, _entries)
+
+    def stored(
+        self, places: Collection[Place], seconds: float
+    ) -> tuple[dict[Place, StoredObject | None], dict[Place, str]]:
+        """Ask what each object is now, several side by side, for so many seconds at most.
+
+        Returns:
+            The objects, None for those that aren't there; and for those that S3 did not answer for, the reason.
+        """
+        found, failed = self._each(places, seconds, _stored)
+        return {place: found.get(place) for place in places if place not in failed}, failed
+
+    def _each(
+        self, places: Collection[Place], seconds: float, read: Callable[[HeadObjectOutputTypeDef], _Answer]
+    ) -> tuple[dict[Place, _Answer], dict[Place, str]]:
+        """Ask for the head of each object that is there, and why S3 did not answer for others."""
         try:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
         except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
             return {}, dict.fromkeys(places, _reason(error))
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
-        answers: dict[Place, Future[Mapping[str, str] | None]] = {}
+        answers: dict[Place, Future[_Answer | None]] = {}
         failed: dict[Place, str] = {}
         for place in places:
             try:
-                answers[place] = pool.submit(self._head, *place)
+                answers[place] = pool.submit(self._head, place, read)
             except RuntimeError:
                 failed[place] = "no thread could be started to read its metadata: the process has too many"
         wait(answers.values(), timeout=max(0.0, seconds))
         pool.shutdown(wait=False, cancel_futures=True)
-        metadata: dict[Place, Mapping[str, str]] = {}
+        found: dict[Place, _Answer] = {}
         for place, answer in answers.items():
             if answer.cancelled() or not answer.done():
                 failed[place] = "no time was left to read its metadata"
             elif (bad := answer.exception()) is not None:  # whatever it is, it must cost this object alone
                 failed[place] = _reason(bad)
-            elif (entries := answer.result()) is not None:
-                metadata[place] = entries
-        return metadata, failed
+            elif (head := answer.result()) is not None:
+                found[place] = head
+        return found, failed
 
     def counter(
         self, complain: Callable[[Exception], None], seconds: float = math.inf
@@ -140,19 +189,6 @@ class Objects:
         with bounded(max(0.0, until - time.monotonic()), ANY_LENGTH):
             return _asked(what, lambda: self._changed_since(bucket, prefix, since, until))
 
-    def uploaded(self, bucket: str, key: str, until: float = math.inf) -> float | None:
-        """When an object was uploaded, in seconds since 1970; None if there is none.
-
-        Raises:
-            ObjectError: S3 refused, or could not be reached before the moment ``until`` of the monotonic clock.
-        """
-        with bounded(max(0.0, min(2 * _READ, until - time.monotonic()))):
-            return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._uploaded(bucket, key))
-
-    def _uploaded(self, bucket: str, key: str) -> float | None:
-        answer = self._head_object(bucket, key)
-        return None if answer is None else answer["LastModified"].timestamp()
-
     def _changed_since(self, bucket: str, prefix: str, since: float, until: float) -> tuple[dict[str, float], bool]:
         found: dict[str, float] = {}
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -163,23 +199,24 @@ class Objects:
                 return found, False
         return found, True
 
-    def _head(self, bucket: str, key: str) -> Mapping[str, str] | None:
+    def _head(self, place: Place, read: Callable[[HeadObjectOutputTypeDef], _Answer]) -> _Answer | None:
+        bucket, key = place
         with bounded(2 * _READ):
-            return _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._metadata_of(bucket, key))
+            found = _asked(f"HeadObject of s3://{bucket}/{key}", lambda: self._found(bucket, key))
+        return None if found is None else read(found)
 
-    def _metadata_of(self, bucket: str, key: str) -> Mapping[str, str] | None:
-        answer = self._head_object(bucket, key)
-        return None if answer is None else {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
-
-    def _head_object(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
+    def _found(self, bucket: str, key: str) -> HeadObjectOutputTypeDef | None:
         from botocore.exceptions import ClientError
 
         try:
             return self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             # The answer to a HEAD has no body, so the status is all that botocore knows.
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 404:
                 return None
+            if status == 403:
+                error.response["Error"]["Message"] = _DENIED
             raise
 
     def _unchanged(self, bucket: str, prefix: str, limit: int, until: float) -> int | None:
@@ -193,6 +230,27 @@ class Objects:
             if page["IsTruncated"] and (number == _MOST_PAGES or time.monotonic() >= until):
                 return None
         return unchanged
+
+
+def _entries(found: HeadObjectOutputTypeDef) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in found.get("Metadata", {}).items()}
+
+
+def _stored(found: HeadObjectOutputTypeDef) -> StoredObject:
+    etag = found["ETag"].strip('"')
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: the ETag is the MD5 of what came in one part, in
+    # clear or encrypted with S3's own keys.
+    foreign = found.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in found
+    return StoredObject(
+        etag=etag,
+        version=found.get("VersionId", ""),
+        size=found["ContentLength"],
+        modified=found["LastModified"].timestamp(),
+        metadata=_entries(found),
+        md5="" if foreign or not _MD5.fullmatch(etag) else etag,
+        type=found.get("ContentType", ""),
+        encoding=found.get("ContentEncoding", ""),
+    )
 
 
 def _reason(error: BaseException) -> str:

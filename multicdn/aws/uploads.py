@@ -43,10 +43,9 @@ class Uploads:
         return found
 
     def _uploaded(self, bucket: str, key: str) -> tuple[float | None, str]:
-        try:
-            return self._objects.uploaded(bucket, key, self._until), ""
-        except Exception as error:  # noqa: BLE001 - then it isn't known, and asked for again
-            return None, _reason(error)
+        found, failed = self._objects.stored([(bucket, key)], self._until - time.monotonic())
+        stored = found.get((bucket, key))
+        return (stored.modified if stored else None), failed.get((bucket, key), "")
 
 
 def _reason(error: Exception) -> str:

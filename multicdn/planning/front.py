@@ -157,7 +157,7 @@ def without_gone(router: Router, returned: Sequence[Job], changes: Sequence[Chan
     if not places:
         return Returned(list(returned), [])
     urls: dict[str, set[str]] = {}
-    for demand in router.demands([Change(*place) for place in places])[0]:
+    for demand in router.demands([Change(*place) for place in places], chained=False)[0]:
         if demand.action is Action.PRELOAD:
             urls.setdefault(demand.provider, set()).update(target.value for target in demand.wants)
     jobs: list[Job] = []

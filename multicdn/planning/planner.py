@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from multicdn.provenance import Provenance
     from multicdn.provider import Provider
+    from multicdn.sequel import Sequel
 
 
 # Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
@@ -97,9 +99,8 @@ class _Located:
         self._returned[mark] = len(job.targets)
         place = len(self._groups) if job.rank is Rank.ALONE else 0
         group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
-        behind = job.provenance or (UNKNOWN,) * len(job.targets)
-        for target, causes, provenance in zip(job.targets, job.causes, behind, strict=True):
-            group.setdefault(target, []).append(Want(causes, frozenset((mark,)), (provenance,)))
+        for target, causes, provenance, sequel in _each(job):
+            group.setdefault(target, []).append(Want(causes, frozenset((mark,)), (provenance,), sequel))
 
     def add(self, demand: Demand) -> None:
         action, soft, locate = demand.action, demand.soft, self._provider.locate
@@ -228,7 +229,8 @@ class _Located:
     def _reject(
         self, action: Action, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
-        job = Job(self._name, action, target.kind, (target.value,), (want.causes,), provenance=_behind((want,)))
+        rejected = (self._name, action, target.kind, (target.value,), (want.causes,))
+        job = Job(*rejected, provenance=_behind((want,)), sequels=_sequels((want,)))
         self.rejected.append(Outcome(job, status, reason))
 
     def _reject_unspelled(
@@ -236,17 +238,17 @@ class _Located:
     ) -> None:
         """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
-        job = Job(self._name, *rejected, bucket=demand.bucket, provenance=_behind((want,)))
+        beside = _behind((want,)), _sequels((want,))
+        job = Job(self._name, *rejected, "", demand.bucket, Rank.NEW, (), *beside)
         self.rejected.append(Outcome(job, status, reason))
 
     def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
         reference = self._reference(key.action, key.kind, batch, soft=key.soft)
-        behind = _behind([want for _, want in batch])
-        return Job(
-            self._name, key.action, key.kind, targets, causes, key.soft, reference, rank=key.rank, provenance=behind
-        )
+        wants = [want for _, want in batch]
+        called = (self._name, key.action, key.kind, targets, causes, key.soft, reference)
+        return Job(*called, rank=key.rank, provenance=_behind(wants), sequels=_sequels(wants))
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
@@ -327,6 +329,18 @@ def _behind(wants: Sequence[Want]) -> tuple[Provenance, ...]:
     return found if any(each is not UNKNOWN for each in found) else ()
 
 
+def _sequels(wants: Sequence[Want]) -> tuple[Sequel | None, ...]:
+    """What follows each target; empty where nothing follows any."""
+    return tuple(want.sequel for want in wants) if any(want.sequels for want in wants) else ()
+
+
+def _each(job: Job) -> Iterator[tuple[str, frozenset[str], Provenance, tuple[Sequel, ...]]]:
+    """Each target of a job, and what there is beside it."""
+    behind = job.provenance or (UNKNOWN,) * len(job.targets)
+    sequels = ((one,) if one else () for one in job.sequels) if job.sequels else repeat(())
+    return zip(job.targets, job.causes, behind, sequels, strict=False)
+
+
 def _turn(key: _Batching) -> tuple[bool, bool]:
     """Purges stand before preloads, and what is new before what came back; otherwise all stays as it is."""
     return key.action is not Action.PURGE, key.rank is not Rank.NEW
@@ -341,7 +355,7 @@ def unlocated(demand: Demand) -> Iterator[Job]:
         values, wants = zip(*pairs, strict=True)
         causes = tuple(want.causes for want in wants)
         shared = (demand.provider, demand.action, kind, values, causes, demand.soft)
-        yield Job(*shared, bucket=demand.bucket, provenance=_behind(wants))
+        yield Job(*shared, bucket=demand.bucket, provenance=_behind(wants), sequels=_sequels(wants))
 
 
 def as_demand(job: Job) -> Demand:
@@ -350,9 +364,8 @@ def as_demand(job: Job) -> Demand:
     Its messages stand for the changes, of which it knows nothing: no vendor has been asked for it yet, so there is no
     earlier request of which this one must be a repetition.
     """
-    behind = job.provenance or (UNKNOWN,) * len(job.targets)
     wants = {
-        Target(job.kind, value): Want(set(causes), set(causes), [provenance])
-        for value, causes, provenance in zip(job.targets, job.causes, behind, strict=True)
+        Target(job.kind, value): Want(set(causes), set(causes), [provenance], list(sequels))
+        for value, causes, provenance, sequels in _each(job)
     }
     return Demand(job.provider, job.action, job.soft, job.bucket, wants)

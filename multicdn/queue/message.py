@@ -18,6 +18,7 @@ from msgspec import Struct
 from multicdn.errors import EventError
 from multicdn.model import Action, Job, Rank, TargetKind
 from multicdn.provenance import Provenance, condensed, joined
+from multicdn.sequel import Sequel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,20 +38,47 @@ _MOST_TARGETS = 100_000
 
 # Bytes: characters of up to four, and quotes and a comma for each target. What unpacks to more was made to hurt.
 _MOST_UNPACKED = 4 * _MOST_PACKED + 3 * _MOST_TARGETS
+# What follows a target names it again, with its object, and what other providers do for it.
+_MOST_UNPACKED_SEQUELS = 16 * _MOST_PACKED
 
 # Ids of the first messages that asked for a job; enough to find the uploads in a log.
 _MOST_ORIGINS = 10
+
+
+class Look(Struct, frozen=True, omit_defaults=True):
+    """A purge that a vendor has accepted, and that is followed until it is finished, and seen to be fresh.
+
+    All times are in seconds since 1970.
+
+    Attributes:
+        accepted: when the vendor had accepted it.
+        due: when it is finished by the vendor's published time, or is asked about next.
+        receipts: the vendor's ids of the requests that it can be asked about; empty where the published time counts.
+        finished: when it was found to be finished, else 0.
+        began: when the first purge of these targets was found to be finished, else 0: repetitions count from there.
+        asked: whether the vendor itself said so; else its published time was over.
+        times: how often was looked, since the purge was accepted or finished.
+    """
+
+    accepted: float
+    due: float
+    receipts: tuple[str, ...] = ()
+    finished: float = 0.0
+    began: float = 0.0
+    asked: bool = False
+    times: int = 0
 
 
 class QueuedJob(Struct, frozen=True):
     """A job that waits in the queue.
 
     Attributes:
-        job: what is to be done.
+        job: what is to be done, or was done and is looked at.
         attempt: how many invocations have tried it in vain.
         since: when the newest message that asked for it was sent, in seconds since 1970.
         origins: ids of the first messages that asked for it, some of them if they were many.
         refusals: how many invocations met a refusal that was about it, be it for the credentials or for its kind.
+        look: how far it is, if a vendor has accepted it; a job that is still to be done has none.
     """
 
     job: Job
@@ -58,6 +86,7 @@ class QueuedJob(Struct, frozen=True):
     since: float
     origins: tuple[str, ...] = ()
     refusals: int = 0
+    look: Look | None = None
 
 
 class _Purge(Struct, frozen=True, omit_defaults=True):
@@ -88,6 +117,9 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     alone: bool = False
     purges: tuple[_Purge, ...] = ()
     behind: Any = None
+    sequels: tuple[Sequel | None, ...] = ()
+    packed_sequels: str = ""
+    look: Look | None = None
 
 
 class _Behind(Struct, frozen=True, omit_defaults=True):
@@ -131,14 +163,15 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
         targets = _targets_of(read)
         behind = _provenance(read.behind, len(targets))
         purges = tuple(_read_purge(purge, cause, behind) for purge in read.purges)
+        sequels = _sequels_of(read, len(targets))
     except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
     rank = Rank.ALONE if read.alone else rank
     shared = (read.provider, read.action, read.kind, targets, causes, read.soft, read.reference, read.bucket, rank)
-    job = Job(*shared, purges, behind)
-    return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals)
+    job = Job(*shared, purges, behind, sequels)
+    return QueuedJob(job, read.attempt, read.since, read.origins, read.refusals, read.look)
 
 
 def _read_purge(read: _Purge, cause: str, behind: tuple[Provenance, ...]) -> Job:
@@ -203,11 +236,14 @@ def _encoded(queued: QueuedJob) -> str:
         alone=job.rank is Rank.ALONE,
         purges=_written(job.purges),
         behind=_behind(job),
+        sequels=job.sequels,
+        look=queued.look,
     )
     body = _text(message)
     if len(body) > _CHARGED_TWICE:
         purges = tuple(map(_with_targets_packed, message.purges))
-        body = _text(msgspec.structs.replace(_with_targets_packed(message), purges=purges))
+        packed = _with_targets_packed(_with_sequels_packed(message))
+        body = _text(msgspec.structs.replace(packed, purges=purges))
     return body
 
 
@@ -220,16 +256,38 @@ def _with_targets_packed(part: _Part) -> _Part:
     return msgspec.structs.replace(part, targets=(), packed=_packed(part.targets))
 
 
-def _packed(targets: tuple[str, ...]) -> str:
-    return base64.b64encode(zlib.compress(msgspec.json.encode(targets))).decode()
+def _with_sequels_packed(message: _Message) -> _Message:
+    if not message.sequels:
+        return message
+    return msgspec.structs.replace(message, sequels=(), packed_sequels=_packed(message.sequels))
 
 
-def _unpacked(packed: str) -> tuple[str, ...]:
+def _packed(content: tuple[object, ...]) -> str:
+    return base64.b64encode(zlib.compress(msgspec.json.encode(content))).decode()
+
+
+def _unpacked(packed: str, most: int = _MOST_UNPACKED) -> bytes:
     stream = zlib.decompressobj()
-    content = stream.decompress(base64.b64decode(packed, validate=True), _MOST_UNPACKED)
+    content = stream.decompress(base64.b64decode(packed, validate=True), most)
     if not stream.eof:
-        raise ValueError(f"its targets are damaged, or more than {_MOST_UNPACKED:,} bytes")
-    return msgspec.json.decode(content, type=tuple[str, ...])
+        raise ValueError(f"its targets are damaged, or more than {most:,} bytes")
+    return content
+
+
+def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
+    """What follows each target.
+
+    Raises:
+        ValueError: it isn't said of each.
+    """
+    if not read.packed_sequels:
+        sequels = read.sequels
+    else:
+        content = _unpacked(read.packed_sequels, _MOST_UNPACKED_SEQUELS)
+        sequels = msgspec.json.decode(content, type=tuple[Sequel | None, ...])
+    if sequels and len(sequels) != targets:
+        raise ValueError(f"it says of {len(sequels):,} of {targets:,} targets what follows")
+    return sequels
 
 
 def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
@@ -238,7 +296,7 @@ def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
     Raises:
         ValueError: there are none, or too many, or one is empty: at some vendors that means everything.
     """
-    targets = _unpacked(part.packed) if part.packed else part.targets
+    targets = msgspec.json.decode(_unpacked(part.packed), type=tuple[str, ...]) if part.packed else part.targets
     if not targets:
         raise ValueError("it has no targets")
     if len(targets) > 2 * _MOST_TARGETS:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from multicdn.model import Job, Outcome, Status, digest
+from multicdn.model import Outcome, Status, together
 from multicdn.queue import message
 from multicdn.queue.message import QueuedJob
 
@@ -171,23 +171,7 @@ def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
 
 
 def _as_one(group: Sequence[Outcome]) -> Outcome:
-    first, jobs = group[0], [outcome.job for outcome in group]
-    references = [job.reference for job in jobs]
-    joined = Job(
-        provider=first.job.provider,
-        action=first.job.action,
-        kind=first.job.kind,
-        targets=tuple(target for job in jobs for target in job.targets),
-        causes=tuple(causes for job in jobs for causes in job.causes),
-        soft=first.job.soft,
-        reference=digest(*references) if all(references) else "",
-        bucket=first.job.bucket,
-        rank=first.job.rank,
-        purges=tuple({id(purge): purge for job in jobs for purge in job.purges}.values()),
-        provenance=tuple(each for job in jobs for each in job.provenance)
-        if all(job.provenance for job in jobs)
-        else (),
-    )
+    first, joined = group[0], together([outcome.job for outcome in group])
     asked = [outcome.after for outcome in group if outcome.after is not None]
     # When the first one's turn has come, the others are told theirs anew.
     after = (min if first.status is Status.PACED else max)(asked, default=None)

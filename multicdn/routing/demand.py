@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from multicdn import provenance
+from multicdn import provenance, sequel
 from multicdn.model import Action, Change, ChangeKind, Target
 from multicdn.provenance import Provenance
 from multicdn.routing.route import Route
+from multicdn.sequel import Sequel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +23,13 @@ class Want(Struct, frozen=True):
         asking: ids of the messages.
         marks: identities of the changes behind it, so that a new upload is a new request.
         behind: where it comes from; empty where nobody knows.
+        sequels: what follows once it is purged.
     """
 
     asking: frozenset[str] | set[str]
     marks: frozenset[str] | set[str]
     behind: tuple[Provenance, ...] | list[Provenance] = ()
+    sequels: tuple[Sequel, ...] | list[Sequel] = ()
 
     @property
     def causes(self) -> frozenset[str]:
@@ -38,15 +41,23 @@ class Want(Struct, frozen=True):
         """All that is behind it."""
         return self.behind[0] if len(self.behind) == 1 else provenance.joined(self.behind)
 
+    @property
+    def sequel(self) -> Sequel | None:
+        """All that follows it; None where nothing does."""
+        return sequel.joined(self.sequels) if self.sequels else None
+
     def joined(self, other: Want) -> Want:
         """This want and another. Most targets have one want, which is shared; a tag may have thousands and grows."""
-        if isinstance(self.asking, set) and isinstance(self.marks, set) and isinstance(self.behind, list):
-            self.asking.update(other.asking)
-            self.marks.update(other.marks)
+        grows = isinstance(self.asking, set) and isinstance(self.marks, set)
+        if grows and isinstance(self.behind, list) and isinstance(self.sequels, list):
+            self.asking.update(other.asking)  # type: ignore[union-attr]
+            self.marks.update(other.marks)  # type: ignore[union-attr]
             self.behind.extend(other.behind)
+            self.sequels.extend(other.sequels)
             return self
         behind = [*self.behind, *other.behind]
-        return Want({*self.asking, *other.asking}, {*self.marks, *other.marks}, behind)
+        asking, marks = {*self.asking, *other.asking}, {*self.marks, *other.marks}
+        return Want(asking, marks, behind, [*self.sequels, *other.sequels])
 
 
 def joined(wants: Sequence[Want]) -> Want:
@@ -55,7 +66,8 @@ def joined(wants: Sequence[Want]) -> Want:
         return wants[0]
     asking = frozenset[str]().union(*(want.asking for want in wants))
     behind = [each for want in wants for each in want.behind]
-    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)), behind)
+    sequels = [each for want in wants for each in want.sequels]
+    return Want(asking, frozenset[str]().union(*(want.marks for want in wants)), behind, sequels)
 
 
 class SourceObject(NamedTuple):

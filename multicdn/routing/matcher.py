@@ -49,7 +49,7 @@ class Matcher:
 
     __slots__ = (
         "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
-        "_whole_hosts", "excluded", "is_partial", "places", "route", "wanted",
+        "_verify_urls", "_whole_hosts", "excluded", "is_partial", "places", "route", "wanted",
     )  # fmt: skip
 
     # There may be ten thousand, and collecting garbage walks through each object that may refer to another: so what is
@@ -75,8 +75,10 @@ class Matcher:
             for member, kind in MEMBERS.items()
             if (texts := route.texts(member))
         )
+        looked_at = route.verify.urls if route.verify else ()
+        self._verify_urls = tuple(placeholders.parse(text, captures) for text in looked_at)
         parsed = (*(templates for _, _, templates in self._templates), *(templates for _, templates in self._also))
-        self.is_partial = any(template.partial for template in chain.from_iterable(parsed))
+        self.is_partial = any(template.partial for template in chain(self._verify_urls, *parsed))
         self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
         # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
         self._whole_hosts = tuple(
@@ -140,6 +142,11 @@ class Matcher:
             of_object = tags.get((change.bucket, change.key, self.route.metadata), ())
             targets.update((Target(TargetKind.TAG, tag), change.key) for tag in of_object)
         return targets
+
+    def looked_at(self, change: Change) -> str:
+        """The URL at which the route says to look whether a change is seen; empty if it has none for the key."""
+        found = self._expanded(TargetKind.URL, self._verify_urls, change.bucket, change.key)
+        return found[0] if found else ""
 
     def _texts(self, kind: TargetKind, parsed: Sequence[Template], change: Change) -> dict[str, str]:
         """The texts of a change, and the key behind each."""

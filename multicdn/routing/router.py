@@ -13,6 +13,7 @@ from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
+from multicdn.routing.sequels import Order, Sequels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from multicdn.provider import Provider
     from multicdn.routing.matcher import Tags, UrlHook
     from multicdn.routing.route import Route
+    from multicdn.routing.tiers import Tier
+    from multicdn.routing.verify import Verify
 
 
 # The parts of routes that the changes of a message still wait for, by its id; other messages wait for all. And those
@@ -40,6 +43,8 @@ class Router:
         providers: all that the routes name, by name.
         url_hook: adds to or rewrites the URLs of a change.
         places: file and line of each route, for the log.
+        tiers: where providers stand, by name; None where nothing can follow a purge, since it has no queue to wait in:
+            then all is asked for at once.
     """
 
     def __init__(
@@ -48,17 +53,30 @@ class Router:
         providers: Mapping[str, Provider],
         url_hook: UrlHook | None = None,
         places: Iterable[str] = (),
+        tiers: Mapping[str, Tier] | None = None,
     ) -> None:
+        routes = tuple(routes)
+        self._sequels = None if tiers is None else Sequels.needed(routes, providers, tiers)
         self._buckets: dict[str, BucketRoutes] = {}
         for route, place in zip(routes, chain(places, repeat("")), strict=False):
             soft = {name: wished_soft(route, providers[name]) for name in route.purge}
             self._buckets.setdefault(route.bucket, BucketRoutes()).add(Matcher(route, soft, place))
         self._url_hook = url_hook
 
+    @property
+    def has_sequels(self) -> bool:
+        """Whether anything follows a purge."""
+        return self._sequels is not None
+
     def matching(self, bucket: str, key: str) -> Iterator[Route]:
         """Every route that covers a key, whatever happened to it."""
         for matcher in self._covering(bucket, key):
             yield matcher.route
+
+    def verify(self, bucket: str, key: str, provider: str) -> Verify | None:
+        """How an object is looked at through a provider; None if no route does."""
+        found = (route.verify for route in self.matching(bucket, key) if provider in route.purge and route.verify)
+        return next(found, None)
 
     def tagged(self, changes: Iterable[Change], missing: Missing | None = None) -> set[tuple[str, str, str]]:
         """Bucket, key and name of the metadata that routes take tags from. Removed objects have none."""
@@ -87,7 +105,12 @@ class Router:
         return routes is not None and routes.tagged
 
     def demands(
-        self, changes: Iterable[Change], tags: Tags | None = None, missing: Missing | None = None
+        self,
+        changes: Iterable[Change],
+        tags: Tags | None = None,
+        missing: Missing | None = None,
+        *,
+        chained: bool = True,
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         """What every provider is to do, and the changes that a plugin failed on.
 
@@ -99,6 +122,7 @@ class Router:
             changes: in any order.
             tags: from the objects' metadata, for routes that take them from there.
             missing: see ``Missing``.
+            chained: whether those who wait for others are among the sequels of these; else all is asked for at once.
         """
         newest: dict[tuple[int, str], _Match] = {}
         dropped: set[tuple[int, str]] = set()
@@ -116,7 +140,8 @@ class Router:
                         newest[key] = earlier._replace(members=_both(members, earlier))
                     if change.kind is not ChangeKind.CREATED:
                         dropped.add(key)
-        return self._collect(newest.values(), dropped, gone_by(changes), tags or {})
+        sequels = self._sequels if chained else None
+        return self._collect(newest.values(), dropped, gone_by(changes), tags or {}, sequels)
 
     def _wanted(self, change: Change, missing: Missing | None) -> frozenset[str] | None:
         """The parts of routes that a change still waits for; None for all of them.
@@ -170,10 +195,16 @@ class Router:
         return routes.covering(key) if routes else ()
 
     def _collect(
-        self, matched: Iterable[_Match], dropped: set[tuple[int, str]], gone: set[tuple[str, str]], tags: Tags
+        self,
+        matched: Iterable[_Match],
+        dropped: set[tuple[int, str]],
+        gone: set[tuple[str, str]],
+        tags: Tags,
+        sequels: Sequels | None,
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
+        orders: list[Order] = []
         for matcher, change, members in matched:
             try:
                 targets = matcher.targets(change, self._url_hook, tags, members)
@@ -186,7 +217,16 @@ class Router:
             preload = not gone or (change.bucket, change.key) not in gone
             for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
                 preloads = gone and demand.action is Action.PRELOAD
-                _add(demand, _left(targets, change.bucket, gone) if preloads else targets, change, want)
+                chosen = _left(targets, change.bucket, gone) if preloads else targets
+                if sequels is None:
+                    _add(demand, chosen, change, want)
+                else:
+                    orders.append(Order(demand, chosen, change, matcher, want))
+        if sequels is not None:
+            for wanted in sequels.chained(orders):
+                order = wanted.order
+                for target, each in wanted.wants.items():
+                    _add(order.demand, {target: wanted.targets[target]}, order.change, each)
         return demands.all(), failures
 
 

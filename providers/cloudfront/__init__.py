@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from multicdn.provider import (
     Action,
     Call,
+    Confirm,
+    Confirmation,
     Discover,
     Limits,
     Price,
@@ -34,7 +36,7 @@ from multicdn.provider import (
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
 from .iam import statements
-from .operations import distributions_of, invalidate, repeated_bytes, require_tags
+from .operations import LARGEST_BATCH, distributions_of, invalidate, repeated_bytes, require_tags, state_of
 from .paths import located, tag_of
 
 if TYPE_CHECKING:
@@ -47,13 +49,14 @@ _GUIDE = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide"
 # AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
 # sixth to tenth within a second (aws/aws-sdk-js#3983).
 _limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront", page=f"{_GUIDE}/InvalidationLimits.html")
-_COMPLETED = 25.0  # seconds within which 95 % are reported Completed: AWS announcement of April 2026
-# The same announcement; all ways of purging go through the same pipeline.
-_EFFECTIVE = Speed(seconds=5, share="95 %", page="AWS announcement of April 2026")
+_ANNOUNCED = "https://aws.amazon.com/about-aws/whats-new/2026/04/cloudfront-invalidation-cache-tag/"
+_COMPLETED = 25.0  # seconds within which 95 % are reported Completed: _ANNOUNCED
+# The same page; all ways of purging go through the same pipeline.
+_EFFECTIVE = Speed(seconds=5, share="95 %", page=_ANNOUNCED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover):
+class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, Discover):
     """Amazon CloudFront, through boto3 and its usual chain of credentials.
 
     An instance acts on one distribution, on one tenant of a multi-tenant distribution, or, with ``auto``, stands for
@@ -65,9 +68,11 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     example: ClassVar[Mapping[str, str]] = {"distribution": "E8F6HK73EP0LT"}
     permissions: ClassVar[tuple[str, ...]] = (
         "cloudfront:CreateInvalidation",
+        "cloudfront:GetInvalidation (for whether it is completed)",
         "cloudfront:GetDistributionConfig (for tags)",
         "cloudfront:ListDistributions (for distribution: auto)",
-        "cloudfront:CreateInvalidationForDistributionTenant, cloudfront:GetDistributionTenant (for tenant)",
+        "cloudfront:CreateInvalidationForDistributionTenant, cloudfront:GetInvalidationForDistributionTenant, "
+        "cloudfront:GetDistributionTenant (for tenant)",
     )
     speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, _EFFECTIVE)
     # A wildcard and a tag count as one path each: guide, PayingForInvalidation.
@@ -93,6 +98,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
     # A tag counts as a path; `#` and at most 256 characters: invalidation-specifying-tags.
     tag_limits = _limits(targets=3000, target_bytes=257, targets_per_second=150)
     everything_limits = _limits(targets=1, targets_per_second=1, target_burst=15)
+    # No rate is published for questions: the same pace, and a budget apart, so that none of them delays a purge.
+    confirm_limits = _limits(targets=1, quota="cloudfront, questions")
 
     def __post_init__(self) -> None:
         """Refuse what can't name a distribution.
@@ -150,6 +157,13 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
         """Invalidate the whole distribution."""
         return self._invalidate(("/*",), call)
 
+    def confirm(self, receipt: str, call: Call) -> Confirmation:
+        """Ask for the state of an invalidation: ``InProgress``, then ``Completed``."""
+        state = self._api.ask(
+            call, lambda client: state_of(client, self.distribution, self.tenant, receipt), repeated=LARGEST_BATCH
+        )
+        return Confirmation(done=state == "Completed", reason=state)
+
     @property
     def discovers(self) -> bool:
         """Whether the distribution is ``auto``."""
@@ -165,7 +179,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
 
     def part(self, name: str) -> CloudFront:
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
-        return replace(self, distribution=name)
+        return replace(self, distribution=name, clients=self._api)
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the distribution, or at what ``auto`` finds and passes over."""
@@ -193,5 +207,6 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Discover)
             )
         except ReferenceUsed as error:
             # The reference is a digest of the batch, so what was accepted before is this batch.
-            return Receipt(note=f"accepted by an earlier call with this reference; {error.reason}")
+            note = f"accepted by an earlier call with this reference; {error.reason}"
+            return Receipt(estimate=_COMPLETED, note=note)
         return Receipt(id=number, estimate=_COMPLETED)

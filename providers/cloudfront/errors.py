@@ -35,7 +35,7 @@ _RETRY = frozenset(
         "RequestTimeout",
     }
 )
-_TARGETS = frozenset({"InvalidArgument", "BatchTooLarge"})
+_TARGETS = frozenset({"InvalidArgument", "BatchTooLarge", "NoSuchInvalidation"})
 _CREDENTIALS = frozenset(
     {
         "AccessDenied",
@@ -104,8 +104,8 @@ def _says_used(message: str) -> bool:
 
 def _about(code: str, operation: str) -> About | None:
     if code in ("AccessDenied", "AccessDeniedException"):
-        # Looking at a distribution's settings is needed for tags alone.
-        return "kind" if operation.startswith("GetDistribution") else "account"
+        # Looking is needed for tags, or to know when an invalidation is completed; purges by path go on without.
+        return "kind" if operation.startswith("Get") else "account"
     return "account" if code in _CREDENTIALS or code in _NOWHERE else None
 
 

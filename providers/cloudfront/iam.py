@@ -14,10 +14,14 @@ def statements(account: str, distribution: str, tenant: str) -> tuple[dict[str, 
         tenant: as well.
     """
     if tenant:
-        actions = ("CreateInvalidationForDistributionTenant", "GetDistributionTenant")
+        actions = (
+            "CreateInvalidationForDistributionTenant",
+            "GetInvalidationForDistributionTenant",
+            "GetDistributionTenant",
+        )
         of_tenant = _allow(f"{account}:distribution-tenant/{tenant}", *actions)
         return of_tenant, _allow(f"{account}:distribution/*", "GetDistributionConfig")
-    actions = ("CreateInvalidation", "GetDistributionConfig")
+    actions = ("CreateInvalidation", "GetInvalidation", "GetDistributionConfig")
     if distribution == "auto":
         return _allow(f"{account}:distribution/*", *actions), _allow("*", "ListDistributions")
     return (_allow(f"{account}:distribution/{distribution}", *actions),)

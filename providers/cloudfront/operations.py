@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
 _IN_XML, _AROUND_ITEM = 5, 32
+# Bytes of an invalidation's items: 3,000 of up to 4,000 characters, hardly one of which is an ampersand.
+LARGEST_BATCH = 3000 * (4000 + _AROUND_ITEM)
 
 
 def repeated_bytes(items: Iterable[str]) -> int:
@@ -44,6 +46,24 @@ def invalidate(client: CloudFrontClient, distribution: str, tenant: str, items: 
         message = "CloudFront's answer to CreateInvalidation has no id: something in between may have answered"
         raise RetryLater(message)
     return str(invalidation["Id"])
+
+
+def state_of(client: CloudFrontClient, distribution: str, tenant: str, number: str) -> str:
+    """Return CloudFront's word for the state of an invalidation.
+
+    Raises:
+        RetryLater: the answer isn't CloudFront's.
+    """
+    answer: Mapping[str, Any]
+    if tenant:
+        answer = client.get_invalidation_for_distribution_tenant(DistributionTenantId=tenant, Id=number)
+    else:
+        answer = client.get_invalidation(DistributionId=distribution, Id=number)
+    state = answer.get("Invalidation", {}).get("Status")
+    if not state:
+        message = "CloudFront's answer to GetInvalidation has no status: something in between may have answered"
+        raise RetryLater(message)
+    return str(state)
 
 
 def require_tags(api: Clients, call: Call, distribution: str, tenant: str) -> None:

@@ -12,6 +12,10 @@ from urllib.parse import quote, urlsplit
 from multicdn.provider import (
     Action,
     Call,
+    CallRefused,
+    Confirm,
+    Confirmation,
+    CredentialsRefused,
     Limits,
     PurgeHosts,
     PurgePrefixes,
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
+class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts, Confirm):
     """Highwinds, one account, for installations that still speak its API.
 
     URLs go out as ``//host/path``, which covers http and https.
@@ -65,6 +69,9 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
     purge_all_dynamic: bool = option(
         default=True, help="with a URL, also purge its variants by query string and the like"
     )
+
+    # No rate is published; the vendor's own client asked far more often.
+    confirm_limits = Limits(targets=1, calls_per_second=1, page=docs)
 
     # 100 URIs within any 60 seconds, whatever their kind; one too many refuses the whole call.
     @property
@@ -133,21 +140,23 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts):
         """Delete or expire all of these hosts."""
         return self._purge([f"//{host}/" for host in hosts], call, recursive=True)
 
-    def progress(self, number: str, call: Call) -> float:
-        """Ask how much of an accepted purge is done, from 0 to 1. Not more than once a second or so.
-
-        Args:
-            number: the id in the purge's receipt.
-            call: limits of time.
+    def confirm(self, receipt: str, call: Call) -> Confirmation:
+        """Ask how much of a purge is done, which the vendor says as a number from 0 to 1.
 
         Raises:
-            ProviderError: as in the purge methods; CallRefused if the vendor doesn't know the id.
+            TargetsRefused: the vendor knows no such purge.
+            ProviderError: as in the purge methods.
         """
-        answer = self._api.send("GET", f"{self._target}/{quote(number, safe='')}", call)
-        done = answer.json().get("progress")
-        if not isinstance(done, int | float):
-            raise RetryLater(f"the answer has no progress: {answer.reason}")
-        return float(done)
+        try:
+            answer = self._api.send("GET", f"{self._target}/{quote(receipt, safe='')}", call)
+        except CredentialsRefused:
+            raise
+        except CallRefused as error:  # the account is known, or it hadn't accepted the purge
+            raise TargetsRefused(error.reason) from None
+        share = answer.json().get("progress")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise RetryLater(f"the answer has no progress from 0 to 1: {answer.reason}")
+        return Confirmation(done=share == 1, reason=f"progress {share:g}")
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask whose the token is, which every token may."""

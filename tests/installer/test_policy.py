@@ -22,7 +22,7 @@ from multicdn.installer.errors import InstallError
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, role_statements, template
 from multicdn.plugins.discovery import Plugins
-from multicdn.provider import CAPABILITIES, Call, Discover
+from multicdn.provider import CAPABILITIES, Call, Confirm, Discover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,14 +188,20 @@ def test_other_names_in_a_policy_are_left_to_iam() -> None:
 # What each provider can call at AWS, and on what: the list to keep right when a provider learns something.
 AT_AWS: dict[str, dict[str, set[str]]] = {
     "cloudfront": {
-        "distribution: E8F6HK73EP0LT": {"cloudfront:CreateInvalidation", "cloudfront:GetDistributionConfig"},
+        "distribution: E8F6HK73EP0LT": {
+            "cloudfront:CreateInvalidation",
+            "cloudfront:GetInvalidation",
+            "cloudfront:GetDistributionConfig",
+        },
         "distribution: auto": {
             "cloudfront:CreateInvalidation",
+            "cloudfront:GetInvalidation",
             "cloudfront:GetDistributionConfig",
             "cloudfront:ListDistributions",
         },
         "tenant: dt_abc": {
             "cloudfront:CreateInvalidationForDistributionTenant",
+            "cloudfront:GetInvalidationForDistributionTenant",
             "cloudfront:GetDistributionTenant",
             "cloudfront:GetDistributionConfig",
         },
@@ -242,6 +248,8 @@ def _calls(instance: Provider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             if isinstance(one, what.base):
                 arguments = (Call(),) if what.kind == "everything" else (["/x"], Call())
                 getattr(one, what.method)(*arguments)
+        if isinstance(one, Confirm):
+            one.confirm("I1", Call())
     return iter(seen)
 
 
@@ -252,6 +260,8 @@ _CONFIG = {
 _ANSWERS: dict[str, Any] = {
     "CreateInvalidation": {"Invalidation": {"Id": "I1"}},
     "CreateInvalidationForDistributionTenant": {"Invalidation": {"Id": "I1"}},
+    "GetInvalidation": {"Invalidation": {"Status": "Completed"}},
+    "GetInvalidationForDistributionTenant": {"Invalidation": {"Status": "Completed"}},
     "GetDistributionConfig": {"DistributionConfig": _CONFIG},
     "GetDistributionTenant": {"DistributionTenant": {"DistributionId": "E1"}},
     "ListDistributions": {

@@ -17,7 +17,7 @@ from multicdn_providers.cloudfront.origins import path_in_bucket
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, TargetKind
 from multicdn.plugins.options import option_types
-from multicdn.provider import Call, Target, capabilities
+from multicdn.provider import Call, Confirmation, Target, capabilities, published
 from multicdn.simulators import ManualClock, Origin, Request, Response, Server
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution, Quotas, S3Origin, Tenant
 from multicdn.simulators.kit import faults
@@ -209,14 +209,19 @@ def test_default_endpoint_follows_the_region(
         (
             {"distribution": "E1"},
             "aws",
-            [(["CreateInvalidation", "GetDistributionConfig"], "arn:aws:cloudfront::123456789012:distribution/E1")],
+            [
+                (
+                    ["CreateInvalidation", "GetInvalidation", "GetDistributionConfig"],
+                    "arn:aws:cloudfront::123456789012:distribution/E1",
+                )
+            ],
         ),
         (
             {"distribution": "auto"},
             "aws-cn",
             [
                 (
-                    ["CreateInvalidation", "GetDistributionConfig"],
+                    ["CreateInvalidation", "GetInvalidation", "GetDistributionConfig"],
                     "arn:aws-cn:cloudfront::123456789012:distribution/*",
                 ),
                 (["ListDistributions"], "*"),
@@ -227,7 +232,11 @@ def test_default_endpoint_follows_the_region(
             "aws",
             [
                 (
-                    ["CreateInvalidationForDistributionTenant", "GetDistributionTenant"],
+                    [
+                        "CreateInvalidationForDistributionTenant",
+                        "GetInvalidationForDistributionTenant",
+                        "GetDistributionTenant",
+                    ],
                     "arn:aws:cloudfront::123456789012:distribution-tenant/dt_1",
                 ),
                 (["GetDistributionConfig"], "arn:aws:cloudfront::123456789012:distribution/*"),
@@ -889,3 +898,67 @@ def test_receipt_of_each_method(cdn: CloudFrontSimulator, cloudfront: CloudFront
     receipts = [ask(Call(reference=str(number))) for number, ask in enumerate(asks)]
     assert len({receipt.id for receipt in receipts}) == len(asks)
     assert paths_sent(cdn) == ["/a", "/a/*", "#a", "/*"]
+
+
+# Whether an invalidation is completed
+
+
+@pytest.mark.parametrize("kind", ["urls", "prefixes", "tags"])
+def test_an_invalidation_is_in_progress_and_then_completed(run: Callable[..., CloudFrontSimulator], kind: str) -> None:
+    clock = ManualClock()
+    cdn = run(completed_after=20.0, clock=clock)
+    targets = {"urls": ["/a&b"], "prefixes": ["/a*"], "tags": ["#t"]}[kind]
+    receipt = getattr(provider(cdn), f"purge_{kind}")(targets, CALL)
+    asking = provider(cdn)  # another process knows no more than the id
+    assert asking.confirm(receipt.id, CALL) == Confirmation(done=False, reason="InProgress")
+    clock.advance(20)
+    assert asking.confirm(receipt.id, CALL) == Confirmation(done=True, reason="Completed")
+
+
+def test_a_tenant_and_what_auto_found_are_asked_as_well(run: Callable[..., CloudFrontSimulator]) -> None:
+    site = Distribution("E1", origins=(S3Origin("site.s3.amazonaws.com"),))
+    cdn = run(
+        distributions=[site, Distribution("EMULTI", tenant_only=True)],
+        tenants=[Tenant("dt_one", "EMULTI", ("one.acme.com",))],
+        completed_after=0.0,
+    )
+    tenant, auto = provider(cdn, distribution="", tenant="dt_one"), provider(cdn, distribution="auto")
+    found = auto.discover("site", CALL)["E1"].purge_urls(["/a"], CALL)
+    for asked, receipt in ((tenant, tenant.purge_urls(["/a"], CALL)), (auto.part("E1"), found)):
+        assert asked.confirm(receipt.id, CALL).done
+
+
+def test_an_invalidation_that_is_not_known_is_not_asked_for_again(cloudfront: CloudFront) -> None:
+    with pytest.raises(TargetsRefused, match="NoSuchInvalidation"):
+        cloudfront.confirm("INONE", CALL)
+
+
+def test_lacking_the_right_to_ask_is_about_asking_alone(cdn: CloudFrontSimulator, cloudfront: CloudFront) -> None:
+    receipt = cloudfront.purge_urls(["/a"], CALL)
+    cdn.allowed = frozenset({"CreateInvalidation"})
+    with pytest.raises(CredentialsRefused, match="cloudfront:GetInvalidation") as caught:
+        cloudfront.confirm(receipt.id, CALL)
+    assert caught.value.about == "kind"
+
+
+@pytest.mark.parametrize(
+    "body", ["", "<Invalidation/>", "<html><body>Welcome</body></html>", "<Other><Id>1</Id></Other>"]
+)
+def test_an_answer_without_a_state_is_asked_for_later(
+    cdn: CloudFrontSimulator, cloudfront: CloudFront, body: str
+) -> None:
+    cdn.faults.once(faults.status(200, {"Content-Type": "text/xml"}, body))
+    with pytest.raises(RetryLater):
+        cloudfront.confirm("I1", CALL)
+
+
+def test_the_largest_batch_fits_into_an_answer(run: Callable[..., CloudFrontSimulator]) -> None:
+    cdn = run(completed_after=0.0)
+    receipt = provider(cdn).purge_urls([f"/{number:04}{'x' * 1500}" for number in range(3000)], CALL)
+    assert provider(cdn).confirm(receipt.id, CALL).done
+
+
+def test_what_an_earlier_call_did_counts_as_finished_in_time(cdn: CloudFrontSimulator, cloudfront: CloudFront) -> None:
+    cloudfront.purge_urls(["/a"], CALL)
+    receipt = cloudfront.purge_urls(["/b"], CALL)  # the reference is that of another batch
+    assert (receipt.id, published(cloudfront, TargetKind.URL, receipt)) == ("", (25.0, True))

@@ -179,19 +179,35 @@ def test_a_preload_is_for_one_scheme_only(cdn: EdgecastSimulator, origin: Origin
 
 @pytest.mark.parametrize("count", [1, 2], ids=["single", "bulk"])
 @pytest.mark.parametrize("method", ["purge_urls", "preload_urls"])
-def test_progress_tells_when_a_request_is_done(origin: Origin, count: int, method: str) -> None:
+def test_the_vendor_says_when_a_request_is_done(origin: Origin, count: int, method: str) -> None:
     clock = ManualClock()
     with EdgecastSimulator(origin.url, seconds=90, clock=clock) as cdn:
         provider = provider_of(cdn)
         receipt = getattr(provider, method)([f"{SITE}/{number}" for number in range(count)], CALL)
-        assert provider.progress(receipt.id, CALL) == 0.0
+        first = provider.confirm(receipt.id, CALL)
+        assert (first.done, first.failed, first.reason) == (False, False, "in-progress" if count > 1 else "")
         clock.advance(90)
-        assert provider.progress(receipt.id, CALL) == 1.0
+        assert provider_of(cdn).confirm(receipt.id, CALL).done
 
 
-def test_progress_of_an_unknown_request_is_refused(cdn: EdgecastSimulator) -> None:
-    with pytest.raises(CallRefused, match="404"):
-        provider_of(cdn).progress("purge/unknown", CALL)
+def test_an_unknown_request_is_not_asked_for_again(cdn: EdgecastSimulator) -> None:
+    with pytest.raises(TargetsRefused, match="404"):
+        provider_of(cdn).confirm("purge/unknown", CALL)
+
+
+@pytest.mark.parametrize("receipt", ["", "1234", "edge/1234", "purge/", "purge/..", "bulkpurge/1/../../2"])
+def test_what_is_no_id_is_never_sent(cdn: EdgecastSimulator, receipt: str) -> None:
+    with pytest.raises(TargetsRefused, match="no id"):
+        provider_of(cdn).confirm(receipt, CALL)
+    assert not cdn.calls
+
+
+@pytest.mark.parametrize("receipt", ["purge/1", "bulkload/1"])
+@pytest.mark.parametrize("body", ["{}", '{"Status_Details": null}', '{"Status_Details": {"Status": 1}}', "[]", "<p>"])
+def test_a_state_that_cannot_be_read_is_asked_for_later(cdn: EdgecastSimulator, receipt: str, body: str) -> None:
+    cdn.faults.once(faults.status(200, body=body))
+    with pytest.raises(RetryLater):
+        provider_of(cdn).confirm(receipt, CALL)
 
 
 def test_a_full_account_is_tried_again_later(origin: Origin) -> None:

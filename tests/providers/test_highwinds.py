@@ -218,24 +218,26 @@ def test_odd_keys_are_purged_exactly(cdn: HighwindsSimulator, path: str) -> None
     assert cdn.fetch(SITE + path + "x").cache == "HIT"
 
 
-def test_progress_rises_to_one(origin: Origin) -> None:
+def test_the_vendor_says_when_all_of_a_purge_is_done(origin: Origin) -> None:
     with HighwindsSimulator(origin.url, polls=4) as cdn:
         provider = provider_of(cdn)
         number = provider.purge_urls(["//www.acme.com/a"], CALL).id
-        assert [provider.progress(number, CALL) for _ in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+        told = [provider.confirm(number, CALL) for _ in range(5)]
+    assert [one.done for one in told] == [False, False, False, True, True]
+    assert [one.reason for one in told[:2]] == ["progress 0.25", "progress 0.5"]
 
 
-def test_progress_of_an_unknown_purge_is_refused(cdn: HighwindsSimulator) -> None:
-    with pytest.raises(CallRefused, match="404"):
-        provider_of(cdn).progress("a/b", CALL)
+def test_an_unknown_purge_is_not_asked_for_again(cdn: HighwindsSimulator) -> None:
+    with pytest.raises(TargetsRefused, match="404"):
+        provider_of(cdn).confirm("a/b", CALL)
     assert cdn.calls[0].target == "/api/v1/accounts/a1b2c3d4/purge/a%2Fb"
 
 
-@pytest.mark.parametrize("body", ["{}", '{"progress": null}', '{"progress": "1"}'])
-def test_progress_that_is_no_number_is_asked_for_later(cdn: HighwindsSimulator, body: str) -> None:
-    cdn.faults.once(faults.status(200, body=body))
+@pytest.mark.parametrize("progress", ["null", '"1"', "true", "NaN", "-1", "100"])
+def test_progress_that_is_no_share_is_asked_for_later(cdn: HighwindsSimulator, progress: str) -> None:
+    cdn.faults.once(faults.status(200, body=f'{{"progress": {progress}}}'))
     with pytest.raises(RetryLater):
-        provider_of(cdn).progress("1", CALL)
+        provider_of(cdn).confirm("1", CALL)
 
 
 def test_the_101st_url_within_a_minute_waits(cdn: HighwindsSimulator, clock: ManualClock) -> None:
@@ -377,7 +379,7 @@ def test_a_token_whose_life_is_over_at_the_vendor_is_replaced(cdn: HighwindsSimu
     provider = login_of(cdn)
     number = provider.purge_urls(["//www.acme.com/a"], CALL).id
     clock.advance(3600)
-    assert provider.progress(number, CALL) == 1.0
+    assert provider.confirm(number, CALL).done
     assert cdn.logins == 2
 
 

@@ -1,0 +1,196 @@
+"""What a delivery leaves to be followed: purges that were accepted, and those that hold others up. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from multicdn import provenance
+from multicdn.model import Action, Job, Status, TargetKind, together
+from multicdn.provider import Confirm, published, stands_for_others
+from multicdn.queue.message import Look, QueuedJob, shortened
+from multicdn.queue.retry import Requeue
+from multicdn.routing.durations import seconds
+from multicdn.routing.tiers import Tier
+from multicdn.sequel import Sequel, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from multicdn.model import Outcome, Report
+    from multicdn.provider import Provider
+    from multicdn.queue.retry import Decision, MessageHistory
+    from multicdn.sequel import Then
+
+# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+_LONGEST_DELAY = 900
+
+# Requests that one message asks a vendor about.
+_MOST_RECEIPTS = 20
+
+_PLAIN = Tier()
+_REPEATED = Sequel(repeated=True)
+
+
+class Follow:
+    """What follows the purges of a config's providers.
+
+    Args:
+        providers: instances by name.
+        tiers: where those stand that say so, by name.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], tiers: Mapping[str, Tier]) -> None:
+        self._providers = providers
+        self._tiers = tiers
+
+    def accepted(self, report: Report, history: MessageHistory, began: float, now: float) -> Iterator[Requeue]:
+        """The messages by which accepted purges are followed: looked at later, or made a second time.
+
+        Args:
+            report: of a delivery that has just ended.
+            history: of its messages.
+            began: when its first call could begin, in seconds since 1970.
+            now: the same unit.
+        """
+        looks: dict[tuple[object, ...], list[tuple[Job, Outcome]]] = defaultdict(list)
+        for outcome in report:
+            if outcome.status is Status.ACCEPTED and outcome.job.action is Action.PURGE:
+                once, followed = self._split(outcome.job)
+                if once:
+                    yield self._second(once, history, now)
+                if followed:
+                    looks[self._alike(followed, outcome)].append((followed, outcome))
+        for pairs in looks.values():
+            size = _MOST_RECEIPTS if self._published(*pairs[0])[1] else len(pairs)
+            for place in range(0, len(pairs), size):
+                yield self._look(pairs[place : place + size], history, began, now)
+
+    def released(self, decisions: Iterable[Decision], now: float) -> tuple[list[Decision], list[Requeue]]:
+        """Let others go ahead of purges that were given up, or that hold them up for too long.
+
+        Returns:
+            The decisions, with a note in those that others don't wait for any longer; and the others' jobs.
+        """
+        kept: list[Decision] = []
+        jobs: list[Requeue] = []
+        for decision in decisions:
+            queued = decision.queued
+            overdue = [
+                one and one.then and not one.released and (not _waits(decision) or self._is_overdue(one, queued, now))
+                for one in queued.job.sequels
+            ]
+            if any(overdue):
+                free = (one for one, late in zip(queued.job.sequels, overdue, strict=True) if late and one)
+                why = "given up" if not _waits(decision) else "not done yet"
+                reason = f"{queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
+                jobs += released((then for one in free for then in one.then), queued, reason)
+                decision = msgspec.structs.replace(decision, queued=_marked(queued, overdue))  # noqa: PLW2901
+            kept.append(decision)
+        return kept, jobs
+
+    def _is_overdue(self, sequel: Sequel, queued: QueuedJob, now: float) -> bool:
+        waits = [self._tiers.get(then.provider, _PLAIN).wait_at_most for then in sequel.then]
+        return now - queued.since >= min(map(seconds, waits))
+
+    def _split(self, job: Job) -> tuple[Job | None, Job | None]:
+        """The targets that are purged a second time before anything follows; and those of which something follows."""
+        sequels = job.sequels or (None,) * len(job.targets)
+        again = bool(self._tiers.get(job.instance, _PLAIN).again)
+        once = [
+            target for target, one in zip(job.targets, sequels, strict=True) if again and not (one and one.repeated)
+        ]
+        left = job.without(once) if once else job
+        followed = [
+            target
+            for target, one in zip(left.targets, left.sequels, strict=False)
+            if one and (one.subjects or one.then)
+        ] if left else []  # fmt: skip
+        return (job.only(once) if once else None), (left.only(followed) if left and followed else None)
+
+    def _second(self, job: Job, history: MessageHistory, now: float) -> Requeue:
+        """The second purge, after which the sequels of the first one follow."""
+        sequels = tuple(
+            msgspec.structs.replace(one, repeated=True) if one else _REPEATED
+            for one in job.sequels or (None,) * len(job.targets)
+        )
+        # Without a reference: a vendor that deduplicates requests would take it for the first one.
+        second = msgspec.structs.replace(job, sequels=sequels, reference="")
+        delay = math.ceil(seconds(self._tiers[job.instance].again))
+        return Requeue(_queued(second, history, now), Status.ACCEPTED, "is purged a second time", delay)
+
+    def _alike(self, job: Job, outcome: Outcome) -> tuple[object, ...]:
+        confirms = bool(outcome.receipt.id) and isinstance(self._provider(job), Confirm)
+        wait, _ = self._published(job, outcome)
+        return job.provider, job.kind, job.soft, job.bucket, job.rank, confirms, wait
+
+    def _look(self, pairs: Sequence[tuple[Job, Outcome]], history: MessageHistory, began: float, now: float) -> Requeue:
+        job, outcome = together([job for job, _ in pairs]), pairs[0][1]
+        wait, confirms = self._published(job, outcome)
+        receipts = tuple(dict.fromkeys(each.receipt.id for _, each in pairs)) if confirms else ()
+        accepted = min(now, began + max(each.ended for _, each in pairs))
+        look = Look(accepted=round(accepted, 3), due=round(accepted + wait, 3), receipts=receipts)
+        return Requeue(_queued(job, history, now, look), Status.ACCEPTED, "is looked at", delay_until(look.due, now))
+
+    def _published(self, job: Job, outcome: Outcome) -> tuple[float, bool]:
+        """Seconds until it is looked at first, and whether the vendor is asked then."""
+        provider = self._provider(job)
+        wait, _ = published(provider, job.kind, outcome.receipt)
+        if not (outcome.receipt.id and isinstance(provider, Confirm)):
+            return wait, False
+        speed = provider.speeds.get(job.kind)
+        return (min(wait, speed.seconds) if speed else wait), True
+
+    def _provider(self, job: Job) -> Provider:
+        provider = self._providers[job.instance]
+        return provider.part(job.part) if job.part and stands_for_others(provider) else provider
+
+
+def released(then: Iterable[Then], cause: QueuedJob, reason: str) -> Iterator[Requeue]:
+    """The jobs of those who waited, with what follows them in turn; alike ones together."""
+    groups: dict[tuple[str, str, str, bool, str], dict[str, list[Sequel]]] = defaultdict(dict)
+    for one in dict.fromkeys(then):
+        for place, (kind, value) in enumerate(one.targets):
+            found = groups[one.provider, one.action, kind, one.soft, one.bucket].setdefault(value, [])
+            found += [one.sequel] if one.sequel and place == 0 else []
+    for (provider, action, kind, soft, bucket), wanted in groups.items():
+        sequels = tuple(joined(each) if each else None for each in wanted.values())
+        job = Job(
+            provider,
+            Action(action),
+            TargetKind(kind),
+            tuple(wanted),
+            (cause.job.messages,) * len(wanted),
+            soft,
+            bucket=bucket,
+            provenance=(provenance.joined(cause.job.provenance),) * len(wanted) if cause.job.provenance else (),
+            sequels=sequels if any(sequels) else (),
+        )
+        yield Requeue(QueuedJob(job, 0, cause.since, cause.origins), Status.ACCEPTED, reason, 0)
+
+
+def delay_until(moment: float, now: float) -> int:
+    """Whole seconds, as SQS counts; what is due within one is looked at at once."""
+    left = moment - now
+    return min(_LONGEST_DELAY, math.ceil(left)) if left > 1 else 0
+
+
+def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = None) -> QueuedJob:
+    since = max((history.sent.get(cause, now) for cause in job.messages), default=now)
+    origins = (origin for cause in job.messages for origin in history.origins.get(cause, (cause,)))
+    return QueuedJob(job, 0, since, shortened(frozenset(origins)), look=look)
+
+
+def _waits(decision: Decision) -> bool:
+    return isinstance(decision, Requeue)
+
+
+def _marked(queued: QueuedJob, places: Iterable[object]) -> QueuedJob:
+    sequels = tuple(
+        msgspec.structs.replace(one, released=True) if one and late else one
+        for one, late in zip(queued.job.sequels, places, strict=True)
+    )
+    return msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, sequels=sequels))

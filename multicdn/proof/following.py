@@ -1,0 +1,131 @@
+"""All that follows accepted purges in one invocation, behind one door for the dispatcher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from multicdn.proof.followed import Follow
+from multicdn.proof.ladder import Note, decide
+from multicdn.proof.pursuit import Pursuits
+from multicdn.sequel import is_newer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from multicdn.aws.s3 import Objects
+    from multicdn.model import Report
+    from multicdn.proof.ladder import Rules
+    from multicdn.proof.pursuit import Pursuit
+    from multicdn.provider import Provider
+    from multicdn.queue.message import QueuedJob
+    from multicdn.queue.retry import Decision, MessageHistory
+    from multicdn.routing.tiers import Tier
+    from multicdn.sequel import Sequel, Subject
+
+
+class Followed(NamedTuple):
+    """What is decided about the purges of an invocation.
+
+    Attributes:
+        undelivered: the decisions about what was not delivered, with a note in those that nobody waits for any longer.
+        steps: what follows: each is a message.
+        notes: what there is to tell.
+    """
+
+    undelivered: list[Decision]
+    steps: list[Decision]
+    notes: list[Note]
+
+
+class Following:
+    """Follows the purges of a config.
+
+    Args:
+        providers: instances by name.
+        tiers: where those stand that say so, by name.
+        rules: how the routes look at objects.
+        objects: asks S3.
+        concurrency: how many processes share the vendors' rates.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        tiers: Mapping[str, Tier],
+        rules: Rules,
+        objects: Objects,
+        concurrency: int = 1,
+    ) -> None:
+        self._rules = rules
+        self._follow = Follow(providers, tiers)
+        self._pursuits = Pursuits(providers, tiers, rules, objects.stored, concurrency)
+
+    def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:
+        """Begin to look at purges, side by side with whatever else is done."""
+        return self._pursuits.begin(without_older(looks), seconds)
+
+    def next(
+        self,
+        report: Report,
+        undelivered: Iterable[Decision],
+        pursuit: Pursuit | None,
+        history: MessageHistory,
+        began: float,
+        now: float,
+    ) -> Followed:
+        """What is to be done next.
+
+        Args:
+            report: of the delivery.
+            undelivered: what was decided about what it didn't deliver.
+            pursuit: what was looked at meanwhile, if anything.
+            history: of all messages.
+            began: when the first call of the delivery could begin, in seconds since 1970.
+            now: the same unit.
+        """
+        kept, released = self._follow.released(undelivered, now)
+        steps: list[Decision] = [*released, *self._follow.accepted(report, history, began, now)]
+        notes: list[Note] = [Note("released", each.queued, reason=each.reason) for each in released]
+        for finding in pursuit.findings() if pursuit else ():
+            concrete = self._pursuits.concrete(finding.queued.job.provider)
+            found = decide(finding, self._rules, concrete, now)
+            notes += found.notes
+            waiting, free = self._follow.released(found.decisions, now)
+            notes += [Note("released", each.queued, reason=each.reason) for each in free]
+            steps += [*waiting, *free]
+        return Followed(kept, steps, notes)
+
+
+def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
+    """Looks without the objects of which a newer change is looked at as well, through the same provider."""
+    every = list(looks)
+    newest: dict[tuple[str, str, str, str], Subject] = {}
+    for queued in every:
+        for subject in _subjects(queued):
+            place = _place(queued, subject)
+            if place not in newest or is_newer(subject, newest[place]):
+                newest[place] = subject
+    return [_kept(queued, newest) for queued in every]
+
+
+def _kept(queued: QueuedJob, newest: Mapping[tuple[str, str, str, str], Subject]) -> QueuedJob:
+    def left(sequel: Sequel | None) -> Sequel | None:
+        if sequel is None:
+            return None
+        subjects = tuple(each for each in sequel.subjects if newest[_place(queued, each)] == each)
+        return sequel if subjects == sequel.subjects else msgspec.structs.replace(sequel, subjects=subjects)
+
+    sequels = tuple(map(left, queued.job.sequels))
+    if sequels == queued.job.sequels:
+        return queued
+    return msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, sequels=sequels))
+
+
+def _subjects(queued: QueuedJob) -> Iterator[Subject]:
+    return (subject for sequel in queued.job.sequels if sequel for subject in sequel.subjects)
+
+
+def _place(queued: QueuedJob, subject: Subject) -> tuple[str, str, str, str]:
+    return queued.job.provider, subject.url, subject.bucket, subject.key

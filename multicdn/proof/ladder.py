@@ -1,0 +1,353 @@
+"""What is done about purges that were looked at: look again, purge again, tell; and whose turn it is now. Pure.
+
+An edge that is stale after *finished* is purged again; then hard, where it was soft; then by a wider spelling of the
+same object, where the vendor has one; then a person is told. The distances grow, and all of it has an end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from multicdn.model import Action, Job, Status, TargetKind, together
+from multicdn.proof.followed import delay_until, released
+from multicdn.proof.identity import Verdict
+from multicdn.provenance import since_1970
+from multicdn.provider import capability
+from multicdn.queue.message import QueuedJob
+from multicdn.queue.retry import DeadLetter, Requeue
+from multicdn.routing.durations import seconds
+from multicdn.routing.route import is_root
+from multicdn.routing.verify import Verify
+from multicdn.sequel import Sequel, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from multicdn.provider import Provider
+    from multicdn.queue.retry import Decision
+    from multicdn.sequel import Then
+
+    # How an object of a bucket and key is looked at through the provider of a name; None: no longer.
+    Rules = Callable[[str, str, str], Verify | None]
+
+# Seconds before the first further purge of an edge that is stale, the second, and the third.
+_DISTANCES = (0, 5, 15)
+
+# A vendor is asked again after this part of the time that it has taken so far: so its end is seen soon after it is.
+_SHARE = 0.15
+_LONGEST_DISTANCE = 60.0
+
+# Seconds after which a vendor isn't waited for any longer: the slowest publishes three quarters of an hour.
+_LONGEST_FINISH = 3600.0
+
+# Looks after which it is told that nothing can be told, and the seconds between them.
+_UNKNOWN = (2, 8, 20)
+
+_PLAIN = Verify()
+
+
+class Finding(Struct, frozen=True):
+    """What was found out about a purge that is looked at.
+
+    Attributes:
+        queued: the purge, with its look.
+        finished: whether it is finished.
+        asked: whether the vendor said so itself.
+        failed: why the vendor gave it up; empty if it didn't.
+        reason: why it isn't finished, or couldn't be asked about.
+        verdicts: of what was looked at; empty where nothing was.
+    """
+
+    queued: QueuedJob
+    finished: bool
+    asked: bool = False
+    failed: str = ""
+    reason: str = ""
+    verdicts: Mapping[Subject, Verdict] = {}
+
+
+class Note(Struct, frozen=True):
+    """What is told of targets of a purge: an event of the log.
+
+    Attributes:
+        event: finished, fresh, stale, unknown, superseded, or released.
+        queued: the purge, with the targets that it is about.
+        subjects: the objects that it is about, with what was seen of each; empty for ``finished`` and ``released``.
+        state: what happens next: looked (again), purged (again), dead, or done.
+        purges: how many there have been.
+        delay: seconds until it happens.
+        reason: why, in a sentence.
+        asked: for ``finished``: whether the vendor said so; else its published time was over.
+        seconds: since the oldest upload, or None.
+    """
+
+    event: str
+    queued: QueuedJob
+    subjects: tuple[tuple[Subject, Verdict], ...] = ()
+    state: str = "done"
+    purges: int = 1
+    delay: int = 0
+    reason: str = ""
+    asked: bool = False
+    seconds: float | None = None
+
+
+class Steps(NamedTuple):
+    """What is done next, and what is told."""
+
+    decisions: list[Decision]
+    notes: list[Note]
+
+
+def decide(finding: Finding, rules: Rules, provider: Provider | None, now: float) -> Steps:
+    """Decide what is done about a purge that was looked at. Pure.
+
+    Args:
+        finding: about it.
+        rules: how the routes look at objects.
+        provider: the concrete provider, for what it can do; None where the config has it no longer.
+        now: seconds since 1970.
+    """
+    return _Ladder(finding, rules, provider, now).steps()
+
+
+class _Ladder:
+    def __init__(self, finding: Finding, rules: Rules, provider: Provider | None, now: float) -> None:
+        look = finding.queued.look
+        assert look is not None, "only what was accepted is looked at"
+        self._finding, self._queued, self._job, self._look = finding, finding.queued, finding.queued.job, look
+        self._rules, self._provider, self._now = rules, provider, now
+        self._decisions: list[Decision] = []
+        self._notes: list[Note] = []
+
+    def steps(self) -> Steps:
+        finding = self._finding
+        if finding.failed:
+            self._purge_again(self._each(), (), f"the vendor gave it up: {finding.failed}")
+        elif finding.finished:
+            self._finished()
+        elif self._now - self._look.accepted > _LONGEST_FINISH:
+            self._finished(f"the vendor doesn't say that it is, after {_LONGEST_FINISH / 60:.0f} minutes")
+        else:
+            self._look_later(finding.reason)
+        return Steps(self._decisions, self._notes)
+
+    def _look_later(self, reason: str) -> None:
+        due = max(self._look.due, self._next())
+        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1)
+        queued = msgspec.structs.replace(self._queued, look=look)
+        self._decisions.append(Requeue(queued, Status.ACCEPTED, reason, delay_until(due, self._now)))
+
+    def _next(self) -> float:
+        """When a vendor is asked again: soon at first, and seldom if it takes long."""
+        taken = self._now - self._look.accepted
+        return self._now + min(_LONGEST_DISTANCE, max(1.0, _SHARE * taken))
+
+    def _finished(self, reason: str = "") -> None:
+        first = not self._look.finished
+        if first:
+            at = round(self._now, 3)
+            self._look = msgspec.structs.replace(self._look, finished=at, asked=self._finding.asked, times=0)
+            told = self._note("finished", self._job.targets, reason=reason)
+            self._notes.append(msgspec.structs.replace(told, asked=self._finding.asked))
+        everyone = self._each()
+        self._release(then for _, one in everyone for then in one.then if first and not then.fresh)
+        looked_at = [(target, one) for target, one in everyone if self._is_looked_at(one)]
+        kept = {target for target, _ in looked_at}
+        self._release(
+            then for target, one in everyone if first and target not in kept for then in one.then if then.fresh
+        )
+        self._verified(looked_at)
+
+    def _is_looked_at(self, sequel: Sequel) -> bool:
+        return any(self._rule(subject) for subject in sequel.subjects)
+
+    def _rule(self, subject: Subject) -> Verify | None:
+        return self._rules(subject.bucket, subject.key, self._job.instance)
+
+    def _verified(self, looked_at: Sequence[tuple[str, Sequel]]) -> None:
+        """Go on with each target by the worst that was seen of its objects."""
+        by_state: dict[str, list[tuple[str, Sequel]]] = {}
+        for target, sequel in looked_at:
+            by_state.setdefault(self._state(sequel), []).append((target, sequel))
+        for state, found in by_state.items():
+            if state == "stale":
+                self._stale(found)
+            elif state == "unknown":
+                self._unknown(found)
+            else:
+                self._done(found)
+
+    def _state(self, sequel: Sequel) -> str:
+        states = {str(self._verdict(subject).state) for subject in sequel.subjects if self._rule(subject)}
+        return next(state for state in ("stale", "unknown", "superseded", "fresh") if state in states)
+
+    def _verdict(self, subject: Subject) -> Verdict:
+        return self._finding.verdicts.get(subject) or Verdict("unknown", self._finding.reason)
+
+    def _done(self, found: Sequence[tuple[str, Sequel]], reason: str = "") -> None:
+        self._tell(found, reason=reason)
+        self._release(then for _, one in found for then in one.then if then.fresh)
+
+    def _unknown(self, found: Sequence[tuple[str, Sequel]]) -> None:
+        if self._look.times < len(_UNKNOWN):
+            self._look_again(found, _UNKNOWN[self._look.times])
+        else:
+            self._done(found)
+
+    def _stale(self, found: Sequence[tuple[str, Sequel]]) -> None:
+        """Look once more where only the published time says that it should be finished; then purge again."""
+        believed = self._look.asked or self._now - self._look.finished >= self._grace()
+        if not believed:
+            self._look_again(found, max(1, math.ceil(_SHARE * (self._now - self._look.accepted))))
+            return
+        self._purge_again(found, tuple(self._shown(found)), "an edge still has old bytes")
+
+    def _grace(self) -> float:
+        """Seconds after which what a vendor publishes, for most of its purges, is surely over."""
+        return max(1.0, self._look.finished - self._look.accepted)
+
+    def _look_again(self, found: Sequence[tuple[str, Sequel]], delay: int) -> None:
+        job = self._only(found)
+        look = msgspec.structs.replace(self._look, times=self._look.times + 1)
+        queued = msgspec.structs.replace(self._queued, job=job, look=look)
+        self._decisions.append(Requeue(queued, Status.ACCEPTED, "is looked at again", delay))
+
+    def _purge_again(
+        self, found: Sequence[tuple[str, Sequel]], shown: Sequence[tuple[Subject, Verdict]], reason: str
+    ) -> None:
+        """Take the next step of the ladder with targets that are stale, each by how far it is."""
+        for tries in sorted({one.tries for _, one in found}):
+            alike = [(target, one) for target, one in found if one.tries == tries]
+            own = {subject for _, one in alike for subject in one.subjects}
+            seen = tuple(pair for pair in shown if pair[0] in own)
+            over = [pair for pair in alike if self._left(pair[1]) <= 0]
+            left = [pair for pair in alike if pair not in over]
+            self._give_up(over, seen, reason)
+            if left and tries < len(_DISTANCES):
+                for pair in left:
+                    self._again(pair, tries)
+                note = self._note("stale", [target for target, _ in left], seen, reason)
+                told = {"state": "purged", "delay": _DISTANCES[tries], "purges": tries + 1}
+                self._notes.append(msgspec.structs.replace(note, **told))
+            elif left:
+                soonest = min(self._left(one) for _, one in left)
+                waited = self._now - min(one.stale for _, one in left)
+                self._look_again(left, math.ceil(min(max(1.0, _SHARE * waited), max(1.0, soonest))))
+
+    def _left(self, sequel: Sequel) -> float:
+        """Seconds for which an edge may still be stale before it is told, from when it was first seen to be."""
+        rules = (rule for subject in sequel.subjects if (rule := self._rule(subject)))
+        within = max((seconds(rule.within) for rule in rules), default=seconds(_PLAIN.within))
+        return within - (self._now - sequel.stale) if sequel.stale else within
+
+    def _again(self, pair: tuple[str, Sequel], tries: int) -> None:
+        target, sequel = pair
+        renewed = msgspec.structs.replace(
+            sequel, tries=tries + 1, stale=sequel.stale or round(self._now, 3), repeated=False
+        )
+        job = (tries == len(_DISTANCES) - 1 and self._wider(renewed)) or self._same(target, renewed, soft=tries == 0)
+        queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
+        self._join(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
+
+    def _same(self, target: str, sequel: Sequel, *, soft: bool) -> Job:
+        part = self._job.only([target])
+        assert part is not None, "it is one of its targets"
+        # Without a reference: a vendor that deduplicates requests would take it for the one before.
+        return msgspec.structs.replace(part, sequels=(sequel,), soft=part.soft and soft, reference="")
+
+    def _wider(self, sequel: Sequel) -> Job | None:
+        """The purge of all that begins with the URL, which reaches copies under query strings and other endings."""
+        subject = sequel.subjects[0] if sequel.subjects else None
+        if subject is None or self._provider is None or is_root(subject.url):
+            return None
+        if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
+            return None
+        shared = (self._job.instance, Action.PURGE, TargetKind.PREFIX, (subject.url,), (self._job.messages,))
+        return Job(*shared, bucket=subject.bucket, provenance=self._job.provenance[:1], sequels=(sequel,))
+
+    def _join(self, again: Requeue) -> None:
+        """Put further purges of the same kind into one message."""
+        new = again.queued.job
+        for place, old in enumerate(self._decisions):
+            if isinstance(old, Requeue) and old.status is Status.STALE and old.delay == again.delay:
+                job = old.queued.job
+                if _kind(job) == _kind(new):
+                    queued = msgspec.structs.replace(old.queued, job=together([job, new]))
+                    self._decisions[place] = msgspec.structs.replace(old, queued=queued)
+                    return
+        self._decisions.append(again)
+
+    def _give_up(
+        self, found: Sequence[tuple[str, Sequel]], shown: Sequence[tuple[Subject, Verdict]], reason: str
+    ) -> None:
+        if not found:
+            return
+        purges = max(one.tries for _, one in found) + 1
+        where = shown[0][1].pop if shown and shown[0][1].pop else self._job.provider
+        what = f": {shown[0][1].reason}" if shown else f": {reason}"
+        told = f"still stale at {where} after {purges} purges{what}"
+        queued = msgspec.structs.replace(self._queued, job=self._begun_anew(found), look=None)
+        self._decisions.append(DeadLetter(queued, Status.STALE, told))
+        note = self._note("stale", [target for target, _ in found], shown, told)
+        self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
+        self._release(then for _, one in found for then in one.then if then.fresh)
+
+    def _begun_anew(self, found: Sequence[tuple[str, Sequel]]) -> Job:
+        """As a dead letter holds it: whoever redrives it begins the ladder anew."""
+        job = self._only(found)
+        sequels = tuple(one and msgspec.structs.replace(one, tries=0, stale=0.0) for one in job.sequels)
+        return msgspec.structs.replace(job, sequels=sequels, reference="")
+
+    def _release(self, then: Iterable[Then]) -> None:
+        reason = f"{self._job.provider} has finished"
+        self._decisions += released(then, self._queued, reason)
+
+    # Telling
+
+    def _tell(self, found: Sequence[tuple[str, Sequel]], reason: str = "") -> None:
+        shown = list(self._shown(found))
+        for state in ("fresh", "superseded", "unknown"):
+            alike = tuple(pair for pair in shown if str(pair[1].state) == state)
+            if alike:
+                subjects = {subject for subject, _ in alike}
+                targets = [target for target, one in found if subjects.intersection(one.subjects)]
+                self._notes.append(self._note(state, targets, alike, reason or alike[0][1].reason))
+
+    def _shown(self, found: Iterable[tuple[str, Sequel]]) -> Iterator[tuple[Subject, Verdict]]:
+        for subject in dict.fromkeys(subject for _, one in found for subject in one.subjects):
+            if self._rule(subject):
+                yield subject, self._verdict(subject)
+
+    def _note(
+        self,
+        event: str,
+        targets: Iterable[str],
+        shown: Sequence[tuple[Subject, Verdict]] = (),
+        reason: str = "",
+    ) -> Note:
+        job = self._job.only(targets) or self._job
+        queued = msgspec.structs.replace(self._queued, job=job, look=self._look)
+        moments = [at for subject, _ in shown if (at := since_1970(subject.time)) is not None]
+        moments = moments or [at for each in job.provenance if (at := since_1970(each.uploaded)) is not None]
+        seconds_ = max(0.0, self._now - min(moments)) if moments else None
+        return Note(event, queued, tuple(shown), reason=reason, seconds=seconds_)
+
+    # Parts of the job
+
+    def _each(self) -> list[tuple[str, Sequel]]:
+        return [(target, one) for target, one in zip(self._job.targets, self._job.sequels, strict=True) if one]
+
+    def _only(self, found: Sequence[tuple[str, Sequel]]) -> Job:
+        job = self._job.only([target for target, _ in found])
+        assert job is not None, "these are some of its targets"
+        return job
+
+
+def _kind(job: Job) -> tuple[object, ...]:
+    return job.provider, job.action, job.kind, job.soft, job.bucket, job.rank

@@ -1,0 +1,153 @@
+"""Looks at objects through one provider: asks its edge for each, then S3 for what each is now, then judges.
+
+    verdicts = look(subjects, through(tier.via, verify.identity), Objects().stored, purged=..., seconds=20.0,
+                    identity=verify.identity, removed_as=verify.removed_as)
+    verdict = together(verdicts[subject])
+
+S3 is asked once all edges have answered. So an object that is written again meanwhile is found as superseded, and
+never as stale.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import structs
+
+from multicdn.aws.s3 import StoredObject
+from multicdn.errors import told
+from multicdn.proof.fetch import fetch
+from multicdn.proof.identity import Verdict, judge, wants_body
+from multicdn.terms import Seen
+
+if TYPE_CHECKING:
+    from multicdn.aws.s3 import Place
+    from multicdn.sequel import Subject
+
+# What an edge, or each of several, serves for the URL of a subject; the second argument is seconds at most.
+See = Callable[["Subject", float], Sequence[Seen]]
+Stored = Callable[["Collection[Place]", float], "tuple[dict[Place, StoredObject | None], dict[Place, str]]"]
+
+# Edges that are asked at once. Each may take so many seconds, and S3 what is left, but so many at least.
+_PARALLEL = 8
+_EACH = 10.0
+_FOR_S3 = 3.0
+
+
+class _Answer(NamedTuple):
+    seen: Sequence[Seen]
+    when: float
+
+
+def through(via: str, identity: str) -> See:
+    """What asks the edge behind ``via``; a body is read only where headers can't tell."""
+
+    def see(subject: Subject, seconds: float) -> Sequence[Seen]:
+        until = time.monotonic() + seconds
+        seen = fetch(subject.url, via, seconds, want_md5=identity == "md5" and not subject.gone)
+        if identity == "auto" and wants_body(seen, subject):
+            again = fetch(subject.url, via, until - time.monotonic(), want_md5=True)
+            seen = again if again.status else seen
+        return (seen,)
+
+    return see
+
+
+def look(
+    subjects: Collection[Subject],
+    see: See,
+    stored: Stored,
+    *,
+    identity: str,
+    removed_as: Collection[int] = (),
+    purged: float | None,
+    seconds: float,
+) -> dict[Subject, tuple[Verdict, ...]]:
+    """Look at objects, several side by side, and say of each what each edge that answered serves.
+
+    Args:
+        subjects: where to look.
+        see: asks the edges: ``through``, or an instrument of the vendor's. What it raises makes a subject unknown.
+        stored: asks S3, as ``Objects.stored`` does.
+        identity: as in ``judge``.
+        removed_as: as in ``judge``.
+        purged: as in ``judge``.
+        seconds: for all of it.
+    """
+    until = time.monotonic() + seconds
+    answers = _asked(subjects, see, max(0.0, seconds - _FOR_S3))
+    places = {(subject.bucket, subject.key) for subject in subjects}
+    objects, failed = stored(places, max(_FOR_S3, until - time.monotonic()))
+    verdicts = {}
+    for subject in subjects:
+        place, answer = (subject.bucket, subject.key), answers[subject]
+        judged = (
+            judge(
+                subject,
+                StoredObject("") if place in failed else objects[place],
+                seen,
+                identity=identity,
+                removed_as=removed_as,
+                purged=purged,
+                now=answer.when,
+            )
+            for seen in answer.seen
+        )
+        verdicts[subject] = tuple(_doubted(verdict, failed.get(place, "")) for verdict in judged)
+    return verdicts
+
+
+def _doubted(verdict: Verdict, reason: str) -> Verdict:
+    """A verdict where S3 did not answer: only the event's own identity proves something."""
+    if not reason or verdict.state == "fresh" or not verdict.seen:
+        return verdict
+    return structs.replace(verdict, state="unknown", reason=f"S3 did not say what it has now: {reason}")
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict for several edges: one that is stale counts, else all must be known to be fresh."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    for state in ("stale", "superseded", "unknown"):
+        alike = [verdict for verdict in verdicts if verdict.state == state]
+        if alike:
+            where = f" at {len(alike)} of {len(verdicts)} POPs ({', '.join(each.pop for each in alike[:5])})"
+            return structs.replace(alike[0], reason=f"{state}{where}: {alike[0].reason}")
+    if not verdicts:
+        return Verdict("unknown", "no edge answered")
+    return structs.replace(verdicts[0], reason=f"{verdicts[0].reason}, at all of {len(verdicts)} POPs", pop="")
+
+
+def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subject, _Answer]:
+    until = time.monotonic() + seconds
+
+    def ask(subject: Subject) -> _Answer:
+        seen = see(subject, min(_EACH, until - time.monotonic()))
+        return _Answer(seen, time.time())
+
+    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-look")
+    asked = {}
+    for subject in subjects:
+        try:
+            asked[subject] = pool.submit(ask, subject)
+        except RuntimeError:
+            break
+    wait(asked.values(), timeout=max(0.0, seconds))
+    pool.shutdown(wait=False, cancel_futures=True)
+    answers = {}
+    for subject in subjects:
+        future = asked.get(subject)
+        if future is None:
+            reason = "no thread could be started to ask for it: the process has too many"
+        elif future.cancelled() or not future.done():
+            reason = "no time was left to ask for it"
+        elif (bad := future.exception()) is not None:
+            reason = told(bad)
+        else:
+            answers[subject] = future.result()
+            continue
+        answers[subject] = _Answer((Seen(reason=reason),), time.time())
+    return answers

@@ -1,0 +1,57 @@
+"""The instrument by which a provider's edges are looked at: the vendor's own where it has one, else a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from multicdn.bounds import bounded
+from multicdn.errors import ProviderError, bug
+from multicdn.log import plugin_bug
+from multicdn.proof.look import through
+from multicdn.provider import Call, Prove, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multicdn.proof.look import See
+    from multicdn.provider import Provider
+    from multicdn.sequel import Subject
+
+# Bytes of an answer: each of some hundred POPs tells all headers.
+_LARGEST_ANSWER = 4 << 20
+
+_CONNECT = 3.0
+
+
+def instrument(name: str, provider: Provider | None, via: str, identity: str, may_ask: Callable[[Prove], bool]) -> See:
+    """What asks the edges of a provider.
+
+    Args:
+        name: of the provider, for the log.
+        provider: the concrete one; None where the config no longer has it.
+        via: where it is reached.
+        identity: by which its answers will be judged.
+        may_ask: whether the vendor's rate allows another question now; where it doesn't, a request has to do.
+    """
+    request = through(via, identity)
+    if not isinstance(provider, Prove):
+        return request
+
+    def see(subject: Subject, seconds: float) -> Sequence[Seen]:
+        if not may_ask(provider):
+            return request(subject, seconds)
+        try:
+            with bounded(seconds, _LARGEST_ANSWER):
+                found = provider.prove(subject.url, Call(connect=min(_CONNECT, seconds), read=seconds))
+            if not (isinstance(found, Sequence) and all(isinstance(each, Seen) for each in found)):
+                raise TypeError("prove must return what each POP serves, as Seen")
+        except ProviderError as error:
+            seen = request(subject, seconds)
+            return [*seen, Seen(reason=error.reason)] if not any(each.status for each in seen) else seen
+        except Exception as error:  # noqa: BLE001 - a plugin's bug
+            plugin_bug(name, error)
+            return [Seen(reason=bug(error))]
+        return found or request(subject, seconds)
+
+    return see

@@ -1,0 +1,148 @@
+"""What the headers of an edge's answer say: an ETag without its disguises, age, place, transforms, how cached. Pure."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from multicdn.steering import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from multicdn.terms import Seen
+
+# MD5, or that of the parts' MD5s and how many they are. An encrypted object has 32 digits that are none of these.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+_OF_S3 = re.compile(r"[0-9a-f]{32}(?:-[0-9]{1,5})?")
+
+# Servers mark what they have compressed: Apache and Caddy `-gzip`, `-br`, `-zstd`, Jetty `--gzip`, Django `;gzip`.
+_COMPRESSED = re.compile(r"(?:--?|[;:/])(?:gzip|gz|br|brotli|deflate|df|zstd|zst)\Z")
+
+# Cloudflare's Polish and resizing, Fastly's and Akamai's image optimisers, imgix; what calls itself a transform.
+_TRANSFORM = re.compile(r"cf-(?:polished|resized|bgj)|fastly-io-.+|x-imgix-.+|x-im-.+|x-(?!amz-).*transform.*")
+
+# https://datatracker.ietf.org/doc/html/rfc9110#section-15.3.4
+_TRANSFORMED_STATUS = 203
+
+# How each vendor says whether an answer came from its cache.
+_CACHE_STATUS = (
+    "cf-cache-status",
+    "x-cache",
+    "cdn-cache",
+    "x-cache-status",
+    "x-proxy-cache",
+    "cache",
+    "x-77-cache",
+    "cache-status",
+)
+
+# Where a POP says its name: CloudFront, Fastly (the edge stands last), KeyCDN, CDN77, Akamai and others.
+_POPS = ("x-amz-cf-pop", "x-served-by", "x-edge-location", "x-77-pop", "cdn-pop", "x-pop", "x-id")
+_CF_RAY = re.compile(
+    r"[0-9a-f]+-([A-Z]{3})"
+)  # https://developers.cloudflare.com/fundamentals/reference/cloudflare-ray-id/
+
+_BUNNY = "BunnyCDN-"
+
+_LONGEST = 120
+_LONGEST_AGE = 10  # digits
+
+
+def short(text: str, most: int = _LONGEST) -> str:
+    """A header's value that a reason may quote: of bounded length, and of signs that can be seen."""
+    seen = visible(text.strip())
+    return seen if len(seen) <= most else f"{seen[:most]}…"
+
+
+def core(etag: str) -> str:
+    """What an ETag says of the object: without quotes, without weakness, without the mark of a compression."""
+    return _COMPRESSED.sub("", bare(etag))
+
+
+def bare(etag: str) -> str:
+    """An ETag without quotes and weakness."""
+    return etag.strip().removeprefix("W/").strip().strip('"')
+
+
+def is_weak(etag: str) -> bool:
+    """Whether an ETag admits that bytes may differ."""
+    return etag.strip().startswith("W/")
+
+
+def is_of_s3(etag: str) -> bool:
+    """Whether the core of an ETag has the form that S3 gives; others are a server's own, and compare with nothing."""
+    return _OF_S3.fullmatch(etag) is not None
+
+
+def age(seen: Seen) -> float | None:
+    """Seconds since the answer left its origin, as the caches in between have counted; None where they don't say."""
+    said = seen.headers.get("age", "").partition(",")[0].strip()
+    return float(said) if said.isascii() and said.isdigit() and len(said) <= _LONGEST_AGE else None
+
+
+def modified(seen: Seen) -> float | None:
+    """``Last-Modified`` in seconds since 1970, a whole number; None where it can't be had."""
+    try:
+        return parsedate_to_datetime(seen.headers.get("last-modified", "")).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def transformed(seen: Seen, kind: str, size: int | None) -> str:
+    """Why the bytes are rather made of the object than its own; empty where nothing says so.
+
+    Args:
+        seen: the answer.
+        kind: Content-Type in S3, else empty.
+        size: bytes in S3, or None where that says nothing.
+    """
+    headers = seen.headers
+    for name in headers:
+        if _TRANSFORM.fullmatch(name):
+            return f"{name}: {short(headers[name], 40)}"
+    if seen.status == _TRANSFORMED_STATUS or headers.get("warning", "").startswith("214"):
+        return "Warning: 214, a proxy says so itself"
+    served = _media_type(headers.get("content-type", ""))
+    if kind and served and served != _media_type(kind):
+        return f"Content-Type {short(served, 40)}, in S3 {short(_media_type(kind), 40)}"
+    other = None not in (size, seen.size) and size != seen.size
+    etag = headers.get("etag", "")
+    if other and is_weak(etag) and not is_of_s3(core(etag)) and not encoded(seen):
+        return f"a weak ETag, and {seen.size} bytes where S3 has {size}"
+    return ""
+
+
+def encoded(seen: Seen) -> bool:
+    """Whether a content coding makes length and bytes others than the object's."""
+    return seen.headers.get("content-encoding", "").strip().lower() not in ("", "identity")
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def pop(headers: Mapping[str, str]) -> str:
+    """The name of the POP that answered, if the vendor says one."""
+    if ray := _CF_RAY.fullmatch(headers.get("cf-ray", "").strip()):
+        return ray[1]
+    for name in _POPS:
+        if said := headers.get(name, ""):
+            return short(said.rpartition(",")[2], 60)
+    server = headers.get("server", "")
+    return short(server.removeprefix(_BUNNY), 60) if server.startswith(_BUNNY) else ""
+
+
+def told(seen: Seen) -> str:
+    """What an answer shows of how it was cached, and by what a cache may keep several of it."""
+    headers = seen.headers
+    said = [f"{name}: {short(headers[name], 60)}" for name in _CACHE_STATUS if headers.get(name)]
+    kept = [name.strip() for name in headers.get("vary", "").split(",")]
+    if other := [name for name in kept if name and name.lower() != "accept-encoding"]:
+        said.append(f"Vary: {short(', '.join(other), 60)}, so there may be a copy for each")
+    if "set-cookie" in headers:
+        said.append("sets a cookie, so it may be kept for some visitors alone")
+    if served := headers.get("x-served-by", ""):
+        said.append(f"X-Served-By: {short(served, 80)}")
+    return "; ".join(said)
