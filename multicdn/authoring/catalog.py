@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from multicdn.config.checker import parse
@@ -15,6 +16,7 @@ from multicdn.errors import ConfigError, PluginError
 from multicdn.model import TargetKind
 from multicdn.plugins.options import option_types, required_options
 from multicdn.provider import Discover, SoftPurge, capabilities
+from multicdn.routing.tiers import Tier, written_options
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class InstalledProvider(Struct, frozen=True):
         retired: when and why the vendor ended the service; empty if it is alive.
         abilities: what it can do.
         options: what can be configured.
+        shared: what can be configured of every provider beside.
         permissions: what its credentials must be allowed to do.
         example: a block for the config file.
     """
@@ -89,6 +92,7 @@ class InstalledProvider(Struct, frozen=True):
     retired: str = ""
     abilities: tuple[Ability, ...] = ()
     options: tuple[Option, ...] = ()
+    shared: tuple[Option, ...] = ()
     permissions: tuple[str, ...] = ()
     example: str = ""
 
@@ -120,6 +124,7 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
         retired=cls.retired,
         abilities=tuple(_abilities(cls, name, plugins)),
         options=tuple(options(cls)),
+        shared=tuple(shared_options(cls)),
         permissions=cls.permissions,
         example=example(cls, name),
     )
@@ -151,6 +156,17 @@ def options(cls: type[Provider]) -> Iterator[Option]:
             secret=_is_secret(hint),
             file=field.metadata.get("file", ""),
         )
+
+
+def shared_options(cls: type[Provider]) -> Iterator[Option]:
+    """The options that every provider has, without those that this one means something more by."""
+    own, hints = option_types(cls), written_options()
+    for field in msgspec.structs.fields(Tier):
+        if field.name not in own:
+            hint = hints[field.name]
+            [meta] = hint.__metadata__
+            default = _shown_default(field.default)
+            yield Option(field.name, _type_in_words(hint), False, default, meta.description, False)  # noqa: FBT003
 
 
 def example(cls: type[Provider], name: str) -> str:
@@ -232,6 +248,10 @@ def _type_in_words(hint: Any) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default is dataclasses.MISSING or field.default in (None, "", ()):
+    return "" if field.default is dataclasses.MISSING else _shown_default(field.default)
+
+
+def _shown_default(value: object) -> str:
+    if value in (None, "", ()):
         return ""
-    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -88,8 +88,9 @@ def _lines(entry: InstalledProvider) -> Iterable[str]:
     pages = dict.fromkeys(ability.page for ability in entry.abilities if ability.page)
     limits = (f"limits: {page}" for page in pages)
     yield from _section("What it can do", (*map(_ability, entry.abilities), *limits))
-    longest = max((len(option.name) for option in entry.options), default=0)
+    longest = max((len(option.name) for option in (*entry.options, *entry.shared)), default=0)
     yield from _section("Options", (_option(option, longest) for option in entry.options))
+    yield from _section("Options of every provider", (_option(option, longest) for option in entry.shared))
     yield from _section("The credentials need", entry.permissions)
     if entry.example:
         yield from _section("Example", ("providers:", *(f"  {line}" for line in entry.example.splitlines())))

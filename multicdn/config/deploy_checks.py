@@ -8,29 +8,33 @@ from typing import TYPE_CHECKING
 from multicdn.config.fault import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from multicdn.routing.route import Route
+    from multicdn.config.checked import Config
 
 # docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _LONGEST_KEY = 1024
 
 
-def faults(route: Route) -> Iterator[Fault]:
-    """Find what is wrong with ``settle`` and ``after``, each of which is right by itself."""
-    if route.settle and route.after:
-        yield Fault(("after",), "goes without `settle`: a deploy ends with this object, or when it is quiet")
-    if flaw := _flaw_of_key(route.after):
-        yield Fault(("after",), flaw)
-    elif route.after.startswith("/"):
-        yield Fault(("after",), "begins with a slash, which keys rarely do", warning=True)
+def faults(config: Config, places: Sequence[int]) -> Iterator[Fault]:
+    """Find what is wrong with ``settle`` and ``after``, each of which is right by itself.
 
-
-def lacks_queue(route: Route) -> Fault:
-    """What is wrong with a route that waits where there is no queue."""
-    name = "settle" if route.settle else "after"
-    why = "needs a queue in which changes wait, and `trigger: direct` has none"
-    return Fault((name,), f"{why}; write `trigger: queue` under `install`, or leave `{name}` out")
+    Args:
+        config: each of its routes is right by itself.
+        places: of each route, its place in the file.
+    """
+    for place, route in zip(places, config.routes, strict=True):
+        name = "settle" if route.settle else "after"
+        where = ("routes", place, name)
+        if route.waits and not config.install.queued:
+            why = "needs a queue in which changes wait, and `trigger: direct` has none"
+            yield Fault(where, f"{why}; write `trigger: queue` under `install`, or leave `{name}` out")
+        if route.settle and route.after:
+            yield Fault(where, "goes without `after`: a deploy ends when it is quiet, or with one object")
+        if flaw := _flaw_of_key(route.after):
+            yield Fault(("routes", place, "after"), flaw)
+        elif route.after.startswith("/"):
+            yield Fault(("routes", place, "after"), "begins with a slash, which keys rarely do", warning=True)
 
 
 def _flaw_of_key(key: str) -> str:

@@ -144,6 +144,10 @@ class Wire:
         self._texts: set[str] = set()
         for call in calls:
             self._lines.append(call.target)
+            # What is asked for as a browser does is spelled by two parts of the request.
+            self._texts.update(
+                f"{scheme}://{call.headers.get('Host', '')}{call.target}" for scheme in ("http", "https")
+            )
             self._texts.update(value for _, value in parse_qsl(call.target.partition("?")[2]))
             for value in call.headers.values():
                 self._texts.update((value, *re.split(r"[\s,]+", value)))
