@@ -463,6 +463,36 @@ def test_a_last_object_that_is_removed_at_once_has_ended_the_deploy_that_meets_i
 # What the log and the metrics say
 
 
+def test_more_objects_than_are_worth_the_time_are_told_and_the_first_are_looked_at(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "multicdn")
+    monkeypatch.setattr("multicdn.aws.s3._MOST_PAGES", 2)
+    monkeypatch.setattr(world.s3, "page", 3)
+    world.change(*keys(10))
+    world.until(19.0)
+    world.s3.times["acme-site/site/000.html"] = datetime.fromtimestamp(world.now, UTC)
+    world.until(30.0)
+    assert world.plans == []
+    world.until(60.0)
+    assert world.plans == [10]
+    told = [line["reason"] for line in lines(caplog) if line["event"] == "not-listed"]
+    assert "more objects than are worth the time" in told[0]
+
+
+def test_what_a_template_lacks_is_told_once_and_not_at_each_look(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.start({**LAST, "urls": ("https://www.acme.com/{segment3}", "https://www.acme.com/{key}")})
+    world.change("site/a.html")
+    world.until(50.0)
+    assert world.queue
+    assert '"untargeted"' not in caplog.text
+    world.change("deploy/done.json")
+    world.until(70.0)
+    assert caplog.text.count('"untargeted"') == 1
+
+
 def test_waiting_is_no_trouble(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "multicdn")
     measured: list[Any] = []
