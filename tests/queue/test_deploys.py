@@ -267,6 +267,13 @@ def test_objects_of_no_concern_to_the_route_are_not_waited_for(world: World, oth
     assert world.plans == [1]
 
 
+def test_only_what_was_uploaded_lately_is_kept_in_mind(world: World) -> None:
+    world.change("site/a.html")
+    world.now += 1
+    world.change("site/b.html")
+    assert world.objects.changed_since("acme-site", "site/", world.now) == ({"site/b.html": world.now}, True)
+
+
 def test_where_s3_can_not_be_listed_the_changes_at_hand_decide_and_the_log_says_so(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
