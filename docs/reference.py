@@ -164,6 +164,8 @@ def _vendor(name: str, plugins: Plugins) -> Iterator[str]:
     head = ["what", "how", "targets a call", "pace", "seen everywhere after", "limits by"]
     yield table(head, _abilities(cls, instance))
     yield from _notes(cls, instance)
+    if finished := " ".join(catalog.finished(entry)):
+        yield f"\n## When a purge is finished\n\n{finished}\n"
     yield "\n## What its credentials must be allowed\n\n"
     yield "".join(f"- {permission}\n" for permission in entry.permissions)
     yield from _iam(instance)

@@ -2,8 +2,8 @@
 
 A plugin may use it as the core does:
 
-    place = locate("https://www.acme.com/a.css", "d111111abcdef8.cloudfront.net")
-    with bounded(call.read, most), answering(place, call.read, {"Accept-Encoding": "gzip"}) as answer:
+    address = locate("https://www.acme.com/a.css", "d111111abcdef8.cloudfront.net")
+    with bounded(call.read, most), answering(address, call.read, {"Accept-Encoding": "gzip"}) as answer:
         ...  # an http.client.HTTPResponse whose body wasn't read yet
 
 No redirect is followed; no cookies and no credentials are sent.
@@ -27,7 +27,7 @@ from multicdn.bounds import obey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Place", "answering", "connect", "locate", "told"]
+__all__ = ["Address", "answering", "connect", "locate", "told"]
 
 # Seconds: some addresses of a host may lead nowhere.
 _CONNECT = 3.0
@@ -38,7 +38,7 @@ _PORTS = {"http": 80, "https": 443}
 _SENDABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-class Place(NamedTuple):
+class Address(NamedTuple):
     """Where a URL is asked for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Place(NamedTuple):
     target: str
 
 
-def locate(url: str, via: str) -> Place:
+def locate(url: str, via: str) -> Address:
     """Where a URL is asked for.
 
     Args:
@@ -75,24 +75,24 @@ def locate(url: str, via: str) -> Place:
     target = quote((wanted.path or "/") + (f"?{wanted.query}" if wanted.query else ""), safe=_SENDABLE)
     port = wanted.port or _PORTS[scheme]
     if not via:
-        return Place(scheme, name, port, name, header, target)
+        return Address(scheme, name, port, name, header, target)
     there = urlsplit(via if "://" in via else f"//{f'[{via}]' if _is_bare_ipv6(via) else via}")
     host = _ascii(there.hostname or "")
     if (there.scheme or scheme) not in _PORTS or not host or there.path.strip("/") or there.query or there.username:
         raise ValueError("`via` is a host, host:port, or http(s)://host:port")
     # As in the URL, unless it says another scheme: then that one's own.
     usual = _PORTS[there.scheme] if there.scheme and there.scheme != scheme else port
-    return Place(there.scheme or scheme, host, there.port or usual, name, header, target)
+    return Address(there.scheme or scheme, host, there.port or usual, name, header, target)
 
 
 @contextmanager
 def answering(
-    place: Place, seconds: float, headers: Mapping[str, str], *, connect: float = _CONNECT
+    address: Address, seconds: float, headers: Mapping[str, str], *, connect: float = _CONNECT
 ) -> Iterator[http.client.HTTPResponse]:
     """Ask, and give the answer with its body unread. To be used within ``bounded``, which holds for the whole of it.
 
     Args:
-        place: where, and for what.
+        address: where, and for what.
         seconds: for each wait for bytes.
         headers: beside Host.
         connect: seconds for the connection.
@@ -100,12 +100,12 @@ def answering(
     Raises:
         OSError, http.client.HTTPException, UnicodeError: no answer; ``told`` words it.
     """
-    connection = _connection(place, min(seconds, connect))
+    connection = _connection(address, min(seconds, connect))
     try:
         connection.connect()
         connection.sock.settimeout(seconds)
-        connection.putrequest("GET", place.target, skip_host=True, skip_accept_encoding=True)
-        sent = {"Host": place.header, "User-Agent": f"multicdn/{__version__}", "Accept": "*/*", "Connection": "close"}
+        connection.putrequest("GET", address.target, skip_host=True, skip_accept_encoding=True)
+        sent = {"Host": address.header, "User-Agent": f"multicdn/{__version__}", "Accept": "*/*", "Connection": "close"}
         for name, value in {**sent, **headers}.items():
             connection.putheader(name, value)
         connection.endheaders()
@@ -115,25 +115,25 @@ def answering(
         connection.close()
 
 
-def connect(place: Place, seconds: float) -> None:
+def connect(address: Address, seconds: float) -> None:
     """Connect, look at the certificate, and ask for nothing.
 
     Raises:
         OSError, UnicodeError: there is no connection, or not with such a certificate.
     """
-    connection = _connection(place, seconds)
+    connection = _connection(address, seconds)
     try:
         connection.connect()
     finally:
         connection.close()
 
 
-def told(error: Exception, place: Place, seconds: float) -> str:
+def told(error: Exception, address: Address, seconds: float) -> str:
     """Why there is no answer, in a few words."""
-    asked = f"(asked {place.host}:{place.port})"
+    asked = f"(asked {address.host}:{address.port})"
     if isinstance(error, ssl.SSLCertVerificationError):
         why = getattr(error, "verify_message", "") or "it can't be verified"
-        return f"its certificate isn't one for {place.name}: {why} {asked}"
+        return f"its certificate isn't one for {address.name}: {why} {asked}"
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:.0f} s {asked}"
     return f"no answer: {getattr(error, 'strerror', None) or type(error).__name__} {asked}"
@@ -157,17 +157,17 @@ for _class in (_Plain, _Secure):
     obey(_class)
 
 
-def _connection(place: Place, seconds: float) -> http.client.HTTPConnection:
+def _connection(address: Address, seconds: float) -> http.client.HTTPConnection:
     """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
-    if place.scheme == "http":
-        return _Plain(place.host, place.port, timeout=seconds)
+    if address.scheme == "http":
+        return _Plain(address.host, address.port, timeout=seconds)
     proxy = urlsplit(getproxies().get("https", ""))
-    if not proxy.hostname or proxy_bypass(place.host):
-        connection = _Secure(place.host, place.port, timeout=seconds)
+    if not proxy.hostname or proxy_bypass(address.host):
+        connection = _Secure(address.host, address.port, timeout=seconds)
     else:
         connection = _Secure(proxy.hostname, proxy.port or _PORTS["http"], timeout=seconds)
-        connection.set_tunnel(place.host, place.port)
-    connection.name = place.name
+        connection.set_tunnel(address.host, address.port)
+    connection.name = address.name
     return connection
 
 

@@ -62,7 +62,7 @@ class Warm(PreloadUrls):
     requests_per_second: float = option(default=5.0, help="what the origin bears")
     origin: str = option(default="", help="name of the origin that has the work; instances with the same one share its "
                          "pace")  # fmt: skip
-    endpoint: str = option(default="", help="base URL to connect to in place of `via`")
+    endpoint: str = option(default="", help="base URL to connect to in address of `via`")
 
     def __post_init__(self) -> None:
         """Refuse a pace at which nothing is ever loaded.
@@ -85,19 +85,19 @@ class Warm(PreloadUrls):
     def preload_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         """Ask for one URL, and throw the answer away."""
         [url] = urls
-        place = self._place(url)
+        address = self._address(url)
         try:
             with (
                 bounded(call.read, _LARGEST_BODY + _PIECE),
-                through.answering(place, call.read, _BROWSERS, connect=call.connect) as answer,
+                through.answering(address, call.read, _BROWSERS, connect=call.connect) as answer,
             ):
                 _refuse(answer, url)
                 rest = "" if _is_read(answer) else ", whose end wasn't waited for"
                 return Receipt(note=f"the answer was {answer.status}{rest}")
         except ssl.SSLCertVerificationError as error:
-            raise CallRefused(f"GET {_shown(url)}: {through.told(error, place, call.read)}") from None
+            raise CallRefused(f"GET {_shown(url)}: {through.told(error, address, call.read)}") from None
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise RetryLater(f"GET {_shown(url)}: {through.told(error, place, call.read)}") from None
+            raise RetryLater(f"GET {_shown(url)}: {through.told(error, address, call.read)}") from None
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Say whether `via` serves the site's name, without asking for anything."""
@@ -106,19 +106,19 @@ class Warm(PreloadUrls):
         if call is None:
             return
         for host in use.hosts[:1]:
-            place = self._place(f"https://{host}/")
-            where = f"{place.host}:{place.port}"
+            address = self._address(f"https://{host}/")
+            where = f"{address.host}:{address.port}"
             try:
-                through.connect(place, min(call.connect, call.read))
+                through.connect(address, min(call.connect, call.read))
             except (OSError, UnicodeError) as error:
                 remedy = "write in `via` the host under which the CDN serves this site, such as its own test name"
-                yield failed(through.told(error, place, call.read), remedy)
+                yield failed(through.told(error, address, call.read), remedy)
             else:
-                with_tls = f" with a certificate for {host}" if place.scheme == "https" else ""
+                with_tls = f" with a certificate for {host}" if address.scheme == "https" else ""
                 yield ok(f"{where} takes connections{with_tls}")
         yield unknown("whether what it loads is kept isn't provable without loading: that is up to the headers")
 
-    def _place(self, url: str) -> through.Place:
+    def _address(self, url: str) -> through.Address:
         try:
             return through.locate(url, self.endpoint or self.via)
         except ValueError as error:

@@ -15,7 +15,7 @@ from msgspec import Struct
 _DECRYPT = "kms:Decrypt"
 
 
-class Verdict(enum.Enum):
+class KeyVerdict(enum.Enum):
     """Whether a key may be used to decrypt, as far as its policy says."""
 
     HIMSELF = "the policy names the role, or everybody"
@@ -39,7 +39,7 @@ class Decrypting(Struct, frozen=True):
     via: str
 
 
-def verdict(policy: Mapping[str, Any], who: Decrypting) -> Verdict:
+def verdict(policy: Mapping[str, Any], who: Decrypting) -> KeyVerdict:
     """Read a key policy."""
     found = set()
     for statement in _listed(policy.get("Statement")):
@@ -48,26 +48,26 @@ def verdict(policy: Mapping[str, Any], who: Decrypting) -> Verdict:
             continue
         holds = _holds(statement.get("Condition") or {}, who)
         if statement.get("Effect") == "Deny" and holds is not False:
-            found.add(Verdict.DENIED if holds and concerned is not Verdict.PERHAPS else Verdict.PERHAPS)
+            found.add(KeyVerdict.DENIED if holds and concerned is not KeyVerdict.PERHAPS else KeyVerdict.PERHAPS)
         elif statement.get("Effect") == "Allow" and holds is not False:
-            found.add(concerned if holds else Verdict.PERHAPS)
-    order = (Verdict.DENIED, Verdict.HIMSELF, Verdict.ACCOUNT, Verdict.PERHAPS)
-    return next((one for one in order if one in found), Verdict.NOBODY)
+            found.add(concerned if holds else KeyVerdict.PERHAPS)
+    order = (KeyVerdict.DENIED, KeyVerdict.HIMSELF, KeyVerdict.ACCOUNT, KeyVerdict.PERHAPS)
+    return next((one for one in order if one in found), KeyVerdict.NOBODY)
 
 
-def _concerned(statement: Mapping[str, Any], who: Decrypting) -> Verdict | None:
+def _concerned(statement: Mapping[str, Any], who: Decrypting) -> KeyVerdict | None:
     """How a statement means the role; None if it doesn't."""
     if "Principal" not in statement:
-        return Verdict.PERHAPS  # NotPrincipal
+        return KeyVerdict.PERHAPS  # NotPrincipal
     principal = statement["Principal"]
     named = _listed(principal.get("AWS")) if isinstance(principal, Mapping) else _listed(principal)
     if "*" in named or (who.role and who.role in named):
-        return Verdict.HIMSELF
+        return KeyVerdict.HIMSELF
     roots = [name for name in named if name == who.account or str(name).endswith(f":iam::{who.account}:root")]
     if not roots:
         return None
     # A denial of the account is one of all that is in it; a permission still needs one of the role's own.
-    return Verdict.ACCOUNT
+    return KeyVerdict.ACCOUNT
 
 
 def _is_about_decrypting(statement: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from multicdn.installer import secret_places
 from multicdn.installer.hints import Hints
-from multicdn.installer.key_policy import Verdict
+from multicdn.installer.key_policy import KeyVerdict
 from multicdn.installer.secret_keys import Keys
 from multicdn.installer.secret_references import put_command, references
 from multicdn.installer.template import role, stack
@@ -110,13 +110,13 @@ class _Looked:
         via = f"{place.reference.scheme}.{self._account.region}.amazonaws.com"
         found = self._keys.verdict(key, via)
         named = self._is_named(place.key, key)
-        if found in (Verdict.DENIED, Verdict.NOBODY):
+        if found in (KeyVerdict.DENIED, KeyVerdict.NOBODY):
             remedy = "let the key's policy allow kms:Decrypt to the account, or store the secret under another key"
             self.problems.append(f"{theirs}, which the function's role may not use: {found.value}; {remedy}")
-        elif found is Verdict.ACCOUNT and not named:
+        elif found is KeyVerdict.ACCOUNT and not named:
             where = "add that to install.secret_keys" if self._settings.kms_key else "name that as install.kms_key"
             self.problems.append(f"{theirs}: {where}, so that the function may decrypt")
-        elif found in (None, Verdict.PERHAPS):
+        elif found in (None, KeyVerdict.PERHAPS):
             why = found.value if found else self._keys.problem(key)
             remedy = "" if named else "; name it as install.kms_key, unless it lets the role decrypt by itself"
             self.doubts.append(f"{theirs}; whether the function may use it isn't known: {why}{remedy}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from multicdn.installer.errors import code
-from multicdn.installer.key_policy import Decrypting, Verdict, verdict
+from multicdn.installer.key_policy import Decrypting, KeyVerdict, verdict
 
 if TYPE_CHECKING:
     from multicdn.installer.account import Account
@@ -44,7 +44,7 @@ class Keys:
             self._found[name] = self._described(name)
         return self._found[name]
 
-    def verdict(self, key: Key, via: str) -> Verdict | None:
+    def verdict(self, key: Key, via: str) -> KeyVerdict | None:
         """What its policy and its grants say; None where they can't be read."""
         if key.arn not in self._policies:
             self._policies[key.arn] = self._policy(key.arn)
@@ -52,7 +52,7 @@ class Keys:
         if policy is None:
             return None
         found = verdict(policy, Decrypting(self._account.id, self._role or "", via))
-        return self._granted(key.arn) if found is Verdict.NOBODY else found
+        return self._granted(key.arn) if found is KeyVerdict.NOBODY else found
 
     def problem(self, key: Key) -> str:
         """Why the policy of a key isn't known."""
@@ -92,15 +92,19 @@ class Keys:
         policy = json.loads(answer["Policy"]) if answer else None
         return policy if isinstance(policy, dict) else None
 
-    def _granted(self, arn: str) -> Verdict:
+    def _granted(self, arn: str) -> KeyVerdict:
         """What the grants say of a role that the policy leaves out; one that isn't made yet has none."""
         if not self._role:
-            return Verdict.PERHAPS if self._role is None else Verdict.NOBODY
+            return KeyVerdict.PERHAPS if self._role is None else KeyVerdict.NOBODY
         paginator = self._account.client("kms").get_paginator("list_grants")
         pages = self._hints.ask(
             "kms", f"reading the grants of the key {arn}", lambda: list(paginator.paginate(KeyId=arn))
         )
         if pages is None:
-            return Verdict.PERHAPS
+            return KeyVerdict.PERHAPS
         grants = [grant for page in pages for grant in page["Grants"] if grant.get("GranteePrincipal") == self._role]
-        return Verdict.HIMSELF if any("Decrypt" in grant.get("Operations", ()) for grant in grants) else Verdict.NOBODY
+        return (
+            KeyVerdict.HIMSELF
+            if any("Decrypt" in grant.get("Operations", ()) for grant in grants)
+            else KeyVerdict.NOBODY
+        )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import structs
 
 from multicdn.aws.s3 import StoredObject
-from multicdn.errors import told
+from multicdn.errors import ProviderError, told
 from multicdn.proof.fetch import fetch
 from multicdn.proof.identity import Verdict, judge, wants_body
 from multicdn.terms import Seen
@@ -36,8 +36,11 @@ _PARALLEL = 8
 _EACH = 10.0
 _FOR_S3 = 3.0
 
+# POPs that a sentence names.
+_NAMED = 5
 
-class _Answer(NamedTuple):
+
+class _Answered(NamedTuple):
     seen: Sequence[Seen]
     when: float
 
@@ -114,19 +117,20 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
     for state in ("stale", "superseded", "unknown"):
         alike = [verdict for verdict in verdicts if verdict.state == state]
         if alike:
-            where = f" at {len(alike)} of {len(verdicts)} POPs ({', '.join(each.pop for each in alike[:5])})"
-            return structs.replace(alike[0], reason=f"{state}{where}: {alike[0].reason}")
+            named = ", ".join(each.pop for each in alike[:_NAMED]) + " …" * (len(alike) > _NAMED)
+            where = f"{state} at {len(alike)} of {len(verdicts)} POPs ({named})"
+            return structs.replace(alike[0], reason=f"{where}: {alike[0].reason}")
     if not verdicts:
         return Verdict("unknown", "no edge answered")
     return structs.replace(verdicts[0], reason=f"{verdicts[0].reason}, at all of {len(verdicts)} POPs", pop="")
 
 
-def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subject, _Answer]:
+def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subject, _Answered]:
     until = time.monotonic() + seconds
 
-    def ask(subject: Subject) -> _Answer:
+    def ask(subject: Subject) -> _Answered:
         seen = see(subject, min(_EACH, until - time.monotonic()))
-        return _Answer(seen, time.time())
+        return _Answered(seen, time.time())
 
     pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-look")
     asked = {}
@@ -145,9 +149,9 @@ def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subj
         elif future.cancelled() or not future.done():
             reason = "no time was left to ask for it"
         elif (bad := future.exception()) is not None:
-            reason = told(bad)
+            reason = bad.reason if isinstance(bad, ProviderError) else told(bad)
         else:
             answers[subject] = future.result()
             continue
-        answers[subject] = _Answer((Seen(reason=reason),), time.time())
+        answers[subject] = _Answered((Seen(reason=reason),), time.time())
     return answers

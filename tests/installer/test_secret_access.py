@@ -14,7 +14,7 @@ from multicdn.config.settings import Install
 from multicdn.installer import run, secret_access, sessions, state
 from multicdn.installer.account import Account, connect
 from multicdn.installer.errors import InstallError
-from multicdn.installer.key_policy import Decrypting, Verdict, verdict
+from multicdn.installer.key_policy import Decrypting, KeyVerdict, verdict
 
 NAME = "/multicdn/fastly/token"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -296,33 +296,36 @@ def allow(principal: Any, action: Any = "kms:Decrypt", **more: Any) -> dict[str,
 @pytest.mark.parametrize(
     ("statements", "expected"),
     [
-        (DELEGATED, Verdict.ACCOUNT),
-        ([allow({"AWS": ACCOUNT})], Verdict.ACCOUNT),
-        ([allow({"AWS": [ROOT, "arn:aws:iam::9:root"]}, ["kms:De*"])], Verdict.ACCOUNT),
-        ([allow({"AWS": "arn:aws:iam::999999999999:root"})], Verdict.NOBODY),
-        ([allow({"AWS": ROOT}, "kms:Encrypt")], Verdict.NOBODY),
-        ([allow({"Service": "ssm.amazonaws.com"})], Verdict.NOBODY),
-        ([allow({"AWS": ROLE})], Verdict.HIMSELF),
+        (DELEGATED, KeyVerdict.ACCOUNT),
+        ([allow({"AWS": ACCOUNT})], KeyVerdict.ACCOUNT),
+        ([allow({"AWS": [ROOT, "arn:aws:iam::9:root"]}, ["kms:De*"])], KeyVerdict.ACCOUNT),
+        ([allow({"AWS": "arn:aws:iam::999999999999:root"})], KeyVerdict.NOBODY),
+        ([allow({"AWS": ROOT}, "kms:Encrypt")], KeyVerdict.NOBODY),
+        ([allow({"Service": "ssm.amazonaws.com"})], KeyVerdict.NOBODY),
+        ([allow({"AWS": ROLE})], KeyVerdict.HIMSELF),
         (
             [allow("*", Condition={"StringEquals": {"kms:CallerAccount": ACCOUNT, "kms:ViaService": VIA}})],
-            Verdict.HIMSELF,
+            KeyVerdict.HIMSELF,
         ),
-        ([allow("*", Condition={"StringEquals": {"kms:ViaService": "rds.eu-west-1.amazonaws.com"}})], Verdict.NOBODY),
-        ([allow("*", Condition={"StringLike": {"kms:ViaService": "ssm.*.amazonaws.com"}})], Verdict.HIMSELF),
-        ([allow("*", Condition={"StringNotEquals": {"kms:ViaService": VIA}})], Verdict.NOBODY),
-        ([allow("*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}})], Verdict.PERHAPS),
-        ([allow("*", Condition={"Bool": {"aws:SecureTransport": "true"}})], Verdict.PERHAPS),
-        ([*DELEGATED, {"Effect": "Deny", "Principal": "*", "Action": "kms:*"}], Verdict.DENIED),
-        ([*DELEGATED, {"Effect": "Deny", "Principal": "*", "NotAction": "kms:Decrypt"}], Verdict.ACCOUNT),
-        ([{"Effect": "Allow", "Principal": {"AWS": ROOT}, "NotAction": ["kms:Delete*"]}], Verdict.ACCOUNT),
-        ([{"Effect": "Deny", "NotPrincipal": {"AWS": ROOT}, "Action": "kms:*"}], Verdict.PERHAPS),
-        ([], Verdict.NOBODY),
-        (DELEGATED[0], Verdict.ACCOUNT),
+        (
+            [allow("*", Condition={"StringEquals": {"kms:ViaService": "rds.eu-west-1.amazonaws.com"}})],
+            KeyVerdict.NOBODY,
+        ),
+        ([allow("*", Condition={"StringLike": {"kms:ViaService": "ssm.*.amazonaws.com"}})], KeyVerdict.HIMSELF),
+        ([allow("*", Condition={"StringNotEquals": {"kms:ViaService": VIA}})], KeyVerdict.NOBODY),
+        ([allow("*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}})], KeyVerdict.PERHAPS),
+        ([allow("*", Condition={"Bool": {"aws:SecureTransport": "true"}})], KeyVerdict.PERHAPS),
+        ([*DELEGATED, {"Effect": "Deny", "Principal": "*", "Action": "kms:*"}], KeyVerdict.DENIED),
+        ([*DELEGATED, {"Effect": "Deny", "Principal": "*", "NotAction": "kms:Decrypt"}], KeyVerdict.ACCOUNT),
+        ([{"Effect": "Allow", "Principal": {"AWS": ROOT}, "NotAction": ["kms:Delete*"]}], KeyVerdict.ACCOUNT),
+        ([{"Effect": "Deny", "NotPrincipal": {"AWS": ROOT}, "Action": "kms:*"}], KeyVerdict.PERHAPS),
+        ([], KeyVerdict.NOBODY),
+        (DELEGATED[0], KeyVerdict.ACCOUNT),
     ],
 )
-def test_a_key_policy_is_read(statements: Any, expected: Verdict) -> None:
+def test_a_key_policy_is_read(statements: Any, expected: KeyVerdict) -> None:
     assert verdict({"Statement": statements}, Decrypting(ACCOUNT, ROLE, VIA)) is expected
 
 
 def test_a_role_that_is_not_made_yet_is_named_nowhere() -> None:
-    assert verdict({"Statement": [allow({"AWS": ""})]}, Decrypting(ACCOUNT, "", VIA)) is Verdict.NOBODY
+    assert verdict({"Statement": [allow({"AWS": ""})]}, Decrypting(ACCOUNT, "", VIA)) is KeyVerdict.NOBODY

@@ -52,6 +52,7 @@ FRESH = {
     "md5, though the server has an ETag of its own": seen(md5=NEW, etag='"5f3-60a"'),
     "time and size": seen(last_modified=date(EVENT), size=100),
     "time, where a coding makes the size another": seen(last_modified=date(EVENT), size=60, content_encoding="gzip"),
+    "time and size, without a coding": seen(last_modified=date(EVENT), size=100, content_encoding="identity"),
     "time alone": seen(last_modified=date(EVENT)),
     "polished, by its time": seen(cf_polished="origSize=100", last_modified=date(EVENT), size=60),
     "polished, by its ETag": seen(cf_polished="origSize=100", etag=f'W/"{NEW}"', size=60),
@@ -76,6 +77,7 @@ STALE = {
     "etag of parts": seen(etag=f'"{OLD}-12"'),
     "version id": seen(x_amz_version_id="v1"),
     "md5": seen(md5=OLD),
+    "md5, whatever the metadata are called": seen(md5=OLD, x_amz_meta_transform="none"),
     "time": seen(last_modified=date(EVENT - 1)),
     "time of what was transformed": seen(last_modified=date(EVENT - 900), cf_polished="1", etag='"own"', size=60),
     "version id of what was transformed": seen(x_amz_version_id="v1", fastly_io_info="ofmt=webp"),
@@ -108,6 +110,10 @@ UNKNOWN = {
     "named a transform": (seen(x_acme_transform="w=200", md5=OLD), "x-acme-transform"),
     "another length of the same second": (seen(last_modified=date(EVENT), size=60), "60 bytes where S3 has 100"),
     "a time of the site's own": (seen(last_modified=date(NOW)), "shows no version id"),
+    "another length of the same second, not coded": (
+        seen(last_modified=date(EVENT), size=60, content_encoding="identity"),
+        "60 bytes where S3 has 100",
+    ),
     "version null": (seen(x_amz_version_id="null"), "shows no version id"),
 }
 
@@ -162,6 +168,17 @@ def test_a_write_number_is_never_guessed() -> None:
 def test_a_config_may_say_which_instrument_to_believe(identity: str, state: str) -> None:
     answer = seen(etag=f'"{NEW}"', x_amz_version_id="v1", last_modified=date(EVENT - 60), reason="")
     assert judged(answer, stored(version="v2"), subject(version="v2"), identity=identity).state == state
+
+
+def test_a_time_is_not_believed_where_another_instrument_is_named() -> None:
+    assert judged(seen(etag=f'"{NEXT}"', last_modified=date(EVENT + 2)), identity="etag").state == "stale"
+
+
+def test_an_etag_of_a_directory_bucket_proves_itself_alone() -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-express-differences.html: they are no MD5s."""
+    now = stored("f9bbd1c2a4-express")
+    assert judged(seen(etag='"f9bbd1c2a4-express"'), now, subject(etag="")).state == "fresh"
+    assert judged(seen(etag=f'"{OLD}"'), now, subject(etag="")).state == "unknown"
 
 
 def test_an_instrument_that_is_silent_is_named() -> None:
@@ -242,6 +259,7 @@ def test_an_object_that_was_removed_since(answer: Seen, state: str) -> None:
         (seen(200, age=3), "fresh", "what the site serves instead"),
         (seen(302, age=3), "fresh", "what the site serves instead"),
         (seen(200, age=21), "unknown", "as old as the purge"),
+        (seen(200, age=20), "unknown", "as old as the purge"),
         (seen(200, age=19), "fresh", "what the site serves instead"),
         (seen(200, age=22), "stale", "cached before the purge"),
         (seen(200, age="3, 600"), "fresh", "what the site serves instead"),
@@ -279,6 +297,10 @@ def test_without_a_purge_no_age_is_before_or_after_it() -> None:
 )
 def test_an_object_that_came_back(answer: Seen, state: str) -> None:
     assert judged(answer, LATER, subject(gone=True, etag="")).state == state
+
+
+def test_an_object_that_came_back_within_the_second() -> None:
+    assert judged(seen(etag=f'"{NEXT}"'), stored(NEXT, EVENT), subject(gone=True, etag="")).state == "fresh"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_refusal_fails_its_object_only(s3: S3) -> None:
     s3.statuses["b/bad"] = 403
     found = read_tags({("b", "good", "cache-tag"), ("b", "bad", "cache-tag")})
     assert found.tags == {("b", "good", "cache-tag"): ("t",)}
-    assert found.failed == {("b", "bad"): "HeadObject of s3://b/bad: 403 Forbidden"}
+    reason = "403 Forbidden: it takes s3:GetObject, and s3:ListBucket to tell that an object is gone"
+    assert found.failed == {("b", "bad"): f"HeadObject of s3://b/bad: {reason}"}
 
 
 @pytest.mark.slow
