@@ -401,6 +401,14 @@ def test_objects_of_each_bucket_are_read_in_whatever_case_their_keys_are() -> No
     assert seen["Resource"] == ["arn:aws:s3:::one-site", "arn:aws:s3:::two-site"]
 
 
+def test_objects_that_are_looked_at_may_be_compared_with_what_they_are() -> None:
+    routes = "\n  - {bucket: looked-at, prefix: a/, urls: ['https://h/{key}'], purge: [fastly], verify: true}"
+    providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
+    read, seen = filled(role.bucket_statements(installs.config("", routes, providers)))
+    assert (read["Action"], read["Resource"]) == (["s3:GetObject"], ["arn:aws:s3:::looked-at/a/*"])
+    assert (seen["Action"], seen["Resource"]) == (["s3:ListBucket"], ["arn:aws:s3:::looked-at"])
+
+
 def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() -> None:
     policies = ("never", "budget, prefix: a/", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
     statements = filled(role.bucket_statements(_config(*(f"collapse: {policy}" for policy in policies))))
