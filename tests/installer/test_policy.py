@@ -419,6 +419,17 @@ def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() 
     assert len({one["Sid"] for one in statements}) == 3
 
 
+def test_routes_that_wait_for_deploys_may_list_their_objects_or_look_at_the_last_one() -> None:
+    members = ("settle: {quiet: 20s}, prefix: a/", "after: 'deploy/done$.json'", "after: z.json")
+    statements = filled(role.bucket_statements(_config(*members)))
+    assert [(one["Action"], one["Resource"], one.get("Condition")) for one in statements] == [
+        (["s3:GetObject"], ["arn:aws:s3:::b1/deploy/done${$}.json", "arn:aws:s3:::b2/z.json"], None),
+        (["s3:ListBucket"], ["arn:aws:s3:::b1", "arn:aws:s3:::b2"], {"Null": {"s3:prefix": "true"}}),
+        (["s3:ListBucket"], ["arn:aws:s3:::b0"], {"StringLike": {"s3:prefix": ["a/*"]}}),
+    ]
+    assert list(faults(statements)) == []
+
+
 def _config(*members: str) -> Config:
     """A route for each, on buckets of their own."""
     route = "\n  - {{bucket: b{}, urls: ['https://h/{{key}}'], purge: [site], {}}}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
@@ -71,7 +72,9 @@ class S3:
         if status := self.statuses.get(place):
             return Response(status)
         found = self.objects.get(place)
-        return Response(404) if found is None else Response(200, {**found, "ETag": '"e"'})
+        if found is None:
+            return Response(404)
+        return Response(200, {**found, "ETag": '"e"', "Last-Modified": format_datetime(self.times[place], usegmt=True)})
 
     def _list(self, bucket: str, query: dict[str, list[str]]) -> Response:
         if status := self.statuses.get(bucket):
