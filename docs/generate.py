@@ -19,6 +19,7 @@ from multicdn.config.settings import Install, Retrying
 from multicdn.installer.template import alarms
 from multicdn.plugins.discovery import Plugins
 from multicdn.routing.route import Route, written_members
+from multicdn.routing.tiers import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,7 @@ PARTS: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "logs.md": {"log": log_reference.tables, "metrics": log_reference.metrics},
     DOCS / "config.md": {
         "vendors": lambda: reference.vendor_list(own_plugins()),
+        "tiers": lambda: reference.members(Tier),
         "delivery": lambda: reference.members(Retrying),
         "routes": lambda: reference.members(Route, written_members(), more=True),
     },

@@ -30,6 +30,7 @@ _MORE = {
     "tags_from": "tags-from-metadata",
     "collapse": "fewer-targets",
     "also": "other-urls-of-an-object",
+    "verify": "looking-whether-it-is-fresh",
 }
 _KEPT_OUT = "${AWS::AccountId}"
 
@@ -156,10 +157,13 @@ def _vendor(name: str, plugins: Plugins) -> Iterator[str]:
     yield f"```{'yml' if entry.retired else 'yaml'}\n{catalog.example_config(cls, name)}```\n\n## Options\n\n"
     yield "`type` names the vendor where the instance is called otherwise.\n\n"
     yield table(["option", "takes", "meaning", "default"], map(_option, entry.options))
+    yield "\nBeside these it has the [options of every provider](../config.md#where-a-cdn-stands).\n"
     yield "\n## What it can do\n\n"
     head = ["what", "how", "targets a call", "pace", "seen everywhere after", "limits by"]
     yield table(head, _abilities(cls, instance))
     yield from _notes(cls, instance)
+    if finished := " ".join(catalog.finished(entry)):
+        yield f"\n## When a purge is finished\n\n{finished}\n"
     yield "\n## What its credentials must be allowed\n\n"
     yield "".join(f"- {permission}\n" for permission in entry.permissions)
     yield from _iam(instance)

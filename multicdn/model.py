@@ -225,8 +225,9 @@ class Receipt(Struct, frozen=True):
     """What a vendor said when it accepted a call. Accepted is not finished, and finished is not fresh.
 
     Attributes:
-        id: the vendor's id for the request, for its support desk; empty where it gives none.
-        estimate: seconds until the vendor expects to be done, or None.
+        id: the vendor's id for the request, for its support desk, and for ``Confirm``; empty where it gives none.
+        estimate: seconds until the vendor expects to be done, or None. Where it can't be asked, that is when a purge
+            counts as finished.
         note: anything else that a reader of the report should know.
         pause: seconds to leave before the next call, where the answer says that the vendor's budget is used up.
 

@@ -320,10 +320,11 @@ class PreloadUrls(Provider):
 class Confirm(Provider):
     """The vendor can be asked whether a purge is done: whether what it accepted has *finished*.
 
-    The core asks with the ``id`` of a ``Receipt``, each by itself: first when the vendor's own time is over
-    (``Receipt.estimate``, else ``speeds``), then again and again with growing distances, from later invocations. Where
-    a provider doesn't inherit this, or a ``Receipt`` has no id, that time alone counts, and is marked as such. Of a
-    provider that stands for others, the part that made the call is asked.
+    The core asks with the ``id`` of a ``Receipt``, each by itself: first when the vendor's own time is over, the
+    shorter one of ``Receipt.estimate`` and ``speeds``; then again and again with growing distances, from later
+    invocations. Where a provider doesn't inherit this, a ``Receipt`` has no id, or the vendor refuses the question, its
+    time alone counts (``Receipt.estimate``, else ``speeds``), and is marked as such. Of a provider that stands for
+    others, the part that made the call is asked.
     """
 
     @property
@@ -339,7 +340,7 @@ class Confirm(Provider):
         means neither done nor failed is ``Confirmation(done=False)``, with the vendor's word for it.
 
         Raises:
-            TargetsRefused: the vendor knows no such request, for instance no longer: it won't be asked again for it.
+            TargetsRefused: the vendor knows no such request, for instance no longer: then its published time counts.
             ProviderError: else as in the purge methods.
         """
 

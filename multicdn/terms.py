@@ -60,7 +60,7 @@ class Speed(Struct, frozen=True, kw_only=True):
     """How soon a purge is seen everywhere, by the vendor's own figures.
 
     Attributes:
-        seconds: after the vendor has accepted it.
+        seconds: after the vendor has accepted it. Where it can't be asked, a purge counts as finished then.
         share: of how many purges that is said, such as ``95 %``; empty where the vendor doesn't say.
         page: where it is said.
     """

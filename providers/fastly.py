@@ -89,9 +89,14 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything, Prove):
     everything_limits = Limits(targets=1, page=_BATCHES)
     # 1 KB a key: _LENGTHS.
     tag_limits = Limits(targets=256, target_bytes=1024, parallel=4, page=_BATCHES)
-    # 200 an hour.
+    # 200 an hour, which services of one account share.
     prove_limits = Limits(
-        targets=1, target_bytes=8192, targets_per_second=200 / 3600, target_window=3600.0, page=_EDGE_CHECK
+        targets=1,
+        target_bytes=8192,
+        targets_per_second=200 / 3600,
+        target_window=3600.0,
+        quota="fastly, edge checks",
+        page=_EDGE_CHECK,
     )
 
     @cached_property

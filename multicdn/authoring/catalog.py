@@ -8,13 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from multicdn.config.checker import parse
 from multicdn.errors import ConfigError, PluginError
 from multicdn.model import TargetKind
 from multicdn.plugins.options import option_types, required_options
-from multicdn.provider import Discover, SoftPurge, capabilities
+from multicdn.provider import Confirm, Discover, Prove, SoftPurge, capabilities
+from multicdn.routing.tiers import Tier, written_options
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -56,13 +58,26 @@ class Option(Struct, frozen=True):
 
 
 class Ability(Struct, frozen=True):
-    """One thing that a provider can do, within what limits, and on which page its vendor names them."""
+    """One thing that a provider can do.
+
+    Attributes:
+        action, kind: such as purge by url.
+        soft: whether softly as well.
+        limits: in words.
+        page: where its vendor names the limits.
+        seconds: after which a purge is seen everywhere, where its vendor publishes that.
+        share: of how many purges it says so; empty where it doesn't say.
+        time_page: where it says so.
+    """
 
     action: str
     kind: str
     soft: bool
     limits: str
     page: str = ""
+    seconds: float | None = None
+    share: str = ""
+    time_page: str = ""
 
 
 class InstalledProvider(Struct, frozen=True):
@@ -76,7 +91,10 @@ class InstalledProvider(Struct, frozen=True):
         docs: the vendor's page.
         retired: when and why the vendor ended the service; empty if it is alive.
         abilities: what it can do.
+        confirms: whether its vendor can be asked if a purge is done.
+        proves: whether its vendor says what each POP serves.
         options: what can be configured.
+        shared: what can be configured of every provider beside.
         permissions: what its credentials must be allowed to do.
         example: a block for the config file.
     """
@@ -88,7 +106,10 @@ class InstalledProvider(Struct, frozen=True):
     docs: str = ""
     retired: str = ""
     abilities: tuple[Ability, ...] = ()
+    confirms: bool = False
+    proves: bool = False
     options: tuple[Option, ...] = ()
+    shared: tuple[Option, ...] = ()
     permissions: tuple[str, ...] = ()
     example: str = ""
 
@@ -119,7 +140,10 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
         docs=cls.docs,
         retired=cls.retired,
         abilities=tuple(_abilities(cls, name, plugins)),
+        confirms=issubclass(cls, Confirm),
+        proves=issubclass(cls, Prove),
         options=tuple(options(cls)),
+        shared=tuple(shared_options(cls)),
         permissions=cls.permissions,
         example=example(cls, name),
     )
@@ -133,6 +157,23 @@ def status(entry: InstalledProvider) -> str:
         return "alive"
     date = re.search(r"\d{4}-\d{2}(-\d{2})?", entry.retired)
     return f"retired {date[0]}" if date else "retired"
+
+
+def finished(entry: InstalledProvider) -> Iterator[str]:
+    """When a purge of a provider counts as finished, and what else its vendor can be asked then: sentences."""
+    purges = [ability for ability in entry.abilities if ability.action == "purge"]
+    untold = [ability.kind for ability in purges if ability.seconds is None]
+    some = len(untold) < len(purges)
+    if entry.confirms:
+        begins = "from the published time on" if some else "soon after it was accepted"
+        yield f"The vendor is asked whether a purge is done, {begins}."
+    elif some:
+        yield "The vendor can't be asked: a purge counts as finished when its published time is over, marked as such."
+    if untold and not entry.confirms:
+        which = f"A purge by {' or '.join(untold)}" if some else "The vendor can't be asked: a purge"
+        yield f"{which} has no published time, and counts as finished once it is accepted."
+    if entry.proves:
+        yield "What each of its POPs serves is asked of the vendor, for `verify`."
 
 
 def options(cls: type[Provider]) -> Iterator[Option]:
@@ -151,6 +192,17 @@ def options(cls: type[Provider]) -> Iterator[Option]:
             secret=_is_secret(hint),
             file=field.metadata.get("file", ""),
         )
+
+
+def shared_options(cls: type[Provider]) -> Iterator[Option]:
+    """The options that every provider has, without those that this one means something more by."""
+    own, hints = option_types(cls), written_options()
+    for field in msgspec.structs.fields(Tier):
+        if field.name not in own:
+            hint = hints[field.name]
+            [meta] = hint.__metadata__
+            default = _shown_default(field.default)
+            yield Option(field.name, _type_in_words(hint), False, default, meta.description, False)  # noqa: FBT003
 
 
 def example(cls: type[Provider], name: str) -> str:
@@ -182,7 +234,9 @@ def _abilities(cls: type[Provider], name: str, plugins: Plugins) -> Iterator[Abi
         soft = issubclass(cls, SoftPurge) and what.action == "purge" and what.kind in cls.soft_kinds
         known = not isinstance(limits, property)
         words, page = (_limits_in_words(limits), limits.page) if known else ("", "")
-        yield Ability(what.action, what.kind, soft, words, page)
+        speed = cls.speeds.get(what.kind) if what.action == "purge" else None
+        told = (speed.seconds, speed.share, speed.page) if speed else (None, "", "")
+        yield Ability(what.action, what.kind, soft, words, page, *told)
     if issubclass(cls, Discover):
         yield Ability("discover", "bucket", soft=False, limits="")
 
@@ -232,6 +286,10 @@ def _type_in_words(hint: Any) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    if field.default is dataclasses.MISSING or field.default in (None, "", ()):
+    return "" if field.default is dataclasses.MISSING else _shown_default(field.default)
+
+
+def _shown_default(value: object) -> str:
+    if value in (None, "", ()):
         return ""
-    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    return str(value).lower() if isinstance(value, bool) else str(value)

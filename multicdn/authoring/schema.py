@@ -13,6 +13,7 @@ from multicdn.config.settings import Install, Retrying
 from multicdn.errors import PluginError
 from multicdn.plugins.options import option_types, required_options
 from multicdn.routing.route import written_members
+from multicdn.routing.tiers import written_options
 from multicdn.secrets import REFERENCE, Secret
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def schema(plugins: Plugins, *, catalogued: bool = False) -> dict[str, Any]:
     classes = dict(_importable(plugins))
     definitions = {f"provider-{name}": _provider(cls) for name, cls in classes.items()}
     definitions["provider"] = _any_provider(classes, others=catalogued)
+    definitions |= {f"option-{name}": _value(hint) for name, hint in written_options().items()}
     definitions["route"] = _members(written_members(), {"bucket"})
     definitions["install"] = _members(get_type_hints(Install, include_extras=True), ())
     definitions["publish"] = _members(get_type_hints(Publish, include_extras=True), ())
@@ -122,8 +124,9 @@ def _provider(cls: type[Provider]) -> dict[str, Any]:
     types = option_types(cls)
     helps = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
     properties = {name: {**_value(hint), "description": helps[name]} for name, hint in types.items()}
+    shared = {name: {"$ref": f"#/definitions/option-{name}"} for name in written_options()}
     described = {"description": (cls.__doc__ or "").strip().partition("\n")[0]}
-    return {**described, **_object({"type": {"type": "string"}, **properties}, required_options(cls))}
+    return {**described, **_object({"type": {"type": "string"}, **shared, **properties}, required_options(cls))}
 
 
 def _members(hints: Mapping[str, Any], required: Iterable[str]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.progress import bar
 from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
-from multicdn.config import settings
 from multicdn.oncall import letters
+from multicdn.routing import durations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -309,4 +309,4 @@ def _seconds(context: click.Context, parameter: click.Parameter, value: str) -> 
         return 0.0
     if not _DURATION.fullmatch(value):
         raise click.BadParameter(f"{value} is no length of time: write such as 90m, 6h or 2d")
-    return settings.seconds(value)
+    return durations.seconds(value)

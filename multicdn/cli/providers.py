@@ -88,8 +88,10 @@ def _lines(entry: InstalledProvider) -> Iterable[str]:
     pages = dict.fromkeys(ability.page for ability in entry.abilities if ability.page)
     limits = (f"limits: {page}" for page in pages)
     yield from _section("What it can do", (*map(_ability, entry.abilities), *limits))
-    longest = max((len(option.name) for option in entry.options), default=0)
+    yield from _section("When a purge is finished", (*_times(entry.abilities), *catalog.finished(entry)))
+    longest = max((len(option.name) for option in (*entry.options, *entry.shared)), default=0)
     yield from _section("Options", (_option(option, longest) for option in entry.options))
+    yield from _section("Options of every provider", (_option(option, longest) for option in entry.shared))
     yield from _section("The credentials need", entry.permissions)
     if entry.example:
         yield from _section("Example", ("providers:", *(f"  {line}" for line in entry.example.splitlines())))
@@ -104,6 +106,16 @@ def _ability(ability: catalog.Ability) -> str:
     soft = ", soft or hard" if ability.soft else ""
     limits = f": {ability.limits}" if ability.limits else ""
     return f"{ability.action} by {ability.kind}{soft}{limits}"
+
+
+def _times(abilities: Sequence[catalog.Ability]) -> Iterable[str]:
+    """The published times, those together that are alike."""
+    kinds: dict[tuple[float, str, str], list[str]] = {}
+    for ability in abilities:
+        if ability.seconds is not None:
+            kinds.setdefault((ability.seconds, ability.share, ability.time_page), []).append(ability.kind)
+    for (seconds, share, page), named in kinds.items():
+        yield f"by {', '.join(named)}: {seconds:g} s{f' in {share} of cases' if share else ''} ({page})"
 
 
 def _option(option: catalog.Option, longest: int) -> str:

@@ -86,12 +86,18 @@ def makes_hosts(route: Route) -> bool:
 
 
 def _made_hosts(route: Route) -> Iterator[tuple[Path, str]]:
+    for path, text in _texts_with_hosts(route):
+        if "{" in text and (path[0] == "hosts" or "://" in text):
+            fields = placeholders.host_fields(text)
+            if fields and IN_HOSTS.union(captures(route)).issuperset(fields):
+                yield path, text
+
+
+def _texts_with_hosts(route: Route) -> Iterator[tuple[Path, str]]:
     for member in _HOSTED:
-        for place, text in enumerate(getattr(route, member)):
-            if "{" in text and (member == "hosts" or "://" in text):
-                fields = placeholders.host_fields(text)
-                if fields and IN_HOSTS.union(captures(route)).issuperset(fields):
-                    yield (member, place), text
+        yield from (((member, place), text) for place, text in enumerate(getattr(route, member)))
+    for place, text in enumerate(route.verify.urls if route.verify else ()):
+        yield ("verify", "urls", place), text
 
 
 def without_placeholders(text: str) -> str:

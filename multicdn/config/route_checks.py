@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from multicdn.config import capture_checks, key_checks
+from multicdn.config import capture_checks, key_checks, template_checks
 from multicdn.config.fault import Fault
 from multicdn.model import Action, TargetKind
 from multicdn.provider import SoftPurge, capabilities, capability
-from multicdn.routing import placeholders, url_templates
+from multicdn.routing import url_templates
 from multicdn.routing.route import MEMBERS, is_root, wished_soft
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
-
-
-_ABSOLUTE = (TargetKind.URL, TargetKind.PREFIX)
-
-# Signs that make somebody else's placeholder; what explains them is imported for these alone.
-_ODD_IN_TEMPLATES = frozenset("$#%<")
-_ODD_IN_URLS = frozenset("$%@*")
 
 
 def faults(route: Route, providers: Mapping[str, Provider], types: Mapping[str, str]) -> Iterator[Fault]:
@@ -70,67 +61,10 @@ def _templates(route: Route) -> Iterator[Fault]:
     names = capture_checks.captures(route)
     for member, kind in MEMBERS.items():
         for place, text in enumerate(route.texts(member)):
-            if fault := _fault_of_template(text, kind, names):
+            if fault := template_checks.fault(text, kind, names):
                 yield Fault((member, place), fault)
-            elif kind in _ABSOLUTE and (doubt := _doubt_of_url(route, kind, text)):
+            elif doubt := template_checks.doubt(text, kind, route.prefix):
                 yield Fault((member, place), doubt, warning=True)
-
-
-def _doubt_of_url(route: Route, kind: TargetKind, text: str) -> str:
-    if _is_plain_url(text):
-        return ""
-    from multicdn.config import foreign_templates, prefix_checks
-
-    if text.endswith("*"):
-        remedy = "leave it out" if kind is TargetKind.PREFIX else "put what is before it under `prefixes`"
-        return f"{text!r} ends with a *, which stands for itself: {remedy}"
-    if "*" in urlsplit(text).netloc:
-        return f"{text!r} has a * in its host name, which stands for itself: write a template for each host"
-    return foreign_templates.bare(text) or prefix_checks.doubt_of_join(route.prefix, text)
-
-
-def _is_plain_url(text: str) -> bool:
-    """Whether a template is as nearly all are, so that nobody is asked what else it may mean."""
-    odd = "{dir}/" in text or ".{ext}" in text or not _ODD_IN_URLS.isdisjoint(text)
-    return not odd and text.count("//") == 1 and text.count(":") == 1 and text.partition("{")[0].endswith("/")
-
-
-def _is_plain_host(text: str) -> bool:
-    return text.isascii() and text.replace(".", "").replace("-", "").isalnum()
-
-
-def _fault_of_template(text: str, kind: TargetKind | None = None, captures: Collection[str] = ()) -> str:
-    known = (*placeholders.PLACEHOLDERS, *captures)
-    if "{{" in text or not _ODD_IN_TEMPLATES.isdisjoint(text):
-        from multicdn.config import foreign_templates
-
-        if fault := foreign_templates.wrapped(text, known):
-            return fault
-    try:
-        placeholders.parse(text, captures)
-        return _fault_of_target(kind, text, captures) if kind else ""
-    except ValueError as error:
-        from multicdn.config import foreign_templates
-
-        return foreign_templates.unknown(text, known) or str(error)
-
-
-def _fault_of_target(kind: TargetKind, text: str, captures: Collection[str]) -> str:
-    """Say what is wrong with the template of a target; empty if nothing is."""
-    if kind in _ABSOLUTE:
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            return f"{text!r} isn't an absolute URL; write it as the browser sees it: https://www.example.com/{{key}}"
-        if not text.isascii() or re.search(r"[\x00-\x20\x7f]", text):
-            return f"{text!r} holds characters that must be percent-encoded (hosts: punycode)"
-        return capture_checks.fault_of_host(text, captures)
-    if kind is TargetKind.HOST:
-        if not _is_plain_host(capture_checks.without_placeholders(text)):
-            from multicdn.config import foreign_templates
-
-            return foreign_templates.not_a_host(text)
-        return capture_checks.fault_of_host(text, captures, host=True)
-    return "is empty" if kind is TargetKind.TAG and not text else ""
 
 
 def _alternates(route: Route) -> Iterator[Fault]:
@@ -139,7 +73,7 @@ def _alternates(route: Route) -> Iterator[Fault]:
     for place, also in enumerate(route.also):
         for number, template in enumerate(also.as_):
             where = ("also", place, "as", number)
-            if fault := _fault_of_template(template, None, names):
+            if fault := template_checks.fault(template, None, names):
                 yield Fault(where, fault)
             elif relative and not _stays_below(route.prefix, template):
                 text = f"may leave the prefix {route.prefix!r}, and then has no {{path}}; begin with {{dir}}"

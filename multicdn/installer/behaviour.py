@@ -23,6 +23,7 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.plugins.options import option_types
 from multicdn.provider import capabilities
 from multicdn.routing.route import MEMBERS, Route, listed
+from multicdn.routing.tiers import Tier
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -131,7 +132,11 @@ def _package_changes(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
 
 
 def _of(config: Config, *, derived: bool = True) -> Behaviour:
-    providers = {name: _provider(config.types[name], each, derived=derived) for name, each in config.providers.items()}
+    tiers = {name: _struct(tier, Tier()) for name, tier in config.tiers.items()}
+    providers = {
+        name: {**_provider(config.types[name], each, derived=derived), **tiers.get(name, {})}
+        for name, each in config.providers.items()
+    }
     routes = tuple(_route(route, config.providers if derived else {}) for route in config.routes)
     if not derived:
         return Behaviour(providers, routes, _struct(config.delivery, Retrying()))

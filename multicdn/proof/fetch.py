@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import http.client
-import os
-import ssl
 import zlib
-from contextlib import suppress
 from hashlib import md5
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from multicdn import __version__
-from multicdn.bounds import bounded, obey
+from multicdn import through
+from multicdn.bounds import bounded
 from multicdn.proof.signs import pop
 from multicdn.terms import Seen
 
@@ -30,25 +23,7 @@ LARGEST_BODY = 64 * 1024 * 1024
 _PIECE = 64 * 1024
 _LONGEST_HEADER = 1024
 
-# Seconds: some addresses of a host may lead nowhere.
-_CONNECT = 3.0
-
-_PORTS = {"http": 80, "https": 443}
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-
-# Printable ASCII: what is encoded already stays as it is, since cache keys are byte-exact.
-_SENDABLE = "".join(map(chr, range(0x21, 0x7F)))
-
-
-class _Where(NamedTuple):
-    """Where to connect, whom to ask for, and what."""
-
-    scheme: str
-    host: str
-    port: int
-    name: str
-    header: str
-    target: str
 
 
 def fetch(url: str, via: str, seconds: float, *, want_md5: bool) -> Seen:
@@ -61,132 +36,19 @@ def fetch(url: str, via: str, seconds: float, *, want_md5: bool) -> Seen:
         want_md5: whether to read the body; else the connection ends after the headers.
     """
     try:
-        place = _place(url, via)
+        address = through.locate(url, via)
     except ValueError as error:
         return Seen(reason=f"{url.partition('?')[0]!r} through {via or 'its own host'!r} can't be asked for: {error}")
     if seconds <= 0:
         return Seen(reason="no time was left to ask for it")
     try:
-        with bounded(seconds, LARGEST_BODY + _PIECE):
-            return _fetched(place, seconds, want_md5=want_md5)
-    except ssl.SSLCertVerificationError as error:
-        reason = f"its certificate isn't one for {place.name}: {error.verify_message}"
-    except TimeoutError:
-        reason = f"no answer within {seconds:.0f} s"
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
-        reason = f"no answer: {getattr(error, 'strerror', None) or type(error).__name__}"
-    return Seen(reason=f"{reason} (asked {place.host}:{place.port})")
-
-
-def _fetched(place: _Where, seconds: float, *, want_md5: bool) -> Seen:
-    connection = _connection(place, min(seconds, _CONNECT))
-    try:
-        connection.connect()
-        connection.sock.settimeout(seconds)
-        connection.putrequest("GET", place.target, skip_host=True, skip_accept_encoding=True)
-        for name, value in _headers(place.header).items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        with connection.getresponse() as answer:
+        with (
+            bounded(seconds, LARGEST_BODY + _PIECE),
+            through.answering(address, seconds, {"Accept-Encoding": "gzip"}) as answer,
+        ):
             return _seen(answer, want_md5=want_md5)
-    finally:
-        connection.close()
-
-
-def _headers(host: str) -> dict[str, str]:
-    return {
-        "Host": host,
-        "User-Agent": f"multicdn/{__version__}",
-        "Accept": "*/*",
-        "Accept-Encoding": "gzip",
-        "Connection": "close",
-    }
-
-
-class _Secure(http.client.HTTPConnection):
-    """A connection to one host, and TLS with another, whose certificate it must have."""
-
-    name = ""
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = _tls().wrap_socket(self.sock, server_hostname=self.name)
-
-
-class _Plain(http.client.HTTPConnection):
-    pass
-
-
-for _class in (_Plain, _Secure):
-    obey(_class)
-
-
-def _connection(place: _Where, seconds: float) -> http.client.HTTPConnection:
-    """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
-    if place.scheme == "http":
-        return _Plain(place.host, place.port, timeout=seconds)
-    proxy = urlsplit(getproxies().get("https", ""))
-    if not proxy.hostname or proxy_bypass(place.host):
-        connection = _Secure(place.host, place.port, timeout=seconds)
-    else:
-        connection = _Secure(proxy.hostname, proxy.port or _PORTS["http"], timeout=seconds)
-        connection.set_tunnel(place.host, place.port)
-    connection.name = place.name
-    return connection
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """What trusts the authorities that calls to vendors trust: those of the environment, else those of certifi."""
-    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if not named:
-        with suppress(ImportError):
-            import certifi
-
-            named = certifi.where()
-    of_folder = named is not None and Path(named).is_dir()
-    return ssl.create_default_context(cafile=None if of_folder else named, capath=named if of_folder else None)
-
-
-def _place(url: str, via: str) -> _Where:
-    """Where a URL is asked for.
-
-    Raises:
-        ValueError: says what is wrong with one of them.
-    """
-    wanted = urlsplit(url)
-    scheme, name = wanted.scheme.lower(), _ascii(wanted.hostname or "")
-    if scheme not in _PORTS or not name:
-        raise ValueError("it is no absolute http or https URL")
-    shown = f"[{name}]" if ":" in name else name
-    header = shown if wanted.port in (None, _PORTS[scheme]) else f"{shown}:{wanted.port}"
-    target = quote((wanted.path or "/") + (f"?{wanted.query}" if wanted.query else ""), safe=_SENDABLE)
-    port = wanted.port or _PORTS[scheme]
-    if not via:
-        return _Where(scheme, name, port, name, header, target)
-    there = urlsplit(via if "://" in via else f"//{f'[{via}]' if _is_bare_ipv6(via) else via}")
-    host = _ascii(there.hostname or "")
-    if (there.scheme or scheme) not in _PORTS or not host or there.path.strip("/") or there.query or there.username:
-        raise ValueError("`via` is a host, host:port, or http(s)://host:port")
-    # As in the URL, unless it says another scheme: then that one's own.
-    usual = _PORTS[there.scheme] if there.scheme and there.scheme != scheme else port
-    return _Where(there.scheme or scheme, host, there.port or usual, name, header, target)
-
-
-def _is_bare_ipv6(via: str) -> bool:
-    return via.count(":") > 1 and not via.startswith("[")
-
-
-def _ascii(host: str) -> str:
-    """A host as DNS has it.
-
-    Raises:
-        ValueError: it has no such form.
-    """
-    spelled = host if host.isascii() else host.encode("idna").decode()
-    if not all(sign.isalnum() or sign in "-._:" for sign in spelled):
-        raise ValueError(f"{host!r} is no host")
-    return spelled
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        return Seen(reason=through.told(error, address, seconds))
 
 
 def _seen(answer: http.client.HTTPResponse, *, want_md5: bool) -> Seen:

@@ -173,9 +173,8 @@ def released(then: Iterable[Then], cause: QueuedJob, reason: str) -> Iterator[Re
 
 
 def delay_until(moment: float, now: float) -> int:
-    """Whole seconds, as SQS counts; what is due within one is looked at at once."""
-    left = moment - now
-    return min(_LONGEST_DELAY, math.ceil(left)) if left > 1 else 0
+    """Whole seconds, as SQS counts: never before the moment, or a look could fetch what is about to be dropped."""
+    return max(0, min(_LONGEST_DELAY, math.ceil(round(moment - now, 3))))
 
 
 def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = None) -> QueuedJob:

@@ -99,22 +99,28 @@ class Following:
 
 
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
-    """Looks without the objects of which a newer change is looked at as well, through the same provider."""
+    """Looks in which each object is looked at once through a provider: for its newest change, after its last purge."""
     every = list(looks)
-    newest: dict[tuple[str, str, str, str], Subject] = {}
+    last: dict[tuple[str, str, str, str], tuple[Subject, QueuedJob]] = {}
     for queued in every:
         for subject in _subjects(queued):
             place = _place(queued, subject)
-            if place not in newest or is_newer(subject, newest[place]):
-                newest[place] = subject
-    return [_kept(queued, newest) for queued in every]
+            if place not in last or _is_later(subject, queued, *last[place]):
+                last[place] = subject, queued
+    return [_kept(queued, last) for queued in every]
 
 
-def _kept(queued: QueuedJob, newest: Mapping[tuple[str, str, str, str], Subject]) -> QueuedJob:
+def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob) -> bool:
+    if subject != other:
+        return is_newer(subject, other)
+    return bool(queued.look and by.look and queued.look.accepted > by.look.accepted)
+
+
+def _kept(queued: QueuedJob, last: Mapping[tuple[str, str, str, str], tuple[Subject, QueuedJob]]) -> QueuedJob:
     def left(sequel: Sequel | None) -> Sequel | None:
         if sequel is None:
             return None
-        subjects = tuple(each for each in sequel.subjects if newest[_place(queued, each)] == each)
+        subjects = tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
         return sequel if subjects == sequel.subjects else msgspec.structs.replace(sequel, subjects=subjects)
 
     sequels = tuple(map(left, queued.job.sequels))

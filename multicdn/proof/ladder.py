@@ -156,12 +156,11 @@ class _Ladder:
             told = self._note("finished", self._job.targets, reason=reason)
             self._notes.append(msgspec.structs.replace(told, asked=self._finding.asked))
         everyone = self._each()
-        self._release(then for _, one in everyone for then in one.then if first and not then.fresh)
+        # What was purged again lets the others go once it is fresh: what they fetched meanwhile was stale as well.
+        self._release(then for _, one in everyone for then in one.then if first and not (then.fresh or one.tries))
         looked_at = [(target, one) for target, one in everyone if self._is_looked_at(one)]
         kept = {target for target, _ in looked_at}
-        self._release(
-            then for target, one in everyone if first and target not in kept for then in one.then if then.fresh
-        )
+        self._release_at_end(pair for pair in everyone if first and pair[0] not in kept)
         self._verified(looked_at)
 
     def _is_looked_at(self, sequel: Sequel) -> bool:
@@ -192,7 +191,7 @@ class _Ladder:
 
     def _done(self, found: Sequence[tuple[str, Sequel]], reason: str = "") -> None:
         self._tell(found, reason=reason)
-        self._release(then for _, one in found for then in one.then if then.fresh)
+        self._release_at_end(found)
 
     def _unknown(self, found: Sequence[tuple[str, Sequel]]) -> None:
         if self._look.times < len(_UNKNOWN):
@@ -303,6 +302,9 @@ class _Ladder:
         job = self._only(found)
         sequels = tuple(one and msgspec.structs.replace(one, tries=0, stale=0.0) for one in job.sequels)
         return msgspec.structs.replace(job, sequels=sequels, reference="")
+
+    def _release_at_end(self, found: Iterable[tuple[str, Sequel]]) -> None:
+        self._release(then for _, one in found for then in one.then if then.fresh or one.tries)
 
     def _release(self, then: Iterable[Then]) -> None:
         reason = f"{self._job.provider} has finished"

@@ -29,7 +29,7 @@ _IDENTITY = f"^({'|'.join(each for each in Identity if each is not Identity.META
 
 
 class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the objects of a route are looked at. The descriptions are those that the JSON schema shows."""
+    """How the objects of a route are looked at."""
 
     within: Annotated[
         str,

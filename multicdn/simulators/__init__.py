@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from multicdn.simulators.kit.cache import Cache, Entry, Url
+    from multicdn.simulators.kit.calls import ApiCall
     from multicdn.simulators.kit.edge import Edge
     from multicdn.simulators.kit.faults import Faults
     from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
     from multicdn.simulators.kit.origin import Origin
     from multicdn.simulators.kit.rates import ManualClock, SlidingWindow, TokenBucket
     from multicdn.simulators.kit.settings import SimulatorSettings
-    from multicdn.simulators.kit.simulator import ApiCall, Fetched, Simulator
+    from multicdn.simulators.kit.simulator import Fetched, Simulator
+    from multicdn.simulators.kit.topology import Pop, Topology
+    from multicdn.simulators.kit.transforms import Transforms
 
 __all__ = [
     "VENDORS",
@@ -33,6 +36,7 @@ __all__ = [
     "Headers",
     "ManualClock",
     "Origin",
+    "Pop",
     "Refused",
     "Request",
     "Response",
@@ -41,6 +45,8 @@ __all__ = [
     "SimulatorSettings",
     "SlidingWindow",
     "TokenBucket",
+    "Topology",
+    "Transforms",
     "Url",
     "load",
 ]
@@ -57,7 +63,7 @@ VENDORS = {
 }
 
 _HOMES = {
-    "ApiCall": "kit.simulator",
+    "ApiCall": "kit.calls",
     "Cache": "kit.cache",
     "Edge": "kit.edge",
     "Entry": "kit.cache",
@@ -65,7 +71,9 @@ _HOMES = {
     "Fetched": "kit.simulator",
     "Headers": "kit.http_server",
     "ManualClock": "kit.rates",
+    "Topology": "kit.topology",
     "Origin": "kit.origin",
+    "Pop": "kit.topology",
     "Refused": "kit.http_server",
     "Request": "kit.http_server",
     "Response": "kit.http_server",
@@ -74,6 +82,7 @@ _HOMES = {
     "SimulatorSettings": "kit.settings",
     "SlidingWindow": "kit.rates",
     "TokenBucket": "kit.rates",
+    "Transforms": "kit.transforms",
     "Url": "kit.cache",
     **{name: vendor for vendor, name in VENDORS.items()},
 }

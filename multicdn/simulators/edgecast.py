@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.simulators.kit.http_server import Headers, Request, Response
 from multicdn.simulators.kit.jobs import AcceptedRequest, Jobs
 from multicdn.simulators.kit.simulator import Simulator
 
@@ -46,6 +46,11 @@ class EdgecastEdge(Edge):
         """None: the next request after a purge goes to the origin."""
         del entry
         return 0.0
+
+    def named(self, headers: Headers) -> dict[str, str]:
+        """``Server``, in which the POP stands."""
+        del headers
+        return {"Server": f"ECAcc ({self.place.name.lower()}/4CB5)"}
 
     def asset_tree(self, host: str) -> str:
         """Name the assets behind a host name: two names of one customer origin share theirs."""
@@ -111,7 +116,7 @@ class EdgecastSimulator(Simulator):
         self.platform = platform
         self.hosts = dict(hosts or {})
         self.explains = explains
-        self.jobs = Jobs(clock, seconds, polls)
+        self.jobs = Jobs(clock, seconds, polls, lambda: self.topology.longest_delay)
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)
 
     def make_edge(self, origin: str) -> EdgecastEdge:

@@ -15,13 +15,15 @@ from urllib.parse import parse_qs
 
 from multicdn.simulators.kit.cache import Entry, Url
 from multicdn.simulators.kit.edge import Edge
-from multicdn.simulators.kit.http_server import Request, Response
+from multicdn.simulators.kit.http_server import Headers, Request, Response
 from multicdn.simulators.kit.jobs import Jobs
 from multicdn.simulators.kit.rates import SlidingWindow
-from multicdn.simulators.kit.simulator import ApiCall, Simulator
+from multicdn.simulators.kit.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from multicdn.simulators.kit.calls import ApiCall
 
 URIS_PER_WINDOW = 100
 WINDOW_SECONDS = 60.0
@@ -77,6 +79,11 @@ class PurgeEntry:
 
 class HighwindsEdge(Edge):
     """Highwinds' cache: each URL by itself, scheme and query included."""
+
+    def named(self, headers: Headers) -> dict[str, str]:
+        """``X-HW``: moment, node and POP."""
+        del headers
+        return {"X-HW": f"{int(self.clock())}.cds001.{self.place.name.lower()}1.c"}
 
     def purge(self, items: Iterable[PurgeEntry]) -> None:
         """Delete or expire what these entries cover."""
@@ -135,7 +142,7 @@ class HighwindsSimulator(Simulator):
         self.password = password
         self.expires_in = expires_in
         self.logins = 0
-        self.jobs = Jobs(clock, seconds, polls)
+        self.jobs = Jobs(clock, seconds, polls, lambda: self.topology.longest_delay)
         self._tokens = [_Token(token, math.inf)]
         self._windows = {name: SlidingWindow(URIS_PER_WINDOW, WINDOW_SECONDS, clock) for name in self.accounts}
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)

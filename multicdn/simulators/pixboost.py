@@ -59,8 +59,9 @@ class PixboostEdge(Edge):
         return super().handle(request)
 
     def variants(self, source: str) -> int:
-        """Count the cached images that are made of a source."""
-        return sum(source_of(entry.url.target) == source for entry in self.cache.entries)
+        """Count the images that are made of a source and cached, wherever that is."""
+        entries = (entry for cache in self.cache.siblings for entry in cache.entries)
+        return sum(source_of(entry.url.target) == source for entry in entries)
 
     def invalidate(self, source: str) -> None:
         """Drop all that was made of a source."""
@@ -111,7 +112,7 @@ class PixboostSimulator(Simulator):
         self.domain = domain
         self.sources = frozenset(source.lower() for source in sources)
         self.warmed: list[str] = []
-        self.jobs = Jobs(clock, seconds)
+        self.jobs = Jobs(clock, seconds, spread=lambda: self.topology.longest_delay)
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)
 
     def make_edge(self, origin: str) -> PixboostEdge:

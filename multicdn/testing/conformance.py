@@ -21,6 +21,7 @@ from multicdn.testing._conformance.declared import Declarations
 from multicdn.testing._conformance.diagnosing import Diagnoses
 from multicdn.testing._conformance.failure_cases import Expected
 from multicdn.testing._conformance.failures import Failures
+from multicdn.testing._conformance.questions import Questions
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-class ProviderConformanceV1(Declarations, Calls, Failures, Diagnoses):
+class ProviderConformanceV1(Declarations, Calls, Failures, Questions, Diagnoses):
     """The tests for version 1 of the provider contract. Set ``plugin``, and give ``vendor``.
 
     Further class attributes, for what is different about a vendor. Each holds reasons, and none should be needed
@@ -55,7 +56,8 @@ class ProviderConformanceV1(Declarations, Calls, Failures, Diagnoses):
         other_secrets: what must not be shown either: credentials that come from the environment.
 
     ``refusal(status)`` words an error as the vendor does, and ``sample(what, number)`` names targets; override them
-    where the defaults don't suit the vendor.
+    where the defaults don't suit the vendor. If a plugin inherits ``Confirm`` or ``Prove``, the API under test answers
+    these questions, too.
     """
 
 

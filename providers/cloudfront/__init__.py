@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from multicdn.provider import (
@@ -19,7 +19,6 @@ from multicdn.provider import (
     Confirm,
     Confirmation,
     Discover,
-    Limits,
     Price,
     PurgeEverything,
     PurgePrefixes,
@@ -33,6 +32,7 @@ from multicdn.provider import (
     option,
 )
 
+from . import figures
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
 from .iam import statements
@@ -44,16 +44,6 @@ if TYPE_CHECKING:
 
     from multicdn.diagnosis import Finding, Usage
 
-_GUIDE = "https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide"
-
-# AWS staff named 0.5 calls a second for an account. Nobody saw the first five in a row throttled: that began at the
-# sixth to tenth within a second (aws/aws-sdk-js#3983).
-_limits = partial(Limits, calls_per_second=0.5, burst=5, quota="cloudfront", page=f"{_GUIDE}/InvalidationLimits.html")
-_ANNOUNCED = "https://aws.amazon.com/about-aws/whats-new/2026/04/cloudfront-invalidation-cache-tag/"
-_COMPLETED = 25.0  # seconds within which 95 % are reported Completed: _ANNOUNCED
-# The same page; all ways of purging go through the same pipeline.
-_EFFECTIVE = Speed(seconds=5, share="95 %", page=_ANNOUNCED)
-
 
 @dataclass(frozen=True, kw_only=True)
 class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, Discover):
@@ -64,7 +54,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
     so the host of a URL plays no part.
     """
 
-    docs: ClassVar[str] = f"{_GUIDE}/Invalidation.html"
+    docs: ClassVar[str] = f"{figures.GUIDE}/Invalidation.html"
     example: ClassVar[Mapping[str, str]] = {"distribution": "E8F6HK73EP0LT"}
     permissions: ClassVar[tuple[str, ...]] = (
         "cloudfront:CreateInvalidation",
@@ -74,9 +64,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
         "cloudfront:CreateInvalidationForDistributionTenant, cloudfront:GetInvalidationForDistributionTenant, "
         "cloudfront:GetDistributionTenant (for tenant)",
     )
-    speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, _EFFECTIVE)
-    # A wildcard and a tag count as one path each: guide, PayingForInvalidation.
-    price: ClassVar[Price] = Price(dollars=0.005, free=1000, page="https://aws.amazon.com/cloudfront/pricing/")
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, figures.EFFECTIVE)
+    price: ClassVar[Price] = figures.PRICE
     prefix_ending = "*"  # any characters, none too, and the query string is a part of the path
 
     distribution: str = option(default="", help="id of the distribution, or auto: all that have the bucket as origin")
@@ -90,16 +79,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
     origin_paths: tuple[str, ...] = field(default=(), metadata={"internal": True})
     clients: Clients | None = field(default=None, repr=False, compare=False, metadata={"internal": True})
 
-    # 3,000 single paths in progress (guide, InvalidationLimits, older copies); 150 paths or tags a second (quotas page
-    # of 2026); length: InvalidationLimits.
-    url_limits = _limits(targets=3000, target_bytes=4000, targets_per_second=150)
-    # 15 wildcards in progress (InvalidationLimits, older copies); one wildcard a second (quotas page of 2026).
-    prefix_limits = _limits(targets=15, target_bytes=4000, targets_per_second=1)
-    # A tag counts as a path; `#` and at most 256 characters: invalidation-specifying-tags.
-    tag_limits = _limits(targets=3000, target_bytes=257, targets_per_second=150)
-    everything_limits = _limits(targets=1, targets_per_second=1, target_burst=15)
-    # No rate is published for questions: the same pace, and a budget apart, so that none of them delays a purge.
-    confirm_limits = _limits(targets=1, quota="cloudfront, questions")
+    url_limits, prefix_limits, tag_limits = figures.URLS, figures.PREFIXES, figures.TAGS
+    everything_limits, confirm_limits = figures.EVERYTHING, figures.QUESTIONS
 
     def __post_init__(self) -> None:
         """Refuse what can't name a distribution.
@@ -208,5 +189,5 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
         except ReferenceUsed as error:
             # The reference is a digest of the batch, so what was accepted before is this batch.
             note = f"accepted by an earlier call with this reference; {error.reason}"
-            return Receipt(estimate=_COMPLETED, note=note)
-        return Receipt(id=number, estimate=_COMPLETED)
+            return Receipt(estimate=figures.COMPLETED, note=note)
+        return Receipt(id=number, estimate=figures.COMPLETED)

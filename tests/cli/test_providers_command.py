@@ -140,3 +140,45 @@ def test_a_broken_plugin_is_listed_with_its_fault() -> None:
     [entry] = catalog.entries(plugins)
     assert row(entry)[:2] == ["`gone`", "broken"]
     assert "does not import: ModuleNotFoundError" in description(entry)
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("fastly", ["by url, tag: 0.15 s (https://", "by everything: 20 s", "can't be asked", "each of its POPs"]),
+        (
+            "cloudfront",
+            ["everything: 5 s in 95 % of cases", "is done, from the published time"],
+        ),
+        ("edgecast", ["is asked whether a purge is done, soon after"]),
+        (
+            "cloudflare",
+            [
+                "by prefix, tag, host: 0.15 s in 50 %",
+                "can't be asked",
+                "A purge by url or everything has no published time",
+            ],
+        ),
+    ],
+)
+def test_it_says_when_a_purge_is_finished(provider: str, said: list[str]) -> None:
+    _, _, told = description(own(provider)).partition("When a purge is finished:\n")
+    lines = told.partition("\n\n")[0].splitlines()
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+def test_nothing_is_said_of_purges_where_there_are_none() -> None:
+    assert "finished" not in description(catalog.entry(installed(), "warmer"))
+    plain = description(catalog.entry(installed(), "plain"))
+    assert "can't be asked: a purge has no published time, and counts as finished once it is accepted" in plain
+
+
+def test_what_can_be_asked_is_in_the_json() -> None:
+    [found] = json.loads(CliRunner().invoke(main, ["providers", "fastly", "--json"]).output)["providers"]
+    assert (found["confirms"], found["proves"]) == (False, True)
+    assert {ability["kind"]: ability["seconds"] for ability in found["abilities"]} == {
+        "url": 0.15,
+        "tag": 0.15,
+        "everything": 20,
+    }

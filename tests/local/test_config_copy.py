@@ -99,3 +99,52 @@ def test_waits_are_short_unless_the_config_says_how_long_they_are(
     read = written(copy, tmp_path).get("delivery") or {}
     assert ({"first_delay": "2s", "longest_delay": "5s"}.items() <= read.items()) is hastened
     assert read.get("grace") == ("2s" if "grace" in delivery else None)
+
+
+TIERS = """\
+version: 1
+providers:
+  outer: {type: fastly, service: s1, token: "${env:TOKEN}", pulls_from: [middle, other], via: outer.acme.com}
+  middle: {type: fastly, service: s2, token: "${env:TOKEN}", pulls_from: inner}
+  inner: {type: fastly, service: s3, token: "${env:TOKEN}"}
+  other: {type: elsewhere}
+routes:
+  - {bucket: shop, urls: "https://www.acme.com/{key}", purge: [outer, middle, inner, other]}
+"""
+
+
+def test_inner_cdns_come_before_those_that_pull_from_them(tmp_path: Path) -> None:
+    assert copied(tmp_path, TIERS).names == ["inner", "middle", "other", "outer"]
+    assert copied(tmp_path).names == ["www", "img", "old", "akamai"]
+
+
+def test_a_loop_of_tiers_ends_anywhere(tmp_path: Path) -> None:
+    loop = TIERS.replace("service: s3,", "service: s3, pulls_from: outer,")
+    assert sorted(copied(tmp_path, loop).names) == ["inner", "middle", "other", "outer"]
+
+
+def test_nobody_pulls_from_what_is_left_out(tmp_path: Path) -> None:
+    copy = copied(tmp_path, TIERS)
+    copy.leave_out("other")
+    copy.leave_out("inner")
+    providers = written(copy, tmp_path)["providers"]
+    assert (providers["outer"]["pulls_from"], "pulls_from" in providers["middle"]) == (["middle"], False)
+
+
+@pytest.mark.parametrize(
+    ("verify", "name", "via"),
+    [
+        ("", "inner", None),
+        ("", "outer", "http://127.0.0.1:8"),
+        ("verify: true, ", "inner", "http://127.0.0.1:8"),
+        ("verify: {within: 1m}, ", "inner", "http://127.0.0.1:8"),
+        ("verify: false, ", "inner", None),
+        ("verify: , ", "inner", None),
+    ],
+)
+def test_who_looks_at_an_edge_looks_at_the_simulated_one(
+    tmp_path: Path, verify: str, name: str, via: str | None
+) -> None:
+    copy = copied(tmp_path, TIERS.replace("{bucket", f"{{{verify}bucket"))
+    copy.simulate(name, "http://127.0.0.1:9", {"token": ""}, via="http://127.0.0.1:8")
+    assert written(copy, tmp_path)["providers"][name].get("via") == via

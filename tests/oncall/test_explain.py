@@ -109,7 +109,7 @@ site (cloudfront: distribution E8F6HK73EP0LT)
   purge by url: 2 targets in 1 call
     /docs/index.html
     /docs/
-    seen everywhere after about 5 s in 95 % of cases (AWS announcement of April 2026)
+    seen everywhere after about 5 s in 95 % of cases (https://aws.amazon.com/about-aws/whats-new/2026/04/cloudfront-invalidation-cache-tag/)
   price: up to $0.010 ($0.005 a target after the account's first 1,000 a month; https://aws.amazon.com/cloudfront/pricing/)
 
 www (fastly: service SU1Z0isxPaozGVKXdv0eY, environment production)

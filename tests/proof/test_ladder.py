@@ -73,7 +73,7 @@ def test_what_is_not_finished_is_asked_about_again_at_distances_that_grow_with_i
         assert again.queued.look.times == 1
         assert again.reason == "InProgress"
         distances.append(again.delay)
-    assert distances == [0, 0, 3, 15, 60]
+    assert distances == [1, 1, 3, 15, 60]
     assert only(steps(Finding(queued(due=NOW + 30), finished=False))).delay == 30
 
 

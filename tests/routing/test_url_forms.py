@@ -210,7 +210,7 @@ def test_prefixes_and_tags_of_a_key(key: str, members: dict[str, Any], expected:
         ("also: [{keys: ['*'], as: ['{no}']}]", "also[0].as[0]: unknown placeholder {no}"),
         ("also: [{keys: ['*']}]", "also[0]: "),
         ("also: [{keys: [], as: ['a']}]", "also[0].keys: "),
-        ("also: [{key: ['*'], as: ['a']}]", "also[0]: "),
+        ("also: [{key: ['*'], as: ['a']}]", "also[0].key: unknown member 'key'; did you mean 'keys'?"),
         ("prefix: s/\n    also: [{keys: ['*'], as: ['t/{path}']}]", "may leave the prefix 's/'"),
         ("prefix: s\n    also: [{keys: ['*'], as: ['{dir}t']}]", "may leave the prefix 's'"),
         ("collapse: sometimes", "collapse: "),

@@ -15,8 +15,9 @@ from multicdn_providers.edgecast import Edgecast
 from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
 from multicdn_providers.pixboost import Pixboost
+from multicdn_providers.warm import Warm
 
-from multicdn.errors import CredentialsRefused, RetryLater
+from multicdn.errors import CredentialsRefused, RetryLater, TargetsRefused
 from multicdn.provider import Secret
 from multicdn.simulators import Origin
 from multicdn.simulators.akamai.api import AkamaiSimulator
@@ -29,7 +30,7 @@ from multicdn.simulators.highwinds import HighwindsSimulator
 from multicdn.simulators.pixboost import PixboostSimulator
 from multicdn.testing._conformance.failure_cases import REDIRECTS
 from multicdn.testing.conformance import Expected, ProviderConformance, Vendor
-from multicdn.testing.recording import Response
+from multicdn.testing.recording import RecordingVendor, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,8 +129,18 @@ class TestEdgecast(Simulated):
     plugin, simulator = Edgecast, EdgecastSimulator
 
 
+class EdgeChecked(FastlySimulator):
+    """Fastly, whose edge check names one POP."""
+
+    def api(self, request: Request) -> Response:
+        if not request.target.startswith("/content/edge_check?"):
+            return super().api(request)
+        response = {"status": 200, "headers": {"Age": "1"}}
+        return Response.json([{"pop": "AMS", "hash": "8b1a9953c4611296a827abf8c47804d7", "response": response}])
+
+
 class TestFastly(Simulated):
-    plugin, simulator = Fastly, FastlySimulator
+    plugin, simulator = Fastly, EdgeChecked
     refused_urls: ClassVar[Mapping[str, str]] = {"dots": IN_A_PATH}
 
     def refusal(self, status: int) -> Response:
@@ -143,3 +154,22 @@ class TestHighwinds(Simulated):
 class TestPixboost(Simulated):
     plugin, simulator = Pixboost, PixboostSimulator
     refused_urls: ClassVar[Mapping[str, str]] = {"dots": IN_A_PATH}
+
+
+class TestWarm(ProviderConformance):
+    """It asks a site rather than an API, to which most statuses are answers like others."""
+
+    plugin = Warm
+    site = "http://www.acme.com"
+    expected: ClassVar[Mapping[str, Expected]] = {
+        "401": Expected(TargetsRefused, "it has no credentials that could be wrong: the page isn't for everybody"),
+        "403": Expected(TargetsRefused, "the same"),
+        "404": Expected(None, "that nothing is there is cached as well"),
+        "page in place of an answer": Expected(None, "it asks for pages"),
+        **{f"redirect {status}": Expected(None, "a redirect is cached as well") for status in REDIRECTS},
+    }
+
+    @contextmanager
+    def vendor(self) -> Iterator[Vendor]:
+        with RecordingVendor(Response(200, {"Content-Type": "text/css"}, b"body { }")) as edge:
+            yield Vendor(Warm(via=edge.endpoint), edge)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -147,6 +148,16 @@ class CloudflareEdge(Edge):
     def visible(self, headers: Headers) -> dict[str, str]:
         """All but ``Cache-Tag``, which no visitor sees."""
         return {name: value for name, value in headers.items() if name.lower() != "cache-tag"}
+
+    def named(self, headers: Headers) -> dict[str, str]:
+        """``CF-RAY``: an id for each request, and the data center."""
+        del headers
+        return {"CF-RAY": f"{secrets.token_hex(8)}-{self.place.name}"}
+
+    def told_of_picture(self, before: int, after: int) -> dict[str, str]:
+        """What Polish tells: https://developers.cloudflare.com/images/polish/cf-polished-statuses/."""
+        del after
+        return {"Cf-Polished": f"origSize={before}"}
 
     def purge_files(self, files: Iterable[Any], *, soft: bool) -> None:
         """Drop URLs, or mark them stale. A file is a URL, or an object of ``url`` and ``headers``."""

@@ -20,6 +20,7 @@ from multicdn.simulators.cloudfront.model import Distribution, Reach, S3Origin, 
 from multicdn.simulators.cloudfront.sigv4 import AccessKey, authenticate
 from multicdn.simulators.kit.http_server import Response
 from multicdn.simulators.kit.simulator import Simulator
+from multicdn.simulators.kit.topology import one_purge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class CloudFrontSimulator(Simulator):
         region: what signatures must be scoped to.
         quotas: which quotas apply; none without ``limits``.
         effective_after: seconds until an invalidation takes effect (under 5 for 95 %, says AWS).
-        completed_after: seconds until it is reported as Completed (under 25 for 95 %).
+        completed_after: seconds until it is reported as Completed (under 25 for 95 %), once it has its effect.
         completed_after_polls: or after it was asked for so many times, whichever comes first; None never counts.
         clock, limits, api_port, edge_port: as in ``Simulator``.
 
@@ -122,6 +123,7 @@ class CloudFrontSimulator(Simulator):
             effective_after=effective_after,
             completed_after=completed_after,
             completed_after_polls=completed_after_polls,
+            spread=lambda: self.topology.longest_delay,
         )
         self._edges = Edges(origin, self.distributions, self.tenants, clock)
         self._state = threading.RLock()
@@ -148,8 +150,12 @@ class CloudFrontSimulator(Simulator):
     def edge_for(self, request: Request) -> Edge:
         """Choose by Host, then by the headers in the cache key."""
         with self._state:
-            self._take_effect()
             return self._edges.at(request.headers.get("Host", "").lower().partition(":")[0], request.headers)
+
+    def settle(self) -> None:
+        """Let the invalidations that are due take effect."""
+        with self._state:
+            self._take_effect()
 
     def edges(self) -> tuple[Edge, ...]:
         """Those that were asked so far."""
@@ -203,8 +209,9 @@ class CloudFrontSimulator(Simulator):
             raise ApiError("AccessDenied", f"User: {who} is not authorized to perform: cloudfront:{action}", 403)
 
     def _take_effect(self) -> None:
-        for made in self._invalidations.due():
-            self._edges.drop(made.owner, Reach.of(made.items), made.created_at)
+        for made, since in self._invalidations.due():
+            with one_purge(at=since):
+                self._edges.drop(made.owner, Reach.of(made.items), made.created_at)
 
     def _create(self, ask: _Ask) -> Response:
         owner = self._owner(ask)

@@ -27,6 +27,11 @@ class CloudFrontEdge(Edge):
         """Path and, if the cache policy says so, query. Neither scheme nor host: all aliases share what is cached."""
         return url.target if self.settings.query_in_key else url.path
 
+    def named(self, headers: Headers) -> dict[str, str]:
+        """``X-Amz-Cf-Pop``: the edge location, an airport's code with numbers."""
+        del headers
+        return {"X-Amz-Cf-Pop": f"{self.place.name}56-P1"}
+
     def tags(self, headers: Headers) -> frozenset[str]:
         """The tags in the header that CacheTagConfig names; none without it."""
         return tags_of(headers.get(self.settings.tag_header, "")) if self.settings.tag_header else frozenset()

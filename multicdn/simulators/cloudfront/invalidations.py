@@ -24,7 +24,7 @@ class Invalidation:
     items: tuple[str, ...]
     created_at: float
     polls: int = 0
-    effective: bool = False
+    everywhere_at: float | None = None  # from when on it has its effect at all edges; None until it is on its way
 
     @property
     def wildcards(self) -> int:
@@ -96,6 +96,7 @@ class Invalidations:
         budget: what they may use; None for no quotas at all.
         clock: seconds since 1970.
         effective_after, completed_after, completed_after_polls: as in ``CloudFrontSimulator``.
+        spread: seconds that what is effective then takes to get to all edges.
 
     Attributes:
         reference_error: as in ``CloudFrontSimulator``.
@@ -109,6 +110,7 @@ class Invalidations:
         effective_after: float,
         completed_after: float,
         completed_after_polls: int | None,
+        spread: Callable[[], float],
     ) -> None:
         self.reference_error = "InvalidationBatchAlreadyExists"
         self._budget = budget
@@ -116,6 +118,7 @@ class Invalidations:
         self._effective_after = effective_after
         self._completed_after = completed_after
         self._completed_after_polls = completed_after_polls
+        self._spread = spread
         self._made: list[Invalidation] = []
 
     def create(self, owner: str, reference: str, items: tuple[str, ...]) -> Invalidation:
@@ -149,16 +152,22 @@ class Invalidations:
         raise ApiError("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
 
     def status(self, one: Invalidation) -> str:
-        """``InProgress`` or ``Completed``."""
-        polled = self._completed_after_polls is not None and one.polls >= self._completed_after_polls
-        return "Completed" if polled or self._clock() >= one.created_at + self._completed_after else "InProgress"
-
-    def due(self) -> list[Invalidation]:
-        """List the invalidations that take effect now; each is returned once."""
+        """``InProgress`` or ``Completed``; never the latter before it has its effect at all edges."""
         now = self._clock()
-        due = [one for one in self._made if not one.effective and now >= one.created_at + self._effective_after]
-        for one in due:
-            one.effective = True
+        polled = self._completed_after_polls is not None and one.polls >= self._completed_after_polls
+        asked = polled or now >= one.created_at + self._completed_after
+        return "Completed" if asked and one.everywhere_at is not None and now >= one.everywhere_at else "InProgress"
+
+    def due(self) -> list[tuple[Invalidation, float]]:
+        """List the invalidations that take effect now, and since when they should have; each is returned once."""
+        now = self._clock()
+        due = [
+            (one, one.created_at + self._effective_after)
+            for one in self._made
+            if one.everywhere_at is None and now >= one.created_at + self._effective_after
+        ]
+        for one, since in due:
+            one.everywhere_at = since + self._spread()
         return due
 
     def _new(self, owner: str, reference: str, items: tuple[str, ...]) -> Invalidation:

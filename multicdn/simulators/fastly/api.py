@@ -10,8 +10,10 @@ import itertools
 import re
 import time
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qs
 
 from multicdn.simulators.fastly.edge import LONGEST_KEY, FastlyEdge
+from multicdn.simulators.fastly.edge_check import checked
 from multicdn.simulators.kit.cache import Url
 from multicdn.simulators.kit.http_server import Refused, Request, Response
 from multicdn.simulators.kit.rates import SlidingWindow
@@ -48,6 +50,7 @@ class FastlySimulator(Simulator):
         error_shape: which of the API's three kinds of error body to use; may be changed while it runs.
         urls_per_hour, keys_per_hour: purges within an hour; each key of a batch counts, which is a guess.
         calls_per_hour: the general API limit, which holds for purge_all.
+        checks_per_hour: questions what each POP serves.
         clock, limits, api_port, edge_port: as in ``Simulator``.
 
     Attributes:
@@ -55,6 +58,8 @@ class FastlySimulator(Simulator):
         tokens: accepted tokens with their scopes; may be changed while it runs.
         limited: by token, the only services that it opens.
         expiring: by token, when it ends, in ISO 8601.
+        check_scope: what a token must have for these questions; no page says that it takes more than a token.
+        largest_checked: bytes of the largest body that these questions take a digest of; None for any.
         staging: the edge of the staging environment; ``edge`` is that of production.
     """
 
@@ -75,6 +80,7 @@ class FastlySimulator(Simulator):
         urls_per_hour: int = 100_000,
         keys_per_hour: int = 100_000,
         calls_per_hour: int = 1_000,
+        checks_per_hour: int = 200,
         clock: Callable[[], float] = time.time,
         limits: bool = True,
         api_port: int = 0,
@@ -91,10 +97,13 @@ class FastlySimulator(Simulator):
         self.forbidding: set[str] = set()
         self.purge_requires_auth = purge_requires_auth
         self.error_shape: ErrorShape = error_shape
+        self.check_scope = ""
+        self.largest_checked: int | None = None
         self.staging = FastlyEdge(origin, clock=clock, purge=self._purge_directly)
         self._urls = SlidingWindow(urls_per_hour, _HOUR, clock)
         self._keys = SlidingWindow(keys_per_hour, _HOUR, clock)
         self._general = SlidingWindow(calls_per_hour, _HOUR, clock)
+        self._checks = SlidingWindow(checks_per_hour, _HOUR, clock)
         self._ids = itertools.count(11038)
 
     def make_edge(self, origin: str) -> FastlyEdge:
@@ -134,6 +143,8 @@ class FastlySimulator(Simulator):
             raise self._refusal(400, "Bad request", "headers too large")
         if request.method == "POST" and request.target.startswith("/purge/"):
             return self._purge_url(request, request.target.removeprefix("/purge/"))
+        if request.method == "GET" and request.path == "/content/edge_check":
+            return self._check(request)
         if request.method == "GET" and _LOOKS.fullmatch(request.target):
             return self._look(request)
         route = _SERVICE_ROUTE.fullmatch(request.target) if request.method == "POST" else None
@@ -159,6 +170,22 @@ class FastlySimulator(Simulator):
         if request.target == f"/service/{self.service}":
             return Response.json({"id": self.service, "name": "www.acme.com", "type": "vcl"})
         raise self._refusal(404, "Record not found", "Cannot load service")
+
+    def _check(self, request: Request) -> Response:
+        """What each POP serves: documentation/reference/api/utils/content."""
+        if self.check_scope:
+            self._authorize(request, self.check_scope)
+        self._scopes(request)
+        given = parse_qs(request.query).get("url", [""])[0]
+        try:
+            url = Url.parse(given if "://" in given else f"http://{given}")
+        except ValueError:
+            raise self._refusal(400, "Bad request", "url must be a full URL") from None
+        if self.hosts and url.host not in self.hosts:  # a guess
+            raise self._refusal(404, "Record not found", "Cannot find service")
+        self._spend(self._checks, 1)
+        edges = [self.edge.at(place) for place in self.topology.pops]
+        return Response.json([checked(edge, url, self.largest_checked) for edge in edges])
 
     def _purge_url(self, request: Request, raw: str) -> Response:
         self._authorize(request, "purge_select")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from multicdn.simulators.kit.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class SimulatorSettings:
         environment: holds the AWS credentials that the provider will use.
         limits: whether the vendor's rate limits apply.
         others: names of further buckets.
+        topology: the CDN's places, and what they do; by default one POP that purges reach at once.
     """
 
     origin: str
@@ -28,6 +33,7 @@ class SimulatorSettings:
     environment: Mapping[str, str]
     limits: bool = True
     others: Sequence[str] = ()
+    topology: Topology | None = None
 
     @property
     def hosts(self) -> list[str]:

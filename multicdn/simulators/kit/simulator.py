@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from multicdn.simulators.kit.cache import Url
+from multicdn.simulators.kit.calls import ApiCall, CallLog, Tally, masked
 from multicdn.simulators.kit.client import Client
 from multicdn.simulators.kit.edge import Edge
 from multicdn.simulators.kit.faults import Faults
-from multicdn.simulators.kit.http_server import Headers, Refused, Request, Response, Server
+from multicdn.simulators.kit.http_server import ConnectionDropped, Headers, Refused, Request, Response, Server
+from multicdn.simulators.kit.topology import Topology, one_purge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from multicdn.simulators.kit.cache import Entry
     from multicdn.simulators.kit.faults import Handler
+    from multicdn.simulators.kit.topology import Pop
 
-_MASK = "***"
+# Longer than any client waits at a place that hangs.
+_LONGEST_HANG = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class ApiCall:
-    """One call of the simulated API, its credentials masked.
-
-    Attributes:
-        method, target, headers, body: the request, as raw as it came.
-        status: HTTP status of the answer; 0 while there is none, and for ever if the connection was dropped.
-        at: when it came, in seconds of the simulator's clock.
-        items: how many targets it had.
-    """
-
-    method: str
-    target: str
-    headers: Headers
-    body: bytes
-    status: int
-    at: float
-    items: int
-
-
-class Tally(NamedTuple):
-    """What an API was asked for since it started.
-
-    Attributes:
-        calls: whatever became of them.
-        items: targets of those that were accepted.
-    """
-
-    calls: int = 0
-    items: int = 0
+_NOT_RUNNING = "the simulator isn't running: use it in a with statement, or call start()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +36,7 @@ class Fetched:
     Attributes:
         status, headers, body: the answer.
         cache: ``HIT``, ``MISS``, ``STALE``, ``REVALIDATED`` or ``ERROR``.
-        age: seconds since the edge got it from the origin.
+        age: seconds since it left the origin.
     """
 
     status: int
@@ -90,7 +63,7 @@ class Simulator(ABC):
         api_path: path of the API's base URL, if it has one.
         credential_headers: request headers that are masked in ``calls``, beside all values in ``secrets()``.
         faults: trouble of the API; the edge has none.
-        ignores_purges: whether the edge keeps what it has cached, whatever the API was told and has accepted.
+        topology: its places, how purges get to them, and what they do to answers. Assign another one before it starts.
         edge: the data plane.
     """
 
@@ -110,15 +83,14 @@ class Simulator(ABC):
         self.clock = clock
         self.limits = limits
         self.faults = Faults()
-        self.ignores_purges = False
+        self.topology = Topology()
         self.edge = self.make_edge(origin)
-        self._calls: dict[int, ApiCall] = {}
-        self._tally = Tally()
-        self._numbers = itertools.count()
-        self._lock = threading.Lock()
+        self._log = CallLog()
+        self._stopped = threading.Event()
         self._api = Server(self._answer, api_port)
-        self._front = Server(self._answer_client, edge_port)
-        self._client: Client | None = None
+        self._edge_port = edge_port
+        self._fronts: dict[str, Server] = {}
+        self._clients: dict[str, Client] = {}
 
     @abstractmethod
     def api(self, request: Request) -> Response:
@@ -167,74 +139,101 @@ class Simulator(ABC):
         return self._api.url + self.api_path
 
     @property
+    def ignores_purges(self) -> bool:
+        """Whether the edges keep what they have cached, whatever the API was told and has accepted."""
+        return self.topology.ignores_purges
+
+    @ignores_purges.setter
+    def ignores_purges(self, ignores: bool) -> None:
+        self.topology.ignores_purges = ignores
+
+    @property
     def edge_url(self) -> str:
-        """Base URL of the edge; clients name the site in their Host header."""
-        return self._front.url
+        """Base URL of the edge, at its first POP; clients name the site in their Host header."""
+        return self.pop_url()
+
+    def pop_url(self, pop: str = "") -> str:
+        """Base URL of the edge at a POP, by its name.
+
+        Raises:
+            KeyError: there is none.
+            RuntimeError: it doesn't run.
+        """
+        name = self.topology.pop(pop).name
+        if name not in self._fronts:
+            raise RuntimeError(_NOT_RUNNING)
+        return self._fronts[name].url
 
     @property
     def calls(self) -> list[ApiCall]:
         """A copy of the API calls so far, in the order in which they came."""
-        with self._lock:
-            return list(self._calls.values())
+        return self._log.calls
 
     @property
     def tally(self) -> Tally:
         """The numbers of calls and of accepted targets so far; ``forget_calls`` doesn't change them."""
-        return self._tally
+        return self._log.tally
 
     def forget_calls(self) -> None:
         """Empty ``calls``."""
-        with self._lock:
-            self._calls.clear()
+        self._log.forget()
 
     def client_url(self, url: str) -> str:
         """The URL by which this CDN's clients get what the site has under a URL: the same, unless it transforms."""
         return url
 
-    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None, *, pop: str = "") -> Fetched:
         """Get a public URL through this edge, spelled as a client would send it.
 
         Args:
             url: absolute, with the site's own host: ``https://www.acme.com/a%20b``. Its target goes out as given.
             headers: further request headers.
+            pop: name of the POP that is asked; by default the first.
 
         Raises:
             ValueError: not an absolute URL, or characters in it that no client sends.
+            KeyError: there is no such POP.
         """
-        if self._client is None:
-            message = "the simulator isn't running: use it in a with statement, or call start()"
-            raise RuntimeError(message)
+        name = self.topology.pop(pop).name
+        if name not in self._clients:
+            raise RuntimeError(_NOT_RUNNING)
         where = Url.parse(url)
         fixed = {"Host": where.host, "X-Forwarded-Proto": where.scheme}
-        answer = self._client.send("GET", where.target, {**fixed, **(headers or {})})
+        answer = self._clients[name].send("GET", where.target, {**fixed, **(headers or {})})
         seen = Headers(answer.headers)
         return Fetched(answer.status, seen, answer.body, seen.get("X-Cache", ""), int(seen.get("Age", "0")))
 
-    def cached(self, url: str) -> Entry | None:
+    def cached(self, url: str, *, pop: str = "") -> Entry | None:
         """What a client's request for a public URL would find in the cache. It is only looked at: nothing is fetched.
 
         Raises:
             ValueError: not an absolute URL.
+            KeyError: there is no POP of this name.
         """
         self._settle()
         where = Url.parse(url)
-        edge = self.edge_for(Request("GET", where.target, Headers({"Host": where.host})))
+        edge = self._edge_at(self.topology.pop(pop), Request("GET", where.target, Headers({"Host": where.host})))
         return edge.cache.get(edge.cache_key(where))
 
     def start(self) -> Self:
-        """Open both listeners, and return self."""
+        """Open all listeners, and return self."""
+        self._stopped.clear()
+        self._join()
         self._api.start()
-        self._front.start()
-        self._client = Client(self._front.url)
+        for place in self.topology.pops:
+            front = Server(self._front_of(place), 0 if self._fronts else self._edge_port).start()
+            self._fronts[place.name], self._clients[place.name] = front, Client(front.url)
         return self
 
     def stop(self) -> None:
         """Release what hangs and close everything. Harmless when it doesn't run."""
+        self._stopped.set()
         self.faults.clear()
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-        self._front.stop()
+        for client in self._clients.values():
+            client.close()
+        for front in self._fronts.values():
+            front.stop()
+        self._clients, self._fronts = {}, {}
         self._api.stop()
         self.close_edges()
 
@@ -252,18 +251,36 @@ class Simulator(ABC):
     def _answer(self, request: Request) -> Response:
         number, items = self._record(request)
         self._settle()
-        response = self.faults.apply(request, lambda given: _answer_of(self.api, given))
-        self._finish(number, items, response.status)
+        with one_purge():
+            response = self.faults.apply(request, lambda given: _answer_of(self.api, given))
+        self._log.answered(number, items, response.status)
         return response
 
-    def _answer_client(self, request: Request) -> Response:
-        self._settle()
-        return _answer_of(self.edge_for(request).handle, request)
+    def _front_of(self, place: Pop) -> Handler:
+        def answer(request: Request) -> Response:
+            if place.hangs:
+                self._stopped.wait(_LONGEST_HANG)
+                raise ConnectionDropped
+            self._settle()
+            with one_purge():  # some edges take purges, too
+                return _answer_of(self._edge_at(place, request).handle, request)
+
+        return answer
+
+    def _edge_at(self, place: Pop, request: Request) -> Edge:
+        edge = self.edge_for(request)
+        if edge.topology is not self.topology:  # it was made by this request
+            edge.join(self.topology)
+        return edge.at(place)
 
     def _settle(self) -> None:
-        for edge in self.edges():
-            edge.cache.ignores_purges = self.ignores_purges
+        self._join()
         self.settle()
+
+    def _join(self) -> None:
+        for edge in self.edges():
+            if edge.topology is not self.topology:
+                edge.join(self.topology)
 
     def _record(self, request: Request) -> tuple[int, int]:
         """Note a call; return its number, and that of its targets."""
@@ -271,36 +288,10 @@ class Simulator(ABC):
             items = self.items(request)
         except (ValueError, KeyError, TypeError):
             items = 0
-        call = self._masked(request, items)
-        with self._lock:
-            number = next(self._numbers)
-            self._calls[number] = call
-            self._tally = self._tally._replace(calls=self._tally.calls + 1)
-        return number, items
-
-    def _finish(self, number: int, items: int, status: int) -> None:
-        with self._lock:
-            if 200 <= status < 300:
-                self._tally = self._tally._replace(items=self._tally.items + items)
-            if number in self._calls:
-                self._calls[number] = replace(self._calls[number], status=status)
+        return self._log.came(self._masked(request, items)), items
 
     def _masked(self, request: Request, items: int) -> ApiCall:
-        hidden = [value for value in self.secrets().values() if value]
-        credentials = {name.lower() for name in self.credential_headers}
-
-        def mask(text: str) -> str:
-            for value in hidden:
-                text = text.replace(value, _MASK)
-            return text
-
-        headers = Headers(
-            (name, _MASK if name.lower() in credentials else mask(value)) for name, value in request.headers.items()
-        )
-        body = request.body
-        for value in hidden:
-            body = body.replace(value.encode(), _MASK.encode())
-        return ApiCall(request.method, mask(request.target), headers, body, 0, self.clock(), items)
+        return masked(request, self.secrets().values(), self.credential_headers, self.clock(), items)
 
 
 def _answer_of(handle: Handler, request: Request) -> Response:

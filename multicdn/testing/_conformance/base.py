@@ -7,13 +7,13 @@ import json
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
 from multicdn.model import Receipt, Target, TargetKind, digest
-from multicdn.provider import Call, Capability, Provider, capabilities
+from multicdn.provider import Call, Capability, Confirm, Prove, Provider, capabilities
 from multicdn.simulators.kit.http_server import Response
 
 if TYPE_CHECKING:
@@ -58,6 +58,17 @@ class Vendor:
 
     provider: Provider
     api: Api
+
+
+class Question(NamedTuple):
+    """One thing that a vendor can be asked after a purge."""
+
+    base: type[Provider]
+    method: str
+    limits: str
+
+
+_QUESTIONS = (Question(Confirm, "confirm", "confirm_limits"), Question(Prove, "prove", "prove_limits"))
 
 
 class Promises(ABC):
@@ -111,6 +122,9 @@ class Promises(ABC):
         for name in choose.keys() & set(metafunc.fixturenames):
             chosen = [pytest.param(what, id=what.method) for what in capabilities(self.plugin) if choose[name](what)]
             metafunc.parametrize(name, chosen or [_NOTHING])
+        if "question" in metafunc.fixturenames:
+            asked = [pytest.param(one, id=one.method) for one in _QUESTIONS if issubclass(self.plugin, one.base)]
+            metafunc.parametrize("question", asked or [_NOTHING])
 
     def located(self, provider: Provider, what: Capability, numbers: Iterable[int]) -> tuple[str, ...]:
         """Some samples as the vendor knows them."""
@@ -144,6 +158,10 @@ class Wire:
         self._texts: set[str] = set()
         for call in calls:
             self._lines.append(call.target)
+            # What is asked for as a browser does is spelled by two parts of the request.
+            self._texts.update(
+                f"{scheme}://{call.headers.get('Host', '')}{call.target}" for scheme in ("http", "https")
+            )
             self._texts.update(value for _, value in parse_qsl(call.target.partition("?")[2]))
             for value in call.headers.values():
                 self._texts.update((value, *re.split(r"[\s,]+", value)))

@@ -68,13 +68,28 @@ class ConfigCopy:
         """Templates of the URLs that an instance is to purge or preload."""
         return [url for route in self._routes_of(name) for url in listed(route.get("urls") or ())]
 
-    def simulate(self, name: str, endpoint: str, known: Collection[str]) -> dict[str, str]:
+    def inner_of(self, name: str) -> tuple[str, ...]:
+        """The instances that an instance pulls from."""
+        return listed(self.providers[name].get("pulls_from") or ())
+
+    @property
+    def names(self) -> list[str]:
+        """The instances, those that others pull from before these."""
+        left, names = list(self.providers), []
+        while left:  # a loop, which the check refuses, is cut anywhere
+            name = next((each for each in left if not {*self.inner_of(each)} & {*left}), left[0])
+            left.remove(name)
+            names.append(name)
+        return names
+
+    def simulate(self, name: str, endpoint: str, known: Collection[str], *, via: str = "") -> dict[str, str]:
         """Turn an instance to its simulator.
 
         Args:
             name: of the instance.
             endpoint: base URL of the simulated API.
             known: the simulator's secret options.
+            via: base URL of the simulated edge, for those who look at what it serves.
 
         Returns:
             For each of its secret options the name of the parameter in which its value is looked for: the one that the
@@ -91,12 +106,18 @@ class ConfigCopy:
                 parameter = f"/multicdn-local/{name}/{option}"
                 options[option] = f"${{ssm:{parameter}}}"
             parameters[option] = parameter
-        self._data["providers"][name] = {**options, "endpoint": endpoint}
+        looked_at = {"via": via} if via and (self._is_verified or "via" in options) else {}
+        self._data["providers"][name] = {**options, "endpoint": endpoint, **looked_at}
         return parameters
 
     def leave_out(self, name: str) -> None:
         """Do without an instance, and without the routes that are for it alone."""
         del self._data["providers"][name]
+        for other, options in self.providers.items():
+            if name in self.inner_of(other):
+                left = [each for each in self.inner_of(other) if each != name]
+                kept = {option: value for option, value in options.items() if option != "pulls_from"}
+                self._data["providers"][other] = {**kept, "pulls_from": left} if left else kept
         self._data["routes"] = [route for route in map(_without(name), self._data["routes"]) if route]
 
     def hasten(self) -> bool:
@@ -110,6 +131,10 @@ class ConfigCopy:
     def write(self, file: Path) -> None:
         """Write it."""
         file.write_text(yaml.safe_dump(self._data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    @property
+    def _is_verified(self) -> bool:
+        return any(str(route.get("verify") or False).lower() != "false" for route in self._data["routes"])
 
     def _routes_of(self, name: str) -> Iterator[dict[str, Any]]:
         for route in self._data["routes"]:

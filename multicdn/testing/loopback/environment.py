@@ -20,7 +20,7 @@ from multicdn import config as config_file
 from multicdn.model import Action, Change, TargetKind
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.routing.router import Router
-from multicdn.simulators import SimulatorSettings
+from multicdn.simulators import SimulatorSettings, Topology
 from multicdn.testing.loopback.aws import REGION, LoopbackAws
 from multicdn.testing.loopback.config_copy import ConfigCopy
 from multicdn.testing.loopback.resources import make_public_bucket, make_queue, notify_queue, queue_depth
@@ -50,6 +50,8 @@ class LocalEnvironment:
         hasty: whether jobs wait in the queue for seconds alone, unless the config says how long they wait.
         site: makes the origin of an instance's edge of the URLs of its buckets, by their names; by default it is the
             first of them.
+        topologies: places of CDNs by the names of their instances. The edge of one with ``pulls_from`` has that
+            instance's edge for its origin in any case.
 
     Attributes:
         aws: the AWS on loopback.
@@ -67,6 +69,7 @@ class LocalEnvironment:
         auth: bool = True,
         hasty: bool = False,
         site: Callable[[Mapping[str, str]], str] = _first,
+        topologies: Mapping[str, Topology] | None = None,
     ) -> None:
         self._copy = ConfigCopy(config)
         self.aws = LoopbackAws(auth=auth, region=self._copy.region or REGION)
@@ -75,6 +78,7 @@ class LocalEnvironment:
         self.left_out: dict[str, str] = {}
         self.hastened = hasty and self._copy.hasten()
         self._site = site
+        self._topologies = dict(topologies or {})
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -176,7 +180,7 @@ class LocalEnvironment:
         return url
 
     def _make_edges(self, stack: contextlib.ExitStack, origins: Mapping[str, str]) -> None:
-        for name in self._copy.providers:
+        for name in self._copy.names:
             try:
                 edge = self._make_edge(name, origins)
             except NoSimulator as error:
@@ -184,7 +188,8 @@ class LocalEnvironment:
                 continue
             self.edges[name] = stack.enter_context(edge)
             secrets = {**edge.other_secrets(), **edge.secrets()}
-            self._store(secrets, self._copy.simulate(name, edge.endpoint, secrets))
+            self._store(secrets, self._copy.simulate(name, edge.endpoint, secrets, via=edge.edge_url))
+        self.edges = {name: self.edges[name] for name in self._copy.providers if name in self.edges}
         if not self.edges:
             raise ValueError(f"nothing to simulate: {'; '.join(self.left_out.values())}")
         for name in self.left_out:
@@ -193,10 +198,18 @@ class LocalEnvironment:
     def _make_edge(self, name: str, origins: Mapping[str, str]) -> Simulator:
         """Make the simulator that an instance's own options describe."""
         buckets = self._copy.buckets_of(name)
-        origin = self._site({bucket: origins[bucket] for bucket in buckets})
+        topology = self._topologies.get(name)
+        inner = next((self.edges[each] for each in self._copy.inner_of(name) if each in self.edges), None)
+        if inner is None:
+            origin = self._site({bucket: origins[bucket] for bucket in buckets})
+        else:
+            origin, topology = inner.edge_url, topology or Topology()
+            topology.forwards_host = True
         options, urls = self._copy.providers[name], self._copy.urls_of(name)
         environment = self.aws.environment()
-        settings = SimulatorSettings(origin, buckets[0], options, urls, environment, others=buckets[1:])
+        settings = SimulatorSettings(
+            origin, buckets[0], options, urls, environment, others=buckets[1:], topology=topology
+        )
         return simulator_for(self._copy.type_of(name), settings)
 
     def _store(self, values: Mapping[str, str], parameters: Mapping[str, str]) -> None:

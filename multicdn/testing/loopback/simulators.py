@@ -41,6 +41,8 @@ def simulator_for(vendor: str, settings: SimulatorSettings) -> Simulator:
         raise NoSimulator(f"the simulator of {vendor!r} can't be made: {told(error)}") from error
     if not isinstance(simulator, Simulator):
         raise NoSimulator(f"the simulator of {vendor!r} is no multicdn.simulators.Simulator: correct its plugin")
+    if settings.topology is not None:
+        simulator.topology = settings.topology
     return simulator
 
 
