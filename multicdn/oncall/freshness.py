@@ -200,7 +200,7 @@ def _looked(asked: Sequence[Question], config: Config, stored: Stored) -> dict[Q
 def _of_objects_there(
     asked: Sequence[Question], objects: Mapping[tuple[str, str], StoredObject | None]
 ) -> Iterator[Question]:
-    """The questions but those about objects that aren't there while another has the URL: ``a/`` and ``a/index.html``."""
+    """Leave out objects that aren't there where another one has the URL, as of ``a/`` and ``a/index.html``."""
     there = {(each.provider, each.url) for each in asked if objects.get((each.bucket, each.key))}
     for each in asked:
         if objects.get((each.bucket, each.key)) or (each.provider, each.url) not in there:
