@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from multicdn.oncall.freshness import Question
+    from multicdn.oncall.freshness import Inspection
     from multicdn.proof.identity import Verdict
 
-    Verdicts = Mapping[Question, Sequence[Verdict]]
+    Verdicts = Mapping[Inspection, Sequence[Verdict]]
 
 _STALE, _UNKNOWN = 1, 3
 
@@ -76,7 +76,7 @@ def fresh(
     loaded = arguments.load(config_path, region)
     objects, urls = _read(what)
     try:
-        asked = freshness.questions(loaded.config, loaded.plugins, loaded.places, objects, urls, providers)
+        asked = freshness.inspections(loaded.config, loaded.plugins, loaded.places, objects, urls, providers)
     except manual.RequestError as error:
         raise click.UsageError(str(error)) from error
     verdicts: Verdicts = {}
@@ -115,7 +115,7 @@ def _read(what: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _states(verdicts: Verdicts) -> dict[str, int]:
-    """How many questions have which answer; that of several POPs is their worst."""
+    """How many inspections have which answer; that of several POPs is their worst."""
     from multicdn.proof.look import together
 
     counts = dict.fromkeys(("fresh", "stale", "superseded", "unknown"), 0)
@@ -139,25 +139,27 @@ def _sum(verdicts: Verdicts) -> str:
 
 def _lines(verdicts: Verdicts) -> Iterator[str]:
     """A table for each URL."""
-    urls: dict[tuple[str, str, str], list[Question]] = {}
-    for question in verdicts:
-        urls.setdefault((question.url, question.bucket, question.key), []).append(question)
+    urls: dict[tuple[str, str, str], list[Inspection]] = {}
+    for inspection in verdicts:
+        urls.setdefault((inspection.url, inspection.bucket, inspection.key), []).append(inspection)
     columns = width()
-    for (url, bucket, key), questions in urls.items():
+    for (url, bucket, key), inspections in urls.items():
         yield url
-        expected = next((each.expected for question in questions for each in verdicts[question] if each.expected), "")
+        expected = next(
+            (each.expected for inspection in inspections for each in verdicts[inspection] if each.expected), ""
+        )
         yield f"  s3://{bucket}/{key}{f': {_brief(expected)}' if expected else ''}"
-        rows = [row for question in questions for row in _rows(question, verdicts[question])]
+        rows = [row for inspection in inspections for row in _rows(inspection, verdicts[inspection])]
         yield from (f"  {line}" for line in table(_HEAD, rows, columns and columns - 2))
-        unplaced = [question.provider for question in questions if not question.via]
-        if unplaced and len(questions) > 1:
+        unplaced = [inspection.provider for inspection in inspections if not inspection.via]
+        if unplaced and len(inspections) > 1:
             yield f"  no `via` says where {' and '.join(unplaced)} stands: DNS decided whom this asked"
         yield ""
 
 
-def _rows(question: Question, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, ...]]:
+def _rows(inspection: Inspection, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, ...]]:
     """A row for each POP that is stale, and one for all others of a state."""
-    name = question.provider
+    name = inspection.provider
     if len(verdicts) == 1:
         yield _row(name, verdicts[0], verdicts[0].pop)
         return
@@ -187,10 +189,10 @@ def _after(verdicts: Verdicts) -> Iterator[str]:
     from multicdn.proof.look import together
 
     yield _sum(verdicts)
-    stale = [question for question, found in verdicts.items() if together(found).state == "stale"]
+    stale = [inspection for inspection, found in verdicts.items() if together(found).state == "stale"]
     if stale:
-        urls = " ".join(list(dict.fromkeys(question.url for question in stale))[:_URLS])
-        names = "".join(f" --provider {name}" for name in dict.fromkeys(question.provider for question in stale))
+        urls = " ".join(list(dict.fromkeys(inspection.url for inspection in stale))[:_URLS])
+        names = "".join(f" --provider {name}" for name in dict.fromkeys(inspection.provider for inspection in stale))
         yield f"to purge again: multicdn purge {urls}{names}"
 
 
@@ -199,10 +201,10 @@ def _as_json(verdicts: Verdicts, status: int) -> dict[str, Any]:
         "exit_status": status,
         "looks": [
             {
-                "url": question.url,
-                "object": f"s3://{question.bucket}/{question.key}",
-                "provider": question.provider,
-                "via": question.via or None,
+                "url": inspection.url,
+                "object": f"s3://{inspection.bucket}/{inspection.key}",
+                "provider": inspection.provider,
+                "via": inspection.via or None,
                 "edges": [
                     {
                         "state": verdict.state,
@@ -215,6 +217,6 @@ def _as_json(verdicts: Verdicts, status: int) -> dict[str, Any]:
                     for verdict in found
                 ],
             }
-            for question, found in verdicts.items()
+            for inspection, found in verdicts.items()
         ],
     }

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from multicdn.provider import Prove
     from multicdn.routing.route import Route
 
-# Seconds for a look at everything, and for the question to S3 before it.
+# Seconds for a look at everything, and for S3 before it.
 _LOOK, _HEAD = 30.0, 10.0
 
 # Providers that are asked at once; each asks for several URLs.
@@ -40,7 +40,7 @@ _PARALLEL = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class Question(Struct, frozen=True):
+class Inspection(Struct, frozen=True):
     """A URL, to be looked at through a provider.
 
     Attributes:
@@ -63,22 +63,22 @@ class Outlook(NamedTuple):
     """What a look has found, and whether it goes on.
 
     Attributes:
-        verdicts: of each question; several where a vendor tells of its POPs.
+        verdicts: of each inspection; several where a vendor tells of its POPs.
         pause: seconds until the next look; None after the last one.
     """
 
-    verdicts: Mapping[Question, Sequence[Verdict]]
+    verdicts: Mapping[Inspection, Sequence[Verdict]]
     pause: float | None
 
 
-def questions(
+def inspections(
     config: Config,
     plugins: Plugins,
     places: Sequence[str],
     objects: Iterable[tuple[str, str]],
     urls: Iterable[str],
     chosen: Sequence[str] = (),
-) -> list[Question]:
+) -> list[Inspection]:
     """What to look at for objects and URLs.
 
     Args:
@@ -99,8 +99,8 @@ def questions(
     try:
         router = Router(config.routes, config.providers, hook)
         explainer = Explainer(config, places, hook)
-        asked = [question for place in objects for question in _of_object(config, router, *place)]
-        asked += [question for url in urls for question in _of_url(config, router, explainer, url)]
+        asked = [inspection for place in objects for inspection in _of_object(config, router, *place)]
+        asked += [inspection for url in urls for inspection in _of_url(config, router, explainer, url)]
     except MulticdnError:
         raise
     except Exception as error:
@@ -111,7 +111,7 @@ def questions(
     return found
 
 
-def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterator[Question]:
+def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterator[Inspection]:
     found = [each for each in router.looked_at(bucket, key) if each.route.purge and each.url]
     if not found:
         raise RequestError(f"no route has a URL for s3://{bucket}/{key}; `multicdn explain` says why")
@@ -119,7 +119,7 @@ def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterato
         yield from _at_each(config, each.route, each.url, key)
 
 
-def _of_url(config: Config, router: Router, explainer: Explainer, url: str) -> Iterator[Question]:
+def _of_url(config: Config, router: Router, explainer: Explainer, url: str) -> Iterator[Inspection]:
     wanted = requested(url)
     sources = [each for each in explainer.sources(wanted) if each.key and each.route.purge]
     if not sources:
@@ -137,13 +137,13 @@ def _is_own(router: Router, source: Source, url: str) -> bool:
     return any(each.route is source.route and url in each.urls for each in found)
 
 
-def _at_each(config: Config, route: Route, url: str, key: str) -> Iterator[Question]:
+def _at_each(config: Config, route: Route, url: str, key: str) -> Iterator[Inspection]:
     for name in route.purge:
         tier = config.tiers.get(name)
-        yield Question(name, tier.via if tier else "", url, route.bucket, key, route.verify or Verify())
+        yield Inspection(name, tier.via if tier else "", url, route.bucket, key, route.verify or Verify())
 
 
-def outlooks(asked: Sequence[Question], config: Config, stored: Stored, wait: float) -> Iterator[Outlook]:
+def outlooks(asked: Sequence[Inspection], config: Config, stored: Stored, wait: float) -> Iterator[Outlook]:
     """Look, and look again after growing pauses at what isn't fresh, until all is, or the time is over.
 
     Args:
@@ -172,10 +172,10 @@ def is_fresh(verdicts: Sequence[Verdict]) -> bool:
     return bool(verdicts) and all(verdict.state == "fresh" for verdict in verdicts)
 
 
-def _looked(asked: Sequence[Question], config: Config, stored: Stored) -> dict[Question, Sequence[Verdict]]:
+def _looked(asked: Sequence[Inspection], config: Config, stored: Stored) -> dict[Inspection, Sequence[Verdict]]:
     """One look at everything, the providers side by side."""
     objects, _ = stored({(each.bucket, each.key) for each in asked}, _HEAD)
-    groups: dict[tuple[str, Verify], dict[Subject, Question]] = {}
+    groups: dict[tuple[str, Verify], dict[Subject, Inspection]] = {}
     for each in _of_objects_there(asked, objects):
         subject, place = Subject(each.url, each.bucket, each.key), (each.bucket, each.key)
         if found := objects.get(place):
@@ -184,7 +184,7 @@ def _looked(asked: Sequence[Question], config: Config, stored: Stored) -> dict[Q
             subject = structs.replace(subject, gone=True)
         groups.setdefault((each.provider, each.rule), {})[subject] = each
 
-    def ask(group: tuple[tuple[str, Verify], dict[Subject, Question]]) -> dict[Question, Sequence[Verdict]]:
+    def ask(group: tuple[tuple[str, Verify], dict[Subject, Inspection]]) -> dict[Inspection, Sequence[Verdict]]:
         (name, rule), subjects = group
         via = next(iter(subjects.values())).via
         see = instrument(name, config.providers[name], via, rule.identity, _has_secrets)
@@ -198,8 +198,8 @@ def _looked(asked: Sequence[Question], config: Config, stored: Stored) -> dict[Q
 
 
 def _of_objects_there(
-    asked: Sequence[Question], objects: Mapping[tuple[str, str], StoredObject | None]
-) -> Iterator[Question]:
+    asked: Sequence[Inspection], objects: Mapping[tuple[str, str], StoredObject | None]
+) -> Iterator[Inspection]:
     """Leave out objects that aren't there where another one has the URL, as of ``a/`` and ``a/index.html``."""
     there = {(each.provider, each.url) for each in asked if objects.get((each.bucket, each.key))}
     for each in asked:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kit.s3 import S3
 
 from multicdn.cli import arguments, fresh, main
-from multicdn.oncall.freshness import Question, questions
+from multicdn.oncall.freshness import Inspection, inspections
 from multicdn.oncall.manual import RequestError
 from multicdn.proof.identity import Verdict
 from multicdn.routing.verify import Verify
@@ -216,17 +216,17 @@ VERDICTS = [
 ]
 
 
-def question(via: str = "x") -> Question:
-    return Question("www", via, "https://e.org/a", "b", "a", Verify())
+def inspection(via: str = "x") -> Inspection:
+    return Inspection("www", via, "https://e.org/a", "b", "a", Verify())
 
 
 def test_each_stale_place_has_a_row_and_the_others_one() -> None:
-    assert list(fresh._rows(question(), VERDICTS)) == [
+    assert list(fresh._rows(inspection(), VERDICTS)) == [
         ("www", "stale", "60 s", 'ETag "a"', "SYD", "old"),
         ("www", "unknown", "", "", "1 POP", "error-timeout-GRU"),
         ("www", "fresh", "", 'ETag "b"', "2 POPs", "ETag as in S3"),
     ]
-    rows = list(fresh._rows(question(), VERDICTS[:1] * 15))
+    rows = list(fresh._rows(inspection(), VERDICTS[:1] * 15))
     assert (len(rows), rows[-1][4]) == (11, "5 more POPs")
 
 
@@ -235,16 +235,16 @@ def test_each_stale_place_has_a_row_and_the_others_one() -> None:
     [([1], 0), ([1, 2], 0), ([1, 3], 3), ([0, 3], 1), ([3], 3)],
 )
 def test_a_stale_place_counts_more_than_one_that_is_silent(every: list[int], status: int) -> None:
-    assert fresh._status({question(): [VERDICTS[place] for place in every]}) == status
+    assert fresh._status({inspection(): [VERDICTS[place] for place in every]}) == status
 
 
 def test_where_dns_decides_whom_it_asks_is_said() -> None:
     verdicts = {
-        question(""): VERDICTS[1:2],
-        Question("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
+        inspection(""): VERDICTS[1:2],
+        Inspection("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
     }
     assert "  no `via` says where www stands: DNS decided whom this asked" in list(fresh._lines(verdicts))
-    assert len(list(fresh._lines({question(""): VERDICTS[1:2]}))) == 5
+    assert len(list(fresh._lines({inspection(""): VERDICTS[1:2]}))) == 5
 
 
 def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:
@@ -257,4 +257,4 @@ def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:
 
     plugins: Any = SimpleNamespace(hooks=SimpleNamespace(urls=urls))
     with pytest.raises(RequestError, match="bug in the plugin: KeyError: 'host'"):
-        questions(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])
+        inspections(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])

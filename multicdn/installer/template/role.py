@@ -107,8 +107,8 @@ def _decrypt(sid: str, keys: object, services: Iterable[str]) -> Statement:
 
 
 def bucket_statements(config: Config) -> list[Statement]:
-    """The permission to read objects' metadata and to count objects, for the routes that want it."""
-    read = _prefixes(route for route in config.routes if route.tags_from)
+    """The permission to read objects' metadata, to compare edges with them, and to count objects, where routes do."""
+    read = _prefixes(route for route in config.routes if route.tags_from or route.verify)
     counted = _prefixes(route for route in config.routes if _counts(route.collapse))
     statements = []
     if read:
