@@ -159,11 +159,13 @@ def test_seconds_are_those_of_each_upload_and_objects_are_counted() -> None:
 
 
 def test_what_is_stale_counts_as_purged_again_or_dead() -> None:
-    found = measures([
-        note("stale", "a.css", "b.css", verdict=OLD, state="purged"),
-        note("stale", "a.css", "b.css", verdict=OLD, state="dead"),
-        note("stale", "c.css", state="dead", of=queued("c.css", provider="site/E1")),
-    ])
+    found = measures(
+        [
+            note("stale", "a.css", "b.css", verdict=OLD, state="purged"),
+            note("stale", "a.css", "b.css", verdict=OLD, state="dead"),
+            note("stale", "c.css", state="dead", of=queued("c.css", provider="site/E1")),
+        ]
+    )
     assert found == {"www": {"PurgedAgain": 2.0, "Dead": 2.0, "Stale": 2.0}, "site": {"Dead": 1.0, "Stale": 1.0}}
 
 
