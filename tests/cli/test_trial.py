@@ -124,7 +124,7 @@ def test_where_a_route_verifies_it_waits_until_the_edges_are_fresh(
     deployed(monkeypatch, *ACCEPTED, config=text)
     run("s3://acme-site/docs/a", "--yes", code=1)
     dead = record(0, event="stale", state="dead", purges=4, reason="still stale at AMS")
-    deployed(monkeypatch, *ACCEPTED, *seen, dead, config=text)
+    deployed(monkeypatch, *ACCEPTED, *seen[:1], *seen[2:], dead, config=text)
     assert "www: purge of 1 url stale, dead: still stale at AMS" in run("s3://acme-site/docs/a", "--yes", code=1).stderr
     unknown = record(0, event="unknown", state="unknown", reason="login needed")
     deployed(monkeypatch, *ACCEPTED, *seen[:1], *seen[2:], unknown, config=text)
