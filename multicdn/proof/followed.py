@@ -72,28 +72,32 @@ class Follow:
     def released(self, decisions: Iterable[Decision], now: float) -> tuple[list[Decision], list[Requeue]]:
         """Let others go ahead of purges that were given up, or that hold them up for too long.
 
+        Only purges do: a preload would fetch what is about to be dropped. And whoever will be purged once more isn't
+        looked at before that: it may have fetched old bytes again.
+
         Returns:
             The decisions, with a note in those that others don't wait for any longer; and the others' jobs.
         """
         kept: list[Decision] = []
         jobs: list[Requeue] = []
         for decision in decisions:
-            queued = decision.queued
+            queued, given_up = decision.queued, not isinstance(decision, Requeue)
             overdue = [
-                one and one.then and not one.released and (not _waits(decision) or self._is_overdue(one, queued, now))
+                one and not one.released and (then := _purging(one)) and (given_up or self._is_late(then, queued, now))
                 for one in queued.job.sequels
             ]
             if any(overdue):
                 free = (one for one, late in zip(queued.job.sequels, overdue, strict=True) if late and one)
-                why = "given up" if not _waits(decision) else "not done yet"
+                why = "given up" if given_up else "not done yet"
                 reason = f"{queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
-                jobs += released((then for one in free for then in one.then), queued, reason)
+                early = (then for one in free for then in _purging(one))
+                jobs += released(early if given_up else map(_unlooked, early), queued, reason)
                 decision = msgspec.structs.replace(decision, queued=_marked(queued, overdue))  # noqa: PLW2901
             kept.append(decision)
         return kept, jobs
 
-    def _is_overdue(self, sequel: Sequel, queued: QueuedJob, now: float) -> bool:
-        waits = [self._tiers.get(then.provider, _PLAIN).wait_at_most for then in sequel.then]
+    def _is_late(self, waiting: Iterable[Then], queued: QueuedJob, now: float) -> bool:
+        waits = [self._tiers.get(then.provider, _PLAIN).wait_at_most for then in waiting]
         return now - queued.since >= min(map(seconds, waits))
 
     def _split(self, job: Job) -> tuple[Job | None, Job | None]:
@@ -183,8 +187,14 @@ def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = N
     return QueuedJob(job, 0, since, shortened(frozenset(origins)), look=look)
 
 
-def _waits(decision: Decision) -> bool:
-    return isinstance(decision, Requeue)
+def _purging(sequel: Sequel) -> tuple[Then, ...]:
+    return tuple(then for then in sequel.then if then.action == Action.PURGE)
+
+
+def _unlooked(then: Then) -> Then:
+    """A purge after which only further purges follow."""
+    further = tuple(map(_unlooked, _purging(then.sequel))) if then.sequel else ()
+    return msgspec.structs.replace(then, sequel=Sequel(then=further) if further else None)
 
 
 def _marked(queued: QueuedJob, places: Iterable[object]) -> QueuedJob:
