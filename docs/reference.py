@@ -31,6 +31,8 @@ _MORE = {
     "collapse": "fewer-targets",
     "also": "other-urls-of-an-object",
     "verify": "looking-whether-it-is-fresh",
+    "settle": "whole-deploys",
+    "after": "whole-deploys",
 }
 _KEPT_OUT = "${AWS::AccountId}"
 

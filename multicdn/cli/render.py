@@ -37,6 +37,8 @@ def explained(explanations: Sequence[Explained], limit: int) -> Iterator[str]:
         yield f"s3://{change.bucket}/{change.key} {change.kind}"
         for match in explanation.matches:
             yield f"  {match.at} applies: {_does(match.route, change.kind)}"
+            if waits_for := match.route.waits_for:
+                yield f"    but waits {waits_for}"
             yield from (f"    but has nothing for {untargeted}" for untargeted in match.untargeted)
         if not explanation.matches:
             yield "  no route applies"
@@ -186,6 +188,9 @@ def _object(explanation: Explained) -> dict[str, Any]:
         "key": change.key,
         "kind": str(change.kind),
         "routes": [match.at for match in explanation.matches],
+        "waits": [
+            f"{match.at} waits {waits_for}" for match in explanation.matches if (waits_for := match.route.waits_for)
+        ],
         "untargeted": [text for match in explanation.matches for text in match.untargeted],
         "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in explanation.misses],
     }
