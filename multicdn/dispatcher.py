@@ -160,6 +160,7 @@ class Dispatcher:
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         history, end = _history(intake), until + reserve - _REPLY
         holding = self._hold(intake, history, seconds * _ASKING)
+        history = msgspec.structs.replace(history, sent={**history.sent, **dict.fromkeys(holding.going, time.time())})
         held = self._wait(holding.groups, seconds * _HOLDING)
         work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
         returned, refused = self._returned(intake)
@@ -177,7 +178,7 @@ class Dispatcher:
         unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
             try:
-                ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+                ending = self._ending(intake, holding, report, sent, unrouted, len(unmatched), history, calling)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))
@@ -277,6 +278,7 @@ class Dispatcher:
     def _ending(
         self,
         intake: Intake,
+        holding: Holding,
         report: Report,
         sent: _Sent,
         unrouted: _Unrouted,
@@ -297,6 +299,7 @@ class Dispatcher:
             unreadable=len(intake.unreadable),
             open_breakers=self._delivery.open_breakers,
             times=metrics.event_times(intake.changes, history.sent, now),
+            going=holding.going,
             began=calling,
             now=now,
         )

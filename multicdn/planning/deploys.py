@@ -95,13 +95,15 @@ def hold(
             moment = _moment(change, history, missing, now)
             by_route.setdefault(matcher, []).append(_InHand(change, parts[matcher], moment))
     held: dict[tuple[Change, float | None], tuple[frozenset[str], str]] = {}
-    released = []
+    released, going = [], set()
     for matcher, hand in by_route.items():
         verdicts = _verdicts(matcher, hand, changes, lookup, policy, now)
         judged = list(zip(hand, verdicts, strict=True))
         over = [each for each, verdict in judged if verdict.until is None and not verdict.given_up]
         for each in over:
             routed[each.change] |= each.parts
+            if each.moment.waited:
+                going.add(each.moment.message)
         if over:
             late = next((verdict for verdict in verdicts if verdict.late), None)
             released.append(_released(matcher, over, late or _first_release(verdicts), now))
@@ -110,7 +112,7 @@ def hold(
             held[each.change, verdict.until] = known | each.parts, reason
     groups = _groups(held, history, policy, now)
     waits = frozenset(change for change, parts in routed.items() if not parts)
-    return Holding(dict([*missing.items(), *routed.items()]), groups, waits, released)
+    return Holding(dict([*missing.items(), *routed.items()]), groups, waits, released, going)
 
 
 def _moment(change: Change, history: MessageHistory, missing: Missing, now: float) -> Moment:
