@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from multicdn.model import Change
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
-    from multicdn.proof.following import Following
+    from multicdn.proof.following import Following, Told
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
     from multicdn.publishing import Publisher
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
-    from multicdn.records import EndedAlike
+    from multicdn.records import LogRecord
     from multicdn.routing.router import Missing
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
@@ -175,21 +175,25 @@ class Dispatcher:
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         sent = self._requeue(report, pursuit, history, calling, end)
+        told_of = _told(looks, sent.notes)
         unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
             try:
-                ending = self._ending(intake, holding, report, sent, unrouted, len(unmatched), history, calling)
+                ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+                ending = ending._replace(followed=told_of.measures if told_of else {}, going=holding.going)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
-        self._tell(intake, work, holding, found, sent, unrouted, unmatched)
-        reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began)
+        said = [*records(found), *(told_of.records if told_of else ())]
+        self._tell(intake, work, holding, said, sent, unrouted, unmatched)
+        counts = told_of.counts if told_of else {}
+        reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began, counts)
         if self._audience is not None:
             self._audience.see(report, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         if self._subscribers is not None:
-            self._subscribers.see(records(found), seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
+            self._subscribers.see(said, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
@@ -238,24 +242,29 @@ class Dispatcher:
         """Let what was not delivered wait in the queue, and what was accepted be followed from there."""
         if self._retry_queue is None:
             # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
-            return _Sent(left=Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome))))
+            left = Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome)))
+            return _Sent(left=left, late=left)
         if not (report.undelivered or self._follows or pursuit):
             return _Sent(left=report)
         try:
+            findings = pursuit.findings() if pursuit else ()
             now = time.time()
             decisions: list[Decision] = decide(report, history, self._retry_policy, now) if report.undelivered else []
             steps: list[Decision] = []
             notes: list[Note] = []
             if self._follows or pursuit:
-                decisions, steps, notes = self._following.next(report, decisions, pursuit, history, began, now)
+                decisions, steps, notes = self._following.next(report, decisions, findings, history, began, now)
             failed = self._retry_queue().carry_out([*decisions, *steps], end - time.monotonic())
         except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
             looked_at = _returning(pursuit.looks if pursuit else ())
-            return _Sent(left=Report((*map(_not_followed, report), *looked_at)), trouble=told(error))
+            left = Report((*map(_not_followed, report), *looked_at))
+            return _Sent(left=left, late=report, trouble=told(error))
         unsent = set(map(id, failed))
-        left = Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in failed))
         undelivered = [decision for decision in decisions if id(decision) in unsent]
-        return _Sent(decisions, undelivered, left, notes=notes)
+        left, late = _going_back(failed), _going_back(undelivered)
+        # What goes back is looked at once more, and told then.
+        told_now = [note for note in notes if left.failed_messages.isdisjoint(note.queued.job.messages)]
+        return _Sent(decisions, undelivered, left, late, notes=told_now)
 
     def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
         """Let changes of which something could not be found out wait in the queue for that part alone."""
@@ -278,7 +287,6 @@ class Dispatcher:
     def _ending(
         self,
         intake: Intake,
-        holding: Holding,
         report: Report,
         sent: _Sent,
         unrouted: _Unrouted,
@@ -293,13 +301,12 @@ class Dispatcher:
         return metrics.Ending(
             report=report,
             decisions=[decision for decision in sent.decisions if id(decision) not in unsent],
-            returned=sent.left,
+            returned=sent.late,
             incomplete=waits,
             unrouted=unmatched,
             unreadable=len(intake.unreadable),
             open_breakers=self._delivery.open_breakers,
             times=metrics.event_times(intake.changes, history.sent, now),
-            going=holding.going,
             began=calling,
             now=now,
         )
@@ -309,7 +316,7 @@ class Dispatcher:
         intake: Intake,
         work: Work,
         holding: Holding,
-        found: Sequence[EndedAlike],
+        said: Iterable[LogRecord],
         sent: _Sent,
         unrouted: _Unrouted,
         unmatched: Sequence[Change],
@@ -325,16 +332,20 @@ class Dispatcher:
         reporting.log_ignored(intake)
         reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
         reporting.log_released(holding.released)
-        reporting.log_ended(found)
-        reporting.log_notes(sent.notes)
+        reporting.log_records(said)
 
 
 class _Sent(NamedTuple):
-    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS."""
+    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS.
+
+    Of the latter ``late`` was not delivered; the rest was, and what follows it could not be sent. Notes are of what
+    was looked at.
+    """
 
     decisions: Sequence[Decision] = ()
     failed: Sequence[Decision] = ()
     left: Report = Report()
+    late: Report = Report()
     trouble: str = ""
     notes: Sequence[Note] = ()
 
@@ -379,6 +390,19 @@ def _not_followed(outcome: Outcome) -> Outcome:
 
 def _returning(looks: Iterable[QueuedJob]) -> Iterator[Outcome]:
     return (Outcome(queued.job, Status.RETRY, _UNSENT) for queued in looks)
+
+
+def _going_back(decisions: Iterable[Decision]) -> Report:
+    return Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in decisions))
+
+
+def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> Told | None:
+    """What there is to tell of purges that are followed, if there are any."""
+    if not (looks or notes):
+        return None
+    from multicdn.proof.following import told
+
+    return told(looks, notes)
 
 
 def _unsent_status(decision: Decision) -> Status:
@@ -433,7 +457,7 @@ def terms(config: Config, *, queued: bool) -> Terms:
 def _attempts(intake: Intake) -> dict[str, int]:
     """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
     attempts: dict[str, int] = {}
-    for queued in intake.queued_jobs:
+    for queued in (each for each in intake.queued_jobs if not each.look):
         attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
     return attempts
 

@@ -15,7 +15,7 @@ from multicdn.log import emit
 from multicdn.plugins.discovery import NoHooks
 from multicdn.provenance import MOST
 from multicdn.queue.waiting import HELD, INCOMPLETE
-from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider, records
+from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from multicdn.model import Change, Job, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
     from multicdn.planning.front import Released
-    from multicdn.proof.ladder import Note
     from multicdn.queue.waiting import Unrouted
     from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
@@ -61,14 +60,6 @@ def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], lef
         reasons.setdefault(failure.reason, []).append(failure.change)
     found += [_of_incomplete(INCOMPLETE, RETURNED, changes, reason, {}) for reason, changes in reasons.items()]
     _emit_some(found)
-
-
-def log_notes(notes: Iterable[Note]) -> None:
-    """Log what was found out about purges that are followed."""
-    if notes:
-        from multicdn.proof import telling
-
-        _emit_some(telling.records(notes))
 
 
 def _incomplete(group: Unrouted) -> LogRecord:
@@ -168,24 +159,45 @@ def log_collapse(decision: CollapseDecision) -> None:
     emit(level, "collapse", **fields)
 
 
-def log_ended(found: Iterable[EndedAlike]) -> None:
+def log_records(found: Iterable[LogRecord]) -> None:
     """Log what became of the jobs of an invocation."""
-    for record in records(found):
+    for record in found:
         emit(record.level, record.event, **record.fields)
 
 
-def log_invocation(intake: Intake, found: Iterable[EndedAlike], unmatched: int, seconds: float) -> None:
-    """Log one line about all of an invocation."""
+def log_invocation(
+    intake: Intake,
+    found: Iterable[EndedAlike],
+    unmatched: int,
+    seconds: float,
+    followed: Mapping[str, Counter[str]] | None = None,
+) -> None:
+    """Log one line about all of an invocation.
+
+    Args:
+        intake: what came.
+        found: what became of jobs.
+        unmatched: how many changes no route acts on.
+        seconds: that it took.
+        followed: of each provider the targets by what was found out about them, if any were looked at.
+    """
+    looks = sum(queued.look is not None for queued in intake.queued_jobs)
+    providers = by_provider(found)
+    for name, counts in (followed or {}).items():
+        known = Counter(providers.get(name, {}))
+        known.update(counts)
+        providers[name] = dict(known)
     emit(
         logging.INFO,
         "invocation",
         messages=len(intake.messages),
         changes=len(intake.changes),
-        jobs=len(intake.queued_jobs),
+        jobs=len(intake.queued_jobs) - looks,
+        **({"looks": looks} if looks else {}),
         unmatched=unmatched,
         unreadable=len(intake.unreadable),
         ms=round(seconds * 1000),
-        providers=by_provider(found),
+        providers=providers,
     )
 
 

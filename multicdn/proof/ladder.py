@@ -61,6 +61,7 @@ class Finding(Struct, frozen=True):
         failed: why the vendor gave it up; empty if it didn't.
         reason: why it isn't finished, or couldn't be asked about.
         verdicts: of what was looked at; empty where nothing was.
+        receipts: ids of the requests that the vendor hasn't said yet to be done.
     """
 
     queued: QueuedJob
@@ -69,6 +70,7 @@ class Finding(Struct, frozen=True):
     failed: str = ""
     reason: str = ""
     verdicts: Mapping[Subject, Verdict] = {}
+    receipts: tuple[str, ...] = ()
 
 
 class Note(Struct, frozen=True):
@@ -84,6 +86,7 @@ class Note(Struct, frozen=True):
         reason: why, in a sentence.
         asked: for ``finished``: whether the vendor said so; else its published time was over.
         seconds: since the oldest upload, or None.
+        at: when it was found out, in seconds since 1970.
     """
 
     event: str
@@ -95,6 +98,7 @@ class Note(Struct, frozen=True):
     reason: str = ""
     asked: bool = False
     seconds: float | None = None
+    at: float = 0.0
 
 
 class Steps(NamedTuple):
@@ -139,7 +143,8 @@ class _Ladder:
 
     def _look_later(self, reason: str) -> None:
         due = max(self._look.due, self._next())
-        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1)
+        left = self._finding.receipts or self._look.receipts
+        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1, receipts=left)
         queued = msgspec.structs.replace(self._queued, look=look)
         self._decisions.append(Requeue(queued, Status.ACCEPTED, reason, delay_until(due, self._now)))
 
@@ -338,7 +343,7 @@ class _Ladder:
         moments = [at for subject, _ in shown if (at := since_1970(subject.time)) is not None]
         moments = moments or [at for each in job.provenance if (at := since_1970(each.uploaded)) is not None]
         seconds_ = max(0.0, self._now - min(moments)) if moments else None
-        return Note(event, queued, tuple(shown), reason=reason, seconds=seconds_)
+        return Note(event, queued, tuple(shown), reason=reason, seconds=seconds_, at=self._now)
 
     # Parts of the job
 

@@ -13,7 +13,7 @@ from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
-from multicdn.routing.sequels import Order, Sequels
+from multicdn.routing.sequels import Order, Sequels, is_url, url_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +33,20 @@ Missing = Mapping[str | Change, frozenset[str]]
 _HOOKED = "urls"
 
 _NONE: frozenset[str] = frozenset()
+
+
+class LookedAt(NamedTuple):
+    """Where a route looks at an object.
+
+    Attributes:
+        route: the route.
+        url: the one URL by which it would be verified; empty where it has none.
+        urls: all of the object itself, not those of others that are stale with it.
+    """
+
+    route: Route
+    url: str
+    urls: frozenset[str]
 
 
 class Router:
@@ -77,6 +91,14 @@ class Router:
         """How an object is looked at through a provider; None if no route does."""
         found = (route.verify for route in self.matching(bucket, key) if provider in route.purge and route.verify)
         return next(found, None)
+
+    def looked_at(self, bucket: str, key: str) -> Iterator[LookedAt]:
+        """Where each route that covers an object would look at it, whether it has ``verify`` or not."""
+        change = Change(bucket, key)
+        for matcher in self._covering(bucket, key):
+            targets = matcher.targets(change, self._url_hook, {})
+            urls = (target.value for target, behind in targets.items() if behind == key and is_url(target))
+            yield LookedAt(matcher.route, url_at(matcher, change, targets), frozenset(urls))
 
     def tagged(self, changes: Iterable[Change], missing: Missing | None = None) -> set[tuple[str, str, str]]:
         """Bucket, key and name of the metadata that routes take tags from. Removed objects have none."""

@@ -375,17 +375,18 @@ def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
         "\n  - {bucket: tagged, prefix: public/news/, urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
         "\n  - {bucket: tagged, prefix: public/news/2026/, urls: ['https://h/{key}'], tags_from: x, purge: [fastly]}"
         "\n  - {bucket: tagged, prefix: 'odd*?$/', urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
-        "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly]}"
+        "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly], verify: false}"
+        "\n  - {bucket: proven, prefix: a/, urls: ['https://h/{key}'], purge: [fastly], verify: true}"
     )
     providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
     statements = filled(role.bucket_statements(installs.config("", routes, providers)))
     assert [(one["Action"], one["Resource"], one.get("Condition")) for one in statements] == [
         (
             ["s3:GetObject"],
-            ["arn:aws:s3:::tagged/odd${*}${?}${$}/*", "arn:aws:s3:::tagged/public/news/*"],
+            ["arn:aws:s3:::proven/a/*", "arn:aws:s3:::tagged/odd${*}${?}${$}/*", "arn:aws:s3:::tagged/public/news/*"],
             None,
         ),
-        (["s3:ListBucket"], ["arn:aws:s3:::tagged"], {"Null": {"s3:prefix": "true"}}),
+        (["s3:ListBucket"], ["arn:aws:s3:::proven", "arn:aws:s3:::tagged"], {"Null": {"s3:prefix": "true"}}),
     ]
     assert list(faults(statements)) == []
 
