@@ -32,6 +32,9 @@ _POPS, _DIGITS = 10, 8
 
 # URLs in the command that purges again.
 _URLS = 10
+
+# Stands for a space while the lines of a cell are broken.
+_UNBROKEN = "\N{WORD JOINER}"
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -150,7 +153,7 @@ def _lines(verdicts: Verdicts) -> Iterator[str]:
         )
         yield f"  s3://{bucket}/{key}{f': {_brief(expected)}' if expected else ''}"
         rows = [row for inspection in inspections for row in _rows(inspection, verdicts[inspection])]
-        yield from (f"  {line}" for line in table(_HEAD, rows, columns and columns - 2))
+        yield from (f"  {line.replace(_UNBROKEN, ' ')}" for line in table(_HEAD, rows, columns and columns - 2))
         unplaced = [inspection.provider for inspection in inspections if not inspection.via]
         if unplaced and len(inspections) > 1:
             yield f"  no `via` says where {' and '.join(unplaced)} stands: DNS decided whom this asked"
@@ -173,7 +176,8 @@ def _rows(inspection: Inspection, verdicts: Sequence[Verdict]) -> Iterator[tuple
 
 def _row(name: str, verdict: Verdict, pop: str) -> tuple[str, ...]:
     age = "" if verdict.age is None else f"{verdict.age:,.0f} s"
-    return name, verdict.state, age, _brief(_undated(verdict)), pop, verdict.reason
+    seen = _brief(_undated(verdict)).replace(" ", _UNBROKEN)
+    return name, verdict.state, age, seen, pop, verdict.reason
 
 
 def _undated(verdict: Verdict) -> str:
