@@ -86,6 +86,7 @@ class Note(Struct, frozen=True):
         reason: why, in a sentence.
         asked: for ``finished``: whether the vendor said so; else its published time was over.
         seconds: since the oldest upload, or None.
+        at: when it was found out, in seconds since 1970.
     """
 
     event: str
@@ -97,6 +98,7 @@ class Note(Struct, frozen=True):
     reason: str = ""
     asked: bool = False
     seconds: float | None = None
+    at: float = 0.0
 
 
 class Steps(NamedTuple):
@@ -341,7 +343,7 @@ class _Ladder:
         moments = [at for subject, _ in shown if (at := since_1970(subject.time)) is not None]
         moments = moments or [at for each in job.provenance if (at := since_1970(each.uploaded)) is not None]
         seconds_ = max(0.0, self._now - min(moments)) if moments else None
-        return Note(event, queued, tuple(shown), reason=reason, seconds=seconds_)
+        return Note(event, queued, tuple(shown), reason=reason, seconds=seconds_, at=self._now)
 
     # Parts of the job
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from multicdn.routing.verify import Verify
 
 
-# The parts of routes that the changes of a message still wait for, by its id; other messages wait for all.
-Missing = Mapping[str, frozenset[str]]
+# The parts of routes that the changes of a message still wait for, by its id; other messages wait for all. And those
+# that a change is to be routed for now, by the change itself, where a route waits for the rest of a deploy.
+Missing = Mapping[str | Change, frozenset[str]]
 
 # The member of a route whose targets go through a plugin's hook.
 _HOOKED = "urls"
@@ -169,11 +170,25 @@ class Router:
 
         All, too, where a part is of a route that the config no longer has: which one stands in its place isn't known.
         """
-        wanted = missing.get(change.cause) if missing else None
+        if not missing:
+            return None
+        wanted = missing.get(change) if change in missing else missing.get(change.cause)
         if wanted is None:
             return None
         routes = self._buckets.get(change.bucket)
         return wanted if routes is not None and wanted <= routes.parts else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether any route waits for whole deploys."""
+        return any(routes.waiting for routes in self._buckets.values())
+
+    def parts(self, change: Change, missing: Missing | None = None) -> dict[Matcher, frozenset[str]]:
+        """The routes that act on a change, and the parts of each for which the change is to be routed."""
+        wanted = self._wanted(change, missing)
+        acting = (each for each in self._covering(change.bucket, change.key) if change.kind in each.route.on)
+        found = {each: frozenset(map(each.part, each.members)) for each in acting}
+        return found if wanted is None else {each: left for each, all_ in found.items() if (left := all_ & wanted)}
 
     def covers(self, change: Change) -> bool:
         """Whether any route is about a changed key, whatever happened to it."""

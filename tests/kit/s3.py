@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
-from email.utils import formatdate
+from email.utils import format_datetime, formatdate
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
@@ -79,7 +79,10 @@ class S3:
         if status := self.statuses.get(place):
             return Response(status)
         found = self.objects.get(place)
-        return Response(404) if found is None else Response(200, {"ETag": '"e"', **found})
+        if found is None:
+            return Response(404)
+        since = format_datetime(self.times[place], usegmt=True)
+        return Response(200, {"ETag": '"e"', "Last-Modified": since, **found})
 
     def _list(self, bucket: str, query: dict[str, list[str]]) -> Response:
         if status := self.statuses.get(bucket):
