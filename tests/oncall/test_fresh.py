@@ -275,7 +275,7 @@ def test_where_dns_decides_whom_it_asks_is_said() -> None:
 
 def test_the_url_of_a_size_is_not_that_of_the_picture(tmp_path: Path) -> None:
     path = tmp_path / "multicdn.config.yml"
-    also = 'also: [{keys: "img/*.jpg", as: ["thumbs/{key}"]}], purge: [site, www]'
+    also = 'also: [{keys: ["img/*.jpg"], as: ["thumbs/{key}"]}], purge: [site, www]'
     text = CONFIG.format(site="localhost:1", www="localhost:2").replace("purge: [site, www]", also)
     path.write_text(text, encoding="utf-8")
     loaded = arguments.load(path)
