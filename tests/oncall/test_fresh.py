@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from kit.s3 import S3
 
 from multicdn.cli import arguments, fresh, main
-from multicdn.oncall.freshness import Inspection, inspections
+from multicdn.oncall.freshness import Probe, probes
 from multicdn.oncall.manual import RequestError
 from multicdn.proof.identity import Verdict
 from multicdn.routing.verify import Verify
@@ -227,18 +227,18 @@ VERDICTS = [
 ]
 
 
-def inspection(via: str = "x") -> Inspection:
-    return Inspection("www", via, "https://e.org/a", "b", "a", Verify())
+def probe(via: str = "x") -> Probe:
+    return Probe("www", via, "https://e.org/a", "b", "a", Verify())
 
 
 def test_each_stale_place_has_a_row_and_the_others_one() -> None:
-    shown = [tuple(cell.replace("\u2060", " ") for cell in row) for row in fresh._rows(inspection(), VERDICTS)]
+    shown = [tuple(cell.replace("\u2060", " ") for cell in row) for row in fresh._rows(probe(), VERDICTS)]
     assert shown == [
         ("www", "stale", "60 s", 'ETag "a"', "SYD", "old"),
         ("www", "unknown", "", "", "1 POP", "error-timeout-GRU"),
         ("www", "fresh", "", 'ETag "b"', "2 POPs", "ETag as in S3"),
     ]
-    rows = list(fresh._rows(inspection(), VERDICTS[:1] * 15))
+    rows = list(fresh._rows(probe(), VERDICTS[:1] * 15))
     assert (len(rows), rows[-1][4]) == (11, "5 more POPs")
 
 
@@ -247,13 +247,13 @@ def test_each_stale_place_has_a_row_and_the_others_one() -> None:
     [([1], 0), ([1, 2], 0), ([1, 3], 3), ([0, 3], 1), ([3], 3)],
 )
 def test_a_stale_place_counts_more_than_one_that_is_silent(every: list[int], status: int) -> None:
-    assert fresh._status({inspection(): [VERDICTS[place] for place in every]}) == status
+    assert fresh._status({probe(): [VERDICTS[place] for place in every]}) == status
 
 
 def test_a_narrow_terminal_breaks_words_and_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh, "width", lambda: 60)
     stale = Verdict("stale", "ETag is not that of S3; x-cache: HIT", f'ETag "{"0" * 32}"', f'ETag "{"1" * 32}"', "SYD")
-    assert list(fresh._lines({inspection(): [stale]})) == [
+    assert list(fresh._lines({probe(): [stale]})) == [
         "https://e.org/a",
         '  s3://b/a: ETag "11111111…"',
         "  provider  state  age  seen              POP  why",
@@ -266,11 +266,11 @@ def test_a_narrow_terminal_breaks_words_and_no_identity(monkeypatch: pytest.Monk
 
 def test_where_dns_decides_whom_it_asks_is_said() -> None:
     verdicts = {
-        inspection(""): VERDICTS[1:2],
-        Inspection("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
+        probe(""): VERDICTS[1:2],
+        Probe("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
     }
     assert "  no `via` says where www stands: DNS decided whom this asked" in list(fresh._lines(verdicts))
-    assert len(list(fresh._lines({inspection(""): VERDICTS[1:2]}))) == 5
+    assert len(list(fresh._lines({probe(""): VERDICTS[1:2]}))) == 5
 
 
 def test_the_url_of_a_size_is_not_that_of_the_picture(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_the_url_of_a_size_is_not_that_of_the_picture(tmp_path: Path) -> None:
     text = CONFIG.format(site="localhost:1", www="localhost:2").replace("purge: [site, www]", also)
     path.write_text(text, encoding="utf-8")
     loaded = arguments.load(path)
-    found = inspections(loaded.config, loaded.plugins, loaded.places, [], ["http://www.acme.com/thumbs/img/a.jpg"])
+    found = probes(loaded.config, loaded.plugins, loaded.places, [], ["http://www.acme.com/thumbs/img/a.jpg"])
     assert {each.key for each in found} == {"thumbs/img/a.jpg"}
 
 
@@ -293,4 +293,4 @@ def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:
 
     plugins: Any = SimpleNamespace(hooks=SimpleNamespace(urls=urls))
     with pytest.raises(RequestError, match="bug in the plugin: KeyError: 'host'"):
-        inspections(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])
+        probes(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])
