@@ -1,4 +1,4 @@
-"""Whether an outer CDN ever keeps old bytes for ever, with faults, kills and duplicates: with `pulls_from`, and without.
+"""Whether an outer CDN keeps old bytes for ever, with faults, kills and duplicates: with `pulls_from`, and without.
 
     python bench/tiers.py [--rounds 200] [--first 0]
 
@@ -64,7 +64,8 @@ SETTINGS = (
 def run(setting: Setting, numbers: range) -> tuple[Counter[str], Counter[str]]:
     """Run rounds, and count what became of them, and what went wrong meanwhile."""
     import pytest
-    from kit.tiers import Tiers, rounds
+    from kit.tier_rounds import rounds
+    from kit.tiers import Tiers
 
     found, shown = Counter[str](), Counter[str]()
     vendors: Mapping[str, str] = {f"tier{place}": vendor for place, vendor in enumerate(setting.vendors)}

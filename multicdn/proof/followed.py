@@ -18,7 +18,7 @@ from multicdn.routing.tiers import Tier
 from multicdn.sequel import Sequel, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.model import Outcome, Report
     from multicdn.provider import Provider
@@ -81,24 +81,34 @@ class Follow:
         kept: list[Decision] = []
         jobs: list[Requeue] = []
         for decision in decisions:
-            queued, given_up = decision.queued, not isinstance(decision, Requeue)
-            overdue = [
-                one and not one.released and (then := _purging(one)) and (given_up or self._is_late(then, queued, now))
-                for one in queued.job.sequels
-            ]
-            if any(overdue):
-                free = (one for one, late in zip(queued.job.sequels, overdue, strict=True) if late and one)
-                why = "given up" if given_up else "not done yet"
-                reason = f"{queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
-                early = (then for one in free for then in _purging(one))
-                jobs += released(early if given_up else map(_unlooked, early), queued, reason)
-                decision = msgspec.structs.replace(decision, queued=_marked(queued, overdue))  # noqa: PLW2901
-            kept.append(decision)
+            free = self._free(decision, now)
+            kept.append(_marked(decision, free))
+            if not free:
+                continue
+            early = (then for place in free for then in _purging(decision.queued.job.sequels[place]))
+            if isinstance(decision, Requeue):
+                why, early, delay = "not done yet", map(_unlooked, early), max(0, math.ceil(min(free.values())))
+            else:
+                why, delay = "given up", 0
+            reason = f"{decision.queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
+            found = released(early, decision.queued, reason)
+            jobs += (msgspec.structs.replace(each, delay=delay) for each in found)
         return kept, jobs
 
-    def _is_late(self, waiting: Iterable[Then], queued: QueuedJob, now: float) -> bool:
-        waits = [self._tiers.get(then.provider, _PLAIN).wait_at_most for then in waiting]
-        return now - queued.since >= min(map(seconds, waits))
+    def _free(self, decision: Decision, now: float) -> dict[int, float]:
+        """The places of targets that others wait for no longer, and seconds until that.
+
+        Before its own next turn nothing can change, so what is due by then counts as due.
+        """
+        queued, free = decision.queued, {}
+        for place, sequel in enumerate(queued.job.sequels):
+            waiting = _purging(sequel)
+            if sequel and waiting and not sequel.released:
+                most = min(seconds(self._tiers.get(then.provider, _PLAIN).wait_at_most) for then in waiting)
+                left = queued.since + most - now
+                if not isinstance(decision, Requeue) or left <= decision.delay:
+                    free[place] = left
+        return free
 
     def _split(self, job: Job) -> tuple[Job | None, Job | None]:
         """The targets that are purged a second time before anything follows; and those of which something follows."""
@@ -187,19 +197,24 @@ def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = N
     return QueuedJob(job, 0, since, shortened(frozenset(origins)), look=look)
 
 
-def _purging(sequel: Sequel) -> tuple[Then, ...]:
-    return tuple(then for then in sequel.then if then.action == Action.PURGE)
+def _purging(sequel: Sequel | None) -> tuple[Then, ...]:
+    return tuple(then for then in sequel.then if then.action == Action.PURGE) if sequel else ()
 
 
 def _unlooked(then: Then) -> Then:
     """A purge after which only further purges follow."""
-    further = tuple(map(_unlooked, _purging(then.sequel))) if then.sequel else ()
+    further = tuple(map(_unlooked, _purging(then.sequel)))
     return msgspec.structs.replace(then, sequel=Sequel(then=further) if further else None)
 
 
-def _marked(queued: QueuedJob, places: Iterable[object]) -> QueuedJob:
+def _marked(decision: Decision, places: Container[int]) -> Decision:
+    """With a note in those targets that others wait for no longer."""
+    job = decision.queued.job
     sequels = tuple(
-        msgspec.structs.replace(one, released=True) if one and late else one
-        for one, late in zip(queued.job.sequels, places, strict=True)
+        msgspec.structs.replace(one, released=True) if one and place in places else one
+        for place, one in enumerate(job.sequels)
     )
-    return msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, sequels=sequels))
+    if sequels == job.sequels:
+        return decision
+    queued = msgspec.structs.replace(decision.queued, job=msgspec.structs.replace(job, sequels=sequels))
+    return msgspec.structs.replace(decision, queued=queued)

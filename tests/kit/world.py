@@ -84,6 +84,7 @@ class World:
         killed: asked before a batch is deleted, whether the function was killed at that moment.
         before: called before each invocation.
         between: called whenever something may have happened, as clients would.
+        gather: seconds for which AWS waits for more messages of a batch.
         described: headers of objects beside those of any, by key.
     """
 
@@ -97,6 +98,7 @@ class World:
     ) -> None:
         self.warp = warp
         self.origin = origin
+        origin.clock = warp
         self.objects: dict[str, tuple[bytes, float]] = {}
         self.described: dict[str, dict[str, str]] = {}
         self.aws = _Aws(self)
@@ -110,6 +112,7 @@ class World:
         self.before: Callable[[], None] = lambda: None
         self.between: Callable[[], None] = lambda: None
         self.invocations = 0
+        self.gather = 0.0
         self._numbers = 0
 
     def _answer(self, patch: pytest.MonkeyPatch) -> None:
@@ -138,15 +141,11 @@ class World:
 
     def upload(self, key: str, body: str, *, told: bool = True, copies: int = 0, **headers: str) -> None:
         """Write an object, and let S3 tell of it, perhaps more than once."""
-        content, now = body.encode(), time.time()
-        self.objects[key] = content, now
-        sent = {
-            "ETag": etag(content),
-            "Last-Modified": formatdate(now, usegmt=True),
-            "Cache-Control": "max-age=86400",
-            **headers,
-        }
-        self.origin.put(key, content, sent)
+        content = body.encode()
+        self.origin.put(key, content, {"Cache-Control": "max-age=86400", **headers})
+        stored = self.origin.stored(key)
+        assert stored is not None
+        self.objects[key] = content, stored.modified
         if "Content-Type" in headers:
             self.described[key] = {"Content-Type": headers["Content-Type"]}
         if told:
@@ -202,7 +201,7 @@ class World:
             if not due or min(due) > until:
                 self.warp.skip(until - time.time())
                 return
-            self.warp.skip(min(due) - time.time())
+            self.warp.skip(min(due) + self.gather - time.time())
             self.between()
 
     @property

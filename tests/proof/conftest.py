@@ -39,6 +39,7 @@ def single(chain: Callable[..., Tiers]) -> Tiers:
 
 
 @pytest.fixture
-def told(logged: pytest.LogCaptureFixture) -> Told:
+def told() -> Iterator[Told]:
     """What was logged."""
-    return Told(logged)
+    with Told.listening() as told:
+        yield told
