@@ -21,16 +21,19 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from multicdn.cli._followed import Pursued
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
-    from multicdn.model import Outcome
+    from multicdn.config import Config
+    from multicdn.model import Outcome, Report
+    from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
 
 
 # Exit statuses; click itself exits with 2 for wrong usage.
-FAILED, PARTIAL = 1, 3
+FAILED, PARTIAL, UNPROVEN = 1, 3, 4
 
 _NAMED = 10
 
@@ -50,6 +53,7 @@ class Ended(NamedTuple):
         outcomes: of the calls from here.
         interrupted: whether Ctrl-C, or a signal like it, ended them.
         by: who asked; empty where nothing was done.
+        courses: how far it came that was waited for; None where nobody waited.
     """
 
     status: int
@@ -58,6 +62,7 @@ class Ended(NamedTuple):
     outcomes: tuple[Outcome, ...] = ()
     interrupted: bool = False
     by: str = ""
+    courses: Sequence[Course] | None = None
 
 
 @contextlib.contextmanager
@@ -98,8 +103,17 @@ def tell_nothing(action: Action, settings: CommonOptions) -> None:
         say_json(_answer(ManualRequest(id="", action=action), Orders(()), Ended(0), 0, 0))
 
 
-def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0) -> int:
+def run(
+    loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0, wait: float | None = None
+) -> int:
     """Do what is asked for, say how it ended, and return the exit status: of a part, if something was left out before.
+
+    Args:
+        loaded: the config.
+        request: what is asked for.
+        settings: the options.
+        left_out: how many lines of lists could not be done.
+        wait: seconds for what was accepted to be finished, and fresh; None: nobody waits for it.
 
     Raises:
         UsageError: it can't be asked of these providers.
@@ -107,16 +121,24 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
     """
     with misuse():
         with calling_nobody():
-            orders = _orders(loaded, request, settings)
+            router = _router(loaded, request, wait)
+            orders = _orders(router, loaded, request, settings)
             _tell_unmatched(loaded, orders, request)
-        ended = _ended(loaded, request, settings, orders)
+        ended = _ended(loaded, request, settings, orders, router, wait)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:
         say_json(_answer(request, orders, ended, status, left_out, settings.reason))
     return status
 
 
-def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orders: Orders) -> Ended:
+def _ended(
+    loaded: Loaded,
+    request: ManualRequest,
+    settings: CommonOptions,
+    orders: Orders,
+    router: Router,
+    wait: float | None,
+) -> Ended:
     from multicdn.oncall import manual
 
     if not orders.demands and not orders.failures:
@@ -125,7 +147,7 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
         _tell_failures(orders)
         return Ended(FAILED)
     if settings.dry_run:
-        return _show(loaded, orders, settings)
+        return _show(loaded, orders, settings, _pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
     queue_url = settings.queue()
     by = _person.of_aws(_region_of(queue_url)) if queue_url else _person.at_this_machine()
@@ -133,7 +155,8 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
     orders = manual.asked_by(orders, by, settings.reason)
     if queue_url:
         return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
-    return _deliver(loaded, request, orders, settings)._replace(by=by)
+    pursued = _pursued(loaded, request, orders, router, wait)
+    return _deliver(loaded, request, orders, settings, pursued)._replace(by=by)
 
 
 def _region_of(queue_url: str) -> str:
@@ -153,6 +176,7 @@ def _answer(
         "exit_status": status,
         "interrupted": ended.interrupted,
         "providers": _ends.as_json(ended.outcomes),
+        "followed": None if ended.courses is None else _courses_as_json(ended.courses),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
         "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
         "collapse": [msgspec.to_builtins(decision) for decision in orders.decisions],
@@ -162,17 +186,59 @@ def _answer(
     }
 
 
-def _orders(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
-    """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
-    from multicdn.oncall import manual
+def _courses_as_json(courses: Sequence[Course]) -> list[dict[str, Any]]:
+    from multicdn.cli import _followed
+
+    return _followed.as_json(courses)
+
+
+def _router(loaded: Loaded, request: ManualRequest, wait: float | None) -> Router:
+    """The routes; where somebody waits until edges are fresh, with what they are looked at by."""
     from multicdn.routing.router import Router
 
-    config = loaded.config
-    router = Router(config.routes, config.providers, loaded.plugins.hooks.urls, config.places)
+    config, hook = loaded.config, loaded.plugins.hooks.urls
+    fresh = any(tier.pulls_from and tier.wait_for == "fresh" for tier in config.tiers.values())
+    if request.action is Action.PURGE and (wait is not None or fresh):
+        from multicdn.oncall import looked_at
+
+        return looked_at.router(config, hook, every=wait is not None)
+    return Router(config.routes, config.providers, hook, config.places)
+
+
+def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
+    """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
+    from multicdn.oncall import manual
+
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
     return orders
+
+
+def _pursued(
+    loaded: Loaded, request: ManualRequest, orders: Orders, router: Router, wait: float | None
+) -> Pursued | None:
+    """What is followed from here: what somebody waits for, and that of which a provider behind it waits for the end.
+
+    None where nothing is: then all is called at once, and once.
+    """
+    from multicdn.oncall.order import order
+
+    names = frozenset(demand.provider for demand in orders.demands)
+    config = loaded.config
+    turns = order([name for name in config.providers if name in names], config.tiers)
+    if request.action is not Action.PURGE or (turns.is_plain and wait is None):
+        return None
+    from multicdn.cli._followed import Pursued
+    from multicdn.oncall import looked_at
+    from multicdn.oncall.explain import Explainer
+
+    followed = names if wait is not None else turns.waited_for
+    explainer = Explainer(config, loaded.places, loaded.plugins.hooks.urls) if wait is not None else None
+    demands = looked_at.marked(orders.demands, followed, explainer)
+    unknown = list(looked_at.unknown_urls(demands)) if wait is not None else []
+    rules = looked_at.rules(router) if wait is not None else router.verify
+    return Pursued(turns, followed, demands, rules, wait, unknown)
 
 
 def _tell_untargeted(router: Router, request: ManualRequest) -> None:
@@ -222,9 +288,14 @@ def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
     return previews(loaded.config, orders.demands)
 
 
-def _show(loaded: Loaded, orders: Orders, settings: CommonOptions) -> Ended:
+def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Pursued | None) -> Ended:
     shown = _previews(loaded, orders)
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
+    if pursued is not None:
+        from multicdn.cli import _followed
+
+        names = dict.fromkeys(preview.name.partition("/")[0] for preview in shown)
+        settings.print(_followed.foretold(names, pursued.order, pursued))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)
@@ -263,24 +334,65 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
-def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
+def _deliver(
+    loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions, pursued: Pursued | None
+) -> Ended:
     from multicdn import extras
     from multicdn.cli._delivering import delivered
     from multicdn.reporting import plugins_that_look
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
-    report, interrupted = delivered(config, orders.demands, request.action, _previews(loaded, orders), settings)
+    shown = _previews(loaded, orders)
+    if pursued is None:
+        courses = None
+        report, interrupted = delivered(config, orders.demands, request.action, shown, settings)
+    else:
+        report, interrupted, courses = _follow(config, request, shown, settings, pursued)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
+    proven = _tell_courses(courses, settings)
     for line in _going_on.undelivered(report):
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)
-    status = _signals.status() if interrupted and report.undelivered else _status(accepted, failed)
-    return Ended(status, outcomes=tuple(report), interrupted=interrupted)
+    status = _status(accepted, failed)
+    if interrupted and (report.undelivered or not proven):
+        status = _signals.status()
+    elif not status and not proven:
+        status = UNPROVEN
+    return Ended(status, outcomes=tuple(report), interrupted=interrupted, courses=courses)
+
+
+def _follow(
+    config: Config, request: ManualRequest, shown: Sequence[Preview], settings: CommonOptions, pursued: Pursued
+) -> tuple[Report, bool, list[Course] | None]:
+    """Deliver, and what follows; with how far it came, if somebody waited for that."""
+    from multicdn.aws.s3 import Objects
+    from multicdn.cli import _delivering, _followed
+    from multicdn.oncall import looked_at
+    from multicdn.oncall.courses import Courses
+    from multicdn.oncall.follow_through import Times
+
+    courses = Courses(pursued.names, pursued.unknown)
+    times = Times(settings.timeout, _delivering.time_for(None, shown), pursued.wait)
+    with calling_nobody():
+        demands = looked_at.as_in_s3(pursued.demands, Objects().stored)
+    runner = _followed.runner(pursued, config, times, verbose=settings.verbose, courses=courses)
+    ended = _delivering.delivered(config, demands, request.action, shown, settings, runner)
+    return ended.report, ended.interrupted, None if pursued.wait is None else courses.all()
+
+
+def _tell_courses(courses: Sequence[Course] | None, settings: CommonOptions) -> bool:
+    """Say how far what was waited for came, and whether it came to its end."""
+    if courses is None:
+        return True
+    from multicdn.cli import _followed
+
+    settings.print(redact(line) for line in _followed.lines(courses))
+    return _followed.is_proven(courses)
 
 
 def _tell_hook_bug(reason: str) -> None:

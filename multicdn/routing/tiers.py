@@ -61,7 +61,7 @@ def sources(name: str, tiers: Mapping[str, Tier]) -> list[str]:
 
 
 def nearest(name: str, among: Collection[str], tiers: Mapping[str, Tier]) -> tuple[str, ...]:
-    """Of some providers those that one fetches from, be it through others; without what one of them waits for itself."""
+    """Of some providers those that one fetches from, without what another of them fetches from."""
     found = [each for each in sources(name, tiers) if each in among]
     return tuple(each for each in found if not any(each in sources(other, tiers) for other in found))
 
