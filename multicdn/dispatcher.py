@@ -387,7 +387,7 @@ def terms(config: Config, *, queued: bool) -> Terms:
 def _attempts(intake: Intake) -> dict[str, int]:
     """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
     attempts: dict[str, int] = {}
-    for queued in intake.queued_jobs:
+    for queued in (each for each in intake.queued_jobs if not each.look):
         attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
     return attempts
 

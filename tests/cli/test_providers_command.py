@@ -169,7 +169,7 @@ def test_it_says_when_a_purge_is_finished(provider: str, said: list[str]) -> Non
 
 
 def test_nothing_is_said_of_purges_where_there_are_none() -> None:
-    assert "finished" not in description(catalog.entry(installed(), "warmer"))
+    assert "When a purge is finished" not in description(catalog.entry(installed(), "warmer"))
     plain = description(catalog.entry(installed(), "plain"))
     assert "can't be asked: a purge has no published time, and counts as finished once it is accepted" in plain
 
