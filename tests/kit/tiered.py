@@ -1,11 +1,10 @@
-"""CDNs in tiers, as plugins: caches that fetch from one another, vendors that can be asked, POPs that tell what they serve.
+"""CDNs in tiers, as plugins: caches that fetch from one another, vendors that can be asked, POPs that tell.
 
 A cache is asked by visitors all the time: whatever it drops it fetches anew at once, from where it fetches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from multicdn.provider import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
     from botocore.awsrequest import AWSPreparedRequest
