@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from multicdn.model import Outcome, Report
     from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Object, Orders
+    from multicdn.oncall.order import Order
     from multicdn.oncall.preview import Preview
+    from multicdn.routing.demand import Demand
     from multicdn.routing.router import Router
 
 
@@ -222,17 +224,14 @@ def _pursued(
 
     None where nothing is: then all is called at once, and once.
     """
-    from multicdn.oncall.order import order
-
-    names = frozenset(demand.provider for demand in orders.demands)
-    config = loaded.config
-    turns = order([name for name in config.providers if name in names], config.tiers)
+    config, turns = loaded.config, _turns(loaded, orders)
     if request.action is not Action.PURGE or (turns.is_plain and wait is None):
         return None
     from multicdn.cli._followed import Pursued
     from multicdn.oncall import looked_at
     from multicdn.oncall.explain import Explainer
 
+    names = frozenset(demand.provider for demand in orders.demands)
     followed = names if wait is not None else turns.waited_for
     explainer = Explainer(config, loaded.places, loaded.plugins.hooks.urls) if wait is not None else None
     demands = looked_at.marked(orders.demands, followed, explainer)
@@ -292,10 +291,7 @@ def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Purs
     shown = _previews(loaded, orders)
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     if pursued is not None:
-        from multicdn.cli import _followed
-
-        names = dict.fromkeys(preview.name.partition("/")[0] for preview in shown)
-        settings.print(_followed.foretold(names, pursued.order, pursued))
+        settings.print(_turns_told(loaded, orders, pursued))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)
@@ -318,7 +314,8 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
         if reason := allowed.refusal(job.job):
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
-    wanted = [message for job in jobs for message in messages(job)]
+    in_order = _in_order(loaded, request, orders)
+    wanted = [message for job in queued_jobs(in_order, request, time.time()) for message in messages(job)]
     try:
         refusals = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     except KeyboardInterrupt:
@@ -327,11 +324,39 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     _tell_failures(orders)
     taken = len(wanted) - len(refusals)
     settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
+    settings.print(_turns_told(loaded, orders) if taken and request.action is Action.PURGE else ())
     for (code, reason), count in Counter(refusals.values()).items():
         why = f"{code}: {reason}" if code else reason
         say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)
     failed = len(refusals)
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
+
+
+def _in_order(loaded: Loaded, request: ManualRequest, orders: Orders) -> Sequence[Demand]:
+    """The demands as the function does them: those of a provider that fetches from others follow these."""
+    turns = _turns(loaded, orders)
+    if request.action is not Action.PURGE or not turns.waits:
+        return orders.demands
+    from multicdn.oncall.order import chained
+
+    return chained(orders.demands, turns)
+
+
+def _turns(loaded: Loaded, orders: Orders) -> Order:
+    from multicdn.oncall.order import order
+
+    names = {demand.provider for demand in orders.demands}
+    return order([name for name in loaded.config.providers if name in names], loaded.config.tiers)
+
+
+def _turns_told(loaded: Loaded, orders: Orders, pursued: Pursued | None = None) -> Iterator[str]:
+    turns = _turns(loaded, orders)
+    if pursued is None and turns.is_plain:
+        return
+    from multicdn.cli import _followed
+
+    names = {demand.provider: None for demand in orders.demands}
+    yield from _followed.foretold([name for name in loaded.config.providers if name in names], turns, pursued)
 
 
 def _deliver(

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from multicdn.routing.tiers import PLAIN, nearest
+from multicdn.sequel import Sequel, Then, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    from multicdn.model import Target
+    from multicdn.routing.demand import Demand, Want
     from multicdn.routing.tiers import Tier
 
 
@@ -71,3 +75,57 @@ def waves(names: Collection[str], waits: Mapping[str, tuple[str, ...]]) -> list[
         found.append(turn)
         left = [name for name in left if name not in turn]
     return found
+
+
+def chained(demands: Iterable[Demand], order: Order) -> list[Demand]:
+    """The demands for the queue of a function: what waits for others is among the sequels of these.
+
+    A target waits for those of the same object, or of the same text; if there are none, for the last one of each
+    provider that it waits for.
+    """
+    found: dict[str, list[Demand]] = {}
+    for demand in demands:
+        found.setdefault(demand.provider, []).append(demand)
+    for name in (name for turn in reversed(waves(list(found), order.waits)) for name in turn):
+        if names := order.waits.get(name):
+            for outer in found.pop(name):
+                for inner in names:
+                    found[inner] = _followed(found[inner], outer, fresh=name in order.fresh)
+    return [demand for each in found.values() for demand in each]
+
+
+def _followed(inner: list[Demand], outer: Demand, *, fresh: bool) -> list[Demand]:
+    """The demands of one provider with those of another one that come after them."""
+    places: dict[object, dict[tuple[int, Target], None]] = {}
+    last = (0, next(iter(inner[0].wants)))
+    for number, demand in enumerate(inner):
+        for target, want in demand.wants.items():
+            last = number, target
+            for about in _about(target, want):
+                places.setdefault(about, {})[last] = None
+    after: dict[tuple[int, Target], list[Sequel]] = {}
+    for target, want in outer.wants.items():
+        sequel = joined(want.sequels) if want.sequels else None
+        named = ((str(target.kind), target.value),)
+        then = Then(outer.provider, str(outer.action), outer.bucket, named, outer.soft, fresh, sequel)
+        alike = dict.fromkeys(place for about in _about(target, want) for place in places.get(about, ()))
+        for place in alike or (last,):
+            after.setdefault(place, []).append(Sequel(then=(then,)))
+    return [
+        msgspec.structs.replace(
+            demand,
+            wants={
+                target: msgspec.structs.replace(want, sequels=(*want.sequels, *after.get((number, target), ())))
+                for target, want in demand.wants.items()
+            },
+        )
+        for number, demand in enumerate(inner)
+    ]
+
+
+def _about(target: Target, want: Want) -> Iterator[object]:
+    """By what targets of two providers are known to be about the same: their objects, else their own text."""
+    keys = {(each.bucket, key) for each in want.behind for key in each.keys}
+    yield from keys
+    if not keys:
+        yield target
