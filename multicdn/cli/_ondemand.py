@@ -12,7 +12,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, _going_on, _person, _signals, arguments, render
+from multicdn.cli import _aws, _ends, _going_on, _person, _signals, _turns, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Change, ChangeKind
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from multicdn.cli._followed import Pursued
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
-    from multicdn.config import Config
-    from multicdn.model import Outcome, Report
+    from multicdn.model import Outcome
     from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Object, Orders
-    from multicdn.oncall.order import Order
     from multicdn.oncall.preview import Preview
-    from multicdn.routing.demand import Demand
     from multicdn.routing.router import Router
 
 
@@ -123,7 +120,7 @@ def run(
     """
     with misuse():
         with calling_nobody():
-            router = _router(loaded, request, wait)
+            router = _turns.router(loaded, request, wait)
             orders = _orders(router, loaded, request, settings)
             _tell_unmatched(loaded, orders, request)
         ended = _ended(loaded, request, settings, orders, router, wait)
@@ -149,7 +146,7 @@ def _ended(
         _tell_failures(orders)
         return Ended(FAILED)
     if settings.dry_run:
-        return _show(loaded, orders, settings, _pursued(loaded, request, orders, router, wait))
+        return _show(loaded, orders, settings, _turns.pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
     queue_url = settings.queue()
     by = _person.of_aws(_region_of(queue_url)) if queue_url else _person.at_this_machine()
@@ -157,7 +154,7 @@ def _ended(
     orders = manual.asked_by(orders, by, settings.reason)
     if queue_url:
         return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
-    pursued = _pursued(loaded, request, orders, router, wait)
+    pursued = _turns.pursued(loaded, request, orders, router, wait)
     return _deliver(loaded, request, orders, settings, pursued)._replace(by=by)
 
 
@@ -178,7 +175,7 @@ def _answer(
         "exit_status": status,
         "interrupted": ended.interrupted,
         "providers": _ends.as_json(ended.outcomes),
-        "followed": None if ended.courses is None else _courses_as_json(ended.courses),
+        "followed": _turns.as_json(ended.courses),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
         "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
         "collapse": [msgspec.to_builtins(decision) for decision in orders.decisions],
@@ -186,25 +183,6 @@ def _answer(
         "failures": [{"target": name, "reason": redact(reason)} for name, reason in orders.failures],
         "left_out": left_out,
     }
-
-
-def _courses_as_json(courses: Sequence[Course]) -> list[dict[str, Any]]:
-    from multicdn.cli import _followed
-
-    return _followed.as_json(courses)
-
-
-def _router(loaded: Loaded, request: ManualRequest, wait: float | None) -> Router:
-    """The routes; where somebody waits until edges are fresh, with what they are looked at by."""
-    from multicdn.routing.router import Router
-
-    config, hook = loaded.config, loaded.plugins.hooks.urls
-    fresh = any(tier.pulls_from and tier.wait_for == "fresh" for tier in config.tiers.values())
-    if request.action is Action.PURGE and (wait is not None or fresh):
-        from multicdn.oncall import looked_at
-
-        return looked_at.router(config, hook, every=wait is not None)
-    return Router(config.routes, config.providers, hook, config.places)
 
 
 def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
@@ -215,29 +193,6 @@ def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: Co
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
     return orders
-
-
-def _pursued(
-    loaded: Loaded, request: ManualRequest, orders: Orders, router: Router, wait: float | None
-) -> Pursued | None:
-    """What is followed from here: what somebody waits for, and that of which a provider behind it waits for the end.
-
-    None where nothing is: then all is called at once, and once.
-    """
-    config, turns = loaded.config, _turns(loaded, orders)
-    if request.action is not Action.PURGE or (turns.is_plain and wait is None):
-        return None
-    from multicdn.cli._followed import Pursued
-    from multicdn.oncall import looked_at
-    from multicdn.oncall.explain import Explainer
-
-    names = frozenset(demand.provider for demand in orders.demands)
-    followed = names if wait is not None else turns.waited_for
-    explainer = Explainer(config, loaded.places, loaded.plugins.hooks.urls) if wait is not None else None
-    demands = looked_at.marked(orders.demands, followed, explainer)
-    unknown = list(looked_at.unknown_urls(demands)) if wait is not None else []
-    rules = looked_at.rules(router) if wait is not None else router.verify
-    return Pursued(turns, followed, demands, rules, wait, unknown)
 
 
 def _tell_untargeted(router: Router, request: ManualRequest) -> None:
@@ -291,7 +246,7 @@ def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Purs
     shown = _previews(loaded, orders)
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     if pursued is not None:
-        settings.print(_turns_told(loaded, orders, pursued))
+        settings.print(_turns.told(loaded, orders, pursued))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)
@@ -314,7 +269,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
         if reason := allowed.refusal(job.job):
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
-    in_order = _in_order(loaded, request, orders)
+    in_order = _turns.in_order(loaded, request, orders)
     wanted = [message for job in queued_jobs(in_order, request, time.time()) for message in messages(job)]
     try:
         refusals = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
@@ -324,39 +279,12 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     _tell_failures(orders)
     taken = len(wanted) - len(refusals)
     settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
-    settings.print(_turns_told(loaded, orders) if taken and request.action is Action.PURGE else ())
+    settings.print(_turns.told(loaded, orders) if taken and request.action is Action.PURGE else ())
     for (code, reason), count in Counter(refusals.values()).items():
         why = f"{code}: {reason}" if code else reason
         say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)
     failed = len(refusals)
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
-
-
-def _in_order(loaded: Loaded, request: ManualRequest, orders: Orders) -> Sequence[Demand]:
-    """The demands as the function does them: those of a provider that fetches from others follow these."""
-    turns = _turns(loaded, orders)
-    if request.action is not Action.PURGE or not turns.waits:
-        return orders.demands
-    from multicdn.oncall.order import chained
-
-    return chained(orders.demands, turns)
-
-
-def _turns(loaded: Loaded, orders: Orders) -> Order:
-    from multicdn.oncall.order import order
-
-    names = {demand.provider for demand in orders.demands}
-    return order([name for name in loaded.config.providers if name in names], loaded.config.tiers)
-
-
-def _turns_told(loaded: Loaded, orders: Orders, pursued: Pursued | None = None) -> Iterator[str]:
-    turns = _turns(loaded, orders)
-    if pursued is None and turns.is_plain:
-        return
-    from multicdn.cli import _followed
-
-    names = {demand.provider: None for demand in orders.demands}
-    yield from _followed.foretold([name for name in loaded.config.providers if name in names], turns, pursued)
 
 
 def _deliver(
@@ -373,12 +301,14 @@ def _deliver(
         courses = None
         report, interrupted = delivered(config, orders.demands, request.action, shown, settings)
     else:
-        report, interrupted, courses = _follow(config, request, shown, settings, pursued)
+        with calling_nobody():
+            pursued = _turns.as_in_s3(pursued)
+        report, interrupted, courses = _turns.follow(config, request, shown, settings, pursued)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
-    proven = _tell_courses(courses, settings)
+    proven = _turns.tell_courses(courses, settings)
     for line in _going_on.undelivered(report):
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
@@ -389,35 +319,6 @@ def _deliver(
     elif not status and not proven:
         status = UNPROVEN
     return Ended(status, outcomes=tuple(report), interrupted=interrupted, courses=courses)
-
-
-def _follow(
-    config: Config, request: ManualRequest, shown: Sequence[Preview], settings: CommonOptions, pursued: Pursued
-) -> tuple[Report, bool, list[Course] | None]:
-    """Deliver, and what follows; with how far it came, if somebody waited for that."""
-    from multicdn.aws.s3 import Objects
-    from multicdn.cli import _delivering, _followed
-    from multicdn.oncall import looked_at
-    from multicdn.oncall.courses import Courses
-    from multicdn.oncall.follow_through import Times
-
-    courses = Courses(pursued.names, pursued.unknown)
-    times = Times(settings.timeout, _delivering.time_for(None, shown), pursued.wait)
-    with calling_nobody():
-        demands = looked_at.as_in_s3(pursued.demands, Objects().stored)
-    runner = _followed.runner(pursued, config, times, verbose=settings.verbose, courses=courses)
-    ended = _delivering.delivered(config, demands, request.action, shown, settings, runner)
-    return ended.report, ended.interrupted, None if pursued.wait is None else courses.all()
-
-
-def _tell_courses(courses: Sequence[Course] | None, settings: CommonOptions) -> bool:
-    """Say how far what was waited for came, and whether it came to its end."""
-    if courses is None:
-        return True
-    from multicdn.cli import _followed
-
-    settings.print(redact(line) for line in _followed.lines(courses))
-    return _followed.is_proven(courses)
 
 
 def _tell_hook_bug(reason: str) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.model import Outcome, Report, Status
+from multicdn.oncall.calls import Calls
 from multicdn.planning.planner import unlocated
 from multicdn.queue.retry import MessageHistory, Requeue
 from multicdn.routing.durations import seconds as seconds_of
@@ -116,7 +117,7 @@ class FollowThrough:
         self._demands: dict[str, list[Demand]] = defaultdict(list)
         self._held: dict[str, tuple[str, ...]] = {}
         self._redo: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        self._working: dict[str, _Calls] = {}
+        self._working: dict[str, Calls] = {}
         self._timers: list[_Timer] = []
         self._pursuits: dict[str, Pursuit] = {}
         self._outcomes: list[Outcome] = []
@@ -305,7 +306,7 @@ class FollowThrough:
         left = self._times.calls if timeout is None else max(1.0, timeout - (time.monotonic() - self._began))
         if not first and self._over_at is not None:
             left = min(left, max(1.0, self._over_at - time.monotonic()))
-        calls = _Calls(lambda: self._delivery.deliver(demands, left, returned), name, first=first)
+        calls = Calls(lambda: self._delivery.deliver(demands, left, returned), name, first=first)
         self._working[name] = calls
         calls.begin()
 
@@ -321,42 +322,6 @@ class FollowThrough:
             job = timer.queued.job
             if timer.queued.look is None and not _is_repetition(job):
                 yield Outcome(job, Status.PACED, f"not purged a second time: {why}")
-
-
-class _Calls:
-    """One delivery, in a thread of its own.
-
-    Args:
-        deliver: calls the vendor; never raises for what that does.
-        name: of the provider.
-        first: whether it is the first for its targets.
-    """
-
-    def __init__(self, deliver: Callable[[], Report], name: str, *, first: bool) -> None:
-        self._deliver, self._name, self.first = deliver, name, first
-        self._report: Report | None = None
-        self._error: BaseException | None = None
-        self.ended = threading.Event()
-
-    def begin(self) -> None:
-        try:
-            threading.Thread(target=self._run, name=f"multicdn-follow-{self._name}", daemon=True).start()
-        except RuntimeError:  # no thread is left
-            self._run()
-
-    @property
-    def report(self) -> Report:
-        if self._report is None:
-            raise self._error or AssertionError("it has ended")
-        return self._report
-
-    def _run(self) -> None:
-        try:
-            self._report = self._deliver()
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            self._error = error
-        finally:
-            self.ended.set()
 
 
 def _due(step: Requeue, now: float) -> float:
