@@ -19,12 +19,13 @@ from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.log import emit
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
+from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
+from multicdn.routing.demand import RoutingFailure
 from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
@@ -47,11 +48,17 @@ if TYPE_CHECKING:
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
     from multicdn.records import LogRecord
-    from multicdn.routing.demand import RoutingFailure
+    from multicdn.routing.router import Missing
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
 # kept for the log and the reply.
 _RESERVE, _REPLY = 1.0, 0.2
+
+# Parts of the time of an invocation that S3 may take to say what it knows of deploys, and the queue to take what waits
+# for one: before anything is called, so that it waits no longer than it must.
+_ASKING, _HOLDING = 1 / 8, 1 / 8
+
+_NO_PLACE = "routes with `settle` or `after` purge at once, since MULTICDN_QUEUE_URL names no queue to wait in"
 
 _UNSENT = "what follows it could not be sent to the queue"
 
@@ -108,6 +115,8 @@ class Dispatcher:
         self._retry_queue = cache(retry_queue) if retry_queue else None
         self._own_queue = own_queue
         self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
+        if self._router.waits and retry_queue is None:
+            emit(logging.WARNING, "config", warning=_NO_PLACE)
 
     @cached_property
     def _following(self) -> Following:
@@ -149,7 +158,10 @@ class Dispatcher:
         began = time.monotonic()
         until = began + seconds
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
-        work = self._find_work(intake, seconds)
+        history, end = _history(intake), until + reserve - _REPLY
+        holding = self._hold(intake, history, seconds * _ASKING)
+        held = self._wait(holding.groups, seconds * _HOLDING)
+        work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
         returned, refused = self._returned(intake)
         returned, gone = without_gone(self._router, returned, intake.changes)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
@@ -161,10 +173,9 @@ class Dispatcher:
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
-        history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, pursuit, history, calling, end)
         told_of = _told(looks, sent.notes)
-        unrouted = self._requeue_unrouted(work.failures, history, end)
+        unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
@@ -175,7 +186,7 @@ class Dispatcher:
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
         said = [*records(found), *(told_of.records if told_of else ())]
-        self._tell(intake, work, said, sent, unrouted, unmatched)
+        self._tell(intake, work, holding, said, sent, unrouted, unmatched)
         counts = told_of.counts if told_of else {}
         reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began, counts)
         if self._audience is not None:
@@ -197,14 +208,24 @@ class Dispatcher:
                 jobs.append(queued.job)
         return jobs, refused
 
-    def _find_work(self, intake: Intake, seconds: float) -> Work:
-        """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
+    def _hold(self, intake: Intake, history: MessageHistory, seconds: float) -> Holding:
+        """Which changes wait for the rest of their deploy, by what S3 says within so many seconds."""
+        missing: Missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
+        if self._retry_queue is None or not self._router.waits:
+            return Holding(missing)
+        from multicdn.aws.uploads import Uploads
+        from multicdn.planning import deploys
+
+        lookup = Uploads(self._objects, _log_unlisted, seconds)
+        return deploys.hold(self._router, intake.changes, missing, history, lookup, self._retry_policy, time.time())
+
+    def _find_work(self, intake: Intake, missing: Missing, seconds: float) -> Work:
+        """What is to be done for the changes. What has to be asked of S3 first may take so many seconds."""
         lookup = ObjectLookup(
-            partial(self._objects.metadata, seconds=seconds / 4),
-            self._objects.counter(_log_uncounted, seconds / 2),
+            partial(self._objects.metadata, seconds=seconds / 2),
+            self._objects.counter(_log_uncounted, seconds),
         )
         spent = self._spending.in_month(time.strftime("%Y-%m"))
-        missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
         return find_work(self._router, self._delivery.providers, intake.changes, lookup, spent, missing=missing)
 
     def _refusal(self, queued: QueuedJob) -> str:
@@ -249,13 +270,18 @@ class Dispatcher:
         if self._retry_queue is None or not failures:
             return _Unrouted(left=failures)
         triples = ((failure.change, failure.reason, failure.missing) for failure in failures)
+        groups = waiting.decide(triples, history, self._retry_policy, time.time())
+        return self._wait(groups, end - time.monotonic())
+
+    def _wait(self, groups: Sequence[waiting.Unrouted], seconds: float) -> _Unrouted:
+        """Put changes into the queue, or among the dead letters; what could not be sent goes back to AWS."""
+        if self._retry_queue is None or not groups:
+            return _Unrouted()
         try:
-            groups = waiting.decide(triples, history, self._retry_policy, time.time())
-            failed = self._retry_queue().carry_out_unrouted(groups, end - time.monotonic())
+            failed = self._retry_queue().carry_out_unrouted(groups, seconds)
         except Exception as error:  # noqa: BLE001 - as above
-            return _Unrouted(left=failures, trouble=told(error))
-        lost = {change for group in failed for change in group.changes}
-        return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
+            return _Unrouted(left=_changes_of(groups), trouble=told(error))
+        return _Unrouted(groups, failed, _changes_of(failed))
 
     def _ending(
         self,
@@ -269,7 +295,8 @@ class Dispatcher:
     ) -> metrics.Ending:
         now, unsent = time.time(), set(map(id, sent.failed))
         waits = {failure.change.cause: 0.0 for failure in unrouted.left}
-        waits |= {change.cause: float(group.delay or 0) for group in unrouted.groups for change in group.changes}
+        incomplete = (group for group in unrouted.groups if group.status == waiting.INCOMPLETE)
+        waits |= {change.cause: float(group.delay or 0) for group in incomplete for change in group.changes}
         return metrics.Ending(
             report=report,
             decisions=[decision for decision in sent.decisions if id(decision) not in unsent],
@@ -287,6 +314,7 @@ class Dispatcher:
         self,
         intake: Intake,
         work: Work,
+        holding: Holding,
         said: Iterable[LogRecord],
         sent: _Sent,
         unrouted: _Unrouted,
@@ -298,9 +326,11 @@ class Dispatcher:
             reporting.log_collapse(decision)
         reporting.log_unreadable(intake.unreadable)
         reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
-        reporting.log_untargeted(self._router.untargeted(intake.changes))
+        routed = (change for change in intake.changes if change not in holding.changes)
+        reporting.log_untargeted(self._router.untargeted(routed))
         reporting.log_ignored(intake)
         reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
+        reporting.log_released(holding.released)
         reporting.log_records(said)
 
 
@@ -320,12 +350,21 @@ class _Sent(NamedTuple):
 
 
 class _Unrouted(NamedTuple):
-    """The same about changes that could not be routed whole."""
+    """The same about changes that could not be routed whole, or wait for the rest of their deploy."""
 
     groups: Sequence[waiting.Unrouted] = ()
     failed: Sequence[waiting.Unrouted] = ()
     left: Sequence[RoutingFailure] = ()
     trouble: str = ""
+
+    def joined(self, other: _Unrouted) -> _Unrouted:
+        """Both."""
+        both = ((*self.groups, *other.groups), (*self.failed, *other.failed), (*self.left, *other.left))
+        return _Unrouted(*both, self.trouble or other.trouble)
+
+
+def _changes_of(groups: Iterable[waiting.Unrouted]) -> list[RoutingFailure]:
+    return [RoutingFailure(change, group.reason) for group in groups for change in group.changes]
 
 
 def _size(work: Work, returned: Iterable[Job]) -> int:
@@ -335,6 +374,10 @@ def _size(work: Work, returned: Iterable[Job]) -> int:
 
 def _is_put_off_preload(outcome: Outcome) -> bool:
     return outcome.job.action is Action.PRELOAD and outcome.status is Status.PACED
+
+
+def _log_unlisted(level: int, reason: str) -> None:
+    emit(level, "not-listed", reason=reason)
 
 
 def _not_followed(outcome: Outcome) -> Outcome:
@@ -413,7 +456,7 @@ def terms(config: Config, *, queued: bool) -> Terms:
 def _attempts(intake: Intake) -> dict[str, int]:
     """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
     attempts: dict[str, int] = {}
-    for queued in intake.queued_jobs:
+    for queued in (each for each in intake.queued_jobs if not each.look):
         attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
     return attempts
 

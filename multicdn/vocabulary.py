@@ -250,6 +250,25 @@ EVENTS = {
         ("state", "changes", "first", "messages", "reason"),
         ("attempt", "delay"),
     ),
+    "held": Event(
+        ("INFO", "ERROR"),
+        "Some changes wait for the rest of their deploy; or that never came, and they are dead letters.",
+        ("state", "changes", "first", "messages", "reason"),
+        ("delay",),
+        own={"delay": Field("integer", "until it is looked whether the deploy is over", "seconds")},
+    ),
+    "deployed": Event(
+        ("INFO", "WARNING"),
+        "Changes that waited for the rest of their deploy are purged; a warning where the deploy may go on.",
+        ("changes", "first", "seconds", "reason"),
+        ("routes",),
+        own={"seconds": Field("number", "since the first of the changes", "seconds")},
+    ),
+    "not-listed": Event(
+        ("INFO", "WARNING"),
+        "S3 didn't list all objects of a route that settles: the changes at hand decide without the others.",
+        ("reason",),
+    ),
     "unmatched": Event(
         ("INFO",),
         "No route acts on some changes: `no_route` shows a misspelled bucket or prefix; `multicdn explain` says why.",

@@ -145,7 +145,11 @@ def _kept(queued: QueuedJob, last: Mapping[tuple[str, str, str, str], tuple[Subj
         if sequel is None:
             return None
         subjects = tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
-        return sequel if subjects == sequel.subjects else msgspec.structs.replace(sequel, subjects=subjects)
+        if subjects == sequel.subjects:
+            return sequel
+        # Who waits until the object is fresh waits with the other look.
+        then = sequel.then if subjects else tuple(each for each in sequel.then if not each.fresh)
+        return msgspec.structs.replace(sequel, subjects=subjects, then=then)
 
     sequels = tuple(map(left, queued.job.sequels))
     if sequels == queued.job.sequels:

@@ -61,6 +61,7 @@ class Finding(Struct, frozen=True):
         failed: why the vendor gave it up; empty if it didn't.
         reason: why it isn't finished, or couldn't be asked about.
         verdicts: of what was looked at; empty where nothing was.
+        receipts: ids of the requests that the vendor hasn't said yet to be done.
     """
 
     queued: QueuedJob
@@ -69,6 +70,7 @@ class Finding(Struct, frozen=True):
     failed: str = ""
     reason: str = ""
     verdicts: Mapping[Subject, Verdict] = {}
+    receipts: tuple[str, ...] = ()
 
 
 class Note(Struct, frozen=True):
@@ -141,7 +143,8 @@ class _Ladder:
 
     def _look_later(self, reason: str) -> None:
         due = max(self._look.due, self._next())
-        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1)
+        left = self._finding.receipts or self._look.receipts
+        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1, receipts=left)
         queued = msgspec.structs.replace(self._queued, look=look)
         self._decisions.append(Requeue(queued, Status.ACCEPTED, reason, delay_until(due, self._now)))
 

@@ -50,6 +50,7 @@ class _Answer(NamedTuple):
     asked: bool = False
     failed: str = ""
     reason: str = ""
+    receipts: tuple[str, ...] = ()
 
 
 class Pursuits:
@@ -96,7 +97,8 @@ class Pursuits:
         verdicts: Mapping[Subject, Verdict] = {}
         if answer.finished and not answer.failed:
             verdicts = self._verdicts(queued, until)
-        return Finding(queued, answer.finished, answer.asked, answer.failed, answer.reason, verdicts)
+        told = answer.finished, answer.asked, answer.failed, answer.reason
+        return Finding(queued, *told, verdicts, answer.receipts)
 
     def _answer(self, queued: QueuedJob, until: float) -> _Answer:
         look = queued.look
@@ -106,10 +108,10 @@ class Pursuits:
         provider = self.concrete(queued.job.provider)
         if not (look.receipts and isinstance(provider, Confirm)):
             return self._by_time(look.due)
-        for receipt in look.receipts:
+        for place, receipt in enumerate(look.receipts):
             answer = self._asked(queued, provider, receipt, until)
             if not answer.finished or answer.failed:
-                return answer
+                return answer._replace(receipts=look.receipts[place:])
         return _Answer(finished=True, asked=True)
 
     @staticmethod

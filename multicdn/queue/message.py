@@ -55,7 +55,6 @@ class Look(Struct, frozen=True, omit_defaults=True):
         due: when it is finished by the vendor's published time, or is asked about next.
         receipts: the vendor's ids of the requests that it can be asked about; empty where the published time counts.
         finished: when it was found to be finished, else 0.
-        began: when the first purge of these targets was found to be finished, else 0: repetitions count from there.
         asked: whether the vendor itself said so; else its published time was over.
         times: how often was looked, since the purge was accepted or finished.
     """
@@ -64,7 +63,6 @@ class Look(Struct, frozen=True, omit_defaults=True):
     due: float
     receipts: tuple[str, ...] = ()
     finished: float = 0.0
-    began: float = 0.0
     asked: bool = False
     times: int = 0
 

@@ -239,7 +239,7 @@ def _messages_of(decision: Decision, largest: int) -> Iterator[Message]:
 
 def _messages_of_unrouted(group: Unrouted, largest: int) -> Iterator[Message]:
     shown = {
-        "status": "incomplete",
+        "status": group.status,
         "reason": redact(group.reason),
         "attempts": str(group.waiting.attempt),
         "causes": " ".join(group.waiting.origins),

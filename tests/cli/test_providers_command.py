@@ -21,7 +21,7 @@ from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
 if TYPE_CHECKING:
     from multicdn.authoring.catalog import InstalledProvider
 
-OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost")
+OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost", "warm")
 
 
 def listed() -> dict[str, list[str]]:
@@ -56,6 +56,7 @@ def test_every_provider_has_a_row_with_status_capabilities_limits_and_source() -
         ("fastly", ["alive", "url, tag, everything", "yes", "no"]),
         ("highwinds", ["retired 2024-06", "url, prefix, host", "yes", "no"]),
         ("pixboost", ["alive", "url", "no", "yes"]),
+        ("warm", ["alive", "nothing", "no", "yes"]),
     ],
 )
 def test_a_row_says_what_a_vendor_can_do(name: str, cells: list[str]) -> None:
@@ -169,7 +170,7 @@ def test_it_says_when_a_purge_is_finished(provider: str, said: list[str]) -> Non
 
 
 def test_nothing_is_said_of_purges_where_there_are_none() -> None:
-    assert "finished" not in description(catalog.entry(installed(), "warmer"))
+    assert "When a purge is finished" not in description(catalog.entry(installed(), "warmer"))
     plain = description(catalog.entry(installed(), "plain"))
     assert "can't be asked: a purge has no published time, and counts as finished once it is accepted" in plain
 

@@ -214,3 +214,16 @@ def test_a_request_that_the_vendor_gave_up_is_purged_again() -> None:
     assert again.queued.job.soft
     assert notes(found) == [("stale", "purged")]
     assert "error at 3 POPs" in found.notes[0].reason
+
+
+def test_what_a_vendor_has_said_to_be_done_is_not_asked_again() -> None:
+    look = queued(receipts=("a", "b", "c"))
+    assert only(steps(Finding(look, finished=False, receipts=("c",)))).queued.look.receipts == ("c",)
+    assert only(steps(Finding(look, finished=False))).queued.look.receipts == ("a", "b", "c")
+
+
+def test_who_waits_for_a_purge_made_again_goes_when_it_is_fresh() -> None:
+    renewed = Sequel((SUBJECT,), (OUTER, WARM), tries=1, stale=NOW - 3)
+    look = queued(sequels=(renewed,))
+    assert providers(steps(seen("fresh", look))) == ["outer", "warm"]
+    assert providers(steps(seen("stale", look))) == ["site"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -952,10 +953,14 @@ def test_an_answer_without_a_state_is_asked_for_later(
         cloudfront.confirm("I1", CALL)
 
 
-def test_the_largest_batch_fits_into_an_answer(run: Callable[..., CloudFrontSimulator]) -> None:
-    cdn = run(completed_after=0.0)
-    receipt = provider(cdn).purge_urls([f"/{number:04}{'x' * 1500}" for number in range(3000)], CALL)
-    assert provider(cdn).confirm(receipt.id, CALL).done
+@pytest.mark.parametrize(("bytes_of_items", "fits"), [(12_000_000, True), (20_000_000, False)])
+def test_an_answer_may_be_as_long_as_the_largest_batch(
+    cdn: CloudFrontSimulator, cloudfront: CloudFront, bytes_of_items: int, *, fits: bool
+) -> None:
+    body = f"<Invalidation><Id>I1</Id><Status>Completed</Status><Path>{'x' * bytes_of_items}</Path></Invalidation>"
+    cdn.faults.once(faults.status(200, {"Content-Type": "text/xml"}, body))
+    with nullcontext() if fits else pytest.raises(RetryLater):
+        assert cloudfront.confirm("I1", CALL).done
 
 
 def test_what_an_earlier_call_did_counts_as_finished_in_time(cdn: CloudFrontSimulator, cloudfront: CloudFront) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email.utils
+import hashlib
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
@@ -15,7 +17,7 @@ from multicdn_providers.fastly import Fastly
 from multicdn.errors import CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, TargetKind
 from multicdn.provider import Call, Receipt, Secret, Target, capabilities
-from multicdn.simulators import Origin, Request, Response, Server
+from multicdn.simulators import Origin, Pop, Request, Response, Server, Topology
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit import faults
 
@@ -486,3 +488,30 @@ def test_the_rate_headers_are_read_after_every_kind_of_purge(
     body = json.dumps({"status": "ok", "id": "1-2-3", "k": "1-2-3"})
     cdn.faults.always(faults.status(200, sent, body))
     assert least <= operation(fastly).pause <= most
+
+
+# What each POP serves
+
+
+def test_the_pop_that_ignores_a_purge_is_named(origin: Origin) -> None:
+    pops = (Pop("FRA"), Pop("IAD", ignores=math.inf), Pop("NRT", hangs=True))
+    simulator = FastlySimulator(origin.url)
+    simulator.topology = Topology(pops)
+    with simulator as cdn:
+        fastly = provider(cdn)
+        for text in ("old", "new"):
+            origin.put("a", text)
+            fastly.purge_urls([f"{SITE}/a"], CALL)
+            seen = {one.pop: one for one in fastly.prove(f"{SITE}/a", CALL)}
+    old, new = (hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (b"old", b"new"))
+    assert {pop: one.md5 for pop, one in seen.items()} == {"FRA": new, "IAD": old, "NRT": ""}
+    assert seen["IAD"].headers["etag"] == f'"{old}"'
+    assert (seen["NRT"].status, seen["NRT"].reason) == (0, "the content took too long to download")
+
+
+def test_edge_checks_need_more_than_the_right_to_purge(cdn: FastlySimulator, fastly: Fastly) -> None:
+    cdn.check_scope = "global"
+    with pytest.raises(CredentialsRefused, match="at least an engineer") as caught:
+        fastly.prove(f"{SITE}/a", CALL)
+    assert caught.value.about == "kind"
+    assert purge_url(fastly).id

@@ -58,7 +58,8 @@ class FastlySimulator(Simulator):
         tokens: accepted tokens with their scopes; may be changed while it runs.
         limited: by token, the only services that it opens.
         expiring: by token, when it ends, in ISO 8601.
-        check_scope: what a token must have for these questions; no page says that it takes more than a token.
+        check_scope: what a token must have for these questions. Fastly wants a user who is at least an engineer, and
+            no ``global:read``; empty takes any token.
         largest_checked: bytes of the largest body that these questions take a digest of; None for any.
         staging: the edge of the staging environment; ``edge`` is that of production.
     """

@@ -1,0 +1,53 @@
+"""Looks that meet in one batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multicdn.model import Action, Job, TargetKind
+from multicdn.proof.following import without_older
+from multicdn.queue.message import Look, QueuedJob
+from multicdn.sequel import Sequel, Subject, Then
+
+URL = "https://a.example/a.css"
+WARM = Then("warm", "preload", "b", (("url", URL),), fresh=True)
+OUTER = Then("outer", "purge", "b", (("url", URL),))
+
+
+def look(sequencer: str, accepted: float = 1.0, provider: str = "site", **subject: Any) -> QueuedJob:
+    sequel = Sequel(
+        (Subject(**{"url": URL, "bucket": "b", "key": "k", "sequencer": sequencer, **subject}),), (OUTER, WARM)
+    )
+    job = Job(provider, Action.PURGE, TargetKind.URL, (URL,), (frozenset({"m"}),), sequels=(sequel,))
+    return QueuedJob(job, 0, 0.0, look=Look(accepted=accepted, due=accepted))
+
+
+def sequels(*looks: QueuedJob) -> list[Sequel | None]:
+    return [sequel for queued in without_older(looks) for sequel in queued.job.sequels]
+
+
+def test_only_the_newest_change_of_an_object_is_looked_at() -> None:
+    old, new = sequels(look("0A"), look("0B"))
+    assert old == Sequel((), (OUTER,)), "the outer one may go; who waits for fresh waits with the newer change"
+    assert new
+    assert new.subjects[0].sequencer == "0B"
+    assert new.then == (OUTER, WARM)
+
+
+def test_of_one_change_that_was_purged_twice_the_later_purge_is_looked_at() -> None:
+    late, early = sequels(look("0A", 5.0), look("0A", 4.0))
+    assert late
+    assert late.subjects
+    assert early
+    assert not early.subjects
+    # A message that SQS delivers twice.
+    first, second = sequels(look("0A"), look("0A"))
+    assert first
+    assert first.subjects
+    assert second
+    assert not second.subjects
+
+
+def test_other_objects_urls_and_providers_are_looked_at_each() -> None:
+    found = sequels(look("0A"), look("0B", key="other"), look("0B", url=URL + "?v"), look("0B", provider="other"))
+    assert all(sequel and sequel.subjects for sequel in found)
