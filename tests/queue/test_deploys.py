@@ -410,10 +410,10 @@ def test_a_route_that_settles_no_longer_purges_what_was_held_for_it(world: World
 def test_a_deploy_is_one_plan_after_its_last_object(world: World) -> None:
     world.start(LAST)
     deploy(world)
-    world.until(200.0)
+    world.until(82.0)
     assert world.plans == []
     world.change("deploy/done.json")
-    world.until(216.0)
+    world.until(96.0)
     assert (world.plans, world.purged) == ([100, 100, 100], keys(300))
     assert world.queue == {}
 
