@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from multicdn.proof.ladder import Note, Rules
     from multicdn.routing.demand import Demand
 
+_BY = {
+    "vendor": "says the vendor",
+    "published time": "by its published time",
+    "nothing": "the vendor can't be asked, and publishes no time",
+}
+
 # Objects that are named.
 _NAMED = 10
 
@@ -103,7 +109,7 @@ def turn(event: Turn) -> str:
     if event.event == "released":
         return f"{name}: {others} {_have(event)} finished, so it is purged now"
     if event.event == "overdue":
-        return f"{name}: purged now, though {others} {_have(event)} not finished: {event.reason}"
+        return f"{name}: purged now, without waiting any longer for {others}: {event.reason}"
     if event.event == "redone":
         return f"{name}: purged once more, since it fetches from {others}"
     return f"{name}: purged a second time, as `again` says"
@@ -131,7 +137,7 @@ def _finished(course: Course) -> str:
     if course.finished is None:
         reason = f": {course.reason}" if course.reason else ""
         return f"{course.done:,} of {course.targets:,} finished{reason}" if course.done else f"not finished{reason}"
-    return f"finished{_after(course.finished)} ({'says the vendor' if course.asked else 'by its published time'})"
+    return f"finished{_after(course.finished)} ({_BY[course.by]})"
 
 
 # How it ended
@@ -189,7 +195,7 @@ def as_json(courses: Iterable[Course]) -> list[dict[str, Any]]:
             "targets": course.targets,
             "accepted_seconds": round(course.accepted, 3),
             "finished_seconds": _rounded(course.finished),
-            "finished_by": None if course.finished is None else "vendor" if course.asked else "published time",
+            "finished_by": None if course.finished is None else course.by,
             "fresh_seconds": _rounded(course.fresh),
             "reason": course.reason or None,
             "objects": [*map(_sight_as_json, course.sights), *map(_unknown_as_json, course.unknown)],

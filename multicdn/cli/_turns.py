@@ -106,7 +106,7 @@ def follow(
     from multicdn.oncall.courses import Courses
     from multicdn.oncall.follow_through import Times
 
-    courses = Courses(pursued.names, pursued.unknown)
+    courses = Courses({name: config.providers[name] for name in pursued.names}, pursued.unknown)
     times = Times(settings.timeout, _delivering.time_for(None, shown), pursued.wait)
     runner = _followed.runner(pursued, config, times, verbose=settings.verbose, courses=courses)
     ended = _delivering.delivered(config, pursued.demands, request.action, shown, settings, runner)

@@ -121,7 +121,7 @@ class FollowThrough:
         self._timers: list[_Timer] = []
         self._pursuits: dict[str, Pursuit] = {}
         self._outcomes: list[Outcome] = []
-        self._seen: set[int] = set()
+        self._seen: dict[int, Outcome] = {}
         self._redone = 0
         self._watched = 0
         self._stopped = threading.Event()
@@ -203,7 +203,7 @@ class FollowThrough:
             told += [outcome for outcome in calls.report if outcome.status is Status.ACCEPTED]
             self._outcomes += calls.report if calls.first else calls.report.undelivered
         new = {id(outcome): outcome for outcome in told if id(outcome) not in self._seen}
-        self._seen |= new.keys()
+        self._seen |= new
         for outcome in new.values():
             self._courses.accepted(outcome, time.monotonic() - self._began)
         return list(new.values())
@@ -241,7 +241,8 @@ class FollowThrough:
                     self._tell(Turn("again", name))
                 self._call(name, returned=jobs)
                 begun += calls
-            self._timers = [timer for timer in self._timers if timer not in begun]
+            gone = set(map(id, begun))
+            self._timers = [timer for timer in self._timers if id(timer) not in gone]
 
     def _look_for(self) -> float:
         left = _LOOK if self._over_at is None else self._over_at - time.monotonic()
@@ -257,11 +258,10 @@ class FollowThrough:
                 continue
             del self._held[name]
             self._board.phase(name, "")
-            undone = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
-            failed = {outcome.job.instance: outcome.reason for outcome in undone if outcome.job.instance in names}
-            if busy:
-                self._tell(Turn("overdue", name, busy, reason=self._why(busy)))
-            elif failed:
+            failed = (
+                dict.fromkeys(busy, self._why(busy)) if busy else self._failed(names, fresh=name in self._order.fresh)
+            )
+            if failed:
                 self._tell(Turn("overdue", name, tuple(failed), reason=next(iter(failed.values()))))
             else:
                 self._tell(Turn("released", name, names))
@@ -288,6 +288,17 @@ class FollowThrough:
         looks = self._pursuits[name].looks if name in self._pursuits else ()
         pending = (*looks, *(timer.queued for timer in self._timers if timer.queued.job.instance == name))
         return any(fresh or queued.look is None or not queued.look.finished for queued in pending)
+
+    def _failed(self, names: Collection[str], *, fresh: bool) -> dict[str, str]:
+        """Why providers didn't come to what was waited for, though they are done, by name."""
+        found = {}
+        for course in self._courses.all() if fresh else ():
+            if course.state in ("stale", "unknown"):
+                found[course.name.partition("/")[0]] = f"it is {course.state}"
+        for outcome in self._outcomes:
+            if outcome.status is not Status.ACCEPTED:
+                found[outcome.job.instance] = outcome.reason
+        return {name: reason for name, reason in found.items() if name in names}
 
     def _why(self, names: Collection[str]) -> str:
         reasons = (course.reason for course in self._courses.all() if course.name.partition("/")[0] in names)
