@@ -12,7 +12,8 @@ import msgspec
 from reference import link, table
 
 from multicdn import config
-from multicdn.installer.template.alarms import DOLLARS
+from multicdn.installer.template.alarms import DOLLARS, verified
+from multicdn.installer.template.dashboard import OF_VERIFIED
 from multicdn.installer.template.stack import State, template
 from multicdn.metrics import vendor_of
 from multicdn.model import Change
@@ -198,7 +199,10 @@ def own_metrics(loaded: Config) -> int:
     """Metrics that a function of this config writes: for each provider, for each vendor with a price, or once."""
     paid = {vendor_of(provider) for provider in loaded.providers.values() if provider.price}
     times = {"provider": len(loaded.providers), "vendor": len(paid), "": 1}
-    return sum(times[metric.of] for metric in METRICS.values())
+    of_looks = {name for _, metrics in OF_VERIFIED for name, _ in metrics}
+    return len(verified(loaded)) * len(of_looks) + sum(
+        times[metric.of] for name, metric in METRICS.items() if name not in of_looks
+    )
 
 
 def _vendor(preview: Preview, times: int) -> Charge:

@@ -47,12 +47,13 @@ def schema_text() -> str:
 
 
 def alarms_table() -> str:
-    """The alarms of each stack, and those of a provider and of a vendor with a price."""
+    """The alarms of each stack, those of a provider, and that of a vendor with a price."""
     price = own_plugins().provider_class("cloudfront").price
     if price is None:
         raise ValueError("the page of alarms needs a vendor with a price")
     shown = {**alarms.ALWAYS, **alarms.WITH_QUEUE}
     shown["FastlyLateAlarm"] = alarms.late("fastly")
+    shown["FastlyStaleAlarm"] = alarms.stale("fastly")
     shown["CloudFrontFreePathsAlarm"] = alarms.free_paths("CloudFront", price)
     rows = ([f"`{name}`", one.rings, str(len(one.watched))] for name, one in sorted(shown.items()))
     return reference.table(["alarm", "rings when", "metrics"], rows)

@@ -31,6 +31,8 @@ _MORE = {
     "collapse": "fewer-targets",
     "also": "other-urls-of-an-object",
     "verify": "looking-whether-it-is-fresh",
+    "settle": "whole-deploys",
+    "after": "whole-deploys",
 }
 _KEPT_OUT = "${AWS::AccountId}"
 
@@ -157,7 +159,8 @@ def _vendor(name: str, plugins: Plugins) -> Iterator[str]:
     yield f"```{'yml' if entry.retired else 'yaml'}\n{catalog.example_config(cls, name)}```\n\n## Options\n\n"
     yield "`type` names the vendor where the instance is called otherwise.\n\n"
     yield table(["option", "takes", "meaning", "default"], map(_option, entry.options))
-    yield "\nBeside these it has the [options of every provider](../config.md#where-a-cdn-stands).\n"
+    if entry.shared:
+        yield "\nBeside these it has the [options of every provider](../config.md#where-a-cdn-stands).\n"
     yield "\n## What it can do\n\n"
     head = ["what", "how", "targets a call", "pace", "seen everywhere after", "limits by"]
     yield table(head, _abilities(cls, instance))

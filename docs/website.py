@@ -29,9 +29,9 @@ HOME = "https://github.com/multicdn/multicdn/blob/main"
 #: What readers come for, in the order in which they do. Pages that stand nowhere here are part of the reference.
 SECTIONS = {
     "Start": ("index", "install", "local"),
-    "How to": ("on-call", "doctor", "ci", "pipelines", "migrate", "plugins"),
+    "How to": ("on-call", "doctor", "deploys", "ci", "pipelines", "migrate", "plugins"),
     "Reference": ("config", "vendors/*", "commands", "options", "logs", "alarms", "publish", "cost"),
-    "How it works": ("delivery", "architecture", "contributing", "security", "changelog"),
+    "How it works": ("delivery", "proof", "architecture", "contributing", "security", "changelog"),
 }
 _REST = "Reference"
 

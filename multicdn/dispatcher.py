@@ -19,12 +19,13 @@ from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.log import emit
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.planning.front import ObjectLookup, Spending, find_work, without_gone
+from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
+from multicdn.routing.demand import RoutingFailure
 from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from multicdn.model import Change
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
-    from multicdn.proof.following import Following
+    from multicdn.proof.following import Following, Told
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
     from multicdn.publishing import Publisher
@@ -46,12 +47,18 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
-    from multicdn.records import EndedAlike
-    from multicdn.routing.demand import RoutingFailure
+    from multicdn.records import LogRecord
+    from multicdn.routing.router import Missing
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
 # kept for the log and the reply.
 _RESERVE, _REPLY = 1.0, 0.2
+
+# Parts of the time of an invocation that S3 may take to say what it knows of deploys, and the queue to take what waits
+# for one: before anything is called, so that it waits no longer than it must.
+_ASKING, _HOLDING = 1 / 8, 1 / 8
+
+_NO_PLACE = "routes with `settle` or `after` purge at once, since MULTICDN_QUEUE_URL names no queue to wait in"
 
 _UNSENT = "what follows it could not be sent to the queue"
 
@@ -108,6 +115,8 @@ class Dispatcher:
         self._retry_queue = cache(retry_queue) if retry_queue else None
         self._own_queue = own_queue
         self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
+        if self._router.waits and retry_queue is None:
+            emit(logging.WARNING, "config", warning=_NO_PLACE)
 
     @cached_property
     def _following(self) -> Following:
@@ -149,7 +158,11 @@ class Dispatcher:
         began = time.monotonic()
         until = began + seconds
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
-        work = self._find_work(intake, seconds)
+        history, end = _history(intake), until + reserve - _REPLY
+        holding = self._hold(intake, history, seconds * _ASKING)
+        history = msgspec.structs.replace(history, sent={**history.sent, **dict.fromkeys(holding.going, time.time())})
+        held = self._wait(holding.groups, seconds * _HOLDING)
+        work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
         returned, refused = self._returned(intake)
         returned, gone = without_gone(self._router, returned, intake.changes)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
@@ -161,23 +174,26 @@ class Dispatcher:
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
-        history, end = _history(intake), until + reserve - _REPLY
         sent = self._requeue(report, pursuit, history, calling, end)
-        unrouted = self._requeue_unrouted(work.failures, history, end)
+        told_of = _told(looks, sent.notes)
+        unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
+                ending = ending._replace(followed=told_of.measures if told_of else {}, going=holding.going)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))
         reporting.log_gone(gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
-        self._tell(intake, work, found, sent, unrouted, unmatched)
-        reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began)
+        said = [*records(found), *(told_of.records if told_of else ())]
+        self._tell(intake, work, holding, said, sent, unrouted, unmatched)
+        counts = told_of.counts if told_of else {}
+        reporting.log_invocation(intake, found, len(unmatched), time.monotonic() - began, counts)
         if self._audience is not None:
             self._audience.see(report, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         if self._subscribers is not None:
-            self._subscribers.see(records(found), seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
+            self._subscribers.see(said, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         return reply(intake, unrouted.left, report, sent.left)
 
     def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
@@ -193,14 +209,24 @@ class Dispatcher:
                 jobs.append(queued.job)
         return jobs, refused
 
-    def _find_work(self, intake: Intake, seconds: float) -> Work:
-        """What is to be done for the changes. What has to be asked of S3 first may take half of the time."""
+    def _hold(self, intake: Intake, history: MessageHistory, seconds: float) -> Holding:
+        """Which changes wait for the rest of their deploy, by what S3 says within so many seconds."""
+        missing: Missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
+        if self._retry_queue is None or not self._router.waits:
+            return Holding(missing)
+        from multicdn.aws.uploads import Uploads
+        from multicdn.planning import deploys
+
+        lookup = Uploads(self._objects, _log_unlisted, seconds)
+        return deploys.hold(self._router, intake.changes, missing, history, lookup, self._retry_policy, time.time())
+
+    def _find_work(self, intake: Intake, missing: Missing, seconds: float) -> Work:
+        """What is to be done for the changes. What has to be asked of S3 first may take so many seconds."""
         lookup = ObjectLookup(
-            partial(self._objects.metadata, seconds=seconds / 4),
-            self._objects.counter(_log_uncounted, seconds / 2),
+            partial(self._objects.metadata, seconds=seconds / 2),
+            self._objects.counter(_log_uncounted, seconds),
         )
         spent = self._spending.in_month(time.strftime("%Y-%m"))
-        missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
         return find_work(self._router, self._delivery.providers, intake.changes, lookup, spent, missing=missing)
 
     def _refusal(self, queued: QueuedJob) -> str:
@@ -216,37 +242,47 @@ class Dispatcher:
         """Let what was not delivered wait in the queue, and what was accepted be followed from there."""
         if self._retry_queue is None:
             # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
-            return _Sent(left=Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome))))
+            left = Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome)))
+            return _Sent(left=left, late=left)
         if not (report.undelivered or self._follows or pursuit):
             return _Sent(left=report)
         try:
+            findings = pursuit.findings() if pursuit else ()
             now = time.time()
             decisions: list[Decision] = decide(report, history, self._retry_policy, now) if report.undelivered else []
             steps: list[Decision] = []
             notes: list[Note] = []
             if self._follows or pursuit:
-                decisions, steps, notes = self._following.next(report, decisions, pursuit, history, began, now)
+                decisions, steps, notes = self._following.next(report, decisions, findings, history, began, now)
             failed = self._retry_queue().carry_out([*decisions, *steps], end - time.monotonic())
         except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
             looked_at = _returning(pursuit.looks if pursuit else ())
-            return _Sent(left=Report((*map(_not_followed, report), *looked_at)), trouble=told(error))
+            left = Report((*map(_not_followed, report), *looked_at))
+            return _Sent(left=left, late=report, trouble=told(error))
         unsent = set(map(id, failed))
-        left = Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in failed))
         undelivered = [decision for decision in decisions if id(decision) in unsent]
-        return _Sent(decisions, undelivered, left, notes=notes)
+        left, late = _going_back(failed), _going_back(undelivered)
+        # What goes back is looked at once more, and told then.
+        told_now = [note for note in notes if left.failed_messages.isdisjoint(note.queued.job.messages)]
+        return _Sent(decisions, undelivered, left, late, notes=told_now)
 
     def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
         """Let changes of which something could not be found out wait in the queue for that part alone."""
         if self._retry_queue is None or not failures:
             return _Unrouted(left=failures)
         triples = ((failure.change, failure.reason, failure.missing) for failure in failures)
+        groups = waiting.decide(triples, history, self._retry_policy, time.time())
+        return self._wait(groups, end - time.monotonic())
+
+    def _wait(self, groups: Sequence[waiting.Unrouted], seconds: float) -> _Unrouted:
+        """Put changes into the queue, or among the dead letters; what could not be sent goes back to AWS."""
+        if self._retry_queue is None or not groups:
+            return _Unrouted()
         try:
-            groups = waiting.decide(triples, history, self._retry_policy, time.time())
-            failed = self._retry_queue().carry_out_unrouted(groups, end - time.monotonic())
+            failed = self._retry_queue().carry_out_unrouted(groups, seconds)
         except Exception as error:  # noqa: BLE001 - as above
-            return _Unrouted(left=failures, trouble=told(error))
-        lost = {change for group in failed for change in group.changes}
-        return _Unrouted(groups, failed, [failure for failure in failures if failure.change in lost])
+            return _Unrouted(left=_changes_of(groups), trouble=told(error))
+        return _Unrouted(groups, failed, _changes_of(failed))
 
     def _ending(
         self,
@@ -260,11 +296,12 @@ class Dispatcher:
     ) -> metrics.Ending:
         now, unsent = time.time(), set(map(id, sent.failed))
         waits = {failure.change.cause: 0.0 for failure in unrouted.left}
-        waits |= {change.cause: float(group.delay or 0) for group in unrouted.groups for change in group.changes}
+        incomplete = (group for group in unrouted.groups if group.status == waiting.INCOMPLETE)
+        waits |= {change.cause: float(group.delay or 0) for group in incomplete for change in group.changes}
         return metrics.Ending(
             report=report,
             decisions=[decision for decision in sent.decisions if id(decision) not in unsent],
-            returned=sent.left,
+            returned=sent.late,
             incomplete=waits,
             unrouted=unmatched,
             unreadable=len(intake.unreadable),
@@ -278,7 +315,8 @@ class Dispatcher:
         self,
         intake: Intake,
         work: Work,
-        found: Sequence[EndedAlike],
+        holding: Holding,
+        said: Iterable[LogRecord],
         sent: _Sent,
         unrouted: _Unrouted,
         unmatched: Sequence[Change],
@@ -289,30 +327,45 @@ class Dispatcher:
             reporting.log_collapse(decision)
         reporting.log_unreadable(intake.unreadable)
         reporting.log_unmatched(unmatched, covered=sum(map(self._router.covers, unmatched)))
-        reporting.log_untargeted(self._router.untargeted(intake.changes))
+        routed = (change for change in intake.changes if change not in holding.changes)
+        reporting.log_untargeted(self._router.untargeted(routed))
         reporting.log_ignored(intake)
         reporting.log_incomplete(unrouted.groups, unrouted.failed, unrouted.left)
-        reporting.log_ended(found)
-        reporting.log_notes(sent.notes)
+        reporting.log_released(holding.released)
+        reporting.log_records(said)
 
 
 class _Sent(NamedTuple):
-    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS."""
+    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS.
+
+    Of the latter ``late`` was not delivered; the rest was, and what follows it could not be sent. Notes are of what
+    was looked at.
+    """
 
     decisions: Sequence[Decision] = ()
     failed: Sequence[Decision] = ()
     left: Report = Report()
+    late: Report = Report()
     trouble: str = ""
     notes: Sequence[Note] = ()
 
 
 class _Unrouted(NamedTuple):
-    """The same about changes that could not be routed whole."""
+    """The same about changes that could not be routed whole, or wait for the rest of their deploy."""
 
     groups: Sequence[waiting.Unrouted] = ()
     failed: Sequence[waiting.Unrouted] = ()
     left: Sequence[RoutingFailure] = ()
     trouble: str = ""
+
+    def joined(self, other: _Unrouted) -> _Unrouted:
+        """Both."""
+        both = ((*self.groups, *other.groups), (*self.failed, *other.failed), (*self.left, *other.left))
+        return _Unrouted(*both, self.trouble or other.trouble)
+
+
+def _changes_of(groups: Iterable[waiting.Unrouted]) -> list[RoutingFailure]:
+    return [RoutingFailure(change, group.reason) for group in groups for change in group.changes]
 
 
 def _size(work: Work, returned: Iterable[Job]) -> int:
@@ -324,6 +377,10 @@ def _is_put_off_preload(outcome: Outcome) -> bool:
     return outcome.job.action is Action.PRELOAD and outcome.status is Status.PACED
 
 
+def _log_unlisted(level: int, reason: str) -> None:
+    emit(level, "not-listed", reason=reason)
+
+
 def _not_followed(outcome: Outcome) -> Outcome:
     """An outcome as it counts where what follows could not be sent: what was accepted is asked for once more."""
     if outcome.status is not Status.ACCEPTED or not outcome.job.sequels:
@@ -333,6 +390,19 @@ def _not_followed(outcome: Outcome) -> Outcome:
 
 def _returning(looks: Iterable[QueuedJob]) -> Iterator[Outcome]:
     return (Outcome(queued.job, Status.RETRY, _UNSENT) for queued in looks)
+
+
+def _going_back(decisions: Iterable[Decision]) -> Report:
+    return Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in decisions))
+
+
+def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> Told | None:
+    """What there is to tell of purges that are followed, if there are any."""
+    if not (looks or notes):
+        return None
+    from multicdn.proof.following import told
+
+    return told(looks, notes)
 
 
 def _unsent_status(decision: Decision) -> Status:

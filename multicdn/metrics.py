@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ from multicdn.provenance import since_1970
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from multicdn.model import Change, Job, Outcome
     from multicdn.provider import Provider
@@ -44,19 +45,25 @@ NAMESPACE = "multicdn"
 _REFUSED = (Status.REJECTED, Status.REFUSED, Status.UNAUTHORIZED, Status.UNASKED)
 
 
+#: Metrics by name: a number, or all that were measured in an invocation.
+Values = Mapping[str, float | list[float]]
+
+
 class Ending(NamedTuple):
     """How an invocation ended, as far as it is measured.
 
     Attributes:
         report: of its calls.
         decisions: about undelivered jobs, those that SQS has confirmed.
-        returned: jobs that go back to AWS with the messages that brought them.
+        returned: undelivered jobs that go back to AWS with the messages that brought them.
         incomplete: messages with changes of which something could not be found out, and in how many seconds that is
             tried again; 0 where nobody knows, or where they were given up.
         unrouted: how many changes no route acts on.
         unreadable: how many messages, or records of one, could not be read.
         open_breakers: instances whose circuit breaker is open.
+        followed: measures of what was looked at, by instance: counts and seconds of metrics.
         times: when the events of each message happened, in seconds since 1970; see ``event_times``.
+        going: messages with changes that waited for their deploy, which is over: they are late from now on.
         began: when the first call could begin, in seconds since 1970.
         now: the end, in the same.
     """
@@ -68,7 +75,9 @@ class Ending(NamedTuple):
     unrouted: int = 0
     unreadable: int = 0
     open_breakers: Collection[str] = ()
+    followed: Mapping[str, Values] = {}
     times: Mapping[str, Sequence[float]] = {}
+    going: Collection[str] = ()
     began: float = 0.0
     now: float = 0.0
 
@@ -82,9 +91,9 @@ class Measured(NamedTuple):
         function: of the invocation as a whole.
     """
 
-    providers: Mapping[str, Mapping[str, float | list[float]]]
-    vendors: Mapping[str, Mapping[str, float | list[float]]]
-    function: Mapping[str, float | list[float]]
+    providers: Mapping[str, Values]
+    vendors: Mapping[str, Values]
+    function: Values
 
 
 def event_times(changes: Iterable[Change], sent: Mapping[str, float], now: float) -> dict[str, list[float]]:
@@ -122,16 +131,18 @@ def measure(ending: Ending, providers: Mapping[str, Provider]) -> Measured:
     for decision in ending.decisions:
         ended = "Requeued" if isinstance(decision, Requeue) else "Dead"
         counts[decision.queued.job.instance][ended] += len(decision.queued.job.targets)
-    oldest, accepted = _oldest(ending), _seconds_to_accepted(ending)
+    spreads = _followed(ending, counts)
+    oldest = _oldest(ending)
+    for name, values in _seconds_to_accepted(ending).items():
+        spreads[name]["UploadToAcceptedSeconds"] = values
     by_provider: dict[str, dict[str, float | list[float]]] = {}
     for name in counts.keys() & providers.keys():
         by_provider[name] = {
             **{metric: value for metric, value in counts[name].items() if value},
             "BreakerOpen": float(name in ending.open_breakers),
             "OldestUndeliveredSeconds": oldest.get(name, 0.0),
+            **{metric: _spread(values) for metric, values in spreads[name].items() if values},
         }
-        if values := accepted.get(name):
-            by_provider[name]["UploadToAcceptedSeconds"] = _spread(values)
     return Measured(by_provider, {name: {"PaidPaths": value} for name, value in paths.items()}, _of_function(ending))
 
 
@@ -147,6 +158,19 @@ def _count_outcome(outcome: Outcome, counts: dict[str, float]) -> None:
         counts["Accepted"] += len(outcome.job.targets)
     elif outcome.status in _REFUSED:
         counts["Refused"] += len(outcome.job.targets)
+
+
+def _followed(ending: Ending, counts: Mapping[str, dict[str, float]]) -> dict[str, dict[str, list[float]]]:
+    """Add the counts of what was looked at to the others; returns its seconds."""
+    spreads: dict[str, dict[str, list[float]]] = defaultdict(dict)
+    for name, values in ending.followed.items():
+        of_provider = counts[name]
+        for metric, value in values.items():
+            if isinstance(value, list):
+                spreads[name][metric] = value
+            else:
+                of_provider[metric] += value
+    return spreads
 
 
 def _of_function(ending: Ending) -> dict[str, float | list[float]]:
@@ -179,7 +203,8 @@ def _oldest(ending: Ending) -> dict[str, float]:
 
 
 def _age(ending: Ending, messages: Iterable[str]) -> float:
-    since = (happened for message in messages for happened in ending.times.get(message, ()))
+    others = (message for message in messages if message not in ending.going)
+    since = (happened for message in others for happened in ending.times.get(message, ()))
     return ending.now - min(since, default=ending.now)
 
 

@@ -34,8 +34,8 @@ What a provider must do:
 - say with ``about`` what a refusal is about, where the vendor says so: ``CallRefused(reason, about="kind")``;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file;
-- import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds`` and,
-  for people alone, ``multicdn.diagnosis``.
+- import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds``,
+  ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
 """
 
 from __future__ import annotations
@@ -305,7 +305,10 @@ class PurgeEverything(Provider):
 
 
 class PreloadUrls(Provider):
-    """Fetch URLs into the cache before anybody asks for them."""
+    """Fetch URLs into the cache before anybody asks for them.
+
+    An option called ``of`` names the instance whose purge is followed, for a provider that fills another one's cache.
+    """
 
     @property
     @abstractmethod

@@ -54,9 +54,14 @@ def _of_job(fields: Mapping[str, Any]) -> str:
     kinds = kind if number == 1 else _PLURALS.get(str(kind), f"{kind}s")
     count = "" if kind == "everything" else f"{number:,} "
     soft = "soft " if fields.get("soft") else ""
-    delay = f" for {fields['delay']} s" if "delay" in fields else ""
-    ended = "" if state == event else f", {state}{delay}"
+    ended = "" if state == event else f", {_state(str(state), fields.get('delay'))}"
     return f"{soft}{fields['action']} of {count}{kinds} {event}{ended}"
+
+
+def _state(state: str, delay: object) -> str:
+    if state == "purged":
+        return f"purged again in {delay} s" if delay else "purged again"
+    return state if delay is None else f"{state} for {delay} s"
 
 
 def _more(fields: Mapping[str, Any]) -> Iterator[str]:

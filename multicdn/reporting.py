@@ -14,7 +14,8 @@ from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.plugins.discovery import NoHooks
 from multicdn.provenance import MOST
-from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider, records
+from multicdn.queue.waiting import HELD, INCOMPLETE
+from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from multicdn.hooks import Hooks
     from multicdn.model import Change, Job, Report
     from multicdn.planning.collapse import Decision as CollapseDecision
-    from multicdn.proof.ladder import Note
+    from multicdn.planning.front import Released
     from multicdn.queue.waiting import Unrouted
     from multicdn.records import EndedAlike
     from multicdn.routing.demand import RoutingFailure
@@ -45,7 +46,7 @@ def log_unreadable(found: Iterable[Unreadable]) -> None:
 
 
 def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], left: Iterable[RoutingFailure]) -> None:
-    """Log changes of which something could not be found out, and what became of them.
+    """Log changes of which something could not be found out, or that wait for their deploy, and what became of them.
 
     Args:
         groups: that wait in the queue for it, or were given up.
@@ -57,25 +58,18 @@ def log_incomplete(groups: Iterable[Unrouted], failed: Collection[Unrouted], lef
     reasons: dict[str, list[Change]] = {}
     for failure in left:
         reasons.setdefault(failure.reason, []).append(failure.change)
-    found += [_of_incomplete(RETURNED, changes, reason, {}) for reason, changes in reasons.items()]
+    found += [_of_incomplete(INCOMPLETE, RETURNED, changes, reason, {}) for reason, changes in reasons.items()]
     _emit_some(found)
-
-
-def log_notes(notes: Iterable[Note]) -> None:
-    """Log what was found out about purges that are followed."""
-    if notes:
-        from multicdn.proof import telling
-
-        _emit_some(telling.records(notes))
 
 
 def _incomplete(group: Unrouted) -> LogRecord:
     waits = {} if group.delay is None else {"delay": group.delay}
+    tries = {} if group.status == HELD else {"attempt": group.waiting.attempt}
     state = DEAD if group.delay is None else REQUEUED
-    return _of_incomplete(state, group.changes, group.reason, {"attempt": group.waiting.attempt, **waits})
+    return _of_incomplete(group.status, state, group.changes, group.reason, {**tries, **waits})
 
 
-def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dict[str, int]) -> LogRecord:
+def _of_incomplete(event: str, state: str, changes: Sequence[Change], reason: str, more: dict[str, int]) -> LogRecord:
     fields = {
         "state": state,
         "changes": len(changes),
@@ -84,7 +78,17 @@ def _of_incomplete(state: str, changes: Sequence[Change], reason: str, more: dic
         **more,
         "reason": reason,
     }
-    return LogRecord(logging.WARNING if state == REQUEUED else logging.ERROR, "incomplete", fields)
+    level = logging.INFO if event == HELD else logging.WARNING
+    return LogRecord(level if state == REQUEUED else logging.ERROR, event, fields)
+
+
+def log_released(found: Iterable[Released]) -> None:
+    """Log which changes have waited for the rest of their deploy, and why they wait no longer."""
+    for each in found:
+        first = [f"s3://{bucket}/{key}" for bucket, key in each.objects[:MOST]]
+        fields = {"changes": len(each.objects), "first": first, "seconds": each.seconds, "reason": each.reason}
+        routes = {"routes": list(each.routes)} if each.routes else {}
+        emit(logging.WARNING if each.late else logging.INFO, "deployed", **fields, **routes)
 
 
 def _some(messages: Iterable[str]) -> list[str]:
@@ -155,24 +159,45 @@ def log_collapse(decision: CollapseDecision) -> None:
     emit(level, "collapse", **fields)
 
 
-def log_ended(found: Iterable[EndedAlike]) -> None:
+def log_records(found: Iterable[LogRecord]) -> None:
     """Log what became of the jobs of an invocation."""
-    for record in records(found):
+    for record in found:
         emit(record.level, record.event, **record.fields)
 
 
-def log_invocation(intake: Intake, found: Iterable[EndedAlike], unmatched: int, seconds: float) -> None:
-    """Log one line about all of an invocation."""
+def log_invocation(
+    intake: Intake,
+    found: Iterable[EndedAlike],
+    unmatched: int,
+    seconds: float,
+    followed: Mapping[str, Counter[str]] | None = None,
+) -> None:
+    """Log one line about all of an invocation.
+
+    Args:
+        intake: what came.
+        found: what became of jobs.
+        unmatched: how many changes no route acts on.
+        seconds: that it took.
+        followed: of each provider the targets by what was found out about them, if any were looked at.
+    """
+    looks = sum(queued.look is not None for queued in intake.queued_jobs)
+    providers = by_provider(found)
+    for name, counts in (followed or {}).items():
+        known = Counter(providers.get(name, {}))
+        known.update(counts)
+        providers[name] = dict(known)
     emit(
         logging.INFO,
         "invocation",
         messages=len(intake.messages),
         changes=len(intake.changes),
-        jobs=len(intake.queued_jobs),
+        jobs=len(intake.queued_jobs) - looks,
+        **({"looks": looks} if looks else {}),
         unmatched=unmatched,
         unreadable=len(intake.unreadable),
         ms=round(seconds * 1000),
-        providers=by_provider(found),
+        providers=providers,
     )
 
 

@@ -59,7 +59,10 @@ class Metric(NamedTuple):
 
 
 #: What became of targets.
-STATES = ("accepted", "requeued", "dead", "returned", "dropped")
+STATES = (
+    *("accepted", "requeued", "dead", "returned", "dropped"),
+    *("finished", "fresh", "purged", "unknown", "superseded", "released"),
+)
 
 FIELDS = {
     "event": Field("text", "what the record is about"),
@@ -71,7 +74,8 @@ FIELDS = {
         "text",
         "what became of the targets: `accepted` by the vendor; `requeued` to be tried again; `dead`, so among the dead "
         "letters; `returned`, so AWS brings the messages back that asked for them; `dropped`: a preload that has no "
-        "queue to wait in",
+        "queue to wait in; `finished` by the vendor, or `fresh` at the edge; `purged` again; `unknown` whether they "
+        "are fresh; `superseded` by a newer change; `released` to be done",
         words=STATES,
     ),
     "targets": Field("integer", "how many targets it is about"),
@@ -100,16 +104,30 @@ FIELDS = {
         "seconds",
     ),
     "delay": Field("integer", "until it is tried again; of several jobs the shortest", "seconds"),
+    "accepted_seconds": Field("number", "since the vendor had accepted it; of several calls the first", "seconds"),
+    "basis": Field(
+        "text",
+        "how it is known to be finished: the vendor was `asked`; or the time was over that it has `published`",
+        words=("asked", "published"),
+    ),
+    "purges": Field("integer", "how many purges there have been, the first included"),
+    "urls": Field("texts", "URLs that were looked at, where the targets are no such; 5 at most"),
+    "seen": Field("text", "by what the edge's answer was told, and its age; of several objects the first"),
+    "expected": Field("text", "the same of the object in S3"),
+    "pop": Field("text", "the place that answered, where it is known"),
     "reason": Field("text", "why, in a sentence; of several reasons that differ by the target alone, the first"),
     "changes": Field("integer", "how many objects changed"),
     "buckets": Field("counts", "how many of them in which bucket; the 5 with the most"),
     "no_route": Field("integer", "how many of them no route is about"),
     "not_on": Field("integer", "how many of them have a route that isn't `on` what happened"),
     "jobs": Field("integer", "how many jobs came back from the queue"),
+    "looks": Field("integer", "how many accepted purges came from the queue to be looked at"),
     "unmatched": Field("integer", "how many changes no route acts on"),
     "unreadable": Field("integer", "how many messages, or parts of them, could not be read"),
     "providers": Field(
-        "providers", "of each provider the targets by state, the `calls`, and those `throttled`; what is 0 is absent"
+        "providers",
+        "of each provider the targets by state, the `calls`, and those `throttled`; of accepted purges those `looked` "
+        "at, and what was found out: `finished`, `fresh`, `stale`, `unknown`, `superseded`; what is 0 is absent",
     ),
     "records": Field("integer", "how many records were left out"),
     "of": Field("text", "their event, where they have one in common"),
@@ -144,6 +162,12 @@ OF_JOB = ("provider", "action", "kind", "soft", "state", "targets", "first", "ca
 _BEHIND = ("bucket", "keys", "objects", "routes", "messages", "principal", "source_ip", "by", "why", "age_seconds")
 _FAILED = (*_BEHIND, "throttled", "delay", "reason")
 
+#: Fields of each record of a purge that is followed, and of those whose edges were seen.
+OF_LOOK = ("provider", "action", "kind", "soft", "state", "targets", "first")
+_FOLLOWED = (*_BEHIND, "accepted_seconds", "reason")
+_SEEN = (*_FOLLOWED, "urls", "seen", "expected", "pop")
+_LOOKED_AT = {"objects": Field("integer", "how many objects were looked at")}
+
 _MESSAGES = Field("integer", "how many messages")
 
 EVENTS = {
@@ -163,6 +187,45 @@ EVENTS = {
         OF_JOB,
         _FAILED,
     ),
+    "finished": Event(
+        ("INFO",),
+        "A purge is done at all edges of its vendor: it says so, or its published time is over.",
+        (*OF_LOOK, "basis"),
+        (*_FOLLOWED, "id", "ids"),
+    ),
+    "fresh": Event(
+        ("INFO",), "The edge was seen to serve the new bytes, or newer ones.", OF_LOOK, _SEEN, own=_LOOKED_AT
+    ),
+    "stale": Event(
+        ("WARNING", "ERROR"),
+        "An edge has old bytes though the purge is finished, or the vendor gave it up: `purged` again, or `dead`.",
+        (*OF_LOOK, "purges"),
+        (*_SEEN, "delay"),
+        own={
+            **_LOOKED_AT,
+            "delay": Field("integer", "until it is purged again; of several jobs the shortest", "seconds"),
+        },
+    ),
+    "unknown": Event(
+        ("WARNING",),
+        "It can't be told whether an edge is fresh: a login, a redirect, bytes that were transformed.",
+        OF_LOOK,
+        _SEEN,
+        own=_LOOKED_AT,
+    ),
+    "superseded": Event(
+        ("INFO",),
+        "The object has changed again before its edge was fresh, and that change is looked at by itself.",
+        OF_LOOK,
+        _SEEN,
+        own=_LOOKED_AT,
+    ),
+    "released": Event(
+        ("WARNING",),
+        "What fetches from another CDN is done though that one has not finished: it took too long, or was given up.",
+        OF_LOOK,
+        _FOLLOWED,
+    ),
     "left-out": Event(
         ("INFO", "WARNING", "ERROR"),
         "There was more than a person reads: 20 records, the worst first, of a provider or an event in an invocation.",
@@ -173,6 +236,7 @@ EVENTS = {
         ("INFO",),
         "An invocation is over: the last record of each.",
         ("messages", "changes", "jobs", "unmatched", "unreadable", "ms", "providers"),
+        ("looks",),
         own={"messages": _MESSAGES, "ms": Field("integer", "how long all of it took", "milliseconds")},
     ),
     "unreadable": Event(
@@ -185,6 +249,25 @@ EVENTS = {
         "Of some changes something could not be found out: a plugin failed on their URLs, S3 didn't answer for tags.",
         ("state", "changes", "first", "messages", "reason"),
         ("attempt", "delay"),
+    ),
+    "held": Event(
+        ("INFO", "ERROR"),
+        "Some changes wait for the rest of their deploy; or that never came, and they are dead letters.",
+        ("state", "changes", "first", "messages", "reason"),
+        ("delay",),
+        own={"delay": Field("integer", "until it is looked whether the deploy is over", "seconds")},
+    ),
+    "deployed": Event(
+        ("INFO", "WARNING"),
+        "Changes that waited for the rest of their deploy are purged; a warning where the deploy may go on.",
+        ("changes", "first", "seconds", "reason"),
+        ("routes",),
+        own={"seconds": Field("number", "since the first of the changes", "seconds")},
+    ),
+    "not-listed": Event(
+        ("INFO", "WARNING"),
+        "S3 didn't list all objects of a route that settles: the changes at hand decide without the others.",
+        ("reason",),
     ),
     "unmatched": Event(
         ("INFO",),
@@ -309,6 +392,22 @@ METRICS = {
     "UploadToAcceptedSeconds": Metric(
         "Seconds", "provider", "from the event in S3 until the vendor had accepted all purges for it"
     ),
+    "UploadToFinishedSeconds": Metric(
+        "Seconds",
+        "provider",
+        "from the event in S3 until the vendor said that it was done, or its published time was over",
+    ),
+    "UploadToFreshSeconds": Metric(
+        "Seconds", "provider", "from the event in S3 until the edge was seen to serve the new bytes, or newer ones"
+    ),
+    "Fresh": Metric(
+        "Count", "provider", "objects that the edge was seen to serve as they are in S3, or newer than that"
+    ),
+    "Stale": Metric("Count", "provider", "objects that an edge still had old bytes of when they were given up"),
+    "PurgedAgain": Metric(
+        "Count", "provider", "targets that were purged again, since an edge had old bytes, or the vendor gave them up"
+    ),
+    "Unknown": Metric("Count", "provider", "objects of which it could not be told whether the edge has the new bytes"),
     "PaidPaths": Metric("Count", "vendor", "targets that a vendor with a price has accepted for purging"),
     "Unrouted": Metric("Count", "", "changes that no route acts on"),
     "Unreadable": Metric("Count", "", "messages, or records of one, that could not be read"),

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from multicdn import through
 from multicdn.bounds import AnswerTooLong, bounded
 from multicdn.provider import (
     Call,
@@ -18,9 +17,9 @@ from multicdn.provider import (
     Receipt,
     RetryLater,
     TargetsRefused,
-    check_endpoint,
     option,
 )
+from multicdn.through import Address, answering, connect, locate, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +61,7 @@ class Warm(PreloadUrls):
     requests_per_second: float = option(default=5.0, help="what the origin bears")
     origin: str = option(default="", help="name of the origin that has the work; instances with the same one share its "
                          "pace")  # fmt: skip
-    endpoint: str = option(default="", help="base URL to connect to in address of `via`")
+    endpoint: str = option(default="", help="base URL to connect to in place of `via`")
 
     def __post_init__(self) -> None:
         """Refuse a pace at which nothing is ever loaded.
@@ -74,7 +73,7 @@ class Warm(PreloadUrls):
             message = f"requests_per_second {self.requests_per_second:g} must be above 0, and no more than 1000"
             raise ValueError(message)
         if self.endpoint:
-            check_endpoint(self.endpoint)
+            super().__post_init__()
 
     @property
     def preload_limits(self) -> Limits:
@@ -89,15 +88,15 @@ class Warm(PreloadUrls):
         try:
             with (
                 bounded(call.read, _LARGEST_BODY + _PIECE),
-                through.answering(address, call.read, _BROWSERS, connect=call.connect) as answer,
+                answering(address, call.read, _BROWSERS, connect=call.connect) as answer,
             ):
                 _refuse(answer, url)
                 rest = "" if _is_read(answer) else ", whose end wasn't waited for"
                 return Receipt(note=f"the answer was {answer.status}{rest}")
         except ssl.SSLCertVerificationError as error:
-            raise CallRefused(f"GET {_shown(url)}: {through.told(error, address, call.read)}") from None
+            raise CallRefused(f"GET {_shown(url)}: {told(error, address, call.read)}") from None
         except (OSError, http.client.HTTPException, UnicodeError) as error:
-            raise RetryLater(f"GET {_shown(url)}: {through.told(error, address, call.read)}") from None
+            raise RetryLater(f"GET {_shown(url)}: {told(error, address, call.read)}") from None
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Say whether `via` serves the site's name, without asking for anything."""
@@ -109,18 +108,18 @@ class Warm(PreloadUrls):
             address = self._address(f"https://{host}/")
             where = f"{address.host}:{address.port}"
             try:
-                through.connect(address, min(call.connect, call.read))
+                connect(address, min(call.connect, call.read))
             except (OSError, UnicodeError) as error:
                 remedy = "write in `via` the host under which the CDN serves this site, such as its own test name"
-                yield failed(through.told(error, address, call.read), remedy)
+                yield failed(told(error, address, call.read), remedy)
             else:
                 with_tls = f" with a certificate for {host}" if address.scheme == "https" else ""
                 yield ok(f"{where} takes connections{with_tls}")
         yield unknown("whether what it loads is kept isn't provable without loading: that is up to the headers")
 
-    def _address(self, url: str) -> through.Address:
+    def _address(self, url: str) -> Address:
         try:
-            return through.locate(url, self.endpoint or self.via)
+            return locate(url, self.endpoint or self.via)
         except ValueError as error:
             raise TargetsRefused(f"{_shown(url)}: {error}", [url]) from None
 

@@ -127,6 +127,25 @@ def test_events_happened_when_they_say_and_else_when_sqs_says() -> None:
     }
 
 
+# What is looked at
+
+
+def test_what_was_looked_at_counts_for_its_provider_and_is_no_sign_of_trouble() -> None:
+    given_up = {"Dead": 1.0, "Stale": 2.0}
+    seconds = {"UploadToFreshSeconds": [4.0, 2.5]}
+    found = measured(
+        ended(job("sick"), Status.REJECTED),
+        decisions=[DeadLetter(QueuedJob(job("sick"), 1, NOW), Status.REJECTED, "")],
+        followed={"sick": given_up, "well": {"Fresh": 2.0, **seconds}, "unknown-name": given_up},
+        times={"m": [NOW - 9]},
+    )
+    assert found.providers["sick"].items() >= {"Dead": 2, "Stale": 2, "OldestUndeliveredSeconds": 9}.items()
+    assert found.providers["well"] == {
+        "Fresh": 2, "UploadToFreshSeconds": [2.5, 4.0], "BreakerOpen": 0, "OldestUndeliveredSeconds": 0,
+    }  # fmt: skip
+    assert "unknown-name" not in found.providers
+
+
 # From upload to accepted
 
 

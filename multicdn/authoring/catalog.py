@@ -149,6 +149,11 @@ def entry(plugins: Plugins, name: str) -> InstalledProvider:
     )
 
 
+def purges(entry: InstalledProvider) -> bool:
+    """Whether it purges at all."""
+    return any(ability.action == "purge" for ability in entry.abilities)
+
+
 def status(entry: InstalledProvider) -> str:
     """``alive``, ``broken``, or ``retired`` with the date."""
     if entry.fault:
@@ -195,10 +200,11 @@ def options(cls: type[Provider]) -> Iterator[Option]:
 
 
 def shared_options(cls: type[Provider]) -> Iterator[Option]:
-    """The options that every provider has, without those that this one means something more by."""
+    """The options that every provider has, without its own, and for one that only loads without those about purges."""
     own, hints = option_types(cls), written_options()
+    only_loads = all(what.action != "purge" for what in capabilities(cls))
     for field in msgspec.structs.fields(Tier):
-        if field.name not in own:
+        if field.name not in own and (field.name == "via" or not only_loads):
             hint = hints[field.name]
             [meta] = hint.__metadata__
             default = _shown_default(field.default)

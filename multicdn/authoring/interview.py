@@ -182,7 +182,8 @@ class Interview:
     # Vendors
 
     def _vendors(self, given: Sequence[str]) -> tuple[str, ...]:
-        entries = catalog.entries(self._plugins)
+        # What only loads has nothing to say in a first config.
+        entries = [entry for entry in catalog.entries(self._plugins) if entry.fault or catalog.purges(entry)]
         names = [entry.name for entry in entries]
         if not given:
             marks = [status if (status := catalog.status(entry)) != "alive" else "" for entry in entries]

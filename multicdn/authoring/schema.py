@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
+from multicdn.authoring.catalog import shared_options
 from multicdn.config.checker import VERSION
 from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
@@ -124,7 +125,7 @@ def _provider(cls: type[Provider]) -> dict[str, Any]:
     types = option_types(cls)
     helps = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(cls)}
     properties = {name: {**_value(hint), "description": helps[name]} for name, hint in types.items()}
-    shared = {name: {"$ref": f"#/definitions/option-{name}"} for name in written_options()}
+    shared = {option.name: {"$ref": f"#/definitions/option-{option.name}"} for option in shared_options(cls)}
     described = {"description": (cls.__doc__ or "").strip().partition("\n")[0]}
     return {**described, **_object({"type": {"type": "string"}, **shared, **properties}, required_options(cls))}
 

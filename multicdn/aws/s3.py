@@ -1,4 +1,4 @@
-"""S3, asked about objects: their metadata, and how many of them have not changed lately."""
+"""S3, asked about objects: their metadata, when they were uploaded, how many of them have not changed lately."""
 
 from __future__ import annotations
 
@@ -170,6 +170,34 @@ class Objects:
             return _asked(
                 f"ListObjectsV2 of s3://{bucket}/{prefix}", lambda: self._unchanged(bucket, prefix, limit, until)
             )
+
+    def changed_since(
+        self, bucket: str, prefix: str, since: float, until: float = math.inf
+    ) -> tuple[dict[str, float], bool]:
+        """Keys of the objects below a prefix that were uploaded since a moment, and when, in seconds since 1970.
+
+        Of an upload in parts S3 says here when it began.
+
+        Returns:
+            What was found, and whether that is all: there may be more to list than is worth the time, or than fits
+            before the moment ``until`` of the monotonic clock.
+
+        Raises:
+            ObjectError: S3 refused, or could not be reached.
+        """
+        what = f"ListObjectsV2 of s3://{bucket}/{prefix}"
+        with bounded(max(0.0, until - time.monotonic()), ANY_LENGTH):
+            return _asked(what, lambda: self._changed_since(bucket, prefix, since, until))
+
+    def _changed_since(self, bucket: str, prefix: str, since: float, until: float) -> tuple[dict[str, float], bool]:
+        found: dict[str, float] = {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for number, page in enumerate(pages, 1):
+            times = ((item["Key"], item["LastModified"].timestamp()) for item in page.get("Contents", ()))
+            found |= {key: moment for key, moment in times if moment >= since}
+            if page["IsTruncated"] and (number == _MOST_PAGES or time.monotonic() >= until):
+                return found, False
+        return found, True
 
     def _head(self, place: Place, read: Callable[[HeadObjectOutputTypeDef], _Answer]) -> _Answer | None:
         bucket, key = place

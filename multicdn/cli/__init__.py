@@ -15,6 +15,7 @@ _COMMANDS = {
     "dlq": "Look at the dead letters, send them back, or drop them.",
     "doctor": "Look whether purges would work: config, AWS, secrets, vendors.",
     "explain": "Say what a change would purge, and why; calls nothing.",
+    "fresh": "Say which CDN serves old bytes of an object.",
     "history": "Say what became of an object: who changed it, when, and how each vendor took it.",
     "init": "Write a config file, by questions or by flags.",
     "install": "Install in AWS, change, look, remove.",

@@ -29,7 +29,7 @@ _LONGEST = 3653 * 86400.0
 STANDARD_INPUT = "-"
 
 
-def _since(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Seconds of a duration.
 
     Raises:
@@ -46,7 +46,7 @@ def _since(context: click.Context, parameter: click.Parameter, value: str | None
 def since_option(default: str) -> Callable[[Any], Any]:
     """How far back to look; in files, by default, all of it."""
     text = f"How far back to look: 15m, 6h, 2d. [default: {default}; of a file, all]"
-    return click.option("--since", metavar="TIME", callback=_since, help=text)
+    return click.option("--since", metavar="TIME", callback=duration, help=text)
 
 
 class InstalledLog(Struct, frozen=True):

@@ -192,7 +192,17 @@ def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: Co
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
+    _tell_waiting(loaded, router, request)
     return orders
+
+
+def _tell_waiting(loaded: Loaded, router: Router, request: ManualRequest) -> None:
+    """Say of which routes the changes wait for whole deploys: what a person asks for doesn't."""
+    asked = (router.matching(item.bucket, item.key) for item in request.objects)
+    waiting = {id(route): route for routes in asked for route in routes if route.waits}
+    for place, route in zip(loaded.config.places, loaded.config.routes, strict=True):
+        if id(route) in waiting:
+            say(f"{place} waits {route.waits_for}; by hand nothing waits", err=True)
 
 
 def _tell_untargeted(router: Router, request: ManualRequest) -> None:

@@ -14,7 +14,7 @@ from multicdn.installer.errors import InstallError, translated
 from multicdn.logbook import words
 from multicdn.logbook.group import LogGroup
 from multicdn.logbook.trial import Trial, event
-from multicdn.model import Change
+from multicdn.model import Action, Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,8 @@ def run(session: Session, what: str | None, timeout: float, *, yes: bool, as_jso
         _tell(bucket, key, shown)
     if not yes and not click.confirm("Do this?"):
         raise click.Abort
-    trial = Trial(_send(session, deployed, bucket, key), _expected(shown), time.time())
+    looked_at = tried.looked_at(bucket, key, shown) if "QueueUrl" in deployed.outputs else ()
+    trial = Trial(_send(session, deployed, bucket, key), _expected(shown), time.time(), looked_at)
     found = _follow(session, deployed, trial, timeout, quiet=as_json)
     for entry in found:
         say(words.line(entry), colour=words.colour(entry), err=as_json)
@@ -108,6 +109,11 @@ class _UploadPlanner:
 
         work = find_work(self._router, self._config.providers, [Change(bucket, key)], OFFLINE)
         return [shown for shown in previews(self._config, work.demands) if shown.asks]
+
+    def looked_at(self, bucket: str, key: str, shown: Iterable[Preview]) -> list[tuple[str, str]]:
+        """The purges that are followed until the edge is fresh."""
+        purges = (name for name, action in _expected(shown) if action == Action.PURGE)
+        return [(name, str(Action.PURGE)) for name in purges if self._router.verify(bucket, key, name)]
 
     def chosen(self, session: Session) -> tuple[str, str]:
         """Bucket and key of the object with the fewest targets, among those that S3 lists first below each route.
@@ -183,7 +189,10 @@ def _follow(session: Session, deployed: Deployed, trial: Trial, timeout: float, 
 def _end(session: Session, deployed: Deployed, trial: Trial, timeout: float) -> int:
     """Say how it ended; the exit status."""
     if trial.is_good:
-        say(f"It works: {', '.join(f'{name} took the {action}' for name, action in trial.expected)}.", err=True)
+        say(f"It works: {', '.join(_well(name, trial) for name in trial.expected)}.", err=True)
+        for name in trial.expected:
+            if trial.ended(name) == "unknown":
+                say(f"Whether {name[0]} is fresh is unknown: {_reason(name, trial)}", err=True)
         return 0
     for name in trial.expected:
         say(_missing(name, trial), err=True)
@@ -202,7 +211,21 @@ def _missing(name: tuple[str, str], trial: Trial) -> str:
     last = trial.last(name)
     if last is None:
         return f"{provider}: nothing is known of the {action}"
+    if trial.is_looked_at(name):
+        return f"{provider}: {action} {last.state}, and not seen to be fresh by now; a longer --timeout waits for that"
     return f"{provider}: {words.said(last).partition(': ')[2]}: {last.state}"
+
+
+def _well(name: tuple[str, str], trial: Trial) -> str:
+    provider, action = name
+    seconds = {state: after for state, after in trial.seconds(name).items() if state in ("finished", "fresh")}
+    later = "".join(f", {state} after {words.seconds(after)}" for state, after in seconds.items())
+    return f"{provider} took the {action}{later}"
+
+
+def _reason(name: tuple[str, str], trial: Trial) -> str:
+    last = trial.last(name)
+    return str(last.record.get("reason", "")) if last else ""
 
 
 def _in_queue(session: Session, deployed: Deployed) -> str:
@@ -223,6 +246,7 @@ def _plain(bucket: str, key: str, trial: Trial) -> dict[str, Any]:
                 "name": name,
                 "action": action,
                 "state": trial.ended((name, action)) or None,
+                "seconds": trial.seconds((name, action)),
                 "record": _record(trial, name, action),
             }
             for name, action in trial.expected

@@ -92,6 +92,7 @@ class _Answer:
 
     def __init__(self, loaded: Loaded, asked: Inputs, *, online: bool) -> None:
         from multicdn.oncall.explain import Explainer
+        from multicdn.oncall.stages import stages
 
         explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
         self._name = loaded.config.name
@@ -104,11 +105,19 @@ class _Answer:
         #: What was to be asked for, and could not be.
         self.unfound: list[str] = []
         self._previews = self._preview(loaded, online=online)
+        self._stages = stages(loaded.config, asked.changes, loaded.plugins.hooks.urls)
 
     def as_json(self) -> dict[str, object]:
         unreadable = [(each.cause, each.reason) for each in self._asked.unreadable]
         return render.as_json(
-            self._name, self._objects, self._urls, unreadable, self._notes, self._decisions, self._previews
+            self._name,
+            self._objects,
+            self._urls,
+            unreadable,
+            self._notes,
+            self._decisions,
+            self._previews,
+            self._stages,
         )
 
     def print(self, limit: int) -> None:
@@ -125,7 +134,7 @@ class _Answer:
                 say(line)
         for line in render.collapse(self._decisions):
             say(line)
-        for line in (*render.previews(self._previews, limit), *render.total(self._previews)):
+        for line in (*render.previews(self._previews, limit, self._stages), *render.total(self._previews)):
             say(line)
 
     def _preview(self, loaded: Loaded, *, online: bool) -> list[Preview]:

@@ -63,7 +63,7 @@ def _row(entry: InstalledProvider) -> list[str]:
     limits = next((ability.limits for ability in purges if ability.kind == "url"), _other_limits(entry.abilities))
     soft = "yes" if any(ability.soft for ability in purges) else "no"
     preload = "yes" if any(ability.action == "preload" for ability in entry.abilities) else "no"
-    return [f"`{entry.name}`", catalog.status(entry), kinds, soft, preload, limits]
+    return [f"`{entry.name}`", catalog.status(entry), kinds or "nothing", soft, preload, limits]
 
 
 def _other_limits(abilities: Sequence[catalog.Ability]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from multicdn.cli import render_stages
 from multicdn.model import Action, ChangeKind
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from multicdn.model import Job
     from multicdn.oncall.explain import Explained, Source
     from multicdn.oncall.preview import Ask, Preview
+    from multicdn.oncall.stages import Stages
     from multicdn.planning.collapse import Decision
     from multicdn.provider import Speed
     from multicdn.routing.route import Route
@@ -35,6 +37,8 @@ def explained(explanations: Sequence[Explained], limit: int) -> Iterator[str]:
         yield f"s3://{change.bucket}/{change.key} {change.kind}"
         for match in explanation.matches:
             yield f"  {match.at} applies: {_does(match.route, change.kind)}"
+            if waits_for := match.route.waits_for:
+                yield f"    but waits {waits_for}"
             yield from (f"    but has nothing for {untargeted}" for untargeted in match.untargeted)
         if not explanation.matches:
             yield "  no route applies"
@@ -77,9 +81,9 @@ def collapse(decisions: Sequence[Decision]) -> Iterator[str]:
         yield ""
 
 
-def previews(shown: Iterable[Preview], limit: int) -> Iterator[str]:
-    """Lines on what the providers would be asked."""
-    for preview in shown:
+def previews(shown: Iterable[Preview], limit: int, stages: Stages | None = None) -> Iterator[str]:
+    """Lines on what the providers would be asked, and when, and what comes after it."""
+    for preview in in_order(shown, stages or {}):
         settings = ", ".join(f"{name} {value}" for name, value in preview.where.items())
         kind = f" ({preview.type}{': ' if settings else ''}{settings})" if preview.type else ""
         yield f"{preview.name}{kind}"
@@ -87,12 +91,21 @@ def previews(shown: Iterable[Preview], limit: int) -> Iterator[str]:
             yield f"  {preview.note}"
         for ask in preview.asks:
             yield from _ask(ask, limit)
+            stage = (stages or {}).get((preview.instance, str(ask.action)))
+            yield from render_stages.told(stage, ask.speed) if stage else ()
         for outcome in preview.rejected[:limit]:
             yield f"  not {_past(outcome.job)}: {outcome.reason}"
         if len(preview.rejected) > limit:
             yield f"  and {len(preview.rejected) - limit:,} more that it can't act on"
         yield from _cost(preview)
         yield ""
+
+
+def in_order(shown: Iterable[Preview], stages: Stages) -> list[Preview]:
+    """Those that wait for others behind these."""
+    turns = {name: stage.turn for (name, action), stage in stages.items() if action == Action.PURGE}
+    turns = {**{name: stage.turn for (name, _), stage in stages.items()}, **turns}
+    return sorted(shown, key=lambda preview: turns.get(preview.instance, 0))
 
 
 def total(shown: Sequence[Preview]) -> Iterator[str]:
@@ -115,6 +128,7 @@ def as_json(
     notes: Iterable[str],
     decisions: Iterable[Decision],
     previewed: Iterable[Preview],
+    stages: Stages | None = None,
 ) -> dict[str, Any]:
     """Everything, in the form that docs/on-call.md describes."""
     return {
@@ -125,7 +139,7 @@ def as_json(
         "unreadable": [{"message": message, "reason": reason} for message, reason in unreadable],
         "notes": list(notes),
         "collapse": [msgspec.to_builtins(decision) for decision in decisions],
-        "providers": [provider_as_json(preview) for preview in previewed],
+        "providers": [provider_as_json(preview, stages) for preview in in_order(previewed, stages or {})],
     }
 
 
@@ -174,6 +188,9 @@ def _object(explanation: Explained) -> dict[str, Any]:
         "key": change.key,
         "kind": str(change.kind),
         "routes": [match.at for match in explanation.matches],
+        "waits": [
+            f"{match.at} waits {waits_for}" for match in explanation.matches if (waits_for := match.route.waits_for)
+        ],
         "untargeted": [text for match in explanation.matches for text in match.untargeted],
         "misses": [{"route": miss.at, "reasons": list(miss.reasons)} for miss in explanation.misses],
     }
@@ -189,15 +206,15 @@ def _source(source: Source) -> dict[str, Any]:
     }
 
 
-def provider_as_json(preview: Preview) -> dict[str, Any]:
-    """What a provider would be asked."""
+def provider_as_json(preview: Preview, stages: Stages | None = None) -> dict[str, Any]:
+    """What a provider would be asked, and what comes after it where that is known."""
     return {
         "name": preview.name,
         "type": preview.type,
         "where": preview.where,
         "calls": preview.calls,
         "targets": preview.targets,
-        "asks": [_ask_as_json(ask) for ask in preview.asks],
+        "asks": [_ask_as_json(ask) | _stage_as_json(preview, ask, stages) for ask in preview.asks],
         "rejected": [
             {"target": target, "reason": outcome.reason}
             for outcome in preview.rejected
@@ -208,6 +225,10 @@ def provider_as_json(preview: Preview) -> dict[str, Any]:
         "note": preview.note,
         "exact": preview.exact,
     }
+
+
+def _stage_as_json(preview: Preview, ask: Ask, stages: Stages | None) -> dict[str, Any]:
+    return {} if stages is None else render_stages.as_json(stages.get((preview.instance, str(ask.action))))
 
 
 def _ask_as_json(ask: Ask) -> dict[str, Any]:

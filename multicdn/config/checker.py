@@ -235,6 +235,11 @@ class _Checker:
 
             for fault in (*verify_checks.faults(config, self._places), *tier_checks.faults(config, self._places)):
                 self._problems.note(fault)
+        if any(route.waits for route in config.routes):
+            from multicdn.config import deploy_checks
+
+            for fault in deploy_checks.faults(config, self._places):
+                self._problems.note(fault)
 
     def _notices(self, providers: Mapping[str, Provider], routes: tuple[Route, ...]) -> None:
         first: dict[Route, int] = {}

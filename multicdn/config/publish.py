@@ -24,6 +24,12 @@ class EndState(enum.StrEnum):
     DEAD = "dead"
     RETURNED = "returned"
     DROPPED = "dropped"
+    FINISHED = "finished"
+    FRESH = "fresh"
+    PURGED = "purged"
+    UNKNOWN = "unknown"
+    SUPERSEDED = "superseded"
+    RELEASED = "released"
 
 
 class Publish(Struct, frozen=True, kw_only=True):

@@ -184,12 +184,20 @@ def ended(entry: LogEntry) -> str:
         if "age_seconds" in entry.record
         else ""
     )
-    if entry.state == "accepted":
-        return f"{action} accepted at {when}{age}"
+    if entry.state in ("accepted", "fresh"):
+        return f"{action} {entry.state} at {when}{age}"
+    if entry.state == "finished":
+        how = "as the vendor says" if entry.record.get("basis") == "asked" else "by the vendor's published time"
+        return f"{action} finished at {when}{age}, {how}"
     reason = f": {entry.record['reason']}" if entry.record.get("reason") else ""
     if entry.state == "dead":
         return f"{action} given up at {when}{age}{reason}; `multicdn dlq list` shows what may be sent back"
     if entry.state == "returned":
         return f"{action} went back to AWS at {when}, which brings it again{reason}"
-    waits = {"requeued": "waits in the queue"}
+    waits = {
+        "requeued": "waits in the queue",
+        "purged": "made again for a stale edge",
+        "unknown": "finished, and whether it is fresh is unknown",
+        "superseded": "superseded",
+    }
     return f"{action} {waits.get(entry.state, entry.state)} since {when}{reason}"

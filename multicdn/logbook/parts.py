@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from multicdn.logbook.entries import LogEntry
 
-_DONE = ("accepted", "finished", "fresh")
+_DONE = ("accepted", "finished", "fresh", "superseded")
 
 
 class Parts:
@@ -27,6 +27,11 @@ class Parts:
         for target in targets or ("",):
             self._newest.pop(target, None)
             self._newest[target] = entry
+
+    @property
+    def states(self) -> frozenset[str]:
+        """The states of all parts."""
+        return frozenset(line.state for line in self._newest.values())
 
     @property
     def last(self) -> LogEntry | None:

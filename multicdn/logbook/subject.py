@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from multicdn.logbook.entries import LogEntry
     from multicdn.logbook.parts import Parts
 
+# Records of accepted purges that came from the queue.
+_FOLLOWED = ("finished", "released")
+
 _WIDER = ("prefix", "host", "everything")
 
 # Characters: AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html. The longest keys would be too long.
@@ -125,7 +128,7 @@ class Subject(Struct, frozen=True):
 
 def _names_the_whole(entry: LogEntry) -> bool:
     """Whether a line may be about a part of a batch, and yet name what is behind all of it: docs/logs.md."""
-    return entry.number("objects") > MOST and entry.number("attempt") > 1
+    return entry.number("objects") > MOST and (entry.number("attempt") > 1 or entry.event in _FOLLOWED)
 
 
 def _places(field: str, texts: Sequence[str]) -> list[str]:

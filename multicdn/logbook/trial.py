@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from multicdn.logbook.entries import LogEntry
 
 _ENDS = ("accepted", "dead")
+
+# The same of a purge that is followed until the edge is fresh; and what it can be before.
+_ENDS_OF_LOOKS = ("fresh", "unknown", "superseded", "dead")
+_ON_THE_WAY = frozenset(("requeued", "returned", "finished", "purged"))
 
 
 def event(bucket: str, key: str, who: str, at: float) -> str:
@@ -46,14 +51,23 @@ class Trial:
         id: of the message in the queue, or of the invocation.
         expected: provider instance and action of all that is to be asked for.
         since: when it was sent, in seconds since 1970.
+        looked_at: those of the expected whose edges are looked at.
 
     Attributes:
         misread: whether the function could make nothing of it.
         perhaps: how many lines may be about it, which name only a part of their messages.
     """
 
-    def __init__(self, id: str, expected: Iterable[tuple[str, str]], since: float) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        expected: Iterable[tuple[str, str]],
+        since: float,
+        looked_at: Iterable[tuple[str, str]] = (),
+    ) -> None:
         self._id = id
+        self._looked_at = frozenset(looked_at)
+        self._seconds: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
         self._since = since
         self.perhaps = 0
         self.expected = sorted(set(expected))
@@ -75,6 +89,7 @@ class Trial:
             name = (entry.provider.partition("/")[0], str(entry.record.get("action")))
             if self.ended(name) != "dead":
                 self._parts.setdefault(name, Parts()).take(entry, named(entry))
+                self._seconds[name][entry.state] = entry.number("age_seconds")
             if "requestId" in entry.record:
                 self._invocations.add(str(entry.record["requestId"]))
             return name in self.expected
@@ -92,9 +107,26 @@ class Trial:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be waited for."""
-        return self.misread or (not self._invocations and all(self.ended(name) in _ENDS for name in self.expected))
+        return self.misread or (not self._invocations and all(map(self._is_over, self.expected)))
 
     @property
     def is_good(self) -> bool:
-        """Whether every vendor has accepted."""
-        return not self.misread and all(self.ended(name) == "accepted" for name in self.expected)
+        """Whether every vendor has accepted; and whether no edge is stale where edges are looked at."""
+        return not self.misread and all(map(self._is_good, self.expected))
+
+    def is_looked_at(self, name: tuple[str, str]) -> bool:
+        """Whether one of the expected is done, as far as is known, but for having been seen."""
+        return name in self._looked_at and self.ended(name) in ("accepted", "finished")
+
+    def seconds(self, name: tuple[str, str]) -> dict[str, float]:
+        """Seconds from the upload to each state of one of the expected, in their order."""
+        return dict(self._seconds.get(name, {}))
+
+    def _is_good(self, name: tuple[str, str]) -> bool:
+        return self._is_over(name) and self.ended(name) != "dead"
+
+    def _is_over(self, name: tuple[str, str]) -> bool:
+        if name not in self._looked_at:
+            return self.ended(name) in _ENDS
+        states = self._parts[name].states if name in self._parts else frozenset[str]()
+        return states.isdisjoint(_ON_THE_WAY) and not states.isdisjoint(_ENDS_OF_LOOKS)

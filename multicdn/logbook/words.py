@@ -22,6 +22,8 @@ _DETAILS = ("bucket", "keys", "objects", "routes", "messages", "principal", "sou
 
 _COLOURS = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow", "WARN": "yellow"}
 
+_GOOD = ("accepted", "finished", "fresh")
+
 # The same where a pipeline of one's own has left Lambda its text format.
 _IN_TEXT = re.compile("(START|END|REPORT|INIT_START) ")
 
@@ -40,7 +42,7 @@ def is_shown(entry: LogEntry) -> bool:
 
 def colour(entry: LogEntry) -> str | None:
     """The colour of a line on a terminal; None for that of the terminal."""
-    if entry.event == "accepted":
+    if entry.event in _GOOD:
         return "green"
     return "red" if _is_failure(entry) else _COLOURS.get(entry.level)
 

@@ -209,7 +209,8 @@ class FollowThrough:
         return list(new.values())
 
     def _follow(self, report: Report, pursuit: Pursuit | None, now: float) -> list[Decision]:
-        found = self._following.next(report, (), pursuit, _NEW, now, now)
+        findings = pursuit.findings() if pursuit else ()
+        found = self._following.next(report, (), findings, _NEW, now, now)
         for note in found.notes:
             self._courses.note(note, time.monotonic() - self._began)
             self._tell(note)

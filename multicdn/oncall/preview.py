@@ -89,6 +89,11 @@ class Preview(Struct, frozen=True):
     exact: bool = True
 
     @property
+    def instance(self) -> str:
+        """Name of the configured instance."""
+        return self.name.partition("/")[0]
+
+    @property
     def calls(self) -> int:
         """How many calls it would take, if none has to be repeated."""
         return sum(len(ask.batches) for ask in self.asks)

@@ -15,10 +15,11 @@ from multicdn.routing.demand import Demand, RoutingFailure
 from multicdn.routing.router import gone_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from multicdn.model import Job
     from multicdn.provider import Provider
+    from multicdn.queue.waiting import Unrouted
     from multicdn.routing.router import Missing, Router
 
 
@@ -51,6 +52,42 @@ class Work(NamedTuple):
     demands: list[Demand]
     failures: list[RoutingFailure]
     decisions: list[Decision]
+
+
+class Released(NamedTuple):
+    """Changes that have waited for the rest of their deploy, of one route, and go on now.
+
+    Attributes:
+        routes: file and line of the route, where they are known.
+        objects: bucket and key of each.
+        seconds: since the first of them happened.
+        reason: in a sentence.
+        late: whether the deploy may go on all the same.
+    """
+
+    routes: tuple[str, ...]
+    objects: tuple[tuple[str, str], ...]
+    seconds: float
+    reason: str
+    late: bool
+
+
+class Holding(NamedTuple):
+    """Which changes wait for the rest of their deploy.
+
+    Attributes:
+        missing: the parts of routes that changes are to be routed for now.
+        groups: what waits, or is given up since its deploy never ended.
+        changes: those of which nothing is routed now.
+        released: what goes on.
+        going: ids of the messages of it that had waited: what they ask for is asked for from now on.
+    """
+
+    missing: Missing
+    groups: Sequence[Unrouted] = ()
+    changes: Collection[Change] = ()
+    released: Sequence[Released] = ()
+    going: Collection[str] = ()
 
 
 class Returned(NamedTuple):
@@ -96,7 +133,7 @@ def find_work(
         lookup: asked where a route takes tags from metadata, or a policy needs to know what has not changed.
         spent: see ``Spending``; what is asked for here is added to it.
         choose: leaves out or adds demands before any are collapsed.
-        missing: the parts of routes that changes of earlier invocations still wait for.
+        missing: the parts of routes that changes are to be routed for, see ``router.Missing``.
     """
     tags = object_tags.read(router.tagged(changes, missing), lookup.metadata)
     demands, failures = router.demands(changes, tags.tags, missing)

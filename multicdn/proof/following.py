@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from multicdn.proof import telling
 from multicdn.proof.followed import Follow
 from multicdn.proof.ladder import Note, decide
+from multicdn.proof.measuring import measures
 from multicdn.proof.pursuit import Pursuits
 from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.aws.s3 import Objects
+    from multicdn.metrics import Values
     from multicdn.model import Report
-    from multicdn.proof.ladder import Rules
+    from multicdn.proof.ladder import Finding, Rules
     from multicdn.proof.pursuit import Pursuit
     from multicdn.provider import Provider
     from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision, MessageHistory
+    from multicdn.records import LogRecord
     from multicdn.routing.tiers import Tier
     from multicdn.sequel import Sequel, Subject
 
@@ -37,6 +42,20 @@ class Followed(NamedTuple):
     undelivered: list[Decision]
     steps: list[Decision]
     notes: list[Note]
+
+
+class Told(NamedTuple):
+    """What is told of what was looked at in an invocation.
+
+    Attributes:
+        records: lines of the log.
+        counts: of each provider instance the targets, by what was found out about them.
+        measures: of each provider instance: counts and seconds of metrics.
+    """
+
+    records: Sequence[LogRecord] = ()
+    counts: Mapping[str, Counter[str]] = {}
+    measures: Mapping[str, Values] = {}
 
 
 class Following:
@@ -72,7 +91,7 @@ class Following:
         self,
         report: Report,
         undelivered: Iterable[Decision],
-        pursuit: Pursuit | None,
+        findings: Iterable[Finding],
         history: MessageHistory,
         began: float,
         now: float,
@@ -82,22 +101,27 @@ class Following:
         Args:
             report: of the delivery.
             undelivered: what was decided about what it didn't deliver.
-            pursuit: what was looked at meanwhile, if anything.
+            findings: about what was looked at meanwhile.
             history: of all messages.
             began: when the first call of the delivery could begin, in seconds since 1970.
             now: the same unit.
         """
         kept, released = self._follow.released(undelivered, now)
         steps: list[Decision] = [*released, *self._follow.accepted(report, history, began, now)]
-        notes: list[Note] = [Note("released", each.queued, reason=each.reason) for each in released]
-        for finding in pursuit.findings() if pursuit else ():
+        notes: list[Note] = [Note("released", each.queued, reason=each.reason, at=now) for each in released]
+        for finding in findings:
             concrete = self._pursuits.concrete(finding.queued.job.provider)
             found = decide(finding, self._rules, concrete, now)
             notes += found.notes
             waiting, free = self._follow.released(found.decisions, now)
-            notes += [Note("released", each.queued, reason=each.reason) for each in free]
+            notes += [Note("released", each.queued, reason=each.reason, at=now) for each in free]
             steps += [*waiting, *free]
         return Followed(kept, steps, notes)
+
+
+def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> Told:
+    """What is told of purges that were looked at, and of what was found out."""
+    return Told(telling.records(notes), telling.counts(looks, notes), measures(notes))
 
 
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:

@@ -37,6 +37,7 @@ class Verdict(Struct, frozen=True):
         seen: by what the edge's answer was told, and its age: ``ETag "abc", 312 s old``.
         expected: the same of S3's object.
         pop: name of the place; empty where it isn't known.
+        age: seconds since the answer left its origin; None where nothing says.
     """
 
     state: State
@@ -44,6 +45,7 @@ class Verdict(Struct, frozen=True):
     seen: str = ""
     expected: str = ""
     pop: str = ""
+    age: float | None = None
 
 
 class _Case(NamedTuple):
@@ -89,7 +91,7 @@ def judge(
     case = _Case(subject, stored, seen, identity, _GONE | frozenset(removed_as), purged, now)
     closed = subject.gone and not _is_another(case)
     state, reason = _closed(case) if closed else _open(case)
-    return Verdict(state, reason, _shown(case), _expected(case, closed=closed), seen.pop)
+    return Verdict(state, reason, _shown(case), _expected(case, closed=closed), seen.pop, signs.age(seen))
 
 
 def wants_body(seen: Seen, subject: Subject) -> bool:

@@ -43,9 +43,7 @@ def instrument(name: str, provider: Provider | None, via: str, identity: str, ma
             return request(subject, seconds)
         try:
             with bounded(seconds, _LARGEST_ANSWER):
-                found = provider.prove(subject.url, Call(connect=min(_CONNECT, seconds), read=seconds))
-            if not (isinstance(found, Sequence) and all(isinstance(each, Seen) for each in found)):
-                raise TypeError("prove must return what each POP serves, as Seen")
+                found = _checked(provider.prove(subject.url, Call(connect=min(_CONNECT, seconds), read=seconds)))
         except ProviderError as error:
             seen = request(subject, seconds)
             return [*seen, Seen(reason=error.reason)] if not any(each.status for each in seen) else seen
@@ -55,3 +53,10 @@ def instrument(name: str, provider: Provider | None, via: str, identity: str, ma
         return found or request(subject, seconds)
 
     return see
+
+
+def _checked(found: object) -> Sequence[Seen]:
+    """What a plugin said, if it is what it should be."""
+    if isinstance(found, Sequence) and all(isinstance(each, Seen) for each in found):
+        return found
+    raise TypeError("prove must return what each POP serves, as Seen")

@@ -1,4 +1,4 @@
-"""Changes that wait because something about them could not be found out: tags unread, a hook that failed.
+"""Changes that wait: something of them could not be found out (tags unread, a hook that failed), or for their deploy.
 
 They wait as an S3 notification with one more member, so a multicdn that doesn't know the member routes them once more
 from the beginning: it repeats what was delivered, and loses nothing.
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # The member by which such a notification is known.
 MARK = "multicdnWaiting"
 
+#: Why changes wait: something of them could not be found out; or the rest of their deploy isn't there.
+INCOMPLETE, HELD = "incomplete", "held"
+
 _EVENT_NAMES = {
     ChangeKind.CREATED: "ObjectCreated:Put",
     ChangeKind.REMOVED: "ObjectRemoved:Delete",
@@ -39,8 +42,8 @@ class Waiting(Struct, frozen=True):
     """What changes of one message have gone through.
 
     Attributes:
-        missing: parts of routes that could not be found out, as routing names them; the others are delivered.
-        attempt: how many invocations have tried, at least 1.
+        missing: parts of routes that could not be found out, or wait, as routing names them; the others are delivered.
+        attempt: how many invocations have tried in vain; none where it only waits for the rest of its deploy.
         since: when the newest message that brought one of them was sent, in seconds since 1970.
         origins: ids of the first messages that brought them, some of them if they were many.
     """
@@ -59,12 +62,14 @@ class Unrouted(Struct, frozen=True):
         waiting: what they have gone through.
         reason: the first one's, in one sentence.
         delay: seconds until SQS hands them out; None where they are too old and given up.
+        status: ``INCOMPLETE`` or ``HELD``.
     """
 
     changes: tuple[Change, ...]
     waiting: Waiting
     reason: str
     delay: int | None
+    status: str = INCOMPLETE
 
     def bodies(self, largest: int = LARGEST) -> Iterator[str]:
         """The messages that hold them: one, or several if one would have more bytes than ``largest``."""
@@ -153,9 +158,9 @@ def _bodies(changes: Sequence[Change], waiting: Waiting, largest: int) -> Iterat
     if len(body) <= largest or len(changes) == 1:
         yield body
         return
-    middle = len(changes) // 2
-    yield from _bodies(changes[:middle], waiting, largest)
-    yield from _bodies(changes[middle:], waiting, largest)
+    share = max(1, len(changes) // (len(body) // largest + 1))
+    for start in range(0, len(changes), share):
+        yield from _bodies(changes[start : start + share], waiting, largest)
 
 
 def _record(change: Change) -> dict[str, Any]:

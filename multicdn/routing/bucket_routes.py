@@ -19,6 +19,7 @@ class BucketRoutes:
     Attributes:
         tagged: whether any of them takes tags from metadata.
         partial: whether any of them may have no target for a key that it covers.
+        waiting: whether any of them waits for whole deploys.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class BucketRoutes:
         self._folded = _ByPrefix()
         self.tagged = False
         self.partial = False
+        self.waiting = False
 
     def add(self, matcher: Matcher) -> None:
         """Add a route."""
@@ -35,6 +37,7 @@ class BucketRoutes:
             self._exact.add(matcher.route.prefix, len(matcher.route.prefix), matcher)
         self.tagged = self.tagged or bool(matcher.route.tags_from)
         self.partial = self.partial or matcher.is_partial
+        self.waiting = self.waiting or matcher.route.waits
 
     @cached_property
     def parts(self) -> frozenset[str]:

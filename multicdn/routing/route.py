@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from multicdn.model import ChangeKind, TargetKind
 from multicdn.provider import SoftPurge
 from multicdn.routing import placeholders, spellings, url_templates
+from multicdn.routing.settle import Settle
 from multicdn.routing.spellings import ClientName
 from multicdn.routing.verify import Verify
 
@@ -176,6 +177,15 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
         Meta(description="whether the objects are looked at through each provider once it has finished, and purged "
              "again where old bytes are seen; `true` for the defaults"),
     ] = None  # fmt: skip
+    settle: Annotated[
+        Settle | None,
+        Meta(description="wait for the whole deploy: purge and preload once no change came for a while"),
+    ] = None
+    after: Annotated[
+        str,
+        Meta(description="wait for the whole deploy: purge and preload once this key was uploaded after the changes; "
+             "the object that a pipeline writes last"),
+    ] = ""  # fmt: skip
 
     def __post_init__(self) -> None:
         """Spell hosts as browsers do."""
@@ -193,6 +203,18 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
     def clients(self) -> tuple[ClientName, ...]:
         """Whose spellings of keys URLs and prefixes are made in."""
         return self.spellings or spellings.LIKELY
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for whole deploys."""
+        return bool(self.settle or self.after)
+
+    @property
+    def waits_for(self) -> str:
+        """What a change waits for before it is purged, in words; empty where it doesn't wait."""
+        if self.after:
+            return f"until s3://{self.bucket}/{self.after} is uploaded after it"
+        return str(self.settle) if self.settle else ""
 
     def wants(self, member: str) -> bool:
         """Whether the route purges by one of ``MEMBERS``."""

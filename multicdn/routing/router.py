@@ -13,7 +13,7 @@ from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
-from multicdn.routing.sequels import Order, Sequels
+from multicdn.routing.sequels import Order, Sequels, is_url, url_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,13 +25,28 @@ if TYPE_CHECKING:
     from multicdn.routing.verify import Verify
 
 
-# The parts of routes that the changes of a message still wait for, by its id; other messages wait for all.
-Missing = Mapping[str, frozenset[str]]
+# The parts of routes that the changes of a message still wait for, by its id; other messages wait for all. And those
+# that a change is to be routed for now, by the change itself, where a route waits for the rest of a deploy.
+Missing = Mapping[str | Change, frozenset[str]]
 
 # The member of a route whose targets go through a plugin's hook.
 _HOOKED = "urls"
 
 _NONE: frozenset[str] = frozenset()
+
+
+class LookedAt(NamedTuple):
+    """Where a route looks at an object.
+
+    Attributes:
+        route: the route.
+        url: the one URL by which it would be verified; empty where it has none.
+        urls: all of the object itself, not those of others that are stale with it.
+    """
+
+    route: Route
+    url: str
+    urls: frozenset[str]
 
 
 class Router:
@@ -76,6 +91,14 @@ class Router:
         """How an object is looked at through a provider; None if no route does."""
         found = (route.verify for route in self.matching(bucket, key) if provider in route.purge and route.verify)
         return next(found, None)
+
+    def looked_at(self, bucket: str, key: str) -> Iterator[LookedAt]:
+        """Where each route that covers an object would look at it, whether it has ``verify`` or not."""
+        change = Change(bucket, key)
+        for matcher in self._covering(bucket, key):
+            targets = matcher.targets(change, self._url_hook, {})
+            urls = (target.value for target, behind in targets.items() if behind == key and is_url(target))
+            yield LookedAt(matcher.route, url_at(matcher, change, targets), frozenset(urls))
 
     def tagged(self, changes: Iterable[Change], missing: Missing | None = None) -> set[tuple[str, str, str]]:
         """Bucket, key and name of the metadata that routes take tags from. Removed objects have none."""
@@ -147,11 +170,25 @@ class Router:
 
         All, too, where a part is of a route that the config no longer has: which one stands in its place isn't known.
         """
-        wanted = missing.get(change.cause) if missing else None
+        if not missing:
+            return None
+        wanted = missing.get(change) if change in missing else missing.get(change.cause)
         if wanted is None:
             return None
         routes = self._buckets.get(change.bucket)
         return wanted if routes is not None and wanted <= routes.parts else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether any route waits for whole deploys."""
+        return any(routes.waiting for routes in self._buckets.values())
+
+    def parts(self, change: Change, missing: Missing | None = None) -> dict[Matcher, frozenset[str]]:
+        """The routes that act on a change, and the parts of each for which the change is to be routed."""
+        wanted = self._wanted(change, missing)
+        acting = (each for each in self._covering(change.bucket, change.key) if change.kind in each.route.on)
+        found = {each: frozenset(map(each.part, each.members)) for each in acting}
+        return found if wanted is None else {each: left for each, all_ in found.items() if (left := all_ & wanted)}
 
     def covers(self, change: Change) -> bool:
         """Whether any route is about a changed key, whatever happened to it."""

@@ -202,10 +202,15 @@ class _Chain:
 
 def url_of(order: Order) -> str:
     """The URL by which the object of an order is looked at; empty where there is none."""
-    if order.matcher.route.verify and order.matcher.route.verify.urls:
-        return order.matcher.looked_at(order.change)
-    own = [target.value for target, key in order.targets.items() if key == order.change.key and _is_url(target)]
-    return _as_shown(own, order.matcher.route) if own else ""
+    return url_at(order.matcher, order.change, order.targets)
+
+
+def url_at(matcher: Matcher, change: Change, targets: Mapping[Target, str]) -> str:
+    """The URL by which a route looks at an object, given its targets and the key behind each; empty if it has none."""
+    if matcher.route.verify and matcher.route.verify.urls:
+        return matcher.looked_at(change)
+    own = [target.value for target, key in targets.items() if key == change.key and is_url(target)]
+    return _as_shown(own, matcher.route) if own else ""
 
 
 def _as_shown(urls: Sequence[str], route: Route) -> str:
@@ -219,12 +224,13 @@ def _as_shown(urls: Sequence[str], route: Route) -> str:
     return first
 
 
-def _is_url(target: Target) -> bool:
+def is_url(target: Target) -> bool:
+    """Whether a target is a single URL."""
     return target.kind is TargetKind.URL
 
 
 def _can(order: Order, target: Target) -> bool:
-    return order.demand.action is Action.PURGE or _is_url(target)
+    return order.demand.action is Action.PURGE or is_url(target)
 
 
 def _holder(url: str, targets: Mapping[Target, None]) -> Target | None:

@@ -112,7 +112,7 @@ class PixboostSimulator(Simulator):
         self.domain = domain
         self.sources = frozenset(source.lower() for source in sources)
         self.warmed: list[str] = []
-        self.jobs = Jobs(clock, seconds, spread=lambda: self.topology.longest_delay)
+        self.jobs = Jobs(clock, seconds)
         super().__init__(origin, clock=clock, limits=limits, api_port=api_port, edge_port=edge_port)
 
     def make_edge(self, origin: str) -> PixboostEdge:

@@ -48,6 +48,7 @@ class ProviderConformanceV1(Declarations, Calls, Failures, Questions, Diagnoses)
         plugin: the provider class.
         site: scheme and host of the URLs that the tests purge; a vendor may know only its own.
         expected: by the name of a trouble, the error that this vendor's provider makes of it instead.
+        right_answers: by the name of a trouble, why it is none to this provider, which accepts it.
         refused_urls: by the name of an odd URL, why the vendor can't purge it.
         further_calls: by the name of a method, why it makes more than one request; under ``diagnose``, why what that
             sends looks like a purge.

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from multicdn.metrics import Measured
     from multicdn.vocabulary import Metric
 
-# Seconds from upload to acceptance: some come at once, some after the queue's longest delay, few after hours.
+# Seconds from an upload on: some come at once, some after the queue's longest delay, few after hours.
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21_600)
 
 # Metrics of several values in a batch; those that are what the last batch says; and ages, of which the highest of late
 # counts: a batch knows only of what it has tried itself, and whoever reads comes by now and then.
-_SPREADS = {"UploadToAcceptedSeconds"}
+_SPREADS = {"UploadToAcceptedSeconds", "UploadToFinishedSeconds", "UploadToFreshSeconds"}
 _NOW = {"BreakerOpen"}
 _AGES = {"OldestUndeliveredSeconds", "OldestIncompleteSeconds"}
 

@@ -17,13 +17,16 @@ from kit.records import sample
 from kit.stage import s3_event
 
 from multicdn import config as config_file
-from multicdn.cli import _group, _trial, main
+from multicdn.cli import _group, _trial, fresh, main
 from multicdn.logbook.trial import Trial
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
+from multicdn.oncall.freshness import Probe
+from multicdn.proof.identity import Verdict
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
 from multicdn.queue.message import QueuedJob
+from multicdn.routing.verify import Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +161,7 @@ def test_ctrl_c_at_a_question_is_told_from_the_end_of_the_input(cause: type[Base
 def test_every_row_of_the_table_is_held() -> None:
     told = {(int(status), of) for status, of, _ in rows("## Exit status")}
     held = {(status, of) for status, of, _, _ in STATUSES}
-    assert told == held | {(3, "purge, preload"), (129, "all"), (130, "all"), (143, "all")}
+    assert told == held | {(3, "purge, preload"), (1, "fresh"), (3, "fresh"), (129, "all"), (130, "all"), (143, "all")}
 
 
 # JSON
@@ -195,6 +198,13 @@ def test_members_of_config_check() -> None:
     gone = json.loads(run("config", "check", "gone.yml", "--json", code=1))
     assert (gone["problems"][0]["file"], gone["providers"], gone["routes"]) == (None, None, None)
     assert answered(found) | answered(bad) - {"providers"} == members("### `config check --json`")
+
+
+def test_members_of_fresh() -> None:
+    """The command itself is run in tests/oncall/test_fresh.py."""
+    looked = {Probe("www", "", URL, "acme-site", "a", Verify()): [Verdict("fresh", "ETag as in S3")]}
+    answer = {"version": 1, **fresh._as_json(looked, 0)}
+    assert answered(json.dumps(answer)) | {"looks[].edges[]"} == members("### `fresh --json`")
 
 
 def test_members_of_providers() -> None:

@@ -21,7 +21,7 @@ from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
 if TYPE_CHECKING:
     from multicdn.authoring.catalog import InstalledProvider
 
-OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost")
+OWN = ("akamai", "cloudflare", "cloudfront", "edgecast", "fastly", "highwinds", "pixboost", "warm")
 
 
 def listed() -> dict[str, list[str]]:
@@ -56,6 +56,7 @@ def test_every_provider_has_a_row_with_status_capabilities_limits_and_source() -
         ("fastly", ["alive", "url, tag, everything", "yes", "no"]),
         ("highwinds", ["retired 2024-06", "url, prefix, host", "yes", "no"]),
         ("pixboost", ["alive", "url", "no", "yes"]),
+        ("warm", ["alive", "nothing", "no", "yes"]),
     ],
 )
 def test_a_row_says_what_a_vendor_can_do(name: str, cells: list[str]) -> None:
@@ -166,6 +167,13 @@ def test_it_says_when_a_purge_is_finished(provider: str, said: list[str]) -> Non
     lines = told.partition("\n\n")[0].splitlines()
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
+
+
+def test_the_options_of_every_provider_are_shown_to_those_that_purge() -> None:
+    words = "Options of every provider:\n  via "
+    assert words in description(own("fastly"))
+    assert "\n  pulls_from   list of text, optional; names of the providers" in description(own("fastly"))
+    assert "Options of every provider" not in description(own("warm"))
 
 
 def test_nothing_is_said_of_purges_where_there_are_none() -> None:

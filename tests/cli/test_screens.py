@@ -57,7 +57,7 @@ routes:
 """
 
 HELP = [
-    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "history", "install",
+    "config", "config check", "dlq", "dlq list", "dlq redrive", "dlq show", "explain", "fresh", "history", "install",
     "install plan", "install test", "logs", "preload", "providers", "purge", "queue", "queue drop", "queue list",
     "worker",
 ]  # fmt: skip

@@ -104,6 +104,38 @@ def test_it_says_what_it_costs_asks_and_follows_to_each_vendor(monkeypatch: pyte
     }
 
 
+def test_where_a_route_verifies_it_waits_until_the_edges_are_fresh(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = CONFIG.replace("[www, site]", "[www, site], verify: true")
+    (tmp_path / "multicdn.config.yml").write_text(text, encoding="utf-8")
+    seen = [
+        record(0, provider=name, event=event, state=event, age_seconds=after)
+        for name, after in (("www", 1.5), ("site", 9.25))
+        for event, after in (("finished", after), ("fresh", after + 2))
+    ]
+    deployed(monkeypatch, *ACCEPTED, *seen, config=text)
+    end = run("s3://acme-site/docs/a", "--yes").stderr
+    assert "It works: site took the purge, finished after 9.2 s, fresh after 11 s, www took the purge, fin" in end
+    deployed(monkeypatch, *ACCEPTED, *seen[:3], config=text)
+    assert (
+        "site: purge finished, and not seen to be fresh by now" in run("s3://acme-site/docs/a", "--yes", code=1).stderr
+    )
+    deployed(monkeypatch, *ACCEPTED, config=text)
+    run("s3://acme-site/docs/a", "--yes", code=1)
+    dead = record(0, event="stale", state="dead", purges=4, reason="still stale at AMS")
+    deployed(monkeypatch, *ACCEPTED, *seen[:1], *seen[2:], dead, config=text)
+    assert "www: purge of 1 url stale, dead: still stale at AMS" in run("s3://acme-site/docs/a", "--yes", code=1).stderr
+    unknown = record(0, event="unknown", state="unknown", reason="login needed")
+    deployed(monkeypatch, *ACCEPTED, *seen[:1], *seen[2:], unknown, config=text)
+    answer = run("s3://acme-site/docs/a", "--yes")
+    assert "Whether www is fresh is unknown: login needed" in answer.stderr
+    answers = json.loads(run("s3://acme-site/docs/a", "--yes", "--json").stdout)["providers"]
+    assert [each["seconds"] for each in answers] == [
+        {"accepted": 2.0, "finished": 9.25, "fresh": 11.25}, {"accepted": 2.0, "finished": 1.5, "unknown": 2.0},
+    ]  # fmt: skip
+
+
 def test_nothing_is_sent_without_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = deployed(monkeypatch)
     run("s3://acme-site/docs/a", code=1, stdin="n\n")

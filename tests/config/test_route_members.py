@@ -176,3 +176,68 @@ def test_a_stage_in_a_name_says_what_to_do() -> None:
 @pytest.mark.parametrize("pattern", ["(?P<a>[^/]+)/.*", "(?P<a>a|b)"])
 def test_a_pattern_is_checked_with_the_case_that_it_is_used_with(pattern: str) -> None:
     assert routes(f"bucket: one-site, match: '{pattern}', ignore_case: true, tags: ['{{a}}']")
+
+
+# Waiting for whole deploys
+
+
+@pytest.mark.parametrize(
+    ("written", "waits_for"),
+    [
+        ("settle: {quiet: 20s}", "until no change came for 20s, 15m after the first at most"),
+        ("settle: {quiet: 15m, most: 2h}", "until no change came for 15m, 2h after the first at most"),
+        ("settle: {quiet: 60s, most: 1m}", "until no change came for 60s, 1m after the first at most"),
+        ("after: deploy/done.json", "until s3://acme-site/deploy/done.json is uploaded after it"),
+        ("after: 'a b[1]中'", "until s3://acme-site/a b[1]中 is uploaded after it"),
+        ("after: ''", ""),
+        ("prefix: a/", ""),
+    ],
+)
+def test_a_route_may_wait_for_a_whole_deploy(written: str, waits_for: str) -> None:
+    [route] = routes(f"bucket: acme-site, {URL}, {written}")
+    assert (route.waits_for, route.waits) == (waits_for, bool(waits_for))
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("settle: 20s", "settle: expected a mapping or nothing, got a text"),
+        ("settle: {most: 20s}", "missing required field"),
+        ("settle: {quiet: 20}", "settle.quiet: expected"),
+        ("settle: {quiet: 16m, most: 20m}", "quiet 16m is more than SQS can delay a message: 15m at most"),
+        ("settle: {quiet: 60s, most: 59s}", "most 59s is shorter than quiet 60s: it would never be quiet for so long"),
+        ("settle: {quiet: 20s, least: 2s}", "least"),
+        ("settle: {quiet: 20s}, after: a", "settle: goes without `after`"),
+        ("after: 's3://acme-site/a'", "after: is a key in the route's own bucket"),
+        ("after: 'https://www.acme.com/a'", "after: is a key in the route's own bucket"),
+        ("after: 'deploy/*.json'", "it has neither wildcards nor placeholders"),
+        ("after: '{dir}done.json'", "it has neither wildcards nor placeholders"),
+        ("after: deploy/", "and no folder"),
+        (f"after: '{'中' * 342}'", "has more than 1,024 bytes"),
+        ("after: [a]", "after: expected a text, got a list"),
+        ("debounce: 20s", "write 'settle', such as {quiet: 20s}"),
+        ("wait_for: a", "write 'after', the key that is uploaded last"),
+    ],
+)
+def test_what_is_wrong_with_waiting_is_said(written: str, message: str) -> None:
+    [problem] = problems(f"bucket: acme-site, {URL}, {written}")
+    assert message in problem
+
+
+def test_a_last_key_that_begins_with_a_slash_is_a_warning() -> None:
+    [warning] = parse(f"bucket: acme-site, {URL}, after: /deploy/done.json").warnings
+    assert warning == "c.yml:5: routes[0].after: begins with a slash, which keys rarely do"
+
+
+@pytest.mark.parametrize(("written", "name"), [("settle: {quiet: 20s}", "settle"), ("after: a", "after")])
+def test_without_a_queue_no_route_can_wait(written: str, name: str) -> None:
+    text = (
+        f"{HEAD}  - {{bucket: [one-site, two-site], {URL}, {written}, purge: [full]}}\ninstall: {{trigger: direct}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, "c.yml", installed())
+    assert list(caught.value.problems) == [
+        f"c.yml:5: routes[0].{name}: needs a queue in which changes wait, and `trigger: direct` has none; write "
+        f"`trigger: queue` under `install`, or leave `{name}` out"
+    ]
+    assert config.parse(text.replace("direct", "eventbridge"), "c.yml", installed()).routes

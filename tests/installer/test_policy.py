@@ -375,17 +375,18 @@ def test_objects_are_read_and_counted_only_where_a_route_wants_it() -> None:
         "\n  - {bucket: tagged, prefix: public/news/, urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
         "\n  - {bucket: tagged, prefix: public/news/2026/, urls: ['https://h/{key}'], tags_from: x, purge: [fastly]}"
         "\n  - {bucket: tagged, prefix: 'odd*?$/', urls: ['https://h/{key}'], tags_from: cache-tag, purge: [fastly]}"
-        "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly]}"
+        "\n  - {bucket: plain, urls: ['https://h/{key}'], purge: [fastly], verify: false}"
+        "\n  - {bucket: proven, prefix: a/, urls: ['https://h/{key}'], purge: [fastly], verify: true}"
     )
     providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
     statements = filled(role.bucket_statements(installs.config("", routes, providers)))
     assert [(one["Action"], one["Resource"], one.get("Condition")) for one in statements] == [
         (
             ["s3:GetObject"],
-            ["arn:aws:s3:::tagged/odd${*}${?}${$}/*", "arn:aws:s3:::tagged/public/news/*"],
+            ["arn:aws:s3:::proven/a/*", "arn:aws:s3:::tagged/odd${*}${?}${$}/*", "arn:aws:s3:::tagged/public/news/*"],
             None,
         ),
-        (["s3:ListBucket"], ["arn:aws:s3:::tagged"], {"Null": {"s3:prefix": "true"}}),
+        (["s3:ListBucket"], ["arn:aws:s3:::proven", "arn:aws:s3:::tagged"], {"Null": {"s3:prefix": "true"}}),
     ]
     assert list(faults(statements)) == []
 
@@ -401,6 +402,14 @@ def test_objects_of_each_bucket_are_read_in_whatever_case_their_keys_are() -> No
     assert seen["Resource"] == ["arn:aws:s3:::one-site", "arn:aws:s3:::two-site"]
 
 
+def test_objects_that_are_looked_at_may_be_compared_with_what_they_are() -> None:
+    routes = "\n  - {bucket: looked-at, prefix: a/, urls: ['https://h/{key}'], purge: [fastly], verify: true}"
+    providers = '\n  fastly: {token: "${ssm:/t}", service: S}'
+    read, seen = filled(role.bucket_statements(installs.config("", routes, providers)))
+    assert (read["Action"], read["Resource"]) == (["s3:GetObject"], ["arn:aws:s3:::looked-at/a/*"])
+    assert (seen["Action"], seen["Resource"]) == (["s3:ListBucket"], ["arn:aws:s3:::looked-at"])
+
+
 def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() -> None:
     policies = ("never", "budget, prefix: a/", "{over: 5}", "{over: 5, harm: 0}", "{budget: 5}")
     statements = filled(role.bucket_statements(_config(*(f"collapse: {policy}" for policy in policies))))
@@ -409,6 +418,17 @@ def test_objects_are_counted_below_the_prefixes_of_routes_that_limit_the_harm() 
         for bucket, prefix in (("b1", "a/*"), ("b3", "*"), ("b4", "*"))
     ]
     assert len({one["Sid"] for one in statements}) == 3
+
+
+def test_routes_that_wait_for_deploys_may_list_their_objects_or_look_at_the_last_one() -> None:
+    members = ("settle: {quiet: 20s}, prefix: a/", "after: 'deploy/done$.json'", "after: z.json")
+    statements = filled(role.bucket_statements(_config(*members)))
+    assert [(one["Action"], one["Resource"], one.get("Condition")) for one in statements] == [
+        (["s3:GetObject"], ["arn:aws:s3:::b1/deploy/done${$}.json", "arn:aws:s3:::b2/z.json"], None),
+        (["s3:ListBucket"], ["arn:aws:s3:::b1", "arn:aws:s3:::b2"], {"Null": {"s3:prefix": "true"}}),
+        (["s3:ListBucket"], ["arn:aws:s3:::b0"], {"StringLike": {"s3:prefix": ["a/*"]}}),
+    ]
+    assert list(faults(statements)) == []
 
 
 def _config(*members: str) -> Config:

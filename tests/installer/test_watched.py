@@ -14,10 +14,13 @@ from kit.cloudwatch import Name, alarms, evaluated
 
 from multicdn.config.settings import Trigger
 from multicdn.installer.template.alarms import DOLLARS, QUEUE_GROWS
+from multicdn.installer.template.dashboard import OF_VERIFIED
 from multicdn.installer.template.stack import State, template
 from multicdn.metrics import NAMESPACE, vendor_of
 from multicdn.vocabulary import METRICS
 
+OF_LOOKS = {name for _, metrics in OF_VERIFIED for name, _ in metrics}
+VERIFIED = installs.ROUTES.replace("fastly]}", "fastly], verify: true}")
 NAMES = {"Function": "f", "Queue": "q", "DeadLetterQueue": "d"}
 PAGE = (generate.DOCS / "alarms.md").read_text(encoding="utf-8")
 
@@ -34,8 +37,8 @@ AWS_METRICS = {
 
 
 @functools.cache
-def body(install: str = "", providers: str = installs.PROVIDERS) -> dict[str, Any]:
-    made = template(installs.config(install, providers=providers), State(), revision="r")
+def body(install: str = "", providers: str = installs.PROVIDERS, routes: str = VERIFIED) -> dict[str, Any]:
+    made = template(installs.config(install, routes, providers), State(), revision="r")
     return json.loads(json.dumps(made))  # type: ignore[no-any-return]
 
 
@@ -72,7 +75,8 @@ def measured() -> set[Name]:
 
 @pytest.mark.parametrize("trigger", Trigger)
 def test_dashboard_and_alarms_look_at_what_the_function_measures_and_at_all_of_it(trigger: Trigger) -> None:
-    made = body(f"trigger: {trigger}")
+    followed = trigger is not Trigger.DIRECT  # without a queue nothing can be looked at later
+    made = body(f"trigger: {trigger}", routes=VERIFIED if followed else installs.ROUTES)
     watched = set().union(*(alarm.watches() for alarm in alarms(made, NAMES).values()))
     shown = on_dashboard(made)
     for namespace, name, dimensions in watched | shown:
@@ -80,8 +84,25 @@ def test_dashboard_and_alarms_look_at_what_the_function_measures_and_at_all_of_i
             assert (namespace, name, dimensions) in measured()
         else:
             assert name in AWS_METRICS[namespace]
-    assert {name for name in shown if name[0] == NAMESPACE} == measured()
+    assert {name for name in shown if name[0] == NAMESPACE} == {
+        each for each in measured() if followed or each[1] not in OF_LOOKS
+    }
     assert "ApproximateAgeOfOldestMessage" not in json.dumps(made)
+
+
+def test_only_what_is_looked_at_has_alarms_and_graphs_of_that() -> None:
+    plain, both = body(routes=installs.ROUTES), body()
+    half = body(
+        routes=installs.ROUTES + '  - {bucket: b, urls: ["https://b.com/{key}"], purge: [fastly], verify: true}\n'
+    )
+    for made, looked_at in ((plain, set()), (half, {"fastly"}), (both, {"site", "fastly"})):
+        found = {dict(dimensions)["provider"] for _, name, dimensions in on_dashboard(made) if name in OF_LOOKS}
+        assert found == looked_at
+        ringing = {name: alarm.watches() for name, alarm in alarms(made, NAMES).items() if "Stale" in name}
+        assert {dict(each)["provider"] for watched in ringing.values() for _, _, each in watched} == looked_at
+    assert "FastlyStaleAlarm" in alarms(half, NAMES)
+    [several] = [each["properties"] for each in widgets(both) if each["properties"]["title"].startswith("Stale:")]
+    assert [line[-1]["label"] for line in several["metrics"]][:2] == ["site: Stale", "site: PurgedAgain"]
 
 
 def test_what_waits_counts_delayed_messages_and_those_in_flight() -> None:
@@ -137,14 +158,14 @@ def test_alarms_look_back_no_further_than_cloudwatch_does() -> None:
 
 def test_the_page_says_of_each_alarm_what_to_do() -> None:
     told = set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE))
-    there = {re.sub("^.*(Late|FreePaths)(?=Alarm)", r"\1", name) for name in alarms(body(), NAMES)}
+    there = {re.sub("^.*(Late|Stale|FreePaths)(?=Alarm)", r"\1", name) for name in alarms(body(), NAMES)}
     assert told == there
 
 
 def test_the_page_says_what_the_alarms_cost() -> None:
     def cost(install: str) -> str:
-        found = alarms(body(install), NAMES)
-        own = [name for name in found if not re.search("(Late|FreePaths)Alarm", name)]
+        found = alarms(body(install, routes=installs.ROUTES), NAMES)
+        own = [name for name in found if not re.search("(Late|Stale|FreePaths)Alarm", name)]
         return f"${DOLLARS * sum(len(found[name].watches()) for name in own):.2f}"
 
     assert (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, formatdate
+from hashlib import md5
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
@@ -60,6 +62,12 @@ class S3:
         self.times[place] = datetime.now(UTC) - timedelta(minutes=age)
         self.objects[place] = {f"x-amz-meta-{name.replace('_', '-')}": value for name, value in meta.items()}
 
+    def write(self, place: str, body: bytes) -> None:
+        """Write an object with a body: its head says what S3 says of it."""
+        self.put(place)
+        date = formatdate(self.times[place].timestamp(), usegmt=True)
+        self.objects[place] = {"ETag": f'"{md5(body).hexdigest()}"', "Last-Modified": date}
+
     def _answer(self, request: Request) -> Response:
         with self._lock:
             self.requests.append(request)
@@ -71,7 +79,10 @@ class S3:
         if status := self.statuses.get(place):
             return Response(status)
         found = self.objects.get(place)
-        return Response(404) if found is None else Response(200, {**found, "ETag": '"e"'})
+        if found is None:
+            return Response(404)
+        since = format_datetime(self.times[place], usegmt=True)
+        return Response(200, {"ETag": '"e"', "Last-Modified": since, **found})
 
     def _list(self, bucket: str, query: dict[str, list[str]]) -> Response:
         if status := self.statuses.get(bucket):

@@ -1,20 +1,18 @@
-"""A bucket, its queue, CDNs in front of each other, and the function: only the wire is simulated, and time is skipped."""
+"""A bucket, its queue, CDNs in front of each other, and the function: the wire is simulated, and time is skipped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from botocore.httpsession import URLLib3Session
+
 from kit.aws_wire import Refused
 from kit.memory_queues import MemoryQueues
-from kit.warp import Warp
-
 from multicdn import config
 from multicdn.aws import sqs
 from multicdn.delivery.delivery import Delivery
@@ -24,10 +22,13 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import RetryQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
+
     from kit.aws_wire import Call
     from kit.memory_queues import Message
-
+    from kit.warp import Warp
     from multicdn.simulators import Origin
 
 BUCKET = "acme-site"
@@ -176,6 +177,10 @@ class World:
     def letters(self) -> list[Message]:
         """The dead letters."""
         return self.aws.queues[self.aws.dead].messages
+
+
+def _written(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def _is_here(url: str) -> bool:

@@ -22,7 +22,7 @@ providers:
   outer: {type: cloudfront, distribution: E2QWRUHEXAMPLE, pulls_from: inner}
   inner: {type: cloudfront, distribution: E8F6HK73EP0LT}
 routes:
-  - {bucket: acme-site, urls: "https://www.acme.com/{key}", purge: [inner, outer]}
+  - {bucket: acme-site, urls: "https://www.acme.com/{key}", purge: [inner, outer], verify: true}
 """
 
 
@@ -40,6 +40,9 @@ def test_an_edge_stands_in_front_of_the_one_that_it_pulls_from(tmp_path: Path, o
         assert held is not None
         assert stage.edges["inner"].topology.pops[0].name == "LHR"
         assert len(origin.requests) == 1
+        assert {name: stage._copy.providers[name]["via"] for name in stage.edges} == {
+            name: edge.edge_url for name, edge in stage.edges.items()
+        }
 
 
 def test_a_simulator_gets_the_places_of_its_settings() -> None:

@@ -53,6 +53,7 @@ OTHER: dict[str, Any] = {"keys": ["img/x.png"], "first": [f"{WWW}/img/x.png"], "
         ({"objects": 9, "attempt": 1, "first": [f"{WWW}/docs/b"], "targets": 9}, About.SURELY),
         ({**OTHER, "objects": 9, "attempt": 2}, None),
         ({**OTHER, "objects": 9, "attempt": 2, "targets": 3}, About.PERHAPS),
+        ({"objects": 9, "attempt": 1, "event": "finished", "first": [f"{WWW}/docs/b"]}, None),
         ({"objects": 5, "attempt": 2, "first": [f"{WWW}/docs/b"]}, About.SURELY),
         # By hand: targets alone.
         ({"keys": [], "bucket": "", "first": [f"{WWW}/docs/"]}, About.SURELY),
@@ -113,6 +114,31 @@ def test_from_the_upload_to_the_end() -> None:
     ]
 
 
+def test_all_three_states_are_told_with_their_times() -> None:
+    made = told(
+        record(12, event="fresh", state="fresh", age_seconds=11.0, seen='ETag "x"'),
+        record(3, age_seconds=2.0),
+        record(8, event="finished", state="finished", basis="asked", age_seconds=7.0),
+    )
+    assert [(step.what, step.at) for step in made.steps][1:] == [
+        ("accepted", 1790925303.0), ("finished", 1790925308.0), ("fresh", 1790925312.0),
+    ]  # fmt: skip
+    assert [line for line, _ in history.lines(made)][3:] == [
+        f'2026-10-02 07:15:12Z  fresh     www: purge of 1 url fresh ({WWW}/docs/a.html; calls 1; seen ETag "x"), 11 s '
+        "after it was asked for",
+        "www: purge fresh at 2026-10-02 07:15:12Z, 11 s after it was asked for",
+    ]
+
+
+def test_a_purge_that_is_seen_in_part_stands_where_its_stale_part_does() -> None:
+    page, folder = ({"first": [f"{WWW}/docs/{name}"], "age_seconds": 9.0} for name in ("a.html", ""))
+    stale = {"event": "stale", "state": "purged", "purges": 2, "reason": "old bytes"}
+    made = told(record(3, **page), record(4, **folder), record(9, **page, **stale), record(10, **folder, state="fresh"))
+    assert [entry.state for entry in made.last] == ["purged"]
+    made = told(record(9, **page, **stale), record(12, **page, event="superseded", state="superseded"))
+    assert [entry.state for entry in made.last] == ["superseded"]
+
+
 def test_by_hand_says_who_and_why() -> None:
     made = told(record(9, keys=[], by="arn:aws:iam::1:user/ann", why="wrong prices", kind="everything", routes=[]))
     first, *_ = history.lines(made)
@@ -145,6 +171,15 @@ def test_an_upload_is_one_change_however_many_vendors_and_tries() -> None:
             "purge went back to AWS at .*Z, which brings it again: 503$",
         ),
         ({"event": "stale", "state": "stale"}, "purge stale since"),
+        ({"event": "finished", "state": "finished", "basis": "asked"}, "purge finished at .*s the vendor says"),
+        ({"event": "finished", "state": "finished", "basis": "published"}, ".*by the vendor's published time"),
+        ({"event": "fresh", "state": "fresh", "reason": "ETag as in S3"}, "purge fresh at .*Z, 2.0 s after"),
+        (
+            {"event": "unknown", "state": "unknown", "reason": "login"},
+            "purge finished, and whether .* unknown since .*: login",
+        ),
+        ({"event": "superseded", "state": "superseded", "reason": "again"}, "purge superseded since .*: again"),
+        ({"event": "stale", "state": "purged", "reason": "old"}, "purge made again for a stale edge since .*: old"),
     ],
 )
 def test_what_became_of_it(members: dict[str, Any], end: str) -> None:

@@ -20,7 +20,7 @@ from multicdn.installer.bundle import archive, cache
 from multicdn.installer.template import alarms, stack
 from multicdn.logbook import group
 from multicdn.oncall import delayed
-from multicdn.planning import collapse
+from multicdn.planning import collapse, settling
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
@@ -58,6 +58,10 @@ def time(length: float) -> str:
     raise AssertionError(length)
 
 
+def time_in_digits(seconds: float) -> str:
+    return f"{seconds:g} seconds"
+
+
 def size(number: int) -> str:
     return f"{number >> 20} MB" if number >= 1 << 20 else f"{number >> 10} KB"
 
@@ -87,6 +91,13 @@ HELD = {
         f"`{collapse._HARM_OF_BUDGET:g}` with a budget",
     ],
     "publish.md": [f"each text cut at {publishing._BRIEF} characters"],
+    "deploys.md": [
+        f"Of more than {s3._MOST_PAGES * 1000:,} objects",
+        f"every {time_in_digits(settling._POLL)}",
+        f"or within {time_in_digits(settling._TOLERANCE)}",
+        f"up to {time_in_digits(settling._COARSEST)} later",
+        f"they meet for {time_in_digits(settling._MET)} more",
+    ],
     "delivery.md": [
         f"the highest of the last {time(openmetrics.LATELY)} is told",
         f"{count(envelopes._DEEPEST)} envelopes deep",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from multicdn import through
 from multicdn.proof import fetch as fetching
 from multicdn.proof.fetch import fetch
 from multicdn.terms import Seen
@@ -112,7 +113,7 @@ def test_what_a_url_becomes_in_a_request(url: str, host: str, target: str) -> No
     ],
 )
 def test_where_via_leads(url: str, via: str, scheme: str, host: str, port: int) -> None:
-    place = fetching._place(url, via)
+    place = through.locate(url, via)
     assert (place.scheme, place.host, place.port, place.name) == (scheme, host, port, "www.e.org")
 
 
@@ -138,7 +139,7 @@ def test_what_cannot_be_asked_for_is_said(url: str, via: str) -> None:
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
-PACKED = gzip.compress(BODY)
+PACKED = gzip.compress(BODY, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -256,9 +257,9 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ssl.S
     context.load_cert_chain(file)
     names: list[str | None] = []
     context.sni_callback = lambda _, name, __: names.append(name)
-    fetching._tls.cache_clear()
+    through._tls.cache_clear()
     yield context, names
-    fetching._tls.cache_clear()
+    through._tls.cache_clear()
 
 
 def test_tls_is_spoken_with_the_site_at_the_place_of_the_cdn(tls: tuple[ssl.SSLContext, list[str | None]]) -> None:

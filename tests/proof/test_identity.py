@@ -325,6 +325,7 @@ def test_a_verdict_says_what_was_seen_and_why() -> None:
         f'ETag "{OLD}", 312 s old',
         f'ETag "{NEW}"',
         "FRA56-P1",
+        312.0,
     )
 
 

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 CONFIG = """\
 version: 1
 providers:
-  inner: {{type: fastly, endpoint: "{inner}", service: SU1Z0isxPaozGVKXdv0eY, token: "${{env:FASTLY_TOKEN}}", via: "{inner_edge}"}}
-  outer: {{type: fastly, endpoint: "{outer}", service: SU1Z0isxPaozGVKXdv0eY, token: "${{env:FASTLY_TOKEN}}", via: "{outer_edge}"{pulls}}}
+  inner: {{type: fastly, endpoint: "{inner}", service: S1, token: "${{env:FASTLY_TOKEN}}", via: "{inner_edge}"}}
+  outer: {{type: fastly, endpoint: "{outer}", service: S1, token: "${{env:FASTLY_TOKEN}}", via: "{outer_edge}"{pulls}}}
 routes:
   - bucket: acme-site
     urls: ["https://www.acme.com/{{key}}"]

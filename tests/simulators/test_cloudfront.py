@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
-from multicdn.simulators import ManualClock, Origin
+from multicdn.simulators import ManualClock, Origin, Pop, Topology
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator, Distribution, Quotas, S3Origin, Tenant
 
 if TYPE_CHECKING:
@@ -551,6 +551,34 @@ def test_invalidation_takes_effect_after_a_while(origin: Origin, clock: ManualCl
         clock.advance(1)
         assert cdn.fetch(f"{WWW}/a").cache == "MISS"
         assert cdn.fetch(f"{WWW}/later").cache == "HIT"
+
+
+def test_invalidation_is_completed_when_its_slowest_pop_has_it(origin: Origin, clock: ManualClock) -> None:
+    cdn = CloudFrontSimulator(origin.url, clock=clock, effective_after=5)
+    cdn.topology = Topology(pops=(Pop("FRA"), Pop("IAD", delay=30)))
+    with cdn:
+        aws = client_of(cdn)
+        for pop in ("FRA", "IAD"):
+            cdn.fetch(f"{WWW}/a", pop=pop)
+        made = invalidate(aws, "/a")["Invalidation"]["Id"]
+
+        def status() -> str:
+            return aws.get_invalidation(DistributionId=SITE, Id=made)["Invalidation"]["Status"]
+
+        clock.advance(34)
+        assert (status(), cdn.cached(f"{WWW}/a", pop="IAD") is None) == ("InProgress", False)
+        clock.advance(1)
+        assert (status(), cdn.cached(f"{WWW}/a", pop="IAD") is None) == ("Completed", True)
+
+
+def test_invalidation_that_nobody_looked_at_got_everywhere_in_its_time(origin: Origin, clock: ManualClock) -> None:
+    cdn = CloudFrontSimulator(origin.url, clock=clock, effective_after=5)
+    cdn.topology = Topology(purge_delay=30)
+    with cdn:
+        cdn.fetch(f"{WWW}/a")
+        invalidate(client_of(cdn), "/a")
+        clock.advance(35)
+        assert cdn.cached(f"{WWW}/a") is None
 
 
 def test_scheme_and_host_are_not_in_the_key(cdn: CloudFrontSimulator, aws: CloudFrontClient) -> None:

@@ -113,6 +113,19 @@ def test_edgecast_and_highwinds_say_done_when_their_slowest_pop_has_it(origin: O
     assert said() == ["done", True, 1.0]
 
 
+def test_what_was_due_long_ago_got_everywhere_then(origin: Origin, clock: ManualClock) -> None:
+    cdn = HighwindsSimulator(origin.url, clock=clock, seconds=10)
+    cdn.topology = Topology(purge_delay=5)
+    with cdn:
+        origin.put("a", "old")
+        cdn.fetch(URL)
+        origin.put("a", "new")
+        entry = {"list": [{"url": URL}]}
+        ask(cdn, "POST", "/api/v1/accounts/a1b2c3d4/purge", entry, Authorization=f"Bearer {cdn.token}")
+        clock.advance(15)
+        assert cdn.fetch(URL).body == b"new"
+
+
 @pytest.fixture
 def fastly(origin: Origin, clock: ManualClock) -> Iterator[FastlySimulator]:
     cdn = FastlySimulator(origin.url, clock=clock)

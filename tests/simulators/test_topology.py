@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
 import pytest
 
-from multicdn.simulators import VENDORS, Headers, ManualClock, Origin, Pop, Topology, load
+from multicdn.simulators import VENDORS, Headers, ManualClock, Origin, Pop, Request, Topology, Url, load
+from multicdn.simulators.cloudflare.api import CloudflareSimulator
 from multicdn.simulators.cloudfront.api import CloudFrontSimulator, Distribution
 from multicdn.simulators.fastly.api import FastlySimulator
 from multicdn.simulators.kit.client import Client
 from multicdn.simulators.kit.topology import one_purge
+from multicdn.simulators.pixboost import PixboostSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +83,18 @@ def test_a_soft_purge_counts_from_its_arrival(origin: Origin, clock: ManualClock
     assert cdn.fetch(URL).cache == "HIT"
     clock.advance(10)  # 9 s after the arrival, which nobody had looked for
     assert [(got.cache, got.body) for got in (cdn.fetch(URL), cdn.fetch(URL))] == [("STALE", b"old"), ("HIT", b"new")]
+    origin.put("a", "newer")
+    purge(cdn, **{"Fastly-Soft-Purge": "1"})
+    clock.advance(5 + 10)
+    assert cdn.fetch(URL).body == b"newer"
+
+
+def test_a_count_is_that_of_the_place_that_is_asked(origin: Origin, make: Make) -> None:
+    cdn = make(Pop("FRA"), Pop("IAD"))
+    origin.put("a", "old")
+    seen(cdn, "FRA")
+    cdn.fetch(URL + "b", pop="IAD")
+    assert cdn.edge.purge_key("www.acme.com/a") == 1
 
 
 def test_what_is_fetched_while_a_purge_is_on_its_way_is_dropped_too(
@@ -204,6 +219,7 @@ def test_a_shield_may_be_one_of_the_pops(origin: Origin, make: Make) -> None:
     cdn = make(Pop("FRA"), shield, shield=shield)
     assert cdn.topology.places == tuple(cdn.topology.pops)
     origin.put("a", "old")
+    assert cdn.fetch(URL, pop="AMS").headers["X-Served-By"] == "cache-ams1041-AMS"
     assert [cdn.fetch(URL, pop=pop).cache for pop in ("FRA", "AMS")] == ["MISS", "HIT"]
 
 
@@ -268,13 +284,59 @@ def test_the_wrong_order_leaves_old_bytes_at_the_outer_cdn_and_the_right_one_doe
     assert seen(outer) == ["new"]
 
 
-def test_an_inner_cdn_answers_for_what_is_held_with_304(origin: Origin, make: Make) -> None:
+def test_an_inner_cdn_answers_for_what_is_held_with_304(origin: Origin, clock: ManualClock, make: Make) -> None:
     inner = make()
     outer = make(url=inner.edge_url, forwards_host=True)
     origin.put("a", "same")
     seen(outer)
+    clock.advance(30)
     purge(outer, **{"Fastly-Soft-Purge": "1"})
-    assert outer.fetch(URL).cache == "REVALIDATED"
+    assert [(got.cache, got.age) for got in (outer.fetch(URL), outer.fetch(URL))] == [("REVALIDATED", 30), ("HIT", 30)]
+
+
+def test_an_inner_cdn_is_asked_as_a_client_asks(origin: Origin, make: Make) -> None:
+    cdn = make(forwards_host=True)
+    cdn.fetch("http://www.acme.com/a")
+    asked = origin.requests[-1].headers
+    assert (asked["Host"], asked["X-Forwarded-Proto"], "X-Forwarded-Host" in asked) == ("www.acme.com", "http", False)
+
+
+def test_what_is_loaded_is_loaded_at_each_pop(origin: Origin, make: Make) -> None:
+    cdn = make(Pop("FRA"), Pop("IAD"))
+    origin.put("a", "foo")
+    cdn.edge.prefetch(Url.parse(URL))
+    assert [cdn.fetch(URL, pop=pop).cache for pop in ("FRA", "IAD")] == ["HIT", "HIT"]
+
+
+def test_files_of_one_call_are_one_purge(origin: Origin, clock: ManualClock) -> None:
+    cdn = CloudflareSimulator(origin.url, clock=clock)
+    cdn.topology = Topology(pops=(Pop("IAD", ignores=1),))
+    body = json.dumps({"files": [f"https://www.acme.com/{key}" for key in "ab"]}).encode()
+    call = Request(
+        "POST",
+        f"/client/v4/zones/{cdn.zones[0].id}/purge_cache",
+        Headers({"Authorization": f"Bearer {cdn.token}"}),
+        body,
+    )
+    with cdn:
+        for key in "ab":
+            cdn.fetch(f"https://www.acme.com/{key}")
+        left = []
+        for _ in range(2):
+            assert cdn._answer(call).status == 200
+            left.append(len(cdn.edge.cache))
+    assert left == [2, 0]
+
+
+def test_images_that_only_another_pop_has_are_dropped_there(origin: Origin, clock: ManualClock) -> None:
+    cdn = PixboostSimulator(origin.url, clock=clock)
+    cdn.topology = Topology(pops=(Pop("FRA"), Pop("IAD")))
+    source = "https://www.acme.com/a.jpg"
+    with cdn:
+        origin.put("a.jpg", "foo")
+        assert cdn.fetch(cdn.client_url(source), pop="IAD").status == 200
+        assert cdn._answer(Request("DELETE", f"/api/2/img/{source}?auth={cdn.secret}")).status == 202
+        assert cdn.cached(cdn.client_url(source), pop="IAD") is None
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def test_compression_has_its_own_tag_and_cache_entry(origin: Origin, edge: Edge,
     packed, plain = get(edge, **GZIP), get(edge)
     assert (packed.headers["ETag"], packed.headers["Content-Encoding"]) == (tag, "gzip")
     assert gzip.decompress(packed.body) == b"foo"
+    assert packed.body[4:8] == bytes(4), "the same bytes at any time"
+    assert get(edge, If_None_Match=tag, **GZIP).status == 304
     assert (plain.headers["ETag"], plain.body) == (TAG, b"foo")
     assert "Content-Encoding" not in plain.headers
     assert [answer.headers["X-Cache"] for answer in (packed, plain)] == ["MISS", "MISS"]

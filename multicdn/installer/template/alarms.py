@@ -126,8 +126,8 @@ QUEUE_STANDS = Alarm(
     expressions=(("standing", "IF(visible > 0 AND FILL(received, 0) == 0, 1, 0)"),),
 )
 
-#: Alarms by logical ids, of every stack, and of those with a queue. Each provider has one more, and so has each vendor
-#: with a price.
+#: Alarms by logical ids, of every stack, and of those with a queue. Each provider has one more, and another if it is
+#: looked at; and so has each vendor with a price.
 ALWAYS = {
     "DeadLettersAlarm": DEAD_LETTERS,
     "ErrorsAlarm": ERRORS,
@@ -145,6 +145,17 @@ def late(provider: str) -> Alarm:
         f"Purges at {provider} are not done: the vendor is in trouble, or refuses; see `multicdn doctor --online` and "
         f"`multicdn logs --provider {provider}`",
         threshold=LATE,
+        periods=_BETWEEN_TRIES,
+    )
+
+
+def stale(provider: str) -> Alarm:
+    """The alarm of an edge that keeps old bytes whatever is done."""
+    return Alarm(
+        {"m": Watched("Changes", "Stale", "Sum", _MINUTE, "provider", provider)},
+        "an edge still has old bytes of something when it is given up",
+        f"An edge of {provider} serves old bytes after all purges: see `multicdn logs --provider {provider} --outcome "
+        f"stale` and `multicdn fresh` with one of the URLs",
         periods=_BETWEEN_TRIES,
     )
 
@@ -171,8 +182,15 @@ def most_free(price: Price) -> int:
 def alarms(config: Config, *, queued: bool) -> dict[str, Alarm]:
     """The alarms of a config by their logical ids."""
     late_ones = {f"{_camel(name, '[a-z]')}LateAlarm": late(name) for name in config.providers}
+    stale_ones = {f"{_camel(name, '[a-z]')}StaleAlarm": stale(name) for name in verified(config)}
     free = {f"{_camel(name, '[A-Z]')}FreePathsAlarm": free_paths(name, price) for name, price in prices(config)}
-    return {**ALWAYS, **(WITH_QUEUE if queued else {}), **late_ones, **free}
+    return {**ALWAYS, **(WITH_QUEUE if queued else {}), **late_ones, **stale_ones, **free}
+
+
+def verified(config: Config) -> list[str]:
+    """The providers at whose edges some route has a look, in their order."""
+    names = {name for route in config.routes if route.verify for name in route.purge}
+    return [name for name in config.providers if name in names]
 
 
 def prices(config: Config) -> Iterator[tuple[str, Price]]:

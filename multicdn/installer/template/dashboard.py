@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.installer.template.alarms import prices
+from multicdn.installer.template.alarms import prices, verified
 from multicdn.installer.template.role import REGION
 from multicdn.installer.template.watched import Watched, name_of
 
@@ -29,6 +29,15 @@ _OF_PROVIDERS = (
     ("Calls", "Calls", "Sum"),
     ("Calls throttled by the vendor", "Throttled", "Sum"),
     ("Circuit breaker open", "BreakerOpen", "Maximum"),
+)
+
+# The same of providers that are looked at.
+OF_VERIFIED = (
+    ("From upload to finished, seconds (95 %)", (("UploadToFinishedSeconds", "p95"),)),
+    ("From upload to fresh, seconds (median)", (("UploadToFreshSeconds", "p50"),)),
+    ("From upload to fresh, seconds (95 %)", (("UploadToFreshSeconds", "p95"),)),
+    ("Objects seen to be fresh", (("Fresh", "Sum"),)),
+    ("Stale: given up, purged again, unknown", (("Stale", "Sum"), ("PurgedAgain", "Sum"), ("Unknown", "Sum"))),
 )
 
 _OF_QUEUE = (
@@ -90,6 +99,16 @@ def _graphs(config: Config, *, queued: bool) -> Iterator[_Graph]:
     for title, metric, statistic in _OF_PROVIDERS:
         lines = (Watched("Changes", metric, statistic, of="provider", value=name) for name in config.providers)
         yield _Graph(title, tuple(lines))
+    looked_at = verified(config)
+    for title, metrics in OF_VERIFIED if looked_at else ():
+        yield _Graph(
+            title,
+            tuple(
+                Watched("Changes", metric, statistic, of="provider", value=name)
+                for name in looked_at
+                for metric, statistic in metrics
+            ),
+        )
     for title, watched in (*(_OF_QUEUE if queued else ()), *_OF_FUNCTION):
         yield _Graph(title, watched)
     yield from (_month(vendor, price) for vendor, price in prices(config))
@@ -125,6 +144,8 @@ def _widget(place: int, graph: _Graph) -> dict[str, Any]:
 
 
 def _lines(graph: _Graph) -> Iterable[list[Any]]:
+    several = len({line.name for line in graph.lines}) > 1
     for line in graph.lines:
+        label = f"{line.value}: {line.name}" if several else line.value
         named = {"id": "paths"} if graph.more else {}
-        yield [*line.line(), {"stat": line.statistic, **({"label": line.value} if line.value else {}), **named}]
+        yield [*line.line(), {"stat": line.statistic, **({"label": label} if line.value else {}), **named}]

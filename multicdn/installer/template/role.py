@@ -107,17 +107,22 @@ def _decrypt(sid: str, keys: object, services: Iterable[str]) -> Statement:
 
 
 def bucket_statements(config: Config) -> list[Statement]:
-    """The permission to read objects' metadata and to count objects, for the routes that want it."""
-    read = _prefixes(route for route in config.routes if route.tags_from)
-    counted = _prefixes(route for route in config.routes if _counts(route.collapse))
+    """The permission to read what objects are, and to list them, for the routes that want it."""
+    read = _prefixes(route for route in config.routes if route.tags_from or route.verify)
+    counted = _prefixes(route for route in config.routes if _counts(route.collapse) or route.settle)
     statements = []
     if read:
         objects = [f"{_bucket_arn(bucket)}/{prefix}*" for bucket, prefixes in read.items() for prefix in prefixes]
         statements.append(allow("ReadMetadata", ["s3:GetObject"], objects))
-    if read:
+    last = sorted({(route.bucket, route.after) for route in config.routes if route.after})
+    if last:
+        ends = [f"{_bucket_arn(bucket)}/{_literal(key)}" for bucket, key in last]
+        statements.append(allow("SeeDeploysEnd", ["s3:GetObject"], ends))
+    asked = list(dict.fromkeys((*read, *(bucket for bucket, _ in last))))
+    if asked:
         # Without it, S3 answers 403 rather than 404 for an object that is gone; asking for an object has no prefix.
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-        statements.append(_listing("SeeWhatIsGone", read, {"Null": {"s3:prefix": "true"}}))
+        statements.append(_listing("SeeWhatIsGone", asked, {"Null": {"s3:prefix": "true"}}))
     statements += [
         _listing(
             f"ListObjects{place or ''}",

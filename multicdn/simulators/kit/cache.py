@@ -95,7 +95,7 @@ class Entry:
         return now >= self.fresh_until
 
 
-class _Purge(NamedTuple):
+class _Removal(NamedTuple):
     """What is purged: the entries of a key, or those that match; whether they are marked stale rather than dropped."""
 
     key: str = ""
@@ -127,7 +127,7 @@ class Cache:
         self._topology: Topology | None = None
         self._place: Pop | None = None
         self._entries: dict[str, dict[str, Entry]] = {}  # by key, then by encoding
-        self._on_their_way: list[tuple[float, _Purge]] = []
+        self._on_their_way: list[tuple[float, _Removal]] = []
         self._purges = 0
         self._lock = threading.RLock()
 
@@ -174,21 +174,21 @@ class Cache:
 
     def drop(self, key: str) -> int:
         """Drop the entries of a key; return how many there are here."""
-        return self._purge(_Purge(key), self._clock())
+        return self._purge(_Removal(key), self._clock())
 
     def drop_where(self, matches: Callable[[Entry], bool]) -> int:
         """Drop all entries that match; return how many there are here."""
-        return self._purge(_Purge(matches=matches), self._clock())
+        return self._purge(_Removal(matches=matches), self._clock())
 
     def expire(self, key: str, now: float) -> int:
         """Mark the entries of a key stale (soft purge); return how many there are here."""
-        return self._purge(_Purge(key, soft=True), now)
+        return self._purge(_Removal(key, soft=True), now)
 
     def expire_where(self, matches: Callable[[Entry], bool], now: float) -> int:
         """Mark all entries stale that match; return how many there are here."""
-        return self._purge(_Purge(matches=matches, soft=True), now)
+        return self._purge(_Removal(matches=matches, soft=True), now)
 
-    def _purge(self, purge: _Purge, now: float) -> int:
+    def _purge(self, purge: _Removal, now: float) -> int:
         number, at = occasion()
         missed = self._topology.missed(number) if self._topology else ()
         count: int | None = None
@@ -199,7 +199,7 @@ class Cache:
         with self._lock:
             return len(self._found(purge)) if count is None else count
 
-    def _send(self, purge: _Purge, at: float) -> int | None:
+    def _send(self, purge: _Removal, at: float) -> int | None:
         """Let a purge arrive here when its time has come; return how many entries it was about if that is now."""
         delay = self._topology.purge_delay + self._place.delay if self._topology and self._place else 0.0
         with self._lock:
@@ -217,7 +217,7 @@ class Cache:
         for at, purge in sorted(arrived, key=lambda each: each[0]):
             self._carry_out(purge, at)
 
-    def _carry_out(self, purge: _Purge, at: float) -> int:
+    def _carry_out(self, purge: _Removal, at: float) -> int:
         self._purges += 1
         found = self._found(purge)
         for entry in found:
@@ -230,7 +230,7 @@ class Cache:
                     del self._entries[entry.key]
         return len(found)
 
-    def _found(self, purge: _Purge) -> list[Entry]:
+    def _found(self, purge: _Removal) -> list[Entry]:
         if purge.matches is None:
             return list(self._entries.get(purge.key, {}).values())
         return [entry for forms in self._entries.values() for entry in forms.values() if purge.matches(entry)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from multicdn.simulators.kit.topology import Topology
+from multicdn.simulators.kit.topology import Topology
 
 
 @dataclass(frozen=True)

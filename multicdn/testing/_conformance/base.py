@@ -77,6 +77,7 @@ class Promises(ABC):
     plugin: ClassVar[type[Provider]]
     site: ClassVar[str] = "https://www.example.com"
     expected: ClassVar[Mapping[str, Expected]] = {}
+    right_answers: ClassVar[Mapping[str, str]] = {}
     refused_urls: ClassVar[Mapping[str, str]] = {}
     further_calls: ClassVar[Mapping[str, str]] = {}
     imports_at_start: ClassVar[Mapping[str, str]] = {}

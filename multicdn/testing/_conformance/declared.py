@@ -157,9 +157,16 @@ class Declarations(Promises):
 
     def test_what_differs_is_explained(self) -> None:
         """An exception from the rules names a rule that exists, and a reason."""
-        unknown = [*(self.expected.keys() - NAMES), *(self.refused_urls.keys() - ODD_PATHS.keys())]
+        named = {*self.expected, *self.right_answers}
+        unknown = [*(named - NAMES), *(self.refused_urls.keys() - ODD_PATHS.keys())]
         assert not unknown, f"nothing is called {', '.join(unknown)}; there are {', '.join(sorted(NAMES))}"
-        explained = (self.refused_urls, self.further_calls, self.imports_at_start, self.plain_options)
+        explained = (
+            self.right_answers,
+            self.refused_urls,
+            self.further_calls,
+            self.imports_at_start,
+            self.plain_options,
+        )
         reasons = [
             *(one.reason for one in self.expected.values()),
             *(why for each in explained for why in each.values()),

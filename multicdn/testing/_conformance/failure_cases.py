@@ -43,12 +43,12 @@ class Expected(NamedTuple):
     """The error that a provider makes of a trouble instead, and why.
 
     Attributes:
-        error: what is raised; None where what looks like trouble is a right answer to this provider.
+        error: what is raised.
         reason: one sentence for the reader of the tests.
         after: the wait that it carries; None asks for none in particular.
     """
 
-    error: type[ProviderError] | None
+    error: type[ProviderError]
     reason: str
     after: float | None = None
 
