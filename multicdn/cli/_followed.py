@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.cli.render import counted
 from multicdn.oncall.courses import ENDED_WELL
-from multicdn.oncall.follow_through import FollowThrough, Times, Turn
-from multicdn.oncall.order import Order, waves
+from multicdn.oncall.follow_through import Announcement, FollowThrough, Times
+from multicdn.oncall.order import Turns, waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class Pursued(NamedTuple):
         unknown: provider and URL of what can't be looked at.
     """
 
-    order: Order
+    order: Turns
     names: frozenset[str]
     demands: Sequence[Demand]
     rules: Rules
@@ -68,7 +68,7 @@ def runner(
         shared = (delivery.providers, config.tiers, pursued.rules, Objects(), config.concurrency)
         following = Following(*shared, every=pursued.names)
 
-        def tell(event: Note | Turn) -> None:
+        def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
                 board.tell(line)
@@ -81,8 +81,8 @@ def runner(
 # While it happens
 
 
-def _told(event: Note | Turn, known: Mapping[str, Course], *, verbose: bool, waited: bool) -> Iterator[str]:
-    if isinstance(event, Turn):
+def _told(event: Note | Announcement, known: Mapping[str, Course], *, verbose: bool, waited: bool) -> Iterator[str]:
+    if isinstance(event, Announcement):
         yield turn(event)
         return
     course = known.get(event.queued.job.provider)
@@ -101,7 +101,7 @@ def _told(event: Note | Turn, known: Mapping[str, Course], *, verbose: bool, wai
         yield f"{course.name}: {_first(event)}{event.event}: {event.reason}"
 
 
-def turn(event: Turn) -> str:
+def turn(event: Announcement) -> str:
     """A line on a provider that waits for others, or is purged again."""
     name, others = event.provider, " and ".join(event.of)
     if event.event == "held":
@@ -115,7 +115,7 @@ def turn(event: Turn) -> str:
     return f"{name}: purged a second time, as `again` says"
 
 
-def _have(event: Turn) -> str:
+def _have(event: Announcement) -> str:
     return "have" if len(event.of) > 1 else "has"
 
 
@@ -232,7 +232,7 @@ def _rounded(seconds: float | None) -> float | None:
 # Before it begins
 
 
-def foretold(names: Collection[str], order: Order, pursued: Pursued | None) -> Iterator[str]:
+def foretold(names: Collection[str], order: Turns, pursued: Pursued | None) -> Iterator[str]:
     """Lines on the order of the providers, and on what would be waited for."""
     if order.waits:
         turns = "; then ".join(", ".join(turn) for turn in waves(names, order.waits))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multicdn.model import Report
     from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Orders
-    from multicdn.oncall.order import Order
+    from multicdn.oncall.order import Turns
     from multicdn.oncall.preview import Preview
     from multicdn.routing.demand import Demand
     from multicdn.routing.router import Router
@@ -39,7 +39,7 @@ def router(loaded: Loaded, request: ManualRequest, wait: float | None) -> Router
     return Router(config.routes, config.providers, hook, config.places)
 
 
-def _order(loaded: Loaded, orders: Orders) -> Order:
+def _order(loaded: Loaded, orders: Orders) -> Turns:
     from multicdn.oncall.order import order
 
     names = {demand.provider for demand in orders.demands}

@@ -26,10 +26,10 @@ from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
 from multicdn.oncall.courses import Course, Sight
-from multicdn.oncall.follow_through import Turn
+from multicdn.oncall.follow_through import Announcement
 from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.oncall.manual import ManualRequest, Object
-from multicdn.oncall.order import Order
+from multicdn.oncall.order import Turns
 from multicdn.plugins.discovery import Plugins
 from multicdn.proof.identity import Verdict
 from multicdn.queue.message import QueuedJob
@@ -203,14 +203,14 @@ def waited() -> Iterator[str]:
     home = Subject("https://www.acme.com/docs/", "acme-site", "docs/index.html")
     page = Subject("https://www.acme.com/docs/a.html", "acme-site", "docs/a.html")
     old = Verdict("stale", "ETag is not that of S3; cached before the purge, which did not reach this copy",
-                  'ETag "0f34…", 312 s old', 'ETag "9a03…"', "FRA")  # fmt: skip
+                  'ETag "0f34", 312 s old', 'ETag "9a03"', "FRA")  # fmt: skip
     fresh = Verdict("fresh", "ETag as in S3")
-    turns = Order({"www": ("site",)}, again={"site": "5s"}, at_most={"www": "15m"})
+    turns = Turns({"www": ("site",)}, again={"site": "5s"}, at_most={"www": "15m"})
     yield from _followed.foretold(["site", "www", "shop"], turns, None)
     for event in ("held", "released", "redone"):
-        yield _followed.turn(Turn(event, "www", ("site",), 900.0))
-    yield _followed.turn(Turn("again", "site"))
-    yield _followed.turn(Turn("overdue", "www", ("site",), reason="InProgress"))
+        yield _followed.turn(Announcement(event, "www", ("site",), 900.0))
+    yield _followed.turn(Announcement("again", "site"))
+    yield _followed.turn(Announcement("overdue", "www", ("site",), reason="InProgress"))
     yield from _followed.lines([
         Course("site", 2, 0.42, 2, 21.4, "vendor", sights=(Sight(home, fresh, 21.9), Sight(page, fresh, 22.04))),
         Course("www", 2, 21.6, 2, 21.75, "published time", sights=(Sight(home, fresh, 22), Sight(page, old, 95, 4))),
@@ -253,7 +253,7 @@ def watched() -> Iterator[tuple[str, Told]]:
     yield "nearly done", told
     told.board.phase("site", "finished, 1 of 2 fresh, 1 stale")
     told.board.phase("edge", "waits for site")
-    told.board.tell(_followed.turn(Turn("held", "edge", ("site",), 900.0)))
+    told.board.tell(_followed.turn(Announcement("held", "edge", ("site",), 900.0)))
     yield "with --wait, and one that fetches from another one", told
     told.board.stop()
     yield "after Ctrl-C", told
