@@ -65,6 +65,15 @@ class _Aws(MemoryQueues):
             **self._world.described.get(call.key, {}),
         }
 
+    def _s3_ListObjectsV2(self, call: Call) -> str:  # noqa: N802
+        prefix = call.parameters.get("prefix", "")
+        items = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>{_written(modified)}</LastModified></Contents>"
+            for key, (_, modified) in self._world.objects.items()
+            if key.startswith(prefix)
+        )
+        return f"<R><IsTruncated>false</IsTruncated>{items}</R>"
+
 
 def etag(body: bytes) -> str:
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
