@@ -101,6 +101,7 @@ def test_only_what_is_looked_at_has_alarms_and_graphs_of_that() -> None:
         ringing = {name: alarm.watches() for name, alarm in alarms(made, NAMES).items() if "Stale" in name}
         assert {dict(each)["provider"] for watched in ringing.values() for _, _, each in watched} == looked_at
     assert "FastlyStaleAlarm" in alarms(half, NAMES)
+    assert len(widgets(both)) - len(widgets(plain)) == len(OF_VERIFIED)
     [several] = [each["properties"] for each in widgets(both) if each["properties"]["title"].startswith("Stale:")]
     assert [line[-1]["label"] for line in several["metrics"]][:2] == ["site: Stale", "site: PurgedAgain"]
 
