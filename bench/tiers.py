@@ -43,6 +43,7 @@ class Setting(NamedTuple):
         pulls: whether the config says who fetches from whom.
         verify: whether edges are looked at.
         latest: seconds that a purge takes at most to have its effect.
+        part: of the rounds.
     """
 
     name: str
@@ -50,14 +51,15 @@ class Setting(NamedTuple):
     pulls: bool
     verify: bool
     latest: float
+    part: float = 1.0
 
 
 SETTINGS = (
     Setting("in no order", ("fastly", "fastly"), pulls=False, verify=False, latest=_IN_TIME),
     Setting("pulls_from", ("fastly", "fastly"), pulls=True, verify=False, latest=_IN_TIME),
-    Setting("pulls_from, verify, late purges", ("fastly", "fastly"), pulls=True, verify=True, latest=_LATE),
-    Setting("CloudFront inside, asked", ("cloudfront", "fastly"), pulls=True, verify=False, latest=_LATE),
-    Setting("three tiers", ("fastly", "cloudfront", "fastly"), pulls=True, verify=True, latest=_LATE),
+    Setting("pulls_from, verify, late purges", ("fastly", "fastly"), pulls=True, verify=True, latest=_LATE, part=0.25),
+    Setting("CloudFront inside, asked", ("cloudfront", "fastly"), pulls=True, verify=False, latest=_LATE, part=0.25),
+    Setting("three tiers", ("fastly", "cloudfront", "fastly"), pulls=True, verify=True, latest=_LATE, part=0.25),
 )
 
 
@@ -101,7 +103,9 @@ def main() -> int:
     columns = ("", "rounds", "old for ever", "left", "invocations", "kills", "faults", "redriven", "")
     table, passed = Table(*columns, title="Tiers under faults"), True
     for setting in SETTINGS:
-        found, shown = run(setting, range(arguments.first, arguments.first + arguments.rounds))
+        rounds = max(1, round(setting.part * arguments.rounds))
+        found, shown = run(setting, range(arguments.first, arguments.first + rounds))
+        print(f"{setting.name}: {dict(found)}", file=sys.stderr, flush=True)
         right = is_right(setting, found)
         passed = passed and right
         told = ("rounds", "pinned", "left", "invocations")

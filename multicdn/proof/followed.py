@@ -31,6 +31,9 @@ _LONGEST_DELAY = 900
 # Requests that one message asks a vendor about.
 _MOST_RECEIPTS = 20
 
+# Seconds after which a vendor is asked first whose purges take seconds: many are done long before its published time.
+_FIRST_QUESTION = 2.0
+
 _PLAIN = Tier()
 _REPEATED = Sequel(repeated=True)
 
@@ -161,7 +164,7 @@ class Follow:
         if not (outcome.receipt.id and isinstance(provider, Confirm)):
             return wait, False
         speed = provider.speeds.get(job.kind)
-        return (min(wait, speed.seconds) if speed else wait), True
+        return (min(wait, speed.seconds, _FIRST_QUESTION) if speed else wait), True
 
     def _provider(self, job: Job) -> Provider:
         provider = self._providers[job.instance]
