@@ -177,4 +177,45 @@ message_queue.MessageQueue.redrive = early
 from multicdn.aws import sqs
 sqs.is_confirmed = lambda answer: True
 """,
+    "look not sent": """
+from multicdn.queue import sender
+whole = sender.RetryQueue.carry_out
+sender.RetryQueue.carry_out = lambda self, decisions, seconds=60.0: whole(
+    self, [each for each in decisions if not (each.queued.look and here(each.queued.job.provider))], seconds)
+""",
+    "follower released before finished": """
+import msgspec
+from multicdn.proof import followed
+whole = followed.Follow.accepted
+def eager(self, *rest):
+    for step in whole(self, *rest):
+        job = step.queued.job
+        if step.queued.look:
+            yield from followed.released(
+                (then for one in job.sequels if one for then in one.then if then.action == "purge"), step.queued, "now")
+            sequels = tuple(one and msgspec.structs.replace(
+                one, then=tuple(then for then in one.then if then.action != "purge")) for one in job.sequels)
+            job = msgspec.structs.replace(job, sequels=sequels)
+            step = msgspec.structs.replace(step, queued=msgspec.structs.replace(step.queued, job=job))
+        yield step
+followed.Follow.accepted = eager
+""",
+    "stale taken for fresh": """
+import msgspec
+from multicdn.proof import look
+whole = look.judge
+def mild(*rest, **named):
+    verdict = whole(*rest, **named)
+    return msgspec.structs.replace(verdict, state="fresh") if verdict.state == "stale" else verdict
+look.judge = mild
+""",
+    "superseded dropped although newer never came": """
+import msgspec
+from multicdn.proof import look
+whole = look.judge
+def evasive(*rest, **named):
+    verdict = whole(*rest, **named)
+    return msgspec.structs.replace(verdict, state="superseded") if verdict.state == "stale" else verdict
+look.judge = evasive
+""",
 }

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 See = Callable[["Subject", float], Sequence[Seen]]
 Stored = Callable[["Collection[Place]", float], "tuple[dict[Place, StoredObject | None], dict[Place, str]]"]
 
-# Edges that are asked at once. Each may take so many seconds, and S3 what is left, but so many at least.
+# Edges that are asked at once. Each may take so many seconds, and S3 what is left, but so many at least; in less time
+# than that, half of it.
 _PARALLEL = 8
 _EACH = 10.0
 _FOR_S3 = 3.0
@@ -80,10 +81,10 @@ def look(
         purged: as in ``judge``.
         seconds: for all of it.
     """
-    until = time.monotonic() + seconds
-    answers = _asked(subjects, see, max(0.0, seconds - _FOR_S3))
+    until, for_s3 = time.monotonic() + seconds, min(_FOR_S3, seconds / 2)
+    answers = _asked(subjects, see, max(0.0, seconds - for_s3))
     places = {(subject.bucket, subject.key) for subject in subjects}
-    objects, failed = stored(places, max(_FOR_S3, until - time.monotonic()))
+    objects, failed = stored(places, max(for_s3, until - time.monotonic()))
     verdicts = {}
     for subject in subjects:
         place, answer = (subject.bucket, subject.key), answers[subject]
