@@ -160,6 +160,7 @@ class Dispatcher:
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
         history, end = _history(intake), until + reserve - _REPLY
         holding = self._hold(intake, history, seconds * _ASKING)
+        history = msgspec.structs.replace(history, sent={**history.sent, **dict.fromkeys(holding.going, time.time())})
         held = self._wait(holding.groups, seconds * _HOLDING)
         work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
         returned, refused = self._returned(intake)
@@ -179,7 +180,7 @@ class Dispatcher:
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
-                ending = ending._replace(followed=told_of.measures if told_of else {})
+                ending = ending._replace(followed=told_of.measures if told_of else {}, going=holding.going)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))

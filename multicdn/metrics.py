@@ -63,6 +63,7 @@ class Ending(NamedTuple):
         open_breakers: instances whose circuit breaker is open.
         followed: measures of what was looked at, by instance: counts and seconds of metrics.
         times: when the events of each message happened, in seconds since 1970; see ``event_times``.
+        going: messages with changes that waited for their deploy, which is over: they are late from now on.
         began: when the first call could begin, in seconds since 1970.
         now: the end, in the same.
     """
@@ -76,6 +77,7 @@ class Ending(NamedTuple):
     open_breakers: Collection[str] = ()
     followed: Mapping[str, Values] = {}
     times: Mapping[str, Sequence[float]] = {}
+    going: Collection[str] = ()
     began: float = 0.0
     now: float = 0.0
 
@@ -201,7 +203,8 @@ def _oldest(ending: Ending) -> dict[str, float]:
 
 
 def _age(ending: Ending, messages: Iterable[str]) -> float:
-    since = (happened for message in messages for happened in ending.times.get(message, ()))
+    others = (message for message in messages if message not in ending.going)
+    since = (happened for message in others for happened in ending.times.get(message, ()))
     return ending.now - min(since, default=ending.now)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from multicdn.cli import _ends, live
 from multicdn.cli.render import counted
@@ -32,6 +32,20 @@ _PATIENCE = 600.0
 _GLANCE = 0.1
 
 
+class Stoppable(Protocol):
+    """What can be told to begin nothing more."""
+
+    def stop(self) -> None:
+        """Begin nothing more; from any thread."""
+
+
+class Runner(Stoppable, Protocol):
+    """What delivers, and does more than that."""
+
+    def run(self, demands: Iterable[Demand]) -> Report:
+        """Deliver."""
+
+
 class Delivered(NamedTuple):
     """How a delivery ended.
 
@@ -45,7 +59,12 @@ class Delivered(NamedTuple):
 
 
 def delivered(
-    config: Config, demands: Iterable[Demand], action: Action, foretold: Sequence[Preview], settings: CommonOptions
+    config: Config,
+    demands: Iterable[Demand],
+    action: Action,
+    foretold: Sequence[Preview],
+    settings: CommonOptions,
+    runner: Callable[[Delivery, Board], Runner] | None = None,
 ) -> Delivered:
     """Deliver, and show on standard error how far it is.
 
@@ -55,6 +74,7 @@ def delivered(
         action: of all of them.
         foretold: what that comes to.
         settings: time, and details.
+        runner: makes what delivers, and does more than that; else it is the delivery alone.
 
     Raises:
         KeyboardInterrupt: at the second Ctrl-C, once it is said what had ended.
@@ -63,9 +83,11 @@ def delivered(
     terms = Terms(concurrency=config.concurrency, ends=f"the time was up (--timeout {seconds:g})")
     board = Board({each.name: each.targets if each.exact else None for each in foretold}, time.monotonic)
     delivery = Delivery(config.providers, terms, observer=board)
+    running = runner(delivery, board) if runner else None
+    deliver = (lambda: running.run(demands)) if running else (lambda: delivery.deliver(demands, seconds))
     try:
         with _log(verbose=settings.verbose):
-            return watched(lambda: delivery.deliver(demands, seconds), delivery, board, verbose=settings.verbose)
+            return watched(deliver, running or delivery, board, verbose=settings.verbose)
     except KeyboardInterrupt:
         for line in _ends.lines(board.outcomes(), action):
             say(redact(line), err=True)
@@ -90,7 +112,7 @@ def _log(*, verbose: bool) -> Iterator[None]:
         logger.removeHandler(silent)
 
 
-def watched(deliver: Callable[[], Report], delivery: Delivery, board: Board, *, verbose: bool = False) -> Delivered:
+def watched(deliver: Callable[[], Report], delivery: Stoppable, board: Board, *, verbose: bool = False) -> Delivered:
     """Deliver in another thread, and show here how far it is.
 
     The first Ctrl-C lets no further call begin, and waits for a moment for those under way.

@@ -21,7 +21,7 @@ _SHOWN_OF_ONE = 100
 # Of an id, which is a UUID: enough to name it by.
 _ID = 8
 
-_TIMES = ("asked", "sent", "due")
+_TIMES = ("asked", "sent", "due", "accepted", "finished")
 
 _DAY, _HOUR, _MINUTE = 86400, 3600, 60
 
@@ -63,6 +63,7 @@ def groups_as_json(groups: Sequence[Group], member: str, now: float) -> list[dic
             "target_count": group.targets,
             "attempts": max(entry.attempts for entry in group.entries),
             "age_seconds": _whole(now - asked) if (asked := _oldest(group.entries)) is not None else None,
+            "accepted_seconds": _whole(now - min(accepted)) if (accepted := _accepted(group.entries)) else None,
             "due_seconds": _whole(min(dues) - now) if (dues := _dues(group.entries)) else None,
         }
         for group in groups
@@ -102,11 +103,13 @@ def length_of(seconds: float) -> str:
 def _history(entries: Sequence[ListEntry], now: float) -> str:
     """Since when, how often, and when again."""
     asked, tries = _oldest(entries), max(entry.attempts for entry in entries)
+    accepted = _accepted(entries)
     oldest = "the oldest asked" if len(entries) > 1 else "asked"
     upto = "up to " if len({entry.attempts for entry in entries}) > 1 else ""
     parts = [
         f"{oldest} for {length_of(now - asked)} ago" if asked is not None else "",
-        f"tried {upto}{counted(tries, 'time')}" if tries else "",
+        f"accepted {length_of(now - min(accepted))} ago" if accepted else "",
+        f"{'looked at' if accepted else 'tried'} {upto}{counted(tries, 'time')}" if tries else "",
         _again(_dues(entries), now),
     ]
     return ", ".join(filter(None, parts))
@@ -121,6 +124,10 @@ def _again(dues: Sequence[float], now: float) -> str:
 
 def _oldest(entries: Sequence[ListEntry]) -> float | None:
     return min((entry.asked for entry in entries if entry.asked is not None), default=None)
+
+
+def _accepted(entries: Sequence[ListEntry]) -> list[float]:
+    return [entry.accepted for entry in entries if entry.accepted is not None]
 
 
 def _dues(entries: Sequence[ListEntry]) -> list[float]:

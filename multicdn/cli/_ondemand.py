@@ -12,7 +12,7 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, _going_on, _person, _signals, arguments, render
+from multicdn.cli import _aws, _ends, _going_on, _person, _signals, _turns, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Change, ChangeKind
@@ -21,16 +21,18 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from multicdn.cli._followed import Pursued
     from multicdn.cli._options import CommonOptions
     from multicdn.cli.arguments import Loaded
     from multicdn.model import Outcome
+    from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Object, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
 
 
 # Exit statuses; click itself exits with 2 for wrong usage.
-FAILED, PARTIAL = 1, 3
+FAILED, PARTIAL, UNPROVEN = 1, 3, 4
 
 _NAMED = 10
 
@@ -50,6 +52,7 @@ class Ended(NamedTuple):
         outcomes: of the calls from here.
         interrupted: whether Ctrl-C, or a signal like it, ended them.
         by: who asked; empty where nothing was done.
+        courses: how far it came that was waited for; None where nobody waited.
     """
 
     status: int
@@ -58,6 +61,7 @@ class Ended(NamedTuple):
     outcomes: tuple[Outcome, ...] = ()
     interrupted: bool = False
     by: str = ""
+    courses: Sequence[Course] | None = None
 
 
 @contextlib.contextmanager
@@ -98,8 +102,17 @@ def tell_nothing(action: Action, settings: CommonOptions) -> None:
         say_json(_answer(ManualRequest(id="", action=action), Orders(()), Ended(0), 0, 0))
 
 
-def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0) -> int:
+def run(
+    loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_out: int = 0, wait: float | None = None
+) -> int:
     """Do what is asked for, say how it ended, and return the exit status: of a part, if something was left out before.
+
+    Args:
+        loaded: the config.
+        request: what is asked for.
+        settings: the options.
+        left_out: how many lines of lists could not be done.
+        wait: seconds for what was accepted to be finished, and fresh; None: nobody waits for it.
 
     Raises:
         UsageError: it can't be asked of these providers.
@@ -107,16 +120,24 @@ def run(loaded: Loaded, request: ManualRequest, settings: CommonOptions, left_ou
     """
     with misuse():
         with calling_nobody():
-            orders = _orders(loaded, request, settings)
+            router = _turns.router(loaded, request, wait)
+            orders = _orders(router, loaded, request, settings)
             _tell_unmatched(loaded, orders, request)
-        ended = _ended(loaded, request, settings, orders)
+        ended = _ended(loaded, request, settings, orders, router, wait)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:
         say_json(_answer(request, orders, ended, status, left_out, settings.reason))
     return status
 
 
-def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orders: Orders) -> Ended:
+def _ended(
+    loaded: Loaded,
+    request: ManualRequest,
+    settings: CommonOptions,
+    orders: Orders,
+    router: Router,
+    wait: float | None,
+) -> Ended:
     from multicdn.oncall import manual
 
     if not orders.demands and not orders.failures:
@@ -125,7 +146,7 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
         _tell_failures(orders)
         return Ended(FAILED)
     if settings.dry_run:
-        return _show(loaded, orders, settings)
+        return _show(loaded, orders, settings, _turns.pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
     queue_url = settings.queue()
     by = _person.of_aws(_region_of(queue_url)) if queue_url else _person.at_this_machine()
@@ -133,7 +154,8 @@ def _ended(loaded: Loaded, request: ManualRequest, settings: CommonOptions, orde
     orders = manual.asked_by(orders, by, settings.reason)
     if queue_url:
         return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
-    return _deliver(loaded, request, orders, settings)._replace(by=by)
+    pursued = _turns.pursued(loaded, request, orders, router, wait)
+    return _deliver(loaded, request, orders, settings, pursued)._replace(by=by)
 
 
 def _region_of(queue_url: str) -> str:
@@ -153,6 +175,7 @@ def _answer(
         "exit_status": status,
         "interrupted": ended.interrupted,
         "providers": _ends.as_json(ended.outcomes),
+        "followed": _turns.as_json(ended.courses),
         "sent": None if ended.sent is None else msgspec.to_builtins(ended.sent),
         "planned": None if ended.planned is None else [render.provider_as_json(each) for each in ended.planned],
         "collapse": [msgspec.to_builtins(decision) for decision in orders.decisions],
@@ -162,13 +185,10 @@ def _answer(
     }
 
 
-def _orders(loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
+def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: CommonOptions) -> Orders:
     """What the request comes to. S3 is asked only where a route takes tags from metadata, or collapses by count."""
     from multicdn.oncall import manual
-    from multicdn.routing.router import Router
 
-    config = loaded.config
-    router = Router(config.routes, config.providers, loaded.plugins.hooks.urls, config.places)
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
     _tell_untargeted(router, request)
@@ -232,9 +252,11 @@ def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
     return previews(loaded.config, orders.demands)
 
 
-def _show(loaded: Loaded, orders: Orders, settings: CommonOptions) -> Ended:
+def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Pursued | None) -> Ended:
     shown = _previews(loaded, orders)
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
+    if pursued is not None:
+        settings.print(_turns.told(loaded, orders, pursued))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)
@@ -257,7 +279,8 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
         if reason := allowed.refusal(job.job):
             remedy = "leave out --queue, --stack and MULTICDN_QUEUE_URL to call the vendors from here"
             raise RequestError(f"the function takes no such job from its queue: {reason}; {remedy}")
-    wanted = [message for job in jobs for message in messages(job)]
+    in_order = _turns.in_order(loaded, request, orders)
+    wanted = [message for job in queued_jobs(in_order, request, time.time()) for message in messages(job)]
     try:
         refusals = RetryQueue(sqs.client(queue_url), queue_url).send(wanted)
     except KeyboardInterrupt:
@@ -266,6 +289,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     _tell_failures(orders)
     taken = len(wanted) - len(refusals)
     settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
+    settings.print(_turns.told(loaded, orders) if taken and request.action is Action.PURGE else ())
     for (code, reason), count in Counter(refusals.values()).items():
         why = f"{code}: {reason}" if code else reason
         say(redact(f"{render.counted(count, 'message')} could not be sent: {why}"), err=True)
@@ -273,24 +297,38 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     return Ended(_status(taken, failed + len(orders.failures)), sent=Enqueued(queue_url, taken, failed))
 
 
-def _deliver(loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions) -> Ended:
+def _deliver(
+    loaded: Loaded, request: ManualRequest, orders: Orders, settings: CommonOptions, pursued: Pursued | None
+) -> Ended:
     from multicdn import extras
     from multicdn.cli._delivering import delivered
     from multicdn.reporting import plugins_that_look
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
-    report, interrupted = delivered(config, orders.demands, request.action, _previews(loaded, orders), settings)
+    shown = _previews(loaded, orders)
+    if pursued is None:
+        courses = None
+        report, interrupted = delivered(config, orders.demands, request.action, shown, settings)
+    else:
+        with calling_nobody():
+            pursued = _turns.as_in_s3(pursued)
+        report, interrupted, courses = _turns.follow(config, request, shown, settings, pursued)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
+    proven = _turns.tell_courses(courses, settings)
     for line in _going_on.undelivered(report):
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)
-    status = _signals.status() if interrupted and report.undelivered else _status(accepted, failed)
-    return Ended(status, outcomes=tuple(report), interrupted=interrupted)
+    status = _status(accepted, failed)
+    if interrupted and (report.undelivered or not proven):
+        status = _signals.status()
+    elif not status and not proven:
+        status = UNPROVEN
+    return Ended(status, outcomes=tuple(report), interrupted=interrupted, courses=courses)
 
 
 def _tell_hook_bug(reason: str) -> None:

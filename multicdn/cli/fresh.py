@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from multicdn.oncall.freshness import Inspection
+    from multicdn.oncall.freshness import Probe
     from multicdn.proof.identity import Verdict
 
-    Verdicts = Mapping[Inspection, Sequence[Verdict]]
+    Verdicts = Mapping[Probe, Sequence[Verdict]]
 
 _STALE, _UNKNOWN = 1, 3
 
@@ -32,6 +32,9 @@ _POPS, _DIGITS = 10, 8
 
 # URLs in the command that purges again.
 _URLS = 10
+
+# Stands for a space while the lines of a cell are broken.
+_UNBROKEN = "\N{WORD JOINER}"
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -76,7 +79,7 @@ def fresh(
     loaded = arguments.load(config_path, region)
     objects, urls = _read(what)
     try:
-        asked = freshness.inspections(loaded.config, loaded.plugins, loaded.places, objects, urls, providers)
+        asked = freshness.probes(loaded.config, loaded.plugins, loaded.places, objects, urls, providers)
     except manual.RequestError as error:
         raise click.UsageError(str(error)) from error
     verdicts: Verdicts = {}
@@ -115,7 +118,7 @@ def _read(what: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def _states(verdicts: Verdicts) -> dict[str, int]:
-    """How many inspections have which answer; that of several POPs is their worst."""
+    """How many probes have which answer; that of several POPs is their worst."""
     from multicdn.proof.look import together
 
     counts = dict.fromkeys(("fresh", "stale", "superseded", "unknown"), 0)
@@ -139,27 +142,25 @@ def _sum(verdicts: Verdicts) -> str:
 
 def _lines(verdicts: Verdicts) -> Iterator[str]:
     """A table for each URL."""
-    urls: dict[tuple[str, str, str], list[Inspection]] = {}
-    for inspection in verdicts:
-        urls.setdefault((inspection.url, inspection.bucket, inspection.key), []).append(inspection)
+    urls: dict[tuple[str, str, str], list[Probe]] = {}
+    for probe in verdicts:
+        urls.setdefault((probe.url, probe.bucket, probe.key), []).append(probe)
     columns = width()
-    for (url, bucket, key), inspections in urls.items():
+    for (url, bucket, key), probes in urls.items():
         yield url
-        expected = next(
-            (each.expected for inspection in inspections for each in verdicts[inspection] if each.expected), ""
-        )
+        expected = next((each.expected for probe in probes for each in verdicts[probe] if each.expected), "")
         yield f"  s3://{bucket}/{key}{f': {_brief(expected)}' if expected else ''}"
-        rows = [row for inspection in inspections for row in _rows(inspection, verdicts[inspection])]
-        yield from (f"  {line}" for line in table(_HEAD, rows, columns and columns - 2))
-        unplaced = [inspection.provider for inspection in inspections if not inspection.via]
-        if unplaced and len(inspections) > 1:
+        rows = [row for probe in probes for row in _rows(probe, verdicts[probe])]
+        yield from (f"  {line.replace(_UNBROKEN, ' ')}" for line in table(_HEAD, rows, columns and columns - 2))
+        unplaced = [probe.provider for probe in probes if not probe.via]
+        if unplaced and len(probes) > 1:
             yield f"  no `via` says where {' and '.join(unplaced)} stands: DNS decided whom this asked"
         yield ""
 
 
-def _rows(inspection: Inspection, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, ...]]:
+def _rows(probe: Probe, verdicts: Sequence[Verdict]) -> Iterator[tuple[str, ...]]:
     """A row for each POP that is stale, and one for all others of a state."""
-    name = inspection.provider
+    name = probe.provider
     if len(verdicts) == 1:
         yield _row(name, verdicts[0], verdicts[0].pop)
         return
@@ -173,7 +174,8 @@ def _rows(inspection: Inspection, verdicts: Sequence[Verdict]) -> Iterator[tuple
 
 def _row(name: str, verdict: Verdict, pop: str) -> tuple[str, ...]:
     age = "" if verdict.age is None else f"{verdict.age:,.0f} s"
-    return name, verdict.state, age, _brief(_undated(verdict)), pop, verdict.reason
+    seen = _brief(_undated(verdict)).replace(" ", _UNBROKEN)
+    return name, verdict.state, age, seen, pop, verdict.reason
 
 
 def _undated(verdict: Verdict) -> str:
@@ -189,10 +191,10 @@ def _after(verdicts: Verdicts) -> Iterator[str]:
     from multicdn.proof.look import together
 
     yield _sum(verdicts)
-    stale = [inspection for inspection, found in verdicts.items() if together(found).state == "stale"]
+    stale = [probe for probe, found in verdicts.items() if together(found).state == "stale"]
     if stale:
-        urls = " ".join(list(dict.fromkeys(inspection.url for inspection in stale))[:_URLS])
-        names = "".join(f" --provider {name}" for name in dict.fromkeys(inspection.provider for inspection in stale))
+        urls = " ".join(list(dict.fromkeys(probe.url for probe in stale))[:_URLS])
+        names = "".join(f" --provider {name}" for name in dict.fromkeys(probe.provider for probe in stale))
         yield f"to purge again: multicdn purge {urls}{names}"
 
 
@@ -201,10 +203,10 @@ def _as_json(verdicts: Verdicts, status: int) -> dict[str, Any]:
         "exit_status": status,
         "looks": [
             {
-                "url": inspection.url,
-                "object": f"s3://{inspection.bucket}/{inspection.key}",
-                "provider": inspection.provider,
-                "via": inspection.via or None,
+                "url": probe.url,
+                "object": f"s3://{probe.bucket}/{probe.key}",
+                "provider": probe.provider,
+                "via": probe.via or None,
                 "edges": [
                     {
                         "state": verdict.state,
@@ -217,6 +219,6 @@ def _as_json(verdicts: Verdicts, status: int) -> dict[str, Any]:
                     for verdict in found
                 ],
             }
-            for inspection, found in verdicts.items()
+            for probe, found in verdicts.items()
         ],
     }

@@ -51,7 +51,8 @@ class Show(Protocol):
 def doing(standing: Standing) -> str:
     """What a provider is doing, in words; empty where that goes without saying."""
     if standing.is_over:
-        return f"{standing.undone:,} not accepted: {standing.why}" if standing.undone else "done"
+        over = standing.phase or "done"
+        return f"{standing.undone:,} not accepted: {standing.why}" if standing.undone else over
     undone = f"; {standing.undone:,} not accepted: {standing.why}" if standing.undone else ""
     return _doing(standing) + undone
 
@@ -61,7 +62,7 @@ def frame(standings: Sequence[Standing], columns: int | None, rows: int) -> list
 
     Those that are done make room for the others where there are more than so many rows.
     """
-    open_first = sorted(standings, key=lambda standing: standing.is_over)
+    open_first = sorted(standings, key=lambda standing: standing.is_over and not standing.phase)
     shown = open_first[: max(1, rows - 1)] if len(standings) > rows else list(standings)
     cells = [_cells(standing) for standing in shown]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
@@ -150,6 +151,8 @@ def _doing(standing: Standing) -> str:
         return f"no answer yet for {_seconds(standing.calling)}" if standing.calling >= 1 else "calls"
     if standing.wait:
         return f"at the vendor's pace, next call in {_seconds(standing.wait)}"
+    if standing.phase:
+        return standing.phase
     if standing.targets is None:
         return "finds out what it stands for"
     return "calls" if standing.calls else "begins"
@@ -166,7 +169,7 @@ def _seconds(seconds: float) -> str:
 
 def _colour(standing: Standing) -> str:
     if standing.is_over:
-        return "red" if standing.undone else "green"
+        return "red" if standing.undone else "" if standing.phase else "green"
     return "yellow" if standing.trouble else ""
 
 
@@ -192,14 +195,16 @@ def shown(board: Board, *, verbose: bool = False) -> Iterator[Show]:
 def _print(board: Board, news: News, *, verbose: bool) -> None:
     for answer in board.answers() if verbose else ():
         say(told(answer), err=True)
+    for line in board.lines():
+        say(line, err=True)
     for news_line in news.lines(board.standings(), board.now()):
         say(news_line, err=True)
 
 
 def _draw(board: Board, live: Live, *, verbose: bool) -> None:
-    for answer in board.answers() if verbose else ():
-        above = _fitted(visible(told(answer)), width(err=True))
-        live.console.print(above, markup=False, highlight=False, soft_wrap=True)
+    answers = map(told, board.answers() if verbose else ())
+    for line in (*answers, *board.lines()):
+        live.console.print(_fitted(visible(line), width(err=True)), markup=False, highlight=False, soft_wrap=True)
     size = shutil.get_terminal_size()
     live.update(picture(frame(board.standings(), size.columns, size.lines - 2)), refresh=True)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from multicdn.cli import _asked, _ondemand, _options, arguments
+from multicdn.cli import _asked, _ondemand, _options, _waiting, arguments
 from multicdn.cli.terminal import say
 from multicdn.model import Action, Target, TargetKind
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "everything", is_flag=True, help="Empty the whole zone, service or distribution of --provider.")
 @click.option("--soft/--hard", default=None, help="Mark as stale, or drop; by default as routes and providers say.")
+@_waiting.option
 @click.option("--yes", is_flag=True, help="Don't ask before --all, or a prefix that is a whole host.")
 def purge(
     tags: tuple[str, ...],
@@ -30,6 +31,7 @@ def purge(
     soft: bool | None,  # noqa: FBT001 - click passes it by name
     *,
     everything: bool,
+    wait: _waiting.Wait,
     yes: bool,
     **common: Any,
 ) -> None:
@@ -39,12 +41,18 @@ def purge(
     have URLs at its host; a file with a list of both, or as `aws s3 sync`, rclone, s5cmd and s3cmd print it; or - for a
     list on standard input.
 
-    Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense.
+    A CDN that `pulls_from` another one is purged when that one has finished, as after an upload.
+
+    Exit status: 0 all was accepted; 1 nothing was; 3 only a part; 2 the command makes no sense. With --wait: 0 all is
+    fresh, or finished where nothing can be looked at; 4 all was accepted, and something is stale, unknown, or not
+    finished in time.
     """
     from multicdn.oncall.manual import ManualRequest
     from multicdn.routing.route import is_root
 
+    common["what"] += wait.what
     settings = _options.CommonOptions(**common)
+    _waiting.check(wait, settings)
     selected = (settings.what, tags, prefixes)
     if everything:
         _check_everything(settings, selected)
@@ -70,7 +78,7 @@ def purge(
     whole = [prefix for prefix in prefixes if is_root(prefix)]
     if (everything or whole) and not (yes or settings.dry_run):
         _confirm(loaded, request, whole)
-    raise SystemExit(_ondemand.run(loaded, request, settings, asked.left_out))
+    raise SystemExit(_ondemand.run(loaded, request, settings, asked.left_out, wait.seconds))
 
 
 def _check_everything(settings: _options.CommonOptions, selected: Sequence[tuple[str, ...]]) -> None:

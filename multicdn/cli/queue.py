@@ -41,7 +41,10 @@ _NO_LOG = "What is delayed is told by the function's log alone: name its install
 _READING = 20.0
 
 # A record about several messages has the shortest of their delays.
-_SILENT = ": sent in the last seconds, by workers, below its level, or with a longer delay than others of one record"
+_SILENT = (
+    ": sent in the last seconds, by workers, below its level, or with a longer delay than others of one record; or "
+    "accepted, and to be looked at once more"
+)
 
 _receive = click.option(
     "--receive", is_flag=True, help="Show what is visible too: receives it, and gives it back at once."

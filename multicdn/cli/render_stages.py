@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from multicdn.oncall.stages import Inspection, Stage
+    from multicdn.oncall.stages import LookPlan, Stage
     from multicdn.provider import Speed
 
 
@@ -58,7 +58,7 @@ def _finished(stage: Stage, speed: Speed | None) -> str:
     return f"after about {speed.seconds:g} s, which the vendor publishes: it can't be asked"
 
 
-def _fresh(look: Inspection) -> str:
+def _fresh(look: LookPlan) -> str:
     objects = "object" if look.objects == 1 else f"{look.objects:,} objects"
     through = look.through or "the site's own name"
     asked = f"at each POP, by the vendor's word, or through {through}" if look.pops else f"through {through}"

@@ -62,6 +62,7 @@ _ROUTE = (
     _Meaning("hard hard_purge", ("soft",), "with the opposite value: `soft: false` drops at once"),
     _Meaning("stale soft_purge softpurge mark_stale", ("soft",)),
     _Meaning("surrogate_keys surrogate_key cache_tags cache_tag edge_cache_tag tag", ("tags",)),
+    _Meaning("verification verified check_fresh prove proof probe fresh freshness", ("verify",)),
     _Meaning("tags_header tag_header metadata metadata_tags tags_metadata", ("tags_from",)),
     _Meaning("index_document indexdocument index_file default_root_object directory_index", ("index",)),
     _Meaning("trailing_slash slash no_slash without_slash strip_slash", ("bare",)),
@@ -98,6 +99,9 @@ _OPTION = (
     _Meaning("service_id serviceid", ("service",)),
     _Meaning("distribution_id distributionid distributions", ("distribution",)),
     _Meaning("base_url url host api_url api", ("endpoint",)),
+    _Meaning("edge edge_host edge_hostname cdn_host connect_to through", ("via",)),
+    _Meaning("upstream parent inner behind after depends_on fetches_from pulls_through", ("pulls_from",)),
+    _Meaning("purge_again repeat twice second_purge", ("again",)),
     _Meaning("enabled enable disabled disable active", instead="take the provider out of the file, or comment it out"),
 )
 

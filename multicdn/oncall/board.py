@@ -44,6 +44,7 @@ class Standing(Struct, frozen=True):
         troubled: seconds since that began.
         why: the last reason of those undone.
         stopped: whether no further call is made.
+        phase: what it waits for before its first call, or how far that is which was accepted; empty where nobody asks.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Standing(Struct, frozen=True):
     troubled: float = 0.0
     why: str = ""
     stopped: bool = False
+    phase: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -96,6 +98,8 @@ class _Place:
     trouble: str = ""
     troubled_since: float = 0.0
     why: str = ""
+    phase: str = ""
+    planned: bool = False
 
     def end(self, outcome: Outcome) -> None:
         if outcome.status is Status.ACCEPTED:
@@ -124,6 +128,7 @@ class Board:
         self._places = {name: _Place(targets) for name, targets in expected.items()}
         self._answers: deque[Reply] = deque(maxlen=_MOST_ANSWERS)
         self._outcomes: list[Outcome] = []
+        self._lines: list[str] = []
         self._stopped = False
         self._lock = threading.Lock()
 
@@ -144,10 +149,26 @@ class Board:
             self._answers.clear()
             return found
 
-    def outcomes(self) -> list[Outcome]:
-        """How jobs have ended by now."""
+    def outcomes(self, since: int = 0) -> list[Outcome]:
+        """How jobs have ended by now, without so many of the first ones."""
         with self._lock:
-            return list(self._outcomes)
+            return self._outcomes[since:]
+
+    def phase(self, provider: str, words: str) -> None:
+        """Say what a provider waits for, or how far what it has accepted is."""
+        with self._lock:
+            self._of(provider).phase = words
+
+    def tell(self, line: str) -> None:
+        """Have a line said."""
+        with self._lock:
+            self._lines.append(line)
+
+    def lines(self) -> list[str]:
+        """What is to be said since this was asked last."""
+        with self._lock:
+            found, self._lines = self._lines, []
+            return found
 
     def planned(self, provider: str, jobs: Sequence[Job], rejected: Sequence[Outcome]) -> None:
         """A provider's jobs are known; it takes the place of the instance that stood for it."""
@@ -157,7 +178,9 @@ class Board:
                 self._foretold.remove(instance)
                 self._places.pop(instance)
             place = self._of(provider)
-            place.targets = sum(len(job.targets) for job in (*jobs, *(outcome.job for outcome in rejected)))
+            before = place.targets or 0 if place.planned else 0
+            place.targets = before + sum(len(job.targets) for job in (*jobs, *(outcome.job for outcome in rejected)))
+            place.planned = True
             for outcome in rejected:
                 self._end(outcome)
 
@@ -219,6 +242,7 @@ def _standing(name: str, place: _Place, now: float, *, stopped: bool) -> Standin
         troubled=now - place.troubled_since if place.trouble else 0.0,
         why=place.why,
         stopped=stopped,
+        phase=place.phase,
     )
 
 

@@ -40,7 +40,7 @@ _PARALLEL = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class Inspection(Struct, frozen=True):
+class Probe(Struct, frozen=True):
     """A URL, to be looked at through a provider.
 
     Attributes:
@@ -63,22 +63,22 @@ class Outlook(NamedTuple):
     """What a look has found, and whether it goes on.
 
     Attributes:
-        verdicts: of each inspection; several where a vendor tells of its POPs.
+        verdicts: of each probe; several where a vendor tells of its POPs.
         pause: seconds until the next look; None after the last one.
     """
 
-    verdicts: Mapping[Inspection, Sequence[Verdict]]
+    verdicts: Mapping[Probe, Sequence[Verdict]]
     pause: float | None
 
 
-def inspections(
+def probes(
     config: Config,
     plugins: Plugins,
     places: Sequence[str],
     objects: Iterable[tuple[str, str]],
     urls: Iterable[str],
     chosen: Sequence[str] = (),
-) -> list[Inspection]:
+) -> list[Probe]:
     """What to look at for objects and URLs.
 
     Args:
@@ -99,8 +99,8 @@ def inspections(
     try:
         router = Router(config.routes, config.providers, hook)
         explainer = Explainer(config, places, hook)
-        asked = [inspection for place in objects for inspection in _of_object(config, router, *place)]
-        asked += [inspection for url in urls for inspection in _of_url(config, router, explainer, url)]
+        asked = [probe for place in objects for probe in _of_object(config, router, *place)]
+        asked += [probe for url in urls for probe in _of_url(config, router, explainer, url)]
     except MulticdnError:
         raise
     except Exception as error:
@@ -111,7 +111,7 @@ def inspections(
     return found
 
 
-def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterator[Inspection]:
+def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterator[Probe]:
     found = [each for each in router.looked_at(bucket, key) if each.route.purge and each.url]
     if not found:
         raise RequestError(f"no route has a URL for s3://{bucket}/{key}; `multicdn explain` says why")
@@ -119,7 +119,7 @@ def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterato
         yield from _at_each(config, each.route, each.url, key)
 
 
-def _of_url(config: Config, router: Router, explainer: Explainer, url: str) -> Iterator[Inspection]:
+def _of_url(config: Config, router: Router, explainer: Explainer, url: str) -> Iterator[Probe]:
     wanted = requested(url)
     sources = [each for each in explainer.sources(wanted) if each.key and each.route.purge]
     if not sources:
@@ -137,13 +137,13 @@ def _is_own(router: Router, source: Source, url: str) -> bool:
     return any(each.route is source.route and url in each.urls for each in found)
 
 
-def _at_each(config: Config, route: Route, url: str, key: str) -> Iterator[Inspection]:
+def _at_each(config: Config, route: Route, url: str, key: str) -> Iterator[Probe]:
     for name in route.purge:
         tier = config.tiers.get(name)
-        yield Inspection(name, tier.via if tier else "", url, route.bucket, key, route.verify or Verify())
+        yield Probe(name, tier.via if tier else "", url, route.bucket, key, route.verify or Verify())
 
 
-def outlooks(asked: Sequence[Inspection], config: Config, stored: Stored, wait: float) -> Iterator[Outlook]:
+def outlooks(asked: Sequence[Probe], config: Config, stored: Stored, wait: float) -> Iterator[Outlook]:
     """Look, and look again after growing pauses at what isn't fresh, until all is, or the time is over.
 
     Args:
@@ -172,10 +172,10 @@ def is_fresh(verdicts: Sequence[Verdict]) -> bool:
     return bool(verdicts) and all(verdict.state == "fresh" for verdict in verdicts)
 
 
-def _looked(asked: Sequence[Inspection], config: Config, stored: Stored) -> dict[Inspection, Sequence[Verdict]]:
+def _looked(asked: Sequence[Probe], config: Config, stored: Stored) -> dict[Probe, Sequence[Verdict]]:
     """One look at everything, the providers side by side."""
     objects, _ = stored({(each.bucket, each.key) for each in asked}, _HEAD)
-    groups: dict[tuple[str, Verify], dict[Subject, Inspection]] = {}
+    groups: dict[tuple[str, Verify], dict[Subject, Probe]] = {}
     for each in _of_objects_there(asked, objects):
         subject, place = Subject(each.url, each.bucket, each.key), (each.bucket, each.key)
         if found := objects.get(place):
@@ -184,7 +184,7 @@ def _looked(asked: Sequence[Inspection], config: Config, stored: Stored) -> dict
             subject = structs.replace(subject, gone=True)
         groups.setdefault((each.provider, each.rule), {})[subject] = each
 
-    def ask(group: tuple[tuple[str, Verify], dict[Subject, Inspection]]) -> dict[Inspection, Sequence[Verdict]]:
+    def ask(group: tuple[tuple[str, Verify], dict[Subject, Probe]]) -> dict[Probe, Sequence[Verdict]]:
         (name, rule), subjects = group
         via = next(iter(subjects.values())).via
         see = instrument(name, config.providers[name], via, rule.identity, _has_secrets)
@@ -198,8 +198,8 @@ def _looked(asked: Sequence[Inspection], config: Config, stored: Stored) -> dict
 
 
 def _of_objects_there(
-    asked: Sequence[Inspection], objects: Mapping[tuple[str, str], StoredObject | None]
-) -> Iterator[Inspection]:
+    asked: Sequence[Probe], objects: Mapping[tuple[str, str], StoredObject | None]
+) -> Iterator[Probe]:
     """Leave out objects that aren't there where another one has the URL, as of ``a/`` and ``a/index.html``."""
     there = {(each.provider, each.url) for each in asked if objects.get((each.bucket, each.key))}
     for each in asked:

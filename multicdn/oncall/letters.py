@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from multicdn.model import Change
+    from multicdn.queue.message import Look
 
 #: What stands for the provider of a message that isn't a job of one: S3's own.
 NOBODY = "(events)"
+
+#: The reason of an accepted purge that is looked at.
+UNFINISHED = "accepted, and looked at until it has finished"
+UNSEEN = "finished, and looked at until its edges are fresh"
 
 #: The reason of a message without one: among the dead letters, and in the queue.
 TOO_OFTEN = "received too often without being handled; see the function's log"
@@ -37,7 +42,7 @@ _NO_JSON = (ValueError, RecursionError)
 
 # Members of a queued job that are shown by other names, or mean nothing to people.
 _KNOWN = frozenset(("multicdn", "provider", "action", "kind", "soft", "attempt", "since", "reference", "targets"))
-_KNOWN |= {"packed", "origins", "refusals", "alone", "purges", "behind"}
+_KNOWN |= {"packed", "origins", "refusals", "alone", "purges", "behind", "look", "sequels", "packed_sequels"}
 
 
 class ListEntry(Struct, frozen=True):
@@ -51,6 +56,7 @@ class ListEntry(Struct, frozen=True):
         asked: since when it was asked for, or the oldest upload behind it; in seconds since 1970, None if nobody knows.
         attempts: how many invocations have tried it.
         due: when it is handed out again, in seconds since 1970; None where it isn't delayed.
+        accepted: when its vendor accepted it, in the same, if it is only looked at; then attempts are looks.
     """
 
     id: str
@@ -61,6 +67,7 @@ class ListEntry(Struct, frozen=True):
     asked: float | None
     attempts: int
     due: float | None = None
+    accepted: float | None = None
 
 
 class Group(Struct, frozen=True):
@@ -112,6 +119,11 @@ class Letter(Struct, frozen=True, dict=True):
         return () if self.queued else tuple(envelopes.decode(self.body).changes)
 
     @property
+    def look(self) -> Look | None:
+        """How far it is, if its vendor has accepted it."""
+        return self.queued.look if self.queued else None
+
+    @property
     def texts(self) -> dict[str, str]:
         """Its attributes as texts."""
         return {name: value["StringValue"] for name, value in self.attributes.items() if "StringValue" in value}
@@ -129,14 +141,18 @@ class Letter(Struct, frozen=True, dict=True):
 
     @property
     def attempts(self) -> int:
-        """How many invocations have tried it, as far as it says so."""
+        """How many invocations have tried it, or have looked at it, as far as it says so."""
+        if self.look:
+            return self.look.times
         waited = None if self.queued else _waiting(self.body)
         return self.queued.attempt if self.queued else waited.attempt if waited else 0
 
     def entry(self) -> ListEntry:
         """What a list shows of it."""
         targets = self.targets
-        return ListEntry(self.id, self.provider, self.reason, targets, len(targets), self.asked, self.attempts)
+        accepted = self.look.accepted if self.look else None
+        about = (self.id, self.provider, self.reason, targets, len(targets), self.asked, self.attempts)
+        return ListEntry(*about, accepted=accepted)
 
 
 def read(message: Any, otherwise: str) -> Letter:
@@ -150,6 +166,9 @@ def read(message: Any, otherwise: str) -> Letter:
     system = message.get("Attributes", {})
     queued = _queued(message["Body"], message["MessageId"])
     given = attributes.get("reason", {}).get("StringValue", "")
+    if queued and queued.look:
+        # Among the dead letters it is one that SQS has put there.
+        given = TOO_OFTEN if otherwise == TOO_OFTEN else UNSEEN if queued.look.finished else UNFINISHED
     return Letter(
         id=message["MessageId"],
         receipt=message["ReceiptHandle"],
@@ -173,7 +192,8 @@ def details(letter: Letter) -> dict[str, Any]:
         "status": about.get("status", ""),
         "asked": letter.asked,
         "sent": letter.sent or None,
-        "attempts": letter.attempts,
+        "seen": about.get("seen", ""),
+        "looks" if letter.look else "attempts": letter.attempts,
         "receives": letter.receives,
         "causes": about.get("causes", "").split(),
         "targets": list(letter.targets),
@@ -223,12 +243,25 @@ def _of_job(letter: Letter) -> dict[str, Any]:
     others = {name: value for name, value in content_of(letter.body).items() if name not in _KNOWN}
     return {
         **others,
+        **_of_look(letter.queued),
         "action": str(job.action),
         "kind": str(job.kind),
         "soft": job.soft or None,
         "refusals": letter.queued.refusals or None,
         "behind": [msgspec.to_builtins(group) for group in condensed(job.provenance)[0]],
         "purges_before": [target for purge in job.purges for target in purge.described],
+    }
+
+
+def _of_look(queued: QueuedJob) -> dict[str, Any]:
+    """What follows a purge: how far it is, where it is looked, and what others do then."""
+    look, sequels = queued.look, [sequel for sequel in queued.job.sequels if sequel]
+    then = dict.fromkeys(one for sequel in sequels for one in sequel.then)
+    times = {"accepted": look.accepted, "finished": look.finished or None, "due": look.due} if look else {}
+    return {
+        **times,
+        "looked_at": list(dict.fromkeys(subject.url for sequel in sequels for subject in sequel.subjects)),
+        "followed_by": [f"{one.action} of {value} at {one.provider}" for one in then for _, value in one.targets],
     }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNREACHED = Tier()
 
 
-class Inspection(Struct, frozen=True):
+class LookPlan(Struct, frozen=True):
     """How it is looked whether a provider serves new bytes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Stage(Struct, frozen=True):
     at_most: str = ""
     finished: Literal["", "asked", "published"] = ""
     again: str = ""
-    look: Inspection | None = None
+    look: LookPlan | None = None
     followed: bool = False
     turn: int = 0
 
@@ -135,7 +135,7 @@ class _Chart:
         objects, verify = self._objects.get(name), self._verify.get(name)
         if action != "purge" or not objects or verify is None:
             return stage
-        look = Inspection(
+        look = LookPlan(
             through=self._config.tiers.get(name, _UNREACHED).via,
             pops=self._is(name, Prove),
             objects=len(objects),

@@ -95,22 +95,22 @@ def hold(
             moment = _moment(change, history, missing, now)
             by_route.setdefault(matcher, []).append(_InHand(change, parts[matcher], moment))
     held: dict[tuple[Change, float | None], tuple[frozenset[str], str]] = {}
-    released = []
+    released: list[Released] = []
+    going: set[str] = set()
     for matcher, hand in by_route.items():
-        verdicts = _verdicts(matcher, hand, changes, lookup, policy, now)
-        judged = list(zip(hand, verdicts, strict=True))
-        over = [each for each, verdict in judged if verdict.until is None and not verdict.given_up]
-        for each in over:
+        judged = list(zip(hand, _verdicts(matcher, hand, changes, lookup, policy, now), strict=True))
+        over = [(each, verdict) for each, verdict in judged if verdict.goes_on]
+        for each, _ in over:
             routed[each.change] |= each.parts
+        going |= {each.moment.message for each, _ in over if each.moment.waited}
         if over:
-            late = next((verdict for verdict in verdicts if verdict.late), None)
-            released.append(_released(matcher, over, late or _first_release(verdicts), now))
-        for each, verdict in _newest((each, verdict) for each, verdict in judged if each not in over):
+            released.append(_released(matcher, over, now))
+        for each, verdict in _newest((each, verdict) for each, verdict in judged if not verdict.goes_on):
             known, reason = held.get((each.change, verdict.until), (frozenset(), verdict.reason))
             held[each.change, verdict.until] = known | each.parts, reason
     groups = _groups(held, history, policy, now)
     waits = frozenset(change for change, parts in routed.items() if not parts)
-    return Holding(dict([*missing.items(), *routed.items()]), groups, waits, released)
+    return Holding(dict([*missing.items(), *routed.items()]), groups, waits, released, going)
 
 
 def _moment(change: Change, history: MessageHistory, missing: Missing, now: float) -> Moment:
@@ -164,14 +164,11 @@ def _covers(matcher: Matcher, key: str) -> bool:
     return key.startswith(matcher.route.prefix_in(key)) and matcher.covers_below_prefix(key)
 
 
-def _first_release(verdicts: Iterable[Verdict]) -> Verdict:
-    return next(verdict for verdict in verdicts if verdict.until is None and not verdict.given_up)
-
-
-def _released(matcher: Matcher, over: Sequence[_InHand], verdict: Verdict, now: float) -> Released:
-    changes = tuple(dict.fromkeys((each.change.bucket, each.change.key) for each in over))
-    waited = now - min(each.moment.at for each in over)
-    return Released(matcher.places, changes, round(waited, 1), verdict.reason, verdict.late)
+def _released(matcher: Matcher, over: Sequence[tuple[_InHand, Verdict]], now: float) -> Released:
+    objects = tuple(dict.fromkeys((each.change.bucket, each.change.key) for each, _ in over))
+    waited = now - min(each.moment.at for each, _ in over)
+    reason = next((verdict for _, verdict in over if verdict.late), over[0][1])
+    return Released(matcher.places, objects, round(waited, 1), reason.reason, reason.late)
 
 
 def _newest(held: Iterable[tuple[_InHand, Verdict]]) -> Iterator[tuple[_InHand, Verdict]]:

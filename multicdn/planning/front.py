@@ -79,13 +79,15 @@ class Holding(NamedTuple):
         missing: the parts of routes that changes are to be routed for now.
         groups: what waits, or is given up since its deploy never ended.
         changes: those of which nothing is routed now.
-        released: what has waited, and goes on.
+        released: what goes on.
+        going: ids of the messages of it that had waited: what they ask for is asked for from now on.
     """
 
     missing: Missing
     groups: Sequence[Unrouted] = ()
     changes: Collection[Change] = ()
     released: Sequence[Released] = ()
+    going: Collection[str] = ()
 
 
 class Returned(NamedTuple):

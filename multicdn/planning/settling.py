@@ -58,6 +58,11 @@ class Verdict(NamedTuple):
     given_up: bool = False
     late: bool = False
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it waits no longer, and is purged."""
+        return self.until is None and not self.given_up
+
 
 def settled(
     hand: Sequence[Moment], quiet: float, most: float, elsewhere: Callable[[], float | None], now: float

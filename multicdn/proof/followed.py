@@ -18,7 +18,7 @@ from multicdn.routing.tiers import Tier
 from multicdn.sequel import Sequel, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.model import Outcome, Report
     from multicdn.provider import Provider
@@ -41,11 +41,16 @@ class Follow:
     Args:
         providers: instances by name.
         tiers: where those stand that say so, by name.
+        every: names of the instances of which each target with a sequel is looked at, though nothing is in it: somebody
+            waits for its end here.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], tiers: Mapping[str, Tier]) -> None:
+    def __init__(
+        self, providers: Mapping[str, Provider], tiers: Mapping[str, Tier], every: Collection[str] = ()
+    ) -> None:
         self._providers = providers
         self._tiers = tiers
+        self._every = every
 
     def accepted(self, report: Report, history: MessageHistory, began: float, now: float) -> Iterator[Requeue]:
         """The messages by which accepted purges are followed: looked at later, or made a second time.
@@ -107,7 +112,7 @@ class Follow:
         followed = [
             target
             for target, one in zip(left.targets, left.sequels, strict=False)
-            if one and (one.subjects or one.then)
+            if one and (one.subjects or one.then or job.instance in self._every)
         ] if left else []  # fmt: skip
         return (job.only(once) if once else None), (left.only(followed) if left and followed else None)
 

@@ -15,7 +15,7 @@ from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.aws.s3 import Objects
     from multicdn.metrics import Values
@@ -67,6 +67,7 @@ class Following:
         rules: how the routes look at objects.
         objects: asks S3.
         concurrency: how many processes share the vendors' rates.
+        every: as in ``Follow``.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Following:
         rules: Rules,
         objects: Objects,
         concurrency: int = 1,
+        every: Collection[str] = (),
     ) -> None:
         self._rules = rules
-        self._follow = Follow(providers, tiers)
+        self._follow = Follow(providers, tiers, every)
         self._pursuits = Pursuits(providers, tiers, rules, objects.stored, concurrency)
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:

@@ -37,14 +37,14 @@ class Known(NamedTuple):
     metadata: Mapping[str, str] = {}
 
 
-class Told(NamedTuple):
+class Reading(NamedTuple):
     """Which instrument tells, in words, and what."""
 
     by: str
     sign: Sign
 
 
-def compared(seen: Seen, known: Known, identity: str, *, made: bool) -> Told | None:
+def compared(seen: Seen, known: Known, identity: str, *, made: bool) -> Reading | None:
     """Compare an answer with an object; None where nothing tells.
 
     Args:
@@ -61,7 +61,7 @@ def compared(seen: Seen, known: Known, identity: str, *, made: bool) -> Told | N
         told = _of_transformed(told)
     proof = (each for each, sign in told.items() if sign is Sign.SAME and each != "modified")
     which = next(proof, next(iter(told), ""))
-    return Told(words(identity if name else which), told[which]) if which else None
+    return Reading(words(identity if name else which), told[which]) if which else None
 
 
 def _of_transformed(told: Mapping[str, Sign]) -> dict[str, Sign]:

@@ -48,6 +48,9 @@ _LONGEST_FINISH = 3600.0
 # Looks after which it is told that nothing can be told, and the seconds between them.
 _UNKNOWN = (2, 8, 20)
 
+# Objects of which a dead letter says what was seen.
+_MOST_SHOWN = 3
+
 _PLAIN = Verify()
 
 
@@ -210,7 +213,8 @@ class _Ladder:
         if not believed:
             self._look_again(found, max(1, math.ceil(_SHARE * (self._now - self._look.accepted))))
             return
-        self._purge_again(found, tuple(self._shown(found)), "an edge still has old bytes")
+        old = tuple(pair for pair in self._shown(found) if pair[1].state == "stale")
+        self._purge_again(found, old, "an edge still has old bytes")
 
     def _grace(self) -> float:
         """Seconds after which what a vendor publishes, for most of its purges, is surely over."""
@@ -297,7 +301,7 @@ class _Ladder:
         what = f": {shown[0][1].reason}" if shown else f": {reason}"
         told = f"still stale at {where} after {purges} purges{what}"
         queued = msgspec.structs.replace(self._queued, job=self._begun_anew(found), look=None)
-        self._decisions.append(DeadLetter(queued, Status.STALE, told))
+        self._decisions.append(DeadLetter(queued, Status.STALE, told, _sent_by_edges(shown)))
         note = self._note("stale", [target for target, _ in found], shown, told)
         self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
         self._release(then for _, one in found for then in one.then if then.fresh)
@@ -354,6 +358,15 @@ class _Ladder:
         job = self._job.only([target for target, _ in found])
         assert job is not None, "these are some of its targets"
         return job
+
+
+def _sent_by_edges(shown: Sequence[tuple[Subject, Verdict]]) -> str:
+    """What a person reads of a dead letter beside its reason: the first few objects, here and in S3."""
+    return "; ".join(
+        f"{subject.url}: {verdict.seen or 'nothing'}{f' at {verdict.pop}' if verdict.pop else ''}, "
+        f"where S3 has {verdict.expected or 'another'}"
+        for subject, verdict in shown[:_MOST_SHOWN]
+    )
 
 
 def _kind(job: Job) -> tuple[object, ...]:

@@ -206,6 +206,11 @@ class Pursuit:
             except RuntimeError:  # no thread is left; it is looked at later
                 continue
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be found out."""
+        return len(self._found) >= len(self.looks) or time.monotonic() >= self._until
+
     def findings(self) -> list[Finding]:
         """What was found out, at the latest after a grace; the rest is to be looked at later."""
         until = min(self._until, time.monotonic() + _GRACE)

@@ -103,11 +103,13 @@ class DeadLetter(Struct, frozen=True):
     Attributes:
         queued: the job as it goes to the dead letters.
         status, reason: why it was not delivered.
+        seen: what an edge sent, of one that is still stale.
     """
 
     queued: QueuedJob
     status: Status
     reason: str
+    seen: str = ""
 
 
 Decision = Requeue | DeadLetter

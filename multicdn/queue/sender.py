@@ -233,8 +233,9 @@ def _make(queue_url: str, dead_letters_url: str) -> RetryQueue:
 
 
 def _messages_of(decision: Decision, largest: int) -> Iterator[Message]:
-    delay = decision.delay if isinstance(decision, Requeue) else 0
-    return messages(decision.queued, delay, largest, status=str(decision.status), reason=redact(decision.reason))
+    delay, seen = (decision.delay, "") if isinstance(decision, Requeue) else (0, redact(decision.seen))
+    about = {"status": str(decision.status), "reason": redact(decision.reason), "seen": seen}
+    return messages(decision.queued, delay, largest, **about)
 
 
 def _messages_of_unrouted(group: Unrouted, largest: int) -> Iterator[Message]:

@@ -158,9 +158,9 @@ def _bodies(changes: Sequence[Change], waiting: Waiting, largest: int) -> Iterat
     if len(body) <= largest or len(changes) == 1:
         yield body
         return
-    middle = len(changes) // 2
-    yield from _bodies(changes[:middle], waiting, largest)
-    yield from _bodies(changes[middle:], waiting, largest)
+    share = max(1, len(changes) // (len(body) // largest + 1))
+    for start in range(0, len(changes), share):
+        yield from _bodies(changes[start : start + share], waiting, largest)
 
 
 def _record(change: Change) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 
 from multicdn.model import Action, ChangeKind, Target, TargetKind
 from multicdn.provider import Confirm
-from multicdn.routing.tiers import Tier
+from multicdn.routing.tiers import PLAIN, Tier, nearest
 from multicdn.sequel import Sequel, Subject, Then, joined
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from multicdn.routing.demand import Demand, Want
     from multicdn.routing.matcher import Matcher
     from multicdn.routing.route import Route
-
-_PLAIN = Tier()
 
 
 class Order(NamedTuple):
@@ -91,7 +89,7 @@ class Sequels:
     def _waits(self, orders: Sequence[Order]) -> dict[int, tuple[str, ...]]:
         """The providers whose purge each order waits for, by its place; what waits for none isn't in it."""
         purging = dict.fromkeys(order.demand.provider for order in orders if order.demand.action is Action.PURGE)
-        inner = {name: self._inner(name, purging) for name in purging}
+        inner = {name: nearest(name, purging, self._tiers) for name in purging}
         verified = any(order.matcher.route.verify for order in orders)
         waits = {}
         for place, order in enumerate(orders):
@@ -106,25 +104,6 @@ class Sequels:
                 waits[place] = found
         return waits
 
-    def _inner(self, name: str, purging: Collection[str]) -> tuple[str, ...]:
-        """Of the providers that purge the object, those that one fetches from, be it through others; the nearest ones.
-
-        What one of them waits for itself is left out.
-        """
-        found = [each for each in self._sources(name) if each in purging]
-        return tuple(each for each in found if not any(each in self._sources(other) for other in found))
-
-    def _sources(self, name: str) -> list[str]:
-        """All that a provider fetches from, directly or not; the config check has refused loops."""
-        found: dict[str, None] = {}
-        open_ = list(self._tiers.get(name, _PLAIN).pulls_from)
-        while open_:
-            each = open_.pop()
-            if each not in found and each != name:
-                found[each] = None
-                open_ += self._tiers.get(each, _PLAIN).pulls_from
-        return list(found)
-
     def _filled(self, name: str, inner: Mapping[str, Collection[str]]) -> tuple[str, ...]:
         """The purging providers whose caches a preload fills: its own; else its vendor's; else all outermost ones."""
         provider = self._providers[name]
@@ -137,7 +116,7 @@ class Sequels:
 
     def _is_followed(self, name: str) -> bool:
         """Whether there is a better end of a purge to wait for than its published time in this invocation."""
-        return bool(self._tiers.get(name, _PLAIN).again) or isinstance(self._providers[name], Confirm)
+        return bool(self._tiers.get(name, PLAIN).again) or isinstance(self._providers[name], Confirm)
 
 
 class _Chain:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct
 
 from multicdn.routing.durations import DURATION
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 
 class Tier(Struct, frozen=True, kw_only=True):
@@ -40,6 +43,27 @@ class Tier(Struct, frozen=True, kw_only=True):
             description="a second purge so long after the first was accepted, for races behind a shield: `1s` to `15m`",
         ),
     ] = ""
+
+
+PLAIN = Tier()
+
+
+def sources(name: str, tiers: Mapping[str, Tier]) -> list[str]:
+    """All that a provider fetches from, directly or not; the config check has refused loops."""
+    found: dict[str, None] = {}
+    open_ = list(tiers.get(name, PLAIN).pulls_from)
+    while open_:
+        each = open_.pop()
+        if each not in found and each != name:
+            found[each] = None
+            open_ += tiers.get(each, PLAIN).pulls_from
+    return list(found)
+
+
+def nearest(name: str, among: Collection[str], tiers: Mapping[str, Tier]) -> tuple[str, ...]:
+    """Of some providers those that one fetches from, without what another of them fetches from."""
+    found = [each for each in sources(name, tiers) if each in among]
+    return tuple(each for each in found if not any(each in sources(other, tiers) for other in found))
 
 
 def written_options() -> dict[str, Any]:

@@ -121,3 +121,33 @@ def test_takes_one_bucket_or_several_and_what_the_author_shares() -> None:
 
 def test_takes_unquoted_numbers_where_the_config_takes_texts() -> None:
     assert faults({"version": 1, "providers": {"fastly": {**FASTLY, "service": 12}}, "routes": [ROUTE]}) == []
+
+
+def test_takes_where_a_cdn_stands_and_how_it_is_looked_at() -> None:
+    outer = {**FASTLY, "via": "a.example:8443", "pulls_from": ["site"], "wait_for": "fresh", "again": "5s"}
+    providers = {"site": {**FASTLY, "type": "fastly"}, "fastly": outer, "warm": {"via": "a.example"}}
+    for verify in (True, False, {}, {"sample": "all", "within": "90s"}, {"sample": 5, "identity": "metadata:write"}):
+        assert faults({"version": 1, "providers": providers, "routes": [{**ROUTE, "verify": verify}]}) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "verify", "word"),
+    [
+        ({"pull_from": ["a"]}, True, "'pull_from' was unexpected"),
+        ({"wait_for": "new"}, True, "'new' is not one of"),
+        ({"again": "5"}, True, "'5' does not match"),
+        ({}, {"sampel": 1}, "is not valid under any of the given schemas"),
+        ({}, {"sample": 0}, "is not valid under any of the given schemas"),
+        ({}, {"identity": "metadata:"}, "is not valid under any of the given schemas"),
+    ],
+)
+def test_underlines_what_is_none_of_it(options: dict[str, Any], verify: Any, word: str) -> None:
+    found = faults(
+        {"version": 1, "providers": {"fastly": {**FASTLY, **options}}, "routes": [{**ROUTE, "verify": verify}]}
+    )
+    assert any(word in fault for fault in found), found
+
+
+def test_what_only_loads_has_no_options_about_purges() -> None:
+    refused = faults({"version": 1, "providers": {"warm": {"via": "a.example", "again": "5s"}}, "routes": [ROUTE]})
+    assert any("'again' was unexpected" in fault for fault in refused)

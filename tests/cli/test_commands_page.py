@@ -21,7 +21,7 @@ from multicdn.cli import _group, _trial, fresh, main
 from multicdn.logbook.trial import Trial
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
-from multicdn.oncall.freshness import Inspection
+from multicdn.oncall.freshness import Probe
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
@@ -202,7 +202,7 @@ def test_members_of_config_check() -> None:
 
 def test_members_of_fresh() -> None:
     """The command itself is run in tests/oncall/test_fresh.py."""
-    looked = {Inspection("www", "", URL, "acme-site", "a", Verify()): [Verdict("fresh", "ETag as in S3")]}
+    looked = {Probe("www", "", URL, "acme-site", "a", Verify()): [Verdict("fresh", "ETag as in S3")]}
     answer = {"version": 1, **fresh._as_json(looked, 0)}
     assert answered(json.dumps(answer)) | {"looks[].edges[]"} == members("### `fresh --json`")
 

@@ -169,6 +169,13 @@ def test_it_says_when_a_purge_is_finished(provider: str, said: list[str]) -> Non
     assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
+def test_the_options_of_every_provider_are_shown_to_those_that_purge() -> None:
+    words = "Options of every provider:\n  via "
+    assert words in description(own("fastly"))
+    assert "\n  pulls_from   list of text, optional; names of the providers" in description(own("fastly"))
+    assert "Options of every provider" not in description(own("warm"))
+
+
 def test_nothing_is_said_of_purges_where_there_are_none() -> None:
     assert "When a purge is finished" not in description(catalog.entry(installed(), "warmer"))
     plain = description(catalog.entry(installed(), "plain"))

@@ -12,6 +12,7 @@ from multicdn.config.synonyms import _BY_PLACE, suggestion
 from multicdn.errors import ConfigError, did_you_mean
 from multicdn.model import ChangeKind
 from multicdn.routing.route import Route
+from multicdn.routing.tiers import Tier
 
 ROUTE = Route.__struct_fields__
 ON = tuple(kind.value for kind in ChangeKind)
@@ -44,12 +45,19 @@ def test_who_picks_keys_is_not_led_to_leave_them_out(name: str) -> None:
         ("bucket_name", "bucket"), ("events", "on"), ("url_template", "urls"), ("providers", "purge"),
         ("invalidate", "purge"), ("warmup", "preload"), ("prefetch", "preload"), ("surrogate_keys", "tags"),
         ("suffixes", "suffix"), ("extensions", "suffix"), ("regex", "match"), ("buckets", "bucket"),
-        ("case_insensitive", "ignore_case"),
+        ("case_insensitive", "ignore_case"), ("proof", "verify"),
         ("default_root_object", "index"), ("trailing_slash", "bare"), ("clean_urls", "strip"), ("variants", "also"),
     ],
 )  # fmt: skip
 def test_a_word_of_another_tool_is_told_ours(word: str, ours: str) -> None:
     assert suggestion(word, ROUTE, "member") == f"; write {ours!r}"
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"), [("upstream", "pulls_from"), ("depends-on", "pulls_from"), ("edge", "via"), ("repeat", "again")]
+)
+def test_a_word_for_where_a_cdn_stands_is_told_ours(word: str, ours: str) -> None:
+    assert suggestion(word, ["token", *Tier.__struct_fields__], "option") == f"; write {ours!r}"
 
 
 @pytest.mark.parametrize("word", ["host", "domain", "hostname", "base_url"])

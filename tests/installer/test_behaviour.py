@@ -71,6 +71,11 @@ def test_what_means_the_same_is_no_change(new: str) -> None:
         (text(NEWS.replace("purge", "soft: true, purge"), ALL), ["~ route acme/news/*", "    + soft: true"]),
         (text(NEWS.replace("news/", "press/"), ALL), ["~ route acme/press/*", "    prefix: news/ -> press/"]),
         (text(NEWS), ["- route acme/*"]),
+        (text(providers=(SITE, fastly("via: a.example, pulls_from: [site]"))),
+         ["~ provider fastly", "    + via: a.example", "    + pulls_from: site"]),
+        (text(NEWS.replace("purge", "verify: {sample: 5}, purge"), ALL),
+         ["~ route acme/news/*", '    + verify: {"identity": "auto", "removed_as": [], "sample": 5, "urls": [], '
+          '"within": "2m"}']),
         (text(NEWS, ALL, ALL.replace("acme", "shop")),
          ["+ route shop/*", "    tags: all", "    purge: site, fastly",
           "    cost at site: $0.005 for an object that changes (1 target)"]),

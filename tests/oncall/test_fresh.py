@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from kit.s3 import S3
 
 from multicdn.cli import arguments, fresh, main
-from multicdn.oncall.freshness import Inspection, inspections
+from multicdn.oncall.freshness import Probe, probes
 from multicdn.oncall.manual import RequestError
 from multicdn.proof.identity import Verdict
 from multicdn.routing.verify import Verify
 from multicdn.simulators import Request, Response, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 OLD, NEW = b"a{color:red}", b"a{color:blue}"
@@ -41,6 +41,7 @@ class EdgeOf:
     def __init__(self) -> None:
         self.has: dict[str, Response] = {}
         self.asked: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
         self._server = Server(self._answer)
 
     def __enter__(self) -> EdgeOf:
@@ -60,6 +61,7 @@ class EdgeOf:
 
     def _answer(self, request: Request) -> Response:
         self.asked.append(request.headers["Host"] + request.target)
+        self.meanwhile()
         return self.has.get(self.asked[-1], Response(404))
 
 
@@ -136,6 +138,15 @@ def test_what_cannot_be_told_has_a_status_of_its_own(desk: Desk) -> None:
     assert (edge["state"], edge["reason"]) == ("unknown", "the site doesn't serve it at this URL: it answers 404")
     desk.s3.statuses["acme-site/a.css"] = 403
     assert "s3:GetObject" in desk.run("s3://acme-site/a.css", code=3)
+
+
+@pytest.mark.slow
+def test_an_object_that_is_written_meanwhile_is_superseded(desk: Desk) -> None:
+    desk.s3.write("acme-site/a.css", NEW)
+    desk.www.keep("www.acme.com/a.css", OLD)
+    desk.www.meanwhile = lambda: desk.s3.write("acme-site/a.css", NEW + NEW)
+    found = desk.json("s3://acme-site/a.css", "--provider", "www", code=3)
+    assert [edge["state"] for edge in found["www", "http://www.acme.com/a.css"]] == ["superseded"]
 
 
 @pytest.mark.slow
@@ -216,17 +227,18 @@ VERDICTS = [
 ]
 
 
-def inspection(via: str = "x") -> Inspection:
-    return Inspection("www", via, "https://e.org/a", "b", "a", Verify())
+def probe(via: str = "x") -> Probe:
+    return Probe("www", via, "https://e.org/a", "b", "a", Verify())
 
 
 def test_each_stale_place_has_a_row_and_the_others_one() -> None:
-    assert list(fresh._rows(inspection(), VERDICTS)) == [
+    shown = [tuple(cell.replace("\u2060", " ") for cell in row) for row in fresh._rows(probe(), VERDICTS)]
+    assert shown == [
         ("www", "stale", "60 s", 'ETag "a"', "SYD", "old"),
         ("www", "unknown", "", "", "1 POP", "error-timeout-GRU"),
         ("www", "fresh", "", 'ETag "b"', "2 POPs", "ETag as in S3"),
     ]
-    rows = list(fresh._rows(inspection(), VERDICTS[:1] * 15))
+    rows = list(fresh._rows(probe(), VERDICTS[:1] * 15))
     assert (len(rows), rows[-1][4]) == (11, "5 more POPs")
 
 
@@ -235,16 +247,40 @@ def test_each_stale_place_has_a_row_and_the_others_one() -> None:
     [([1], 0), ([1, 2], 0), ([1, 3], 3), ([0, 3], 1), ([3], 3)],
 )
 def test_a_stale_place_counts_more_than_one_that_is_silent(every: list[int], status: int) -> None:
-    assert fresh._status({inspection(): [VERDICTS[place] for place in every]}) == status
+    assert fresh._status({probe(): [VERDICTS[place] for place in every]}) == status
+
+
+def test_a_narrow_terminal_breaks_words_and_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh, "width", lambda: 60)
+    stale = Verdict("stale", "ETag is not that of S3; x-cache: HIT", f'ETag "{"0" * 32}"', f'ETag "{"1" * 32}"', "SYD")
+    assert list(fresh._lines({probe(): [stale]})) == [
+        "https://e.org/a",
+        '  s3://b/a: ETag "11111111…"',
+        "  provider  state  age  seen              POP  why",
+        '  www       stale       ETag "00000000…"  SYD  ETag is not',
+        "                                               that of S3;",
+        "                                               x-cache: HIT",
+        "",
+    ]
 
 
 def test_where_dns_decides_whom_it_asks_is_said() -> None:
     verdicts = {
-        inspection(""): VERDICTS[1:2],
-        Inspection("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
+        probe(""): VERDICTS[1:2],
+        Probe("site", "x", "https://e.org/a", "b", "a", Verify()): VERDICTS[1:2],
     }
     assert "  no `via` says where www stands: DNS decided whom this asked" in list(fresh._lines(verdicts))
-    assert len(list(fresh._lines({inspection(""): VERDICTS[1:2]}))) == 5
+    assert len(list(fresh._lines({probe(""): VERDICTS[1:2]}))) == 5
+
+
+def test_the_url_of_a_size_is_not_that_of_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "multicdn.config.yml"
+    also = 'also: [{keys: ["img/*.jpg"], as: ["thumbs/{key}"]}], purge: [site, www]'
+    text = CONFIG.format(site="localhost:1", www="localhost:2").replace("purge: [site, www]", also)
+    path.write_text(text, encoding="utf-8")
+    loaded = arguments.load(path)
+    found = probes(loaded.config, loaded.plugins, loaded.places, [], ["http://www.acme.com/thumbs/img/a.jpg"])
+    assert {each.key for each in found} == {"thumbs/img/a.jpg"}
 
 
 def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:
@@ -257,4 +293,4 @@ def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:
 
     plugins: Any = SimpleNamespace(hooks=SimpleNamespace(urls=urls))
     with pytest.raises(RequestError, match="bug in the plugin: KeyError: 'host'"):
-        inspections(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])
+        probes(loaded.config, plugins, loaded.places, [("acme-site", "a.css")], [])

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from multicdn import config
 from multicdn.cli import main
 from multicdn.model import Change, ChangeKind
-from multicdn.oncall.stages import Inspection, Stage, stages
+from multicdn.oncall.stages import LookPlan, Stage, stages
 from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def found(more: str = "", *, wait: str = "", extra: str = "", keys: tuple[str, .
 def test_three_tiers_one_after_the_other() -> None:
     stated = found(", verify: {within: 90s, identity: etag}")
     assert list(stated) == [("site", "purge"), ("fastly", "purge"), ("filler", "preload")]
-    look = Inspection("d1.cloudfront.net", False, 1, ("https://www.acme.com/a",), "90s", "etag")
+    look = LookPlan("d1.cloudfront.net", False, 1, ("https://www.acme.com/a",), "90s", "etag")
     assert stated["site", "purge"] == Stage(finished="asked", look=look, followed=True)
     assert stated["fastly", "purge"] == Stage(
         after=("site",), until="finished", at_most="15m", finished="published", again="5s", followed=True, turn=1,
-        look=Inspection("a.fastly.net", True, 1, ("https://www.acme.com/a",), "90s", "etag"),
+        look=LookPlan("a.fastly.net", True, 1, ("https://www.acme.com/a",), "90s", "etag"),
     )  # fmt: skip
     preload = stated["filler", "preload"]
     assert (preload.after, preload.until, preload.turn, preload.finished) == (("fastly",), "fresh", 2, "")

@@ -175,6 +175,18 @@ def test_a_stale_edge_is_purged_again_then_hard_then_wider_and_then_told() -> No
     assert 2 < len(looked) < 60, "between the last purge and the end of `within` it is looked at now and then"
 
 
+def test_only_what_is_stale_is_told_of_a_target_with_several_objects() -> None:
+    other = Subject("https://a.example/b.css", "b", "b.css")
+    sequels = (Sequel((other, SUBJECT), tries=3, stale=NOW - 500),)
+    verdicts = {SUBJECT: Verdict("stale", "old", 'ETag "o"', 'ETag "n"', "AMS"), other: Verdict("fresh", "same")}
+    look = queued(sequels=sequels, finished=NOW - 1, asked=True)
+    found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts))
+    letter = only(found, DeadLetter)
+    assert letter.reason == "still stale at AMS after 4 purges: old"
+    assert letter.seen == f'{URL}: ETag "o" at AMS, where S3 has ETag "n"'
+    assert [subject for note in found.notes for subject, _ in note.subjects] == [SUBJECT]
+
+
 def test_a_vendor_without_prefixes_purges_the_same_again() -> None:
     purges = [each for each in ladder(Plain(), soft=False) if each.status is Status.STALE]
     assert {each.queued.job.kind for each in purges} == {TargetKind.URL}

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kit.s3 import S3
-from kit.scripted_provider import Scripted
+from kit.scripted_provider import Scripted, Seen, accept
 from kit.stage import lines
 
 from multicdn import dispatcher
 from multicdn.aws.s3 import Objects
 from multicdn.config import Config
 from multicdn.config.settings import Retrying
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
 from multicdn.dispatcher import Dispatcher
+from multicdn.errors import RetryLater
 from multicdn.events.envelopes import decode
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import RetryQueue
@@ -30,6 +33,8 @@ from multicdn.routing.settle import Settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from multicdn.model import Receipt
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +57,8 @@ class World:
     def __init__(self, s3: S3, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
         self.s3, self.objects = s3, objects
         self.now = BEGIN
-        self.cdn = Scripted()
+        self.failures: list[Exception] = []
+        self.cdn = Scripted(answer=self._answer)
         self.ids = itertools.count(1)
         self.queue: dict[str, tuple[float, float, str]] = {}  # when it shows, when it was sent, and its text, by id
         self.dead: list[dict[str, Any]] = []
@@ -74,7 +80,7 @@ class World:
             delivery=Retrying(give_up_after=give_up_after),
         )
         way = (lambda: RetryQueue(self, OWN, DLQ)) if queue else None  # type: ignore[arg-type]
-        self.dispatcher = Dispatcher(config, Plugins(), None, way, OWN)
+        self.dispatcher = Dispatcher(config, Plugins(), Delivery(config.providers, Terms(tries=1)), way, OWN)
         self.dispatcher._objects = self.objects
         deliver = self.dispatcher._delivery.deliver
 
@@ -144,6 +150,11 @@ class World:
             if name in left:
                 self.queue[name] = self.now + 60, sent, body
         return len(shown)
+
+    def _answer(self, seen: Seen) -> Receipt:
+        if self.failures:
+            raise self.failures.pop()
+        return accept(seen)
 
     def _maybe_killed(self, where: str) -> None:
         if self.kill_at == where:
@@ -517,6 +528,24 @@ def test_waiting_is_no_trouble(world: World, caplog: pytest.LogCaptureFixture) -
     }  # fmt: skip
     assert (deployed["changes"], deployed["seconds"], deployed["reason"]) == (1, 20.0, "no change came for 20 s")
     assert all("OldestIncompleteSeconds" not in found.function for found in measured)
+
+
+def test_a_purge_is_late_from_the_end_of_its_deploy_on(world: World) -> None:
+    """Else the first failure after a long deploy would ring an alarm, and the purge be given up early."""
+    measured: list[Any] = []
+    world.start(LAST)
+    world.dispatcher.on_measured = lambda found, _: measured.append(found)
+    world.change("site/a.html")
+    world.until(505.0)
+    world.failures.append(RetryLater("503"))
+    world.change("deploy/done.json")
+    world.until(511.0)
+    assert world.plans == [1]
+    assert measured[-1].providers["acme"]["OldestUndeliveredSeconds"] < 31.0
+    assert json.loads(world.sent[-1]["MessageBody"])["since"] == BEGIN + 510.0
+    world.until(600.0)
+    assert measured[-1].providers["acme"]["UploadToAcceptedSeconds"]
+    assert world.queue == {}
 
 
 def test_what_the_queue_does_not_take_goes_back_to_aws(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
