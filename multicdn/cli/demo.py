@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,6 @@ import click
 
 from multicdn import config
 from multicdn.cli.terminal import visible_lines
-from multicdn.local.routes import Places
 from multicdn.logbook.entries import read
 from multicdn.logbook.reached import reached
 
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from multicdn.local.site import Site
     from multicdn.logbook.reached import Reached
     from multicdn.simulators import Fetched
     from multicdn.testing.loopback.environment import LocalEnvironment
 
 # What the demo uploads: ordinary objects, and keys with all the signs that break naive purgers.
 _KEYS = (
-    "index.html",
+    "about.html",
     "css/site.css",
     "docs/50% off #1 - 价格 ~v2+.html",
     "img/cats & 'dogs'?.png",
     "downloads/manual (v2+).pdf",
+)
+_LEGEND = (
+    "Seconds from the upload until the vendor took the purge, until it says that it is done or its published time is "
+    "over,\nuntil multicdn saw the new bytes there, and until all clients of the demo got them."
 )
 _TIMEOUT = 30.0
 _POLL_INTERVAL = 0.1
@@ -82,7 +85,6 @@ def demo(config_file: Path) -> None:
     """
     from rich.console import Console
 
-    from multicdn.local.site import Site
     from multicdn.testing.loopback import made
     from multicdn.testing.loopback.environment import LocalEnvironment
     from multicdn.testing.loopback.processes import StartError
@@ -95,18 +97,17 @@ def demo(config_file: Path) -> None:
         made.make_sure(console.print)
         console.print("Starting AWS on loopback, a bucket, a queue and the edges ...")
         try:
-            site = stack.enter_context(Site())
-            local = stack.enter_context(LocalEnvironment(config_file, site=site.origin))
-            _publish(local, site)
+            local = stack.enter_context(LocalEnvironment(config_file))
         except (FileNotFoundError, StartError, ValueError) as error:
             raise click.ClickException(visible_lines(str(error))) from None
-        results = _run(local, console); Path("/tmp/worker.log").write_text(local.worker_log())
+        results = _run(local, console)
         if not all(edge.is_fresh for edge in results.values()):
             console.print("The handler's log:", style="bold")
             console.print(visible_lines(local.worker_log()), markup=False, soft_wrap=True)
     for name, reason in local.left_out.items():
         console.print(f"{name} is left out: {reason}", markup=False)
     console.print(_table(local, results, boxed=console.is_terminal))
+    console.print(_LEGEND, soft_wrap=True)
     fresh = sum(edge.is_fresh for edge in results.values())
     console.print(f"fresh at {fresh} of {len(results)} edges")
     raise SystemExit(0 if fresh == len(results) else 1)
@@ -125,20 +126,13 @@ def _refuse_impossible(file: Path) -> None:
     extras.refuse(extras.lacking(config.load(file, plugins), plugins))
 
 
-def _publish(local: LocalEnvironment, site: Site) -> None:
-    """Let the origin serve the objects under the URLs that the routes give them."""
-    places, bucket = Places(local.router(), local.edges), local.buckets[0]
-    for key in _KEYS:
-        place = places.of(bucket, key)
-        site.learn(bucket, key, place.public, place.tags)
-
-
 def _run(local: LocalEnvironment, console: Console) -> dict[str, EdgeResult]:
     """Upload while nobody listens, and once more with the handler running; return what became of it at each edge."""
     bucket = local.buckets[0]
     urls = local.urls(bucket, _KEYS)
     _upload(local, bucket, b"version 1")
     _fetch(local, urls)
+    local.forget_messages()
     console.print(f"Uploaded version 1 of {len(_KEYS)} objects to s3://{bucket}, and the edges have cached them.")
     _upload(local, bucket, b"version 2")
     stale = _fetch(local, urls)
@@ -148,7 +142,7 @@ def _run(local: LocalEnvironment, console: Console) -> dict[str, EdgeResult]:
         local.wait_until_quiet(_TIMEOUT)
         local.forget_messages()  # what would follow version 2 would be told of together with version 3
         _fetch(local, urls)
-        console.print("Purged. Once more, followed until it is fresh:")
+        console.print("Purged. Once more, until every edge is seen to be fresh:")
         for line in _troubles(local):
             console.print(f"- {line}", markup=False)
         return _followed(local, urls, stale)
@@ -156,19 +150,18 @@ def _run(local: LocalEnvironment, console: Console) -> dict[str, EdgeResult]:
 
 def _troubles(local: LocalEnvironment) -> list[str]:
     """Make an edge ignore a purge, where that is looked for; and say what is in the way of the upload."""
-    lines = [
-        f"{_vendor(local, name)} fetches from {_vendor(local, inner)}, and is purged after it." for name, inner in local.tiers
-    ]
+    vendors = [(_vendor(local, name), _vendor(local, inner)) for name, inner in local.tiers]
+    lines = [f"{outer} fetches from {inner}, so it is purged when {inner} has finished." for outer, inner in vendors]
     alone = set(local.edges).difference(*local.tiers)
     if found := next((name for name in local.looked_at(local.buckets[0], _KEYS) if name in alone), None):
         local.edges[found].topology.pops[0].ignores = 1
-        lines.append(f"{_vendor(local, found)} ignores its first purge, and is purged again.")
+        lines.append(f"{_vendor(local, found)} ignores its first purge, so it is purged again.")
     return lines
 
 
 def _upload(local: LocalEnvironment, bucket: str, version: bytes) -> None:
-    for key in _KEYS:
-        local.put(bucket, key, version)
+    with ThreadPoolExecutor(len(_KEYS)) as pool:
+        list(pool.map(lambda key: local.put(bucket, key, version), _KEYS))
 
 
 def _fetch(local: LocalEnvironment, urls: Mapping[str, Mapping[str, str]]) -> dict[str, list[Fetched]]:
