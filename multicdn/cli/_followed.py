@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.cli.render import counted
 from multicdn.oncall.courses import ENDED_WELL
-from multicdn.oncall.follow_through import FollowThrough, Times, Turn
-from multicdn.oncall.order import Order, waves
+from multicdn.oncall.follow_through import Announcement, FollowThrough, Times
+from multicdn.oncall.order import Turns, waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from multicdn.oncall.courses import Course, Sight
     from multicdn.proof.ladder import Note, Rules
     from multicdn.routing.demand import Demand
+
+_BY = {
+    "vendor": "says the vendor",
+    "published time": "by its published time",
+    "nothing": "the vendor can't be asked, and publishes no time",
+}
 
 # Objects that are named.
 _NAMED = 10
@@ -35,7 +41,7 @@ class Pursued(NamedTuple):
         unknown: provider and URL of what can't be looked at.
     """
 
-    order: Order
+    order: Turns
     names: frozenset[str]
     demands: Sequence[Demand]
     rules: Rules
@@ -62,7 +68,7 @@ def runner(
         shared = (delivery.providers, config.tiers, pursued.rules, Objects(), config.concurrency)
         following = Following(*shared, every=pursued.names)
 
-        def tell(event: Note | Turn) -> None:
+        def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
                 board.tell(line)
@@ -75,8 +81,8 @@ def runner(
 # While it happens
 
 
-def _told(event: Note | Turn, known: Mapping[str, Course], *, verbose: bool, waited: bool) -> Iterator[str]:
-    if isinstance(event, Turn):
+def _told(event: Note | Announcement, known: Mapping[str, Course], *, verbose: bool, waited: bool) -> Iterator[str]:
+    if isinstance(event, Announcement):
         yield turn(event)
         return
     course = known.get(event.queued.job.provider)
@@ -95,7 +101,7 @@ def _told(event: Note | Turn, known: Mapping[str, Course], *, verbose: bool, wai
         yield f"{course.name}: {_first(event)}{event.event}: {event.reason}"
 
 
-def turn(event: Turn) -> str:
+def turn(event: Announcement) -> str:
     """A line on a provider that waits for others, or is purged again."""
     name, others = event.provider, " and ".join(event.of)
     if event.event == "held":
@@ -103,13 +109,13 @@ def turn(event: Turn) -> str:
     if event.event == "released":
         return f"{name}: {others} {_have(event)} finished, so it is purged now"
     if event.event == "overdue":
-        return f"{name}: purged now, though {others} {_have(event)} not finished: {event.reason}"
+        return f"{name}: purged now, without waiting any longer for {others}: {event.reason}"
     if event.event == "redone":
         return f"{name}: purged once more, since it fetches from {others}"
     return f"{name}: purged a second time, as `again` says"
 
 
-def _have(event: Turn) -> str:
+def _have(event: Announcement) -> str:
     return "have" if len(event.of) > 1 else "has"
 
 
@@ -131,7 +137,7 @@ def _finished(course: Course) -> str:
     if course.finished is None:
         reason = f": {course.reason}" if course.reason else ""
         return f"{course.done:,} of {course.targets:,} finished{reason}" if course.done else f"not finished{reason}"
-    return f"finished{_after(course.finished)} ({'says the vendor' if course.asked else 'by its published time'})"
+    return f"finished{_after(course.finished)} ({_BY[course.by]})"
 
 
 # How it ended
@@ -189,7 +195,7 @@ def as_json(courses: Iterable[Course]) -> list[dict[str, Any]]:
             "targets": course.targets,
             "accepted_seconds": round(course.accepted, 3),
             "finished_seconds": _rounded(course.finished),
-            "finished_by": None if course.finished is None else "vendor" if course.asked else "published time",
+            "finished_by": None if course.finished is None else course.by,
             "fresh_seconds": _rounded(course.fresh),
             "reason": course.reason or None,
             "objects": [*map(_sight_as_json, course.sights), *map(_unknown_as_json, course.unknown)],
@@ -226,7 +232,7 @@ def _rounded(seconds: float | None) -> float | None:
 # Before it begins
 
 
-def foretold(names: Collection[str], order: Order, pursued: Pursued | None) -> Iterator[str]:
+def foretold(names: Collection[str], order: Turns, pursued: Pursued | None) -> Iterator[str]:
     """Lines on the order of the providers, and on what would be waited for."""
     if order.waits:
         turns = "; then ".join(", ".join(turn) for turn in waves(names, order.waits))

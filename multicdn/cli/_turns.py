@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multicdn.model import Report
     from multicdn.oncall.courses import Course
     from multicdn.oncall.manual import ManualRequest, Orders
-    from multicdn.oncall.order import Order
+    from multicdn.oncall.order import Turns
     from multicdn.oncall.preview import Preview
     from multicdn.routing.demand import Demand
     from multicdn.routing.router import Router
@@ -39,7 +39,7 @@ def router(loaded: Loaded, request: ManualRequest, wait: float | None) -> Router
     return Router(config.routes, config.providers, hook, config.places)
 
 
-def _order(loaded: Loaded, orders: Orders) -> Order:
+def _order(loaded: Loaded, orders: Orders) -> Turns:
     from multicdn.oncall.order import order
 
     names = {demand.provider for demand in orders.demands}
@@ -106,7 +106,7 @@ def follow(
     from multicdn.oncall.courses import Courses
     from multicdn.oncall.follow_through import Times
 
-    courses = Courses(pursued.names, pursued.unknown)
+    courses = Courses({name: config.providers[name] for name in pursued.names}, pursued.unknown)
     times = Times(settings.timeout, _delivering.time_for(None, shown), pursued.wait)
     runner = _followed.runner(pursued, config, times, verbose=settings.verbose, courses=courses)
     ended = _delivering.delivered(config, pursued.demands, request.action, shown, settings, runner)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn.proof.identity import Verdict
+from multicdn.provider import published
 from multicdn.sequel import Subject
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from multicdn.model import Outcome
     from multicdn.proof.ladder import Finding, Note
+    from multicdn.provider import Provider
 
 WAITING = Verdict("unknown", "not seen in time")
 
@@ -53,7 +55,7 @@ class Course(Struct, frozen=True):
         accepted: when the last of these was.
         done: how many of them have finished.
         finished: when the last of these had; None until all have.
-        asked: whether the vendor said so of all, rather than its published time.
+        by: who said so of all: ``vendor``; else its ``published time``, or ``nothing`` where it publishes none.
         reason: why those that are left haven't finished.
         sights: the objects that are looked at.
         unknown: URLs that stand for no known object, so that nothing can be looked at.
@@ -64,7 +66,7 @@ class Course(Struct, frozen=True):
     accepted: float
     done: int = 0
     finished: float | None = None
-    asked: bool = False
+    by: str = "nothing"
     reason: str = ""
     sights: tuple[Sight, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class _Place:
     finished: set[str] = field(default_factory=set)
     at: float = 0.0
     asked: bool = True
+    timed: bool = True
     reason: str = ""
     sights: dict[tuple[str, str, str], Sight] = field(default_factory=dict)
 
@@ -120,12 +123,12 @@ class Courses:
     """How far all providers are.
 
     Args:
-        followed: names of the instances that are followed to the end.
+        providers: by name, for those that are followed to the end.
         unknown: provider and URL of what can't be looked at.
     """
 
-    def __init__(self, followed: Iterable[str], unknown: Iterable[tuple[str, str]] = ()) -> None:
-        self._followed = frozenset(followed)
+    def __init__(self, providers: Mapping[str, Provider], unknown: Iterable[tuple[str, str]] = ()) -> None:
+        self._providers = dict(providers)
         self._unknown = tuple(unknown)
         self._places: dict[str, _Place] = {}
         self._lock = threading.Lock()
@@ -133,13 +136,15 @@ class Courses:
     def accepted(self, outcome: Outcome, seconds: float) -> None:
         """A vendor has accepted a purge; that of what it had accepted before changes nothing."""
         job = outcome.job
-        if job.instance not in self._followed:
+        provider = self._providers.get(job.instance)
+        if provider is None:
             return
         with self._lock:
             place = self._places.setdefault(job.provider, _Place())
             if not place.targets.issuperset(job.targets) and not any(one and one.tries for one in job.sequels):
                 place.targets.update(job.targets)
                 place.accepted = seconds
+                place.timed = place.timed and published(provider, job.kind, outcome.receipt)[1]
             for subject in (subject for one in job.sequels if one for subject in one.subjects):
                 place.sights.setdefault(_key(subject), Sight(subject))
 
@@ -189,7 +194,7 @@ class Courses:
             place.accepted,
             len(place.finished),
             place.at if over else None,
-            over and place.asked,
+            "vendor" if place.asked else "published time" if place.timed else "nothing",
             "" if over else place.reason,
             tuple(place.sights.values()),
             tuple(url for each, url in self._unknown if each == instance),

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from multicdn.model import Outcome, Report, Status
-from multicdn.oncall.calls import Calls
+from multicdn.oncall.background import BackgroundDelivery
 from multicdn.planning.planner import unlocated
 from multicdn.queue.retry import MessageHistory, Requeue
 from multicdn.routing.durations import seconds as seconds_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multicdn.model import Job
     from multicdn.oncall.board import Board
     from multicdn.oncall.courses import Courses
-    from multicdn.oncall.order import Order
+    from multicdn.oncall.order import Turns
     from multicdn.proof.following import Following
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
@@ -49,7 +49,7 @@ _REPETITIONS = 120.0
 _NEW = MessageHistory(sent={}, attempts={}, origins={})
 
 
-class Turn(Struct, frozen=True):
+class Announcement(Struct, frozen=True):
     """What there is to tell of providers that wait, and of second purges.
 
     Attributes:
@@ -105,11 +105,11 @@ class FollowThrough:
         self,
         delivery: Delivery,
         following: Following,
-        order: Order,
+        order: Turns,
         times: Times,
         board: Board,
         courses: Courses,
-        tell: Callable[[Note | Turn], None],
+        tell: Callable[[Note | Announcement], None],
     ) -> None:
         self._delivery, self._following = delivery, following
         self._order, self._times = order, times
@@ -117,11 +117,11 @@ class FollowThrough:
         self._demands: dict[str, list[Demand]] = defaultdict(list)
         self._held: dict[str, tuple[str, ...]] = {}
         self._redo: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        self._working: dict[str, Calls] = {}
+        self._working: dict[str, BackgroundDelivery] = {}
         self._timers: list[_Timer] = []
         self._pursuits: dict[str, Pursuit] = {}
         self._outcomes: list[Outcome] = []
-        self._seen: set[int] = set()
+        self._seen: dict[int, Outcome] = {}
         self._redone = 0
         self._watched = 0
         self._stopped = threading.Event()
@@ -142,7 +142,7 @@ class FollowThrough:
         for name in [each for each in self._demands if each not in self._held]:
             self._call(name, self._demands[name], first=True)
         for name, names in self._held.items():
-            self._tell(Turn("held", name, names, self._longest_hold(name)))
+            self._tell(Announcement("held", name, names, self._longest_hold(name)))
             self._board.phase(name, f"waits for {' and '.join(names)}")
         while self._is_open():
             self._step()
@@ -203,7 +203,7 @@ class FollowThrough:
             told += [outcome for outcome in calls.report if outcome.status is Status.ACCEPTED]
             self._outcomes += calls.report if calls.first else calls.report.undelivered
         new = {id(outcome): outcome for outcome in told if id(outcome) not in self._seen}
-        self._seen |= new.keys()
+        self._seen |= new
         for outcome in new.values():
             self._courses.accepted(outcome, time.monotonic() - self._began)
         return list(new.values())
@@ -239,10 +239,11 @@ class FollowThrough:
             if calls and name not in self._working:
                 jobs = [timer.queued.job for timer in calls]
                 if not all(map(_is_repetition, jobs)):
-                    self._tell(Turn("again", name))
+                    self._tell(Announcement("again", name))
                 self._call(name, returned=jobs)
                 begun += calls
-            self._timers = [timer for timer in self._timers if timer not in begun]
+            gone = set(map(id, begun))
+            self._timers = [timer for timer in self._timers if id(timer) not in gone]
 
     def _look_for(self) -> float:
         left = _LOOK if self._over_at is None else self._over_at - time.monotonic()
@@ -258,14 +259,13 @@ class FollowThrough:
                 continue
             del self._held[name]
             self._board.phase(name, "")
-            undone = [outcome for outcome in self._outcomes if outcome.status is not Status.ACCEPTED]
-            failed = {outcome.job.instance: outcome.reason for outcome in undone if outcome.job.instance in names}
-            if busy:
-                self._tell(Turn("overdue", name, busy, reason=self._why(busy)))
-            elif failed:
-                self._tell(Turn("overdue", name, tuple(failed), reason=next(iter(failed.values()))))
+            failed = (
+                dict.fromkeys(busy, self._why(busy)) if busy else self._failed(names, fresh=name in self._order.fresh)
+            )
+            if failed:
+                self._tell(Announcement("overdue", name, tuple(failed), reason=next(iter(failed.values()))))
             else:
-                self._tell(Turn("released", name, names))
+                self._tell(Announcement("released", name, names))
             self._call(name, self._demands[name], first=True)
         for name, places in list(self._redo.items()):
             busy = tuple(each for each in self._order.waits[name] if self._is_busy(each, fresh=False))
@@ -273,7 +273,7 @@ class FollowThrough:
                 del self._redo[name]
                 self._redone += 1
                 if again := list(_about(self._demands[name], places, f"redone {self._redone}")):
-                    self._tell(Turn("redone", name, self._order.waits[name]))
+                    self._tell(Announcement("redone", name, self._order.waits[name]))
                     self._redo_after(name, places)
                     self._call(name, again)
 
@@ -290,6 +290,17 @@ class FollowThrough:
         pending = (*looks, *(timer.queued for timer in self._timers if timer.queued.job.instance == name))
         return any(fresh or queued.look is None or not queued.look.finished for queued in pending)
 
+    def _failed(self, names: Collection[str], *, fresh: bool) -> dict[str, str]:
+        """Why providers didn't come to what was waited for, though they are done, by name."""
+        found = {}
+        for course in self._courses.all() if fresh else ():
+            if course.state in ("stale", "unknown"):
+                found[course.name.partition("/")[0]] = f"it is {course.state}"
+        for outcome in self._outcomes:
+            if outcome.status is not Status.ACCEPTED:
+                found[outcome.job.instance] = outcome.reason
+        return {name: reason for name, reason in found.items() if name in names}
+
     def _why(self, names: Collection[str]) -> str:
         reasons = (course.reason for course in self._courses.all() if course.name.partition("/")[0] in names)
         return next(filter(None, reasons), "it has not finished")
@@ -298,7 +309,7 @@ class FollowThrough:
         most = seconds_of(self._order.at_most[name])
         return most if self._times.timeout is None else min(most, _HOLDING * self._times.timeout)
 
-    # Calls
+    # BackgroundDelivery
 
     def _call(
         self, name: str, demands: Sequence[Demand] = (), returned: Sequence[Job] = (), *, first: bool = False
@@ -307,7 +318,7 @@ class FollowThrough:
         left = self._times.calls if timeout is None else max(1.0, timeout - (time.monotonic() - self._began))
         if not first and self._over_at is not None:
             left = min(left, max(1.0, self._over_at - time.monotonic()))
-        calls = Calls(lambda: self._delivery.deliver(demands, left, returned), name, first=first)
+        calls = BackgroundDelivery(lambda: self._delivery.deliver(demands, left, returned), name, first=first)
         self._working[name] = calls
         calls.begin()
 

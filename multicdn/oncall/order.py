@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from multicdn.routing.tiers import Tier
 
 
-class Order(Struct, frozen=True):
+class Turns(Struct, frozen=True):
     """Who waits for whom.
 
     Attributes:
@@ -49,7 +49,7 @@ class Order(Struct, frozen=True):
         return [each for each, names in self.waits.items() if name in names]
 
 
-def order(names: Iterable[str], tiers: Mapping[str, Tier]) -> Order:
+def order(names: Iterable[str], tiers: Mapping[str, Tier]) -> Turns:
     """The order of providers that are purged by one command.
 
     Args:
@@ -58,7 +58,7 @@ def order(names: Iterable[str], tiers: Mapping[str, Tier]) -> Order:
     """
     purged = tuple(dict.fromkeys(names))
     waits = {name: found for name in purged if (found := nearest(name, purged, tiers))}
-    return Order(
+    return Turns(
         waits,
         frozenset(name for name in waits if tiers[name].wait_for == "fresh"),
         {name: again for name in purged if (again := tiers.get(name, PLAIN).again)},
@@ -77,7 +77,7 @@ def waves(names: Collection[str], waits: Mapping[str, tuple[str, ...]]) -> list[
     return found
 
 
-def chained(demands: Iterable[Demand], order: Order) -> list[Demand]:
+def chained(demands: Iterable[Demand], order: Turns) -> list[Demand]:
     """The demands for the queue of a function: what waits for others is among the sequels of these.
 
     A target waits for those of the same object, or of the same text; if there are none, for the last one of each

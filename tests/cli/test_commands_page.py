@@ -17,16 +17,18 @@ from kit.records import sample
 from kit.stage import s3_event
 
 from multicdn import config as config_file
-from multicdn.cli import _group, _trial, fresh, main
+from multicdn.cli import _followed, _group, _trial, fresh, main
 from multicdn.logbook.trial import Trial
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
+from multicdn.oncall.courses import Course, Sight
 from multicdn.oncall.freshness import Probe
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
 from multicdn.queue.message import QueuedJob
 from multicdn.routing.verify import Verify
+from multicdn.sequel import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,10 +160,16 @@ def test_ctrl_c_at_a_question_is_told_from_the_end_of_the_input(cause: type[Base
     assert getattr(ended.value, "exit_code", None) == code
 
 
+# Those of `purge --wait` are in tests/oncall/test_purge_in_order.py, those of `fresh` in tests/oncall/test_fresh.py.
+ELSEWHERE = {
+    (3, "purge, preload"), (4, "purge --wait"), (1, "fresh"), (3, "fresh"), (129, "all"), (130, "all"), (143, "all"),
+}  # fmt: skip
+
+
 def test_every_row_of_the_table_is_held() -> None:
     told = {(int(status), of) for status, of, _ in rows("## Exit status")}
     held = {(status, of) for status, of, _, _ in STATUSES}
-    assert told == held | {(3, "purge, preload"), (1, "fresh"), (3, "fresh"), (129, "all"), (130, "all"), (143, "all")}
+    assert told == held | ELSEWHERE
 
 
 # JSON
@@ -226,10 +234,21 @@ def test_members_of_purge_and_what_a_part_is(stage: Stage, monkeypatch: pytest.M
     sent = run("purge", URL, "--json", "--queue", DEAD)
     leaves = ("planned", "collapse", "unmatched")
     found = {path.replace("planned[]", "planned") for text in (part, planned, sent) for path in answered(text, *leaves)}
-    rarely = {"failures[].target", "failures[].reason"}
+    told = members("### `purge --json` and `preload --json`")
+    rarely = {
+        "failures[].target",
+        "failures[].reason",
+        *answered(json.dumps({"followed": _followed.as_json(waited())})),
+    }
     assert {
         path.replace("unmatched", "unmatched[]").replace("collapse", "collapse[]") for path in found
-    } | rarely == members("### `purge --json` and `preload --json`")
+    } | rarely == told
+
+
+def waited() -> Iterator[Course]:
+    """What `purge --wait` followed, with an object, and with a URL of none."""
+    sight = Sight(Subject(URL, "acme-site", "a"), Verdict("stale", "old"))
+    yield Course("www", 1, 0.1, 1, 0.2, "vendor", sights=(sight,), unknown=(URL,))
 
 
 def test_a_list_that_names_nothing_is_answered_too() -> None:

@@ -16,7 +16,7 @@ from kit.watching import BUSY, Told
 from rich.console import Console
 
 from multicdn import config
-from multicdn.cli import _ends, _going_on, _group, _letters, install, live, main
+from multicdn.cli import _ends, _followed, _going_on, _group, _letters, install, live, main
 from multicdn.cli._group import CommandGroup
 from multicdn.cli.terminal import say, width
 from multicdn.installer import plan, status
@@ -25,10 +25,15 @@ from multicdn.installer.deployed_code import DeployedCode
 from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
+from multicdn.oncall.courses import Course, Sight
+from multicdn.oncall.follow_through import Announcement
 from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.oncall.manual import ManualRequest, Object
+from multicdn.oncall.order import Turns
 from multicdn.plugins.discovery import Plugins
+from multicdn.proof.identity import Verdict
 from multicdn.queue.message import QueuedJob
+from multicdn.sequel import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -193,8 +198,31 @@ def interrupted() -> Iterable[str]:
         yield from _going_on.undelivered(outcomes)
 
 
+def waited() -> Iterator[str]:
+    """What is said at the end of ``purge --wait``, and before it by ``--dry-run``."""
+    home = Subject("https://www.acme.com/docs/", "acme-site", "docs/index.html")
+    page = Subject("https://www.acme.com/docs/a.html", "acme-site", "docs/a.html")
+    old = Verdict("stale", "ETag is not that of S3; cached before the purge, which did not reach this copy",
+                  'ETag "0f34", 312 s old', 'ETag "9a03"', "FRA")  # fmt: skip
+    fresh = Verdict("fresh", "ETag as in S3")
+    turns = Turns({"www": ("site",)}, again={"site": "5s"}, at_most={"www": "15m"})
+    yield from _followed.foretold(["site", "www", "shop"], turns, None)
+    for event in ("held", "released", "redone"):
+        yield _followed.turn(Announcement(event, "www", ("site",), 900.0))
+    yield _followed.turn(Announcement("again", "site"))
+    yield _followed.turn(Announcement("overdue", "www", ("site",), reason="InProgress"))
+    yield from _followed.lines([
+        Course("site", 2, 0.42, 2, 21.4, "vendor", sights=(Sight(home, fresh, 21.9), Sight(page, fresh, 22.04))),
+        Course("www", 2, 21.6, 2, 21.75, "published time", sights=(Sight(home, fresh, 22), Sight(page, old, 95, 4))),
+        Course("shop", 40, 1.2, 12, reason="InProgress"),
+        Course("tags", 1, 0.3, 1, 0.3, "nothing"),
+        Course("auto/E8F6HK73EP0LT", 1, 0.5, 1, 5.5, "vendor", unknown=("https://www.acme.com/search?q=a",)),
+    ])  # fmt: skip
+
+
 ANSWERS = {
     "purge": purged,
+    "purge-waited": waited,
     "purge-sent": sent,
     "purge-interrupted": interrupted,
     "dlq-list": buried,
@@ -223,6 +251,10 @@ def watched() -> Iterator[tuple[str, Told]]:
     told.board.calling(told.job("shop", 600))
     told.now += 300
     yield "nearly done", told
+    told.board.phase("site", "finished, 1 of 2 fresh, 1 stale")
+    told.board.phase("edge", "waits for site")
+    told.board.tell(_followed.turn(Announcement("held", "edge", ("site",), 900.0)))
+    yield "with --wait, and one that fetches from another one", told
     told.board.stop()
     yield "after Ctrl-C", told
 
@@ -239,8 +271,8 @@ def test_a_purge_that_is_watched_shows_what_it_showed(monkeypatch: pytest.Monkey
             if (columns := width(err=True)) is None:
                 live._print(told.board, news, verbose=True)
                 continue
-            for answer in told.board.answers():
-                say(live.told(answer), err=True)
+            for line in (*map(live.told, told.board.answers()), *told.board.lines()):
+                say(line, err=True)
             frame = live.frame(told.board.standings(), columns, 24)
             Console(stderr=True).print(live.picture(frame))
 

@@ -110,7 +110,7 @@ def test_nobody_looks_where_nobody_waits(desk: Desk) -> None:
 def test_one_that_is_refused_holds_nobody(desk: Desk) -> None:
     WORLD["inner"].refuses = True
     result = desk.run(OBJECT, code=3)
-    assert "outer: purged now, though inner has not finished: " in result.stderr
+    assert "outer: purged now, without waiting any longer for inner: " in result.stderr
     assert "401: no such token" in result.stderr
     assert "outer purged" in LOG
 
@@ -119,7 +119,7 @@ def test_one_that_never_finishes_holds_nobody_for_longer_than_said(desk: Desk) -
     WORLD["inner"].lag = 10**9
     desk.config(outer=", wait_at_most: 1s")
     result = desk.run(OBJECT)
-    assert "outer: purged now, though inner has not finished: InProgress\n" in result.stderr
+    assert "outer: purged now, without waiting any longer for inner: InProgress\n" in result.stderr
     assert LOG[-1] == "outer purged"
 
 
@@ -147,6 +147,13 @@ def test_one_that_waits_for_fresh_waits_until_the_inner_one_is(desk: Desk) -> No
     assert [line for line in LOG if not line.startswith("aside")][-2:] == ["inner finished", "outer purged"]
     assert LOG.count("inner purged") == 3
     assert served()["outer"] == NEW
+
+
+def test_one_that_waits_for_fresh_is_told_where_the_inner_one_stays_stale(desk: Desk) -> None:
+    WORLD["inner"].ignored = 99
+    desk.config(outer=", wait_for: fresh", verify=", verify: {within: 1s}")
+    result = desk.run(OBJECT)
+    assert "outer: purged now, without waiting any longer for inner: it is stale\n" in result.stderr
 
 
 # Waiting

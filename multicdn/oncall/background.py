@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from multicdn.model import Report
 
 
-class Calls:
+class BackgroundDelivery:
     """One delivery to one provider.
 
     Args:
