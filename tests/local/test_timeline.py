@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from multicdn.local.timeline import MOST_UPLOADS, Timeline
+from typing import Any
+
 from multicdn.local.state import ProviderProgress
+from multicdn.local.timeline import MOST_UPLOADS, Timeline
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Note
@@ -40,7 +42,7 @@ def verified(timeline: Timeline, *, message: str = "m1", at: float = 100.0) -> N
     timeline.returned(f"look-{message}", job(A, cause=f"look-{message}"))
 
 
-def note(event: str, *, message: str = "m1", reason: str = "", seen: str = "", **fields: object) -> Note:
+def note(event: str, *, message: str = "m1", reason: str = "", seen: str = "", **fields: Any) -> Note:
     subject = Subject(A, "acme-site", "a", sequencer=f"seq-{message}")
     about = () if event == "finished" else ((subject, Verdict(event, reason, seen)),)
     return Note(event, QueuedJob(job(A, cause=f"look-{message}"), 0, 0.0), about, **fields)

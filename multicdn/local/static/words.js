@@ -43,7 +43,7 @@ export const FAULTS = {
 };
 
 /** Where no route has verify, nobody but this page looks. */
-const ours = (row) => (row.verified ? "" : " (this page’s look)");
+const ours = (row) => (row.verified ? "" : " (by this page)");
 
 /** How far a vendor is with an upload. */
 export function progress(row) {
