@@ -68,10 +68,14 @@ def runner(
         shared = (delivery.providers, config.tiers, pursued.rules, Objects(), config.concurrency)
         following = Following(*shared, every=pursued.names)
 
+        said: set[str] = set()
+
         def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
-                board.tell(line)
+                if line not in said or isinstance(event, Announcement):
+                    said.add(line)
+                    board.tell(line)
 
         return FollowThrough(delivery, following, pursued.order, times, board, courses, tell)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from kit import tiered
+from kit.memory_queues import MemoryQueues
 from kit.tiered import LOG, NEW, OLD, WORLD, Cache
 
 from multicdn.cli import _delivering, arguments, live, main
@@ -253,6 +254,18 @@ def test_a_removed_object_is_fresh_where_it_is_not_found(desk: Desk) -> None:
 def test_the_queue_waits_for_itself(desk: Desk) -> None:
     result = desk.run(OBJECT, "--wait", "--queue", "https://sqs.eu-west-1.amazonaws.com/1/q", code=2)
     assert "--wait follows what this machine calls" in result.output
+
+
+def test_in_the_queue_the_outer_one_follows_the_inner_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = MemoryQueues()
+    aws.answer(monkeypatch)
+    result = desk.run(OBJECT, URL, "--queue", aws.work)
+    sent = [json.loads(message.body) for message in aws.queues[aws.work].messages]
+    assert sorted(each["provider"] for each in sent) == ["aside", "inner"]
+    (inner,) = [each for each in sent if each["provider"] == "inner"]
+    assert {then["provider"] for one in inner["sequels"] for then in one["then"]} == {"outer"}
+    assert "outer waits until inner has finished, 15m at most\n" in result.stdout
+    assert "purge of 1 target at aside, inner, outer; request " in result.stdout
 
 
 # Before it begins
