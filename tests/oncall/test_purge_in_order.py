@@ -259,7 +259,7 @@ def test_the_queue_waits_for_itself(desk: Desk) -> None:
 def test_in_the_queue_the_outer_one_follows_the_inner_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     aws = MemoryQueues()
     aws.answer(monkeypatch)
-    result = desk.run(OBJECT, URL, "--queue", aws.work)
+    result = desk.run(OBJECT, "--queue", aws.work)
     sent = [json.loads(message.body) for message in aws.queues[aws.work].messages]
     assert sorted(each["provider"] for each in sent) == ["aside", "inner"]
     (inner,) = [each for each in sent if each["provider"] == "inner"]
