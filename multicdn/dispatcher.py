@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from multicdn.model import Change
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
-    from multicdn.proof.following import Following, Told
+    from multicdn.proof.following import Following, FollowReport
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
     from multicdn.publishing import Publisher
@@ -396,7 +396,7 @@ def _going_back(decisions: Iterable[Decision]) -> Report:
     return Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in decisions))
 
 
-def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> Told | None:
+def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> FollowReport | None:
     """What there is to tell of purges that are followed, if there are any."""
     if not (looks or notes):
         return None

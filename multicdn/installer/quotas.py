@@ -102,8 +102,8 @@ def _problems(resources: Mapping[str, Any], filler: _Filler) -> Iterator[str]:
     if length > permissions.LONGEST_OF_ROLE:
         yield (
             f"the role of the function would need a policy of {length:,} characters, and IAM takes "
-            f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from`, `verify` or a counted `collapse` fewer, "
-            f"wider prefixes, put several secrets into one, or {_SPLIT}"
+            f"{permissions.LONGEST_OF_ROLE:,}; give routes with `tags_from`, `verify`, `settle` or a counted "
+            f"`collapse` fewer, wider prefixes, put several secrets into one, or {_SPLIT}"
         )
     for name in _of_type(resources, "AWS::SQS::QueuePolicy"):
         length = _bytes(filler.filled(resources[name]["Properties"]["PolicyDocument"]))

@@ -192,7 +192,7 @@ def details(letter: Letter) -> dict[str, Any]:
         "status": about.get("status", ""),
         "asked": letter.asked,
         "sent": letter.sent or None,
-        "seen": about.get("seen", ""),
+        **({"seen": about["seen"]} if "seen" in about else {}),
         "looks" if letter.look else "attempts": letter.attempts,
         "receives": letter.receives,
         "causes": about.get("causes", "").split(),

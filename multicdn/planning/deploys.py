@@ -16,7 +16,7 @@ import msgspec
 from multicdn.model import ChangeKind
 from multicdn.planning import settling
 from multicdn.planning.front import Holding, Released
-from multicdn.planning.settling import Moment, Verdict
+from multicdn.planning.settling import Moment, Ruling
 from multicdn.provenance import since_1970
 from multicdn.queue.message import shortened
 from multicdn.queue.waiting import HELD, Unrouted, Waiting
@@ -98,16 +98,16 @@ def hold(
     released: list[Released] = []
     going: set[str] = set()
     for matcher, hand in by_route.items():
-        judged = list(zip(hand, _verdicts(matcher, hand, changes, lookup, policy, now), strict=True))
-        over = [(each, verdict) for each, verdict in judged if verdict.goes_on]
+        judged = list(zip(hand, _rulings(matcher, hand, changes, lookup, policy, now), strict=True))
+        over = [(each, ruling) for each, ruling in judged if ruling.goes_on]
         for each, _ in over:
             routed[each.change] |= each.parts
         going |= {each.moment.message for each, _ in over if each.moment.waited}
         if over:
             released.append(_released(matcher, over, now))
-        for each, verdict in _newest((each, verdict) for each, verdict in judged if not verdict.goes_on):
-            known, reason = held.get((each.change, verdict.until), (frozenset(), verdict.reason))
-            held[each.change, verdict.until] = known | each.parts, reason
+        for each, ruling in _newest((each, ruling) for each, ruling in judged if not ruling.goes_on):
+            known, reason = held.get((each.change, ruling.until), (frozenset(), ruling.reason))
+            held[each.change, ruling.until] = known | each.parts, reason
     groups = _groups(held, history, policy, now)
     waits = frozenset(change for change, parts in routed.items() if not parts)
     return Holding(dict([*missing.items(), *routed.items()]), groups, waits, released, going)
@@ -121,14 +121,14 @@ def _moment(change: Change, history: MessageHistory, missing: Missing, now: floa
     return Moment(at, sent, change.cause, change.cause in missing)
 
 
-def _verdicts(
+def _rulings(
     matcher: Matcher,
     hand: Sequence[_InHand],
     changes: Sequence[Change],
     lookup: DeployLookup,
     policy: RetryPolicy,
     now: float,
-) -> list[Verdict]:
+) -> list[Ruling]:
     route, moments = matcher.route, [each.moment for each in hand]
     if route.after:
 
@@ -164,31 +164,31 @@ def _covers(matcher: Matcher, key: str) -> bool:
     return key.startswith(matcher.route.prefix_in(key)) and matcher.covers_below_prefix(key)
 
 
-def _released(matcher: Matcher, over: Sequence[tuple[_InHand, Verdict]], now: float) -> Released:
+def _released(matcher: Matcher, over: Sequence[tuple[_InHand, Ruling]], now: float) -> Released:
     objects = tuple(dict.fromkeys((each.change.bucket, each.change.key) for each, _ in over))
     waited = now - min(each.moment.at for each, _ in over)
-    reason = next((verdict for _, verdict in over if verdict.late), over[0][1])
+    reason = next((ruling for _, ruling in over if ruling.late), over[0][1])
     return Released(matcher.places, objects, round(waited, 1), reason.reason, reason.late)
 
 
-def _newest(held: Iterable[tuple[_InHand, Verdict]]) -> Iterator[tuple[_InHand, Verdict]]:
+def _newest(held: Iterable[tuple[_InHand, Ruling]]) -> Iterator[tuple[_InHand, Ruling]]:
     """Of several changes of one key the newest, which answers for the others; and before it what was gone in between.
 
     For what was removed, or closed to readers, is dropped rather than marked as stale, though it is back.
     """
-    by_key: dict[str, list[tuple[_InHand, Verdict]]] = defaultdict(list)
-    for each, verdict in held:
-        by_key[each.change.key].append((each, verdict))
+    by_key: dict[str, list[tuple[_InHand, Ruling]]] = defaultdict(list)
+    for each, ruling in held:
+        by_key[each.change.key].append((each, ruling))
     for alike in by_key.values():
-        newest, verdict = reduce(_newer, alike)
+        newest, ruling = reduce(_newer, alike)
         parts = frozenset[str]().union(*(each.parts for each, _ in alike))
         gone = [pair for pair in alike if pair[0].change.kind is not ChangeKind.CREATED]
         if gone and newest.change.kind is ChangeKind.CREATED:
             yield reduce(_newer, gone)
-        yield newest._replace(parts=parts), verdict
+        yield newest._replace(parts=parts), ruling
 
 
-def _newer(one: tuple[_InHand, Verdict], other: tuple[_InHand, Verdict]) -> tuple[_InHand, Verdict]:
+def _newer(one: tuple[_InHand, Ruling], other: tuple[_InHand, Ruling]) -> tuple[_InHand, Ruling]:
     return other if supersedes(other[0].change, one[0].change) else one
 
 

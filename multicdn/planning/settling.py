@@ -43,7 +43,7 @@ class Moment(NamedTuple):
     waited: bool = False
 
 
-class Verdict(NamedTuple):
+class Ruling(NamedTuple):
     """What becomes of a change.
 
     Attributes:
@@ -66,7 +66,7 @@ class Verdict(NamedTuple):
 
 def settled(
     hand: Sequence[Moment], quiet: float, most: float, elsewhere: Callable[[], float | None], now: float
-) -> list[Verdict]:
+) -> list[Ruling]:
     """Decide about the changes of a route that waits until none came for a while.
 
     Args:
@@ -83,26 +83,26 @@ def settled(
         newest = max(newest, min(now, elsewhere() or newest))
     due = _on(grid, newest + quiet)
     if now >= due:
-        return [_meeting(hand, due, now, Verdict(None, f"no change came for {quiet:.0f} s"))] * len(hand)
-    found: dict[int, Verdict] = {}
+        return [_meeting(hand, due, now, Ruling(None, f"no change came for {quiet:.0f} s"))] * len(hand)
+    found: dict[int, Ruling] = {}
     left = sorted(range(len(hand)), key=lambda place: hand[place].at)
     # What came after that is of another deploy, such as one that goes on while an old message comes back.
     while left and now >= (limit := _on(grid, hand[left[0]].at + most)):
         end = hand[left[0]].at + most
         over = [place for place in left if hand[place].at <= end]
-        late = Verdict(None, f"the first change came {most:.0f} s ago, and the deploy may go on", late=True)
+        late = Ruling(None, f"the first change came {most:.0f} s ago, and the deploy may go on", late=True)
         found |= dict.fromkeys(over, _meeting([hand[place] for place in over], limit, now, late))
         left = left[len(over) :]
     if left:
         until = min(due, _on(grid, hand[left[0]].at + most))
         reason = f"the last change came {now - newest:.0f} s ago, and the route waits until none came for {quiet:.0f} s"
-        found |= dict.fromkeys(left, Verdict(until, reason))
+        found |= dict.fromkeys(left, Ruling(until, reason))
     return [found[place] for place in range(len(hand))]
 
 
 def ended(
     hand: Sequence[Moment], key: str, last: Callable[[], tuple[float | None, str]], give_up_after: float, now: float
-) -> list[Verdict]:
+) -> list[Ruling]:
     """Decide about the changes of a route that waits for the object that a deploy uploads last.
 
     Args:
@@ -115,24 +115,24 @@ def ended(
     looked = math.floor(now / _POLL) * _POLL
     if not any(each.waited for each in hand):
         # Others of the same deploy wait already, and come back then.
-        return [Verdict(looked + _POLL, f"waits until {key} is uploaded")] * len(hand)
+        return [Ruling(looked + _POLL, f"waits until {key} is uploaded")] * len(hand)
     moment, why = last()
     over = [moment is not None and each.at < moment + _TOLERANCE for each in hand]
     done = [each for each, is_over in zip(hand, over, strict=True) if is_over]
-    release = _meeting(done, looked, now, Verdict(None, f"{key} was uploaded")) if done else None
+    release = _meeting(done, looked, now, Ruling(None, f"{key} was uploaded")) if done else None
     missing = why or f"{key} was not uploaded since"
-    waits = Verdict(looked + _POLL, f"waits until {key} is uploaded: {missing}" if why else f"{missing}; waits for it")
-    dead = Verdict(None, f"the deploy never ended: {missing}", given_up=True)
+    waits = Ruling(looked + _POLL, f"waits until {key} is uploaded: {missing}" if why else f"{missing}; waits for it")
+    dead = Ruling(None, f"the deploy never ended: {missing}", given_up=True)
     return [
         release if release and is_over else dead if now - each.since >= give_up_after else waits
         for each, is_over in zip(hand, over, strict=True)
     ]
 
 
-def _meeting(hand: Sequence[Moment], due: float, now: float, release: Verdict) -> Verdict:
+def _meeting(hand: Sequence[Moment], due: float, now: float, release: Ruling) -> Ruling:
     """A release, or a last wait in which the parts that several invocations may have come together."""
     if len({each.message for each in hand}) > 1 and now < due + _MEETING:
-        return Verdict(due + _MET, f"{release.reason}; its messages are joined")
+        return Ruling(due + _MET, f"{release.reason}; its messages are joined")
     return release
 
 

@@ -44,7 +44,7 @@ class Followed(NamedTuple):
     notes: list[Note]
 
 
-class Told(NamedTuple):
+class FollowReport(NamedTuple):
     """What is told of what was looked at in an invocation.
 
     Attributes:
@@ -119,9 +119,9 @@ class Following:
         return Followed(kept, steps, notes)
 
 
-def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> Told:
+def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> FollowReport:
     """What is told of purges that were looked at, and of what was found out."""
-    return Told(telling.records(notes), telling.counts(looks, notes), measures(notes))
+    return FollowReport(telling.records(notes), telling.counts(looks, notes), measures(notes))
 
 
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:

@@ -93,9 +93,13 @@ class _Alike:
             **self._times(),
             **self._of_vendor(),
             **self._seen(),
-            "reason": note.reason,
+            "reason": self._reason(),
         }
         return LogRecord(self.level, note.event, filled(fields))
+
+    def _reason(self) -> str:
+        first = next(iter(self._shown.values()), None)
+        return f"{self.note.reason}: {first.reason}" if first and self.note.state == "purged" else self.note.reason
 
     def _provenance(self) -> dict[str, object]:
         """Who is behind it; and of what was looked at the very objects."""

@@ -61,10 +61,11 @@ def test_a_query_asks_of_each_event_what_that_has(query: str) -> None:
 
 
 def test_the_questions_of_whoever_is_on_call_are_there() -> None:
-    assert len(QUERIES) == 8
+    assert len(QUERIES) == 10
     text = "\n".join(QUERIES)
     assert all(
-        word in text for word in ("@message like", "refused", "dead", "requeued", "ispresent(`by`)", "age_seconds")
+        word in text
+        for word in ("@message like", "refused", "dead", "requeued", "ispresent(`by`)", "age_seconds", "fresh", "stale")
     )
 
 

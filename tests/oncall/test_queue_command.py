@@ -383,7 +383,7 @@ def test_what_the_function_writes_of_a_job_that_waits_is_what_is_read() -> None:
     written = {"timestamp": 1_600_000, "message": json.dumps({"event": line.event, **line.fields})}
     [found] = still_delayed([group._entry(written)], 1700.0)
     assert msgspec.structs.astuple(found.entry()) == (
-        "first", "www", "503: busy", sent.targets[:5], 7, 1000.0, 5, 1900.0
+        "first", "www", "503: busy", sent.targets[:5], 7, 1000.0, 5, 1900.0, None
     )  # fmt: skip
     assert {"bucket": "b", "keys": ["k"], "id": "first", "due": 1900.0}.items() <= found.details().items()
 

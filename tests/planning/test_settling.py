@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from multicdn.planning.settling import Moment, Verdict, ended, settled
+from multicdn.planning.settling import Moment, Ruling, ended, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ def at(*times: float, message: str = "m1", waited: bool = True) -> list[Moment]:
 
 def settle(
     hand: Iterable[Moment], now: float, elsewhere: float | None = None, quiet: float = 20.0, most: float = 600.0
-) -> list[Verdict]:
+) -> list[Ruling]:
     return settled(list(hand), quiet, most, lambda: elsewhere, now)
 
 
@@ -28,8 +28,8 @@ def unasked() -> float | None:
     raise AssertionError("S3 is asked though the changes at hand say enough")
 
 
-def untils(verdicts: list[Verdict]) -> list[float | None]:
-    return [verdict.until for verdict in verdicts]
+def untils(rulings: list[Ruling]) -> list[float | None]:
+    return [ruling.until for ruling in rulings]
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_clock_that_is_ahead_holds_nothing_for_ever() -> None:
 
 def test_after_the_longest_wait_it_is_purged_though_changes_still_come() -> None:
     hand = at(*range(1000, 1600, 10))
-    verdicts = settle(hand, 1600.0)
-    assert untils(verdicts) == [None] * 60
-    assert all(verdict.late for verdict in verdicts)
+    rulings = settle(hand, 1600.0)
+    assert untils(rulings) == [None] * 60
+    assert all(ruling.late for ruling in rulings)
     assert untils(settle(at(1000.0, 1590.0), 1595.0)) == [1600.0, 1600.0], "sooner than quiet would be"
 
 
@@ -96,11 +96,11 @@ def test_changes_of_the_next_deploy_wait_while_those_of_the_last_are_purged() ->
 
 
 def test_a_deploy_that_never_ends_is_given_up_and_says_so() -> None:
-    [verdict] = ended(at(1000.0), KEY, lambda: (None, ""), 3600.0, 4600.0)
-    assert (verdict.given_up, verdict.reason) == (
+    [ruling] = ended(at(1000.0), KEY, lambda: (None, ""), 3600.0, 4600.0)
+    assert (ruling.given_up, ruling.reason) == (
         True, f"the deploy never ended: {KEY} was not uploaded since",
     )  # fmt: skip
-    [verdict] = ended(at(1000.0), KEY, lambda: (None, "HeadObject: 403 Forbidden"), 3600.0, 4600.0)
-    assert verdict.reason == "the deploy never ended: HeadObject: 403 Forbidden"
-    [verdict] = ended(at(1000.0), KEY, lambda: (4590.0, ""), 3600.0, 4600.0)
-    assert not verdict.given_up, "it ended at the last moment"
+    [ruling] = ended(at(1000.0), KEY, lambda: (None, "HeadObject: 403 Forbidden"), 3600.0, 4600.0)
+    assert ruling.reason == "the deploy never ended: HeadObject: 403 Forbidden"
+    [ruling] = ended(at(1000.0), KEY, lambda: (4590.0, ""), 3600.0, 4600.0)
+    assert not ruling.given_up, "it ended at the last moment"

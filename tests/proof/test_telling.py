@@ -88,7 +88,7 @@ def test_fresh_says_how_long_it_took_and_by_what_it_was_told() -> None:
 def test_stale_says_what_the_edge_sent_and_what_is_done() -> None:
     [again] = lines(note("stale", "a.css", verdict=OLD, state="purged", purges=2, delay=5))
     assert shown(again, "level", "state", "purges", "delay", "pop") == ["WARNING", "purged", 2, 5, "AMS"]
-    assert "purge of 1 url stale, purged again in 5 s: why" in sentence(again)
+    assert "purge of 1 url stale, purged again in 5 s: why: ETag is not that of S3" in sentence(again)
     [at_once] = lines(note("stale", "a.css", state="purged", reason="the vendor gave it up: no"))
     assert at_once["delay"] == 0
     assert "stale, purged again: the vendor gave it up: no" in sentence(at_once)
