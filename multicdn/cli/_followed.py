@@ -93,11 +93,10 @@ def _told(event: Note | Announcement, known: Mapping[str, Course], *, verbose: b
     course = known.get(event.queued.job.provider)
     if course is None:
         return
-    if event.event == "finished":
+    if event.event in ("finished", "fresh"):
         if course.finished is not None or verbose:
             yield f"{course.name}: {_finished(course)}"
-    elif event.event == "fresh":
-        if course.state in ENDED_WELL or verbose:
+        if course.fresh is not None:
             yield f"{course.name}: fresh{_after(course.fresh)}"
     elif event.event == "stale" and event.state == "purged":
         when = f"in {event.delay} s" if event.delay else "now"
