@@ -242,7 +242,9 @@ class LocalSession:
         self._site.learn(bucket, key, place.public, place.tags)
         version = self._objects.changed(bucket, key, None if kind is ChangeKind.REMOVED else etag)
         verified = [name for name in place.actions if self._router.verify(bucket, key, name)]
-        return self._timeline.add(bucket, key, word(kind), version, at, place.actions, etag, verified)
+        return self._timeline.add(
+            bucket, key, word(kind), version, at, place.actions, etag, verified, dict(self._local.tiers)
+        )
 
     @contextlib.contextmanager
     def _taken_back(self, bucket: str, key: str, added: str) -> Iterator[None]:

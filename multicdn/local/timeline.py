@@ -85,6 +85,7 @@ class Timeline:
         actions: Mapping[str, frozenset[Action]],
         etag: str,
         verified: Collection[str] = (),
+        inner: Mapping[str, str] | None = None,
     ) -> str:
         """Add a change; return its id.
 
@@ -97,11 +98,13 @@ class Timeline:
             actions: what each provider is asked to do for it. A purge decides, where there is one.
             etag: of the new bytes, by which the event is found that tells of it.
             verified: the providers at whose edge multicdn itself looks for the new bytes.
+            inner: by the names of providers, those that they fetch from, and wait for.
         """
         providers = {
             name: _AtProvider(
                 Action.PURGE if Action.PURGE in asked else Action.PRELOAD,
                 verified=name in verified and Action.PURGE in asked,
+                reason=f"until {waited_for} is done" if (waited_for := (inner or {}).get(name)) in actions else "",
             )
             for name, asked in actions.items()
         }

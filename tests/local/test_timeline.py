@@ -266,7 +266,10 @@ def test_unknown_and_superseded_say_why_and_an_older_upload_is_answered_for_by_a
 
 def test_a_cdn_that_fetches_from_another_waits_and_is_then_accepted() -> None:
     timeline = Timeline()
-    known = timeline.add("acme-site", "a", "created", 1, 100.0, BOTH, "etag", ["fastly", "akamai"])
+    known = timeline.add(
+        "acme-site", "a", "created", 1, 100.0, BOTH, "etag", ["fastly", "akamai"], {"akamai": "fastly"}
+    )
+    assert timeline.uploads()[0].providers["akamai"].reason == "until fastly is done"
     timeline.received("m1", known, "seq")
     timeline.ended(accepted(job(A)), 100.5)
     timeline.follow(job(A))
@@ -276,4 +279,4 @@ def test_a_cdn_that_fetches_from_another_waits_and_is_then_accepted() -> None:
     timeline.returned("m2", job(A, provider="akamai", cause="m2"))
     timeline.calling(job(A, provider="akamai", cause="m2"))
     timeline.ended(accepted(job(A, provider="akamai", cause="m2")), 106.0)
-    assert timeline.uploads()[0].providers["akamai"].accepted == 6.0
+    assert timeline.uploads()[0].providers["akamai"] == ProviderProgress("accepted", 6.0, None, 1, verified=True)
