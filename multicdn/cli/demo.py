@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _KEYS = (
     "about.html",
     "css/site.css",
-    "docs/50% off #1 - 价格 ~v2+.html",
+    "docs/50% off #1 - 价格 v2+.html",
     "img/cats & 'dogs'?.png",
     "downloads/manual (v2+).pdf",
 )
