@@ -8,6 +8,7 @@ Nothing is taken for fresh or stale that only might be.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -105,8 +106,12 @@ def _closed(case: _Case) -> tuple[State, str]:
     """An object that readers shall not have."""
     seen = case.seen
     status, fetched = seen.status, _fetched(case)
+    if signs.refused(seen):
+        return "unknown", _no_object(seen)
     if status in case.gone and (status >= 300 or fetched is not Sign.OTHER):
         return "fresh", f"answers {status}"
+    if signs.is_error_document(seen):
+        return "fresh", f"answers {status}{_PAGE}"
     if not 200 <= status < 400:
         return "unknown", _no_object(seen)
     if fetched is Sign.NEWER:
@@ -122,20 +127,23 @@ def _closed(case: _Case) -> tuple[State, str]:
 def _open(case: _Case) -> tuple[State, str]:
     """An object that readers shall have, unless it was removed since."""
     status, another = case.seen.status, _is_another(case)
-    if (case.stored is None or case.subject.gone) and status in case.gone:
+    error_page = signs.is_error_document(case.seen)
+    missing = error_page or (status in case.gone and not signs.refused(case.seen))
+    if missing and (case.stored is None or case.subject.gone):
         return "fresh", f"answers {status}, and the object was removed"
-    if 200 <= status < 300:
+    if 200 <= status < 300 and not error_page:
         state, reason = _told(case)
         return ("superseded", _SUPERSEDED) if another and state != "fresh" else (state, reason)
-    if status not in (404, 410):
+    if status not in (404, 410) and not error_page:
         return "unknown", _no_object(case.seen)
     if another:
         return "superseded", _SUPERSEDED
     if _fetched(case) is Sign.OTHER:
         return "stale", f"answers {status} for an object that is there{_why(case)}"
-    return "unknown", f"the site doesn't serve it at this URL: it answers {status}"
+    return "unknown", f"the site doesn't serve it at this URL: it answers {status}{_PAGE * error_page}"
 
 
+_PAGE = " with its page for errors"
 _SUPERSEDED = "the object has changed again in S3, and that change is looked at by itself"
 
 
@@ -223,11 +231,14 @@ def _no_object(seen: Seen) -> str:
     """Why there is nothing to compare."""
     if not seen.status:
         return seen.reason or "no answer"
+    if why := signs.refused(seen):
+        return f"refused by the CDN itself ({why}): it answers {seen.status}"
     if seen.status in _LOGIN:
         return f"login needed, or refused: it answers {seen.status}"
     if 300 <= seen.status < 400:
-        # A query may hold a token.
-        return f"redirects to {signs.short(seen.headers.get('location', 'nowhere').partition('?')[0])} ({seen.status})"
+        # What follows may hold a token.
+        where = re.split("[?#]", seen.headers.get("location", "nowhere"), maxsplit=1)[0]
+        return f"redirects to {signs.short(where)} ({seen.status})"
     return f"answers {seen.status}"
 
 
@@ -239,7 +250,8 @@ def _untold(case: _Case, made: str) -> str:
         return f"{words(case.identity)} can't be compared: {seen.reason or 'the answer or S3 does not say it'}"
     served = signs.modified(seen)
     if served is not None and stored and served == math.floor(stored.modified):
-        return f"Last-Modified as in S3, but {seen.size} bytes where S3 has {stored.size}"
+        differs = f"{seen.size} bytes where S3 has {stored.size}" if seen.size != stored.size else "another MD5"
+        return f"Last-Modified as in S3, but {differs}"
     return "the answer shows no version id, ETag, MD5 or Last-Modified that compares with S3's"
 
 
