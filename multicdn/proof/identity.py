@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from multicdn.proof import signs
-from multicdn.proof.instruments import NO_VERSION, Known, Sign, compared, words
+from multicdn.proof.instruments import NAMES, NO_VERSION, Known, Sign, compared, is_of_its_time, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -160,6 +160,10 @@ def _told(case: _Case) -> tuple[State, str]:
         return "fresh", f"{in_s3.by} is newer than in S3"
     if _is_newer(case):
         return "fresh", "Last-Modified is later than the event"
+    if in_s3 and stored and not case.subject.etag + case.subject.version and is_of_its_time(seen, stored.modified):
+        return "unknown", "written in the same second as the object in S3, and the event didn't say which that was"
+    if in_s3 and in_s3.by == NAMES["modified"] and is_of_its_time(seen, _moment(case.subject.time)):
+        return "fresh", f"{in_s3.by} as the event says"  # the same bytes may have been uploaded once more
     if in_s3:
         return "stale", f"{in_s3.by} is not that of S3{_why(case)}"
     return "unknown", _untold(case, made)
@@ -182,12 +186,13 @@ def _size(stored: StoredObject) -> int | None:
 def _is_another(case: _Case) -> bool:
     """Whether the object in S3 is another one than the event told of: it was written again, or removed, or came back.
 
-    An object that was closed to readers is there still, written before.
+    An object that was closed to readers is there still, written before. What came without a time, as of a batch
+    operation, is told by its purge from what was written after that.
     """
     subject, stored = case.subject, case.stored
     if stored is None:
         return not subject.gone
-    moment = _moment(subject.time)
+    moment = _moment(subject.time) or case.purged
     later = moment is not None and stored.modified >= math.floor(moment) + (not subject.gone)
     if subject.gone:
         return later
