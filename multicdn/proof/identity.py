@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from multicdn.proof import signs
-from multicdn.proof.instruments import NAMES, NO_VERSION, Known, Sign, compared, is_of_its_time, words
+from multicdn.proof.instruments import NO_VERSION, Known, Sign, compared, is_of_its_time, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -162,8 +162,6 @@ def _told(case: _Case) -> tuple[State, str]:
         return "fresh", "Last-Modified is later than the event"
     if in_s3 and stored and not case.subject.etag + case.subject.version and is_of_its_time(seen, stored.modified):
         return "unknown", "written in the same second as the object in S3, and the event didn't say which that was"
-    if in_s3 and in_s3.by == NAMES["modified"] and is_of_its_time(seen, _moment(case.subject.time)):
-        return "fresh", f"{in_s3.by} as the event says"  # the same bytes may have been uploaded once more
     if in_s3:
         return "stale", f"{in_s3.by} is not that of S3{_why(case)}"
     return "unknown", _untold(case, made)
@@ -198,7 +196,8 @@ def _is_another(case: _Case) -> bool:
         return later
     if NO_VERSION not in (subject.version, stored.version) and subject.version and stored.version:
         return subject.version != stored.version
-    return subject.etag != stored.etag if subject.etag and stored.etag else later
+    # The same bytes later were written by somebody, too, and others may have been there in between.
+    return later or bool(subject.etag and stored.etag and subject.etag != stored.etag)
 
 
 def _is_newer(case: _Case) -> bool:

@@ -51,6 +51,8 @@ def test_what_is_as_new_as_its_event_is_never_stale(part: int) -> None:
         event, now = every[of_event], every[in_s3]
         served = every[dice.randint(of_event, in_s3)]
         time = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds")
+        if not event.version and in_s3 > of_event and (event.etag, int(event.at)) == (now.etag, int(now.at)):
+            continue  # the same bytes again within a second: nothing says that others were there in between
         verdict = judge(
             Subject("https://e.org/a", "b", "a", time=time, etag=event.etag, version=event.version),
             StoredObject(now.etag, now.version, 9, float(int(now.at)), md5=now.etag),
