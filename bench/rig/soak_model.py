@@ -113,6 +113,7 @@ class SoakReport:
         unmet: other expectations that were not met in the end, when all dead letters had been sent back.
         proofs: what was verified, and what of it ended wrong.
         left: messages in the queue and among the dead letters in the end.
+        reasons: why messages are among the dead letters in the end.
         stderr: output of the workers that is no log line.
     """
 
@@ -140,6 +141,7 @@ class SoakReport:
     unmet: set[Expectation] = field(default_factory=set)
     proofs: Proofs = field(default_factory=Proofs)
     left: tuple[int, int] = (0, 0)
+    reasons: tuple[str, ...] = ()
     stderr: str = ""
 
     @property

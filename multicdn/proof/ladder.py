@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from multicdn.model import Action, Job, Status, TargetKind, together
+from multicdn.model import Action, Job, Status, Target, TargetKind, together
 from multicdn.proof.followed import delay_until, released
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import since_1970
@@ -275,6 +275,10 @@ class _Ladder:
         if subject is None or self._provider is None or is_root(subject.url):
             return None
         if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
+            return None
+        try:
+            self._provider.locate(Target(TargetKind.PREFIX, subject.url), Action.PURGE)
+        except Exception:  # noqa: BLE001 - a vendor that takes directories alone, or a plugin's bug
             return None
         shared = (self._job.instance, Action.PURGE, TargetKind.PREFIX, (subject.url,), (self._job.messages,))
         return Job(*shared, bucket=subject.bucket, provenance=self._job.provenance[:1], sequels=(sequel,))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from kit.sample_plugins import Full, Plain
 
-from multicdn.model import Action, Job, Status, TargetKind
+from multicdn.errors import TargetsRefused
+from multicdn.model import Action, Job, Status, Target, TargetKind
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Finding, Steps, decide
 from multicdn.queue.message import Look, QueuedJob
@@ -173,6 +174,20 @@ def test_a_stale_edge_is_purged_again_then_hard_then_wider_and_then_told() -> No
     assert (sequel.tries, sequel.stale) == (0, 0.0), "redriven, it begins anew"
     looked = [each for each in taken if each.status is Status.ACCEPTED]
     assert 2 < len(looked) < 60, "between the last purge and the end of `within` it is looked at now and then"
+
+
+class Directories(Full):
+    """A vendor whose prefixes end with a slash, as Highwinds' do."""
+
+    def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
+        if target.kind is TargetKind.PREFIX and not target.value.endswith("/"):
+            raise TargetsRefused("no directory")
+        return super().locate(target, action)
+
+
+def test_a_wider_spelling_that_the_vendor_cannot_be_asked_for_is_left_out() -> None:
+    purges = [each for each in ladder(Directories(token=FULL.token, service="s")) if each.status is Status.STALE]
+    assert {each.queued.job.kind for each in purges} == {TargetKind.URL}
 
 
 def test_only_what_is_stale_is_told_of_a_target_with_several_objects() -> None:
