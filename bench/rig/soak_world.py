@@ -60,7 +60,7 @@ _ROUTES: list[dict[str, Any]] = [
         "urls": ["https://downloads.acme.com/{key}"],
         "purge": ["highwinds", "edgecast"],
         "preload": ["edgecast"],
-        "verify": "true",
+        "verify": {"within": "20s"},
     },
 ]
 
