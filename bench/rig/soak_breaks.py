@@ -33,6 +33,15 @@ def code(name: str) -> str:
     return _HERE.format(vendor=vendor) + BREAKS[name]
 
 
+# Preloads that are asked for together with their purges, rather than once these have finished.
+_AT_ONCE = """
+from multicdn.model import Action
+from multicdn.routing import sequels
+waits = sequels.Sequels._waits
+sequels.Sequels._waits = lambda self, orders: {
+    place: found for place, found in waits(self, orders).items() if orders[place].demand.action is Action.PURGE}
+"""
+
 #: What is broken, and the code that breaks it.
 BREAKS: Mapping[str, str] = {
     "requeued messages thrown away": """
@@ -112,7 +121,8 @@ def part(self, places):
     return msgspec.structs.replace(made, reference=self.reference) if here(self.provider) else made
 model.Job._part = part
 """,
-    "preload first": """
+    "preload first": _AT_ONCE
+    + """
 from multicdn.delivery import lane
 purge, preload = lane.Lane.purge, lane.Lane.preload
 def eager(self):
@@ -121,7 +131,8 @@ def eager(self):
     purge(self)
 lane.Lane.purge = eager
 """,
-    "preload though its purge has failed": """
+    "preload though its purge has failed": _AT_ONCE
+    + """
 from multicdn.delivery import lane
 whole = lane.Lane.preload
 lane.Lane.preload = lambda self, unpurged: whole(self, ())
