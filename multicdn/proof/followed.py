@@ -33,6 +33,11 @@ _MOST_RECEIPTS = 20
 
 # Seconds after which a vendor is asked first whose purges take seconds: many are done long before its published time.
 _FIRST_QUESTION = 2.0
+# Seconds; a vendor that expects to take longer isn't believed.
+_LONGEST_WAIT = 86_400.0
+
+# Characters of a receipt that a message has room for; longer ones are no ids.
+_LONGEST_RECEIPT = 1024
 
 _PLAIN = Tier()
 _REPEATED = Sequel(repeated=True)
@@ -145,8 +150,7 @@ class Follow:
         return Requeue(_queued(second, history, now), Status.ACCEPTED, "is purged a second time", delay)
 
     def _alike(self, job: Job, outcome: Outcome) -> tuple[object, ...]:
-        confirms = bool(outcome.receipt.id) and isinstance(self._provider(job), Confirm)
-        wait, _ = self._published(job, outcome)
+        wait, confirms = self._published(job, outcome)
         return job.provider, job.kind, job.soft, job.bucket, job.rank, confirms, wait
 
     def _look(self, pairs: Sequence[tuple[Job, Outcome]], history: MessageHistory, began: float, now: float) -> Requeue:
@@ -160,8 +164,8 @@ class Follow:
     def _published(self, job: Job, outcome: Outcome) -> tuple[float, bool]:
         """Seconds until it is looked at first, and whether the vendor is asked then."""
         provider = self._provider(job)
-        wait, _ = published(provider, job.kind, outcome.receipt)
-        if not (outcome.receipt.id and isinstance(provider, Confirm)):
+        wait = min(_LONGEST_WAIT, published(provider, job.kind, outcome.receipt)[0])
+        if not (0 < len(outcome.receipt.id) <= _LONGEST_RECEIPT and isinstance(provider, Confirm)):
             return wait, False
         speed = provider.speeds.get(job.kind)
         return (min(wait, speed.seconds, _FIRST_QUESTION) if speed else wait), True

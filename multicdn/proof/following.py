@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,8 +11,8 @@ from multicdn.proof import telling
 from multicdn.proof.followed import Follow
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
-from multicdn.proof.pursuit import Pursuits
-from multicdn.sequel import is_newer
+from multicdn.proof.pursuit import PROMPT, Pursuits
+from multicdn.sequel import is_newer, merged
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import Decision, MessageHistory, Requeue
     from multicdn.records import LogRecord
     from multicdn.routing.tiers import Tier
-    from multicdn.sequel import Sequel, Subject
+    from multicdn.sequel import Sequel, Subject, Then
+
+    # Provider, URL, bucket and key; and the change that is the newest there, with the look that it is in.
+    _Place = tuple[str, str, str, str]
+    _Last = dict[_Place, tuple[Subject, QueuedJob]]
 
 
 class Followed(NamedTuple):
@@ -83,9 +88,9 @@ class Following:
         self._follow = Follow(providers, tiers, every)
         self._pursuits = Pursuits(providers, tiers, rules, objects.stored, concurrency)
 
-    def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:
-        """Begin to look at purges, side by side with whatever else is done."""
-        return self._pursuits.begin(without_older(looks), seconds)
+    def begin(self, looks: Sequence[QueuedJob], seconds: float, *, hurried: bool = True) -> Pursuit:
+        """Begin to look at purges, side by side with whatever else is done; hurried where others wait for its end."""
+        return self._pursuits.begin(without_older(looks), seconds, PROMPT if hurried else seconds)
 
     def next(
         self,
@@ -129,15 +134,23 @@ def _let_go(early: Requeue, now: float) -> Note:
 
 
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
-    """Looks in which each object is looked at once through a provider: for its newest change, after its last purge."""
+    """Looks in which each object is looked at once through a provider: for its newest change, after its last purge.
+
+    Who waits until an older change is fresh waits with the look at the newest.
+    """
     every = list(looks)
-    last: dict[tuple[str, str, str, str], tuple[Subject, QueuedJob]] = {}
+    last: _Last = {}
     for queued in every:
         for subject in _subjects(queued):
             place = _place(queued, subject)
             if place not in last or _is_later(subject, queued, *last[place]):
                 last[place] = subject, queued
-    return [_kept(queued, last) for queued in every]
+    handed: dict[_Place, list[Then]] = defaultdict(list)
+    for queued in every:
+        for sequel in filter(None, queued.job.sequels):
+            if sequel.subjects and not _left(queued, sequel, last):
+                handed[_place(queued, sequel.subjects[0])] += (each for each in sequel.then if each.fresh)
+    return [_kept(queued, last, handed) for queued in every]
 
 
 def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob) -> bool:
@@ -146,15 +159,22 @@ def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob
     return bool(queued.look and by.look and queued.look.accepted > by.look.accepted)
 
 
-def _kept(queued: QueuedJob, last: Mapping[tuple[str, str, str, str], tuple[Subject, QueuedJob]]) -> QueuedJob:
+def _left(queued: QueuedJob, sequel: Sequel, last: _Last) -> tuple[Subject, ...]:
+    return tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
+
+
+def _kept(queued: QueuedJob, last: _Last, handed: Mapping[_Place, Sequence[Then]]) -> QueuedJob:
     def left(sequel: Sequel | None) -> Sequel | None:
         if sequel is None:
             return None
-        subjects = tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
-        if subjects == sequel.subjects:
+        subjects = _left(queued, sequel, last)
+        if not subjects:
+            then = tuple(each for each in sequel.then if not (sequel.subjects and each.fresh))
+        else:
+            more = [each for subject in subjects for each in handed.get(_place(queued, subject), ())]
+            then = merged((*sequel.then, *more)) if more else sequel.then
+        if (subjects, then) == (sequel.subjects, sequel.then):
             return sequel
-        # Who waits until the object is fresh waits with the other look.
-        then = sequel.then if subjects else tuple(each for each in sequel.then if not each.fresh)
         return msgspec.structs.replace(sequel, subjects=subjects, then=then)
 
     sequels = tuple(map(left, queued.job.sequels))
@@ -167,5 +187,5 @@ def _subjects(queued: QueuedJob) -> Iterator[Subject]:
     return (subject for sequel in queued.job.sequels if sequel for subject in sequel.subjects)
 
 
-def _place(queued: QueuedJob, subject: Subject) -> tuple[str, str, str, str]:
+def _place(queued: QueuedJob, subject: Subject) -> _Place:
     return queued.job.provider, subject.url, subject.bucket, subject.key
