@@ -83,6 +83,7 @@ class Dispatcher:
     Attributes:
         settings: of the installation, from the config.
         on_measured: takes the measures of each invocation, and when it ended; in Lambda it writes them to the log.
+        on_followed: takes what was found out about purges that are followed; nobody does in Lambda.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Dispatcher:
         self.on_measured: Callable[[metrics.Measured, float], None] | None = None
         if metrics.is_wanted():
             self.on_measured = metrics.write
+        self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
         self._tiers = config.tiers
@@ -175,6 +177,8 @@ class Dispatcher:
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         sent = self._requeue(report, pursuit, history, calling, end)
+        if self.on_followed is not None:
+            self.on_followed(sent.notes)
         told_of = _told(looks, sent.notes)
         unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:

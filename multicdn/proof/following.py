@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multicdn.proof.pursuit import Pursuit
     from multicdn.provider import Provider
     from multicdn.queue.message import QueuedJob
-    from multicdn.queue.retry import Decision, MessageHistory
+    from multicdn.queue.retry import Decision, MessageHistory, Requeue
     from multicdn.records import LogRecord
     from multicdn.routing.tiers import Tier
     from multicdn.sequel import Sequel, Subject, Then
@@ -113,13 +113,13 @@ class Following:
         """
         kept, released = self._follow.released(undelivered, now)
         steps: list[Decision] = [*released, *self._follow.accepted(report, history, began, now)]
-        notes: list[Note] = [Note("released", each.queued, reason=each.reason, at=now) for each in released]
+        notes: list[Note] = [_let_go(each, now) for each in released]
         for finding in findings:
             concrete = self._pursuits.concrete(finding.queued.job.provider)
             found = decide(finding, self._rules, concrete, now)
             notes += found.notes
             waiting, free = self._follow.released(found.decisions, now)
-            notes += [Note("released", each.queued, reason=each.reason, at=now) for each in free]
+            notes += [_let_go(each, now) for each in free]
             steps += [*waiting, *free]
         return Followed(kept, steps, notes)
 
@@ -127,6 +127,10 @@ class Following:
 def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> FollowReport:
     """What is told of purges that were looked at, and of what was found out."""
     return FollowReport(telling.records(notes), telling.counts(looks, notes), measures(notes))
+
+
+def _let_go(early: Requeue, now: float) -> Note:
+    return Note("released", early.queued, delay=early.delay, reason=early.reason, at=now)
 
 
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:

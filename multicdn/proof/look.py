@@ -122,7 +122,7 @@ def _doubted(verdict: Verdict, reason: str) -> Verdict:
     """A verdict where S3 did not answer: only the event's own identity proves something."""
     if not reason or verdict.state == "fresh" or not verdict.seen:
         return verdict
-    return structs.replace(verdict, state="unknown", reason=f"S3 did not say what it has now: {reason}")
+    return structs.replace(verdict, state="unknown", expected="", reason=f"S3 did not say what it has now: {reason}")
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:
