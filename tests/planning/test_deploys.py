@@ -167,7 +167,7 @@ def test_what_fetches_from_a_cdn_that_waited_for_its_deploy_is_purged_once_more_
     change = Change("acme-site", "a", cause="m1")
     first = hold(made, change, now=NOON)
     assert {each.provider for each in made.demands([change], missing=first.missing)[0]} == {"outer", "aside"}
-    waited = {"m1": frozenset(first.groups[0].waiting.missing)}
+    waited: Missing = {"m1": frozenset(first.groups[0].waiting.missing)}
     later = hold(made, change, now=NOON + 60, missing=waited, sent={"m1": NOON})
     [demand] = made.demands([change], missing=later.missing)[0]
     assert demand.provider == "inner"

@@ -31,7 +31,8 @@ class Odd(PurgeUrls, Confirm, Prove):
     """A vendor that does what it is told to when it is asked."""
 
     endpoint: str = option(default="https://api.odd.example", help="base URL")
-    url_limits = confirm_limits = prove_limits = Limits(targets=1)
+    url_limits = confirm_limits = Limits(targets=1)
+    prove_limits = Limits(targets=1, parallel=8)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
         raise AssertionError("nothing is purged here")
@@ -65,7 +66,7 @@ def over() -> Iterator[threading.Event]:
     yield event
     event.set()
     for thread in threading.enumerate():
-        if thread.name.startswith("multicdn-look"):
+        if thread.name.startswith(("multicdn-look", "multicdn-edge")):
             thread.join(5)
 
 
@@ -121,15 +122,31 @@ def test_whatever_a_plugin_says_its_published_time_counts_unless_it_is_an_answer
 
 
 def test_what_hangs_for_ever_takes_no_more_threads_with_each_invocation(over: threading.Event) -> None:
-    before = threading.active_count()
     asked = pursuits(lambda _: over.wait(20))
-    keys = [str(place) for place in range(8)]
-    for _ in range(8):
-        [found] = asked.begin([look(*keys)], 20, each=0.12).findings()
-    assert "hangs still" in found.reason
-    assert threading.active_count() - before <= 32
-    [found] = asked.begin([look("a", name="well")], 20, each=0.5).findings()
+    before = threading.active_count()
+    for _ in range(6):
+        [found] = asked.begin([look("a", receipt="r")], 0.15).findings()
+    assert (found.finished, found.reason) == (False, "what it was asked before hangs still")
+    assert threading.active_count() - before == 4
+    [found] = asked.begin([look("a", receipt="r", age=301)], 0.15).findings()
+    assert (found.finished, found.asked) == (True, False), "its published time counts"
+    [found] = asked.begin([look("a", name="well")], 20).findings()
     assert [verdict.state for verdict in found.verdicts.values()] == ["fresh"], "that is the trouble of one instance"
+
+
+def test_no_more_ask_a_vendor_at_once_than_its_plugin_bears(over: threading.Event) -> None:
+    asking: list[int] = []
+
+    def act(url: str) -> Any:
+        asking.append(threading.active_count())
+        over.wait(20)
+        return FRESH
+
+    asked = pursuits(act)
+    for _ in range(2):
+        [found] = asked.begin([look(*map(str, range(12)))], 20, each=0.2).findings()
+        assert all(verdict.state == "unknown" for verdict in found.verdicts.values())
+    assert len(asking) == 8, "those that hang count"
 
 
 def test_a_vendor_that_is_asked_too_often_counts_as_finished_at_last() -> None:
