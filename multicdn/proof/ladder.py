@@ -346,6 +346,8 @@ class _Ladder:
         self._decisions.append(DeadLetter(queued, Status.STALE, told, _sent_by_edges(shown)))
         note = self._note("stale", [target for target, _ in found], shown, told)
         self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
+        # Purges that wait are let go with whatever is given up, be it stale or never accepted.
+        self._release(then for _, one in found for then in one.then if then.fresh and then.action == Action.PRELOAD)
 
     def _begun_anew(self, found: Sequence[tuple[str, Sequel]]) -> Job:
         """As a dead letter holds it: whoever redrives it begins the ladder anew."""
