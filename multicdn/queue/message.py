@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from multicdn.errors import EventError
-from multicdn.model import Action, Job, Rank, TargetKind
+from multicdn.model import Action, Job, Rank, TargetKind, is_text
 from multicdn.provenance import Provenance, condensed, joined
 from multicdn.sequel import Moment, Sequel, depth
 
@@ -331,7 +331,17 @@ def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
         raise ValueError(f"it says of {len(sequels):,} of {targets:,} targets what follows")
     if any(depth(sequel, _DEEPEST) >= _DEEPEST for sequel in sequels):
         raise ValueError(f"more than {_DEEPEST} providers wait for each other")
+    if not all(is_text(text) for sequel in sequels for text in _texts(sequel)):
+        raise ValueError("something in it is no text")
     return sequels or (() if read.look is None else (None,) * targets)
+
+
+def _texts(sequel: Sequel | None) -> Iterator[str]:
+    for subject in sequel.subjects if sequel else ():
+        yield from (subject.url, subject.bucket, subject.key)
+    for one in sequel.then if sequel else ():
+        yield from (one.provider, one.bucket, *(value for _, value in one.targets))
+        yield from _texts(one.sequel)
 
 
 def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
@@ -347,4 +357,6 @@ def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
         raise ValueError(f"it has {len(targets):,} targets")
     if part.kind is not TargetKind.EVERYTHING and not all(map(str.strip, targets)):
         raise ValueError("one of its targets is empty")
+    if not all(map(is_text, targets)):
+        raise ValueError("one of its targets is no text")
     return targets
