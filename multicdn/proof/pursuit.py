@@ -289,4 +289,4 @@ def _unfound(queued: QueuedJob, reason: str = "no time was left to look") -> Fin
 
 def _is_late(look: Look) -> bool:
     """Whether the vendor should have been asked long ago: then its published time counts."""
-    return time.time() - look.accepted > _LONGEST_UNASKED
+    return time.time() - max(look.accepted, look.heard) > _LONGEST_UNASKED

@@ -63,6 +63,7 @@ class Look(Struct, frozen=True, omit_defaults=True):
         finished: when it was found to be finished, else 0.
         asked: whether the vendor itself said so; else its published time was over.
         times: how often was looked, since the purge was accepted or finished.
+        heard: when the vendor last said that it isn't, else 0.
     """
 
     accepted: Moment
@@ -71,6 +72,7 @@ class Look(Struct, frozen=True, omit_defaults=True):
     finished: Moment = 0.0
     asked: bool = False
     times: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    heard: Moment = 0.0
 
 
 class QueuedJob(Struct, frozen=True):

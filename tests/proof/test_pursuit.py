@@ -11,6 +11,7 @@ import pytest
 
 from multicdn.aws.s3 import StoredObject
 from multicdn.model import Action, Job, TargetKind
+from multicdn.proof.ladder import decide
 from multicdn.proof.pursuit import Pursuits
 from multicdn.provider import Call, Confirm, Confirmation, Limits, Prove, PurgeUrls, Receipt, Seen, option
 from multicdn.queue.message import Look, QueuedJob
@@ -151,8 +152,11 @@ def test_no_more_ask_a_vendor_at_once_than_its_plugin_bears(over: threading.Even
 
 def test_a_vendor_that_is_asked_too_often_counts_as_finished_at_last() -> None:
     asked = pursuits(lambda _: Confirmation(done=False, reason="InProgress"), Slow)
-    looks = [look("a", receipt="r"), look("b", receipt="r"), look("c", receipt="r", age=301)]
+    looks = [look("a", receipt="r", age=400), look("b", receipt="r"), look("c", receipt="r", age=301)]
     first, second, third = asked.begin(looks, 20).findings()
     assert (first.finished, first.reason) == (False, "InProgress")
     assert (second.finished, second.reason) == (False, "the vendor's rate allows the question only later")
     assert (third.finished, third.asked) == (True, False)
+    [later] = decide(first, lambda bucket, key, name: Verify(), None, time.time()).decisions
+    [again] = asked.begin([later.queued], 20).findings()
+    assert not again.finished, "it has said not long ago that it isn't"
