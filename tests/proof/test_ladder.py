@@ -221,7 +221,7 @@ def test_within_ends_the_ladder_before_its_last_step() -> None:
     look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
     found = steps(seen("stale", look), rule=Verify(within="30s"))
     assert only(found, DeadLetter).reason == "still stale at AMS after 2 purges: why"
-    assert providers(found) == ["site"], "whoever waits for it is let go with the letter"
+    assert providers(found) == ["site", "warm"], "purges that wait are let go with the letter"
     assert notes(found) == [("stale", "dead")]
 
 
