@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multicdn.delivery.delivery import Delivery
     from multicdn.oncall.board import Board
     from multicdn.oncall.courses import Course, Sight
+    from multicdn.oncall.preview import Preview
     from multicdn.proof.ladder import Note, Rules
     from multicdn.routing.demand import Demand
 
@@ -68,10 +69,14 @@ def runner(
         shared = (delivery.providers, config.tiers, pursued.rules, Objects(), config.concurrency)
         following = Following(*shared, every=pursued.names)
 
+        said: set[str] = set()
+
         def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
-                board.tell(line)
+                if line not in said or isinstance(event, Announcement):
+                    said.add(line)
+                    board.tell(line)
 
         return FollowThrough(delivery, following, pursued.order, times, board, courses, tell)
 
@@ -88,11 +93,10 @@ def _told(event: Note | Announcement, known: Mapping[str, Course], *, verbose: b
     course = known.get(event.queued.job.provider)
     if course is None:
         return
-    if event.event == "finished":
+    if event.event in ("finished", "fresh"):
         if course.finished is not None or verbose:
             yield f"{course.name}: {_finished(course)}"
-    elif event.event == "fresh":
-        if course.state in ENDED_WELL or verbose:
+        if course.fresh is not None:
             yield f"{course.name}: fresh{_after(course.fresh)}"
     elif event.event == "stale" and event.state == "purged":
         when = f"in {event.delay} s" if event.delay else "now"
@@ -232,8 +236,10 @@ def _rounded(seconds: float | None) -> float | None:
 # Before it begins
 
 
-def foretold(names: Collection[str], order: Turns, pursued: Pursued | None) -> Iterator[str]:
-    """Lines on the order of the providers, and on what would be waited for."""
+def foretold(
+    names: Collection[str], order: Turns, pursued: Pursued | None, shown: Collection[Preview] = ()
+) -> Iterator[str]:
+    """Lines on the order of the providers, on what would be waited for, and what comes to the previews shown."""
     if order.waits:
         turns = "; then ".join(", ".join(turn) for turn in waves(names, order.waits))
         yield f"in this order: {turns}"
@@ -242,7 +248,9 @@ def foretold(names: Collection[str], order: Turns, pursued: Pursued | None) -> I
         state = state if len(others) > 1 else state.replace("are", "is").replace("have", "has")
         yield f"{name} waits until {' and '.join(others)} {state}, {order.at_most[name]} at most"
     for name, again in order.again.items():
-        yield f"{name} is purged a second time, {again} after the first was accepted"
+        dollars = sum(each.dollars or 0 for each in shown if each.name.partition("/")[0] == name)
+        price = f", up to ${dollars:,.3f} more" if dollars else ""
+        yield f"{name} is purged a second time, {again} after the first was accepted: as many calls again{price}"
     if pursued is not None and pursued.wait is not None:
         objects = {
             (subject.bucket, subject.key)

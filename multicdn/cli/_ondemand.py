@@ -256,7 +256,7 @@ def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Purs
     shown = _previews(loaded, orders)
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     if pursued is not None:
-        settings.print(_turns.told(loaded, orders, pursued))
+        settings.print(_turns.told(loaded, orders, pursued, shown))
     _tell_failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)

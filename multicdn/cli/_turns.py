@@ -79,7 +79,9 @@ def in_order(loaded: Loaded, request: ManualRequest, orders: Orders) -> Sequence
     return chained(orders.demands, turns)
 
 
-def told(loaded: Loaded, orders: Orders, pursued: Pursued | None = None) -> Iterator[str]:
+def told(
+    loaded: Loaded, orders: Orders, pursued: Pursued | None = None, shown: Sequence[Preview] = ()
+) -> Iterator[str]:
     """Lines on the order of the providers, and on what would be waited for."""
     turns = _order(loaded, orders)
     if pursued is None and turns.is_plain:
@@ -87,7 +89,7 @@ def told(loaded: Loaded, orders: Orders, pursued: Pursued | None = None) -> Iter
     from multicdn.cli import _followed
 
     names = {demand.provider: None for demand in orders.demands}
-    yield from _followed.foretold([name for name in loaded.config.providers if name in names], turns, pursued)
+    yield from _followed.foretold([name for name in loaded.config.providers if name in names], turns, pursued, shown)
 
 
 def as_in_s3(pursued: Pursued) -> Pursued:

@@ -12,9 +12,10 @@ from multicdn.routing.verify import Verify
 from multicdn.sequel import Sequel, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
+    from multicdn.model import Target
     from multicdn.oncall.explain import Explainer
     from multicdn.proof.ladder import Rules
     from multicdn.proof.look import Stored
@@ -53,26 +54,19 @@ def marked(demands: Iterable[Demand], followed: Collection[str], explainer: Expl
         followed: names of these providers.
         explainer: says for which object a URL stands that was given by hand; None: these aren't looked at.
     """
-    known: dict[str, tuple[Subject, ...]] = {}
+    demands = list(demands)
+    known = {url: tuple(_subject(explainer, url)) for url in _sample(demands)} if explainer is not None else {}
 
-    def subjects(kind: TargetKind, value: str) -> tuple[Subject, ...]:
-        if kind is not TargetKind.URL or explainer is None:
-            return ()
-        if value not in known:
-            known[value] = tuple(_subject(explainer, value))
-        return known[value]
-
-    def followed_want(kind: TargetKind, value: str, want: Want) -> Want:
+    def followed_want(target: Target, want: Want) -> Want:
         if want.sequels:
             return want
-        # What the routes have made of an object has its object behind it, and is looked at by that one's URL.
-        own = subjects(kind, value) if not is_of_object(want) else ()
+        # What the routes have made of an object is looked at by that one's URL.
+        own = known.get(target.value, ()) if _is_by_hand(target, want) else ()
         return msgspec.structs.replace(want, sequels=(Sequel(own),))
 
     return [
         msgspec.structs.replace(
-            demand,
-            wants={target: followed_want(target.kind, target.value, want) for target, want in demand.wants.items()},
+            demand, wants={target: followed_want(target, want) for target, want in demand.wants.items()}
         )
         if demand.provider in followed
         else demand
@@ -80,18 +74,27 @@ def marked(demands: Iterable[Demand], followed: Collection[str], explainer: Expl
     ]
 
 
-def is_of_object(want: Want) -> bool:
-    """Whether a target was made from an object, rather than given as it is."""
-    return any(each.keys for each in want.behind)
-
-
-def unknown_urls(demands: Iterable[Demand]) -> Iterator[tuple[str, str]]:
+def unknown_urls(demands: Sequence[Demand]) -> Iterator[tuple[str, str]]:
     """Provider and URL of what was given by hand, and stands for no object that is known."""
+    looked_at = _sample(demands)
     for demand in demands:
         for target, want in demand.wants.items():
-            by_hand = target.kind is TargetKind.URL and not is_of_object(want)
-            if by_hand and not any(sequel.subjects for sequel in want.sequels):
+            known = any(sequel.subjects for sequel in want.sequels)
+            if not known and target.value in looked_at and _is_by_hand(target, want):
                 yield demand.provider, target.value
+
+
+def _is_by_hand(target: Target, want: Want) -> bool:
+    """Whether it is a URL that was given as it is, and not made from an object."""
+    return target.kind is TargetKind.URL and not any(each.keys for each in want.behind)
+
+
+def _sample(demands: Iterable[Demand]) -> frozenset[str]:
+    """The URLs given by hand that are looked at: as many as objects of a route, spread over all."""
+    wants = (pair for demand in demands for pair in demand.wants.items())
+    urls = list(dict.fromkeys(target.value for target, want in wants if _is_by_hand(target, want)))
+    most = min(int(_DEFAULTS.sample), len(urls))
+    return frozenset(urls[place * len(urls) // most] for place in range(most))
 
 
 def as_in_s3(demands: Iterable[Demand], stored: Stored) -> list[Demand]:

@@ -230,6 +230,25 @@ def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> Non
     assert (tried.is_over, tried.is_good) == (True, False)
 
 
+def test_a_purge_that_is_looked_at_is_over_when_each_part_of_it_is() -> None:
+    from multicdn.logbook.entries import read
+
+    page, folder = ({"first": [f"https://www.acme.com/docs/{name}"]} for name in ("a", ""))
+    tried = trial.Trial("m1", [("www", "purge")], 0.0, [("www", "purge")])
+    over = []
+    for each in (
+        record(0, **page),
+        record(1, **folder),
+        record(2, **page, event="finished", state="finished"),
+        record(3, **folder, event="finished", state="finished"),
+        record(4, **page, event="fresh", state="fresh"),
+        record(5, **folder, event="superseded", state="superseded"),
+    ):
+        tried.see(read(json.dumps(each)))
+        over.append((tried.is_over, tried.is_good))
+    assert over == [(False, False)] * 5 + [(True, True)]
+
+
 def test_apply_names_what_to_type_next_with_the_options_that_it_was_given() -> None:
     with install.commands["apply"].make_context("apply", ["--stack", "my web"]):
         lines = list(_installing.what_next())

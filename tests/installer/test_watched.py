@@ -10,7 +10,7 @@ from typing import Any
 import generate
 import pytest
 from kit import installs
-from kit.cloudwatch import Name, alarms, evaluated
+from kit.cloudwatch import OK, CloudWatch, Name, alarms, evaluated
 
 from multicdn.config.settings import Trigger
 from multicdn.installer.template.alarms import DOLLARS, QUEUE_GROWS
@@ -101,8 +101,23 @@ def test_only_what_is_looked_at_has_alarms_and_graphs_of_that() -> None:
         ringing = {name: alarm.watches() for name, alarm in alarms(made, NAMES).items() if "Stale" in name}
         assert {dict(each)["provider"] for watched in ringing.values() for _, _, each in watched} == looked_at
     assert "FastlyStaleAlarm" in alarms(half, NAMES)
+    assert len(widgets(both)) - len(widgets(plain)) == len(OF_VERIFIED)
     [several] = [each["properties"] for each in widgets(both) if each["properties"]["title"].startswith("Stale:")]
     assert [line[-1]["label"] for line in several["metrics"]][:2] == ["site: Stale", "site: PurgedAgain"]
+
+
+def test_an_edge_that_is_given_up_rings_once_within_minutes_and_is_over_after_a_while() -> None:
+    cloudwatch, alarm = CloudWatch(), alarms(body(), NAMES)["FastlyStaleAlarm"]
+    dimensions = {"FunctionName": "f", "provider": "fastly"}
+    for minute in range(120):
+        if minute in (30, 35):
+            cloudwatch.put(minute * 60.0, NAMESPACE, "Stale", dimensions, 2.0)
+        cloudwatch.put(minute * 60.0, NAMESPACE, "Stale", {**dimensions, "provider": "site"}, 0.0)
+        alarm.evaluate(cloudwatch, minute * 60.0)
+    [rang] = alarm.rang
+    assert 30 * 60 <= rang <= 33 * 60
+    assert alarm.state == OK
+    assert 50 * 60 <= alarm.changes[-1][0] <= 65 * 60
 
 
 def test_what_waits_counts_delayed_messages_and_those_in_flight() -> None:

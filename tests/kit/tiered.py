@@ -19,6 +19,7 @@ from multicdn.provider import (
     Confirm,
     Confirmation,
     Limits,
+    Price,
     Prove,
     PurgeTags,
     PurgeUrls,
@@ -82,6 +83,8 @@ ASKED: list[Callable[[str], None]] = []
 @dataclass(frozen=True, kw_only=True)
 class Tiered(PurgeUrls, PurgeTags, Confirm, Prove):
     """A vendor of one such cache."""
+
+    price = Price(dollars=0.005, free=1000, page="https://www.tiered.example/pricing")
 
     endpoint: str = option(default="https://api.tiered.example", help="base URL")
     cache: str = option(help="name of the cache")

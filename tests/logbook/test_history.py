@@ -137,6 +137,9 @@ def test_a_purge_that_is_seen_in_part_stands_where_its_stale_part_does() -> None
     assert [entry.state for entry in made.last] == ["purged"]
     made = told(record(9, **page, **stale), record(12, **page, event="superseded", state="superseded"))
     assert [entry.state for entry in made.last] == ["superseded"]
+    again = {"event": "superseded", "state": "superseded"}
+    made = told(record(9, **page, **again), record(12, **folder, event="fresh", state="fresh"))
+    assert [entry.state for entry in made.last] == ["fresh"], "a newer change answers for the other"
 
 
 def test_by_hand_says_who_and_why() -> None:

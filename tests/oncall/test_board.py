@@ -108,3 +108,23 @@ def test_it_is_over_when_all_have_ended_however_they_did() -> None:
     standing = only(told)
     assert (standing.is_over, standing.accepted, standing.undone, standing.why) == (True, 2, 1, "bad URL")
     assert [outcome.status for outcome in told.board.outcomes()] == [Status.ACCEPTED, Status.REJECTED]
+
+
+def test_a_purge_that_is_made_once_more_adds_its_targets() -> None:
+    told = Told(www=2)
+    told.plan("www", 2)
+    told.accept("www", 0, 2)
+    told.plan("www", 1)
+    (standing,) = told.board.standings()
+    assert (standing.accepted, standing.targets, standing.is_over) == (2, 3, False)
+    told.accept("www", 0)
+    assert told.board.standings()[0].is_over
+    assert [len(told.board.outcomes(since)) for since in (0, 1, 2)] == [2, 1, 0]
+
+
+def test_a_provider_says_how_far_it_is_and_lines_are_told_once() -> None:
+    told = Told(www=1)
+    told.board.phase("www", "waits for site")
+    told.board.tell("www: waits")
+    assert told.board.standings()[0].phase == "waits for site"
+    assert [told.board.lines(), told.board.lines()] == [["www: waits"], []]

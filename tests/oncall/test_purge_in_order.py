@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 from kit import tiered
+from kit.memory_queues import MemoryQueues
 from kit.tiered import LOG, NEW, OLD, WORLD, Cache
 
 from multicdn.cli import _delivering, arguments, live, main
@@ -240,6 +241,14 @@ def test_a_url_of_no_object_is_unknown(desk: Desk) -> None:
     assert f"  {url}: unknown: no object is known for this URL\n" in result.stdout
 
 
+def test_of_many_urls_some_are_looked_at_from_the_first_to_near_the_last(desk: Desk) -> None:
+    urls = [f"https://www.acme.com/{number}" for number in range(50)]
+    (aside,) = desk.json(*urls, "--provider", "aside", "--wait")["followed"]
+    assert (aside["targets"], aside["state"]) == (50, "fresh")
+    keys = [int(each["key"]) for each in aside["objects"]]
+    assert (len(keys), keys[0], keys[-1]) == (20, 0, 47)
+
+
 def test_a_tag_is_only_finished_and_that_is_said(desk: Desk) -> None:
     result = desk.run("--tag", "news", "--provider", "inner", "--wait")
     assert result.stdout.splitlines()[-1].endswith("(says the vendor), and nothing can be looked at")
@@ -255,6 +264,18 @@ def test_the_queue_waits_for_itself(desk: Desk) -> None:
     assert "--wait follows what this machine calls" in result.output
 
 
+def test_in_the_queue_the_outer_one_follows_the_inner_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = MemoryQueues()
+    aws.answer(monkeypatch)
+    result = desk.run(OBJECT, "--queue", aws.work)
+    sent = [json.loads(message.body) for message in aws.queues[aws.work].messages]
+    assert sorted(each["provider"] for each in sent) == ["aside", "inner"]
+    (inner,) = [each for each in sent if each["provider"] == "inner"]
+    assert {then["provider"] for one in inner["sequels"] for then in one["then"]} == {"outer"}
+    assert "outer waits until inner has finished, 15m at most\n" in result.stdout
+    assert "purge of 1 target at aside, inner, outer; request " in result.stdout
+
+
 # Before it begins
 
 
@@ -262,10 +283,10 @@ def test_a_dry_run_shows_the_order_and_calls_nobody(desk: Desk) -> None:
     desk.config(inner=", again: 5s")
     lines = desk.run(OBJECT, "--wait", "--dry-run").stdout.splitlines()
     assert lines[-6:] == [
-        "in all: 3 targets in 3 calls at 3 providers",
+        "in all: 3 targets in 3 calls at 3 providers, up to $0.015",
         "in this order: inner, aside; then outer",
         "outer waits until inner has finished, 15m at most",
-        "inner is purged a second time, 5s after the first was accepted",
+        "inner is purged a second time, 5s after the first was accepted: as many calls again, up to $0.005 more",
         "then up to 120 s until all has finished and 1 object fresh",
         "no vendor was called",
     ]

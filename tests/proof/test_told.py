@@ -113,14 +113,15 @@ def test_what_could_not_be_followed_is_told_when_it_is_looked_at_once_more(
     told.upload("a.css")
     told.world.invoke()
     told.world.warp.skip(30)
+    told.upload("b.css")
     down = {"SendMessageBatch": Refused(503, "ServiceUnavailable")}
     monkeypatch.setattr(told.world.aws, "_canned", down)
     told.world.invoke()
-    assert told.types == ["multicdn.purge.accepted"]
-    assert told.metric("OldestUndeliveredSeconds") == [0]
+    assert told.types == ["multicdn.purge.accepted"] * 2
+    assert told.metric("OldestUndeliveredSeconds") == [0, 0]
     said = [line for line in lines(logged) if line["event"] == "invocation"]
-    assert (said[-1]["looks"], said[-1]["providers"]) == (1, {"www": {"looked": 1}})
+    assert (said[-1]["looks"], said[-1]["providers"]) == (1, {"www": {"accepted": 1, "calls": 1, "looked": 1}})
     monkeypatch.setattr(told.world.aws, "_canned", {})
     told.world.run(300)
-    assert told.types[1:3] == ["multicdn.purge.finished", "multicdn.purge.purged"]
-    assert len(told.world.letters) == 1
+    assert set(told.types[2:]) == {f"multicdn.purge.{state}" for state in ("accepted", "finished", "purged", "dead")}
+    assert len(told.world.letters) == 2

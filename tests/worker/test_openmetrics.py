@@ -61,6 +61,16 @@ def test_counts_add_up_and_of_ages_the_highest_of_late_is_told() -> None:
     assert found["multicdn_upload_to_accepted_seconds_sum", "www"] == pytest.approx(2.0)
 
 
+def test_seconds_until_fresh_are_a_distribution_and_what_stayed_stale_adds_up() -> None:
+    metrics = OpenMetrics(lambda: 0.0)
+    for _ in range(2):
+        metrics.take(Measured({"www": {"UploadToFreshSeconds": [3.0, 9.0], "Stale": 1.0}}, {}, {}), 0.0)
+    found = samples(generate_latest(metrics.registry).decode())
+    assert found["multicdn_upload_to_fresh_seconds_count", "www"] == 4
+    assert found["multicdn_upload_to_fresh_seconds_sum", "www"] == 24
+    assert found["multicdn_stale_total", "www"] == 2
+
+
 def test_what_is_over_is_forgotten_though_no_batch_says_so() -> None:
     now = 0.0
     metrics = OpenMetrics(lambda: now)
