@@ -30,7 +30,7 @@ _MOST_SHOWN, _LONGEST_BODY = 100, 500
 _MOST_CALLS = 1000
 
 # Seconds that a purge takes at a vendor that is slow: more than any of them publishes, but for the slowest.
-_SLOW = 8.0
+SLOW = 8.0
 
 _THROTTLED = faults.status(429, {"Retry-After": "2"}, "too many requests\n")
 _DOWN = faults.status(503, {}, "the service is unavailable\n")
@@ -91,7 +91,7 @@ class SimulatedEdges:
         simulator = self._simulators[name]
         simulator.faults.clear()
         simulator.ignores_purges = fault == "ignore"
-        simulator.topology.purge_delay = _SLOW if fault == "slow" else 0.0
+        simulator.topology.purge_delay = SLOW if fault == "slow" else 0.0
         shown = {"throttle": _THROTTLED, "outage": _DOWN, "hang": faults.hang()}.get(fault)
         if shown is not None:
             simulator.faults.always(shown)
