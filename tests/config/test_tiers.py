@@ -199,7 +199,11 @@ def test_a_password_in_a_way_is_refused_and_never_shown() -> None:
         ({"site": "via: '${env:VIA}'"},
          "c.yml:3: providers.site.via: ${env:VIA} is a reference, and this option is no secret: write its value; where "
          "stages differ in it, write a file for each"),
-        ({"rest": "    verify: yes"}, "c.yml:10: routes[0].verify: expected true or false or a mapping, got a text"),
+        ({"rest": "    verify: yes"},
+         "c.yml:10: routes[0].verify: expected true or false or a mapping, got a text; it has the members within, "
+         "sample, identity, urls, removed_as"),
+        ({"rest": "    settle: 20s"},
+         "c.yml:10: routes[0].settle: expected a mapping or nothing, got a text; it has the members quiet, most"),
         ({"rest": "    verify: {sample: 0}"}, "c.yml:10: routes[0].verify.sample: expected a whole number >= 1"),
         ({"rest": "    verify: {sample: every}"},
          "c.yml:10: routes[0].verify.sample: unknown value 'every' (known: all)"),
