@@ -141,7 +141,7 @@ def begin(patch: pytest.MonkeyPatch, **caches: Cache) -> None:
 
 
 def _s3(_: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
-    headers = {"ETag": f'"{NEW}"', "Content-Length": "7", "Last-Modified": "Fri, 15 Jan 2027 08:00:00 GMT"}
+    headers = {"ETag": f'"{NEW}"', "Content-Length": "7", "Last-Modified": "Thu, 15 Jan 2026 08:00:00 GMT"}
     there = request.method == "HEAD" and "gone" not in str(request.url)
     answer: Any = _Raw()
     return AWSResponse(request.url, HTTPStatus.OK if there else HTTPStatus.NOT_FOUND, headers if there else {}, answer)
