@@ -9,21 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from multicdn.model import Action, Job, Status, Target, TargetKind
+from multicdn.model import Job, Status
+from multicdn.proof import repeating
 from multicdn.proof.followed import delay_until, released
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import since_1970
-from multicdn.provider import capability
 from multicdn.queue.message import QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
 from multicdn.routing.durations import seconds
 from multicdn.routing.verify import Verify
-from multicdn.sequel import Sequel, Subject, joined
+from multicdn.sequel import Sequel, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -301,60 +300,10 @@ class _Ladder:
             )
             for target, one in found
         ]
-        wide: list[tuple[str, Sequel]] = []
-        same: list[tuple[str, Sequel]] = []
-        for pair in renewed:
-            (wide if tries == len(_DISTANCES) - 1 and self._has_wider(pair[1]) else same).append(pair)
-        wider = self._wider([one for _, one in wide])
-        for job in (*self._same(same, soft=tries == 0), *wider, *self._beside(found, soft=tries == 0)):
+        hardest = tries == len(_DISTANCES) - 1
+        for job in repeating.jobs(self._job, renewed, self._provider if hardest else None, soft=tries == 0):
             queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
             self._decisions.append(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
-
-    def _same(self, found: Sequence[tuple[str, Sequel]], *, soft: bool) -> Iterator[Job]:
-        if found:
-            part = self._only(found)
-            # Without a reference: a vendor that deduplicates requests would take it for the one before.
-            yield msgspec.structs.replace(part, soft=part.soft and soft, reference="")
-
-    def _beside(self, found: Sequence[tuple[str, Sequel]], *, soft: bool) -> Iterator[Job]:
-        """What else is purged for the same objects: what made an edge miss one purge made it miss the others."""
-        groups: dict[tuple[str, str], dict[str, None]] = {}
-        for subject in (subject for _, one in found for subject in one.subjects):
-            for kind, value in subject.also:
-                groups.setdefault((subject.bucket, kind), {})[value] = None
-        for (bucket, kind), values in groups.items():
-            purged = (self._job.instance, Action.PURGE, TargetKind(kind), tuple(values))
-            causes, behind = (self._job.messages,) * len(values), self._job.provenance[:1] * len(values)
-            yield Job(*purged, causes, self._job.soft and soft, bucket=bucket, provenance=behind)
-
-    def _has_wider(self, sequel: Sequel) -> bool:
-        subject = sequel.subjects[0] if sequel.subjects else None
-        if subject is None or self._provider is None or not _names_a_file(subject.url):
-            return False
-        if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
-            return False
-        try:
-            self._provider.locate(Target(TargetKind.PREFIX, subject.url), Action.PURGE)
-        except Exception:  # noqa: BLE001 - a vendor that takes directories alone, or a plugin's bug
-            return False
-        return True
-
-    def _wider(self, sequels: Iterable[Sequel]) -> Iterator[Job]:
-        """The purge of all that begins with the URLs, which reaches copies under query strings and other endings."""
-        buckets: dict[str, dict[str, list[Sequel]]] = {}
-        for sequel in sequels:
-            subject = sequel.subjects[0]
-            buckets.setdefault(subject.bucket, {}).setdefault(subject.url, []).append(sequel)
-        for bucket, urls in buckets.items():
-            shared = (
-                self._job.instance,
-                Action.PURGE,
-                TargetKind.PREFIX,
-                tuple(urls),
-                (self._job.messages,) * len(urls),
-            )
-            behind = self._job.provenance[:1] * len(urls)
-            yield Job(*shared, bucket=bucket, provenance=behind, sequels=tuple(map(joined, urls.values())))
 
     def _give_up(
         self, found: Sequence[tuple[str, Sequel]], shown: Sequence[tuple[Subject, Verdict]], reason: str
@@ -419,10 +368,7 @@ class _Ladder:
         return [(target, one) for target, one in zip(self._job.targets, self._job.sequels, strict=True) if one]
 
     def _only(self, found: Sequence[tuple[str, Sequel]]) -> Job:
-        followed = dict(found)
-        job = self._job.only(followed)
-        assert job is not None, "these are some of its targets"
-        return msgspec.structs.replace(job, sequels=tuple(followed[target] for target in job.targets))
+        return repeating.only(self._job, found)
 
 
 def _sent_by_edges(shown: Sequence[tuple[Subject, Verdict]]) -> str:
@@ -432,11 +378,6 @@ def _sent_by_edges(shown: Sequence[tuple[Subject, Verdict]]) -> str:
         f"where S3 has {verdict.expected or 'another'}"
         for subject, verdict in shown[:_MOST_SHOWN]
     )
-
-
-def _names_a_file(url: str) -> bool:
-    """Whether hardly anything else begins with a URL: with that of a directory's page all that is in it does."""
-    return "." in urlsplit(url).path.rpartition("/")[2]
 
 
 def _timely(job: Job, now: float) -> Job:

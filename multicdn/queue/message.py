@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from multicdn.errors import EventError
 from multicdn.model import Action, Job, Rank, TargetKind, is_text
 from multicdn.provenance import Provenance, condensed, joined
+from multicdn.queue import parting
 from multicdn.sequel import Moment, Sequel, depth
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ _MOST_TARGETS = 100_000
 _MOST_UNPACKED = 4 * _MOST_PACKED + 3 * _MOST_TARGETS
 # What follows a target names it again, with its object, and what other providers do for it.
 _MOST_UNPACKED_SEQUELS = 16 * _MOST_PACKED
-
-# Characters of them beside URLs and keys.
-_AROUND_SUBJECT, _AROUND_THEN = 220, 90
 
 # Providers that wait for each other: more in a row were made to hurt.
 _DEEPEST = 32
@@ -136,13 +134,12 @@ class _Behind(Struct, frozen=True, omit_defaults=True):
 
 
 _Part = TypeVar("_Part", _Message, _Purge)
-_Thing = TypeVar("_Thing")
 
 
 def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
     """The messages that hold a queued job: one, or several if one would have more bytes than ``largest``."""
-    job, weight = queued.job, _weight(queued.job)
-    halves = _halves(job)
+    job, weight = queued.job, parting.weight(queued.job)
+    halves = parting.halves(job)
     if not halves or (len(job.targets) <= _MOST_TARGETS and weight <= _MOST_PACKED):
         body = _encoded(queued, weight)
         if len(body) > largest and len(job.targets) == 1:
@@ -152,42 +149,6 @@ def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
             return
     for half in halves:
         yield from encode(msgspec.structs.replace(queued, job=half), largest)
-
-
-def _halves(job: Job) -> tuple[Job, ...]:
-    """Both halves of a job; of one with a single target those of what follows it. None where it can't be parted.
-
-    A tag, or a prefix in the place of thousands of URLs, is followed by more than one message holds.
-    """
-    if len(job.targets) > 1:
-        return job.halves()
-    sequel = job.sequels[0] if job.sequels else None
-    if sequel is None or max(len(sequel.subjects), len(sequel.then)) <= 1:
-        return ()
-    parts = zip(_parted(sequel.subjects), _parted(sequel.then), strict=True)
-    return tuple(
-        msgspec.structs.replace(
-            job, reference="", sequels=(msgspec.structs.replace(sequel, subjects=subjects, then=then),)
-        )
-        for subjects, then in parts
-    )
-
-
-def _parted(things: tuple[_Thing, ...]) -> tuple[tuple[_Thing, ...], tuple[_Thing, ...]]:
-    """Both halves; a single one is in both, so that who waits for it to be fresh does so in either."""
-    middle = len(things) // 2
-    return (things[:middle], things[middle:]) if middle else (things, things)
-
-
-def _weight(job: Job) -> int:
-    """About how many characters a message has that isn't packed: to write one that is too large takes its time."""
-    return sum(map(len, job.targets)) + sum(_heft(sequel) for sequel in job.sequels if sequel)
-
-
-def _heft(sequel: Sequel) -> int:
-    looked_at = sum(_AROUND_SUBJECT + len(each.url) + len(each.key) for each in sequel.subjects)
-    following = (_AROUND_THEN + sum(len(value) for _, value in one.targets) for one in sequel.then)
-    return looked_at + sum(following) + sum(_heft(one.sequel) for one in sequel.then if one.sequel)
 
 
 def decode(content: dict[str, Any], cause: str) -> QueuedJob:
@@ -340,7 +301,7 @@ def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
 
 def _texts(sequel: Sequel | None) -> Iterator[str]:
     for subject in sequel.subjects if sequel else ():
-        yield from (subject.url, subject.bucket, subject.key)
+        yield from (subject.url, subject.bucket, subject.key, *(value for _, value in subject.also))
     for one in sequel.then if sequel else ():
         yield from (one.provider, one.bucket, *(value for _, value in one.targets))
         yield from _texts(one.sequel)
