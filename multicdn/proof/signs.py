@@ -137,7 +137,8 @@ def transformed(seen: Seen, kind: str, size: int | None) -> str:
         return "a page without the ETag that S3 sends, as where something is put into pages"
     other = None not in (size, seen.size) and size != seen.size
     etag = headers.get("etag", "")
-    if other and is_weak(etag) and not is_of_s3(core(etag)) and not encoded(seen):
+    counted = bool(seen.md5) or not encoded(seen)  # whoever knows the MD5 has unpacked the body
+    if other and is_weak(etag) and not is_of_s3(core(etag)) and counted:
         return f"a weak ETag, and {seen.size} bytes where S3 has {size}"
     return ""
 

@@ -117,6 +117,10 @@ UNKNOWN = {
     "a transformer's status": (seen(203, md5=OLD), "Warning: 214"),
     "another type": (seen(content_type="image/webp", md5=OLD), "Content-Type image/webp, in S3 text/css"),
     "a weak ETag of another length": (seen(etag='W/"own"', size=60, md5=OLD), "weak ETag, and 60 bytes"),
+    "the same, packed on its way": (
+        seen(etag='W/"own"', size=60, md5=OLD, content_encoding="gzip"),
+        "weak ETag, and 60 bytes",
+    ),
     "named a transform": (seen(x_acme_transform="w=200", md5=OLD), "x-acme-transform"),
     "another length of the same second": (seen(last_modified=date(EVENT), size=60), "60 bytes where S3 has 100"),
     "a time of the site's own": (seen(last_modified=date(NOW)), "shows no version id"),
