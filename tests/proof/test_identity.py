@@ -174,11 +174,18 @@ def test_an_etag_that_is_no_md5_still_proves_itself(etag: str) -> None:
         (seen(content_type="text/html", server="cloudflare", md5=OLD), "unknown"),
         (seen(content_type="text/html", md5=OLD), "unknown"),
         (seen(content_type="text/html", md5=NEW), "fresh"),
-        (seen(content_type="text/html", etag='"own"', md5=OLD), "stale"),
+        (seen(content_type="text/html", etag='"own"', md5=OLD), "unknown"),
+        (seen(content_type="text/html", etag='"own"', md5=OLD, last_modified=date(EVENT - 9)), "stale"),
+        (seen(content_type="text/html", etag=f'W/"{OLD}"', md5=OLD), "stale"),
     ],
 )
 def test_a_page_without_what_s3_sends_may_be_rewritten(answer: Seen, state: str) -> None:
     assert judged(answer, stored(type="text/html")).state == state
+
+
+def test_a_config_may_say_that_pages_are_not_rewritten() -> None:
+    answer = seen(content_type="text/html", md5=OLD)
+    assert judged(answer, stored(type="text/html"), identity="md5").state == "stale"
 
 
 def test_a_type_that_s3_was_not_told_says_nothing() -> None:
