@@ -101,7 +101,7 @@ def hold(
         judged = list(zip(hand, _rulings(matcher, hand, changes, lookup, policy, now), strict=True))
         over = [(each, ruling) for each, ruling in judged if ruling.goes_on]
         for each, _ in over:
-            routed[each.change] |= each.parts
+            routed[each.change] |= each.parts | router.behind(each.change, (matcher,))
         going |= {each.moment.message for each, _ in over if _has_only_waited(each.moment, history)}
         if over:
             released.append(_released(matcher, over, now))

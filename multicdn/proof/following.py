@@ -11,7 +11,7 @@ from multicdn.proof import telling
 from multicdn.proof.followed import Follow
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
-from multicdn.proof.pursuit import PROMPT, Pursuits
+from multicdn.proof.pursuit import Pursuits
 from multicdn.sequel import is_newer, merged
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Following:
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float, *, hurried: bool = True) -> Pursuit:
         """Begin to look at purges, side by side with whatever else is done; hurried where others wait for its end."""
-        return self._pursuits.begin(without_older(looks), seconds, PROMPT if hurried else seconds)
+        return self._pursuits.begin(without_older(looks), seconds, None if hurried else seconds)
 
     def next(
         self,

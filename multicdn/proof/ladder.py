@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from multicdn.model import Action, Job, Status, TargetKind
+from multicdn.model import Action, Job, Status, Target, TargetKind
 from multicdn.proof.followed import delay_until, released
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import since_1970
@@ -131,7 +131,9 @@ class _Ladder:
         look = finding.queued.look
         assert look is not None, "only what was accepted is looked at"
         # Times from a clock that was ahead, or of a message that was made to hurt, would never be over.
-        look = msgspec.structs.replace(look, accepted=min(look.accepted, now), finished=min(look.finished, now))
+        look = msgspec.structs.replace(
+            look, accepted=min(look.accepted, now), finished=min(look.finished, now), heard=min(look.heard, now)
+        )
         self._finding, self._queued, self._job, self._look = (
             finding,
             finding.queued,
@@ -157,7 +159,10 @@ class _Ladder:
     def _look_later(self, reason: str) -> None:
         due = max(self._look.due, self._next())
         left = self._finding.receipts or self._look.receipts
-        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1, receipts=left)
+        heard = round(self._now, 3) if self._finding.asked else self._look.heard
+        look = msgspec.structs.replace(
+            self._look, due=round(due, 3), times=self._look.times + 1, receipts=left, heard=heard
+        )
         queued = msgspec.structs.replace(self._queued, look=look)
         self._decisions.append(Requeue(queued, Status.ACCEPTED, reason, delay_until(due, self._now)))
 
@@ -300,7 +305,8 @@ class _Ladder:
         same: list[tuple[str, Sequel]] = []
         for pair in renewed:
             (wide if tries == len(_DISTANCES) - 1 and self._has_wider(pair[1]) else same).append(pair)
-        for job in (*self._same(same, soft=tries == 0), *self._wider([one for _, one in wide])):
+        wider = self._wider([one for _, one in wide])
+        for job in (*self._same(same, soft=tries == 0), *wider, *self._beside(found, soft=tries == 0)):
             queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
             self._decisions.append(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
 
@@ -310,11 +316,28 @@ class _Ladder:
             # Without a reference: a vendor that deduplicates requests would take it for the one before.
             yield msgspec.structs.replace(part, soft=part.soft and soft, reference="")
 
+    def _beside(self, found: Sequence[tuple[str, Sequel]], *, soft: bool) -> Iterator[Job]:
+        """What else is purged for the same objects: what made an edge miss one purge made it miss the others."""
+        groups: dict[tuple[str, str], dict[str, None]] = {}
+        for subject in (subject for _, one in found for subject in one.subjects):
+            for kind, value in subject.also:
+                groups.setdefault((subject.bucket, kind), {})[value] = None
+        for (bucket, kind), values in groups.items():
+            purged = (self._job.instance, Action.PURGE, TargetKind(kind), tuple(values))
+            causes, behind = (self._job.messages,) * len(values), self._job.provenance[:1] * len(values)
+            yield Job(*purged, causes, self._job.soft and soft, bucket=bucket, provenance=behind)
+
     def _has_wider(self, sequel: Sequel) -> bool:
         subject = sequel.subjects[0] if sequel.subjects else None
         if subject is None or self._provider is None or not _names_a_file(subject.url):
             return False
-        return capability(self._provider, Action.PURGE, TargetKind.PREFIX) is not None
+        if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
+            return False
+        try:
+            self._provider.locate(Target(TargetKind.PREFIX, subject.url), Action.PURGE)
+        except Exception:  # noqa: BLE001 - a vendor that takes directories alone, or a plugin's bug
+            return False
+        return True
 
     def _wider(self, sequels: Iterable[Sequel]) -> Iterator[Job]:
         """The purge of all that begins with the URLs, which reaches copies under query strings and other endings."""
