@@ -152,6 +152,8 @@ def _told(case: _Case) -> tuple[State, str]:
     """What the identity of a body says."""
     seen, stored = case.seen, case.stored
     made = signs.transformed(seen, stored.type, _size(stored)) if stored else signs.transformed(seen, "", None)
+    if not made and case.identity == "auto":
+        made = signs.rewritten(seen)
     in_s3 = compared(seen, _of_s3(stored), case.identity, made=bool(made)) if stored else None
     in_event = compared(seen, _of_event(case.subject), case.identity, made=bool(made))
     for told, whose in ((in_s3, "as in S3"), (in_event, "as the event says")):

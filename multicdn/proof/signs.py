@@ -132,18 +132,22 @@ def transformed(seen: Seen, kind: str, size: int | None) -> str:
     served, own = _media_type(headers.get("content-type", "")), _media_type(kind)
     if own not in ("", *_NO_TYPE) and served and served != own:
         return f"Content-Type {short(served, 40)}, in S3 {short(own, 40)}"
-    if served == "text/html" and not headers.get("etag") and (_is_of_cloudflare(seen) or modified(seen) is None):
-        # Scripts put in, addresses hidden: https://developers.cloudflare.com/cache/reference/etag-headers/
-        return "a page without the ETag that S3 sends, as where something is put into pages"
-    other = None not in (size, seen.size) and size != seen.size
     etag = headers.get("etag", "")
-    if other and is_weak(etag) and not is_of_s3(core(etag)) and not encoded(seen):
+    other = None not in (size, seen.size) and size != seen.size
+    counted = bool(seen.md5) or not encoded(seen)  # whoever knows the MD5 has unpacked the body
+    if other and is_weak(etag) and not is_of_s3(core(etag)) and counted:
         return f"a weak ETag, and {seen.size} bytes where S3 has {size}"
     return ""
 
 
-def _is_of_cloudflare(seen: Seen) -> bool:
-    return seen.headers.get("server", "").strip().lower() == "cloudflare"
+def rewritten(seen: Seen) -> str:
+    """Why a page may have something in it that the object hasn't, such as scripts; empty where nothing says so."""
+    headers = seen.headers
+    if _media_type(headers.get("content-type", "")) != "text/html" or is_of_s3(core(headers.get("etag", ""))):
+        return ""
+    # https://developers.cloudflare.com/cache/reference/etag-headers/
+    cloudflare = headers.get("server", "").strip().lower() == "cloudflare"
+    return "a page without the ETag that S3 sends" if cloudflare or modified(seen) is None else ""
 
 
 def encoded(seen: Seen) -> bool:

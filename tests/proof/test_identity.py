@@ -117,6 +117,10 @@ UNKNOWN = {
     "a transformer's status": (seen(203, md5=OLD), "Warning: 214"),
     "another type": (seen(content_type="image/webp", md5=OLD), "Content-Type image/webp, in S3 text/css"),
     "a weak ETag of another length": (seen(etag='W/"own"', size=60, md5=OLD), "weak ETag, and 60 bytes"),
+    "the same, packed on its way": (
+        seen(etag='W/"own"', size=60, md5=OLD, content_encoding="gzip"),
+        "weak ETag, and 60 bytes",
+    ),
     "named a transform": (seen(x_acme_transform="w=200", md5=OLD), "x-acme-transform"),
     "another length of the same second": (seen(last_modified=date(EVENT), size=60), "60 bytes where S3 has 100"),
     "a time of the site's own": (seen(last_modified=date(NOW)), "shows no version id"),
@@ -170,11 +174,18 @@ def test_an_etag_that_is_no_md5_still_proves_itself(etag: str) -> None:
         (seen(content_type="text/html", server="cloudflare", md5=OLD), "unknown"),
         (seen(content_type="text/html", md5=OLD), "unknown"),
         (seen(content_type="text/html", md5=NEW), "fresh"),
-        (seen(content_type="text/html", etag='"own"', md5=OLD), "stale"),
+        (seen(content_type="text/html", etag='"own"', md5=OLD), "unknown"),
+        (seen(content_type="text/html", etag='"own"', md5=OLD, last_modified=date(EVENT - 9)), "stale"),
+        (seen(content_type="text/html", etag=f'W/"{OLD}"', md5=OLD), "stale"),
     ],
 )
 def test_a_page_without_what_s3_sends_may_be_rewritten(answer: Seen, state: str) -> None:
     assert judged(answer, stored(type="text/html")).state == state
+
+
+def test_a_config_may_say_that_pages_are_not_rewritten() -> None:
+    answer = seen(content_type="text/html", md5=OLD)
+    assert judged(answer, stored(type="text/html"), identity="md5").state == "stale"
 
 
 def test_a_type_that_s3_was_not_told_says_nothing() -> None:
