@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multicdn.aws.s3 import Objects
     from multicdn.metrics import Values
     from multicdn.model import Report
-    from multicdn.proof.ladder import Finding, Rules
+    from multicdn.proof.ladder import Rules, Sighting
     from multicdn.proof.pursuit import Pursuit
     from multicdn.provider import Provider
     from multicdn.queue.message import QueuedJob
@@ -91,7 +91,7 @@ class Following:
         self,
         report: Report,
         undelivered: Iterable[Decision],
-        findings: Iterable[Finding],
+        findings: Iterable[Sighting],
         history: MessageHistory,
         began: float,
         now: float,

@@ -54,7 +54,7 @@ _MOST_SHOWN = 3
 _PLAIN = Verify()
 
 
-class Finding(Struct, frozen=True):
+class Sighting(Struct, frozen=True):
     """What was found out about a purge that is looked at.
 
     Attributes:
@@ -111,7 +111,7 @@ class Steps(NamedTuple):
     notes: list[Note]
 
 
-def decide(finding: Finding, rules: Rules, provider: Provider | None, now: float) -> Steps:
+def decide(finding: Sighting, rules: Rules, provider: Provider | None, now: float) -> Steps:
     """Decide what is done about a purge that was looked at. Pure.
 
     Args:
@@ -124,7 +124,7 @@ def decide(finding: Finding, rules: Rules, provider: Provider | None, now: float
 
 
 class _Ladder:
-    def __init__(self, finding: Finding, rules: Rules, provider: Provider | None, now: float) -> None:
+    def __init__(self, finding: Sighting, rules: Rules, provider: Provider | None, now: float) -> None:
         look = finding.queued.look
         assert look is not None, "only what was accepted is looked at"
         self._finding, self._queued, self._job, self._look = finding, finding.queued, finding.queued.job, look

@@ -9,7 +9,7 @@ from kit.sample_plugins import Full, Plain
 
 from multicdn.model import Action, Job, Status, TargetKind
 from multicdn.proof.identity import Verdict
-from multicdn.proof.ladder import Finding, Steps, decide
+from multicdn.proof.ladder import Sighting, Steps, decide
 from multicdn.queue.message import Look, QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
 from multicdn.routing.verify import Verify
@@ -42,13 +42,13 @@ def queued(*, soft: bool = False, targets: tuple[str, ...] = (URL,), sequels: An
     return QueuedJob(job, 0, NOW - 9, ("m",), look=Look(**{"accepted": NOW - 5, "due": NOW, **look}))
 
 
-def steps(found: Finding, provider: Provider | None = None, rule: Verify | None = VERIFY, at: float = NOW) -> Steps:
+def steps(found: Sighting, provider: Provider | None = None, rule: Verify | None = VERIFY, at: float = NOW) -> Steps:
     return decide(found, lambda bucket, key, name: rule, provider or Plain(), at)
 
 
-def seen(state: Any, look: QueuedJob | None = None, **more: Any) -> Finding:
+def seen(state: Any, look: QueuedJob | None = None, **more: Any) -> Sighting:
     verdicts = {SUBJECT: Verdict(state, "why", pop="AMS")}
-    return Finding(look or queued(), finished=True, **{"asked": True, "verdicts": verdicts, **more})
+    return Sighting(look or queued(), finished=True, **{"asked": True, "verdicts": verdicts, **more})
 
 
 def providers(found: Steps) -> list[str]:
@@ -69,16 +69,16 @@ def test_what_is_not_finished_is_asked_about_again_at_distances_that_grow_with_i
     distances = []
     for taken in (0.5, 5, 20, 100, 1000):
         look = queued(accepted=NOW - taken, due=NOW - taken)
-        again = only(steps(Finding(look, finished=False, reason="InProgress")))
+        again = only(steps(Sighting(look, finished=False, reason="InProgress")))
         assert again.queued.look.times == 1
         assert again.reason == "InProgress"
         distances.append(again.delay)
     assert distances == [1, 1, 3, 15, 60]
-    assert only(steps(Finding(queued(due=NOW + 30), finished=False))).delay == 30
+    assert only(steps(Sighting(queued(due=NOW + 30), finished=False))).delay == 30
 
 
 def test_a_vendor_that_never_says_done_is_not_waited_for_for_ever() -> None:
-    found = steps(Finding(queued(accepted=NOW - 3601), finished=False, reason="InProgress"))
+    found = steps(Sighting(queued(accepted=NOW - 3601), finished=False, reason="InProgress"))
     assert ("finished", "done") in notes(found)
     assert "60 minutes" in found.notes[0].reason
     assert "outer" in providers(found)
@@ -97,7 +97,7 @@ def test_finished_lets_the_outer_cdn_go_and_fresh_the_preload() -> None:
 
 
 def test_without_verification_finished_is_the_end_for_all_who_wait() -> None:
-    found = steps(Finding(queued(), finished=True), rule=None)
+    found = steps(Sighting(queued(), finished=True), rule=None)
     assert providers(found) == ["outer", "warm"]
     assert notes(found) == [("finished", "done")]
 
@@ -127,7 +127,7 @@ def test_unknown_is_looked_at_again_and_then_told() -> None:
 
 
 def test_what_could_not_be_looked_at_in_time_is_looked_at_again() -> None:
-    again = only(steps(Finding(queued(), finished=True, asked=True, reason="no time was left to look")))
+    again = only(steps(Sighting(queued(), finished=True, asked=True, reason="no time was left to look")))
     assert again.queued.look.finished == NOW
     assert again.delay == 2
 
@@ -180,7 +180,7 @@ def test_only_what_is_stale_is_told_of_a_target_with_several_objects() -> None:
     sequels = (Sequel((other, SUBJECT), tries=3, stale=NOW - 500),)
     verdicts = {SUBJECT: Verdict("stale", "old", 'ETag "o"', 'ETag "n"', "AMS"), other: Verdict("fresh", "same")}
     look = queued(sequels=sequels, finished=NOW - 1, asked=True)
-    found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts))
+    found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts))
     letter = only(found, DeadLetter)
     assert letter.reason == "still stale at AMS after 4 purges: old"
     assert letter.seen == f'{URL}: ETag "o" at AMS, where S3 has ETag "n"'
@@ -214,13 +214,13 @@ def test_targets_go_their_own_ways() -> None:
     sequels = (Sequel((SUBJECT,)), Sequel((other,)), None)
     look = queued(targets=(URL, other.url, "https://a.example/c.css"), sequels=sequels, finished=NOW - 1, asked=True)
     verdicts = {SUBJECT: Verdict("stale", "old"), other: Verdict("fresh")}
-    found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts))
+    found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts))
     assert only(found).queued.job.targets == (URL,)
     assert notes(found) == [("stale", "purged"), ("fresh", "done")]
 
 
 def test_a_request_that_the_vendor_gave_up_is_purged_again() -> None:
-    found = steps(Finding(queued(soft=True), finished=True, asked=True, failed="error at 3 POPs"))
+    found = steps(Sighting(queued(soft=True), finished=True, asked=True, failed="error at 3 POPs"))
     again = only(found)
     assert again.status is Status.STALE
     assert again.queued.job.soft
@@ -230,8 +230,8 @@ def test_a_request_that_the_vendor_gave_up_is_purged_again() -> None:
 
 def test_what_a_vendor_has_said_to_be_done_is_not_asked_again() -> None:
     look = queued(receipts=("a", "b", "c"))
-    assert only(steps(Finding(look, finished=False, receipts=("c",)))).queued.look.receipts == ("c",)
-    assert only(steps(Finding(look, finished=False))).queued.look.receipts == ("a", "b", "c")
+    assert only(steps(Sighting(look, finished=False, receipts=("c",)))).queued.look.receipts == ("c",)
+    assert only(steps(Sighting(look, finished=False))).queued.look.receipts == ("a", "b", "c")
 
 
 def test_who_waits_for_a_purge_made_again_goes_when_it_is_fresh() -> None:
