@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from multicdn.proof import telling
 from multicdn.proof.followed import Follow
+from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
 from multicdn.proof.pursuit import Pursuits
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
     from multicdn.records import LogRecord
     from multicdn.routing.tiers import Tier
     from multicdn.sequel import Sequel, Subject
+
+    # The change of each object at each provider and URL that is the newest, and the look that it is in.
+    _Last = dict[tuple[str, str, str, str], tuple[Subject, QueuedJob]]
+
+
+_SUPERSEDED = Verdict("superseded", "it has changed again, and that change is looked at")
 
 
 class Followed(NamedTuple):
@@ -85,7 +93,9 @@ class Following:
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:
         """Begin to look at purges, side by side with whatever else is done."""
-        return self._pursuits.begin(without_older(looks), seconds)
+        pursuit = self._pursuits.begin(without_older(looks), seconds)
+        pursuit.superseded = list(superseded(looks, self._rules, time.time()))
+        return pursuit
 
     def next(
         self,
@@ -127,13 +137,41 @@ def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> FollowReport:
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
     """Looks in which each object is looked at once through a provider: for its newest change, after its last purge."""
     every = list(looks)
-    last: dict[tuple[str, str, str, str], tuple[Subject, QueuedJob]] = {}
+    last = _last(every)
+    return [_kept(queued, last) for queued in every]
+
+
+def superseded(looks: Iterable[QueuedJob], rules: Rules, now: float) -> Iterator[Note]:
+    """What is told of the changes that are looked at no more, since a newer one of the same object is.
+
+    Not of those that were purged twice, or whose message came twice: they are looked at once.
+    """
+    every = list(looks)
+    last = _last(every)
     for queued in every:
+        older = {
+            subject: _SUPERSEDED
+            for subject in _subjects(queued)
+            if last[_place(queued, subject)][0] != subject and rules(subject.bucket, subject.key, queued.job.instance)
+        }
+        targets = [
+            target
+            for target, sequel in zip(queued.job.targets, queued.job.sequels, strict=False)
+            if sequel and older.keys() & set(sequel.subjects)
+        ]
+        if job := queued.job.only(targets) if targets else None:
+            about = msgspec.structs.replace(queued, job=job)
+            yield Note("superseded", about, tuple(older.items()), reason=_SUPERSEDED.reason, at=now)
+
+
+def _last(looks: Iterable[QueuedJob]) -> _Last:
+    last: _Last = {}
+    for queued in looks:
         for subject in _subjects(queued):
             place = _place(queued, subject)
             if place not in last or _is_later(subject, queued, *last[place]):
                 last[place] = subject, queued
-    return [_kept(queued, last) for queued in every]
+    return last
 
 
 def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob) -> bool:
@@ -142,7 +180,7 @@ def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob
     return bool(queued.look and by.look and queued.look.accepted > by.look.accepted)
 
 
-def _kept(queued: QueuedJob, last: Mapping[tuple[str, str, str, str], tuple[Subject, QueuedJob]]) -> QueuedJob:
+def _kept(queued: QueuedJob, last: _Last) -> QueuedJob:
     def left(sequel: Sequel | None) -> Sequel | None:
         if sequel is None:
             return None

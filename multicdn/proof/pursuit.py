@@ -14,7 +14,7 @@ from multicdn.bounds import bounded
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.errors import CredentialsRefused, ProviderError, RetryLater, bug, told
 from multicdn.log import plugin_bug
-from multicdn.proof.ladder import Sighting
+from multicdn.proof.ladder import Note, Sighting
 from multicdn.proof.look import look as look_at
 from multicdn.proof.look import together
 from multicdn.proof.proving import instrument
@@ -187,12 +187,14 @@ class Pursuit:
 
     Attributes:
         looks: the same.
+        superseded: what is told of that which isn't looked at, since the same objects have changed again.
     """
 
     def __init__(
         self, looks: Sequence[QueuedJob], find: Callable[[QueuedJob, float], Sighting], seconds: float
     ) -> None:
         self.looks = looks
+        self.superseded: Sequence[Note] = ()
         self._find = find
         self._until = time.monotonic() + seconds
         self._found: dict[int, Sighting] = {}

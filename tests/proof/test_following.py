@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from multicdn.model import Action, Job, TargetKind
-from multicdn.proof.following import without_older
+from multicdn.proof.following import superseded, without_older
 from multicdn.queue.message import Look, QueuedJob
+from multicdn.routing.verify import Verify
 from multicdn.sequel import Sequel, Subject, Then
 
 URL = "https://a.example/a.css"
@@ -51,3 +52,12 @@ def test_of_one_change_that_was_purged_twice_the_later_purge_is_looked_at() -> N
 def test_other_objects_urls_and_providers_are_looked_at_each() -> None:
     found = sequels(look("0A"), look("0B", key="other"), look("0B", url=URL + "?v"), look("0B", provider="other"))
     assert all(sequel and sequel.subjects for sequel in found)
+
+
+def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:
+    looks = [look("0A"), look("0B"), look("0B", 5.0), look("0A", key="other")]
+    [note] = superseded(looks, lambda *_: Verify(), 9.0)
+    assert (note.event, note.at, note.queued.job.targets) == ("superseded", 9.0, (URL,))
+    [(subject, verdict)] = note.subjects
+    assert (subject.sequencer, str(verdict.state)) == ("0A", "superseded")
+    assert list(superseded(looks, lambda *_: None, 9.0)) == [], "nobody looks at it any longer"

@@ -125,3 +125,18 @@ def test_what_could_not_be_followed_is_told_when_it_is_looked_at_once_more(
     told.world.run(300)
     assert set(told.types[2:]) == {f"multicdn.purge.{state}" for state in ("accepted", "finished", "purged", "dead")}
     assert len(told.world.letters) == 2
+
+
+def test_a_change_that_a_newer_one_answers_for_ends_as_superseded(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin, cdn: FastlySimulator, logged: pytest.LogCaptureFixture
+) -> None:
+    told = Told(monkeypatch, origin, cdn, "true")
+    told.upload("a.css")
+    told.world.invoke()
+    told.world.upload("a.css", "newer")
+    told.world.invoke()
+    told.world.warp.skip(5)
+    told.world.run(60)
+    ends = [line["event"] for line in lines(logged) if line["event"] in ("fresh", "superseded")]
+    assert ends == ["superseded", "fresh"]
+    assert told.metric("Fresh") == [1]
