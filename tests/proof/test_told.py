@@ -96,6 +96,7 @@ def test_an_edge_that_ignores_every_purge_is_named_counted_and_a_dead_letter(
     assert told.types[-1] == "multicdn.purge.dead"
     again, dead = sum(told.metric("PurgedAgain")), told.metric("Dead")
     assert (again > 1, dead, told.metric("Stale")) == (True, [1], [1])
+    assert [len(each) for each in told.metric("UploadToAcceptedSeconds")] == [1], "once, and not at each purge again"
     *_, last = (line for line in lines(logged) if line["event"] == "stale")
     assert (last["state"], last["purges"], last["keys"]) == ("dead", again + 1, ["a.css"])
     assert "s old" in last["seen"]
