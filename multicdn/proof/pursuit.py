@@ -108,11 +108,13 @@ class Pursuits:
         provider = self.concrete(queued.job.provider)
         if not (look.receipts and isinstance(provider, Confirm)):
             return self._by_time(look.due)
+        asked = True
         for place, receipt in enumerate(look.receipts):
             answer = self._asked(queued, provider, receipt, until)
             if not answer.finished or answer.failed:
                 return answer._replace(receipts=look.receipts[place:])
-        return _VendorWord(finished=True, asked=True)
+            asked = asked and answer.asked
+        return _VendorWord(finished=True, asked=asked)
 
     @staticmethod
     def _by_time(due: float, reason: str = "") -> _VendorWord:
