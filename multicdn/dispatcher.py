@@ -83,6 +83,7 @@ class Dispatcher:
     Attributes:
         settings: of the installation, from the config.
         on_measured: takes the measures of each invocation, and when it ended; in Lambda it writes them to the log.
+        on_followed: takes what was found out about purges that are followed; nobody does in Lambda.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Dispatcher:
         self.on_measured: Callable[[metrics.Measured, float], None] | None = None
         if metrics.is_wanted():
             self.on_measured = metrics.write
+        self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
         self._tiers = config.tiers
@@ -168,13 +170,15 @@ class Dispatcher:
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
         looks = [queued for queued in intake.queued_jobs if queued.look and not self._refusal(queued)]
         left_seconds = until - time.monotonic()
-        kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, returned))
+        kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, [*returned, *(each.job for each in looks)]))
         calling = time.time()
         pursuit = self._following.begin(looks, left_seconds - kept) if looks else None
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         sent = self._requeue(report, pursuit, history, calling, end)
+        if self.on_followed is not None:
+            self.on_followed(sent.notes)
         told_of = _told(looks, sent.notes)
         unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
         if self.on_measured is not None:
@@ -257,7 +261,7 @@ class Dispatcher:
             failed = self._retry_queue().carry_out([*decisions, *steps], end - time.monotonic())
         except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
             looked_at = _returning(pursuit.looks if pursuit else ())
-            left = Report((*map(_not_followed, report), *looked_at))
+            left = Report((*map(self._not_followed, report), *looked_at))
             return _Sent(left=left, late=report, trouble=told(error))
         unsent = set(map(id, failed))
         undelivered = [decision for decision in decisions if id(decision) in unsent]
@@ -266,6 +270,14 @@ class Dispatcher:
         notes = [*(pursuit.superseded if pursuit else ()), *notes]
         told_now = [note for note in notes if left.failed_messages.isdisjoint(note.queued.job.messages)]
         return _Sent(decisions, undelivered, left, late, notes=told_now)
+
+    def _not_followed(self, outcome: Outcome) -> Outcome:
+        """An outcome as it counts where what follows could not be sent: what was accepted is asked for once more."""
+        tier, job = self._tiers.get(outcome.job.instance), outcome.job
+        followed = job.sequels or (tier is not None and tier.again and job.action is Action.PURGE)
+        if outcome.status is not Status.ACCEPTED or not followed:
+            return outcome
+        return msgspec.structs.replace(outcome, status=Status.RETRY, reason=_UNSENT)
 
     def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
         """Let changes of which something could not be found out wait in the queue for that part alone."""
@@ -381,13 +393,6 @@ def _is_put_off_preload(outcome: Outcome) -> bool:
 
 def _log_unlisted(level: int, reason: str) -> None:
     emit(level, "not-listed", reason=reason)
-
-
-def _not_followed(outcome: Outcome) -> Outcome:
-    """An outcome as it counts where what follows could not be sent: what was accepted is asked for once more."""
-    if outcome.status is not Status.ACCEPTED or not outcome.job.sequels:
-        return outcome
-    return msgspec.structs.replace(outcome, status=Status.RETRY, reason=_UNSENT)
 
 
 def _returning(looks: Iterable[QueuedJob]) -> Iterator[Outcome]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+#: Seconds since 1970, a number that can be counted with.
+Moment = Annotated[float, Meta(ge=0, le=1e11)]
 
 
 class Subject(Struct, frozen=True, omit_defaults=True):
@@ -35,6 +39,9 @@ class Subject(Struct, frozen=True, omit_defaults=True):
     sequencer: Annotated[str, Meta(max_length=64)] = ""
 
 
+_Kind = Annotated[str, Meta(pattern="^(url|prefix|tag|host|everything)$")]
+
+
 class Then(Struct, frozen=True, omit_defaults=True):
     """What another provider does for the same objects, once the target is gone from the caches of this one.
 
@@ -49,9 +56,9 @@ class Then(Struct, frozen=True, omit_defaults=True):
     """
 
     provider: str
-    action: str
+    action: Annotated[str, Meta(pattern="^(purge|preload)$")]
     bucket: str
-    targets: tuple[tuple[str, str], ...]
+    targets: Annotated[tuple[tuple[_Kind, str], ...], Meta(min_length=1)]
     soft: bool = False
     fresh: bool = False
     sequel: Sequel | None = None
@@ -71,14 +78,17 @@ class Sequel(Struct, frozen=True, omit_defaults=True):
 
     subjects: tuple[Subject, ...] = ()
     then: tuple[Then, ...] = ()
-    tries: int = 0
-    stale: float = 0.0
+    tries: Annotated[int, Meta(ge=0, le=100)] = 0
+    stale: Moment = 0.0
     repeated: bool = False
     released: bool = False
 
 
 def joined(sequels: Iterable[Sequel]) -> Sequel:
-    """All that follows, each once; of several changes of one object the newest alone is looked at."""
+    """All that follows, each once; of several changes of one object the newest alone is looked at.
+
+    It doesn't grow with the changes of one object: what others do for it is one, followed by all that follows.
+    """
     every = tuple(dict.fromkeys(sequels))
     if len(every) == 1:
         return every[0]
@@ -87,15 +97,30 @@ def joined(sequels: Iterable[Sequel]) -> Sequel:
         place = subject.url, subject.bucket, subject.key
         if place not in subjects or is_newer(subject, subjects[place]):
             subjects[place] = subject
-    then = dict.fromkeys(one for sequel in every for one in sequel.then)
     return Sequel(
         tuple(subjects.values()),
-        tuple(then),
+        merged(one for sequel in every for one in sequel.then),
         tries=max(sequel.tries for sequel in every),
         stale=min((sequel.stale for sequel in every if sequel.stale), default=0.0),
         repeated=all(sequel.repeated for sequel in every),
         released=all(sequel.released for sequel in every),
     )
+
+
+def merged(every: Iterable[Then]) -> tuple[Then, ...]:
+    """What others do, each thing once, with all that follows it."""
+    alike: dict[Then, list[Sequel]] = {}
+    for one in dict.fromkeys(every):
+        found = alike.setdefault(structs.replace(one, sequel=None), [])
+        found += [one.sequel] if one.sequel else []
+    return tuple(structs.replace(one, sequel=joined(found)) if found else one for one, found in alike.items())
+
+
+def depth(sequel: Sequel | None, most: int) -> int:
+    """How many sequels follow each other at most; counted no further than ``most``."""
+    if sequel is None or most <= 0:
+        return 0
+    return 1 + max((depth(one.sequel, most - 1) for one in sequel.then), default=0)
 
 
 def is_newer(new: Subject, old: Subject) -> bool:

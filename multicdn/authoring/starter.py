@@ -170,6 +170,8 @@ def _route(draft: Draft) -> Iterator[str]:
     yield "    urls:"
     yield f"      - {scalar(_url(draft))}    # as viewers ask for them"
     yield f"    purge: [{', '.join(map(scalar, draft.vendors))}]"
+    yield "    # To see that new bytes are served, and purge again where they aren't; what it needs, the check says:"
+    yield "    # verify: true"
 
 
 def _url(draft: Draft) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from multicdn.cli import _log, arguments, completion, lists
+from multicdn.cli import _log, _signals, arguments, completion, lists
 from multicdn.cli._json import as_json_option, say_json
 from multicdn.cli.progress import Progress
 from multicdn.cli.render import counted
@@ -83,18 +86,36 @@ def fresh(
     except manual.RequestError as error:
         raise click.UsageError(str(error)) from error
     verdicts: Verdicts = {}
-    with checkup.silenced(), Progress(quiet=as_json or wait is None) as progress:
-        progress.begin(f"Looking at {counted(len({each.url for each in asked}), 'URL')}")
-        for verdicts, pause in freshness.outlooks(asked, loaded.config, Objects().stored, wait or 0.0):
-            if pause is not None:
-                progress.say(f"{_sum(verdicts)}; next look in {pause:.0f} s")
+    try:
+        with checkup.silenced(), Progress(quiet=as_json or wait is None) as progress:
+            progress.begin(f"Looking at {counted(len({each.url for each in asked}), 'URL')}")
+            for verdicts, pause in freshness.outlooks(asked, loaded.config, Objects().stored, wait or 0.0):
+                if pause is not None:
+                    progress.say(f"{_sum(verdicts)}; next look in {pause:.0f} s")
+    except KeyboardInterrupt:
+        _interrupted(verdicts, as_json=as_json)
     status = _status(verdicts)
+    _show(verdicts, status, as_json=as_json)
+    raise SystemExit(status)
+
+
+def _show(verdicts: Verdicts, status: int, *, as_json: bool) -> None:
     if as_json:
         say_json(_as_json(verdicts, status))
     else:
         for line in (*_lines(verdicts), *_after(verdicts)):
             say(line)
-    raise SystemExit(status)
+
+
+def _interrupted(verdicts: Verdicts, *, as_json: bool) -> NoReturn:
+    """Show what the last look has found, and end at once: Python would wait for edges that are silent."""
+    status = _signals.status()
+    if verdicts:
+        _show(verdicts, status, as_json=as_json)
+    say("Interrupted.", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
 
 
 def _read(what: Iterable[str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -149,7 +170,7 @@ def _lines(verdicts: Verdicts) -> Iterator[str]:
     for (url, bucket, key), probes in urls.items():
         yield url
         expected = next((each.expected for probe in probes for each in verdicts[probe] if each.expected), "")
-        yield f"  s3://{bucket}/{key}{f': {_brief(expected)}' if expected else ''}"
+        yield f"  s3://{bucket}/{key}{f': {_named(expected)}' if expected else ''}"
         rows = [row for probe in probes for row in _rows(probe, verdicts[probe])]
         yield from (f"  {line.replace(_UNBROKEN, ' ')}" for line in table(_HEAD, rows, columns and columns - 2))
         unplaced = [probe.provider for probe in probes if not probe.via]
@@ -182,6 +203,11 @@ def _undated(verdict: Verdict) -> str:
     return verdict.seen if verdict.age is None else verdict.seen.removesuffix(f", {verdict.age:.0f} s old")
 
 
+def _named(expected: str) -> str:
+    """What S3 has: an identity, or no object, for which statuses are expected."""
+    return f"not in S3, so {expected} is expected" if expected[:1].isdigit() else _brief(expected)
+
+
 def _brief(identity: str) -> str:
     return _DIGEST.sub(lambda digest: f"{digest[0][:_DIGITS]}…", identity)
 
@@ -193,7 +219,7 @@ def _after(verdicts: Verdicts) -> Iterator[str]:
     yield _sum(verdicts)
     stale = [probe for probe, found in verdicts.items() if together(found).state == "stale"]
     if stale:
-        urls = " ".join(list(dict.fromkeys(probe.url for probe in stale))[:_URLS])
+        urls = shlex.join(list(dict.fromkeys(probe.url for probe in stale))[:_URLS])
         names = "".join(f" --provider {name}" for name in dict.fromkeys(probe.provider for probe in stale))
         yield f"to purge again: multicdn purge {urls}{names}"
 

@@ -29,6 +29,9 @@ _MOST_SHOWN, _LONGEST_BODY = 100, 500
 # Calls that a simulator keeps for tests; nobody looks at them here.
 _MOST_CALLS = 1000
 
+# Seconds that a purge takes at a vendor that is slow: more than any of them publishes, but for the slowest.
+SLOW = 8.0
+
 _THROTTLED = faults.status(429, {"Retry-After": "2"}, "too many requests\n")
 _DOWN = faults.status(503, {}, "the service is unavailable\n")
 
@@ -88,6 +91,7 @@ class SimulatedEdges:
         simulator = self._simulators[name]
         simulator.faults.clear()
         simulator.ignores_purges = fault == "ignore"
+        simulator.topology.purge_delay = SLOW if fault == "slow" else 0.0
         shown = {"throttle": _THROTTLED, "outage": _DOWN, "hang": faults.hang()}.get(fault)
         if shown is not None:
             simulator.faults.always(shown)

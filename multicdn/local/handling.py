@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multicdn.handler import Context
     from multicdn.model import Job, Outcome, Receipt
     from multicdn.plugins.discovery import Plugins
+    from multicdn.proof.ladder import Note
     from multicdn.queue.retry import Decision
     from multicdn.testing.loopback.resources import Queue
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
         def decided(self, decisions: Sequence[Decision]) -> None:
             """It was decided what waits in the queue, and what is given up."""
+
+        def followed(self, notes: Sequence[Note]) -> None:
+            """Something was found out about purges that are followed."""
 
         def over(self, intake: Intake) -> None:
             """The batch is done."""
@@ -67,6 +71,7 @@ class Handling:
         self._client = sqs.client(queue.url)
         retry_queue = _WatchedQueue(self._client, queue, watcher)
         self._dispatcher = Dispatcher(config, plugins, self._delivery, lambda: retry_queue, queue.url)
+        self._dispatcher.on_followed = watcher.followed
         # No gathering: whoever looks on wants to see each step.
         count = config.install.maximum_concurrency
         self._workers = [Worker(self._client, queue.url, self.handle) for _ in range(count)]

@@ -21,7 +21,7 @@ from multicdn.local.site import Site
 from multicdn.local.state import LocalState, QueueState
 from multicdn.local.timeline import Timeline, word
 from multicdn.local.waiting import queue_state
-from multicdn.model import ChangeKind
+from multicdn.model import ChangeKind, Status
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
 from multicdn.routing.router import Router
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from multicdn.events.intake import Intake
     from multicdn.local.edges import EdgeAnswer
     from multicdn.model import Change, Job, Outcome
+    from multicdn.proof.ladder import Note
     from multicdn.queue.retry import Decision
 
 # Seconds between two looks at the edges, and at the queue: at a long one less often, but not so seldom that it seems
@@ -79,8 +80,8 @@ class LocalSession:
             self._logged = stack.enter_context(Logged())
             plugins = Plugins()
             config = config_file.load(self._local.config_path, plugins)
-            router = Router(config.routes, config.providers, plugins.hooks.urls)
-            self._places = Places(router, self._local.edges)
+            self._router = Router(config.routes, config.providers, plugins.hooks.urls)
+            self._places = Places(self._router, self._local.edges)
             self._site = site
             self._handling = stack.enter_context(Handling(config, plugins, self._local.queue, self))
             self._edges = SimulatedEdges(self._local.edges, config.types, config.providers, self._places, self._objects)
@@ -209,10 +210,20 @@ class LocalSession:
             self._timeline.ended(outcome, time.time())
 
     def decided(self, decisions: Sequence[Decision]) -> None:
-        """It was decided what becomes of jobs that were not accepted."""
+        """It was decided what becomes of jobs that were not accepted, and what follows those that were."""
         with self._lock:
             for decision in decisions:
-                self._timeline.put_off(decision.queued.job, decision.reason, dead=is_dead(decision))
+                dead, job = is_dead(decision), decision.queued.job
+                if not dead and decision.status in (Status.ACCEPTED, Status.STALE):
+                    self._timeline.follow(job)
+                else:
+                    self._timeline.put_off(job, decision.reason, dead=dead)
+
+    def followed(self, notes: Sequence[Note]) -> None:
+        """Something was found out about purges that are followed."""
+        with self._lock:
+            for note in notes:
+                self._timeline.found(note, time.time())
 
     def over(self, intake: Intake) -> None:
         """A batch is done."""
@@ -230,7 +241,10 @@ class LocalSession:
         place = self._places.of(bucket, key, kind)
         self._site.learn(bucket, key, place.public, place.tags)
         version = self._objects.changed(bucket, key, None if kind is ChangeKind.REMOVED else etag)
-        return self._timeline.add(bucket, key, word(kind), version, at, place.actions, etag)
+        verified = [name for name in place.actions if self._router.verify(bucket, key, name)]
+        return self._timeline.add(
+            bucket, key, word(kind), version, at, place.actions, etag, verified, dict(self._local.tiers)
+        )
 
     @contextlib.contextmanager
     def _taken_back(self, bucket: str, key: str, added: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 #: What can be wrong with a provider, beside ``none``.
-FAULTS = ("throttle", "outage", "hang", "ignore")
+FAULTS = ("throttle", "outage", "hang", "slow", "ignore")
 WELL = "none"
 
 
@@ -56,11 +56,16 @@ class ProviderProgress(Struct, frozen=True):
     """How far a change has come at a provider.
 
     Attributes:
-        state: waiting, calling, accepted, requeued, dead, stale (accepted, and the edge still has old bytes) or fresh.
+        state: waiting, calling, requeued, accepted, finished, stale (an edge still has old bytes), unknown, superseded,
+            dead or fresh.
         accepted: seconds from the change until the vendor accepted all that it asks for; None before.
-        fresh: seconds until no client got old bytes any more.
+        fresh: seconds until the new bytes were seen; where nobody verifies, until no client got old ones any more.
         attempts: invocations that have tried.
-        reason: why it was not accepted at last.
+        reason: why it was not accepted at last, or what was seen at the edge.
+        finished: seconds until the purge was done; None before, and where nothing waits for it.
+        asked: whether the vendor said so; else its published time was over.
+        purges: how many there were.
+        verified: whether multicdn itself looks at the edge; else only this page does.
     """
 
     state: str
@@ -68,6 +73,10 @@ class ProviderProgress(Struct, frozen=True):
     fresh: float | None = None
     attempts: int = 0
     reason: str = ""
+    finished: float | None = None
+    asked: bool = False
+    purges: int = 1
+    verified: bool = False
 
 
 class UploadState(Struct, frozen=True):
@@ -116,7 +125,14 @@ class WaitingJob(Struct, frozen=True):
 
 
 class QueueState(Struct, frozen=True):
-    """The queue and the dead letters; of each no more than the first messages are shown."""
+    """The queue and the dead letters; of each no more than the first messages are shown.
+
+    Attributes:
+        waiting, in_flight, delayed, dead: messages.
+        jobs, dead_jobs: what they hold.
+        looked_at: purges that were accepted and are looked at, which the others don't count.
+        looks: those; ``due`` says when each is looked at next.
+    """
 
     waiting: int = 0
     in_flight: int = 0
@@ -124,6 +140,8 @@ class QueueState(Struct, frozen=True):
     dead: int = 0
     jobs: tuple[WaitingJob, ...] = ()
     dead_jobs: tuple[WaitingJob, ...] = ()
+    looked_at: int = 0
+    looks: tuple[WaitingJob, ...] = ()
 
 
 class LogLine(Struct, frozen=True):

@@ -11,11 +11,17 @@ from multicdn.local.state import ProviderProgress, UploadState
 from multicdn.model import Action, ChangeKind, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from multicdn.model import Job, Outcome
+    from multicdn.proof.identity import Verdict
+    from multicdn.proof.ladder import Note
+    from multicdn.sequel import Subject
 
 MOST_UPLOADS = 50
+
+# States of what a vendor has accepted, and nothing more was found out about.
+_LOOKED_AT = ("accepted", "finished", "stale")
 
 # Messages of which it is remembered what they are about.
 _MOST_MESSAGES = 20_000
@@ -35,6 +41,16 @@ class _AtProvider:
     attempts: int = 0
     reason: str = ""
     pending: set[_Target] = field(default_factory=set)
+    verified: bool = False
+    finished: float | None = None
+    asked: bool = False
+    purges: int = 1
+    followed: set[_Target] = field(default_factory=set)
+
+    def end(self, state: str, reason: str = "") -> None:
+        """Nothing more is looked at."""
+        self.state, self.reason = state, reason
+        self.followed.clear()
 
 
 @dataclass
@@ -68,6 +84,8 @@ class Timeline:
         at: float,
         actions: Mapping[str, frozenset[Action]],
         etag: str,
+        verified: Collection[str] = (),
+        inner: Mapping[str, str] | None = None,
     ) -> str:
         """Add a change; return its id.
 
@@ -79,9 +97,15 @@ class Timeline:
             at: seconds since 1970.
             actions: what each provider is asked to do for it. A purge decides, where there is one.
             etag: of the new bytes, by which the event is found that tells of it.
+            verified: the providers at whose edge multicdn itself looks for the new bytes.
+            inner: by the names of providers, those that they fetch from, and wait for.
         """
         providers = {
-            name: _AtProvider(Action.PURGE if Action.PURGE in asked else Action.PRELOAD)
+            name: _AtProvider(
+                Action.PURGE if Action.PURGE in asked else Action.PRELOAD,
+                verified=name in verified and Action.PURGE in asked,
+                reason=f"until {waited_for} is done" if (waited_for := (inner or {}).get(name)) in actions else "",
+            )
             for name, asked in actions.items()
         }
         upload = _FollowedUpload(f"u{next(self._ids)}", bucket, key, version, at, kind, etag, "", providers)
@@ -112,13 +136,15 @@ class Timeline:
     def returned(self, message: str, job: Job) -> None:
         """A job has come back from the queue, or from the dead letters."""
         targets = frozenset(_targets(job))
-        found = [id_ for id_, at in self._at(job.instance) if not at.pending.isdisjoint(targets)]
+        found = [id_ for id_, at in self._at(job.instance) if not targets.isdisjoint(at.pending | at.followed)]
         self._remember(message, tuple(found), targets)
 
     def calling(self, job: Job) -> None:
         """A vendor is called for a job, for the first time in this invocation or again."""
         for _, _, _, at in self._asked(job):
             if at.state in ("waiting", "requeued", "dead"):
+                if at.state == "dead":  # it begins anew
+                    at.finished, at.purges = None, 1
                 at.state = "calling"
                 at.attempts += 1
 
@@ -130,7 +156,7 @@ class Timeline:
         for target, message, upload, at in self._asked(job):
             # What waits is spelled as the routes do, and what was called as the vendor does.
             at.pending -= {target} if target in at.pending else self._keys_of_message.get(message, frozenset())
-            if not at.pending:
+            if not at.pending and at.accepted is None:
                 at.state, at.reason = "accepted" if at.fresh is None else "fresh", ""
                 at.accepted = round(max(0.0, now - upload.at), 3)
 
@@ -138,7 +164,38 @@ class Timeline:
         """It was decided what becomes of a job that was not accepted."""
         for target, _, _, at in self._asked(job):
             at.pending.add(target)
-            at.state, at.accepted, at.reason = "dead" if dead else "requeued", None, reason
+            if dead or at.state != "stale":  # one that is stale was accepted before
+                at.state, at.accepted, at.reason = "dead" if dead else "requeued", None, reason
+
+    def follow(self, job: Job) -> None:
+        """Something follows what was accepted: it is looked at, or made once more, or others are asked only now."""
+        for target, _, _, at in self._asked(job):
+            (at.pending if at.accepted is None else at.followed).add(target)
+
+    def found(self, note: Note, now: float) -> None:
+        """Something was found out about a purge that is followed."""
+        if note.event == "finished":
+            for _, _, upload, at in self._asked(note.queued.job):
+                if at.accepted is not None and at.finished is None:
+                    at.finished, at.asked = round(max(at.accepted, now - upload.at), 3), note.asked
+                    at.state = "finished" if at.state == "accepted" else at.state
+        for subject, verdict in note.subjects:
+            self._found_of(note, subject, verdict, now)
+
+    def _found_of(self, note: Note, subject: Subject, verdict: Verdict, now: float) -> None:
+        before: list[_AtProvider] = []
+        for upload in self._uploads.values():
+            at = upload.providers.get(note.queued.job.instance)
+            if at is None or (upload.bucket, upload.key) != (subject.bucket, subject.key):
+                continue
+            if upload.sequencer != subject.sequencer:
+                before.append(at)
+                continue
+            _tell(at, upload, note, verdict, now)
+            for older in before:
+                if older.verified and older.state in _LOOKED_AT:
+                    older.end("superseded", "a newer version answers for it")
+            return
 
     def over(self, messages: Iterable[str]) -> None:
         """An invocation has ended: what is still open of its messages waits for the next one."""
@@ -148,7 +205,7 @@ class Timeline:
                     at.state = "requeued" if at.pending else "waiting"
 
     def observe(self, is_fresh: Callable[[str, str, str], bool | None], now: float) -> None:
-        """Look which changes have reached the clients.
+        """Look which changes have reached the clients, where multicdn itself doesn't.
 
         Args:
             is_fresh: by provider, bucket and key, whether clients get what is current; None where nobody can tell.
@@ -156,7 +213,7 @@ class Timeline:
         """
         for upload in self._uploads.values():
             for name, at in upload.providers.items():
-                if at.accepted is None or at.fresh is not None or at.state not in ("accepted", "stale"):
+                if at.verified or at.accepted is None or at.fresh is not None or at.state not in _LOOKED_AT:
                     continue
                 fresh = is_fresh(name, upload.bucket, upload.key)
                 if fresh:
@@ -166,8 +223,9 @@ class Timeline:
 
     @property
     def open(self) -> bool:
-        """Whether any change is on its way."""
-        return any(at.fresh is None for upload in self._uploads.values() for at in upload.providers.values())
+        """Whether any change is on its way that only we look for."""
+        every = (at for upload in self._uploads.values() for at in upload.providers.values())
+        return any(at.fresh is None and not at.verified for at in every)
 
     def objects(self) -> list[tuple[str, str, str]]:
         """Bucket, key and kind of the last changes, newest first, each object once."""
@@ -222,7 +280,29 @@ def _targets(job: Job) -> Iterator[_Target]:
 
 
 def _shown(at: _AtProvider) -> ProviderProgress:
-    return ProviderProgress(at.state, at.accepted, at.fresh, at.attempts, at.reason)
+    return ProviderProgress(
+        at.state,
+        at.accepted,
+        at.fresh,
+        at.attempts,
+        at.reason,
+        at.finished,
+        at.asked,
+        at.purges,
+        at.verified,
+    )
+
+
+def _tell(at: _AtProvider, upload: _FollowedUpload, note: Note, verdict: Verdict, now: float) -> None:
+    """Take what was seen of a change at an edge."""
+    if note.event == "fresh":
+        at.fresh = round(max(at.accepted or 0.0, now - upload.at), 3)
+        at.end("fresh")
+    elif note.event in ("unknown", "superseded"):
+        at.end(note.event, verdict.reason)
+    elif note.event == "stale" and note.state == "purged":
+        at.state, at.purges = "stale", note.purges + 1
+        at.reason = verdict.seen or verdict.reason
 
 
 def word(kind: ChangeKind) -> str:

@@ -234,7 +234,9 @@ class FollowThrough:
             calls = [timer for timer in timers if not timer.queued.look]
             begun: list[_Timer] = []
             if looks and name not in self._pursuits:
-                self._pursuits[name] = self._following.begin([timer.queued for timer in looks], self._look_for())
+                self._pursuits[name] = self._following.begin(
+                    [timer.queued for timer in looks], self._look_for(), hurried=False
+                )
                 begun += looks
             if calls and name not in self._working:
                 jobs = [timer.queued.job for timer in calls]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct, structs
 
@@ -120,16 +121,39 @@ def _of_object(config: Config, router: Router, bucket: str, key: str) -> Iterato
 
 
 def _of_url(config: Config, router: Router, explainer: Explainer, url: str) -> Iterator[Probe]:
-    wanted = requested(url)
-    sources = [each for each in explainer.sources(wanted) if each.key and each.route.purge]
-    if not sources:
+    wanted = _wanted(url)
+    # A query may make another copy in a cache, of the same object.
+    spelled = next((each for each in (wanted, wanted.partition("?")[0]) if _sources(explainer, each)), "")
+    if not spelled:
         raise RequestError(
-            f"no route gives {url} for one object; `multicdn explain` says which have others at its host"
+            f"no route gives {wanted} for one object; `multicdn explain` says which have others at its host"
         )
+    sources = _sources(explainer, spelled)
     # The URL of a picture's size is of an object of its own, if there is one, rather than of the picture.
-    own = [source for source in sources if _is_own(router, source, wanted)]
+    own = [source for source in sources if _is_own(router, source, spelled)]
     for source in own or sources:
         yield from _at_each(config, source.route, wanted, source.key)
+
+
+def _wanted(url: str) -> str:
+    """A URL as a browser asks for it: without user, password and fragment, which it keeps for itself.
+
+    Raises:
+        RequestError: it is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        if parts.port == 0 or not parts.hostname:
+            raise ValueError("no host that can be asked")
+        ascii_host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError as error:  # and UnicodeError, which is one
+        raise RequestError(f"that is no URL: {error}") from None
+    return requested(urlunsplit(parts._replace(netloc=ascii_host, fragment="")))
+
+
+def _sources(explainer: Explainer, url: str) -> list[Source]:
+    return [each for each in explainer.sources(url) if each.key and each.route.purge]
 
 
 def _is_own(router: Router, source: Source, url: str) -> bool:
@@ -193,8 +217,11 @@ def _looked(asked: Sequence[Probe], config: Config, stored: Stored) -> dict[Prob
         )
         return {subjects[subject]: found for subject, found in verdicts.items()}
 
-    with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-fresh") as pool:
+    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-fresh")
+    try:
         return {each: found for part in pool.map(ask, groups.items()) for each, found in part.items()}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nobody
 
 
 def _of_objects_there(

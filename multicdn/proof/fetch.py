@@ -11,7 +11,7 @@ from msgspec import structs
 
 from multicdn import through
 from multicdn.bounds import bounded
-from multicdn.proof.signs import pop
+from multicdn.proof.signs import pop, short
 from multicdn.terms import Seen
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ LARGEST_BODY = 64 * 1024 * 1024
 
 _PIECE = 64 * 1024
 _LONGEST_HEADER = 1024
+
+# The others have a part of a body, or none.
+_WHOLE = (200, 203)
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
@@ -56,7 +59,7 @@ def _seen(answer: http.client.HTTPResponse, *, want_md5: bool) -> Seen:
     coding = headers.get("content-encoding", "").strip().lower()
     length = answer.length if coding in ("", "identity") else None
     seen = Seen(status=answer.status, headers=headers, size=length, pop=pop(headers))
-    if not want_md5 or not 200 <= answer.status < 300:
+    if not want_md5 or answer.status not in _WHOLE:
         return seen
     try:
         digest, size = _digest(answer, coding)
@@ -86,16 +89,19 @@ def _digest(answer: http.client.HTTPResponse, coding: str) -> tuple[str, int]:
         _NoDigest: it came in part only, is too large, or has a coding that isn't known.
     """
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise _NoDigest(f"its coding is {coding[:40]}")
+        raise _NoDigest(f"its coding is {short(coding, 40)}")
     if answer.length is None and not answer.chunked:
         raise _NoDigest("nothing says where it ends")
+    too_large = f"it has more than {LARGEST_BODY} bytes"
+    if (answer.length or 0) > LARGEST_BODY:
+        raise _NoDigest(too_large)
     found, size = md5(usedforsecurity=False), 0
     try:
         for piece in _unpacked(answer) if coding not in ("", "identity") else _pieces(answer):
             found.update(piece)
             size += len(piece)
             if size > LARGEST_BODY:
-                raise _NoDigest(f"it has more than {LARGEST_BODY} bytes")
+                raise _NoDigest(too_large)
     except zlib.error:
         raise _NoDigest(f"it isn't packed as {coding}") from None
     except (OSError, http.client.HTTPException) as error:
@@ -114,8 +120,10 @@ def _unpacked(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
     for piece in _pieces(answer):
         packed = piece
-        while packed and not unpack.eof:
+        while packed:
+            if unpack.eof:  # several may follow each other: https://datatracker.ietf.org/doc/html/rfc1952#section-2.2
+                unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
             yield unpack.decompress(packed, _PIECE)
-            packed = unpack.unconsumed_tail
+            packed = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
     if not unpack.eof:
         raise _NoDigest("it broke off")

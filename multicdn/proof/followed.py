@@ -18,7 +18,7 @@ from multicdn.routing.tiers import Tier
 from multicdn.sequel import Sequel, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
     from multicdn.model import Outcome, Report
     from multicdn.provider import Provider
@@ -30,6 +30,14 @@ _LONGEST_DELAY = 900
 
 # Requests that one message asks a vendor about.
 _MOST_RECEIPTS = 20
+
+# Seconds after which a vendor is asked first whose purges take seconds: many are done long before its published time.
+_FIRST_QUESTION = 2.0
+# Seconds; a vendor that expects to take longer isn't believed.
+_LONGEST_WAIT = 86_400.0
+
+# Characters of a receipt that a message has room for; longer ones are no ids.
+_LONGEST_RECEIPT = 1024
 
 _PLAIN = Tier()
 _REPEATED = Sequel(repeated=True)
@@ -77,29 +85,43 @@ class Follow:
     def released(self, decisions: Iterable[Decision], now: float) -> tuple[list[Decision], list[Requeue]]:
         """Let others go ahead of purges that were given up, or that hold them up for too long.
 
+        Only purges do: a preload would fetch what is about to be dropped. And whoever will be purged once more isn't
+        looked at before that: it may have fetched old bytes again.
+
         Returns:
             The decisions, with a note in those that others don't wait for any longer; and the others' jobs.
         """
         kept: list[Decision] = []
         jobs: list[Requeue] = []
         for decision in decisions:
-            queued = decision.queued
-            overdue = [
-                one and one.then and not one.released and (not _waits(decision) or self._is_overdue(one, queued, now))
-                for one in queued.job.sequels
-            ]
-            if any(overdue):
-                free = (one for one, late in zip(queued.job.sequels, overdue, strict=True) if late and one)
-                why = "given up" if not _waits(decision) else "not done yet"
-                reason = f"{queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
-                jobs += released((then for one in free for then in one.then), queued, reason)
-                decision = msgspec.structs.replace(decision, queued=_marked(queued, overdue))  # noqa: PLW2901
-            kept.append(decision)
+            free = self._free(decision, now)
+            kept.append(_marked(decision, free))
+            if not free:
+                continue
+            early = [then for place in free for then in _purging(decision.queued.job.sequels[place])]
+            why, delay = "given up", 0
+            if isinstance(decision, Requeue):
+                why, delay = "not done yet", max(0, math.ceil(min(free.values())))
+                early = [_unlooked(then) for then in early]
+            reason = f"{decision.queued.job.provider}, from which it fetches, has {why}: {decision.reason}"
+            found = released(early, decision.queued, reason)
+            jobs += (msgspec.structs.replace(each, delay=delay) for each in found)
         return kept, jobs
 
-    def _is_overdue(self, sequel: Sequel, queued: QueuedJob, now: float) -> bool:
-        waits = [self._tiers.get(then.provider, _PLAIN).wait_at_most for then in sequel.then]
-        return now - queued.since >= min(map(seconds, waits))
+    def _free(self, decision: Decision, now: float) -> dict[int, float]:
+        """The places of targets that others wait for no longer, and seconds until that.
+
+        Before its own next turn nothing can change, so what is due by then counts as due.
+        """
+        queued, free = decision.queued, {}
+        for place, sequel in enumerate(queued.job.sequels):
+            waiting = _purging(sequel)
+            if sequel and waiting and not sequel.released:
+                most = min(seconds(self._tiers.get(then.provider, _PLAIN).wait_at_most) for then in waiting)
+                left = queued.since + most - now
+                if not isinstance(decision, Requeue) or left <= decision.delay:
+                    free[place] = left
+        return free
 
     def _split(self, job: Job) -> tuple[Job | None, Job | None]:
         """The targets that are purged a second time before anything follows; and those of which something follows."""
@@ -128,8 +150,7 @@ class Follow:
         return Requeue(_queued(second, history, now), Status.ACCEPTED, "is purged a second time", delay)
 
     def _alike(self, job: Job, outcome: Outcome) -> tuple[object, ...]:
-        confirms = bool(outcome.receipt.id) and isinstance(self._provider(job), Confirm)
-        wait, _ = self._published(job, outcome)
+        wait, confirms = self._published(job, outcome)
         return job.provider, job.kind, job.soft, job.bucket, job.rank, confirms, wait
 
     def _look(self, pairs: Sequence[tuple[Job, Outcome]], history: MessageHistory, began: float, now: float) -> Requeue:
@@ -143,11 +164,11 @@ class Follow:
     def _published(self, job: Job, outcome: Outcome) -> tuple[float, bool]:
         """Seconds until it is looked at first, and whether the vendor is asked then."""
         provider = self._provider(job)
-        wait, _ = published(provider, job.kind, outcome.receipt)
-        if not (outcome.receipt.id and isinstance(provider, Confirm)):
+        wait = min(_LONGEST_WAIT, published(provider, job.kind, outcome.receipt)[0])
+        if not (0 < len(outcome.receipt.id) <= _LONGEST_RECEIPT and isinstance(provider, Confirm)):
             return wait, False
         speed = provider.speeds.get(job.kind)
-        return (min(wait, speed.seconds) if speed else wait), True
+        return (min(wait, speed.seconds, _FIRST_QUESTION) if speed else wait), True
 
     def _provider(self, job: Job) -> Provider:
         provider = self._providers[job.instance]
@@ -188,13 +209,24 @@ def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = N
     return QueuedJob(job, 0, since, shortened(frozenset(origins)), look=look)
 
 
-def _waits(decision: Decision) -> bool:
-    return isinstance(decision, Requeue)
+def _purging(sequel: Sequel | None) -> tuple[Then, ...]:
+    return tuple(then for then in sequel.then if then.action == Action.PURGE) if sequel else ()
 
 
-def _marked(queued: QueuedJob, places: Iterable[object]) -> QueuedJob:
+def _unlooked(then: Then) -> Then:
+    """A purge after which only further purges follow."""
+    further = tuple(map(_unlooked, _purging(then.sequel)))
+    return msgspec.structs.replace(then, sequel=Sequel(then=further) if further else None)
+
+
+def _marked(decision: Decision, places: Container[int]) -> Decision:
+    """With a note in those targets that others wait for no longer."""
+    job = decision.queued.job
     sequels = tuple(
-        msgspec.structs.replace(one, released=True) if one and late else one
-        for one, late in zip(queued.job.sequels, places, strict=True)
+        msgspec.structs.replace(one, released=True) if one and place in places else one
+        for place, one in enumerate(job.sequels)
     )
-    return msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, sequels=sequels))
+    if sequels == job.sequels:
+        return decision
+    queued = msgspec.structs.replace(decision.queued, job=msgspec.structs.replace(job, sequels=sequels))
+    return msgspec.structs.replace(decision, queued=queued)

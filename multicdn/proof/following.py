@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -12,8 +13,8 @@ from multicdn.proof.followed import Follow
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
-from multicdn.proof.pursuit import Pursuits
-from multicdn.sequel import is_newer
+from multicdn.proof.pursuit import PROMPT, Pursuits
+from multicdn.sequel import is_newer, merged
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from multicdn.proof.pursuit import Pursuit
     from multicdn.provider import Provider
     from multicdn.queue.message import QueuedJob
-    from multicdn.queue.retry import Decision, MessageHistory
+    from multicdn.queue.retry import Decision, MessageHistory, Requeue
     from multicdn.records import LogRecord
     from multicdn.routing.tiers import Tier
-    from multicdn.sequel import Sequel, Subject
+    from multicdn.sequel import Sequel, Subject, Then
 
-    # The change of each object at each provider and URL that is the newest, and the look that it is in.
-    _Last = dict[tuple[str, str, str, str], tuple[Subject, QueuedJob]]
+    # Provider, URL, bucket and key; and the change that is the newest there, with the look that it is in.
+    _Place = tuple[str, str, str, str]
+    _Last = dict[_Place, tuple[Subject, QueuedJob]]
 
 
 _SUPERSEDED = Verdict("superseded", "it has changed again, and that change is looked at")
@@ -91,9 +93,9 @@ class Following:
         self._follow = Follow(providers, tiers, every)
         self._pursuits = Pursuits(providers, tiers, rules, objects.stored, concurrency)
 
-    def begin(self, looks: Sequence[QueuedJob], seconds: float) -> Pursuit:
-        """Begin to look at purges, side by side with whatever else is done."""
-        pursuit = self._pursuits.begin(without_older(looks), seconds)
+    def begin(self, looks: Sequence[QueuedJob], seconds: float, *, hurried: bool = True) -> Pursuit:
+        """Begin to look at purges, side by side with whatever else is done; hurried where others wait for its end."""
+        pursuit = self._pursuits.begin(without_older(looks), seconds, PROMPT if hurried else seconds)
         pursuit.superseded = list(superseded(looks, self._rules, time.time()))
         return pursuit
 
@@ -118,13 +120,13 @@ class Following:
         """
         kept, released = self._follow.released(undelivered, now)
         steps: list[Decision] = [*released, *self._follow.accepted(report, history, began, now)]
-        notes: list[Note] = [Note("released", each.queued, reason=each.reason, at=now) for each in released]
+        notes: list[Note] = [_let_go(each, now) for each in released]
         for finding in findings:
             concrete = self._pursuits.concrete(finding.queued.job.provider)
             found = decide(finding, self._rules, concrete, now)
             notes += found.notes
             waiting, free = self._follow.released(found.decisions, now)
-            notes += [Note("released", each.queued, reason=each.reason, at=now) for each in free]
+            notes += [_let_go(each, now) for each in free]
             steps += [*waiting, *free]
         return Followed(kept, steps, notes)
 
@@ -134,11 +136,23 @@ def told(looks: Iterable[QueuedJob], notes: Sequence[Note]) -> FollowReport:
     return FollowReport(telling.records(notes), telling.counts(looks, notes), measures(notes))
 
 
+def _let_go(early: Requeue, now: float) -> Note:
+    return Note("released", early.queued, delay=early.delay, reason=early.reason, at=now)
+
+
 def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
-    """Looks in which each object is looked at once through a provider: for its newest change, after its last purge."""
+    """Looks in which each object is looked at once through a provider: for its newest change, after its last purge.
+
+    Who waits until an older change is fresh waits with the look at the newest.
+    """
     every = list(looks)
     last = _last(every)
-    return [_kept(queued, last) for queued in every]
+    handed: dict[_Place, list[Then]] = defaultdict(list)
+    for queued in every:
+        for sequel in filter(None, queued.job.sequels):
+            if sequel.subjects and not _left(queued, sequel, last):
+                handed[_place(queued, sequel.subjects[0])] += (each for each in sequel.then if each.fresh)
+    return [_kept(queued, last, handed) for queued in every]
 
 
 def superseded(looks: Iterable[QueuedJob], rules: Rules, now: float) -> Iterator[Note]:
@@ -180,15 +194,22 @@ def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob
     return bool(queued.look and by.look and queued.look.accepted > by.look.accepted)
 
 
-def _kept(queued: QueuedJob, last: _Last) -> QueuedJob:
+def _left(queued: QueuedJob, sequel: Sequel, last: _Last) -> tuple[Subject, ...]:
+    return tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
+
+
+def _kept(queued: QueuedJob, last: _Last, handed: Mapping[_Place, Sequence[Then]]) -> QueuedJob:
     def left(sequel: Sequel | None) -> Sequel | None:
         if sequel is None:
             return None
-        subjects = tuple(each for each in sequel.subjects if last[_place(queued, each)][1] is queued)
-        if subjects == sequel.subjects:
+        subjects = _left(queued, sequel, last)
+        if not subjects:
+            then = tuple(each for each in sequel.then if not (sequel.subjects and each.fresh))
+        else:
+            more = [each for subject in subjects for each in handed.get(_place(queued, subject), ())]
+            then = merged((*sequel.then, *more)) if more else sequel.then
+        if (subjects, then) == (sequel.subjects, sequel.then):
             return sequel
-        # Who waits until the object is fresh waits with the other look.
-        then = sequel.then if subjects else tuple(each for each in sequel.then if not each.fresh)
         return msgspec.structs.replace(sequel, subjects=subjects, then=then)
 
     sequels = tuple(map(left, queued.job.sequels))
@@ -201,5 +222,5 @@ def _subjects(queued: QueuedJob) -> Iterator[Subject]:
     return (subject for sequel in queued.job.sequels if sequel for subject in sequel.subjects)
 
 
-def _place(queued: QueuedJob, subject: Subject) -> tuple[str, str, str, str]:
+def _place(queued: QueuedJob, subject: Subject) -> _Place:
     return queued.job.provider, subject.url, subject.bucket, subject.key

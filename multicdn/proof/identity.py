@@ -8,6 +8,7 @@ Nothing is taken for fresh or stale that only might be.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from msgspec import Struct
 
 from multicdn.proof import signs
-from multicdn.proof.instruments import NO_VERSION, Known, Sign, compared, words
+from multicdn.proof.instruments import NO_VERSION, Known, Sign, compared, is_of_its_time, words
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -105,8 +106,12 @@ def _closed(case: _Case) -> tuple[State, str]:
     """An object that readers shall not have."""
     seen = case.seen
     status, fetched = seen.status, _fetched(case)
+    if signs.refused(seen):
+        return "unknown", _no_object(seen)
     if status in case.gone and (status >= 300 or fetched is not Sign.OTHER):
         return "fresh", f"answers {status}"
+    if signs.is_error_document(seen):
+        return "fresh", f"answers {status}{_PAGE}"
     if not 200 <= status < 400:
         return "unknown", _no_object(seen)
     if fetched is Sign.NEWER:
@@ -122,20 +127,23 @@ def _closed(case: _Case) -> tuple[State, str]:
 def _open(case: _Case) -> tuple[State, str]:
     """An object that readers shall have, unless it was removed since."""
     status, another = case.seen.status, _is_another(case)
-    if (case.stored is None or case.subject.gone) and status in case.gone:
+    error_page = signs.is_error_document(case.seen)
+    missing = error_page or (status in case.gone and not signs.refused(case.seen))
+    if missing and (case.stored is None or case.subject.gone):
         return "fresh", f"answers {status}, and the object was removed"
-    if 200 <= status < 300:
+    if 200 <= status < 300 and not error_page:
         state, reason = _told(case)
         return ("superseded", _SUPERSEDED) if another and state != "fresh" else (state, reason)
-    if status not in (404, 410):
+    if status not in (404, 410) and not error_page:
         return "unknown", _no_object(case.seen)
     if another:
         return "superseded", _SUPERSEDED
     if _fetched(case) is Sign.OTHER:
         return "stale", f"answers {status} for an object that is there{_why(case)}"
-    return "unknown", f"the site doesn't serve it at this URL: it answers {status}"
+    return "unknown", f"the site doesn't serve it at this URL: it answers {status}{_PAGE * error_page}"
 
 
+_PAGE = " with its page for errors"
 _SUPERSEDED = "the object has changed again in S3, and that change is looked at by itself"
 
 
@@ -152,6 +160,8 @@ def _told(case: _Case) -> tuple[State, str]:
         return "fresh", f"{in_s3.by} is newer than in S3"
     if _is_newer(case):
         return "fresh", "Last-Modified is later than the event"
+    if in_s3 and stored and not case.subject.etag + case.subject.version and is_of_its_time(seen, stored.modified):
+        return "unknown", "written in the same second as the object in S3, and the event didn't say which that was"
     if in_s3:
         return "stale", f"{in_s3.by} is not that of S3{_why(case)}"
     return "unknown", _untold(case, made)
@@ -174,18 +184,20 @@ def _size(stored: StoredObject) -> int | None:
 def _is_another(case: _Case) -> bool:
     """Whether the object in S3 is another one than the event told of: it was written again, or removed, or came back.
 
-    An object that was closed to readers is there still, written before.
+    An object that was closed to readers is there still, written before. What came without a time, as of a batch
+    operation, is told by its purge from what was written after that.
     """
     subject, stored = case.subject, case.stored
     if stored is None:
         return not subject.gone
-    moment = _moment(subject.time)
+    moment = _moment(subject.time) or case.purged
     later = moment is not None and stored.modified >= math.floor(moment) + (not subject.gone)
     if subject.gone:
         return later
     if NO_VERSION not in (subject.version, stored.version) and subject.version and stored.version:
         return subject.version != stored.version
-    return subject.etag != stored.etag if subject.etag and stored.etag else later
+    # The same bytes later were written by somebody, too, and others may have been there in between.
+    return later or bool(subject.etag and stored.etag and subject.etag != stored.etag)
 
 
 def _is_newer(case: _Case) -> bool:
@@ -223,11 +235,14 @@ def _no_object(seen: Seen) -> str:
     """Why there is nothing to compare."""
     if not seen.status:
         return seen.reason or "no answer"
+    if why := signs.refused(seen):
+        return f"refused by the CDN itself ({why}): it answers {seen.status}"
     if seen.status in _LOGIN:
         return f"login needed, or refused: it answers {seen.status}"
     if 300 <= seen.status < 400:
-        # A query may hold a token.
-        return f"redirects to {signs.short(seen.headers.get('location', 'nowhere').partition('?')[0])} ({seen.status})"
+        # What follows may hold a token.
+        where = re.split("[?#]", seen.headers.get("location", "nowhere"), maxsplit=1)[0]
+        return f"redirects to {signs.short(where)} ({seen.status})"
     return f"answers {seen.status}"
 
 
@@ -239,7 +254,8 @@ def _untold(case: _Case, made: str) -> str:
         return f"{words(case.identity)} can't be compared: {seen.reason or 'the answer or S3 does not say it'}"
     served = signs.modified(seen)
     if served is not None and stored and served == math.floor(stored.modified):
-        return f"Last-Modified as in S3, but {seen.size} bytes where S3 has {stored.size}"
+        differs = f"{seen.size} bytes where S3 has {stored.size}" if seen.size != stored.size else "another MD5"
+        return f"Last-Modified as in S3, but {differs}"
     return "the answer shows no version id, ETag, MD5 or Last-Modified that compares with S3's"
 
 

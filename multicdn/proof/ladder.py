@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from multicdn.model import Action, Job, Status, TargetKind, together
+from multicdn.model import Action, Job, Status, TargetKind
 from multicdn.proof.followed import delay_until, released
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import since_1970
@@ -21,9 +22,8 @@ from multicdn.provider import capability
 from multicdn.queue.message import QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
 from multicdn.routing.durations import seconds
-from multicdn.routing.route import is_root
 from multicdn.routing.verify import Verify
-from multicdn.sequel import Sequel, Subject
+from multicdn.sequel import Sequel, Subject, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,6 +52,9 @@ _UNKNOWN = (2, 8, 20)
 _MOST_SHOWN = 3
 
 _PLAIN = Verify()
+
+# The state of an object that wasn't asked for, since others took all the time.
+_UNSEEN = "unseen"
 
 
 class Sighting(Struct, frozen=True):
@@ -127,7 +130,14 @@ class _Ladder:
     def __init__(self, finding: Sighting, rules: Rules, provider: Provider | None, now: float) -> None:
         look = finding.queued.look
         assert look is not None, "only what was accepted is looked at"
-        self._finding, self._queued, self._job, self._look = finding, finding.queued, finding.queued.job, look
+        # Times from a clock that was ahead, or of a message that was made to hurt, would never be over.
+        look = msgspec.structs.replace(look, accepted=min(look.accepted, now), finished=min(look.finished, now))
+        self._finding, self._queued, self._job, self._look = (
+            finding,
+            finding.queued,
+            _timely(finding.queued.job, now),
+            look,
+        )
         self._rules, self._provider, self._now = rules, provider, now
         self._decisions: list[Decision] = []
         self._notes: list[Note] = []
@@ -185,14 +195,23 @@ class _Ladder:
         for state, found in by_state.items():
             if state == "stale":
                 self._stale(found)
+            elif state == _UNSEEN:
+                self._unseen(found)
             elif state == "unknown":
                 self._unknown(found)
             else:
                 self._done(found)
 
     def _state(self, sequel: Sequel) -> str:
-        states = {str(self._verdict(subject).state) for subject in sequel.subjects if self._rule(subject)}
-        return next(state for state in ("stale", "unknown", "superseded", "fresh") if state in states)
+        looked_at = [subject for subject in sequel.subjects if self._rule(subject)]
+        states = {str(self._verdict(subject).state) for subject in looked_at}
+        if not self._is_tired() and any(subject not in self._finding.verdicts for subject in looked_at):
+            states.add(_UNSEEN)
+        return next(state for state in ("stale", _UNSEEN, "unknown", "superseded", "fresh") if state in states)
+
+    def _is_tired(self) -> bool:
+        """Whether what never had its turn isn't waited for any longer."""
+        return self._now - self._look.finished > _LONGEST_FINISH
 
     def _verdict(self, subject: Subject) -> Verdict:
         return self._finding.verdicts.get(subject) or Verdict("unknown", self._finding.reason)
@@ -200,6 +219,22 @@ class _Ladder:
     def _done(self, found: Sequence[tuple[str, Sequel]], reason: str = "") -> None:
         self._tell(found, reason=reason)
         self._release_at_end(found)
+
+    def _unseen(self, found: Sequence[tuple[str, Sequel]]) -> None:
+        """Go on with what had no turn, since there were too many: that is no sign of anything, and no try."""
+        waited = self._now - self._look.finished
+        delay = 1.0 if self._finding.verdicts else min(_LONGEST_DISTANCE, max(float(_UNKNOWN[0]), _SHARE * waited))
+        left, told = [], []
+        for target, one in found:
+            over = [subject for subject in one.subjects if str(self._verdict(subject).state) in ("fresh", "superseded")]
+            # What didn't answer comes after what wasn't asked, or it would take its turn again.
+            rest = tuple(
+                sorted((each for each in one.subjects if each not in over), key=self._finding.verdicts.__contains__)
+            )
+            left.append((target, msgspec.structs.replace(one, subjects=rest)))
+            told.append((target, msgspec.structs.replace(one, subjects=tuple(over))))
+        self._tell(told)
+        self._look_again(left, math.ceil(delay), times=self._look.times)
 
     def _unknown(self, found: Sequence[tuple[str, Sequel]]) -> None:
         if self._look.times < len(_UNKNOWN):
@@ -220,9 +255,9 @@ class _Ladder:
         """Seconds after which what a vendor publishes, for most of its purges, is surely over."""
         return max(1.0, self._look.finished - self._look.accepted)
 
-    def _look_again(self, found: Sequence[tuple[str, Sequel]], delay: int) -> None:
+    def _look_again(self, found: Sequence[tuple[str, Sequel]], delay: int, times: int | None = None) -> None:
         job = self._only(found)
-        look = msgspec.structs.replace(self._look, times=self._look.times + 1)
+        look = msgspec.structs.replace(self._look, times=self._look.times + 1 if times is None else times)
         queued = msgspec.structs.replace(self._queued, job=job, look=look)
         self._decisions.append(Requeue(queued, Status.ACCEPTED, "is looked at again", delay))
 
@@ -238,8 +273,7 @@ class _Ladder:
             left = [pair for pair in alike if pair not in over]
             self._give_up(over, seen, reason)
             if left and tries < len(_DISTANCES):
-                for pair in left:
-                    self._again(pair, tries)
+                self._again(left, tries)
                 note = self._note("stale", [target for target, _ in left], seen, reason)
                 told = {"state": "purged", "delay": _DISTANCES[tries], "purges": tries + 1}
                 self._notes.append(msgspec.structs.replace(note, **told))
@@ -254,42 +288,50 @@ class _Ladder:
         within = max((seconds(rule.within) for rule in rules), default=seconds(_PLAIN.within))
         return within - (self._now - sequel.stale) if sequel.stale else within
 
-    def _again(self, pair: tuple[str, Sequel], tries: int) -> None:
-        target, sequel = pair
-        renewed = msgspec.structs.replace(
-            sequel, tries=tries + 1, stale=sequel.stale or round(self._now, 3), repeated=False
-        )
-        job = (tries == len(_DISTANCES) - 1 and self._wider(renewed)) or self._same(target, renewed, soft=tries == 0)
-        queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
-        self._join(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
+    def _again(self, found: Sequence[tuple[str, Sequel]], tries: int) -> None:
+        renewed = [
+            (
+                target,
+                msgspec.structs.replace(one, tries=tries + 1, stale=one.stale or round(self._now, 3), repeated=False),
+            )
+            for target, one in found
+        ]
+        wide: list[tuple[str, Sequel]] = []
+        same: list[tuple[str, Sequel]] = []
+        for pair in renewed:
+            (wide if tries == len(_DISTANCES) - 1 and self._has_wider(pair[1]) else same).append(pair)
+        for job in (*self._same(same, soft=tries == 0), *self._wider([one for _, one in wide])):
+            queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
+            self._decisions.append(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
 
-    def _same(self, target: str, sequel: Sequel, *, soft: bool) -> Job:
-        part = self._job.only([target])
-        assert part is not None, "it is one of its targets"
-        # Without a reference: a vendor that deduplicates requests would take it for the one before.
-        return msgspec.structs.replace(part, sequels=(sequel,), soft=part.soft and soft, reference="")
+    def _same(self, found: Sequence[tuple[str, Sequel]], *, soft: bool) -> Iterator[Job]:
+        if found:
+            part = self._only(found)
+            # Without a reference: a vendor that deduplicates requests would take it for the one before.
+            yield msgspec.structs.replace(part, soft=part.soft and soft, reference="")
 
-    def _wider(self, sequel: Sequel) -> Job | None:
-        """The purge of all that begins with the URL, which reaches copies under query strings and other endings."""
+    def _has_wider(self, sequel: Sequel) -> bool:
         subject = sequel.subjects[0] if sequel.subjects else None
-        if subject is None or self._provider is None or is_root(subject.url):
-            return None
-        if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
-            return None
-        shared = (self._job.instance, Action.PURGE, TargetKind.PREFIX, (subject.url,), (self._job.messages,))
-        return Job(*shared, bucket=subject.bucket, provenance=self._job.provenance[:1], sequels=(sequel,))
+        if subject is None or self._provider is None or not _names_a_file(subject.url):
+            return False
+        return capability(self._provider, Action.PURGE, TargetKind.PREFIX) is not None
 
-    def _join(self, again: Requeue) -> None:
-        """Put further purges of the same kind into one message."""
-        new = again.queued.job
-        for place, old in enumerate(self._decisions):
-            if isinstance(old, Requeue) and old.status is Status.STALE and old.delay == again.delay:
-                job = old.queued.job
-                if _kind(job) == _kind(new):
-                    queued = msgspec.structs.replace(old.queued, job=together([job, new]))
-                    self._decisions[place] = msgspec.structs.replace(old, queued=queued)
-                    return
-        self._decisions.append(again)
+    def _wider(self, sequels: Iterable[Sequel]) -> Iterator[Job]:
+        """The purge of all that begins with the URLs, which reaches copies under query strings and other endings."""
+        buckets: dict[str, dict[str, list[Sequel]]] = {}
+        for sequel in sequels:
+            subject = sequel.subjects[0]
+            buckets.setdefault(subject.bucket, {}).setdefault(subject.url, []).append(sequel)
+        for bucket, urls in buckets.items():
+            shared = (
+                self._job.instance,
+                Action.PURGE,
+                TargetKind.PREFIX,
+                tuple(urls),
+                (self._job.messages,) * len(urls),
+            )
+            behind = self._job.provenance[:1] * len(urls)
+            yield Job(*shared, bucket=bucket, provenance=behind, sequels=tuple(map(joined, urls.values())))
 
     def _give_up(
         self, found: Sequence[tuple[str, Sequel]], shown: Sequence[tuple[Subject, Verdict]], reason: str
@@ -304,7 +346,6 @@ class _Ladder:
         self._decisions.append(DeadLetter(queued, Status.STALE, told, _sent_by_edges(shown)))
         note = self._note("stale", [target for target, _ in found], shown, told)
         self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
-        self._release(then for _, one in found for then in one.then if then.fresh)
 
     def _begun_anew(self, found: Sequence[tuple[str, Sequel]]) -> Job:
         """As a dead letter holds it: whoever redrives it begins the ladder anew."""
@@ -355,9 +396,10 @@ class _Ladder:
         return [(target, one) for target, one in zip(self._job.targets, self._job.sequels, strict=True) if one]
 
     def _only(self, found: Sequence[tuple[str, Sequel]]) -> Job:
-        job = self._job.only([target for target, _ in found])
+        followed = dict(found)
+        job = self._job.only(followed)
         assert job is not None, "these are some of its targets"
-        return job
+        return msgspec.structs.replace(job, sequels=tuple(followed[target] for target in job.targets))
 
 
 def _sent_by_edges(shown: Sequence[tuple[Subject, Verdict]]) -> str:
@@ -369,5 +411,14 @@ def _sent_by_edges(shown: Sequence[tuple[Subject, Verdict]]) -> str:
     )
 
 
-def _kind(job: Job) -> tuple[object, ...]:
-    return job.provider, job.action, job.kind, job.soft, job.bucket, job.rank
+def _names_a_file(url: str) -> bool:
+    """Whether hardly anything else begins with a URL: with that of a directory's page all that is in it does."""
+    return "." in urlsplit(url).path.rpartition("/")[2]
+
+
+def _timely(job: Job, now: float) -> Job:
+    """A job in which nothing has happened later than now."""
+    if not any(one and one.stale > now for one in job.sequels):
+        return job
+    sequels = (one and msgspec.structs.replace(one, stale=min(one.stale, now)) for one in job.sequels)
+    return msgspec.structs.replace(job, sequels=tuple(sequels))

@@ -10,6 +10,7 @@ never as stale.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 See = Callable[["Subject", float], Sequence[Seen]]
 Stored = Callable[["Collection[Place]", float], "tuple[dict[Place, StoredObject | None], dict[Place, str]]"]
 
-# Edges that are asked at once. Each may take so many seconds, and S3 what is left, but so many at least.
+# Edges that are asked at once. Each may take so many seconds, and S3 what is left, but so many at least, or so large a
+# part where there is little time.
 _PARALLEL = 8
 _EACH = 10.0
-_FOR_S3 = 3.0
+_FOR_S3, _SHARE_OF_S3 = 3.0, 0.4
+_SHORTEST = 0.05
 
 # POPs that a sentence names.
 _NAMED = 5
@@ -43,6 +46,10 @@ _NAMED = 5
 class _Answered(NamedTuple):
     seen: Sequence[Seen]
     when: float
+
+
+_UNASKED = (Seen(reason="no time was left to ask for it"),)
+_NOT_ASKED = Verdict("unknown", _UNASKED[0].reason)
 
 
 def through(via: str, identity: str) -> See:
@@ -80,17 +87,20 @@ def look(
         purged: as in ``judge``.
         seconds: for all of it.
     """
-    until = time.monotonic() + seconds
-    answers = _asked(subjects, see, max(0.0, seconds - _FOR_S3))
-    places = {(subject.bucket, subject.key) for subject in subjects}
-    objects, failed = stored(places, max(_FOR_S3, until - time.monotonic()))
-    verdicts = {}
+    until, for_s3 = time.monotonic() + seconds, min(_FOR_S3, seconds * _SHARE_OF_S3)
+    answers = _asked(subjects, see, max(0.0, seconds - for_s3))
+    places = {(each.bucket, each.key) for each in subjects if answers[each].seen is not _UNASKED}
+    objects, failed = stored(places, max(for_s3, until - time.monotonic()))
+    verdicts: dict[Subject, tuple[Verdict, ...]] = {}
     for subject in subjects:
         place, answer = (subject.bucket, subject.key), answers[subject]
+        if answer.seen is _UNASKED:
+            verdicts[subject] = (_NOT_ASKED,)
+            continue
         judged = (
             judge(
                 subject,
-                StoredObject("") if place in failed else objects[place],
+                StoredObject("") if place in failed else objects.get(place),
                 seen,
                 identity=identity,
                 removed_as=removed_as,
@@ -103,11 +113,16 @@ def look(
     return verdicts
 
 
+def is_asked(verdicts: Sequence[Verdict]) -> bool:
+    """Whether an edge was asked at all, be it in vain; else no time was left to begin with it."""
+    return verdicts[:1] != (_NOT_ASKED,)
+
+
 def _doubted(verdict: Verdict, reason: str) -> Verdict:
     """A verdict where S3 did not answer: only the event's own identity proves something."""
     if not reason or verdict.state == "fresh" or not verdict.seen:
         return verdict
-    return structs.replace(verdict, state="unknown", reason=f"S3 did not say what it has now: {reason}")
+    return structs.replace(verdict, state="unknown", expected="", reason=f"S3 did not say what it has now: {reason}")
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:
@@ -129,10 +144,11 @@ def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subj
     until = time.monotonic() + seconds
 
     def ask(subject: Subject) -> _Answered:
-        seen = see(subject, min(_EACH, until - time.monotonic()))
-        return _Answered(seen, time.time())
+        left = until - time.monotonic()
+        return _Answered(see(subject, min(_EACH, 0.9 * left)) if left > _SHORTEST else _UNASKED, time.time())
 
-    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-look")
+    # Named after who looks, by whom those are counted that hang.
+    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix=f"{threading.current_thread().name}/edge")
     asked = {}
     for subject in subjects:
         try:
@@ -146,8 +162,11 @@ def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subj
         future = asked.get(subject)
         if future is None:
             reason = "no thread could be started to ask for it: the process has too many"
-        elif future.cancelled() or not future.done():
-            reason = "no time was left to ask for it"
+        elif future.cancelled():
+            answers[subject] = _Answered(_UNASKED, time.time())
+            continue
+        elif not future.done():
+            reason = f"no answer within {seconds:.1f} s"
         elif (bad := future.exception()) is not None:
             reason = bad.reason if isinstance(bad, ProviderError) else told(bad)
         else:

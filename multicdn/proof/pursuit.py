@@ -15,8 +15,8 @@ from multicdn.delivery.rate_limit import RateLimits
 from multicdn.errors import CredentialsRefused, ProviderError, RetryLater, bug, told
 from multicdn.log import plugin_bug
 from multicdn.proof.ladder import Note, Sighting
+from multicdn.proof.look import is_asked, together
 from multicdn.proof.look import look as look_at
-from multicdn.proof.look import together
 from multicdn.proof.proving import instrument
 from multicdn.provider import Call, Confirm, Confirmation, stands_for_others
 
@@ -41,8 +41,17 @@ _LARGEST_ANSWER = 1 << 20
 # Seconds that an invocation waits for what is looked at once all else is done: the next uploads wait for its end.
 _GRACE = 2.0
 
+# Of that one look may take so many, so that what its edges have said by then is told, though one of them hangs.
+PROMPT = 1.6
+
 # Below this many seconds nothing is begun.
 _SHORTEST = 0.1
+
+# Seconds after which the published time of a purge counts, since so many are asked about that its turn doesn't come.
+_LONGEST_UNASKED = 300.0
+
+# Threads of one instance that may have been left behind by earlier looks: what hangs for ever must not take them all.
+_MOST_LEFT_BEHIND = 24
 
 
 class _VendorWord(NamedTuple):
@@ -78,9 +87,9 @@ class Pursuits:
         self._stored = stored
         self._rates = RateLimits(concurrency)
 
-    def begin(self, looks: Iterable[QueuedJob], seconds: float) -> Pursuit:
-        """Begin to look, for so many seconds at most."""
-        return Pursuit(tuple(looks), self._find, seconds)
+    def begin(self, looks: Iterable[QueuedJob], seconds: float, each: float = PROMPT) -> Pursuit:
+        """Begin to look, for so many seconds at most, and for so many at each purge."""
+        return Pursuit(tuple(looks), self._find, seconds, each)
 
     def concrete(self, name: str) -> Provider | None:
         """The provider that a job names; None where the config no longer has it."""
@@ -123,11 +132,12 @@ class Pursuits:
     def _asked(self, queued: QueuedJob, provider: Confirm, receipt: str, until: float) -> _VendorWord:
         look, now = queued.look, time.monotonic()
         assert look is not None, "as above"
-        turn = self._rates.book(queued.job.provider, "confirm", provider.confirm_limits, 1, now, now)
-        if turn > now or until - now < _SHORTEST:
-            return _VendorWord(finished=False, reason="the vendor's rate allows the question only later")
         call = Call(connect=min(_CONNECT, until - now), read=min(_READ, until - now))
         try:
+            turn = self._rates.book(queued.job.provider, "confirm", provider.confirm_limits, 1, now, now)
+            if turn > now or until - now < _SHORTEST:
+                late = time.time() - look.accepted > _LONGEST_UNASKED
+                return _VendorWord(finished=late, reason="the vendor's rate allows the question only later")
             with bounded(call.read, _LARGEST_ANSWER):
                 answer = provider.confirm(receipt, call)
             if not isinstance(answer, Confirmation):
@@ -139,7 +149,7 @@ class Pursuits:
                 for secret in provider.secrets():
                     secret.forget()
             return self._by_time(look.due, f"the vendor can't be asked: {error.reason}")
-        except Exception as error:  # noqa: BLE001 - a plugin's bug
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug
             plugin_bug(queued.job.provider, error)
             return self._by_time(look.due, bug(error))
         failed = (answer.reason or "it says no more") if answer.failed else ""
@@ -166,7 +176,8 @@ class Pursuits:
                 purged=look.accepted,
                 seconds=until - time.monotonic(),
             )
-            found |= {subject: together(verdicts) for subject, verdicts in seen.items()}
+            asked = {subject: verdicts for subject, verdicts in seen.items() if is_asked(verdicts)}
+            found |= {subject: together(verdicts) for subject, verdicts in asked.items()}
         return found
 
     def _instrument(self, name: str, rule: Verify) -> See:
@@ -186,6 +197,7 @@ class Pursuit:
         looks: the purges.
         find: finds out about one of them.
         seconds: that there are.
+        each: that there are for each.
 
     Attributes:
         looks: the same.
@@ -193,11 +205,12 @@ class Pursuit:
     """
 
     def __init__(
-        self, looks: Sequence[QueuedJob], find: Callable[[QueuedJob, float], Sighting], seconds: float
+        self, looks: Sequence[QueuedJob], find: Callable[[QueuedJob, float], Sighting], seconds: float, each: float
     ) -> None:
         self.looks = looks
         self.superseded: Sequence[Note] = ()
         self._find = find
+        self._each = each
         self._until = time.monotonic() + seconds
         self._found: dict[int, Sighting] = {}
         self._changed = threading.Condition()
@@ -205,8 +218,15 @@ class Pursuit:
         by_instance: dict[str, list[tuple[int, QueuedJob]]] = {}
         for place, queued in enumerate(looks):
             by_instance.setdefault(queued.job.instance, []).append((place, queued))
+        running = [thread.name for thread in threading.enumerate()]
         for instance, mine in by_instance.items():
-            thread = threading.Thread(target=self._run, args=(mine,), name=f"multicdn-look-{instance}", daemon=True)
+            name = f"multicdn-look-{instance}"
+            if sum(each.startswith(f"{name}/") for each in running) >= _MOST_LEFT_BEHIND:
+                self._found |= {
+                    place: _unfound(queued, "what it was asked before hangs still") for place, queued in mine
+                }
+                continue
+            thread = threading.Thread(target=self._run, args=(mine,), name=name, daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no thread is left; it is looked at later
@@ -229,11 +249,12 @@ class Pursuit:
 
     def _run(self, looks: Sequence[tuple[int, QueuedJob]]) -> None:
         for place, queued in looks:
-            if self._closed or self._until - time.monotonic() < _SHORTEST:
+            now = time.monotonic()
+            if self._closed or self._until - now < _SHORTEST:
                 return
             try:
-                finding = self._find(queued, self._until)
-            except Exception as error:  # noqa: BLE001 - a bug must cost this look alone, and it is looked at again
+                finding = self._find(queued, min(self._until, now + self._each))
+            except BaseException as error:  # noqa: BLE001 - a bug must cost this look alone, and it is looked at again
                 plugin_bug(queued.job.provider, error)
                 finding = _unfound(queued, told(error))
             with self._changed:

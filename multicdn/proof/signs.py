@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,21 @@ _OF_S3 = re.compile(r"[0-9a-f]{32}(?:-[0-9]{1,5})?")
 # Servers mark what they have compressed: Apache and Caddy `-gzip`, `-br`, `-zstd`, Jetty `--gzip`, Django `;gzip`.
 _COMPRESSED = re.compile(r"(?:--?|[;:/])(?:gzip|gz|br|brotli|deflate|df|zstd|zst)\Z")
 
-# Cloudflare's Polish and resizing, Fastly's and Akamai's image optimisers, imgix; what calls itself a transform.
-_TRANSFORM = re.compile(r"cf-(?:polished|resized|bgj)|fastly-io-.+|x-imgix-.+|x-im-.+|x-(?!amz-).*transform.*")
+# Cloudflare's Polish and resizing, Fastly's and Akamai's image optimisers, imgix, PageSpeed; what calls itself a
+# transform.
+_TRANSFORM = re.compile(
+    r"cf-(?:polished|resized|bgj)|fastly-io-.+|x-imgix-.+|x-im-.+|x-(?:page-speed|mod-pagespeed)|x-(?!amz-).*transform.*"
+)
+
+# Image services whose ETags are MD5s as well: of what they have made.
+_MAKERS = (("x-server", "imagekit"), ("server", "cloudinary"), ("server", "akamai image"))
+
+# What S3 says of objects that were uploaded without a type; sites put in one of their own.
+_NO_TYPE = ("binary/octet-stream", "application/octet-stream")
+
+# When S3 began: no time before is one of an upload.
+# https://aws.amazon.com/blogs/aws/celebrate-15-years-of-amazon-s3-with-pi-week-livestream-events/
+_S3_BEGAN = 1_142_294_400
 
 # https://datatracker.ietf.org/doc/html/rfc9110#section-15.3.4
 _TRANSFORMED_STATUS = 203
@@ -38,13 +52,18 @@ _CACHE_STATUS = (
     "cache-status",
 )
 
-# Where a POP says its name: CloudFront, Fastly (the edge stands last), KeyCDN, CDN77, Akamai and others.
-_POPS = ("x-amz-cf-pop", "x-served-by", "x-edge-location", "x-77-pop", "cdn-pop", "x-pop", "x-id")
+# Where a POP says its name: CloudFront, Fastly (the edge stands last), KeyCDN, CDN77, Highwinds and others.
+_POPS = ("x-amz-cf-pop", "x-served-by", "x-edge-location", "x-77-pop", "cdn-pop", "x-pop", "x-id", "x-hw")
 _CF_RAY = re.compile(
     r"[0-9a-f]+-([A-Z]{3})"
 )  # https://developers.cloudflare.com/fundamentals/reference/cloudflare-ray-id/
 
-_BUNNY = "BunnyCDN-"
+# Where the name of a server has that of its POP: Bunny, Edgecast.
+_SERVER = re.compile(r"BunnyCDN-(.+)|EC[A-Za-z]+ \(([^()]+)\)")
+
+# The vendor itself refuses a reader: it says nothing of what the origin has. CloudFront lets through the name of S3.
+# https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response/
+_REFUSES = re.compile(r"cloudfront|akamaighost", re.IGNORECASE)
 
 _LONGEST = 120
 _LONGEST_AGE = 10  # digits
@@ -83,11 +102,14 @@ def age(seen: Seen) -> float | None:
 
 
 def modified(seen: Seen) -> float | None:
-    """``Last-Modified`` in seconds since 1970, a whole number; None where it can't be had."""
+    """``Last-Modified`` in seconds since 1970, a whole number; None where it can't be had, or was never S3's."""
     try:
-        return parsedate_to_datetime(seen.headers.get("last-modified", "")).timestamp()
+        moment = parsedate_to_datetime(seen.headers.get("last-modified", ""))
+        # One of the old forms names no zone: https://datatracker.ietf.org/doc/html/rfc9110#section-5.6.7
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
+    return found if found >= _S3_BEGAN else None
 
 
 def transformed(seen: Seen, kind: str, size: int | None) -> str:
@@ -102,16 +124,26 @@ def transformed(seen: Seen, kind: str, size: int | None) -> str:
     for name in headers:
         if _TRANSFORM.fullmatch(name):
             return f"{name}: {short(headers[name], 40)}"
+    for name, maker in _MAKERS:
+        if headers.get(name, "").lower().startswith(maker):
+            return f"{name}: {short(headers[name], 40)}"
     if seen.status == _TRANSFORMED_STATUS or headers.get("warning", "").startswith("214"):
         return "Warning: 214, a proxy says so itself"
-    served = _media_type(headers.get("content-type", ""))
-    if kind and served and served != _media_type(kind):
-        return f"Content-Type {short(served, 40)}, in S3 {short(_media_type(kind), 40)}"
+    served, own = _media_type(headers.get("content-type", "")), _media_type(kind)
+    if own not in ("", *_NO_TYPE) and served and served != own:
+        return f"Content-Type {short(served, 40)}, in S3 {short(own, 40)}"
+    if served == "text/html" and not headers.get("etag") and (_is_of_cloudflare(seen) or modified(seen) is None):
+        # Scripts put in, addresses hidden: https://developers.cloudflare.com/cache/reference/etag-headers/
+        return "a page without the ETag that S3 sends, as where something is put into pages"
     other = None not in (size, seen.size) and size != seen.size
     etag = headers.get("etag", "")
     if other and is_weak(etag) and not is_of_s3(core(etag)) and not encoded(seen):
         return f"a weak ETag, and {seen.size} bytes where S3 has {size}"
     return ""
+
+
+def _is_of_cloudflare(seen: Seen) -> bool:
+    return seen.headers.get("server", "").strip().lower() == "cloudflare"
 
 
 def encoded(seen: Seen) -> bool:
@@ -127,11 +159,30 @@ def pop(headers: Mapping[str, str]) -> str:
     """The name of the POP that answered, if the vendor says one."""
     if ray := _CF_RAY.fullmatch(headers.get("cf-ray", "").strip()):
         return ray[1]
-    for name in _POPS:
-        if said := headers.get(name, ""):
-            return short(said.rpartition(",")[2], 60)
-    server = headers.get("server", "")
-    return short(server.removeprefix(_BUNNY), 60) if server.startswith(_BUNNY) else ""
+    # Each CDN puts its name behind those that it has fetched from: the last one has answered.
+    nearest = headers.get("via", "").rpartition(",")[2].strip().lower()
+    first = ("x-served-by",) if nearest.endswith(" varnish") else ()
+    for name in (*first, *_POPS):
+        if said := headers.get(name, "").rpartition(",")[2].strip():
+            return short(said, 60)
+    server = _SERVER.match(headers.get("server", ""))
+    return short(server[1] or server[2], 60) if server else ""
+
+
+def refused(seen: Seen) -> str:
+    """Why a status is the vendor's own rather than that of the site; empty where nothing says so."""
+    if challenge := seen.headers.get("cf-mitigated", ""):
+        return f"cf-mitigated: {short(challenge, 40)}"
+    server = seen.headers.get("server", "")
+    return f"Server: {short(server, 40)}" if seen.status == 403 and _REFUSES.match(server) else ""
+
+
+def is_error_document(seen: Seen) -> bool:
+    """Whether an answer that looks like one of an object is the site's page for an error of its origin.
+
+    https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/GeneratingCustomErrorResponses.html
+    """
+    return 200 <= seen.status < 300 and seen.headers.get("x-cache", "").lower().startswith("error from cloudfront")
 
 
 def told(seen: Seen) -> str:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from multicdn.errors import EventError
 from multicdn.model import Action, Job, Rank, TargetKind
 from multicdn.provenance import Provenance, condensed, joined
-from multicdn.sequel import Sequel
+from multicdn.sequel import Moment, Sequel, depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +41,12 @@ _MOST_UNPACKED = 4 * _MOST_PACKED + 3 * _MOST_TARGETS
 # What follows a target names it again, with its object, and what other providers do for it.
 _MOST_UNPACKED_SEQUELS = 16 * _MOST_PACKED
 
+# Characters of them beside URLs and keys.
+_AROUND_SUBJECT, _AROUND_THEN = 220, 90
+
+# Providers that wait for each other: more in a row were made to hurt.
+_DEEPEST = 32
+
 # Ids of the first messages that asked for a job; enough to find the uploads in a log.
 _MOST_ORIGINS = 10
 
@@ -59,12 +65,12 @@ class Look(Struct, frozen=True, omit_defaults=True):
         times: how often was looked, since the purge was accepted or finished.
     """
 
-    accepted: float
-    due: float
+    accepted: Moment
+    due: Moment
     receipts: tuple[str, ...] = ()
-    finished: float = 0.0
+    finished: Moment = 0.0
     asked: bool = False
-    times: int = 0
+    times: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
 
 class QueuedJob(Struct, frozen=True):
@@ -104,7 +110,7 @@ class _Message(Struct, frozen=True, omit_defaults=True):
     action: Action
     kind: TargetKind
     attempt: int
-    since: float
+    since: Moment
     reference: str = ""
     soft: bool = False
     bucket: str = ""
@@ -128,20 +134,58 @@ class _Behind(Struct, frozen=True, omit_defaults=True):
 
 
 _Part = TypeVar("_Part", _Message, _Purge)
+_Thing = TypeVar("_Thing")
 
 
 def encode(queued: QueuedJob, largest: int = LARGEST) -> Iterator[str]:
     """The messages that hold a queued job: one, or several if one would have more bytes than ``largest``."""
-    targets = queued.job.targets
-    if len(targets) == 1 or (len(targets) <= _MOST_TARGETS and sum(map(len, targets)) <= _MOST_PACKED):
-        body = _encoded(queued)
-        if len(body) > largest and len(targets) == 1:
-            body = _encoded(msgspec.structs.replace(queued, job=msgspec.structs.replace(queued.job, provenance=())))
-        if len(body) <= largest or len(targets) == 1:
+    job, weight = queued.job, _weight(queued.job)
+    halves = _halves(job)
+    if not halves or (len(job.targets) <= _MOST_TARGETS and weight <= _MOST_PACKED):
+        body = _encoded(queued, weight)
+        if len(body) > largest and len(job.targets) == 1:
+            body = _encoded(msgspec.structs.replace(queued, job=msgspec.structs.replace(job, provenance=())), weight)
+        if len(body) <= largest or not halves:
             yield body
             return
-    for half in queued.job.halves():
+    for half in halves:
         yield from encode(msgspec.structs.replace(queued, job=half), largest)
+
+
+def _halves(job: Job) -> tuple[Job, ...]:
+    """Both halves of a job; of one with a single target those of what follows it. None where it can't be parted.
+
+    A tag, or a prefix in the place of thousands of URLs, is followed by more than one message holds.
+    """
+    if len(job.targets) > 1:
+        return job.halves()
+    sequel = job.sequels[0] if job.sequels else None
+    if sequel is None or max(len(sequel.subjects), len(sequel.then)) <= 1:
+        return ()
+    parts = zip(_parted(sequel.subjects), _parted(sequel.then), strict=True)
+    return tuple(
+        msgspec.structs.replace(
+            job, reference="", sequels=(msgspec.structs.replace(sequel, subjects=subjects, then=then),)
+        )
+        for subjects, then in parts
+    )
+
+
+def _parted(things: tuple[_Thing, ...]) -> tuple[tuple[_Thing, ...], tuple[_Thing, ...]]:
+    """Both halves; a single one is in both, so that who waits for it to be fresh does so in either."""
+    middle = len(things) // 2
+    return (things[:middle], things[middle:]) if middle else (things, things)
+
+
+def _weight(job: Job) -> int:
+    """About how many characters a message has that isn't packed: to write one that is too large takes its time."""
+    return sum(map(len, job.targets)) + sum(_heft(sequel) for sequel in job.sequels if sequel)
+
+
+def _heft(sequel: Sequel) -> int:
+    looked_at = sum(_AROUND_SUBJECT + len(each.url) + len(each.key) for each in sequel.subjects)
+    following = (_AROUND_THEN + sum(len(value) for _, value in one.targets) for one in sequel.then)
+    return looked_at + sum(following) + sum(_heft(one.sequel) for one in sequel.then if one.sequel)
 
 
 def decode(content: dict[str, Any], cause: str) -> QueuedJob:
@@ -162,7 +206,7 @@ def decode(content: dict[str, Any], cause: str) -> QueuedJob:
         behind = _provenance(read.behind, len(targets))
         purges = tuple(_read_purge(purge, cause, behind) for purge in read.purges)
         sequels = _sequels_of(read, len(targets))
-    except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, ValueError, zlib.error, RecursionError) as error:
         raise EventError(f"a queued job that can't be read: {error}") from None
     causes = (frozenset((cause,)),) * len(targets)
     rank = Rank.TRIED if read.attempt or read.refusals else Rank.NEW
@@ -216,7 +260,7 @@ def shortened(ids: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(filter(None, ids))[:_MOST_ORIGINS])
 
 
-def _encoded(queued: QueuedJob) -> str:
+def _encoded(queued: QueuedJob, weight: int) -> str:
     job = queued.job
     message = _Message(
         multicdn=VERSION,
@@ -237,8 +281,8 @@ def _encoded(queued: QueuedJob) -> str:
         sequels=job.sequels,
         look=queued.look,
     )
-    body = _text(message)
-    if len(body) > _CHARGED_TWICE:
+    body = _text(message) if weight <= 2 * _CHARGED_TWICE else ""
+    if not body or len(body) > _CHARGED_TWICE:
         purges = tuple(map(_with_targets_packed, message.purges))
         packed = _with_targets_packed(_with_sequels_packed(message))
         body = _text(msgspec.structs.replace(packed, purges=purges))
@@ -276,7 +320,7 @@ def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
     """What follows each target.
 
     Raises:
-        ValueError: it isn't said of each.
+        ValueError: it isn't said of each, or has no end.
     """
     if not read.packed_sequels:
         sequels = read.sequels
@@ -285,7 +329,9 @@ def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
         sequels = msgspec.json.decode(content, type=tuple[Sequel | None, ...])
     if sequels and len(sequels) != targets:
         raise ValueError(f"it says of {len(sequels):,} of {targets:,} targets what follows")
-    return sequels
+    if any(depth(sequel, _DEEPEST) >= _DEEPEST for sequel in sequels):
+        raise ValueError(f"more than {_DEEPEST} providers wait for each other")
+    return sequels or (() if read.look is None else (None,) * targets)
 
 
 def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from multicdn.routing.route import wished_soft
 from multicdn.routing.sequels import Ordered, Sequels, is_url, url_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from multicdn.provider import Provider
     from multicdn.routing.matcher import Tags, UrlHook
@@ -114,7 +114,20 @@ class Router:
         """The parts of routes that a created object has no targets for where its metadata can't be read."""
         wanted = self._wanted(change, missing)
         covering = self._covering(change.bucket, change.key)
-        return frozenset(matcher.part(FROM_METADATA) for matcher in covering if self._takes_tags(matcher, wanted))
+        found = [matcher for matcher in covering if self._takes_tags(matcher, wanted)]
+        return frozenset(matcher.part(FROM_METADATA) for matcher in found) | self._behind(change, found)
+
+    def _behind(self, change: Change, late: Collection[Matcher]) -> frozenset[str]:
+        """The parts of other routes at CDNs that fetch from those of some: purged once more when these are.
+
+        They go now, for nobody knows when these will, and fetch from them what is old.
+        """
+        if not late or self._sequels is None:
+            return frozenset()
+        inner = {name for matcher in late for name in matcher.route.purge}
+        others = (each for each in self._covering(change.bucket, change.key) if each not in late)
+        behind = [each for each in others if self._sequels.is_behind(each.route.purge, inner)]
+        return frozenset(each.part(member) for each in behind for member in each.members)
 
     @staticmethod
     def _takes_tags(matcher: Matcher, wanted: frozenset[str] | None) -> bool:
@@ -232,7 +245,8 @@ class Router:
                 targets = matcher.targets(change, self._url_hook, tags, members)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost the URLs of this change only
                 reason = f"a plugin failed on its URLs: {told(error)}"
-                failures.append(RoutingFailure(change, reason, frozenset((matcher.part(_HOOKED),))))
+                missing = frozenset((matcher.part(_HOOKED),)) | self._behind(change, (matcher,))
+                failures.append(RoutingFailure(change, reason, missing))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)), (_provenance(change, matcher),))
             hard = (id(matcher), change.key) in dropped

@@ -13,7 +13,7 @@ import msgspec
 
 from multicdn.model import Action, ChangeKind, Target, TargetKind
 from multicdn.provider import Confirm
-from multicdn.routing.tiers import PLAIN, Tier, nearest
+from multicdn.routing.tiers import PLAIN, Tier, nearest, sources
 from multicdn.sequel import Sequel, Subject, Then, joined
 
 if TYPE_CHECKING:
@@ -86,16 +86,23 @@ class Sequels:
         )
         return made if is_needed else None
 
+    def is_behind(self, outer: Iterable[str], inner: Collection[str]) -> bool:
+        """Whether any of some providers fetches from any of others."""
+        return any(not set(inner).isdisjoint(sources(name, self._tiers)) for name in outer)
+
     def _waits(self, orders: Sequence[Ordered]) -> dict[int, tuple[str, ...]]:
         """The providers whose purge each order waits for, by its place; what waits for none isn't in it."""
-        purging = dict.fromkeys(order.demand.provider for order in orders if order.demand.action is Action.PURGE)
+        # Without targets, such as those of tags that can't be read, there is nothing that could be waited for.
+        purging = dict.fromkeys(
+            order.demand.provider for order in orders if order.demand.action is Action.PURGE and order.targets
+        )
         inner = {name: nearest(name, purging, self._tiers) for name in purging}
         verified = any(order.matcher.route.verify for order in orders)
         waits = {}
         for place, order in enumerate(orders):
             name = order.demand.provider
             if order.demand.action is Action.PURGE:
-                found = inner[name]
+                found = inner.get(name, ())
             else:
                 found = self._filled(name, inner)
                 if not verified and not any(inner[each] or self._is_followed(each) for each in found):

@@ -18,6 +18,11 @@ class Warp:
         patch.setattr(time, "time", lambda: now() + self.skipped)
         patch.setattr(time, "monotonic", lambda: monotonic() + self.skipped)
 
+    def sleep(self, patch: pytest.MonkeyPatch, until: float = 0.05) -> None:
+        """Let whoever sleeps for longer than that skip the time instead."""
+        real = time.sleep
+        patch.setattr(time, "sleep", lambda seconds: self.skip(seconds) if seconds > until else real(max(0.0, seconds)))
+
     def __call__(self) -> float:
         """Seconds since 1970; a clock for simulators."""
         return time.time()

@@ -22,7 +22,7 @@ from multicdn.plugins.discovery import Plugins
 from multicdn.queue.sender import RetryQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pytest
 
@@ -33,15 +33,16 @@ if TYPE_CHECKING:
 
 BUCKET = "acme-site"
 SITE = "https://www.acme.com"
+_SEND = URLLib3Session.send
 
 
 class _Aws(MemoryQueues):
-    """SQS with the world's clock, and HeadObject of what the origin has."""
+    """SQS with the world's clock, and HeadObject of what the origin has: ``heads`` counts how often."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
-        self.world = world
         self._world = world
+        self.heads = 0
 
     @property
     def now(self) -> float:
@@ -52,6 +53,7 @@ class _Aws(MemoryQueues):
         """The queue has no time of its own here."""
 
     def _s3_HeadBucket(self, call: Call) -> Any:  # noqa: N802 - as the wire calls HEAD
+        self.heads += 1
         found = self._world.objects.get(call.key)
         if found is None:
             raise Refused(404, "NotFound")
@@ -60,7 +62,17 @@ class _Aws(MemoryQueues):
             "ETag": etag(body),
             "Content-Length": str(len(body)),
             "Last-Modified": formatdate(modified, usegmt=True),
+            **self._world.described.get(call.key, {}),
         }
+
+    def _s3_ListObjectsV2(self, call: Call) -> str:  # noqa: N802
+        prefix = call.parameters.get("prefix", "")
+        items = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>{_written(modified)}</LastModified></Contents>"
+            for key, (_, modified) in self._world.objects.items()
+            if key.startswith(prefix)
+        )
+        return f"<R><IsTruncated>false</IsTruncated>{items}</R>"
 
 
 def etag(body: bytes) -> str:
@@ -74,21 +86,57 @@ class World:
         patch: of the test.
         origin: what the CDNs fetch from.
         text: the config file, whose providers are simulators that run.
+        environment: variables for it.
 
     Attributes:
         warp: the clocks.
-        killed: asked before each message of a batch is deleted, whether the function was killed at that moment.
+        killed: asked before a batch is deleted, whether the function was killed at that moment.
+        before: called before each invocation.
+        between: called whenever something may have happened, as clients would.
+        gather: seconds for which AWS waits for more messages of a batch.
+        described: headers of objects beside those of any, by key.
     """
 
-    def __init__(self, patch: pytest.MonkeyPatch, warp: Warp, origin: Origin, text: str) -> None:
+    def __init__(
+        self,
+        patch: pytest.MonkeyPatch,
+        warp: Warp,
+        origin: Origin,
+        text: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.warp = warp
         self.origin = origin
+        origin.clock = warp
         self.objects: dict[str, tuple[bytes, float]] = {}
+        self.described: dict[str, dict[str, str]] = {}
         self.aws = _Aws(self)
         self._answer(patch)
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        self._text = text
+        self._client = sqs.client(self.aws.work)
+        self.start()
+        self.killed: Callable[[], bool] = lambda: False
+        self.before: Callable[[], None] = lambda: None
+        self.between: Callable[[], None] = lambda: None
+        self.invocations = 0
+        self.gather = 0.0
+        self._numbers = 0
+
+    def _answer(self, patch: pytest.MonkeyPatch) -> None:
+        real = _SEND
+        self.aws.answer(patch)
+        faked = URLLib3Session.send
+        patch.setattr(
+            URLLib3Session, "send", lambda me, request: (real if _is_here(request.url) else faked)(me, request)
+        )
+
+    def start(self) -> None:
+        """Start the function anew, as after a kill: it has nothing but its config."""
         plugins = Plugins()
-        loaded = config.parse(text, "multicdn.config.yml", plugins)
-        client = sqs.client(self.aws.work)
+        loaded = config.parse(self._text, "multicdn.config.yml", plugins)
+        client = self._client
         self.dispatcher = Dispatcher(
             loaded,
             plugins,
@@ -96,50 +144,46 @@ class World:
             lambda: RetryQueue(client, self.aws.work, self.aws.dead),
             self.aws.work,
         )
-        self.killed: Callable[[], bool] = lambda: False
-        self.between: Callable[[], None] = lambda: None
-        self.invocations = 0
-        self._numbers = 0
+        # Clients of AWS take their time to be made, and remember nothing.
+        self._objects = getattr(self, "_objects", self.dispatcher._objects)
+        self.dispatcher._objects = self._objects
 
-    def _answer(self, patch: pytest.MonkeyPatch) -> None:
-        real = URLLib3Session.send
-        self.aws.answer(patch)
-        faked = URLLib3Session.send
-        patch.setattr(
-            URLLib3Session, "send", lambda me, request: (real if _is_here(request.url) else faked)(me, request)
-        )
-
-    def upload(self, key: str, body: str, *, told: bool = True) -> None:
-        """Write an object, and let S3 tell of it."""
-        content, now = body.encode(), time.time()
-        self.objects[key] = content, now
-        headers = {
-            "ETag": etag(content),
-            "Last-Modified": formatdate(now, usegmt=True),
-            "Cache-Control": "max-age=86400",
-        }
-        self.origin.put(key, content, headers)
+    def upload(self, key: str, body: str, *, told: bool = True, copies: int = 0, **headers: str) -> None:
+        """Write an object, and let S3 tell of it, perhaps more than once."""
+        content = body.encode()
+        self.origin.put(key, content, {"Cache-Control": "max-age=86400", **headers})
+        stored = self.origin.stored(key)
+        assert stored is not None
+        self.objects[key] = content, stored.modified
+        if "Content-Type" in headers:
+            self.described[key] = {"Content-Type": headers["Content-Type"]}
         if told:
-            self._tell(key, "ObjectCreated:Put", etag(content).strip('"'))
+            self._tell(key, "ObjectCreated:Put", etag(content).strip('"'), copies)
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str, *, copies: int = 0) -> None:
         """Remove an object, and let S3 tell of it."""
         self.objects.pop(key, None)
         self.origin.remove(key)
-        self._tell(key, "ObjectRemoved:Delete", "")
+        self._tell(key, "ObjectRemoved:Delete", "", copies)
 
-    def _tell(self, key: str, name: str, tag: str) -> None:
+    def _tell(self, key: str, name: str, tag: str, copies: int = 0) -> None:
         self._numbers += 1
         found = {"key": key, "eTag": tag, "sequencer": f"{self._numbers:016X}"}
         record = {
             "eventSource": "aws:s3",
             "eventName": name,
-            "eventTime": datetime.fromtimestamp(time.time(), UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
+            "eventTime": _written(time.time()),
             "s3": {"bucket": {"name": BUCKET}, "object": {name: value for name, value in found.items() if value}},
         }
-        self.aws.put(self.aws.work, json.dumps({"Records": [record]}))
+        for number in range(copies + 1):
+            self.aws.put(self.aws.work, json.dumps({"Records": [record]}), delay=number)
+
+    def redrive(self) -> int:
+        """Send the dead letters back, as a person would; and how many there were."""
+        letters, self.letters[:] = list(self.letters), []
+        for letter in letters:
+            self.aws.put(self.aws.work, letter.body)
+        return len(letters)
 
     def invoke(self) -> bool:
         """Let the function have what is due; False where nothing was."""
@@ -147,6 +191,7 @@ class World:
         if not batch:
             return False
         self.invocations += 1
+        self.before()
         reply = self.dispatcher.dispatch({"Records": [_as_sqs(message) for message in batch]}, 30)
         back = {failure["itemIdentifier"] for failure in reply["batchItemFailures"]}
         if not self.killed():
@@ -165,7 +210,7 @@ class World:
             if not due or min(due) > until:
                 self.warp.skip(until - time.time())
                 return
-            self.warp.skip(min(due) - time.time())
+            self.warp.skip(min(due) + self.gather - time.time())
             self.between()
 
     @property

@@ -155,6 +155,22 @@ def test_a_place_that_ignores_purges_keeps_what_it_has_though_all_is_accepted(sc
     assert scene.seen().cache == "none"
 
 
+def test_a_slow_vendor_drops_what_it_has_later_than_it_accepts(scene: Scene) -> None:
+    scene.objects.changed("acme-site", KEY, "e2")
+    scene.edges.fault("www", "slow")
+    assert scene.cdn.cached(URL) is None
+    scene.cache("e1")
+    scene.cdn.edge.purge_key(scene.cdn.edge.cache_key(Url.parse(URL)))
+    scene.clock.advance(7)
+    assert scene.seen().cache == "stale"
+    scene.clock.advance(2)
+    assert scene.seen().cache == "none"
+    scene.edges.fault("www", "none")
+    scene.cache("e1")
+    scene.cdn.edge.purge_key(scene.cdn.edge.cache_key(Url.parse(URL)))
+    assert scene.seen().cache == "none"
+
+
 @pytest.mark.parametrize(("fault", "status"), [("throttle", 429), ("outage", 503)])
 def test_trouble_shows_at_the_api_until_it_is_switched_off(scene: Scene, fault: str, status: int) -> None:
     asked = Request("POST", "/service/x/purge_all")

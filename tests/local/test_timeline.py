@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from multicdn.local.state import ProviderProgress
 from multicdn.local.timeline import MOST_UPLOADS, Timeline
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
+from multicdn.proof.identity import Verdict
+from multicdn.proof.ladder import Note
+from multicdn.queue.message import QueuedJob
+from multicdn.sequel import Subject
 
 A, B = "https://www.acme.com/a", "https://www.acme.com/b"
 PURGES = {"fastly": frozenset({Action.PURGE})}
@@ -22,6 +29,27 @@ def uploaded(timeline: Timeline, key: str = "a", *, message: str = "m1", at: flo
     known = timeline.add("acme-site", key, "created", 1, at, actions, f"etag-{message}")
     timeline.received(message, known, f"seq-{message}")
     return known
+
+
+def verified(timeline: Timeline, *, message: str = "m1", at: float = 100.0) -> None:
+    """An upload that is accepted, and is looked at by the message "look-" and its own."""
+    known = timeline.add("acme-site", "a", "created", 1, at, PURGES, f"etag-{message}", ["fastly"])
+    timeline.received(message, known, f"seq-{message}")
+    timeline.calling(job(A, cause=message))
+    timeline.ended(accepted(job(A, cause=message)), at + 0.5)
+    timeline.follow(job(A, cause=message))
+    timeline.over([message])
+    timeline.returned(f"look-{message}", job(A, cause=f"look-{message}"))
+
+
+def note(event: str, *, message: str = "m1", reason: str = "", seen: str = "", **fields: Any) -> Note:
+    subject = Subject(A, "acme-site", "a", sequencer=f"seq-{message}")
+    about = () if event == "finished" else ((subject, Verdict(event, reason, seen)),)
+    return Note(event, QueuedJob(job(A, cause=f"look-{message}"), 0, 0.0), about, **fields)
+
+
+def progress(timeline: Timeline, place: int = 0) -> ProviderProgress:
+    return timeline.uploads()[place].providers["fastly"]
 
 
 def states(timeline: Timeline, place: int = 0) -> dict[str, str]:
@@ -184,3 +212,71 @@ def test_a_change_that_did_not_happen_is_taken_back() -> None:
     timeline = Timeline()
     timeline.forget(timeline.add("acme-site", "a", "created", 1, 100.0, PURGES, "etag"))
     assert timeline.uploads() == ()
+
+
+def test_what_multicdn_verifies_is_accepted_finished_and_fresh_by_its_own_word() -> None:
+    timeline = Timeline()
+    verified(timeline)
+    timeline.observe(lambda *_: True, 100.6)
+    assert states(timeline) == {"fastly": "accepted"}, "our own look doesn't count here"
+    assert not timeline.open
+    timeline.found(note("finished", asked=True), 105.0)
+    assert states(timeline) == {"fastly": "finished"}
+    timeline.found(note("fresh"), 106.0)
+    assert progress(timeline) == ProviderProgress("fresh", 0.5, 6.0, 1, "", 5.0, asked=True, purges=1, verified=True)
+
+
+def test_an_edge_that_stays_stale_is_purged_again_and_then_given_up() -> None:
+    timeline = Timeline()
+    verified(timeline)
+    timeline.found(note("finished"), 101.0)
+    again = job(A, cause="look-m1")
+    timeline.follow(again)
+    timeline.found(note("stale", state="purged", purges=1, seen='ETag "old", 5 s old'), 102.0)
+    shown = progress(timeline)
+    assert (shown.state, shown.accepted, shown.finished, shown.purges) == ("stale", 0.5, 1.0, 2)
+    assert (shown.reason, shown.asked) == ('ETag "old", 5 s old', False)
+    timeline.returned("m2", job(A, cause="m2"))
+    timeline.calling(job(A, cause="m2"))
+    timeline.put_off(job(A, cause="m2"), "503", dead=False)
+    timeline.ended(accepted(job(A, cause="m2")), 103.0)
+    timeline.found(note("finished"), 103.1)
+    assert progress(timeline) == shown, "it is stale until something else is seen"
+    timeline.found(note("stale", state="dead", purges=2), 104.0)
+    timeline.put_off(job(A, cause="m2"), "still stale at FRA after 2 purges", dead=True)
+    assert (progress(timeline).state, progress(timeline).reason) == ("dead", "still stale at FRA after 2 purges")
+    timeline.returned("m3", job(A, cause="m3"))
+    timeline.calling(job(A, cause="m3"))
+    timeline.ended(accepted(job(A, cause="m3")), 110.0)
+    shown = progress(timeline)
+    assert (shown.state, shown.accepted, shown.finished, shown.purges) == ("accepted", 10.0, None, 1), "it begins anew"
+
+
+def test_unknown_and_superseded_say_why_and_an_older_upload_is_answered_for_by_a_newer_one() -> None:
+    timeline = Timeline()
+    verified(timeline)
+    verified(timeline, message="m2", at=101.0)
+    timeline.found(note("unknown", message="m2", reason="login needed"), 103.0)
+    assert (progress(timeline).state, progress(timeline).reason) == ("unknown", "login needed")
+    assert progress(timeline, 1).state == "superseded"
+    verified(timeline, message="m3", at=110.0)
+    timeline.found(note("superseded", message="m3", reason="S3 has another one"), 111.0)
+    assert (progress(timeline).state, progress(timeline).reason) == ("superseded", "S3 has another one")
+
+
+def test_a_cdn_that_fetches_from_another_waits_and_is_then_accepted() -> None:
+    timeline = Timeline()
+    known = timeline.add(
+        "acme-site", "a", "created", 1, 100.0, BOTH, "etag", ["fastly", "akamai"], {"akamai": "fastly"}
+    )
+    assert timeline.uploads()[0].providers["akamai"].reason == "until fastly is done"
+    timeline.received("m1", known, "seq")
+    timeline.ended(accepted(job(A)), 100.5)
+    timeline.follow(job(A))
+    timeline.returned("look", job(A, cause="look"))
+    timeline.follow(job(A, provider="akamai", cause="look"))
+    assert states(timeline) == {"fastly": "accepted", "akamai": "waiting"}
+    timeline.returned("m2", job(A, provider="akamai", cause="m2"))
+    timeline.calling(job(A, provider="akamai", cause="m2"))
+    timeline.ended(accepted(job(A, provider="akamai", cause="m2")), 106.0)
+    assert timeline.uploads()[0].providers["akamai"] == ProviderProgress("accepted", 6.0, None, 1, verified=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from multicdn.local.waiting import queue_state
 from multicdn.model import Action, Job, TargetKind
-from multicdn.queue.message import QueuedJob, encode
+from multicdn.queue.message import Look, QueuedJob, encode
 
 NOW = 1_800_000_000.0
 URLS = ("https://www.acme.com/a", "https://www.acme.com/b")
@@ -27,9 +27,9 @@ def peeked(
     }
 
 
-def queued(*targets: str, attempt: int = 2) -> str:
+def queued(*targets: str, attempt: int = 2, look: Look | None = None) -> str:
     job = Job("fastly", Action.PURGE, TargetKind.URL, targets, (frozenset({"m"}),) * len(targets))
-    [body] = encode(QueuedJob(job, attempt, NOW - 60))
+    [body] = encode(QueuedJob(job, attempt, NOW - 60, look=look))
     return body
 
 
@@ -82,3 +82,16 @@ def test_thousands_are_counted_and_the_first_shown() -> None:
     state = queue_state([peeked(notification("a"))] * 3000, [], NOW)
     assert state.waiting == 3000
     assert len(state.jobs) == 50
+
+
+def test_what_was_accepted_and_is_looked_at_does_not_count_as_waiting() -> None:
+    look = queued(URLS[0], attempt=0, look=Look(accepted=NOW - 2, due=NOW + 3))
+    state = queue_state([peeked(look, visible_in=3), peeked(queued(URLS[1]), visible_in=5)], [], NOW)
+    assert (state.waiting, state.delayed, state.looked_at) == (0, 1, 1)
+    assert [job.first for job in state.jobs] == [URLS[1]]
+    assert [(job.provider, job.first, job.due) for job in state.looks] == [("fastly", URLS[0], 3)]
+
+
+def test_a_key_that_speaks_of_looks_is_none() -> None:
+    state = queue_state([peeked(notification('"look":'))], [], NOW)
+    assert (state.waiting, state.looked_at) == (1, 0)

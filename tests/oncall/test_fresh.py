@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from hashlib import md5
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ def test_an_object_that_is_written_meanwhile_is_superseded(desk: Desk) -> None:
 def test_an_object_that_is_gone_is_fresh_where_it_is_missing(desk: Desk) -> None:
     desk.site.keep("www.acme.com/a.css", OLD, Age="60")
     text = desk.run("s3://acme-site/a.css", code=3)
-    assert "  s3://acme-site/a.css: 403 or 404 or 410" in text
+    assert "  s3://acme-site/a.css: not in S3, so 403 or 404 or 410 is expected" in text
     assert "answers 200 for an object that is gone, from before or after its removal" in text
     assert desk.json("s3://acme-site/a.css", "--provider", "www", code=0)
 
@@ -218,6 +219,8 @@ def test_it_waits_no_longer_than_it_is_told(desk: Desk, monkeypatch: pytest.Monk
         (["s3://acme-site/"], "s3://acme-site/ names no object"),
         (["s3://acme-shop/a.css"], "no route has a URL for s3://acme-shop/a.css"),
         (["http://shop.acme.com/a.css"], "no route gives http://shop.acme.com/a.css"),
+        (["http://[::1/a.css"], "that is no URL"),
+        (["http://www.acme.com:99999/a.css"], "that is no URL"),
         (["s3://acme-site/a.css", "--provider", "wwww"], "did you mean 'www'?"),
         (["s3://acme-docs/a.css", "--provider", "site"], "no route purges it at site"),
         (["s3://acme-site/a.css", "--wait", "soon"], "'soon' is no length of time"),
@@ -293,6 +296,45 @@ def test_the_url_of_a_size_is_not_that_of_the_picture(tmp_path: Path) -> None:
     loaded = arguments.load(path)
     found = probes(loaded.config, loaded.plugins, loaded.places, [], ["http://www.acme.com/thumbs/img/a.jpg"])
     assert {each.key for each in found} == {"thumbs/img/a.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://www.acme.com/a.css?v=2", "http://www.acme.com/a.css?v=2"),  # a copy of its own, of the same object
+        ("http://www.acme.com/a.css#top", "http://www.acme.com/a.css"),
+        ("http://jo:secret@WWW.acme.com:80/a.css", "http://www.acme.com/a.css"),
+        ("http://bücher.example/a.css", "http://xn--bcher-kva.example/a.css"),
+    ],
+)
+def test_a_url_is_asked_for_as_a_browser_does(url: str, asked: str, tmp_path: Path) -> None:
+    path = tmp_path / "multicdn.config.yml"
+    text = CONFIG.format(site="localhost:1", www="localhost:2").replace("docs.acme.com", "xn--bcher-kva.example")
+    path.write_text(text, encoding="utf-8")
+    loaded = arguments.load(path)
+    found = probes(loaded.config, loaded.plugins, loaded.places, [], [url])
+    assert {(each.url, each.key) for each in found} == {(asked, "a.css")}
+
+
+def test_what_purges_again_can_be_pasted_into_a_shell() -> None:
+    odd = Probe("www", "x", "https://e.org/a?b=1&c=$(id)", "b", "a", Verify())
+    assert list(fresh._after({odd: VERDICTS[:1]}))[1:] == [
+        "to purge again: multicdn purge 'https://e.org/a?b=1&c=$(id)' --provider www"
+    ]
+
+
+@pytest.mark.slow
+def test_an_interrupt_shows_what_was_found_and_ends_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.s3.write("acme-site/a.css", NEW)
+    desk.site.keep("www.acme.com/a.css", OLD)
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multicdn.oncall.freshness.time.sleep", interrupt)
+    monkeypatch.setattr("os._exit", sys.exit)
+    assert "0 of 1 fresh, 1 stale" in desk.run("s3://acme-site/a.css", "--provider", "site", "--wait", "2m", code=130)
+    assert desk.last.stderr.endswith("Interrupted.\n")
 
 
 def test_a_hook_that_fails_is_no_trace(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
 from multicdn.installer.bundle import archive, cache
 from multicdn.installer.template import alarms, stack
+from multicdn.local import edges
 from multicdn.logbook import group
 from multicdn.oncall import delayed
 from multicdn.planning import collapse, settling
@@ -144,6 +145,7 @@ HELD = {
     "local.md": [
         f"wait for {config_copy.FIRST_DELAY[:-1]} to {config_copy.LONGEST_DELAY[:-1]} seconds rather than for "
         f"{time(seconds(_DELIVERY.first_delay))} and more",
+        f"drops what it has only {edges.SLOW:.0f} seconds later",
     ],
     "logs.md": [
         f"the first {provenance.MOST} targets, keys and ids",

@@ -165,6 +165,19 @@ def test_a_body_is_read_without_its_coding(answer: bytes, digest: object, size: 
     assert bool(reason) == bool(seen.reason)
 
 
+def test_several_packed_parts_are_one_body() -> None:
+    """As of logs that were packed in turn, and of bgzip: what follows the first part counts, too."""
+    packed = gzip.compress(BODY[:100]) + gzip.compress(BODY[100:])
+    seen, _ = asked_as("http://e.org/a", answer=ok(packed, Content_Encoding="gzip"), want_md5=True)
+    assert seen.md5 == md5(BODY).hexdigest()
+
+
+def test_a_part_of_a_body_has_no_md5() -> None:
+    answer = ok().replace(b"200 OK", b"206 Partial Content")
+    seen, _ = asked_as("http://e.org/a", answer=answer, want_md5=True)
+    assert (seen.status, seen.md5) == (206, "")
+
+
 def test_a_body_is_bounded_however_it_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "LARGEST_BODY", 100_000)
     seen, _ = asked_as(

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from multicdn.model import Action, Job, TargetKind
-from multicdn.proof.following import superseded, without_older
+import msgspec
+from kit.sample_plugins import Plain
+
+from multicdn.aws.s3 import Objects
+from multicdn.model import Action, Job, Report, TargetKind
+from multicdn.proof.following import Following, superseded, without_older
+from multicdn.proof.identity import Verdict
+from multicdn.proof.ladder import Sighting
 from multicdn.queue.message import Look, QueuedJob
+from multicdn.queue.retry import DeadLetter, MessageHistory
 from multicdn.routing.verify import Verify
 from multicdn.sequel import Sequel, Subject, Then
 
 URL = "https://a.example/a.css"
 WARM = Then("warm", "preload", "b", (("url", URL),), fresh=True)
 OUTER = Then("outer", "purge", "b", (("url", URL),))
+
+
+def following(**more: Any) -> Following:
+    return Following({"site": Plain()}, {}, lambda bucket, key, name: Verify(within="1s"), Objects(), **more)
 
 
 def look(sequencer: str, accepted: float = 1.0, provider: str = "site", **subject: Any) -> QueuedJob:
@@ -35,6 +46,21 @@ def test_only_the_newest_change_of_an_object_is_looked_at() -> None:
     assert new.then == (OUTER, WARM)
 
 
+def test_what_waits_for_an_older_change_is_done_with_the_newest() -> None:
+    """Its tag may be one that the newer change no longer has."""
+    tag = Then("outer", "purge", "b", (("tag", "old"),), fresh=True)
+    older = look("0A")
+    [sequel] = older.job.sequels
+    assert sequel
+    kept = msgspec.structs.replace(sequel, then=(OUTER, WARM, tag))
+    old, new = sequels(
+        msgspec.structs.replace(older, job=msgspec.structs.replace(older.job, sequels=(kept,))), look("0B")
+    )
+    assert old == Sequel((), (OUTER,))
+    assert new
+    assert new.then == (OUTER, WARM, tag)
+
+
 def test_of_one_change_that_was_purged_twice_the_later_purge_is_looked_at() -> None:
     late, early = sequels(look("0A", 5.0), look("0A", 4.0))
     assert late
@@ -52,6 +78,25 @@ def test_of_one_change_that_was_purged_twice_the_later_purge_is_looked_at() -> N
 def test_other_objects_urls_and_providers_are_looked_at_each() -> None:
     found = sequels(look("0A"), look("0B", key="other"), look("0B", url=URL + "?v"), look("0B", provider="other"))
     assert all(sequel and sequel.subjects for sequel in found)
+
+
+def test_whoever_waits_for_what_is_given_up_is_let_go_once() -> None:
+    queued = look("0A")
+    [sequel] = queued.job.sequels
+    assert sequel
+    stale = msgspec.structs.replace(sequel, tries=3, stale=1.0)
+    queued = msgspec.structs.replace(
+        queued,
+        job=msgspec.structs.replace(queued.job, sequels=(stale,)),
+        look=Look(accepted=1.0, due=1.0, finished=2.0, asked=True),
+    )
+    finding = Sighting(queued, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
+    found = following().next(Report(), (), [finding], MessageHistory({}, {}, {}), 90.0, 90.0)
+    assert [each.queued.job.provider for each in found.steps] == ["site", "outer", "warm"]
+    letter = found.steps[0]
+    assert isinstance(letter, DeadLetter)
+    assert [one and one.released for one in letter.queued.job.sequels] == [True]
+    assert [note.event for note in found.notes] == ["stale", "released", "released"]
 
 
 def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from multicdn.aws.s3 import StoredObject
+from multicdn.proof import signs
 from multicdn.proof.identity import Verdict, judge, wants_body
 from multicdn.sequel import Subject
 from multicdn.terms import Seen
@@ -59,6 +60,10 @@ FRESH = {
     "same bytes of an older version": seen(x_amz_version_id="v1", etag=f'"{NEW}"'),
     "same bytes of an older upload": seen(last_modified=date(EVENT - 900), md5=NEW),
     "a page of another type, by its ETag": seen(content_type="text/html", etag=f'"{NEW}"'),
+    "a page that Cloudflare has put something into, by its time": seen(
+        server="cloudflare", content_type="text/html", md5=OLD, size=120, last_modified=date(EVENT)
+    ),
+    "a type that the site puts in where S3 has none": seen(content_type="image/png", etag=f'"{NEW}"'),
     "newer, with an ETag of S3": seen(etag=f'"{NEXT}"', last_modified=date(EVENT + 2)),
 }
 
@@ -79,6 +84,11 @@ STALE = {
     "md5": seen(md5=OLD),
     "md5, whatever the metadata are called": seen(md5=OLD, x_amz_meta_transform="none"),
     "time": seen(last_modified=date(EVENT - 1)),
+    "time of a page that Cloudflare has put something into": seen(
+        server="cloudflare", content_type="text/html", md5=OLD, last_modified=date(EVENT - 9)
+    ),
+    "page, by MD5, of a time before": seen(content_type="text/css", md5=OLD, last_modified=date(EVENT - 9)),
+    "time in the form of C, in UTC": seen(last_modified="Fri Jan 15 07:59:59 2027"),
     "time of what was transformed": seen(last_modified=date(EVENT - 900), cf_polished="1", etag='"own"', size=60),
     "version id of what was transformed": seen(x_amz_version_id="v1", fastly_io_info="ofmt=webp"),
 }
@@ -114,6 +124,25 @@ UNKNOWN = {
         seen(last_modified=date(EVENT), size=60, content_encoding="identity"),
         "60 bytes where S3 has 100",
     ),
+    "a page rewritten at Cloudflare": (
+        seen(server="cloudflare", content_type="text/html", cf_cache_status="DYNAMIC", md5=OLD),
+        "Content-Type text/html",
+    ),
+    "other bytes of the same second": (seen(md5=OLD, last_modified=date(EVENT)), "Last-Modified as in S3, but"),
+    "same length, other bytes of the same second": (
+        seen(md5=OLD, size=100, last_modified=date(EVENT)),
+        "Last-Modified as in S3, but another MD5",
+    ),
+    "an ETag of what ImageKit made": (seen(x_server="ImageKit.io", etag=f'"{OLD}"'), "x-server: ImageKit.io"),
+    "an ETag of what Cloudinary made": (seen(server="Cloudinary", etag=f'"{OLD}"'), "server: Cloudinary"),
+    "PageSpeed": (seen(x_page_speed="1.13", md5=OLD), "x-page-speed"),
+    "a time before there was S3": (seen(last_modified=date(0)), "shows no version id"),
+    "CloudFront's page for errors": (
+        seen(etag=f'"{OLD}"', x_cache="Error from cloudfront"),
+        "doesn't serve it at this URL: it answers 200 with its page for errors",
+    ),
+    "a token behind a fragment": (seen(302, location="/login#id_token=x"), "redirects to /login (302)"),
+    "a challenge": (seen(403, cf_mitigated="challenge"), "refused by the CDN itself (cf-mitigated: challenge)"),
     "version null": (seen(x_amz_version_id="null"), "shows no version id"),
 }
 
@@ -133,6 +162,23 @@ def test_an_etag_that_is_no_md5_still_proves_itself(etag: str) -> None:
     now = stored(etag, md5="")
     assert judged(seen(etag=f'"{etag}"', md5=OLD), now, subject(etag=etag)).state == "fresh"
     assert judged(seen(md5=OLD), now, subject(etag=etag)).state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (seen(content_type="text/html", server="cloudflare", md5=OLD), "unknown"),
+        (seen(content_type="text/html", md5=OLD), "unknown"),
+        (seen(content_type="text/html", md5=NEW), "fresh"),
+        (seen(content_type="text/html", etag='"own"', md5=OLD), "stale"),
+    ],
+)
+def test_a_page_without_what_s3_sends_may_be_rewritten(answer: Seen, state: str) -> None:
+    assert judged(answer, stored(type="text/html")).state == state
+
+
+def test_a_type_that_s3_was_not_told_says_nothing() -> None:
+    assert judged(seen(content_type="image/png", etag=f'"{OLD}"'), stored(type="binary/octet-stream")).state == "stale"
 
 
 def test_an_object_that_is_stored_compressed_has_no_md5_without_its_coding() -> None:
@@ -212,6 +258,17 @@ def test_an_object_that_changed_again_is_never_stale(answer: Seen, state: str) -
     assert judged(answer, LATER).state == state
 
 
+def test_the_same_bytes_again_do_not_make_those_of_the_event_old() -> None:
+    """As when a deploy uploads everything once more, and a site shows nothing but times."""
+    assert judged(seen(last_modified=date(EVENT)), stored(at=EVENT + 5)).state == "superseded"
+
+
+def test_what_an_event_does_not_name_may_be_what_was_there_in_the_same_second() -> None:
+    answer = seen(etag=f'"{OLD}"', last_modified=date(EVENT))
+    assert judged(answer, told=subject(etag="")).state == "unknown"
+    assert judged(answer, told=subject(etag="", version="v1")).state == "stale"
+
+
 @pytest.mark.parametrize(
     ("told", "now", "another"),
     [
@@ -219,11 +276,13 @@ def test_an_object_that_changed_again_is_never_stale(answer: Seen, state: str) -
         ({"version": "v1"}, {"version": "v1", "etag": NEXT}, False),
         ({"version": "null"}, {"version": "null", "etag": NEW}, False),
         ({"version": "null"}, {"version": "null", "etag": NEXT}, True),
-        ({}, {"etag": NEW, "at": EVENT + 60}, False),  # the same bytes again
+        ({}, {"etag": NEW, "at": EVENT + 60}, True),  # the same bytes again: others may have been there in between
+        ({}, {"etag": NEW, "at": EVENT - 60}, False),  # an upload in parts, that began long before
         ({"etag": ""}, {"etag": NEXT, "at": EVENT + 1}, True),
         ({"etag": ""}, {"etag": NEXT, "at": EVENT}, False),
-        ({"etag": "", "time": ""}, {"etag": NEXT, "at": EVENT + 60}, False),
-        ({"etag": "", "time": "yesterday"}, {"etag": NEXT, "at": EVENT + 60}, False),
+        ({"etag": "", "time": ""}, {"etag": NEXT, "at": PURGED}, False),
+        ({"etag": "", "time": ""}, {"etag": NEXT, "at": PURGED + 1}, True),  # after its purge
+        ({"etag": "", "time": "yesterday"}, {"etag": NEXT, "at": PURGED}, False),
     ],
 )
 def test_what_counts_as_another_object(told: dict[str, Any], now: dict[str, Any], another: bool) -> None:
@@ -236,6 +295,8 @@ def test_what_counts_as_another_object(told: dict[str, Any], now: dict[str, Any]
     [
         (seen(404), "fresh"),
         (seen(403), "fresh"),
+        (seen(403, cf_mitigated="challenge"), "unknown"),
+        (seen(etag=f'"{OLD}"', x_cache="Error from cloudfront"), "fresh"),
         (seen(etag=f'"{NEW}"'), "fresh"),
         (seen(etag=f'"{OLD}"'), "superseded"),
         (seen(500), "unknown"),
@@ -257,6 +318,11 @@ def test_an_object_that_was_removed_since(answer: Seen, state: str) -> None:
         (seen(410), "fresh", "answers 410"),
         (seen(418), "fresh", "answers 418"),
         (seen(200, age=3), "fresh", "what the site serves instead"),
+        (seen(403, server="CloudFront"), "unknown", "refused by the CDN itself (Server: CloudFront)"),
+        (seen(403, server="AkamaiGHost"), "unknown", "refused by the CDN itself"),
+        (seen(403, server="AmazonS3"), "fresh", "answers 403"),
+        (seen(404, server="CloudFront"), "fresh", "answers 404"),
+        (seen(200, x_cache="Error from cloudfront"), "fresh", "page for errors"),
         (seen(302, age=3), "fresh", "what the site serves instead"),
         (seen(200, age=21), "unknown", "as old as the purge"),
         (seen(200, age=20), "unknown", "as old as the purge"),
@@ -358,3 +424,19 @@ def test_nothing_of_an_edge_steers_a_terminal() -> None:
 )
 def test_a_body_is_read_only_where_headers_cannot_tell(answer: Seen, told: dict[str, Any], wanted: bool) -> None:
     assert wants_body(answer, subject(**told)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("headers", "pop"),
+    [
+        ({"x-amz-cf-pop": "FRA56-P1", "via": "1.1 varnish, 1.1 x (CloudFront)", "x-served-by": "a"}, "FRA56-P1"),
+        ({"x-amz-cf-pop": "FRA56-P1", "via": "1.1 x (CloudFront), 1.1 varnish", "x-served-by": "a, b"}, "b"),
+        ({"server": "ECAcc (fra/8A6B)"}, "fra/8A6B"),
+        ({"server": "BunnyCDN-DE1-1049"}, "DE1-1049"),
+        ({"x-hw": "1600000000.dop123.fr8.t,1600000000.cds014.fr8.c"}, "1600000000.cds014.fr8.c"),
+        ({"server": "nginx"}, ""),
+    ],
+)
+def test_the_pop_that_answered_is_named(headers: dict[str, str], pop: str) -> None:
+    """Not that of a CDN behind it."""
+    assert signs.pop(headers) == pop

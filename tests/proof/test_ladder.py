@@ -128,7 +128,7 @@ def test_unknown_is_looked_at_again_and_then_told() -> None:
 
 def test_what_could_not_be_looked_at_in_time_is_looked_at_again() -> None:
     again = only(steps(Sighting(queued(), finished=True, asked=True, reason="no time was left to look")))
-    assert again.queued.look.finished == NOW
+    assert (again.queued.look.finished, again.queued.look.times) == (NOW, 0)
     assert again.delay == 2
 
 
@@ -205,7 +205,7 @@ def test_within_ends_the_ladder_before_its_last_step() -> None:
     look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
     found = steps(seen("stale", look), rule=Verify(within="30s"))
     assert only(found, DeadLetter).reason == "still stale at AMS after 2 purges: why"
-    assert providers(found) == ["site", "warm"]
+    assert providers(found) == ["site"], "whoever waits for it is let go with the letter"
     assert notes(found) == [("stale", "dead")]
 
 
@@ -239,3 +239,76 @@ def test_who_waits_for_a_purge_made_again_goes_when_it_is_fresh() -> None:
     look = queued(sequels=(renewed,))
     assert providers(steps(seen("fresh", look))) == ["outer", "warm"]
     assert providers(steps(seen("stale", look))) == ["site"]
+
+
+def many(count: int, **look: Any) -> tuple[list[Subject], QueuedJob]:
+    every = [Subject(f"https://a.example/{number}.css", "b", f"{number}.css") for number in range(count)]
+    return every, queued(targets=("t",), sequels=(Sequel(tuple(every), (WARM,)),), asked=True, **look)
+
+
+def test_what_had_no_turn_is_looked_at_until_it_had_one_and_that_is_no_try() -> None:
+    """A tag of more objects than one invocation has time for."""
+    every, look = many(300, finished=NOW - 1)
+    told: list[Subject] = []
+    at, found = NOW, Steps([], [])
+    while look.look:
+        [sequel] = look.job.sequels
+        assert sequel
+        verdicts = {subject: Verdict("fresh") for subject in sequel.subjects[:25]}
+        found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts), at=at)
+        told += [subject for note in found.notes for subject, _ in note.subjects]
+        assert {note.event for note in found.notes} == {"fresh"}
+        [step] = found.decisions
+        if step.queued.job.provider == "warm":
+            break
+        assert isinstance(step, Requeue)
+        assert (step.delay, step.queued.look.times if step.queued.look else None) == (1, 0)
+        at, look = at + 1, step.queued
+    assert told == every
+
+
+def test_what_does_not_answer_makes_room_for_what_was_not_asked() -> None:
+    every, look = many(3, finished=NOW - 1)
+    verdicts = {every[0]: Verdict("unknown", "no answer"), every[1]: Verdict("fresh")}
+    again = only(steps(Sighting(look, finished=True, asked=True, verdicts=verdicts)))
+    assert again.queued.job.sequels[0].subjects == (every[2], every[0])
+
+
+def test_what_never_has_a_turn_is_looked_at_seldom_and_told_after_an_hour() -> None:
+    delays = []
+    for waited in (1, 100, 3000):
+        look = many(1, accepted=NOW - waited - 1, finished=NOW - waited)[1]
+        delays.append(only(steps(Sighting(look, finished=True, asked=True, reason="no time"))).delay)
+    assert delays == [2, 15, 60]
+    look = many(1, accepted=NOW - 3700, finished=NOW - 3601, times=3)[1]
+    found = steps(Sighting(look, finished=True, asked=True, reason="no time"))
+    assert [(note.event, note.reason) for note in found.notes] == [("unknown", "no time")]
+
+
+def test_times_that_are_yet_to_come_end_all_the_same() -> None:
+    sequel = Sequel((SUBJECT,), tries=3, stale=NOW + 1e6)
+    look = queued(sequels=(sequel,), accepted=NOW + 1e6, due=NOW + 1e6, finished=NOW + 1e6, asked=True)
+    again = only(steps(seen("stale", look)))
+    assert again.queued.look.accepted == again.queued.look.finished == again.queued.job.sequels[0].stale == NOW
+    later = steps(Sighting(queued(accepted=NOW + 1e6), finished=False))
+    assert only(later).queued.look.accepted == NOW
+
+
+def test_a_page_of_a_directory_is_not_purged_with_all_that_is_in_it() -> None:
+    for url in ("https://a.example/", "https://a.example/docs/", "https://a.example/docs"):
+        sequel = Sequel((msgspec.structs.replace(SUBJECT, url=url),), tries=2, stale=NOW - 20)
+        look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
+        found = Sighting(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
+        assert only(steps(found, FULL)).queued.job.kind is TargetKind.URL
+
+
+def test_thousands_of_stale_targets_are_one_message_in_a_moment() -> None:
+    every = [Subject(f"https://a.example/{number}.css", "b", f"{number}.css") for number in range(2000)]
+    for tries, kind in ((0, TargetKind.URL), (2, TargetKind.PREFIX)):
+        sequels = tuple(Sequel((subject,), tries=tries, stale=tries and NOW - 9) for subject in every)
+        look = queued(targets=tuple(each.url for each in every), sequels=sequels, finished=NOW - 1, asked=True)
+        verdicts = dict.fromkeys(every, Verdict("stale", "old"))
+        job = only(steps(Sighting(look, finished=True, asked=True, verdicts=verdicts), FULL)).queued.job
+        assert job.kind is kind
+        assert len(job.targets) == len(job.causes) == len(job.sequels) == 2000
+        assert {one.tries for one in job.sequels if one} == {tries + 1}

@@ -172,3 +172,32 @@ def test_sequels_come_through_planning_and_two_changes_of_one_object_are_looked_
     [sequel] = job.sequels
     assert {subject.key: subject.sequencer for subject in sequel.subjects} == {"a": "0B", "z": "01"}
     assert Target(TargetKind.TAG, "t") in first.wants
+
+
+def test_nobody_waits_for_a_cdn_that_has_nothing_to_purge() -> None:
+    """Removed objects have no tags, and those of others may be unreadable."""
+    routes = [route(purge=("tagged",), urls=(), tags_from="cache-tag"), route(purge=("outer",))]
+    for kind in (ChangeKind.CREATED, ChangeKind.REMOVED):
+        assert asked(demands(routes, change(kind=kind), outer=("tagged",))) == {("outer", Action.PURGE)}
+
+
+def test_a_cdn_is_purged_once_more_when_what_the_inner_one_is_purged_by_is_known_at_last() -> None:
+    tags = {("b", "a.css", "cache-tag"): ("t",)}
+    routes = [
+        route(purge=("tagged",), urls=(), tags_from="cache-tag"),
+        route(purge=("outer",)),
+        route(purge=("middle",)),
+    ]
+    router = Router(routes, PROVIDERS, tiers={"outer": Tier(pulls_from=("tagged",))})
+    missing = router.untagged(change())
+    found, _ = router.demands([change()], tags, {"m1": missing})
+    assert asked(found) == {("tagged", Action.PURGE)}
+    assert sequels(found[0]) == {"t": Sequel(then=(Then("outer", "purge", "b", (("url", f"{URL}a.css"),)),))}
+
+    def fails(change: Change, _: Any) -> Any:
+        raise RuntimeError(change.key)
+
+    router = Router(routes, PROVIDERS, fails, tiers={"outer": Tier(pulls_from=("middle",))})
+    failures = {failure.missing for failure in router.demands([change()])[1]}
+    assert any(len(parts) > 1 for parts in failures)
+    assert Router(routes, PROVIDERS, tiers={"x": Tier(pulls_from=("y",))}).untagged(change()) != missing

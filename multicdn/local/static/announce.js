@@ -56,5 +56,7 @@ function turn(row) {
   if (row.state === "fresh") return `fresh after ${seconds(row.fresh ?? 0)}`;
   if (row.state === "requeued") return "requeued";
   if (row.state === "dead") return "given up";
+  if (row.state === "stale") return "still stale";
+  if (row.state === "unknown") return "unknown";
   return "";
 }

@@ -3,7 +3,7 @@
 import { $, keyed, setData, setHidden, setText, slots, stamp } from "./dom.js";
 import { age, brief, clock, counted, visible } from "./words.js";
 
-const NUMBERS = ["waiting", "in_flight", "delayed", "dead"];
+const NUMBERS = ["waiting", "in_flight", "delayed", "looked_at", "dead"];
 
 export function showJobs({ queue }) {
   const counts = slots($("counts"));
@@ -12,6 +12,8 @@ export function showJobs({ queue }) {
   setHidden($("jobs-empty"), queue.jobs.length > 0);
   setHidden($("jobs"), queue.jobs.length === 0);
   list($("jobs"), queue.jobs);
+  setHidden($("looked-at"), queue.looks.length === 0);
+  list($("looks"), queue.looks);
   setHidden($("dead"), queue.dead_jobs.length === 0);
   list($("dead-jobs"), queue.dead_jobs);
 }

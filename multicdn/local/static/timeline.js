@@ -8,7 +8,7 @@ const BEND = 0.1;
 const ENDS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600];
 const TICKS = [0.1, 0.5, 2, 10, 60, 600, 3600];
 const OPEN_AT_FIRST = 2;
-const SETTLED = ["fresh", "dead"];
+const SETTLED = ["fresh", "dead", "unknown", "superseded"];
 
 const touched = new WeakSet(); // rows that somebody opened or closed stay as they are
 
@@ -26,7 +26,7 @@ export function showTimeline(now, epoch) {
 }
 
 const isOpen = (row) => !SETTLED.includes(row.state);
-const lasts = (row, elapsed) => (isOpen(row) ? elapsed : (row.fresh ?? row.accepted ?? 0));
+const lasts = (row, elapsed) => (isOpen(row) ? elapsed : (row.fresh ?? row.finished ?? row.accepted ?? 0));
 const place = (number, end) => `${(100 * Math.log1p(Math.max(0, number) / BEND)) / Math.log1p(end / BEND)}%`;
 
 /** Where the scale ends: steps, or it would change with every state. */
@@ -94,4 +94,6 @@ function showBar(slot, name, row, elapsed, end) {
   const total = lasts(row, elapsed);
   slot.bar.style.setProperty("--told", place(Math.min(row.accepted ?? total, total), end));
   slot.bar.style.setProperty("--end", place(total, end));
+  setHidden(slot.finished, row.finished == null);
+  slot.finished.style.left = place(Math.min(row.finished ?? 0, total), end);
 }

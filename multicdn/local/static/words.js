@@ -36,21 +36,35 @@ export const FAULTS = {
   throttle: "It answers “too many requests”. multicdn slows down and keeps what waits.",
   outage: "It answers every call with an error. Its jobs go back into the queue; the other vendors don’t wait.",
   hang: "It takes calls and never answers. multicdn gives up waiting and tries again later.",
-  ignore: "It says yes, and one of its POPs keeps the old bytes: accepted isn’t fresh. Only another upload mends that.",
+  slow: "It says yes at once, and its edge drops the old bytes only 8 seconds later: accepted isn’t finished.",
+  ignore:
+    "It says yes, and its edge keeps the old bytes. Where a route has verify, multicdn sees it, purges again, and tells in " +
+    "the end. Elsewhere only another upload mends that.",
 };
+
+/** Where no route has verify, nobody but this page looks. */
+const ours = (row) => (row.verified ? "" : " (by this page)");
 
 /** How far a vendor is with an upload. */
 export function progress(row) {
-  const accepted = row.accepted == null ? "" : `accepted after ${seconds(row.accepted)}`;
+  const accepted = [
+    row.accepted == null ? "" : `accepted after ${seconds(row.accepted)}`,
+    row.finished == null ? "" : `finished after ${seconds(row.finished)}${row.asked ? "" : " by its published time"}`,
+  ].filter(Boolean).join(", ");
+  const again = row.purges > 1 ? `, ${row.purges} purges` : "";
   const tries = row.attempts > 1 ? `, ${row.attempts} tries` : "";
   const why = row.reason ? `: ${brief(row.reason)}` : "";
   switch (row.state) {
     case "fresh":
-      return [accepted, `fresh after ${seconds(row.fresh ?? 0)}`].filter(Boolean).join(", ") + tries;
+      return [accepted, `fresh after ${seconds(row.fresh ?? 0)}`].filter(Boolean).join(", ") + ours(row) + again + tries;
     case "accepted":
-      return `${accepted || "accepted"}, not fresh yet${tries}`;
+    case "finished":
+      return `${accepted || row.state}, not ${row.verified ? "seen " : ""}fresh yet${again}${tries}`;
     case "stale":
-      return `${accepted ? `${accepted}, ` : ""}still stale${tries}${why}`;
+      return `${accepted ? `${accepted}, ` : ""}still stale${ours(row)}${again}${tries}${why}`;
+    case "unknown":
+    case "superseded":
+      return `${accepted ? `${accepted}, ` : ""}${row.state}${again}${tries}${why}`;
     case "requeued":
       return `requeued${tries}${why}`;
     case "dead":

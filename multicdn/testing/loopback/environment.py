@@ -112,14 +112,18 @@ class LocalEnvironment:
             return False
         return True
 
+    def router(self) -> Router:
+        """Knows the config's routes."""
+        config = config_file.load(self.config_path)
+        return Router(config.routes, config.providers)
+
     def urls(self, bucket: str, keys: Iterable[str]) -> dict[str, dict[str, str]]:
         """Resolve the URL of each object at each edge, by the config's own routes.
 
         Returns:
             For each provider instance that purges by URL, the plainest URL of every key that it is told about.
         """
-        config = config_file.load(self.config_path)
-        router = Router(config.routes, config.providers)
+        router = self.router()
         urls: dict[str, dict[str, str]] = {name: {} for name in self.edges}
         for key in keys:
             for demand in router.demands([Change(bucket, key)])[0]:
@@ -127,6 +131,21 @@ class LocalEnvironment:
                 if demand.action is Action.PURGE and targets:
                     urls[demand.provider].setdefault(key, self.edges[demand.provider].client_url(targets[0]))
         return urls
+
+    def looked_at(self, bucket: str, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+        """The keys of the objects whose new bytes the handler looks for, by the instances at whose edge it does."""
+        router = self.router()
+        found = {name: frozenset(key for key in keys if router.verify(bucket, key, name)) for name in self.edges}
+        return {name: looked_at for name, looked_at in found.items() if looked_at}
+
+    @property
+    def tiers(self) -> list[tuple[str, str]]:
+        """Pairs of instances of which the first fetches from the second."""
+        return [(name, inner) for name in self.edges for inner in self._copy.inner_of(name) if inner in self.edges]
+
+    def forget_messages(self) -> None:
+        """Let nobody hear of what happened to the buckets so far, nor go on with what waits."""
+        self.aws.client("sqs").purge_queue(QueueUrl=self.queue.url)
 
     def environment(self) -> dict[str, str]:
         """Variables for a process that runs the handler here."""
@@ -161,6 +180,15 @@ class LocalEnvironment:
         """Return the output of the workers so far."""
         log = self._folder / "worker.log"
         return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+    def wait_for_worker(self, seconds: float = _TIMEOUT) -> bool:
+        """Wait until a worker has done with a batch. False if none has after so many seconds."""
+        end = time.monotonic() + seconds
+        while '"invocation"' not in self.worker_log():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_POLL_INTERVAL)
+        return True
 
     def wait_until_quiet(self, seconds: float = _TIMEOUT) -> bool:
         """Wait until the queue holds no message, hidden ones included. False if it still does after so many seconds.
