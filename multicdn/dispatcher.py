@@ -320,7 +320,6 @@ class Dispatcher:
             unreadable=len(intake.unreadable),
             open_breakers=self._delivery.open_breakers,
             times=metrics.event_times(intake.changes, history.sent, now),
-            repeats=frozenset().union(*(each.job.messages for each in intake.queued_jobs if each.job.is_repeated)),
             began=calling,
             now=now,
         )

@@ -64,7 +64,6 @@ class Ending(NamedTuple):
         followed: measures of what was looked at, by instance: counts and seconds of metrics.
         times: when the events of each message happened, in seconds since 1970; see ``event_times``.
         going: messages with changes that waited for their deploy, which is over: they are late from now on.
-        repeats: messages that ask again for what was accepted before: that was measured when it was.
         began: when the first call could begin, in seconds since 1970.
         now: the end, in the same.
     """
@@ -79,7 +78,6 @@ class Ending(NamedTuple):
     followed: Mapping[str, Values] = {}
     times: Mapping[str, Sequence[float]] = {}
     going: Collection[str] = ()
-    repeats: Collection[str] = ()
     began: float = 0.0
     now: float = 0.0
 
@@ -223,7 +221,7 @@ def _seconds_to_accepted(ending: Ending) -> dict[str, list[float]]:
                 undelivered.update(places)
     seconds: dict[str, list[float]] = defaultdict(list)
     for (name, message), ended in accepted.items():
-        if (name, message) not in undelivered and message not in ending.repeats:
+        if (name, message) not in undelivered:
             at = ending.began + ended
             seconds[name] += [max(0.0, at - happened) for happened in ending.times.get(message, ())]
     return seconds

@@ -174,11 +174,6 @@ class Job(Struct, frozen=True):
         """Ids of all the messages that asked for something in this job."""
         return frozenset().union(*self.causes)
 
-    @property
-    def is_repeated(self) -> bool:
-        """Whether a vendor has accepted it before: the second of two, or purged again since an edge was stale."""
-        return any(one and (one.repeated or one.tries) for one in self.sequels)
-
     def halves(self) -> tuple[Job, Job]:
         """Both halves of this job. Only for a job of two targets or more."""
         return self.split(len(self.targets) // 2)

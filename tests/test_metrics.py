@@ -156,11 +156,9 @@ def test_an_upload_is_accepted_when_its_last_purge_is() -> None:
         ended(job("well", "c", action=Action.PRELOAD), ended=9.0),
         ended(job("well", "d", cause="half"), ended=1.0),
         ended(job("well", "e", cause="half"), Status.RETRY),
-        ended(job("well", "f", cause="again"), ended=1.0),
         ended(job("sick", "a"), ended=20.0),
         began=NOW - 30,
-        times={"m": [NOW - 32, NOW - 31], "half": [NOW - 31], "again": [NOW - 99]},
-        repeats=("again",),
+        times={"m": [NOW - 32, NOW - 31], "half": [NOW - 31]},
     )
     assert found.providers["well"]["UploadToAcceptedSeconds"] == [4.0, 5.0]
     assert found.providers["sick"]["UploadToAcceptedSeconds"] == [21.0, 22.0]
