@@ -214,7 +214,7 @@ def _seconds_to_accepted(ending: Ending) -> dict[str, list[float]]:
     undelivered: set[tuple[str, str]] = set()
     for outcome in ending.report:
         if outcome.job.action is Action.PURGE:
-            places = [(outcome.job.instance, message) for message in outcome.job.messages]
+            places = [(outcome.job.instance, message) for message in _asking(outcome.job)]
             if outcome.status is Status.ACCEPTED:
                 accepted.update((place, max(accepted[place], outcome.ended)) for place in places)
             else:
@@ -225,6 +225,14 @@ def _seconds_to_accepted(ending: Ending) -> dict[str, list[float]]:
             at = ending.began + ended
             seconds[name] += [max(0.0, at - happened) for happened in ending.times.get(message, ())]
     return seconds
+
+
+def _asking(job: Job) -> frozenset[str]:
+    """The messages behind the first purge of each target: one that is repeated says nothing of how soon that was."""
+    if not job.sequels:
+        return job.messages
+    pairs = zip(job.causes, job.sequels, strict=True)
+    return frozenset[str]().union(*(causes for causes, one in pairs if not (one and (one.tries or one.repeated))))
 
 
 def _spread(values: list[float]) -> list[float]:

@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from kit.cloudwatch import CloudWatch
 from kit.scripted_provider import Scripted
@@ -16,6 +17,7 @@ from multicdn.model import Action, Change, Job, Outcome, Report, Status, TargetK
 from multicdn.provider import Price
 from multicdn.queue.message import QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
+from multicdn.sequel import Sequel
 from multicdn.vocabulary import METRICS
 
 NOW = 1_800_000_000.0
@@ -162,6 +164,17 @@ def test_an_upload_is_accepted_when_its_last_purge_is() -> None:
     )
     assert found.providers["well"]["UploadToAcceptedSeconds"] == [4.0, 5.0]
     assert found.providers["sick"]["UploadToAcceptedSeconds"] == [21.0, 22.0]
+
+
+@pytest.mark.parametrize("again", [Sequel(tries=1), Sequel(repeated=True)])
+def test_a_purge_that_is_made_again_says_nothing_of_how_soon_the_first_was(again: Sequel) -> None:
+    times = {"m": [NOW - 100], "n": [NOW - 3]}
+    repeated = msgspec.structs.replace(job("well", "a"), sequels=(again,))
+    assert "UploadToAcceptedSeconds" not in measured(ended(repeated), times=times, began=NOW).providers["well"]
+    both = msgspec.structs.replace(
+        job("well", "a", "b"), causes=(frozenset("m"), frozenset("n")), sequels=(again, Sequel())
+    )
+    assert measured(ended(both), times=times, began=NOW).providers["well"]["UploadToAcceptedSeconds"] == [3.0]
 
 
 def test_of_thousands_of_uploads_as_many_are_told_as_a_line_may_hold() -> None:
