@@ -74,7 +74,7 @@ def runner(
         def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
-                if line not in said or isinstance(event, Announcement):
+                if line not in said or (isinstance(event, Announcement) and event.event != "again"):
                     said.add(line)
                     board.tell(line)
 

@@ -145,6 +145,8 @@ def _ended(
     if not orders.demands:
         _tell_failures(orders)
         return Ended(FAILED)
+    for line in _turns.alone(loaded, request, orders):
+        say(line, err=True)
     if settings.dry_run:
         return _show(loaded, orders, settings, _turns.pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
@@ -307,19 +309,20 @@ def _deliver(
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
     shown = _previews(loaded, orders)
+    courses: Sequence[Course] | None = None
+    unfinished: tuple[str, ...] = ()
     if pursued is None:
-        courses = None
         report, interrupted = delivered(config, orders.demands, request.action, shown, settings)
     else:
         with calling_nobody():
             pursued = _turns.as_in_s3(pursued)
-        report, interrupted, courses = _turns.follow(config, request, shown, settings, pursued)
+        report, interrupted, courses, unfinished = _turns.follow(config, request, shown, settings, pursued)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
     _tell_failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
     proven = _turns.tell_courses(courses, settings)
-    for line in _going_on.undelivered(report):
+    for line in _going_on.undelivered(report, unfinished):
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)

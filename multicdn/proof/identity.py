@@ -196,8 +196,11 @@ def _is_another(case: _Case) -> bool:
         return later
     if NO_VERSION not in (subject.version, stored.version) and subject.version and stored.version:
         return subject.version != stored.version
-    # The same bytes later were written by somebody, too, and others may have been there in between.
-    return later or bool(subject.etag and stored.etag and subject.etag != stored.etag)
+    if not (subject.etag and stored.etag):
+        return later
+    # The same bytes later were written by somebody, too, and others may have been there in between. But of a purge by
+    # hand it is known what S3 had, and the clock of a laptop says nothing of what was written when.
+    return subject.etag != stored.etag or (later and bool(subject.time))
 
 
 def _is_newer(case: _Case) -> bool:

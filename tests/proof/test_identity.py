@@ -235,6 +235,11 @@ def test_an_instrument_that_is_silent_is_named() -> None:
     assert "x-amz-meta-write can't be compared" in judged(seen(), identity="metadata:write").reason
 
 
+def test_a_purge_by_hand_from_a_machine_whose_clock_is_behind_finds_stale_edges() -> None:
+    verdict = judged(seen(etag=f'"{OLD}"'), stored(NEW, EVENT + 60), subject(time="", etag=NEW))
+    assert verdict.state == "stale"
+
+
 # S3 has moved on.
 
 LATER = stored(NEXT, EVENT + 3)
