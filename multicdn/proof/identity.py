@@ -307,4 +307,5 @@ def _expected(case: _Case, *, closed: bool) -> str:
         return f"version {stored.version}"
     if case.identity == "modified":
         return f"Last-Modified {formatdate(stored.modified, usegmt=True)}"
-    return f'ETag "{stored.etag or case.subject.etag}"'
+    etag = stored.etag or case.subject.etag
+    return f'ETag "{etag}"' if etag else ""
