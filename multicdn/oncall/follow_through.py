@@ -181,13 +181,14 @@ class FollowThrough:
             steps += self._follow(Report(tuple(accepted)), None, now)
         for name in ended:
             del self._working[name]
-        for name, pursuit in [(name, each) for name, each in self._pursuits.items() if each.is_over]:
+        over = [(name, each) for name, each in self._pursuits.items() if each.is_over]
+        for name, pursuit in over:
             del self._pursuits[name]
             for finding in pursuit.findings():
                 self._courses.found(finding, time.monotonic() - self._began)
             steps += self._follow(Report(), pursuit, now)
         self._take(steps, now)
-        for course in self._courses.all() if steps or accepted else ():
+        for course in self._courses.all() if over or accepted else ():
             self._board.phase(course.name, course.words)
         if not self._stopped.is_set():
             self._begin_what_is_due(now)

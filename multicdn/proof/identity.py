@@ -272,7 +272,7 @@ def _why(case: _Case) -> str:
     """What the edge sent that may say why it has this still."""
     fetched, told = _fetched(case), signs.told(case.seen)
     dated = {
-        Sign.OTHER: "cached before the purge, which did not reach this copy",
+        Sign.OTHER: "cached before the purge, which did not reach this copy or the one behind it",
         Sign.NEWER: "fetched after the purge, so what it fetched from was old: a shield, another CDN, another origin",
     }
     return "".join(f"; {each}" for each in (dated.get(fetched, "") if fetched else "", told) if each)

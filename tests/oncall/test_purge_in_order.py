@@ -13,13 +13,12 @@ from kit.tiered import LOG, NEW, OLD, WORLD, Cache
 
 from multicdn.cli import _delivering, arguments, live, main
 from multicdn.oncall import follow_through
+from multicdn.oncall.board import Board
 from multicdn.proof import ladder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from multicdn.oncall.board import Board
 
 CONFIG = """\
 version: 1
@@ -158,6 +157,13 @@ def test_one_that_waits_for_fresh_is_told_where_the_inner_one_stays_stale(desk: 
 
 
 # Waiting
+
+
+def test_the_board_says_how_far_each_is_to_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(Board, "phase", lambda _, name, words: said.append((name, words)))
+    desk.run(OBJECT, "--wait")
+    assert {name: words for name, words in said if words} == dict.fromkeys(("inner", "outer", "aside"), "fresh")
 
 
 def test_waiting_ends_when_all_is_fresh(desk: Desk) -> None:

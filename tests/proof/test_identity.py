@@ -391,7 +391,8 @@ def test_a_verdict_says_what_was_seen_and_why() -> None:
     )  # fmt: skip
     assert judged(answer) == Verdict(
         "stale",
-        "ETag is not that of S3; cached before the purge, which did not reach this copy; x-cache: Hit from cloudfront; "
+        "ETag is not that of S3; cached before the purge, which did not reach this copy or the one behind it; "
+        "x-cache: Hit from cloudfront; "
         "Vary: Origin, so there may be a copy for each; sets a cookie, so it may be kept for some visitors alone",
         f'ETag "{OLD}", 312 s old',
         f'ETag "{NEW}"',
