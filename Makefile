@@ -84,6 +84,8 @@ bench: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/isolation.py
 	$(BIN)/python bench/worker.py
 	$(BIN)/python bench/cold_start.py
+	$(BIN)/python bench/tiers.py
+	$(BIN)/python bench/proof.py
 	$(BIN)/python bench/soak.py
 
 aws-sim: $(AWS_SIM)/.done

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from multicdn.config import Config
     from multicdn.oncall.letters import Letter
+    from multicdn.sequel import Sequel
     from multicdn.simulators import Simulator
 
 _DAY = 86400.0
@@ -136,8 +137,8 @@ class CacheOracle:
         for message in messages:
             if message.reason and message.queued is not None:
                 job, since = message.queued.job, message.queued.since
-                for target in job.targets:
-                    key = (job.instance, job.action, target, job.soft)
+                keys = [(job.instance, job.action, target, job.soft) for target in job.targets]
+                for key in (*keys, *_following(job.sequels)):
                     jobs[key] = max(since, jobs.get(key, -math.inf))
             elif message.reason:
                 for change in envelopes.decode(json.loads(message.body)).changes:
@@ -193,6 +194,14 @@ class CacheOracle:
         provider, action, target, _ = expectation
         for spelled in (target, *self._providers[provider].locate(target, action)):
             yield spelled.value
+
+
+def _following(sequels: Iterable[Sequel | None]) -> Iterator[tuple[str, Action, str, bool]]:
+    """What others will do after a job, and what follows that."""
+    for then in (then for sequel in sequels if sequel for then in sequel.then):
+        for _, target in then.targets:
+            yield then.provider, Action(then.action), target, then.soft
+        yield from _following([then.sequel])
 
 
 def _store_old_bytes(simulator: Simulator, expectation: Expectation) -> _StaleEntry:

@@ -33,6 +33,15 @@ def code(name: str) -> str:
     return _HERE.format(vendor=vendor) + BREAKS[name]
 
 
+# Preloads that are asked for together with their purges, rather than once these have finished.
+_AT_ONCE = """
+from multicdn.model import Action
+from multicdn.routing import sequels
+waits = sequels.Sequels._waits
+sequels.Sequels._waits = lambda self, orders: {
+    place: found for place, found in waits(self, orders).items() if orders[place].demand.action is Action.PURGE}
+"""
+
 #: What is broken, and the code that breaks it.
 BREAKS: Mapping[str, str] = {
     "requeued messages thrown away": """
@@ -112,7 +121,8 @@ def part(self, places):
     return msgspec.structs.replace(made, reference=self.reference) if here(self.provider) else made
 model.Job._part = part
 """,
-    "preload first": """
+    "preload first": _AT_ONCE
+    + """
 from multicdn.delivery import lane
 purge, preload = lane.Lane.purge, lane.Lane.preload
 def eager(self):
@@ -121,7 +131,8 @@ def eager(self):
     purge(self)
 lane.Lane.purge = eager
 """,
-    "preload though its purge has failed": """
+    "preload though its purge has failed": _AT_ONCE
+    + """
 from multicdn.delivery import lane
 whole = lane.Lane.preload
 lane.Lane.preload = lambda self, unpurged: whole(self, ())
@@ -176,5 +187,46 @@ message_queue.MessageQueue.redrive = early
     "dead letter sent back to whoever answers 200": """
 from multicdn.aws import sqs
 sqs.is_confirmed = lambda answer: True
+""",
+    "look not sent": """
+from multicdn.queue import sender
+whole = sender.RetryQueue.carry_out
+sender.RetryQueue.carry_out = lambda self, decisions, seconds=60.0: whole(
+    self, [each for each in decisions if not (each.queued.look and here(each.queued.job.provider))], seconds)
+""",
+    "follower released before finished": """
+import msgspec
+from multicdn.proof import followed
+whole = followed.Follow.accepted
+def eager(self, *rest):
+    for step in whole(self, *rest):
+        job = step.queued.job
+        if step.queued.look:
+            yield from followed.released(
+                (then for one in job.sequels if one for then in one.then if then.action == "purge"), step.queued, "now")
+            sequels = tuple(one and msgspec.structs.replace(
+                one, then=tuple(then for then in one.then if then.action != "purge")) for one in job.sequels)
+            job = msgspec.structs.replace(job, sequels=sequels)
+            step = msgspec.structs.replace(step, queued=msgspec.structs.replace(step.queued, job=job))
+        yield step
+followed.Follow.accepted = eager
+""",
+    "stale taken for fresh": """
+import msgspec
+from multicdn.proof import look
+whole = look.judge
+def mild(*rest, **named):
+    verdict = whole(*rest, **named)
+    return msgspec.structs.replace(verdict, state="fresh") if verdict.state == "stale" else verdict
+look.judge = mild
+""",
+    "superseded dropped although newer never came": """
+import msgspec
+from multicdn.proof import look
+whole = look.judge
+def evasive(*rest, **named):
+    verdict = whole(*rest, **named)
+    return msgspec.structs.replace(verdict, state="superseded") if verdict.state == "stale" else verdict
+look.judge = evasive
 """,
 }

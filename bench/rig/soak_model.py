@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from rig.cache_oracle import Expectation
+from rig.proof_oracle import Proofs
 
 # Messages that may come once more since a busy machine was too slow to delete them.
 _LATE_SHARE = 0.05
@@ -38,6 +39,7 @@ class SoakSettings:
         drain_timeout: seconds to wait at most for the queue to be empty.
         seed: of everything random.
         swallowed: sends that SQS never sees, though they are answered 200, while the dead letters go back.
+        ignored: share of the uploads that are verified with which an edge ignores one more purge.
         broken: what is broken on purpose, names as ``soak_breaks.code`` takes them, joined by " + "; empty for
             nothing.
     """
@@ -62,6 +64,7 @@ class SoakSettings:
     drain_timeout: float = 120.0
     swallowed: int = 3
     seed: int = 1
+    ignored: float = 0.1
     broken: str = ""
 
 
@@ -108,7 +111,9 @@ class SoakReport:
         lost: expectations that were neither met nor explained by a dead letter.
         hasty: preloads that went before their purge.
         unmet: other expectations that were not met in the end, when all dead letters had been sent back.
+        proofs: what was verified, and what of it ended wrong.
         left: messages in the queue and among the dead letters in the end.
+        reasons: why messages are among the dead letters in the end.
         stderr: output of the workers that is no log line.
     """
 
@@ -134,7 +139,9 @@ class SoakReport:
     lost: set[Expectation] = field(default_factory=set)
     hasty: list[Expectation] = field(default_factory=list)
     unmet: set[Expectation] = field(default_factory=set)
+    proofs: Proofs = field(default_factory=Proofs)
     left: tuple[int, int] = (0, 0)
+    reasons: tuple[str, ...] = ()
     stderr: str = ""
 
     @property
@@ -149,6 +156,10 @@ class SoakReport:
             "messages died": self.died,
             "not done in the end": len(self.unmet),
             "messages left": sum(self.left),
+            "not fresh in the end": len(self.proofs.old),
+            "proofs not told": len(self.proofs.untold),
+            "told as superseded by nothing": len(self.proofs.superseded),
+            "purged before what they fetch from": len(self.proofs.early),
         }
         return [f"{count:,} {what}" for what, count in found.items() if count]
 
@@ -164,6 +175,7 @@ class SoakReport:
             f"requeued   {self.requeued:,}",
             f"dead       {self.dead:,}; {in_dead_letters}",
             f"redriven   {self.redriven:,}",
+            f"proofs     {self.proofs.objects:,} objects: {_counts(self.proofs.told)}",
             f"calls      {calls}",
             f"wrong      {', '.join(self.signs) or 'nothing'}",
         ]

@@ -12,7 +12,7 @@ from collections import Counter
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 from multicdn import config as config_file
 from multicdn.installer.template.stack import RECEIVES
@@ -20,17 +20,18 @@ from multicdn.model import Change, ChangeKind
 from multicdn.oncall.letters import NOBODY
 from multicdn.oncall.message_queue import MessageQueue
 from multicdn.queue.sender import DEAD_LETTERS, QUEUE
-from multicdn.simulators import VENDORS, Origin, load
+from multicdn.simulators import VENDORS, Origin, Topology, load
 from multicdn.simulators.cloudflare.api import CloudflareSimulator, Zone
 from multicdn.simulators.cloudfront import xml
 from multicdn.simulators.cloudfront.api import AccessKey, CloudFrontSimulator
 from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.aws import LoopbackAws
-from multicdn.testing.loopback.resources import make_queue, queue_depth
+from multicdn.testing.loopback.resources import make_public_bucket, make_queue, queue_depth
 from multicdn.testing.loopback.simulator_config import config_for
 from rig import soak_breaks
 from rig.cache_oracle import CacheOracle
 from rig.fault_schedule import FaultSchedule
+from rig.proof_oracle import ProofOracle
 from rig.soak_gateway import Gateway
 from rig.soak_model import SoakReport
 from rig.worker_processes import Command, WorkerProcesses, run
@@ -57,10 +58,17 @@ _ROUTES: list[dict[str, Any]] = [
     {
         "prefix": _LOADED,
         "urls": ["https://downloads.acme.com/{key}"],
-        "purge": ["edgecast", "highwinds"],
+        "purge": ["highwinds", "edgecast"],
         "preload": ["edgecast"],
+        "verify": {"within": "20s"},
     },
 ]
+
+# Who fetches from whom: the first is purged once the second has finished, and fetches what is loaded there.
+_OUTER, _INNER = "highwinds", "edgecast"
+
+# Seconds that their purges take to have an effect.
+_PROPAGATION = 0.4
 
 # Edgecast and Highwinds take some fifty URLs a minute, so few uploads are theirs.
 _FOLDERS = ["assets/", "docs/a b/", "news/", "img/"] * 6 + [_LOADED]
@@ -113,8 +121,7 @@ class SoakWorld:
             self._queue = make_queue(self._aws, "soak", visibility=self._settings.visibility, receives=RECEIVES)
             self._dead_letters = MessageQueue(self._sqs, self._queue.dead_letter_url)
             origin = stack.enter_context(Origin())
-            for vendor in VENDORS:
-                self._edges[vendor] = stack.enter_context(self._simulator(vendor, origin.url))
+            self._make_edges(stack, origin.url)
             self._workers = stack.enter_context(WorkerProcesses(self._commands(folder)))
             self._workers.wait_until_started()
             self._stack = stack.pop_all()
@@ -206,6 +213,7 @@ class SoakWorld:
         """
         if self._settings.down:
             self._faults.clear(self._edges[self._settings.down])
+        self._edges[_INNER].topology.pops[0].ignores = 1
         swallowed = range(0, self._settings.swallowed * _EACH_SWALLOWED, _EACH_SWALLOWED)
         with Gateway(self._aws.endpoint, swallowed) as gateway:
             environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
@@ -233,12 +241,28 @@ class SoakWorld:
             queue_depth(self._sqs, self._queue.url),
             queue_depth(self._sqs, self._queue.dead_letter_url),
         )
+        with self._dead_letters.opened() as messages:
+            self._report.reasons = tuple(message.reason for message in messages)
+        self._report.proofs = self._proofs.judged(list(self._workers.lines()))
 
     def _repeated(self) -> int:
         """Targets that the healthy vendor was called for although no message in which they stood had come back."""
         report, healthy = self._report, self._settings.healthy
         excused = report.asked[healthy] + self._most_of_a_message * report.interrupted
         return max(0, report.targets[healthy] - excused)
+
+    def _make_edges(self, stack: contextlib.ExitStack, origin: str) -> None:
+        """The verified ones are in front of the bucket, one behind the other; nobody asks the others for anything."""
+        origins = dict.fromkeys(VENDORS, origin)
+        origins[_INNER] = make_public_bucket(self._aws, _BUCKET)
+        for vendor in (_INNER, *(each for each in VENDORS if each != _INNER)):
+            edge = self._edges[vendor] = self._simulator(vendor, origins[vendor])
+            if vendor in (_INNER, _OUTER):
+                edge.topology = Topology(purge_delay=_PROPAGATION, forwards_host=vendor == _OUTER)
+            stack.enter_context(edge)
+            if vendor == _INNER:
+                origins[_OUTER] = edge.edge_url
+        self._proofs = ProofOracle(self._edges[_INNER], self._edges[_OUTER])
 
     def _simulator(self, vendor: str, origin: str) -> Simulator:
         """Without the vendors' own limits, which would make the soak last: 429s come by the faults."""
@@ -255,6 +279,9 @@ class SoakWorld:
         settings, queue = self._settings, self._queue
         simulated = config_for(self._edges)
         routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
+        for name in (_INNER, _OUTER):
+            simulated.providers[name]["via"] = self._edges[name].edge_url
+        simulated.providers[_OUTER]["pulls_from"] = [_INNER]
         paths = []
         for grace in _GRACES:
             delivery = {
@@ -280,11 +307,22 @@ class SoakWorld:
         """Change objects, and let S3 tell of it, in any order and now and then again."""
         changes = [self._change() for _ in range(count)]
         for change in changes:
+            if change.key.startswith(_LOADED):
+                self._store(change)
             self._oracle.upload(change)
         self._changes += changes
         notices = changes + [self._random.choice(self._changes) for _ in changes if self._chance()]
         self._random.shuffle(notices)
         self._send(notices)
+
+    def _store(self, change: Change) -> None:
+        """Let an object that is verified be in S3 as a change says, and what is purged be ignored now and then."""
+        body = f"{change.key} {change.sequencer}".encode() if change.kind is ChangeKind.CREATED else b""
+        if body:
+            self._aws.client("s3").put_object(Bucket=_BUCKET, Key=change.key, Body=body, CacheControl="max-age=86400")
+        self._proofs.upload(f"https://downloads.acme.com/{quote(change.key)}", change.key, body)
+        if self._random.random() < self._settings.ignored:
+            self._edges[_OUTER].topology.pops[0].ignores += 1
 
     def _change(self) -> Change:
         self._report.uploads += 1
@@ -294,7 +332,9 @@ class SoakWorld:
         if folder == _LOADED:
             number = self._report.uploads
         kind = ChangeKind.REMOVED if self._random.random() < self._settings.removals else ChangeKind.CREATED
-        return Change(_BUCKET, f"{folder}{number:05}é.css", kind, sequencer=f"{self._report.uploads:016X}")
+        # What is verified has one spelling: the others of an object aren't looked at, and may be ignored.
+        name = f"{folder}{number:05}.css" if folder == _LOADED else f"{folder}{number:05}é.css"
+        return Change(_BUCKET, name, kind, sequencer=f"{self._report.uploads:016X}")
 
     def _chance(self) -> bool:
         return self._random.random() < self._settings.copies

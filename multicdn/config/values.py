@@ -108,6 +108,8 @@ def _explained(error: msgspec.ValidationError, path: Path, wanted: object) -> tu
     if "matching regex" in text and (meaning := _description(wanted)):
         text = f"expected {meaning} ({text.replace('Expected ', '')})"
     hint = "; put texts that hold { or } in quotes" if text.endswith("a text, got a mapping") else ""
+    if "a mapping" in text.partition(", got")[0] and (members := _members(wanted)):
+        hint = f"; it has the members {', '.join(members)}"
     return (*path, *steps), text.replace("Expected", "expected") + hint
 
 

@@ -9,12 +9,13 @@ from multicdn.config import capture_checks, template_checks, tier_checks
 from multicdn.config.fault import Fault
 from multicdn.config.settings import Trigger
 from multicdn.model import ChangeKind, TargetKind
+from multicdn.routing import placeholders
 from multicdn.routing.durations import seconds
 from multicdn.routing.tiers import Tier
 from multicdn.routing.verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from multicdn.config.checked import Config
     from multicdn.routing.route import Route
@@ -43,13 +44,26 @@ def _of_route(route: Route, verify: Verify) -> Iterator[Fault]:
     if not (route.urls or verify.urls):
         yield Fault((), "has nothing to look at: write `urls` below it, as clients ask for the objects")
     names = capture_checks.captures(route)
+    if not verify.urls and route.urls and not any(_is_of_object(text, names) for text in route.urls):
+        text = "has nothing to look at, unless a hook adds it: none of the route's `urls` is that of a single object"
+        yield Fault((), f"{text}; write `urls` below it, as clients ask for the objects", warning=True)
     for place, text in enumerate(verify.urls):
         if fault := template_checks.fault(text, TargetKind.URL, names):
             yield Fault(("urls", place), fault)
         elif doubt := template_checks.doubt(text, TargetKind.URL, route.prefix):
             yield Fault(("urls", place), doubt, warning=True)
+        elif "{" not in text and not route.match and not route.include:
+            said = "is the same for all objects, and would be compared with each of them; write such as {key} into it"
+            yield Fault(("urls", place), said, warning=True)
     if verify.removed_as and not {ChangeKind.REMOVED, ChangeKind.ACCESS}.intersection(route.on):
         yield Fault(("removed_as",), "does nothing: the route doesn't act on removed objects", warning=True)
+
+
+def _is_of_object(text: str, captures: Collection[str]) -> bool:
+    try:
+        return placeholders.parse(text, captures).is_of_object
+    except ValueError:
+        return True  # it is told elsewhere
 
 
 def _beside(verify: Verify, config: Config) -> Iterator[Fault]:

@@ -101,8 +101,8 @@ def hold(
         judged = list(zip(hand, _rulings(matcher, hand, changes, lookup, policy, now), strict=True))
         over = [(each, ruling) for each, ruling in judged if ruling.goes_on]
         for each, _ in over:
-            routed[each.change] |= each.parts
-        going |= {each.moment.message for each, _ in over if each.moment.waited}
+            routed[each.change] |= each.parts | router.behind(each.change, (matcher,))
+        going |= {each.moment.message for each, _ in over if _has_only_waited(each.moment, history)}
         if over:
             released.append(_released(matcher, over, now))
         for each, ruling in _newest((each, ruling) for each, ruling in judged if not ruling.goes_on):
@@ -119,6 +119,11 @@ def _moment(change: Change, history: MessageHistory, missing: Missing, now: floa
     happened = since_1970(change.time)
     at = sent if happened is None else min(happened, sent)
     return Moment(at, sent, change.cause, change.cause in missing)
+
+
+def _has_only_waited(moment: Moment, history: MessageHistory) -> bool:
+    """Whether a change comes from a wait for its deploy; what was tried in vain since keeps its age."""
+    return moment.waited and not history.attempts.get(moment.message)
 
 
 def _rulings(

@@ -85,8 +85,8 @@ class Follow:
     def released(self, decisions: Iterable[Decision], now: float) -> tuple[list[Decision], list[Requeue]]:
         """Let others go ahead of purges that were given up, or that hold them up for too long.
 
-        Only purges do: a preload would fetch what is about to be dropped. And whoever will be purged once more isn't
-        looked at before that: it may have fetched old bytes again.
+        Preloads of what was never purged don't: they would fetch what is to be dropped. And whoever will be purged once
+        more isn't looked at before that: it may have fetched old bytes again.
 
         Returns:
             The decisions, with a note in those that others don't wait for any longer; and the others' jobs.
@@ -98,7 +98,7 @@ class Follow:
             kept.append(_marked(decision, free))
             if not free:
                 continue
-            early = [then for place in free for then in _purging(decision.queued.job.sequels[place])]
+            early = [then for place in free for then in _going(decision.queued.job.sequels[place], decision)]
             why, delay = "given up", 0
             if isinstance(decision, Requeue):
                 why, delay = "not done yet", max(0, math.ceil(min(free.values())))
@@ -115,7 +115,7 @@ class Follow:
         """
         queued, free = decision.queued, {}
         for place, sequel in enumerate(queued.job.sequels):
-            waiting = _purging(sequel)
+            waiting = _going(sequel, decision)
             if sequel and waiting and not sequel.released:
                 most = min(seconds(self._tiers.get(then.provider, _PLAIN).wait_at_most) for then in waiting)
                 left = queued.since + most - now
@@ -211,6 +211,12 @@ def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = N
 
 def _purging(sequel: Sequel | None) -> tuple[Then, ...]:
     return tuple(then for then in sequel.then if then.action == Action.PURGE) if sequel else ()
+
+
+def _going(sequel: Sequel | None, decision: Decision) -> tuple[Then, ...]:
+    """Who goes ahead: preloads only of what was purged, though an edge is stale still."""
+    is_stale = decision.status is Status.STALE and not isinstance(decision, Requeue)
+    return sequel.then if sequel and is_stale else _purging(sequel)
 
 
 def _unlooked(then: Then) -> Then:

@@ -13,7 +13,7 @@ from multicdn.proof.followed import Follow
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
-from multicdn.proof.pursuit import PROMPT, Pursuits
+from multicdn.proof.pursuit import Pursuits
 from multicdn.sequel import is_newer, merged
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Following:
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float, *, hurried: bool = True) -> Pursuit:
         """Begin to look at purges, side by side with whatever else is done; hurried where others wait for its end."""
-        pursuit = self._pursuits.begin(without_older(looks), seconds, PROMPT if hurried else seconds)
+        pursuit = self._pursuits.begin(without_older(looks), seconds, None if hurried else seconds)
         pursuit.superseded = list(superseded(looks, self._rules, time.time()))
         return pursuit
 

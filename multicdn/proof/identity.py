@@ -134,11 +134,12 @@ def _open(case: _Case) -> tuple[State, str]:
     if 200 <= status < 300 and not error_page:
         state, reason = _told(case)
         return ("superseded", _SUPERSEDED) if another and state != "fresh" else (state, reason)
-    if status not in (404, 410) and not error_page:
+    old = _fetched(case) is Sign.OTHER
+    if status not in (404, 410) and not error_page and not (old and signs.is_missing_in_s3(case.seen)):
         return "unknown", _no_object(case.seen)
     if another:
         return "superseded", _SUPERSEDED
-    if _fetched(case) is Sign.OTHER:
+    if old:
         return "stale", f"answers {status} for an object that is there{_why(case)}"
     return "unknown", f"the site doesn't serve it at this URL: it answers {status}{_PAGE * error_page}"
 

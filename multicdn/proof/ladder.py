@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from multicdn.model import Action, Job, Status, TargetKind
+from multicdn.model import Action, Job, Status, Target, TargetKind
 from multicdn.proof.followed import delay_until, released
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import since_1970
@@ -131,7 +131,9 @@ class _Ladder:
         look = finding.queued.look
         assert look is not None, "only what was accepted is looked at"
         # Times from a clock that was ahead, or of a message that was made to hurt, would never be over.
-        look = msgspec.structs.replace(look, accepted=min(look.accepted, now), finished=min(look.finished, now))
+        look = msgspec.structs.replace(
+            look, accepted=min(look.accepted, now), finished=min(look.finished, now), heard=min(look.heard, now)
+        )
         self._finding, self._queued, self._job, self._look = (
             finding,
             finding.queued,
@@ -157,7 +159,10 @@ class _Ladder:
     def _look_later(self, reason: str) -> None:
         due = max(self._look.due, self._next())
         left = self._finding.receipts or self._look.receipts
-        look = msgspec.structs.replace(self._look, due=round(due, 3), times=self._look.times + 1, receipts=left)
+        heard = round(self._now, 3) if self._finding.asked else self._look.heard
+        look = msgspec.structs.replace(
+            self._look, due=round(due, 3), times=self._look.times + 1, receipts=left, heard=heard
+        )
         queued = msgspec.structs.replace(self._queued, look=look)
         self._decisions.append(Requeue(queued, Status.ACCEPTED, reason, delay_until(due, self._now)))
 
@@ -314,7 +319,13 @@ class _Ladder:
         subject = sequel.subjects[0] if sequel.subjects else None
         if subject is None or self._provider is None or not _names_a_file(subject.url):
             return False
-        return capability(self._provider, Action.PURGE, TargetKind.PREFIX) is not None
+        if capability(self._provider, Action.PURGE, TargetKind.PREFIX) is None:
+            return False
+        try:
+            self._provider.locate(Target(TargetKind.PREFIX, subject.url), Action.PURGE)
+        except Exception:  # noqa: BLE001 - a vendor that takes directories alone, or a plugin's bug
+            return False
+        return True
 
     def _wider(self, sequels: Iterable[Sequel]) -> Iterator[Job]:
         """The purge of all that begins with the URLs, which reaches copies under query strings and other endings."""
@@ -346,6 +357,8 @@ class _Ladder:
         self._decisions.append(DeadLetter(queued, Status.STALE, told, _sent_by_edges(shown)))
         note = self._note("stale", [target for target, _ in found], shown, told)
         self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
+        # Purges that wait are let go with whatever is given up, be it stale or never accepted.
+        self._release(then for _, one in found for then in one.then if then.fresh and then.action == Action.PRELOAD)
 
     def _begun_anew(self, found: Sequence[tuple[str, Sequel]]) -> Job:
         """As a dead letter holds it: whoever redrives it begins the ladder anew."""

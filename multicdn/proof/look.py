@@ -10,7 +10,6 @@ never as stale.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -149,8 +148,7 @@ def _asked(subjects: Collection[Subject], see: See, seconds: float) -> dict[Subj
         left = until - time.monotonic()
         return _Answered(see(subject, min(_EACH, 0.9 * left)) if left > _SHORTEST else _UNASKED, time.time())
 
-    # Named after who looks, by whom those are counted that hang.
-    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix=f"{threading.current_thread().name}/edge")
+    pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-edge")
     asked = {}
     for subject in subjects:
         try:

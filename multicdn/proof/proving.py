@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from multicdn.provider import Call, Prove, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Semaphore
 
     from multicdn.proof.look import See
     from multicdn.provider import Provider
@@ -23,8 +25,18 @@ _LARGEST_ANSWER = 4 << 20
 
 _CONNECT = 3.0
 
+# The part of the time that the vendor has to answer; the rest is for a request, should it not.
+_ITS_SHARE = 0.7
 
-def instrument(name: str, provider: Provider | None, via: str, identity: str, may_ask: Callable[[Prove], bool]) -> See:
+
+def instrument(
+    name: str,
+    provider: Provider | None,
+    via: str,
+    identity: str,
+    may_ask: Callable[[Prove], bool],
+    turns: Semaphore | None = None,
+) -> See:
     """What asks the edges of a provider.
 
     Args:
@@ -33,24 +45,32 @@ def instrument(name: str, provider: Provider | None, via: str, identity: str, ma
         via: where it is reached.
         identity: by which its answers will be judged.
         may_ask: whether the vendor's rate allows another question now; where it doesn't, a request has to do.
+        turns: one for each that may ask the vendor at once; else a request has to do, too.
     """
     request = through(via, identity)
     if not isinstance(provider, Prove):
         return request
 
     def see(subject: Subject, seconds: float) -> Sequence[Seen]:
-        if not may_ask(provider):
-            return request(subject, seconds)
+        until = time.monotonic() + seconds
+        if turns and not turns.acquire(timeout=seconds * _ITS_SHARE):
+            return request(subject, until - time.monotonic())
         try:
-            with bounded(seconds, _LARGEST_ANSWER):
-                found = _checked(provider.prove(subject.url, Call(connect=min(_CONNECT, seconds), read=seconds)))
+            if not may_ask(provider):
+                return request(subject, until - time.monotonic())
+            left = (until - time.monotonic()) * _ITS_SHARE
+            with bounded(left, _LARGEST_ANSWER):
+                found = _checked(provider.prove(subject.url, Call(connect=min(_CONNECT, left), read=left)))
         except ProviderError as error:
-            seen = request(subject, seconds)
+            seen = request(subject, until - time.monotonic())
             return [*seen, Seen(reason=error.reason)] if not any(each.status for each in seen) else seen
         except Exception as error:  # noqa: BLE001 - a plugin's bug
             plugin_bug(name, error)
             return [Seen(reason=bug(error))]
-        return found or request(subject, seconds)
+        finally:
+            if turns:
+                turns.release()
+        return found or request(subject, until - time.monotonic())
 
     return see
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.bounds import bounded
@@ -18,7 +19,7 @@ from multicdn.proof.ladder import Note, Sighting
 from multicdn.proof.look import is_asked, together
 from multicdn.proof.look import look as look_at
 from multicdn.proof.proving import instrument
-from multicdn.provider import Call, Confirm, Confirmation, stands_for_others
+from multicdn.provider import Call, Confirm, Confirmation, Prove, stands_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from multicdn.proof.identity import Verdict
     from multicdn.proof.ladder import Rules
     from multicdn.proof.look import See, Stored
-    from multicdn.provider import Prove, Provider
-    from multicdn.queue.message import QueuedJob
+    from multicdn.provider import Provider
+    from multicdn.queue.message import Look, QueuedJob
     from multicdn.routing.tiers import Tier
     from multicdn.routing.verify import Verify
     from multicdn.sequel import Subject
@@ -38,20 +39,23 @@ _CONNECT, _READ = 3.0, 5.0
 # Bytes of an answer: a vendor says of one request how far it is.
 _LARGEST_ANSWER = 1 << 20
 
-# Seconds that an invocation waits for what is looked at once all else is done: the next uploads wait for its end.
-_GRACE = 2.0
+# Seconds that an invocation waits for what is looked at once all else is done, beside those of one look: the next
+# uploads wait for its end.
+_GRACE = 0.4
 
-# Of that one look may take so many, so that what its edges have said by then is told, though one of them hangs.
-PROMPT = 1.6
+# Of that one look may take so many, so that what its edges have said by then is told, though one of them hangs; more
+# where a vendor asks all of its POPs.
+_PROMPT, _PROVING = 1.6, 3.6
 
 # Below this many seconds nothing is begun.
 _SHORTEST = 0.1
 
-# Seconds after which the published time of a purge counts, since so many are asked about that its turn doesn't come.
+# Seconds after which the published time of a purge counts: the vendor hangs, or so many are asked about that its turn
+# doesn't come.
 _LONGEST_UNASKED = 300.0
 
-# Threads of one instance that may have been left behind by earlier looks: what hangs for ever must not take them all.
-_MOST_LEFT_BEHIND = 24
+# Threads of one instance that earlier looks may have left behind: a plugin that hangs for ever must not take them all.
+_MOST_LEFT_BEHIND = 4
 
 
 class _VendorWord(NamedTuple):
@@ -86,10 +90,17 @@ class Pursuits:
         self._rules = rules
         self._stored = stored
         self._rates = RateLimits(concurrency)
+        self._turns: dict[str, Semaphore] = {}
 
-    def begin(self, looks: Iterable[QueuedJob], seconds: float, each: float = PROMPT) -> Pursuit:
-        """Begin to look, for so many seconds at most, and for so many at each purge."""
-        return Pursuit(tuple(looks), self._find, seconds, each)
+    def begin(self, looks: Iterable[QueuedJob], seconds: float, each: float | None = None) -> Pursuit:
+        """Begin to look, for so many seconds at most, and for so many at each purge; else as others can wait for it."""
+
+        def longest(queued: QueuedJob) -> float:
+            if each is not None:
+                return each
+            return _PROVING if isinstance(self.concrete(queued.job.provider), Prove) else _PROMPT
+
+        return Pursuit(tuple(looks), self._find, seconds, longest)
 
     def concrete(self, name: str) -> Provider | None:
         """The provider that a job names; None where the config no longer has it."""
@@ -136,8 +147,7 @@ class Pursuits:
         try:
             turn = self._rates.book(queued.job.provider, "confirm", provider.confirm_limits, 1, now, now)
             if turn > now or until - now < _SHORTEST:
-                late = time.time() - look.accepted > _LONGEST_UNASKED
-                return _VendorWord(finished=late, reason="the vendor's rate allows the question only later")
+                return _VendorWord(_is_late(look), reason="the vendor's rate allows the question only later")
             with bounded(call.read, _LARGEST_ANSWER):
                 answer = provider.confirm(receipt, call)
             if not isinstance(answer, Confirmation):
@@ -187,7 +197,13 @@ class Pursuits:
             now = time.monotonic()
             return self._rates.book(name, "prove", provider.prove_limits, 1, now, now) <= now
 
-        return instrument(name, self.concrete(name), tier.via if tier else "", rule.identity, may_ask)
+        provider = self.concrete(name)
+        turns = self._turns_of(name, provider) if isinstance(provider, Prove) else None
+        return instrument(name, provider, tier.via if tier else "", rule.identity, may_ask, turns)
+
+    def _turns_of(self, name: str, provider: Prove) -> Semaphore:
+        """As many as may ask at once, by the plugin's word; those that an earlier invocation has left hanging count."""
+        return self._turns.setdefault(name, Semaphore(max(1, provider.prove_limits.parallel)))
 
 
 class Pursuit:
@@ -197,7 +213,7 @@ class Pursuit:
         looks: the purges.
         find: finds out about one of them.
         seconds: that there are.
-        each: that there are for each.
+        each: that there are for one of them.
 
     Attributes:
         looks: the same.
@@ -205,12 +221,16 @@ class Pursuit:
     """
 
     def __init__(
-        self, looks: Sequence[QueuedJob], find: Callable[[QueuedJob, float], Sighting], seconds: float, each: float
+        self,
+        looks: Sequence[QueuedJob],
+        find: Callable[[QueuedJob, float], Sighting],
+        seconds: float,
+        each: Callable[[QueuedJob], float],
     ) -> None:
         self.looks = looks
         self.superseded: Sequence[Note] = ()
         self._find = find
-        self._each = each
+        self._each = [each(queued) for queued in looks]
         self._until = time.monotonic() + seconds
         self._found: dict[int, Sighting] = {}
         self._changed = threading.Condition()
@@ -221,7 +241,7 @@ class Pursuit:
         running = [thread.name for thread in threading.enumerate()]
         for instance, mine in by_instance.items():
             name = f"multicdn-look-{instance}"
-            if sum(each.startswith(f"{name}/") for each in running) >= _MOST_LEFT_BEHIND:
+            if running.count(name) >= _MOST_LEFT_BEHIND:
                 self._found |= {
                     place: _unfound(queued, "what it was asked before hangs still") for place, queued in mine
                 }
@@ -239,8 +259,9 @@ class Pursuit:
 
     def findings(self) -> list[Sighting]:
         """What was found out, at the latest after a grace; the rest is to be looked at later."""
-        until = min(self._until, time.monotonic() + _GRACE)
         with self._changed:
+            waited = (each for place, each in enumerate(self._each) if place not in self._found)
+            until = min(self._until, time.monotonic() + max(waited, default=0.0) + _GRACE)
             while len(self._found) < len(self.looks) and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._closed = True
@@ -253,7 +274,7 @@ class Pursuit:
             if self._closed or self._until - now < _SHORTEST:
                 return
             try:
-                finding = self._find(queued, min(self._until, now + self._each))
+                finding = self._find(queued, min(self._until, now + self._each[place]))
             except BaseException as error:  # noqa: BLE001 - a bug must cost this look alone, and it is looked at again
                 plugin_bug(queued.job.provider, error)
                 finding = _unfound(queued, told(error))
@@ -264,4 +285,10 @@ class Pursuit:
 
 def _unfound(queued: QueuedJob, reason: str = "no time was left to look") -> Sighting:
     look = queued.look
-    return Sighting(queued, finished=bool(look and look.finished), asked=bool(look and look.asked), reason=reason)
+    assert look is not None, "only what was accepted is looked at"
+    return Sighting(queued, finished=bool(look.finished) or _is_late(look), asked=look.asked, reason=reason)
+
+
+def _is_late(look: Look) -> bool:
+    """Whether the vendor should have been asked long ago: then its published time counts."""
+    return time.time() - max(look.accepted, look.heard) > _LONGEST_UNASKED

@@ -177,6 +177,14 @@ def refused(seen: Seen) -> str:
     return f"Server: {short(server, 40)}" if seen.status == 403 and _REFUSES.match(server) else ""
 
 
+def is_missing_in_s3(seen: Seen) -> bool:
+    """Whether a refusal is S3's own word for what isn't there, as it says it to readers who may not list the bucket.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_RequestBody
+    """
+    return seen.status == 403 and seen.headers.get("server", "").lower() == "amazons3"
+
+
 def is_error_document(seen: Seen) -> bool:
     """Whether an answer that looks like one of an object is the site's page for an error of its origin.
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from multicdn.errors import EventError
-from multicdn.model import Action, Job, Rank, TargetKind
+from multicdn.model import Action, Job, Rank, TargetKind, is_text
 from multicdn.provenance import Provenance, condensed, joined
 from multicdn.sequel import Moment, Sequel, depth
 
@@ -63,6 +63,7 @@ class Look(Struct, frozen=True, omit_defaults=True):
         finished: when it was found to be finished, else 0.
         asked: whether the vendor itself said so; else its published time was over.
         times: how often was looked, since the purge was accepted or finished.
+        heard: when the vendor last said that it isn't, else 0.
     """
 
     accepted: Moment
@@ -71,6 +72,7 @@ class Look(Struct, frozen=True, omit_defaults=True):
     finished: Moment = 0.0
     asked: bool = False
     times: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    heard: Moment = 0.0
 
 
 class QueuedJob(Struct, frozen=True):
@@ -331,7 +333,17 @@ def _sequels_of(read: _Message, targets: int) -> tuple[Sequel | None, ...]:
         raise ValueError(f"it says of {len(sequels):,} of {targets:,} targets what follows")
     if any(depth(sequel, _DEEPEST) >= _DEEPEST for sequel in sequels):
         raise ValueError(f"more than {_DEEPEST} providers wait for each other")
+    if not all(is_text(text) for sequel in sequels for text in _texts(sequel)):
+        raise ValueError("something in it is no text")
     return sequels or (() if read.look is None else (None,) * targets)
+
+
+def _texts(sequel: Sequel | None) -> Iterator[str]:
+    for subject in sequel.subjects if sequel else ():
+        yield from (subject.url, subject.bucket, subject.key)
+    for one in sequel.then if sequel else ():
+        yield from (one.provider, one.bucket, *(value for _, value in one.targets))
+        yield from _texts(one.sequel)
 
 
 def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
@@ -347,4 +359,6 @@ def _targets_of(part: _Message | _Purge) -> tuple[str, ...]:
         raise ValueError(f"it has {len(targets):,} targets")
     if part.kind is not TargetKind.EVERYTHING and not all(map(str.strip, targets)):
         raise ValueError("one of its targets is empty")
+    if not all(map(is_text, targets)):
+        raise ValueError("one of its targets is no text")
     return targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from fnmatch import translate
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,19 @@ class Matcher:
         """The URL at which the route says to look whether a change is seen; empty if it has none for the key."""
         found = self._expanded(TargetKind.URL, self._verify_urls, change.bucket, change.key)
         return found[0] if found else ""
+
+    def of_object(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
+        """Of a change's URLs those that serve the object: no start page, no list of its folder, no size of a picture.
+
+        Where none ends with its key, those that are made of its name in another way, or by a hook.
+        """
+        templates = [each for _, kind, parsed in self._templates if kind is TargetKind.URL for each in parsed]
+        if all(each.whole and each.is_of_object for each in templates):
+            return urls
+        expanded = partial(self._expanded, TargetKind.URL, bucket=change.bucket, key=change.key)
+        plain = expanded([each for each in templates if each.whole and each.is_of_object])
+        shared = expanded([each for each in templates if not each.is_of_object])
+        return [url for url in urls if url in plain] or [url for url in urls if url not in shared]
 
     def _texts(self, kind: TargetKind, parsed: Sequence[Template], change: Change) -> dict[str, str]:
         """The texts of a change, and the key behind each."""

@@ -36,6 +36,9 @@ HOST = "_host"
 
 PLACEHOLDERS = (*_PLAIN_FIELDS, "first", "rest", *SEGMENTS)
 
+# Those that tell one object of a folder from another.
+_NAMING = frozenset(("key", "path", "rest", "name", "stem"))
+
 _NONE: frozenset[str] = frozenset()
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -68,6 +71,11 @@ class Template(Struct, frozen=True, gc=False):
     captures: frozenset[str] = _NONE
     host: str = ""
     partial: bool = False
+
+    @property
+    def is_of_object(self) -> bool:
+        """Whether its texts are of one object, rather than of a folder, or the same for all."""
+        return self.last in self.captures or not _NAMING.isdisjoint(self.fields)
 
 
 def parse(text: str, captures: Collection[str] = (), *, host: bool = False) -> Template:

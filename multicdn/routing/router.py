@@ -115,17 +115,21 @@ class Router:
         wanted = self._wanted(change, missing)
         covering = self._covering(change.bucket, change.key)
         found = [matcher for matcher in covering if self._takes_tags(matcher, wanted)]
-        return frozenset(matcher.part(FROM_METADATA) for matcher in found) | self._behind(change, found)
+        return frozenset(matcher.part(FROM_METADATA) for matcher in found) | self.behind(change, found)
 
-    def _behind(self, change: Change, late: Collection[Matcher]) -> frozenset[str]:
-        """The parts of other routes at CDNs that fetch from those of some: purged once more when these are.
+    def behind(self, change: Change, late: Collection[Matcher]) -> frozenset[str]:
+        """The parts of other routes at CDNs that fetch from those of some that are late: purged once more after them.
 
-        They go now, for nobody knows when these will, and fetch from them what is old.
+        They were purged when the change came, for nobody knew how late these would be, and fetched from them what was
+        old.
         """
         if not late or self._sequels is None:
             return frozenset()
         inner = {name for matcher in late for name in matcher.route.purge}
-        others = (each for each in self._covering(change.bucket, change.key) if each not in late)
+        covering = self._covering(change.bucket, change.key)
+        others = (
+            each for each in covering if each not in late and change.kind in each.route.on and not each.route.waits
+        )
         behind = [each for each in others if self._sequels.is_behind(each.route.purge, inner)]
         return frozenset(each.part(member) for each in behind for member in each.members)
 
@@ -245,7 +249,7 @@ class Router:
                 targets = matcher.targets(change, self._url_hook, tags, members)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost the URLs of this change only
                 reason = f"a plugin failed on its URLs: {told(error)}"
-                missing = frozenset((matcher.part(_HOOKED),)) | self._behind(change, (matcher,))
+                missing = frozenset((matcher.part(_HOOKED),)) | self.behind(change, (matcher,))
                 failures.append(RoutingFailure(change, reason, missing))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)), (_provenance(change, matcher),))

@@ -216,7 +216,9 @@ def url_at(matcher: Matcher, change: Change, targets: Mapping[Target, str]) -> s
     """The URL by which a route looks at an object, given its targets and the key behind each; empty if it has none."""
     if matcher.route.verify and matcher.route.verify.urls:
         return matcher.looked_at(change)
-    own = [target.value for target, key in targets.items() if key == change.key and is_url(target)]
+    own = matcher.of_object(
+        change, [target.value for target, key in targets.items() if key == change.key and is_url(target)]
+    )
     return _as_shown(own, matcher.route) if own else ""
 
 

@@ -54,7 +54,10 @@ class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = Identity.AUTO.value
     urls: Annotated[
         tuple[str, ...],
-        Meta(min_length=1, description="templates of the URLs to look at; default: the route's own `urls`"),
+        Meta(
+            min_length=1,
+            description="templates of the URLs to look at; default: that of the route's `urls` which ends with the key",
+        ),
     ] = ()
     removed_as: Annotated[
         tuple[Annotated[int, Meta(ge=200, le=599)], ...],

@@ -199,7 +199,11 @@ def test_a_password_in_a_way_is_refused_and_never_shown() -> None:
         ({"site": "via: '${env:VIA}'"},
          "c.yml:3: providers.site.via: ${env:VIA} is a reference, and this option is no secret: write its value; where "
          "stages differ in it, write a file for each"),
-        ({"rest": "    verify: yes"}, "c.yml:10: routes[0].verify: expected true or false or a mapping, got a text"),
+        ({"rest": "    verify: yes"},
+         "c.yml:10: routes[0].verify: expected true or false or a mapping, got a text; it has the members within, "
+         "sample, identity, urls, removed_as"),
+        ({"rest": "    settle: 20s"},
+         "c.yml:10: routes[0].settle: expected a mapping or nothing, got a text; it has the members quiet, most"),
         ({"rest": "    verify: {sample: 0}"}, "c.yml:10: routes[0].verify.sample: expected a whole number >= 1"),
         ({"rest": "    verify: {sample: every}"},
          "c.yml:10: routes[0].verify.sample: unknown value 'every' (known: all)"),
@@ -366,3 +370,20 @@ def test_http_is_asked_for_sites_in_clear_and_of_this_machine() -> None:
     assert parse(site="via: 'http://127.0.0.1:8080'").tiers
     text = written(site="via: 'http://d1.cloudfront.net'").replace("https://www", "http://www")
     assert config.parse(text, "c.yml", PLUGINS).tiers
+
+
+@pytest.mark.parametrize(
+    ("urls", "rest", "warned"),
+    [
+        ("https://a.example/{key}", "urls: ['https://a.example/']", "is the same for all objects"),
+        ("https://a.example/", "", "has nothing to look at, unless a hook adds it"),
+        ("https://a.example/{dir}", "", "has nothing to look at, unless a hook adds it"),
+        ("https://a.example/{dir}", "urls: ['https://a.example/{dir}']", ""),
+        ("https://a.example/{rest}", "", ""),
+    ],
+)
+def test_a_url_that_is_not_of_one_object_is_told(urls: str, rest: str, warned: str) -> None:
+    head = written().partition("  - bucket")[0]
+    route = f"{{bucket: a, urls: ['{urls}'], purge: [fastly], verify: {{sample: 5, {rest}}}}}"
+    told = [each for each in config.parse(f"{head}  - {route}", "c.yml", PLUGINS).warnings if ".verify" in each]
+    assert [warned in each for each in told] == [True] * bool(warned)

@@ -13,6 +13,7 @@ from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 from multicdn.routing.settle import Settle
+from multicdn.routing.tiers import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,3 +153,24 @@ def test_what_goes_on_is_told_with_its_reason() -> None:
     assert (released.seconds, released.reason, released.late) == (25.0, "no change came for 20 s", False)
     [released] = hold(SETTLING, *changes, now=NOON + 700, sent={"m1": NOON}, s3=S3({"c": NOON + 690})).released
     assert (released.seconds, released.late) == (700.0, True)
+
+
+def test_what_fetches_from_a_cdn_that_waited_for_its_deploy_is_purged_once_more_after_it() -> None:
+    own = {"bucket": "acme-site", "urls": ("https://www.acme.com/{key}",)}
+    routes = [
+        Route(**own, purge=("inner",), settle=Settle(quiet="20s")),
+        Route(**own, purge=("outer",)),
+        Route(**own, purge=("aside",)),
+    ]
+    providers = {route.purge[0]: Scripted() for route in routes}
+    made = Router(routes, providers, tiers={"outer": Tier(pulls_from=("inner",))})
+    change = Change("acme-site", "a", cause="m1")
+    first = hold(made, change, now=NOON)
+    assert {each.provider for each in made.demands([change], missing=first.missing)[0]} == {"outer", "aside"}
+    waited: Missing = {"m1": frozenset(first.groups[0].waiting.missing)}
+    later = hold(made, change, now=NOON + 60, missing=waited, sent={"m1": NOON})
+    [demand] = made.demands([change], missing=later.missing)[0]
+    assert demand.provider == "inner"
+    [sequel] = [want.sequel for want in demand.wants.values()]
+    assert sequel
+    assert [one.provider for one in sequel.then] == ["outer"]

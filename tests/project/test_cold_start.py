@@ -89,6 +89,7 @@ def test_a_function_that_only_talks_to_fastly_imports_no_sdk(cdn: FastlySimulato
         "multicdn_providers.fastly"
     ]
     assert "multicdn.delivery.observer" not in found["modules"]  # nobody watches a function
+    assert [name for name in found["modules"] if name.startswith("multicdn.proof")] == []  # nothing follows a purge
 
 
 def test_a_batch_from_sqs_imports_no_sdk_either(cdn: FastlySimulator, tmp_path: Path) -> None:

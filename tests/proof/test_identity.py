@@ -408,6 +408,8 @@ def test_old_bytes_that_came_after_the_purge_are_of_an_inner_cache() -> None:
 def test_a_page_that_was_missing_before_the_purge_is_stale() -> None:
     verdict = judged(seen(404, age=600))
     assert (verdict.state, verdict.seen) == ("stale", "404, 600 s old")
+    assert judged(seen(403, age=600, server="AmazonS3")).state == "stale", "so says S3 where nobody may list"
+    assert judged(seen(403, age=600)).state == judged(seen(403, age=3, server="AmazonS3")).state == "unknown"
 
 
 def test_nothing_of_an_edge_steers_a_terminal() -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from kit.sample_plugins import Full, Plain
 
-from multicdn.model import Action, Job, Status, TargetKind
+from multicdn.errors import TargetsRefused
+from multicdn.model import Action, Job, Status, Target, TargetKind
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Sighting, Steps, decide
 from multicdn.queue.message import Look, QueuedJob
@@ -175,6 +176,21 @@ def test_a_stale_edge_is_purged_again_then_hard_then_wider_and_then_told() -> No
     assert 2 < len(looked) < 60, "between the last purge and the end of `within` it is looked at now and then"
 
 
+class Directories(Full):
+    """A vendor whose prefixes end with a slash, as Highwinds' do."""
+
+    def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
+        if target.kind is TargetKind.PREFIX and not target.value.endswith("/"):
+            raise TargetsRefused("no directory")
+        return super().locate(target, action)
+
+
+def test_a_wider_spelling_that_the_vendor_cannot_be_asked_for_is_left_out() -> None:
+    taken = ladder(Directories(token=FULL.token, service="s"), soft=False)
+    purges = [each for each in taken if each.status is Status.STALE]
+    assert {each.queued.job.kind for each in purges} == {TargetKind.URL}
+
+
 def test_only_what_is_stale_is_told_of_a_target_with_several_objects() -> None:
     other = Subject("https://a.example/b.css", "b", "b.css")
     sequels = (Sequel((other, SUBJECT), tries=3, stale=NOW - 500),)
@@ -205,7 +221,7 @@ def test_within_ends_the_ladder_before_its_last_step() -> None:
     look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
     found = steps(seen("stale", look), rule=Verify(within="30s"))
     assert only(found, DeadLetter).reason == "still stale at AMS after 2 purges: why"
-    assert providers(found) == ["site"], "whoever waits for it is let go with the letter"
+    assert providers(found) == ["site", "warm"], "purges that wait are let go with the letter"
     assert notes(found) == [("stale", "dead")]
 
 

@@ -55,6 +55,11 @@ def looked(subjects: Sequence[Subject], edges: dict[str, Any], stored: Stored, *
     return {of.key: [f"{verdict.state}: {verdict.reason}" for verdict in found[of]] for of in subjects}
 
 
+def test_in_little_time_edges_are_asked_nevertheless() -> None:
+    """A function may have less time than S3 would be given else."""
+    assert looked([subject("a")], {"a": etag("new")}, holding({"a": "new"}), seconds=1.0)["a"][0].startswith("fresh")
+
+
 def test_each_object_has_a_verdict_of_its_own() -> None:
     edges = {
         "fresh": etag("new"),

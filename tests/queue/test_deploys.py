@@ -396,6 +396,17 @@ def test_tags_are_read_when_the_deploy_is_over(world: World) -> None:
     assert [seen.targets for seen in world.cdn.calls] == [("https://www.acme.com/site/a.html",), ("new",)]
 
 
+def test_what_fails_after_its_deploy_is_given_up_as_anything_else(world: World) -> None:
+    """And isn't taken each time for what has just waited: else it would come back for ever, and nobody would know."""
+    world.start({**SETTLING, "tags_from": "cache-tag"}, give_up_after="1h")
+    world.change("site/a.html")
+    world.s3.statuses["acme-site/site/a.html"] = 403
+    world.until(3600.0)
+    assert (len(world.dead), len(world.queue)) == (0, 1), "counted from the end of its deploy"
+    world.until(7200.0)
+    assert (len(world.dead), len(world.queue)) == (1, 0)
+
+
 def test_a_route_that_settles_no_longer_purges_what_was_held_for_it(world: World) -> None:
     world.change("site/a.html")
     world.until(5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from kit.sample_plugins import Full, Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
@@ -172,6 +173,34 @@ def test_sequels_come_through_planning_and_two_changes_of_one_object_are_looked_
     [sequel] = job.sequels
     assert {subject.key: subject.sequencer for subject in sequel.subjects} == {"a": "0B", "z": "01"}
     assert Target(TargetKind.TAG, "t") in first.wants
+
+
+@pytest.mark.parametrize(
+    ("urls", "key", "url"),
+    [
+        (("", "list?of={dir}", "{key}"), "d/a.css", "d/a.css"),
+        (("{dir}", "{key}"), "d/a.css", "d/a.css"),
+        (("{dir}{stem}-small{ext}", "{path}"), "d/a.jpg", "d/a.jpg"),
+        (("", "{dir}{stem}"), "d/a.html", "d/a"),
+        (("",), "a.css", None),
+        (("{dir}",), "d/a.css", None),
+        (("", "{key}"), "index.html", ""),
+    ],
+)
+def test_an_object_is_never_compared_with_a_start_page_or_a_list(urls: tuple[str, ...], key: str, url: str) -> None:
+    """Which a route may purge together with each object."""
+    own = route(urls=tuple(URL + text for text in urls), purge=("inner",), verify=Verify(), index="index.html")
+    [demand] = demands([own], change(key))
+    looked_at = {subject.url for each in sequels(demand).values() if each for subject in each.subjects}
+    assert looked_at == ({URL + url} if url is not None else set())
+
+
+def test_what_a_hook_makes_of_urls_is_looked_at() -> None:
+    own = route(urls=(URL, URL + "{key}"), purge=("inner",), verify=Verify())
+    router = Router([own], PROVIDERS, lambda _, urls: [*urls[:1], urls[1].replace("a.example", "b.example")], tiers={})
+    [demand] = router.demands([change()])[0]
+    looked_at = {subject.url for each in sequels(demand).values() if each for subject in each.subjects}
+    assert looked_at == {"https://b.example/a.css"}
 
 
 def test_nobody_waits_for_a_cdn_that_has_nothing_to_purge() -> None:
