@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 #: Seconds since 1970, a number that can be counted with.
 Moment = Annotated[float, Meta(ge=0, le=1e11)]
 
+#: Other targets of an object that are purged again with it.
+MOST_ALSO = 32
+
+_Kind = Annotated[str, Meta(pattern="^(url|prefix|tag|host|everything)$")]
+
 
 class Subject(Struct, frozen=True, omit_defaults=True):
     """An object, and a URL of it to be looked at.
@@ -27,6 +32,7 @@ class Subject(Struct, frozen=True, omit_defaults=True):
         gone: whether it was removed, or closed to readers.
         time: ISO 8601 time of the event as S3 wrote it, else empty.
         etag, version, sequencer: as the event says, else empty.
+        also: kind and value of what else is purged for the object, as routing spells it: other forms of its URL, tags.
     """
 
     url: Annotated[str, Meta(max_length=8192)]
@@ -37,9 +43,7 @@ class Subject(Struct, frozen=True, omit_defaults=True):
     etag: Annotated[str, Meta(max_length=256)] = ""
     version: Annotated[str, Meta(max_length=1024)] = ""
     sequencer: Annotated[str, Meta(max_length=64)] = ""
-
-
-_Kind = Annotated[str, Meta(pattern="^(url|prefix|tag|host|everything)$")]
+    also: Annotated[tuple[tuple[_Kind, str], ...], Meta(max_length=MOST_ALSO)] = ()
 
 
 class Then(Struct, frozen=True, omit_defaults=True):

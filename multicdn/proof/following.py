@@ -166,7 +166,8 @@ def superseded(looks: Iterable[QueuedJob], rules: Rules, now: float) -> Iterator
         older = {
             subject: _SUPERSEDED
             for subject in _subjects(queued)
-            if last[_place(queued, subject)][0] != subject and rules(subject.bucket, subject.key, queued.job.instance)
+            if not is_newer(subject, last[_place(queued, subject)][0])
+            and rules(subject.bucket, subject.key, queued.job.instance)
         }
         targets = [
             target

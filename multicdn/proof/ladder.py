@@ -305,7 +305,8 @@ class _Ladder:
         same: list[tuple[str, Sequel]] = []
         for pair in renewed:
             (wide if tries == len(_DISTANCES) - 1 and self._has_wider(pair[1]) else same).append(pair)
-        for job in (*self._same(same, soft=tries == 0), *self._wider([one for _, one in wide])):
+        wider = self._wider([one for _, one in wide])
+        for job in (*self._same(same, soft=tries == 0), *wider, *self._beside(found, soft=tries == 0)):
             queued = QueuedJob(job, 0, self._queued.since, self._queued.origins)
             self._decisions.append(Requeue(queued, Status.STALE, "an edge still has old bytes", _DISTANCES[tries]))
 
@@ -314,6 +315,17 @@ class _Ladder:
             part = self._only(found)
             # Without a reference: a vendor that deduplicates requests would take it for the one before.
             yield msgspec.structs.replace(part, soft=part.soft and soft, reference="")
+
+    def _beside(self, found: Sequence[tuple[str, Sequel]], *, soft: bool) -> Iterator[Job]:
+        """What else is purged for the same objects: what made an edge miss one purge made it miss the others."""
+        groups: dict[tuple[str, str], dict[str, None]] = {}
+        for subject in (subject for _, one in found for subject in one.subjects):
+            for kind, value in subject.also:
+                groups.setdefault((subject.bucket, kind), {})[value] = None
+        for (bucket, kind), values in groups.items():
+            purged = (self._job.instance, Action.PURGE, TargetKind(kind), tuple(values))
+            causes, behind = (self._job.messages,) * len(values), self._job.provenance[:1] * len(values)
+            yield Job(*purged, causes, self._job.soft and soft, bucket=bucket, provenance=behind)
 
     def _has_wider(self, sequel: Sequel) -> bool:
         subject = sequel.subjects[0] if sequel.subjects else None
@@ -357,8 +369,6 @@ class _Ladder:
         self._decisions.append(DeadLetter(queued, Status.STALE, told, _sent_by_edges(shown)))
         note = self._note("stale", [target for target, _ in found], shown, told)
         self._notes.append(msgspec.structs.replace(note, state="dead", purges=purges))
-        # Purges that wait are let go with whatever is given up, be it stale or never accepted.
-        self._release(then for _, one in found for then in one.then if then.fresh and then.action == Action.PRELOAD)
 
     def _begun_anew(self, found: Sequence[tuple[str, Sequel]]) -> Job:
         """As a dead letter holds it: whoever redrives it begins the ladder anew."""

@@ -14,7 +14,7 @@ import msgspec
 from multicdn.model import Action, ChangeKind, Target, TargetKind
 from multicdn.provider import Confirm
 from multicdn.routing.tiers import PLAIN, Tier, nearest, sources
-from multicdn.sequel import Sequel, Subject, Then, joined
+from multicdn.sequel import MOST_ALSO, Sequel, Subject, Then, joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from multicdn.routing.demand import Demand, Want
     from multicdn.routing.matcher import Matcher
     from multicdn.routing.route import Route
+
+
+# What is about some objects, and not about all of a host.
+_OF_OBJECTS = (TargetKind.URL, TargetKind.PREFIX, TargetKind.TAG)
 
 
 class Ordered(NamedTuple):
@@ -167,7 +171,8 @@ class _Chain:
             return None
         provider = order.demand.provider
         if (provider, target) not in self._made:
-            subjects, then = tuple(self._subjects(provider, target)), tuple(self._then(provider, target))
+            subjects = tuple(self._subjects(provider, target))
+            then = tuple(self._then(provider, target, whole=bool(subjects)))
             self._made[provider, target] = Sequel(subjects, then) if subjects or then else None
         return self._made[provider, target]
 
@@ -180,15 +185,24 @@ class _Chain:
                 seen.add(id(matcher))
                 url = url_of(order)
                 if url and target == _holder(url, self._targets[provider]):
-                    yield _subject(url, change)
+                    yield _subject(url, change, self._also(provider, target))
 
-    def _then(self, provider: str, target: Target) -> Iterator[Then]:
+    def _also(self, provider: str, target: Target) -> tuple[tuple[str, str], ...]:
+        """What else is purged for the object alone: an edge that missed one purge has missed the others."""
+        mine = (order for order in self._orders if order.demand.provider == provider)
+        own = dict.fromkeys(each for order in mine for each, key in order.targets.items() if key == order.change.key)
+        return tuple((str(each.kind), each.value) for each in own if each != target and each.kind in _OF_OBJECTS)[
+            :MOST_ALSO
+        ]
+
+    def _then(self, provider: str, target: Target, *, whole: bool) -> Iterator[Then]:
+        """What others do after a target: with the same target, and after the one that is looked at, with all."""
         for place, waits in self._waits.items():
             if provider in waits:
                 order = self._orders[place]
                 covered = {each for name in waits for each in self._targets[name]}
-                alike = [target] if target in order.targets else []
-                rest = [each for each in order.targets if each not in covered]
+                alike = [each for each in order.targets if whole or each == target]
+                rest = [each for each in order.targets if not whole and each not in covered]
                 if chosen := [each for each in (*alike, *rest) if _can(order, each)]:
                     yield self._following(order, chosen)
 
@@ -248,7 +262,7 @@ def _holder(url: str, targets: Mapping[Target, None]) -> Target | None:
     return own if own in targets else next(iter(targets), None)
 
 
-def _subject(url: str, change: Change) -> Subject:
+def _subject(url: str, change: Change, also: tuple[tuple[str, str], ...]) -> Subject:
     return Subject(
         url,
         change.bucket,
@@ -258,6 +272,7 @@ def _subject(url: str, change: Change) -> Subject:
         etag=change.etag,
         version=change.version,
         sequencer=change.sequencer,
+        also=also,
     )
 
 

@@ -92,11 +92,11 @@ def test_whoever_waits_for_what_is_given_up_is_let_go_once() -> None:
     )
     finding = Sighting(queued, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
     found = following().next(Report(), (), [finding], MessageHistory({}, {}, {}), 90.0, 90.0)
-    assert [each.queued.job.provider for each in found.steps] == ["site", "warm", "outer"]
+    assert [each.queued.job.provider for each in found.steps] == ["site", "outer", "warm"]
     letter = found.steps[0]
     assert isinstance(letter, DeadLetter)
     assert [one and one.released for one in letter.queued.job.sequels] == [True]
-    assert [note.event for note in found.notes] == ["stale", "released"]
+    assert [note.event for note in found.notes] == ["stale", "released", "released"]
 
 
 def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:

@@ -221,7 +221,7 @@ def test_within_ends_the_ladder_before_its_last_step() -> None:
     look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
     found = steps(seen("stale", look), rule=Verify(within="30s"))
     assert only(found, DeadLetter).reason == "still stale at AMS after 2 purges: why"
-    assert providers(found) == ["site", "warm"], "purges that wait are let go with the letter"
+    assert providers(found) == ["site"], "whoever waits is let go with the letter"
     assert notes(found) == [("stale", "dead")]
 
 
@@ -328,3 +328,17 @@ def test_thousands_of_stale_targets_are_one_message_in_a_moment() -> None:
         assert job.kind is kind
         assert len(job.targets) == len(job.causes) == len(job.sequels) == 2000
         assert {one.tries for one in job.sequels if one} == {tries + 1}
+
+
+def test_what_else_is_purged_for_a_stale_object_is_purged_again_with_it() -> None:
+    also = (("url", "https://a.example/index.html"), ("tag", "home"))
+    sequel = Sequel((msgspec.structs.replace(SUBJECT, also=also),))
+    look = queued(sequels=(sequel,), soft=True, finished=NOW - 1, asked=True)
+    found = steps(Sighting(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")}))
+    first, *beside = found.decisions
+    assert first.queued.job.sequels[0].tries == 1
+    assert [(each.queued.job.kind, each.queued.job.targets) for each in beside] == [
+        (TargetKind.URL, ("https://a.example/index.html",)),
+        (TargetKind.TAG, ("home",)),
+    ]
+    assert all(each.queued.job.soft and not each.queued.job.located and not each.queued.job.sequels for each in beside)

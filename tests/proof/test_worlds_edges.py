@@ -140,3 +140,20 @@ def test_a_second_purge_wins_the_race_against_the_shield(single: Tiers, told: To
     assert told("fresh") == [("fresh", "cdn")]
     assert bool(told("stale")) is not bool(again)
     assert (world.waiting, world.letters) == ([], [])
+
+
+def test_an_edge_that_missed_a_purge_is_purged_again_under_all_urls_of_the_object(
+    chain: Callable[..., Tiers], told: Told
+) -> None:
+    tiers = chain(fastly="fastly")
+    pop = Pop("FRA")
+    standing(tiers, pop)
+    world = tiers.world(verify=True, route={"index": "index.html"})
+    urls = [f"{SITE}/d/", f"{SITE}/d/index.html"]
+    for body in ("old", "new"):
+        world.upload("d/index.html", body, told=body == "new")
+        tiers.origin.put("d/", body, {"Cache-Control": "max-age=86400"})
+        assert [cached(tiers, url) for url in urls] == [["old"]] * 2
+    pop.ignores = 2  # Fastly purges each URL by a call
+    world.run(60)
+    assert [cached(tiers, url) for url in urls] == [["new"]] * 2

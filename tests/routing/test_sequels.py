@@ -104,7 +104,8 @@ def test_an_object_is_looked_at_by_its_first_url_through_each_provider() -> None
     found = demands(
         [route(purge=("inner", "outer"), index="index.html", verify=Verify())], change("index.html"), outer=("inner",)
     )
-    subject = Subject(URL, "b", "index.html", time=AT, etag="e", sequencer="01")
+    also = (("url", URL + "index.html"),)
+    subject = Subject(URL, "b", "index.html", time=AT, etag="e", sequencer="01", also=also)
     first = sequels(found[0])[URL]
     assert first is not None
     assert first.subjects == (subject,)
