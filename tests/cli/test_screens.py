@@ -26,10 +26,9 @@ from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
 from multicdn.oncall.courses import Course, Sight
-from multicdn.oncall.follow_through import Announcement
 from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.oncall.manual import ManualRequest, Object
-from multicdn.oncall.order import Turns
+from multicdn.oncall.order import Announcement, Turns
 from multicdn.plugins.discovery import Plugins
 from multicdn.proof.identity import Verdict
 from multicdn.queue.message import QueuedJob
