@@ -145,9 +145,8 @@ def _ended(
     if not orders.demands:
         _left_alone.failures(orders)
         return Ended(FAILED)
-    for line in _turns.alone(loaded, request, orders):
-        say(line, err=True)
     if settings.dry_run:
+        _warn_of_old(loaded, request, orders)
         return _show(loaded, orders, settings, _turns.pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
     queue_url = settings.queue()
@@ -155,9 +154,15 @@ def _ended(
     settings.print([f"by {by}: {settings.reason}"] if settings.reason else [])
     orders = manual.asked_by(orders, by, settings.reason)
     if queue_url:
+        _warn_of_old(loaded, request, orders)
         return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
     pursued = _turns.pursued(loaded, request, orders, router, wait)
     return _deliver(loaded, request, orders, settings, pursued)._replace(by=by)
+
+
+def _warn_of_old(loaded: Loaded, request: ManualRequest, orders: Orders) -> None:
+    for line in _turns.alone(loaded, request, orders):
+        say(line, err=True)
 
 
 def _region_of(queue_url: str) -> str:
@@ -258,6 +263,7 @@ def _deliver(
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
+    _warn_of_old(loaded, request, orders)
     shown = _previews(loaded, orders)
     courses: Sequence[Course] | None = None
     unfinished: tuple[str, ...] = ()
