@@ -267,6 +267,7 @@ class Dispatcher:
         undelivered = [decision for decision in decisions if id(decision) in unsent]
         left, late = _going_back(failed), _going_back(undelivered)
         # What goes back is looked at once more, and told then.
+        notes = [*(pursuit.superseded if pursuit else ()), *notes]
         told_now = [note for note in notes if left.failed_messages.isdisjoint(note.queued.job.messages)]
         return _Sent(decisions, undelivered, left, late, notes=told_now)
 

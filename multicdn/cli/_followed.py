@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.cli.render import counted
 from multicdn.oncall.courses import ENDED_WELL
-from multicdn.oncall.follow_through import Announcement, FollowThrough, Times
-from multicdn.oncall.order import Turns, waves
+from multicdn.oncall.follow_through import FollowThrough, Times
+from multicdn.oncall.order import Announcement, Turns, waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ def runner(
         def tell(event: Note | Announcement) -> None:
             known = courses.by_name()
             for line in _told(event, known, verbose=verbose, waited=pursued.wait is not None):
-                if line not in said or isinstance(event, Announcement):
+                if line not in said or (isinstance(event, Announcement) and event.event != "again"):
                     said.add(line)
                     board.tell(line)
 

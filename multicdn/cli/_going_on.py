@@ -28,11 +28,18 @@ _NAMED = 10
 _LATER = {Status.RETRY, Status.PACED}
 
 
-def undelivered(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """What to type for all that may succeed later; what a vendor has accepted is asked for again by no other one."""
+def undelivered(outcomes: Iterable[Outcome], unfinished: Sequence[str] = ()) -> Iterator[str]:
+    """What to type for all that may succeed later; what a vendor has accepted is asked for again by no other one.
+
+    Args:
+        outcomes: of all.
+        unfinished: names of the providers that have to finish before, since the rest fetches from them.
+    """
     instances = sorted({outcome.job.instance for outcome in outcomes if outcome.status in _LATER})
     if instances:
-        yield redact(f"To go on: {again(click.get_current_context().meta.get(WORDS, ()), instances)}")
+        have = "has" if len(unfinished) == 1 else "have"
+        when = f", once {' and '.join(unfinished)} {have} finished" if unfinished else ""
+        yield redact(f"To go on{when}: {again(click.get_current_context().meta.get(WORDS, ()), instances)}")
         yield "With --queue or --stack the deployed function does it, and keeps trying."
 
 

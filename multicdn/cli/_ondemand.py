@@ -12,10 +12,10 @@ import click
 import msgspec
 from msgspec import Struct
 
-from multicdn.cli import _aws, _ends, _going_on, _person, _signals, _turns, arguments, render
+from multicdn.cli import _aws, _ends, _going_on, _left_alone, _person, _signals, _turns, arguments, render
 from multicdn.cli._json import say_json
 from multicdn.cli.terminal import say
-from multicdn.model import Action, Change, ChangeKind
+from multicdn.model import Action
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from multicdn.cli.arguments import Loaded
     from multicdn.model import Outcome
     from multicdn.oncall.courses import Course
-    from multicdn.oncall.manual import ManualRequest, Object, Orders
+    from multicdn.oncall.manual import ManualRequest, Orders
     from multicdn.oncall.preview import Preview
     from multicdn.routing.router import Router
 
@@ -122,7 +122,7 @@ def run(
         with calling_nobody():
             router = _turns.router(loaded, request, wait)
             orders = _orders(router, loaded, request, settings)
-            _tell_unmatched(loaded, orders, request)
+            _left_alone.unmatched(loaded, orders, request)
         ended = _ended(loaded, request, settings, orders, router, wait)
     status = ended.status or (PARTIAL if left_out and not settings.dry_run else 0)
     if settings.as_json:
@@ -143,9 +143,10 @@ def _ended(
     if not orders.demands and not orders.failures:
         raise click.ClickException(f"nothing to {request.action}")
     if not orders.demands:
-        _tell_failures(orders)
+        _left_alone.failures(orders)
         return Ended(FAILED)
     if settings.dry_run:
+        _warn_of_old(loaded, request, orders)
         return _show(loaded, orders, settings, _turns.pursued(loaded, request, orders, router, wait))
     _aws.refuse_other_account(loaded.config.install)
     queue_url = settings.queue()
@@ -153,9 +154,15 @@ def _ended(
     settings.print([f"by {by}: {settings.reason}"] if settings.reason else [])
     orders = manual.asked_by(orders, by, settings.reason)
     if queue_url:
+        _warn_of_old(loaded, request, orders)
         return _enqueue(loaded, request, orders, queue_url, settings)._replace(by=by)
     pursued = _turns.pursued(loaded, request, orders, router, wait)
     return _deliver(loaded, request, orders, settings, pursued)._replace(by=by)
+
+
+def _warn_of_old(loaded: Loaded, request: ManualRequest, orders: Orders) -> None:
+    for line in _turns.alone(loaded, request, orders):
+        say(line, err=True)
 
 
 def _region_of(queue_url: str) -> str:
@@ -191,59 +198,9 @@ def _orders(router: Router, loaded: Loaded, request: ManualRequest, settings: Co
 
     orders = manual.orders(loaded.config, router, request, arguments.s3_lookup())
     settings.print(render.collapse(orders.decisions))
-    _tell_untargeted(router, request)
-    _tell_waiting(loaded, router, request)
+    _left_alone.untargeted(router, request)
+    _left_alone.waiting(loaded, router, request)
     return orders
-
-
-def _tell_waiting(loaded: Loaded, router: Router, request: ManualRequest) -> None:
-    """Say of which routes the changes wait for whole deploys: what a person asks for doesn't."""
-    asked = (router.matching(item.bucket, item.key) for item in request.objects)
-    waiting = {id(route): route for routes in asked for route in routes if route.waits}
-    for place, route in zip(loaded.config.places, loaded.config.routes, strict=True):
-        if id(route) in waiting:
-            say(f"{place} waits {route.waits_for}; by hand nothing waits", err=True)
-
-
-def _tell_untargeted(router: Router, request: ManualRequest) -> None:
-    """Name the objects for which a template of their route has nothing."""
-    changes = (Change(item.bucket, item.key, kind) for item in request.objects for kind in ChangeKind)
-    for (bucket, template), untargeted in router.untargeted(changes).items():
-        (key, why), *others = dict.fromkeys(untargeted)
-        more = f" and {render.counted(len(others), 'more object')}" if others else ""
-        say(f"s3://{bucket}/{key}{more}: nothing for {template}: {why}", err=True)
-
-
-def _tell_unmatched(loaded: Loaded, orders: Orders, request: ManualRequest) -> None:
-    """Name the objects that nothing will be done for.
-
-    Raises:
-        RequestError: one was named by the user, who must not believe that it was done.
-    """
-    from multicdn.oncall.manual import RequestError
-
-    named = [item for item in orders.unmatched if not item.listed]
-    if named:
-        raise RequestError("\n".join(_why(loaded, item, request) for item in named[:_NAMED]))
-    if orders.unmatched:
-        say(f"no route for {render.counted(len(orders.unmatched), 'object')}, left alone", err=True)
-        for item in orders.unmatched[:_NAMED]:
-            say(f"  s3://{item.bucket}/{item.key}", err=True)
-
-
-def _why(loaded: Loaded, item: Object, request: ManualRequest) -> str:
-    from multicdn.oncall.explain import Explainer
-
-    explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
-    misses = explainer.explain(Change(item.bucket, item.key), nearest=1).misses
-    nearest = f" (nearest: {misses[0].at}, but {'; '.join(misses[0].reasons)})" if misses else ""
-    chosen = f" at {', '.join(request.providers)}" if request.providers else ""
-    return f"s3://{item.bucket}/{item.key}: no route has anything to {request.action}{chosen} for it{nearest}"
-
-
-def _tell_failures(orders: Orders) -> None:
-    for name, reason in orders.failures:
-        say(redact(f"{name}: {reason}"), err=True)
 
 
 def _previews(loaded: Loaded, orders: Orders) -> list[Preview]:
@@ -257,7 +214,7 @@ def _show(loaded: Loaded, orders: Orders, settings: CommonOptions, pursued: Purs
     settings.print((*render.previews(shown, _NAMED), *render.total(shown)))
     if pursued is not None:
         settings.print(_turns.told(loaded, orders, pursued, shown))
-    _tell_failures(orders)
+    _left_alone.failures(orders)
     settings.print(["no vendor was called"])
     return Ended(0, planned=shown)
 
@@ -286,7 +243,7 @@ def _enqueue(loaded: Loaded, request: ManualRequest, orders: Orders, queue_url: 
     except KeyboardInterrupt:
         say("Whether the queue took it isn't known: sending it again does no harm.", err=True)
         raise
-    _tell_failures(orders)
+    _left_alone.failures(orders)
     taken = len(wanted) - len(refusals)
     settings.print(_going_on.sent(jobs, taken, queue_url, request, settings.installation) if taken else ())
     settings.print(_turns.told(loaded, orders) if taken and request.action is Action.PURGE else ())
@@ -306,20 +263,22 @@ def _deliver(
 
     config = loaded.config
     extras.refuse(extras.lacking(config, loaded.plugins, {demand.provider for demand in orders.demands}))
+    _warn_of_old(loaded, request, orders)
     shown = _previews(loaded, orders)
+    courses: Sequence[Course] | None = None
+    unfinished: tuple[str, ...] = ()
     if pursued is None:
-        courses = None
         report, interrupted = delivered(config, orders.demands, request.action, shown, settings)
     else:
         with calling_nobody():
             pursued = _turns.as_in_s3(pursued)
-        report, interrupted, courses = _turns.follow(config, request, shown, settings, pursued)
+        report, interrupted, courses, unfinished = _turns.follow(config, request, shown, settings, pursued)
     if plugins := plugins_that_look(loaded.plugins.hooks, _tell_hook_bug):
         plugins.see(report)
-    _tell_failures(orders)
+    _left_alone.failures(orders)
     settings.print(redact(line) for line in _ends.lines(report, request.action, config.providers))
     proven = _turns.tell_courses(courses, settings)
-    for line in _going_on.undelivered(report):
+    for line in _going_on.undelivered(report, unfinished):
         say(line, err=True)
     accepted = len(report.outcomes) - len(report.undelivered)
     failed = len(report.undelivered) + len(orders.failures)

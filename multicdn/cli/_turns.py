@@ -5,9 +5,10 @@ Nothing is imported for it where nobody waits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.model import Action
+from multicdn.routing.tiers import sources
 from multicdn.secrets import redact
 
 if TYPE_CHECKING:
@@ -100,10 +101,26 @@ def as_in_s3(pursued: Pursued) -> Pursued:
     return pursued._replace(demands=looked_at.as_in_s3(pursued.demands, Objects().stored))
 
 
+class FollowedUp(NamedTuple):
+    """How a purge ended that was followed.
+
+    Attributes:
+        report: of all calls.
+        interrupted: whether Ctrl-C ended it.
+        courses: how far it came; None where nobody waited for that.
+        unfinished: names of those that have not finished, and that what wasn't purged waits for.
+    """
+
+    report: Report
+    interrupted: bool
+    courses: list[Course] | None
+    unfinished: tuple[str, ...]
+
+
 def follow(
     config: Config, request: ManualRequest, shown: Sequence[Preview], settings: CommonOptions, pursued: Pursued
-) -> tuple[Report, bool, list[Course] | None]:
-    """Deliver, and what follows; with how far it came, if somebody waited for that."""
+) -> FollowedUp:
+    """Deliver, and what follows."""
     from multicdn.cli import _delivering, _followed
     from multicdn.oncall.courses import Courses
     from multicdn.oncall.follow_through import Times
@@ -112,7 +129,23 @@ def follow(
     times = Times(settings.timeout, _delivering.time_for(None, shown), pursued.wait)
     runner = _followed.runner(pursued, config, times, verbose=settings.verbose, courses=courses)
     ended = _delivering.delivered(config, pursued.demands, request.action, shown, settings, runner)
-    return ended.report, ended.interrupted, None if pursued.wait is None else courses.all()
+    found = courses.all()
+    running = {course.name.partition("/")[0] for course in found if course.finished is None}
+    left = dict.fromkeys(outcome.job.instance for outcome in ended.report.undelivered)
+    unfinished = dict.fromkeys(each for name in left for each in pursued.order.waits.get(name, ()) if each in running)
+    return FollowedUp(ended.report, ended.interrupted, None if pursued.wait is None else found, tuple(unfinished))
+
+
+def alone(loaded: Loaded, request: ManualRequest, orders: Orders) -> Iterator[str]:
+    """Lines on the providers that are purged without those that they fetch from."""
+    names, tiers = {demand.provider for demand in orders.demands}, loaded.config.tiers
+    if request.action is not Action.PURGE:
+        return
+    for name in (each for each in tiers if each in names):
+        inner = tiers[name].pulls_from
+        if inner and names.isdisjoint(sources(name, tiers)):
+            are = "are" if len(inner) > 1 else "is"
+            yield f"{name} fetches from {' and '.join(inner)}, which {are} not purged now: what is old there comes back"
 
 
 def tell_courses(courses: Sequence[Course] | None, settings: CommonOptions) -> bool:

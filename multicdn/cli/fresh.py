@@ -175,7 +175,8 @@ def _lines(verdicts: Verdicts) -> Iterator[str]:
         yield from (f"  {line.replace(_UNBROKEN, ' ')}" for line in table(_HEAD, rows, columns and columns - 2))
         unplaced = [probe.provider for probe in probes if not probe.via]
         if unplaced and len(probes) > 1:
-            yield f"  no `via` says where {' and '.join(unplaced)} stands: DNS decided whom this asked"
+            stand = "stand" if len(unplaced) > 1 else "stands"
+            yield f"  no `via` says where {' and '.join(unplaced)} {stand}: DNS decided whom this asked"
         yield ""
 
 

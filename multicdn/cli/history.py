@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from multicdn.logbook.entries import LogEntry
     from multicdn.logbook.history import History, Step
-    from multicdn.logbook.subject import Subject
+    from multicdn.logbook.subject import AskedAbout
 
 _WEEK = 7 * 86400.0
 
@@ -82,14 +82,14 @@ def history(
     raise SystemExit(0 if made.steps else 1)
 
 
-def _subject(what: str, config_path: Path | None, region: str) -> tuple[Subject, list[str]]:
+def _subject(what: str, config_path: Path | None, region: str) -> tuple[AskedAbout, list[str]]:
     """What is asked about, and sentences about how it was found.
 
     Raises:
         UsageError: it is neither an object nor a URL.
         ConfigError: a URL can't be led back to objects.
     """
-    from multicdn.logbook.subject import Subject
+    from multicdn.logbook.subject import AskedAbout
 
     if not arguments.is_s3(what):
         if not arguments.is_web(what):
@@ -103,12 +103,12 @@ def _subject(what: str, config_path: Path | None, region: str) -> tuple[Subject,
         loaded = arguments.load(config_path, region)
     except ConfigError as error:
         why = f"purges by hand of its URLs aren't known without the routes: {error.problems[0]}"
-        return Subject(frozenset((place,)), {}), [why]
-    return Subject(frozenset((place,)), _known_as(loaded, [place], ())), []
+        return AskedAbout(frozenset((place,)), {}), [why]
+    return AskedAbout(frozenset((place,)), _known_as(loaded, [place], ())), []
 
 
-def _of_url(url: str, config_path: Path | None, region: str) -> tuple[Subject, list[str]]:
-    from multicdn.logbook.subject import Subject
+def _of_url(url: str, config_path: Path | None, region: str) -> tuple[AskedAbout, list[str]]:
+    from multicdn.logbook.subject import AskedAbout
     from multicdn.oncall.explain import Explainer
 
     loaded = arguments.load(config_path, region)
@@ -116,7 +116,7 @@ def _of_url(url: str, config_path: Path | None, region: str) -> tuple[Subject, l
     sources = explainer.sources(url)
     objects = list(dict.fromkeys((source.route.bucket, source.key) for source in sources if source.key))
     notes = list(render.sources(url, sources, [match.at for match in explainer.serving(_host(url))]))
-    return Subject(frozenset(objects), _known_as(loaded, objects, (url,))), notes
+    return AskedAbout(frozenset(objects), _known_as(loaded, objects, (url,))), notes
 
 
 def _known_as(
@@ -134,7 +134,7 @@ def _host(url: str) -> str:
 
 
 def _from_group(
-    subject: Subject, since: float, read: _Read, stack: str, region: str, config_path: Path | None
+    subject: AskedAbout, since: float, read: _Read, stack: str, region: str, config_path: Path | None
 ) -> Iterator[LogEntry]:
     """Search for what is older than some minutes, and read what is newer, so that nothing is missed."""
     from multicdn.logbook import insights
@@ -154,7 +154,7 @@ def _from_group(
         yield from (entry for entry in log.group.between(recent) if entry.text not in both)
 
 
-def _show(what: str, subject: Subject, made: History, read: _Read, notes: Iterable[str]) -> None:
+def _show(what: str, subject: AskedAbout, made: History, read: _Read, notes: Iterable[str]) -> None:
     from multicdn.logbook import history as of_log
     from multicdn.logbook import words
 
@@ -171,7 +171,7 @@ def _show(what: str, subject: Subject, made: History, read: _Read, notes: Iterab
         say(f"Logs Insights looked at {read.scanned / 1e6:,.1f} MB of the log, for about ${read.dollars:.5f}", err=True)
 
 
-def _plain(what: str, subject: Subject, made: History, read: _Read) -> dict[str, Any]:
+def _plain(what: str, subject: AskedAbout, made: History, read: _Read) -> dict[str, Any]:
     from multicdn.logbook import history as of_log
 
     return {

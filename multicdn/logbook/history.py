@@ -17,7 +17,7 @@ from multicdn.logbook.subject import About
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from multicdn.logbook.subject import Subject
+    from multicdn.logbook.subject import AskedAbout
 
 # Lines that are kept, the newest, whatever a log holds.
 _MOST = 10_000
@@ -70,7 +70,7 @@ class History(Struct, frozen=True):
     complete: bool = True
 
 
-def make(entries: Iterable[LogEntry], subject: Subject) -> History:
+def make(entries: Iterable[LogEntry], subject: AskedAbout) -> History:
     """Tell the history of something from the lines of a log, in whatever order."""
     kept: deque[tuple[LogEntry, About]] = deque(maxlen=_MOST)
     number = 0
@@ -147,7 +147,7 @@ def _step(entry: LogEntry, sure: bool) -> Step:  # noqa: FBT001
     return Step(entry.at, entry.state or entry.event, text, sure, entry)
 
 
-def _last(entries: Iterable[LogEntry], subject: Subject) -> list[LogEntry]:
+def _last(entries: Iterable[LogEntry], subject: AskedAbout) -> list[LogEntry]:
     """The newest line on each provider and action; where a job was cut into parts, of one that isn't done."""
     found: dict[tuple[str, str], Parts] = {}
     for entry in entries:

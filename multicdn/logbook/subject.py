@@ -41,7 +41,7 @@ class About(enum.Enum):
     PERHAPS = "perhaps"
 
 
-class Subject(Struct, frozen=True):
+class AskedAbout(Struct, frozen=True):
     """What is asked about.
 
     Attributes:

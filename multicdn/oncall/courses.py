@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from multicdn.model import Outcome
-    from multicdn.proof.ladder import Finding, Note
+    from multicdn.proof.ladder import Note, Sighting
     from multicdn.provider import Provider
 
 WAITING = Verdict("unknown", "not seen in time")
@@ -108,7 +108,7 @@ class Course(Struct, frozen=True):
 
 
 @dataclass
-class _Place:
+class _Leg:
     targets: set[str] = field(default_factory=set)
     accepted: float = 0.0
     finished: set[str] = field(default_factory=set)
@@ -130,7 +130,7 @@ class Courses:
     def __init__(self, providers: Mapping[str, Provider], unknown: Iterable[tuple[str, str]] = ()) -> None:
         self._providers = dict(providers)
         self._unknown = tuple(unknown)
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _Leg] = {}
         self._lock = threading.Lock()
 
     def accepted(self, outcome: Outcome, seconds: float) -> None:
@@ -140,7 +140,7 @@ class Courses:
         if provider is None:
             return
         with self._lock:
-            place = self._places.setdefault(job.provider, _Place())
+            place = self._places.setdefault(job.provider, _Leg())
             if not place.targets.issuperset(job.targets) and not any(one and one.tries for one in job.sequels):
                 place.targets.update(job.targets)
                 place.accepted = seconds
@@ -163,7 +163,7 @@ class Courses:
                 sight = Sight(subject, verdict, seconds, note.purges, dead=note.state == "dead")
                 place.sights[_key(subject)] = sight
 
-    def found(self, finding: Finding, seconds: float) -> None:
+    def found(self, finding: Sighting, seconds: float) -> None:
         """A purge was looked at, whatever follows from that."""
         job = finding.queued.job
         with self._lock:
@@ -185,7 +185,7 @@ class Courses:
         """The same, by name."""
         return {course.name: course for course in self.all()}
 
-    def _course(self, name: str, place: _Place) -> Course:
+    def _course(self, name: str, place: _Leg) -> Course:
         over = place.finished >= place.targets
         instance = name.partition("/")[0]
         return Course(

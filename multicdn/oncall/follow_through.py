@@ -13,12 +13,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from multicdn.model import Outcome, Report, Status
 from multicdn.oncall.background import BackgroundDelivery
+from multicdn.oncall.order import Announcement
+from multicdn.oncall.timers import Timer, Timers, is_repetition
 from multicdn.planning.planner import unlocated
-from multicdn.queue.retry import MessageHistory, Requeue
+from multicdn.queue.retry import MessageHistory
 from multicdn.routing.durations import seconds as seconds_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from multicdn.proof.following import Following
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
-    from multicdn.queue.message import QueuedJob
     from multicdn.queue.retry import Decision
     from multicdn.routing.demand import Demand
 
@@ -49,25 +49,6 @@ _REPETITIONS = 120.0
 _NEW = MessageHistory(sent={}, attempts={}, origins={})
 
 
-class Announcement(Struct, frozen=True):
-    """What there is to tell of providers that wait, and of second purges.
-
-    Attributes:
-        event: held; released (its turn has come); overdue (it waits no longer); redone (purged once more, since one
-            that it fetches from was); again (a second purge, by ``again``).
-        provider: name of the instance.
-        of: names of those that it waits for, or waited for in vain.
-        seconds: that it waits at most.
-        reason: why it waits no longer.
-    """
-
-    event: str
-    provider: str
-    of: tuple[str, ...] = ()
-    seconds: float = 0.0
-    reason: str = ""
-
-
 class Times(NamedTuple):
     """How long it may take, in seconds.
 
@@ -80,12 +61,6 @@ class Times(NamedTuple):
     timeout: float | None
     calls: float
     wait: float | None = None
-
-
-class _Timer(NamedTuple):
-    due: float
-    queued: QueuedJob
-    reason: str
 
 
 class FollowThrough:
@@ -118,7 +93,7 @@ class FollowThrough:
         self._held: dict[str, tuple[str, ...]] = {}
         self._redo: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._working: dict[str, BackgroundDelivery] = {}
-        self._timers: list[_Timer] = []
+        self._timers = Timers()
         self._pursuits: dict[str, Pursuit] = {}
         self._outcomes: list[Outcome] = []
         self._seen: dict[int, Outcome] = {}
@@ -157,10 +132,10 @@ class FollowThrough:
         if self._stopped.is_set():
             return False
         now = time.monotonic()
-        if self._held or self._must_call():
+        if self._held or any(self._timers.owed):
             self._over_at = None
             return bool(self._held) or self._times.timeout is None or now - self._began < self._times.timeout
-        calls = self._redo or any(timer.queued.look is None for timer in self._timers)
+        calls = self._redo or self._timers.has_calls
         looks = self._times.wait is not None and (self._timers or self._pursuits)
         if not (calls or looks):
             return False
@@ -168,9 +143,6 @@ class FollowThrough:
         if self._over_at is None:
             self._over_at = now + (_REPETITIONS if self._times.wait is None else self._times.wait)
         return now < self._over_at
-
-    def _must_call(self) -> bool:
-        return any(timer.queued.look is None and not _is_repetition(timer.queued.job) for timer in self._timers)
 
     def _step(self) -> None:
         ended = [name for name, calls in self._working.items() if calls.ended.is_set()]
@@ -181,13 +153,14 @@ class FollowThrough:
             steps += self._follow(Report(tuple(accepted)), None, now)
         for name in ended:
             del self._working[name]
-        for name, pursuit in [(name, each) for name, each in self._pursuits.items() if each.is_over]:
+        over = [(name, each) for name, each in self._pursuits.items() if each.is_over]
+        for name, pursuit in over:
             del self._pursuits[name]
             for finding in pursuit.findings():
                 self._courses.found(finding, time.monotonic() - self._began)
             steps += self._follow(Report(), pursuit, now)
-        self._take(steps, now)
-        for course in self._courses.all() if steps or accepted else ():
+        self._timers.set(steps, now)
+        for course in self._courses.all() if over or accepted else ():
             self._board.phase(course.name, course.words)
         if not self._stopped.is_set():
             self._begin_what_is_due(now)
@@ -218,21 +191,11 @@ class FollowThrough:
                 self._redo_after(note.queued.job.instance, {(each.bucket, each.key) for each, _ in note.subjects})
         return found.steps
 
-    def _take(self, steps: Iterable[Decision], now: float) -> None:
-        """Set the timers; what is given up was told by its note."""
-        for step in steps:
-            if isinstance(step, Requeue):
-                self._timers.append(_Timer(_due(step, now), step.queued, step.reason))
-
     def _begin_what_is_due(self, now: float) -> None:
-        due: dict[str, list[_Timer]] = defaultdict(list)
-        for timer in self._timers:
-            if timer.due <= now:
-                due[timer.queued.job.instance].append(timer)
-        for name, timers in due.items():
+        for name, timers in self._timers.due(now).items():
             looks = [timer for timer in timers if timer.queued.look]
             calls = [timer for timer in timers if not timer.queued.look]
-            begun: list[_Timer] = []
+            begun: list[Timer] = []
             if looks and name not in self._pursuits:
                 self._pursuits[name] = self._following.begin(
                     [timer.queued for timer in looks], self._look_for(), hurried=False
@@ -240,12 +203,11 @@ class FollowThrough:
                 begun += looks
             if calls and name not in self._working:
                 jobs = [timer.queued.job for timer in calls]
-                if not all(map(_is_repetition, jobs)):
+                if not all(map(is_repetition, jobs)):
                     self._tell(Announcement("again", name))
                 self._call(name, returned=jobs)
                 begun += calls
-            gone = set(map(id, begun))
-            self._timers = [timer for timer in self._timers if id(timer) not in gone]
+            self._timers.drop(begun)
 
     def _look_for(self) -> float:
         left = _LOOK if self._over_at is None else self._over_at - time.monotonic()
@@ -289,7 +251,7 @@ class FollowThrough:
         if name in self._held or name in self._redo or name in self._working:
             return True
         looks = self._pursuits[name].looks if name in self._pursuits else ()
-        pending = (*looks, *(timer.queued for timer in self._timers if timer.queued.job.instance == name))
+        pending = (*looks, *self._timers.of(name))
         return any(fresh or queued.look is None or not queued.look.finished for queued in pending)
 
     def _failed(self, names: Collection[str], *, fresh: bool) -> dict[str, str]:
@@ -332,21 +294,8 @@ class FollowThrough:
             yield from (
                 Outcome(job, Status.PACED, reason) for demand in self._demands[name] for job in unlocated(demand)
             )
-        for timer in self._timers:
-            job = timer.queued.job
-            if timer.queued.look is None and not _is_repetition(job):
-                yield Outcome(job, Status.PACED, f"not purged a second time: {why}")
-
-
-def _due(step: Requeue, now: float) -> float:
-    """When a step is due. Delays are whole seconds, as SQS counts; a published time may be shorter than one."""
-    look = step.queued.look
-    return max(look.due, now) if look and not look.finished else now + step.delay
-
-
-def _is_repetition(job: Job) -> bool:
-    """Whether a job purges again what was seen to be stale; the second of two by ``again`` does not."""
-    return any(one and one.tries for one in job.sequels)
+        for job in self._timers.owed:
+            yield Outcome(job, Status.PACED, f"not purged a second time: {why}")
 
 
 def _about(demands: Iterable[Demand], places: set[tuple[str, str]], mark: str) -> Iterator[Demand]:

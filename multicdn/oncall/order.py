@@ -49,6 +49,25 @@ class Turns(Struct, frozen=True):
         return [each for each, names in self.waits.items() if name in names]
 
 
+class Announcement(Struct, frozen=True):
+    """What there is to tell of providers that wait, and of second purges.
+
+    Attributes:
+        event: held; released (its turn has come); overdue (it waits no longer); redone (purged once more, since one
+            that it fetches from was); again (a second purge, by ``again``).
+        provider: name of the instance.
+        of: names of those that it waits for, or waited for in vain.
+        seconds: that it waits at most.
+        reason: why it waits no longer.
+    """
+
+    event: str
+    provider: str
+    of: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reason: str = ""
+
+
 def order(names: Iterable[str], tiers: Mapping[str, Tier]) -> Turns:
     """The order of providers that are purged by one command.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,7 @@ import msgspec
 
 from multicdn.proof import telling
 from multicdn.proof.followed import Follow
+from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Note, decide
 from multicdn.proof.measuring import measures
 from multicdn.proof.pursuit import Pursuits
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from multicdn.aws.s3 import Objects
     from multicdn.metrics import Values
     from multicdn.model import Report
-    from multicdn.proof.ladder import Finding, Rules
+    from multicdn.proof.ladder import Rules, Sighting
     from multicdn.proof.pursuit import Pursuit
     from multicdn.provider import Provider
     from multicdn.queue.message import QueuedJob
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     # Provider, URL, bucket and key; and the change that is the newest there, with the look that it is in.
     _Place = tuple[str, str, str, str]
     _Last = dict[_Place, tuple[Subject, QueuedJob]]
+
+
+_SUPERSEDED = Verdict("superseded", "it has changed again, and that change is looked at")
 
 
 class Followed(NamedTuple):
@@ -90,13 +95,15 @@ class Following:
 
     def begin(self, looks: Sequence[QueuedJob], seconds: float, *, hurried: bool = True) -> Pursuit:
         """Begin to look at purges, side by side with whatever else is done; hurried where others wait for its end."""
-        return self._pursuits.begin(without_older(looks), seconds, None if hurried else seconds)
+        pursuit = self._pursuits.begin(without_older(looks), seconds, None if hurried else seconds)
+        pursuit.superseded = list(superseded(looks, self._rules, time.time()))
+        return pursuit
 
     def next(
         self,
         report: Report,
         undelivered: Iterable[Decision],
-        findings: Iterable[Finding],
+        findings: Iterable[Sighting],
         history: MessageHistory,
         began: float,
         now: float,
@@ -139,18 +146,47 @@ def without_older(looks: Iterable[QueuedJob]) -> list[QueuedJob]:
     Who waits until an older change is fresh waits with the look at the newest.
     """
     every = list(looks)
-    last: _Last = {}
-    for queued in every:
-        for subject in _subjects(queued):
-            place = _place(queued, subject)
-            if place not in last or _is_later(subject, queued, *last[place]):
-                last[place] = subject, queued
+    last = _last(every)
     handed: dict[_Place, list[Then]] = defaultdict(list)
     for queued in every:
         for sequel in filter(None, queued.job.sequels):
             if sequel.subjects and not _left(queued, sequel, last):
                 handed[_place(queued, sequel.subjects[0])] += (each for each in sequel.then if each.fresh)
     return [_kept(queued, last, handed) for queued in every]
+
+
+def superseded(looks: Iterable[QueuedJob], rules: Rules, now: float) -> Iterator[Note]:
+    """What is told of the changes that are looked at no more, since a newer one of the same object is.
+
+    Not of those that were purged twice, or whose message came twice: they are looked at once.
+    """
+    every = list(looks)
+    last = _last(every)
+    for queued in every:
+        older = {
+            subject: _SUPERSEDED
+            for subject in _subjects(queued)
+            if not is_newer(subject, last[_place(queued, subject)][0])
+            and rules(subject.bucket, subject.key, queued.job.instance)
+        }
+        targets = [
+            target
+            for target, sequel in zip(queued.job.targets, queued.job.sequels, strict=False)
+            if sequel and older.keys() & set(sequel.subjects)
+        ]
+        if job := queued.job.only(targets) if targets else None:
+            about = msgspec.structs.replace(queued, job=job)
+            yield Note("superseded", about, tuple(older.items()), reason=_SUPERSEDED.reason, at=now)
+
+
+def _last(looks: Iterable[QueuedJob]) -> _Last:
+    last: _Last = {}
+    for queued in looks:
+        for subject in _subjects(queued):
+            place = _place(queued, subject)
+            if place not in last or _is_later(subject, queued, *last[place]):
+                last[place] = subject, queued
+    return last
 
 
 def _is_later(subject: Subject, queued: QueuedJob, other: Subject, by: QueuedJob) -> bool:

@@ -199,8 +199,11 @@ def _is_another(case: _Case) -> bool:
         return later
     if NO_VERSION not in (subject.version, stored.version) and subject.version and stored.version:
         return subject.version != stored.version
-    # The same bytes later were written by somebody, too, and others may have been there in between.
-    return later or bool(subject.etag and stored.etag and subject.etag != stored.etag)
+    if not (subject.etag and stored.etag):
+        return later
+    # The same bytes later were written by somebody, too, and others may have been there in between. But of a purge by
+    # hand it is known what S3 had, and the clock of a laptop says nothing of what was written when.
+    return subject.etag != stored.etag or (later and bool(subject.time))
 
 
 def _is_newer(case: _Case) -> bool:
@@ -272,7 +275,7 @@ def _why(case: _Case) -> str:
     """What the edge sent that may say why it has this still."""
     fetched, told = _fetched(case), signs.told(case.seen)
     dated = {
-        Sign.OTHER: "cached before the purge, which did not reach this copy",
+        Sign.OTHER: "cached before the purge, which did not reach this copy or the one behind it",
         Sign.NEWER: "fetched after the purge, so what it fetched from was old: a shield, another CDN, another origin",
     }
     return "".join(f"; {each}" for each in (dated.get(fetched, "") if fetched else "", told) if each)
@@ -307,4 +310,5 @@ def _expected(case: _Case, *, closed: bool) -> str:
         return f"version {stored.version}"
     if case.identity == "modified":
         return f"Last-Modified {formatdate(stored.modified, usegmt=True)}"
-    return f'ETag "{stored.etag or case.subject.etag}"'
+    etag = stored.etag or case.subject.etag
+    return f'ETag "{etag}"' if etag else ""

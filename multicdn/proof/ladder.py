@@ -56,7 +56,7 @@ _PLAIN = Verify()
 _UNSEEN = "unseen"
 
 
-class Finding(Struct, frozen=True):
+class Sighting(Struct, frozen=True):
     """What was found out about a purge that is looked at.
 
     Attributes:
@@ -113,7 +113,7 @@ class Steps(NamedTuple):
     notes: list[Note]
 
 
-def decide(finding: Finding, rules: Rules, provider: Provider | None, now: float) -> Steps:
+def decide(finding: Sighting, rules: Rules, provider: Provider | None, now: float) -> Steps:
     """Decide what is done about a purge that was looked at. Pure.
 
     Args:
@@ -126,7 +126,7 @@ def decide(finding: Finding, rules: Rules, provider: Provider | None, now: float
 
 
 class _Ladder:
-    def __init__(self, finding: Finding, rules: Rules, provider: Provider | None, now: float) -> None:
+    def __init__(self, finding: Sighting, rules: Rules, provider: Provider | None, now: float) -> None:
         look = finding.queued.look
         assert look is not None, "only what was accepted is looked at"
         # Times from a clock that was ahead, or of a message that was made to hurt, would never be over.

@@ -119,8 +119,10 @@ def is_asked(verdicts: Sequence[Verdict]) -> bool:
 
 def _doubted(verdict: Verdict, reason: str) -> Verdict:
     """A verdict where S3 did not answer: only the event's own identity proves something."""
-    if not reason or verdict.state == "fresh" or not verdict.seen:
+    if not reason or verdict.state == "fresh":
         return verdict
+    if not verdict.seen:
+        return structs.replace(verdict, expected="", reason=f"{verdict.reason}; nor did S3 say what it has: {reason}")
     return structs.replace(verdict, state="unknown", expected="", reason=f"S3 did not say what it has now: {reason}")
 
 

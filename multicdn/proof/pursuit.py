@@ -15,7 +15,7 @@ from multicdn.bounds import bounded
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.errors import CredentialsRefused, ProviderError, RetryLater, bug, told
 from multicdn.log import plugin_bug
-from multicdn.proof.ladder import Finding
+from multicdn.proof.ladder import Note, Sighting
 from multicdn.proof.look import is_asked, together
 from multicdn.proof.look import look as look_at
 from multicdn.proof.proving import instrument
@@ -58,7 +58,7 @@ _LONGEST_UNASKED = 300.0
 _MOST_LEFT_BEHIND = 4
 
 
-class _Answer(NamedTuple):
+class _VendorWord(NamedTuple):
     finished: bool
     asked: bool = False
     failed: str = ""
@@ -111,20 +111,20 @@ class Pursuits:
         except Exception:  # noqa: BLE001 - a plugin's, or a message of an older config; then nothing can be asked
             return None
 
-    def _find(self, queued: QueuedJob, until: float) -> Finding:
+    def _find(self, queued: QueuedJob, until: float) -> Sighting:
         """What can be found out about one purge until a moment of the monotonic clock."""
         answer = self._answer(queued, until)
         verdicts: Mapping[Subject, Verdict] = {}
         if answer.finished and not answer.failed:
             verdicts = self._verdicts(queued, until)
         told = answer.finished, answer.asked, answer.failed, answer.reason
-        return Finding(queued, *told, verdicts, answer.receipts)
+        return Sighting(queued, *told, verdicts, answer.receipts)
 
-    def _answer(self, queued: QueuedJob, until: float) -> _Answer:
+    def _answer(self, queued: QueuedJob, until: float) -> _VendorWord:
         look = queued.look
         assert look is not None, "only what was accepted is looked at"
         if look.finished:
-            return _Answer(finished=True, asked=look.asked)
+            return _VendorWord(finished=True, asked=look.asked)
         provider = self.concrete(queued.job.provider)
         if not (look.receipts and isinstance(provider, Confirm)):
             return self._by_time(look.due)
@@ -134,26 +134,26 @@ class Pursuits:
             if not answer.finished or answer.failed:
                 return answer._replace(receipts=look.receipts[place:])
             asked = asked and answer.asked
-        return _Answer(finished=True, asked=asked)
+        return _VendorWord(finished=True, asked=asked)
 
     @staticmethod
-    def _by_time(due: float, reason: str = "") -> _Answer:
-        return _Answer(finished=time.time() >= due - _SHORTEST, reason=reason or "its published time isn't over")
+    def _by_time(due: float, reason: str = "") -> _VendorWord:
+        return _VendorWord(finished=time.time() >= due - _SHORTEST, reason=reason or "its published time isn't over")
 
-    def _asked(self, queued: QueuedJob, provider: Confirm, receipt: str, until: float) -> _Answer:
+    def _asked(self, queued: QueuedJob, provider: Confirm, receipt: str, until: float) -> _VendorWord:
         look, now = queued.look, time.monotonic()
         assert look is not None, "as above"
         call = Call(connect=min(_CONNECT, until - now), read=min(_READ, until - now))
         try:
             turn = self._rates.book(queued.job.provider, "confirm", provider.confirm_limits, 1, now, now)
             if turn > now or until - now < _SHORTEST:
-                return _Answer(_is_late(look), reason="the vendor's rate allows the question only later")
+                return _VendorWord(_is_late(look), reason="the vendor's rate allows the question only later")
             with bounded(call.read, _LARGEST_ANSWER):
                 answer = provider.confirm(receipt, call)
             if not isinstance(answer, Confirmation):
                 raise TypeError(f"confirm returned {type(answer).__name__} instead of a Confirmation")
         except RetryLater as error:
-            return _Answer(finished=False, reason=error.reason)
+            return _VendorWord(finished=False, reason=error.reason)
         except ProviderError as error:  # it can't be asked: then its published time counts
             if isinstance(error, CredentialsRefused):
                 for secret in provider.secrets():
@@ -163,7 +163,7 @@ class Pursuits:
             plugin_bug(queued.job.provider, error)
             return self._by_time(look.due, bug(error))
         failed = (answer.reason or "it says no more") if answer.failed else ""
-        return _Answer(answer.done or answer.failed, asked=True, failed=failed, reason=answer.reason)
+        return _VendorWord(answer.done or answer.failed, asked=True, failed=failed, reason=answer.reason)
 
     def _verdicts(self, queued: QueuedJob, until: float) -> Mapping[Subject, Verdict]:
         look, instance = queued.look, queued.job.instance
@@ -217,20 +217,22 @@ class Pursuit:
 
     Attributes:
         looks: the same.
+        superseded: what is told of that which isn't looked at, since the same objects have changed again.
     """
 
     def __init__(
         self,
         looks: Sequence[QueuedJob],
-        find: Callable[[QueuedJob, float], Finding],
+        find: Callable[[QueuedJob, float], Sighting],
         seconds: float,
         each: Callable[[QueuedJob], float],
     ) -> None:
         self.looks = looks
+        self.superseded: Sequence[Note] = ()
         self._find = find
         self._each = [each(queued) for queued in looks]
         self._until = time.monotonic() + seconds
-        self._found: dict[int, Finding] = {}
+        self._found: dict[int, Sighting] = {}
         self._changed = threading.Condition()
         self._closed = False
         by_instance: dict[str, list[tuple[int, QueuedJob]]] = {}
@@ -255,7 +257,7 @@ class Pursuit:
         """Whether nothing more will be found out."""
         return len(self._found) >= len(self.looks) or time.monotonic() >= self._until
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Sighting]:
         """What was found out, at the latest after a grace; the rest is to be looked at later."""
         with self._changed:
             waited = (each for place, each in enumerate(self._each) if place not in self._found)
@@ -281,10 +283,10 @@ class Pursuit:
                 self._changed.notify_all()
 
 
-def _unfound(queued: QueuedJob, reason: str = "no time was left to look") -> Finding:
+def _unfound(queued: QueuedJob, reason: str = "no time was left to look") -> Sighting:
     look = queued.look
     assert look is not None, "only what was accepted is looked at"
-    return Finding(queued, finished=bool(look.finished) or _is_late(look), asked=look.asked, reason=reason)
+    return Sighting(queued, finished=bool(look.finished) or _is_late(look), asked=look.asked, reason=reason)
 
 
 def _is_late(look: Look) -> bool:

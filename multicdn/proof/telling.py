@@ -30,7 +30,10 @@ _Shown = tuple[tuple["Subject", "Verdict"], ...]
 
 
 def records(notes: Iterable[Note]) -> list[LogRecord]:
-    """The records, as many of each provider as a person reads, the worst first, and what was left out of them."""
+    """The records, as many of each provider as a person reads, and of what was left out of them how much it is.
+
+    The worst aren't left out; they are in the order of the notes, so that the last of an object says how it ended.
+    """
     by_provider: dict[str, list[_Alike]] = defaultdict(list)
     for alike in _alike(notes):
         by_provider[alike.note.queued.job.instance].append(alike)
@@ -50,8 +53,10 @@ def counts(looks: Iterable[QueuedJob], notes: Iterable[Note]) -> dict[str, Count
 
 
 def _some(provider: str, found: Iterable[_Alike]) -> Iterator[LogRecord]:
-    worst_first = sorted(found, key=lambda each: (-each.level, -len(each.targets)))
-    yield from (each.record() for each in worst_first[:MOST_RECORDS])
+    every = list(found)
+    worst_first = sorted(every, key=lambda each: (-each.level, -len(each.targets)))
+    chosen = set(map(id, worst_first[:MOST_RECORDS]))
+    yield from (each.record() for each in every if id(each) in chosen)
     if rest := worst_first[MOST_RECORDS:]:
         fields = {"provider": provider, "records": len(rest), "targets": sum(len(each.targets) for each in rest)}
         yield LogRecord(rest[0].level, "left-out", fields)

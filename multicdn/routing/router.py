@@ -13,7 +13,7 @@ from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
-from multicdn.routing.sequels import Order, Sequels, is_url, url_at
+from multicdn.routing.sequels import Ordered, Sequels, is_url, url_at
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -243,7 +243,7 @@ class Router:
     ) -> tuple[list[Demand], list[RoutingFailure]]:
         demands = _Demands()
         failures = []
-        orders: list[Order] = []
+        orders: list[Ordered] = []
         for matcher, change, members in matched:
             try:
                 targets = matcher.targets(change, self._url_hook, tags, members)
@@ -261,7 +261,7 @@ class Router:
                 if sequels is None:
                     _add(demand, chosen, change, want)
                 else:
-                    orders.append(Order(demand, chosen, change, matcher, want))
+                    orders.append(Ordered(demand, chosen, change, matcher, want))
         if sequels is not None:
             for wanted in sequels.chained(orders):
                 order = wanted.order

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _OF_OBJECTS = (TargetKind.URL, TargetKind.PREFIX, TargetKind.TAG)
 
 
-class Order(NamedTuple):
+class Ordered(NamedTuple):
     """What a route orders for a change from one provider.
 
     Attributes:
@@ -47,10 +47,10 @@ class Order(NamedTuple):
     want: Want
 
 
-class Wanted(NamedTuple):
+class AskedNow(NamedTuple):
     """A target that a provider is asked for now, with all that follows it."""
 
-    order: Order
+    order: Ordered
     targets: Mapping[Target, str]
     wants: Mapping[Target, Want]
 
@@ -68,9 +68,9 @@ class Sequels:
         self._tiers = tiers
         self._fresh = frozenset(name for name, tier in tiers.items() if tier.wait_for == "fresh")
 
-    def chained(self, orders: Iterable[Order]) -> Iterator[Wanted]:
+    def chained(self, orders: Iterable[Ordered]) -> Iterator[AskedNow]:
         """What is asked for now; orders that wait for others are among their sequels."""
-        by_object: dict[tuple[str, str], list[Order]] = defaultdict(list)
+        by_object: dict[tuple[str, str], list[Ordered]] = defaultdict(list)
         for order in orders:
             by_object[order.change.bucket, order.change.key].append(order)
         looked_at = _sample(by_object.values())
@@ -94,7 +94,7 @@ class Sequels:
         """Whether any of some providers fetches from any of others."""
         return any(not set(inner).isdisjoint(sources(name, self._tiers)) for name in outer)
 
-    def _waits(self, orders: Sequence[Order]) -> dict[int, tuple[str, ...]]:
+    def _waits(self, orders: Sequence[Ordered]) -> dict[int, tuple[str, ...]]:
         """The providers whose purge each order waits for, by its place; what waits for none isn't in it."""
         # Without targets, such as those of tags that can't be read, there is nothing that could be waited for.
         purging = dict.fromkeys(
@@ -142,7 +142,7 @@ class _Chain:
 
     def __init__(
         self,
-        orders: Sequence[Order],
+        orders: Sequence[Ordered],
         waits: Mapping[int, tuple[str, ...]],
         looked_at: Collection[tuple[int, str]],
         fresh: Collection[str],
@@ -157,16 +157,16 @@ class _Chain:
                 self._targets[order.demand.provider].update(dict.fromkeys(order.targets))
         self._made: dict[tuple[str, Target], Sequel | None] = {}
 
-    def wanted(self) -> Iterator[Wanted]:
+    def wanted(self) -> Iterator[AskedNow]:
         for place, order in enumerate(self._orders):
             if place not in self._waits:
-                yield Wanted(order, order.targets, {target: self._want(order, target) for target in order.targets})
+                yield AskedNow(order, order.targets, {target: self._want(order, target) for target in order.targets})
 
-    def _want(self, order: Order, target: Target) -> Want:
+    def _want(self, order: Ordered, target: Target) -> Want:
         sequel = self._sequel(order, target)
         return msgspec.structs.replace(order.want, sequels=(sequel,)) if sequel else order.want
 
-    def _sequel(self, order: Order, target: Target) -> Sequel | None:
+    def _sequel(self, order: Ordered, target: Target) -> Sequel | None:
         if order.demand.action is Action.PRELOAD:
             return None
         provider = order.demand.provider
@@ -206,7 +206,7 @@ class _Chain:
                 if chosen := [each for each in (*alike, *rest) if _can(order, each)]:
                     yield self._following(order, chosen)
 
-    def _following(self, order: Order, targets: Sequence[Target]) -> Then:
+    def _following(self, order: Ordered, targets: Sequence[Target]) -> Then:
         demand = order.demand
         sequels = [sequel for target in targets if (sequel := self._sequel(order, target))]
         fresh = demand.action is Action.PRELOAD or demand.provider in self._fresh
@@ -221,7 +221,7 @@ class _Chain:
         )
 
 
-def url_of(order: Order) -> str:
+def url_of(order: Ordered) -> str:
     """The URL by which the object of an order is looked at; empty where there is none."""
     return url_at(order.matcher, order.change, order.targets)
 
@@ -252,7 +252,7 @@ def is_url(target: Target) -> bool:
     return target.kind is TargetKind.URL
 
 
-def _can(order: Order, target: Target) -> bool:
+def _can(order: Ordered, target: Target) -> bool:
     return order.demand.action is Action.PURGE or is_url(target)
 
 
@@ -276,7 +276,7 @@ def _subject(url: str, change: Change, also: tuple[tuple[str, str], ...]) -> Sub
     )
 
 
-def _sample(groups: Iterable[Sequence[Order]]) -> set[tuple[int, str]]:
+def _sample(groups: Iterable[Sequence[Ordered]]) -> set[tuple[int, str]]:
     """Which objects of which routes are looked at: all, or as many as a route says, spread over those that changed."""
     candidates: dict[int, dict[str, Matcher]] = defaultdict(dict)
     for orders in groups:

@@ -13,11 +13,12 @@ from click.shell_completion import BashComplete
 from click.testing import CliRunner
 from kit import aws_answers, memory_queues
 from kit.environments import ROOT
-from kit.records import sample
+from kit.records import record, sample
 from kit.stage import s3_event
 
 from multicdn import config as config_file
 from multicdn.cli import _followed, _group, _trial, fresh, main
+from multicdn.logbook import entries
 from multicdn.logbook.trial import Trial
 from multicdn.model import Action, Job, TargetKind
 from multicdn.oncall import message_queue
@@ -26,9 +27,9 @@ from multicdn.oncall.freshness import Probe
 from multicdn.proof.identity import Verdict
 from multicdn.provenance import Provenance
 from multicdn.queue import sender
-from multicdn.queue.message import QueuedJob
+from multicdn.queue.message import Look, QueuedJob
 from multicdn.routing.verify import Verify
-from multicdn.sequel import Subject
+from multicdn.sequel import Sequel, Subject, Then
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,7 +305,17 @@ def test_members_of_show(monkeypatch: pytest.MonkeyPatch) -> None:
         purges=(before,),
         provenance=(Provenance("b"),),
     )
-    for message in sender.messages(QueuedJob(job, 1, 1.0, ("m",), 1), status="retry", reason="503"):
+    then = Then("site", "purge", "b", ((TargetKind.URL, URL),))
+    sequel = Sequel((Subject(URL, "b", "k"),), (then,))
+    followed = Job("www", Action.PURGE, TargetKind.URL, (URL,), causes, sequels=(sequel,))
+    look = Look(accepted=1.0, due=2.0, finished=2.0, times=1)
+    queued = (QueuedJob(job, 1, 1.0, ("m",), 1), QueuedJob(followed, 0, 1.0, ("m",), look=look))
+    found = (
+        message
+        for each in queued
+        for message in sender.messages(each, status="stale", reason="still stale", seen="age 312")
+    )
+    for message in found:
         aws.put(aws.dead, message.body, message.attributes)
     aws.put(aws.dead, json.dumps(s3_event("a")))
     shown = json.loads(
@@ -326,7 +337,9 @@ def test_members_of_history_and_install_test() -> None:
     text = "".join(f"{json.dumps(each)}\n" for each in sample())
     found = run("history", "s3://acme-site/docs/index.html", "--log", "-", "--json", stdin=text)
     assert answered(found, "steps[].record") == members("### `history --json`")
-    tried = json.dumps(_trial._plain("b", "k", Trial("m", [("www", "purge")], 0.0)))
+    trial = Trial("m1", [("www", "purge")], 0.0)
+    trial.see(entries.read(json.dumps(record(1.0))))
+    tried = json.dumps(_trial._plain("b", "k", trial))
     assert answered(tried, "providers[].record") == members("### `install test --json`")
 
 
@@ -380,7 +393,7 @@ def completed(*words: str) -> list[str]:
         (("logs", "--provider", "w"), ["www"]),
         (
             ("logs", "--outcome", "re"),
-            ["refused", "rejected", "requeue-failed", "requeue-refused", "requeued", "retry", "returned"],
+            ["refused", "rejected", "released", "requeue-failed", "requeue-refused", "requeued", "retry", "returned"],
         ),
         (("purge", "--config", "faulty.yml", "--provider", ""), []),
         (("purge", "--config", "gone.yml", "--provider", ""), []),

@@ -26,10 +26,9 @@ from multicdn.installer.state import Artifacts, Current, Deployed
 from multicdn.installer.steps import Deploy, Upload
 from multicdn.model import Action, Job, Outcome, Receipt, Status, TargetKind
 from multicdn.oncall.courses import Course, Sight
-from multicdn.oncall.follow_through import Announcement
 from multicdn.oncall.letters import Letter, ListEntry, grouped
 from multicdn.oncall.manual import ManualRequest, Object
-from multicdn.oncall.order import Turns
+from multicdn.oncall.order import Announcement, Turns
 from multicdn.plugins.discovery import Plugins
 from multicdn.proof.identity import Verdict
 from multicdn.queue.message import QueuedJob
@@ -202,7 +201,8 @@ def waited() -> Iterator[str]:
     """What is said at the end of ``purge --wait``, and before it by ``--dry-run``."""
     home = Subject("https://www.acme.com/docs/", "acme-site", "docs/index.html")
     page = Subject("https://www.acme.com/docs/a.html", "acme-site", "docs/a.html")
-    old = Verdict("stale", "ETag is not that of S3; cached before the purge, which did not reach this copy",
+    why = "ETag is not that of S3; cached before the purge, which did not reach this copy or the one behind it"
+    old = Verdict("stale", why,
                   'ETag "0f34", 312 s old', 'ETag "9a03"', "FRA")  # fmt: skip
     fresh = Verdict("fresh", "ETag as in S3")
     turns = Turns({"www": ("site",)}, again={"site": "5s"}, at_most={"www": "15m"})

@@ -12,10 +12,10 @@ from kit.records import WWW, record, sample
 from multicdn import vocabulary
 from multicdn.logbook import history
 from multicdn.logbook.entries import read
-from multicdn.logbook.subject import About, Subject
+from multicdn.logbook.subject import About, AskedAbout
 
 URLS = frozenset((f"{WWW}/docs/a.html", f"{WWW}/docs/"))
-SUBJECT = Subject(
+SUBJECT = AskedAbout(
     frozenset((("acme-site", "docs/a.html"),)),
     {
         "www": {"url": URLS, "tag": frozenset(("docs",))},
@@ -24,7 +24,7 @@ SUBJECT = Subject(
 )
 
 
-def told(*records: dict[str, Any], subject: Subject = SUBJECT) -> history.History:
+def told(*records: dict[str, Any], subject: AskedAbout = SUBJECT) -> history.History:
     return history.make((read(json.dumps(each)) for each in records), subject)
 
 
@@ -252,7 +252,7 @@ def test_a_log_of_any_length_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_object_alone_is_known_without_routes() -> None:
-    subject = Subject(SUBJECT.objects, {})
+    subject = AskedAbout(SUBJECT.objects, {})
     made = told(record(0), record(1, **OTHER), record(2, **{**OTHER, "objects": 7}), subject=subject)
     assert [step.sure for step in made.steps] == [True, True, False]
 
@@ -268,7 +268,7 @@ def test_the_records_of_these_tests_are_made_of_the_words_of_the_log() -> None:
 
 
 def test_the_query_asks_for_fields_and_words_of_the_log() -> None:
-    query = Subject(frozenset((("acme-site", 'a "b\\c\n.html'),)), {}).query()
+    query = AskedAbout(frozenset((("acme-site", 'a "b\\c\n.html'),)), {}).query()
     text = re.sub(r'"(\\.|[^"\\])*"', "", query)
     fields = set(re.findall(r"(?<![@\w])([a-z_]+)(?:\.\d)? (?:in|=|>)|ispresent\(`(\w+)`\)", text))
     assert {one or other for one, other in fields} == {"keys", "first", "objects", "bucket", "kind", "event", "by"}
@@ -283,19 +283,19 @@ def test_the_query_asks_for_fields_and_words_of_the_log() -> None:
 
 def test_the_longest_key_fits_into_a_query() -> None:
     """API_StartQuery: 10,000 characters."""
-    query = Subject(frozenset((("b" * 63, "k" * 1024),)), {}).query()
+    query = AskedAbout(frozenset((("b" * 63, "k" * 1024),)), {}).query()
     assert len(query) < 10_000
     assert f'filter bucket in ["{"b" * 63}"] or kind' in query
 
 
 def test_without_an_object_targets_are_searched_for() -> None:
-    query = Subject(frozenset(), SUBJECT.targets).query()
+    query = AskedAbout(frozenset(), SUBJECT.targets).query()
     assert "keys" not in query
     assert f'first.0 in ["/docs/", "/docs/a.html", "docs", "{WWW}/docs/", "{WWW}/docs/a.html"]' in query
 
 
 def test_too_many_targets_are_left_out_of_the_query() -> None:
     many = {"www": {"url": frozenset(f"{WWW}/{'x' * 100}/{number}" for number in range(30))}}
-    query = Subject(SUBJECT.objects, many).query()
+    query = AskedAbout(SUBJECT.objects, many).query()
     assert len(query) < 10_000
     assert 'first.4 in ["s3://acme-site/docs/a.html"]' in query

@@ -8,7 +8,7 @@ import pytest
 from kit.environments import ROOT
 
 from multicdn import vocabulary
-from multicdn.logbook.subject import Subject
+from multicdn.logbook.subject import AskedAbout
 
 PAGE = (ROOT / "docs" / "on-call.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^```insights\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
@@ -70,6 +70,6 @@ def test_the_questions_of_whoever_is_on_call_are_there() -> None:
 
 
 def test_words_of_the_language_stand_in_backticks_where_they_are_fields() -> None:
-    for query in (*QUERIES, Subject(frozenset((("b", "k"),)), {}).query()):
+    for query in (*QUERIES, AskedAbout(frozenset((("b", "k"),)), {}).query()):
         bare = re.sub(r'"[^"]*"', "", query)
         assert not re.search(r"(?:fields|,|\() *(?:by|in|as|like|and|or|not)\b", bare), query

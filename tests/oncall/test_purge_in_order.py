@@ -13,13 +13,12 @@ from kit.tiered import LOG, NEW, OLD, WORLD, Cache
 
 from multicdn.cli import _delivering, arguments, live, main
 from multicdn.oncall import follow_through
+from multicdn.oncall.board import Board
 from multicdn.proof import ladder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from multicdn.oncall.board import Board
 
 CONFIG = """\
 version: 1
@@ -100,7 +99,7 @@ def test_the_outer_one_is_purged_when_the_inner_one_has_finished(desk: Desk, wha
 def test_it_waits_for_nobody_who_is_not_purged(desk: Desk) -> None:
     result = desk.run(OBJECT, "--provider", "outer", "--provider", "aside")
     assert sorted(LOG) == ["aside purged", "outer purged"]
-    assert result.stderr == ""
+    assert result.stderr == "outer fetches from inner, which is not purged now: what is old there comes back\n"
 
 
 def test_nobody_looks_where_nobody_waits(desk: Desk) -> None:
@@ -158,6 +157,13 @@ def test_one_that_waits_for_fresh_is_told_where_the_inner_one_stays_stale(desk: 
 
 
 # Waiting
+
+
+def test_the_board_says_how_far_each_is_to_its_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(Board, "phase", lambda _, name, words: said.append((name, words)))
+    desk.run(OBJECT, "--wait")
+    assert {name: words for name, words in said if words} == dict.fromkeys(("inner", "outer", "aside"), "fresh")
 
 
 def test_waiting_ends_when_all_is_fresh(desk: Desk) -> None:
@@ -313,7 +319,7 @@ def test_ctrl_c_says_what_waited_and_how_to_go_on(desk: Desk, monkeypatch: pytes
     result = desk.run(OBJECT, code=130)
     assert "inner: purge of 1 target accepted" in result.stdout
     assert "outer: purge of 1 target not done yet: it waited for inner: interrupted\n" in result.stdout
-    assert f"To go on: multicdn purge {OBJECT} " in result.stderr
+    assert f"To go on, once inner has finished: multicdn purge {OBJECT} " in result.stderr
     assert result.stderr.splitlines()[-2].endswith(" --provider outer")
     assert "outer purged" not in LOG
 

@@ -150,7 +150,7 @@ HELD = {
     "logs.md": [
         f"the first {provenance.MOST} targets, keys and ids",
         f"Up to {provenance.MOST} objects are told apart",
-        f"More than {records.MOST_RECORDS} records of one provider",
+        f"Of more than {records.MOST_RECORDS} records of one provider",
         f"more than {log._LONGEST:,} characters",
     ],
     "migrate.md": [f"kept for {time(discovery.Discoveries.LIFETIME)}"],

@@ -9,9 +9,9 @@ from kit.sample_plugins import Plain
 
 from multicdn.aws.s3 import Objects
 from multicdn.model import Action, Job, Report, TargetKind
-from multicdn.proof.following import Following, without_older
+from multicdn.proof.following import Following, superseded, without_older
 from multicdn.proof.identity import Verdict
-from multicdn.proof.ladder import Finding
+from multicdn.proof.ladder import Sighting
 from multicdn.queue.message import Look, QueuedJob
 from multicdn.queue.retry import DeadLetter, MessageHistory
 from multicdn.routing.verify import Verify
@@ -90,10 +90,19 @@ def test_whoever_waits_for_what_is_given_up_is_let_go_once() -> None:
         job=msgspec.structs.replace(queued.job, sequels=(stale,)),
         look=Look(accepted=1.0, due=1.0, finished=2.0, asked=True),
     )
-    finding = Finding(queued, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
+    finding = Sighting(queued, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
     found = following().next(Report(), (), [finding], MessageHistory({}, {}, {}), 90.0, 90.0)
     assert [each.queued.job.provider for each in found.steps] == ["site", "outer", "warm"]
     letter = found.steps[0]
     assert isinstance(letter, DeadLetter)
     assert [one and one.released for one in letter.queued.job.sequels] == [True]
     assert [note.event for note in found.notes] == ["stale", "released", "released"]
+
+
+def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:
+    looks = [look("0A"), look("0B"), look("0B", 5.0), look("0A", key="other")]
+    [note] = superseded(looks, lambda *_: Verify(), 9.0)
+    assert (note.event, note.at, note.queued.job.targets) == ("superseded", 9.0, (URL,))
+    [(subject, verdict)] = note.subjects
+    assert (subject.sequencer, str(verdict.state)) == ("0A", "superseded")
+    assert list(superseded(looks, lambda *_: None, 9.0)) == [], "nobody looks at it any longer"

@@ -246,6 +246,11 @@ def test_an_instrument_that_is_silent_is_named() -> None:
     assert "x-amz-meta-write can't be compared" in judged(seen(), identity="metadata:write").reason
 
 
+def test_a_purge_by_hand_from_a_machine_whose_clock_is_behind_finds_stale_edges() -> None:
+    verdict = judged(seen(etag=f'"{OLD}"'), stored(NEW, EVENT + 60), subject(time="", etag=NEW))
+    assert verdict.state == "stale"
+
+
 # S3 has moved on.
 
 LATER = stored(NEXT, EVENT + 3)
@@ -397,7 +402,8 @@ def test_a_verdict_says_what_was_seen_and_why() -> None:
     )  # fmt: skip
     assert judged(answer) == Verdict(
         "stale",
-        "ETag is not that of S3; cached before the purge, which did not reach this copy; x-cache: Hit from cloudfront; "
+        "ETag is not that of S3; cached before the purge, which did not reach this copy or the one behind it; "
+        "x-cache: Hit from cloudfront; "
         "Vary: Origin, so there may be a copy for each; sets a cookie, so it may be kept for some visitors alone",
         f'ETag "{OLD}", 312 s old',
         f'ETag "{NEW}"',

@@ -10,7 +10,7 @@ from kit.sample_plugins import Full, Plain
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Job, Status, Target, TargetKind
 from multicdn.proof.identity import Verdict
-from multicdn.proof.ladder import Finding, Steps, decide
+from multicdn.proof.ladder import Sighting, Steps, decide
 from multicdn.queue.message import Look, QueuedJob
 from multicdn.queue.retry import DeadLetter, Requeue
 from multicdn.routing.verify import Verify
@@ -43,13 +43,13 @@ def queued(*, soft: bool = False, targets: tuple[str, ...] = (URL,), sequels: An
     return QueuedJob(job, 0, NOW - 9, ("m",), look=Look(**{"accepted": NOW - 5, "due": NOW, **look}))
 
 
-def steps(found: Finding, provider: Provider | None = None, rule: Verify | None = VERIFY, at: float = NOW) -> Steps:
+def steps(found: Sighting, provider: Provider | None = None, rule: Verify | None = VERIFY, at: float = NOW) -> Steps:
     return decide(found, lambda bucket, key, name: rule, provider or Plain(), at)
 
 
-def seen(state: Any, look: QueuedJob | None = None, **more: Any) -> Finding:
+def seen(state: Any, look: QueuedJob | None = None, **more: Any) -> Sighting:
     verdicts = {SUBJECT: Verdict(state, "why", pop="AMS")}
-    return Finding(look or queued(), finished=True, **{"asked": True, "verdicts": verdicts, **more})
+    return Sighting(look or queued(), finished=True, **{"asked": True, "verdicts": verdicts, **more})
 
 
 def providers(found: Steps) -> list[str]:
@@ -70,16 +70,16 @@ def test_what_is_not_finished_is_asked_about_again_at_distances_that_grow_with_i
     distances = []
     for taken in (0.5, 5, 20, 100, 1000):
         look = queued(accepted=NOW - taken, due=NOW - taken)
-        again = only(steps(Finding(look, finished=False, reason="InProgress")))
+        again = only(steps(Sighting(look, finished=False, reason="InProgress")))
         assert again.queued.look.times == 1
         assert again.reason == "InProgress"
         distances.append(again.delay)
     assert distances == [1, 1, 3, 15, 60]
-    assert only(steps(Finding(queued(due=NOW + 30), finished=False))).delay == 30
+    assert only(steps(Sighting(queued(due=NOW + 30), finished=False))).delay == 30
 
 
 def test_a_vendor_that_never_says_done_is_not_waited_for_for_ever() -> None:
-    found = steps(Finding(queued(accepted=NOW - 3601), finished=False, reason="InProgress"))
+    found = steps(Sighting(queued(accepted=NOW - 3601), finished=False, reason="InProgress"))
     assert ("finished", "done") in notes(found)
     assert "60 minutes" in found.notes[0].reason
     assert "outer" in providers(found)
@@ -98,7 +98,7 @@ def test_finished_lets_the_outer_cdn_go_and_fresh_the_preload() -> None:
 
 
 def test_without_verification_finished_is_the_end_for_all_who_wait() -> None:
-    found = steps(Finding(queued(), finished=True), rule=None)
+    found = steps(Sighting(queued(), finished=True), rule=None)
     assert providers(found) == ["outer", "warm"]
     assert notes(found) == [("finished", "done")]
 
@@ -128,7 +128,7 @@ def test_unknown_is_looked_at_again_and_then_told() -> None:
 
 
 def test_what_could_not_be_looked_at_in_time_is_looked_at_again() -> None:
-    again = only(steps(Finding(queued(), finished=True, asked=True, reason="no time was left to look")))
+    again = only(steps(Sighting(queued(), finished=True, asked=True, reason="no time was left to look")))
     assert (again.queued.look.finished, again.queued.look.times) == (NOW, 0)
     assert again.delay == 2
 
@@ -196,7 +196,7 @@ def test_only_what_is_stale_is_told_of_a_target_with_several_objects() -> None:
     sequels = (Sequel((other, SUBJECT), tries=3, stale=NOW - 500),)
     verdicts = {SUBJECT: Verdict("stale", "old", 'ETag "o"', 'ETag "n"', "AMS"), other: Verdict("fresh", "same")}
     look = queued(sequels=sequels, finished=NOW - 1, asked=True)
-    found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts))
+    found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts))
     letter = only(found, DeadLetter)
     assert letter.reason == "still stale at AMS after 4 purges: old"
     assert letter.seen == f'{URL}: ETag "o" at AMS, where S3 has ETag "n"'
@@ -230,13 +230,13 @@ def test_targets_go_their_own_ways() -> None:
     sequels = (Sequel((SUBJECT,)), Sequel((other,)), None)
     look = queued(targets=(URL, other.url, "https://a.example/c.css"), sequels=sequels, finished=NOW - 1, asked=True)
     verdicts = {SUBJECT: Verdict("stale", "old"), other: Verdict("fresh")}
-    found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts))
+    found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts))
     assert only(found).queued.job.targets == (URL,)
     assert notes(found) == [("stale", "purged"), ("fresh", "done")]
 
 
 def test_a_request_that_the_vendor_gave_up_is_purged_again() -> None:
-    found = steps(Finding(queued(soft=True), finished=True, asked=True, failed="error at 3 POPs"))
+    found = steps(Sighting(queued(soft=True), finished=True, asked=True, failed="error at 3 POPs"))
     again = only(found)
     assert again.status is Status.STALE
     assert again.queued.job.soft
@@ -246,8 +246,8 @@ def test_a_request_that_the_vendor_gave_up_is_purged_again() -> None:
 
 def test_what_a_vendor_has_said_to_be_done_is_not_asked_again() -> None:
     look = queued(receipts=("a", "b", "c"))
-    assert only(steps(Finding(look, finished=False, receipts=("c",)))).queued.look.receipts == ("c",)
-    assert only(steps(Finding(look, finished=False))).queued.look.receipts == ("a", "b", "c")
+    assert only(steps(Sighting(look, finished=False, receipts=("c",)))).queued.look.receipts == ("c",)
+    assert only(steps(Sighting(look, finished=False))).queued.look.receipts == ("a", "b", "c")
 
 
 def test_who_waits_for_a_purge_made_again_goes_when_it_is_fresh() -> None:
@@ -271,7 +271,7 @@ def test_what_had_no_turn_is_looked_at_until_it_had_one_and_that_is_no_try() -> 
         [sequel] = look.job.sequels
         assert sequel
         verdicts = {subject: Verdict("fresh") for subject in sequel.subjects[:25]}
-        found = steps(Finding(look, finished=True, asked=True, verdicts=verdicts), at=at)
+        found = steps(Sighting(look, finished=True, asked=True, verdicts=verdicts), at=at)
         told += [subject for note in found.notes for subject, _ in note.subjects]
         assert {note.event for note in found.notes} == {"fresh"}
         [step] = found.decisions
@@ -286,7 +286,7 @@ def test_what_had_no_turn_is_looked_at_until_it_had_one_and_that_is_no_try() -> 
 def test_what_does_not_answer_makes_room_for_what_was_not_asked() -> None:
     every, look = many(3, finished=NOW - 1)
     verdicts = {every[0]: Verdict("unknown", "no answer"), every[1]: Verdict("fresh")}
-    again = only(steps(Finding(look, finished=True, asked=True, verdicts=verdicts)))
+    again = only(steps(Sighting(look, finished=True, asked=True, verdicts=verdicts)))
     assert again.queued.job.sequels[0].subjects == (every[2], every[0])
 
 
@@ -294,10 +294,10 @@ def test_what_never_has_a_turn_is_looked_at_seldom_and_told_after_an_hour() -> N
     delays = []
     for waited in (1, 100, 3000):
         look = many(1, accepted=NOW - waited - 1, finished=NOW - waited)[1]
-        delays.append(only(steps(Finding(look, finished=True, asked=True, reason="no time"))).delay)
+        delays.append(only(steps(Sighting(look, finished=True, asked=True, reason="no time"))).delay)
     assert delays == [2, 15, 60]
     look = many(1, accepted=NOW - 3700, finished=NOW - 3601, times=3)[1]
-    found = steps(Finding(look, finished=True, asked=True, reason="no time"))
+    found = steps(Sighting(look, finished=True, asked=True, reason="no time"))
     assert [(note.event, note.reason) for note in found.notes] == [("unknown", "no time")]
 
 
@@ -306,7 +306,7 @@ def test_times_that_are_yet_to_come_end_all_the_same() -> None:
     look = queued(sequels=(sequel,), accepted=NOW + 1e6, due=NOW + 1e6, finished=NOW + 1e6, asked=True)
     again = only(steps(seen("stale", look)))
     assert again.queued.look.accepted == again.queued.look.finished == again.queued.job.sequels[0].stale == NOW
-    later = steps(Finding(queued(accepted=NOW + 1e6), finished=False))
+    later = steps(Sighting(queued(accepted=NOW + 1e6), finished=False))
     assert only(later).queued.look.accepted == NOW
 
 
@@ -314,7 +314,7 @@ def test_a_page_of_a_directory_is_not_purged_with_all_that_is_in_it() -> None:
     for url in ("https://a.example/", "https://a.example/docs/", "https://a.example/docs"):
         sequel = Sequel((msgspec.structs.replace(SUBJECT, url=url),), tries=2, stale=NOW - 20)
         look = queued(sequels=(sequel,), finished=NOW - 1, asked=True)
-        found = Finding(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
+        found = Sighting(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")})
         assert only(steps(found, FULL)).queued.job.kind is TargetKind.URL
 
 
@@ -324,7 +324,7 @@ def test_thousands_of_stale_targets_are_one_message_in_a_moment() -> None:
         sequels = tuple(Sequel((subject,), tries=tries, stale=tries and NOW - 9) for subject in every)
         look = queued(targets=tuple(each.url for each in every), sequels=sequels, finished=NOW - 1, asked=True)
         verdicts = dict.fromkeys(every, Verdict("stale", "old"))
-        job = only(steps(Finding(look, finished=True, asked=True, verdicts=verdicts), FULL)).queued.job
+        job = only(steps(Sighting(look, finished=True, asked=True, verdicts=verdicts), FULL)).queued.job
         assert job.kind is kind
         assert len(job.targets) == len(job.causes) == len(job.sequels) == 2000
         assert {one.tries for one in job.sequels if one} == {tries + 1}
@@ -334,7 +334,7 @@ def test_what_else_is_purged_for_a_stale_object_is_purged_again_with_it() -> Non
     also = (("url", "https://a.example/index.html"), ("tag", "home"))
     sequel = Sequel((msgspec.structs.replace(SUBJECT, also=also),))
     look = queued(sequels=(sequel,), soft=True, finished=NOW - 1, asked=True)
-    found = steps(Finding(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")}))
+    found = steps(Sighting(look, finished=True, asked=True, verdicts={sequel.subjects[0]: Verdict("stale", "old")}))
     first, *beside = found.decisions
     assert first.queued.job.sequels[0].tries == 1
     assert [(each.queued.job.kind, each.queued.job.targets) for each in beside] == [

@@ -69,10 +69,11 @@ def test_each_object_has_a_verdict_of_its_own() -> None:
         "denied": etag("0" * 32),
         "denied, as told": etag("new"),
         "denied, not served": Seen(status=404),
+        "denied, no answer": Seen(reason="no answer"),
     }
     every = [subject(key, gone=key == "gone") for key in edges]
     has: dict[str, str | None] = {**dict.fromkeys(edges, "new"), "gone": None}
-    assert looked(every, edges, holding(has, ("denied", "denied, as told", "denied, not served"))) == {
+    assert looked(every, edges, holding(has, [key for key in edges if key.startswith("denied")])) == {
         "fresh": ["fresh: ETag as in S3"],
         "broken": ["unknown: RuntimeError: no such POP"],
         "throttled": ["unknown: 200 calls an hour"],
@@ -80,6 +81,7 @@ def test_each_object_has_a_verdict_of_its_own() -> None:
         "denied": ["unknown: S3 did not say what it has now: 403 Forbidden"],
         "denied, as told": ["fresh: ETag as the event says"],
         "denied, not served": ["unknown: S3 did not say what it has now: 403 Forbidden"],
+        "denied, no answer": ["unknown: no answer; nor did S3 say what it has: 403 Forbidden"],
     }
 
 

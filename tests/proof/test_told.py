@@ -96,6 +96,7 @@ def test_an_edge_that_ignores_every_purge_is_named_counted_and_a_dead_letter(
     assert told.types[-1] == "multicdn.purge.dead"
     again, dead = sum(told.metric("PurgedAgain")), told.metric("Dead")
     assert (again > 1, dead, told.metric("Stale")) == (True, [1], [1])
+    assert [len(each) for each in told.metric("UploadToAcceptedSeconds")] == [1], "once, and not at each purge again"
     *_, last = (line for line in lines(logged) if line["event"] == "stale")
     assert (last["state"], last["purges"], last["keys"]) == ("dead", again + 1, ["a.css"])
     assert "s old" in last["seen"]
@@ -125,3 +126,18 @@ def test_what_could_not_be_followed_is_told_when_it_is_looked_at_once_more(
     told.world.run(300)
     assert set(told.types[2:]) == {f"multicdn.purge.{state}" for state in ("accepted", "finished", "purged", "dead")}
     assert len(told.world.letters) == 2
+
+
+def test_a_change_that_a_newer_one_answers_for_ends_as_superseded(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin, cdn: FastlySimulator, logged: pytest.LogCaptureFixture
+) -> None:
+    told = Told(monkeypatch, origin, cdn, "true")
+    told.upload("a.css")
+    told.world.invoke()
+    told.world.upload("a.css", "newer")
+    told.world.invoke()
+    told.world.warp.skip(5)
+    told.world.run(60)
+    ends = [line["event"] for line in lines(logged) if line["event"] in ("fresh", "superseded")]
+    assert ends == ["superseded", "fresh"]
+    assert told.metric("Fresh") == [1]
