@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,34 +17,33 @@ from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
 from multicdn.errors import told
 from multicdn.events import envelopes
+from multicdn.handover import Handover
 from multicdn.log import emit
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
 from multicdn.queue import waiting
-from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
+from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.allowed import Allowed
-from multicdn.routing.demand import RoutingFailure
 from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.config import Config
     from multicdn.config.publish import Publish
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
+    from multicdn.handover import HandedOn, HeldOver
     from multicdn.model import Change
     from multicdn.planning.front import Work
     from multicdn.plugins.discovery import Plugins
     from multicdn.proof.following import Following, FollowReport
     from multicdn.proof.ladder import Note
-    from multicdn.proof.pursuit import Pursuit
     from multicdn.publishing import Publisher
     from multicdn.queue.message import QueuedJob
-    from multicdn.queue.retry import Decision
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
     from multicdn.records import LogRecord
@@ -59,8 +58,6 @@ _RESERVE, _REPLY = 1.0, 0.2
 _ASKING, _HOLDING = 1 / 8, 1 / 8
 
 _NO_PLACE = "routes with `settle` or `after` purge at once, since MULTICDN_QUEUE_URL names no queue to wait in"
-
-_UNSENT = "what follows it could not be sent to the queue"
 
 # Seconds that plugins have for the report when nothing is left.
 _SHORTEST_LOOK = 0.1
@@ -107,14 +104,14 @@ class Dispatcher:
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
         self._tiers = config.tiers
         self._concurrency = config.concurrency
-        self._follows = retry_queue is not None and (
-            self._router.has_sequels or any(tier.again for tier in config.tiers.values())
-        )
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
         self._retry_policy = _retry_policy(config.delivery)
-        self._retry_queue = cache(retry_queue) if retry_queue else None
+        follows = self._router.has_sequels or any(tier.again for tier in config.tiers.values())
+        self._handover = Handover(
+            retry_queue, self._retry_policy, lambda: self._following, config.tiers, follows=follows
+        )
         self._own_queue = own_queue
         self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
         if self._router.waits and retry_queue is None:
@@ -130,11 +127,10 @@ class Dispatcher:
 
     def prepare(self) -> None:
         """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
-        if self._retry_queue is not None:
-            try:
-                self._retry_queue()
-            except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
-                emit(logging.ERROR, "requeue-failed", reason=told(error))
+        try:
+            self._handover.prepare()
+        except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
+            emit(logging.ERROR, "requeue-failed", reason=told(error))
         if self._publisher is not None:
             try:
                 self._publisher.prepare()
@@ -163,7 +159,7 @@ class Dispatcher:
         history, end = _history(intake), until + reserve - _REPLY
         holding = self._hold(intake, history, seconds * _ASKING)
         history = msgspec.structs.replace(history, sent={**history.sent, **dict.fromkeys(holding.going, time.time())})
-        held = self._wait(holding.groups, seconds * _HOLDING)
+        held = self._handover.wait(holding.groups, seconds * _HOLDING)
         work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
         returned, refused = self._returned(intake)
         returned, gone = without_gone(self._router, returned, intake.changes)
@@ -176,11 +172,11 @@ class Dispatcher:
         report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
         report = Report((*report.outcomes, *refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
-        sent = self._requeue(report, pursuit, history, calling, end)
+        sent = self._handover.jobs(report, pursuit, history, calling, end)
         if self.on_followed is not None:
             self.on_followed(sent.notes)
         told_of = _told(looks, sent.notes)
-        unrouted = held.joined(self._requeue_unrouted(work.failures, history, end))
+        unrouted = held.joined(self._handover.incomplete(work.failures, history, end))
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
@@ -216,7 +212,7 @@ class Dispatcher:
     def _hold(self, intake: Intake, history: MessageHistory, seconds: float) -> Holding:
         """Which changes wait for the rest of their deploy, by what S3 says within so many seconds."""
         missing: Missing = {cause: frozenset(each.missing) for cause, each in intake.waiting.items()}
-        if self._retry_queue is None or not self._router.waits:
+        if not (self._handover.has_queue and self._router.waits):
             return Holding(missing)
         from multicdn.aws.uploads import Uploads
         from multicdn.planning import deploys
@@ -240,69 +236,12 @@ class Dispatcher:
         looked_at = Job(queued.job.instance, Action.PURGE, TargetKind.URL, urls, nobody)
         return self._allowed.refusal(queued.job) or self._allowed.refusal(looked_at)
 
-    def _requeue(
-        self, report: Report, pursuit: Pursuit | None, history: MessageHistory, began: float, end: float
-    ) -> _Sent:
-        """Let what was not delivered wait in the queue, and what was accepted be followed from there."""
-        if self._retry_queue is None:
-            # A preload that must wait for the end of its purge has no place to wait, and isn't worth another purge.
-            left = Report(tuple(outcome for outcome in report if not _is_put_off_preload(outcome)))
-            return _Sent(left=left, late=left)
-        if not (report.undelivered or self._follows or pursuit):
-            return _Sent(left=report)
-        try:
-            findings = pursuit.findings() if pursuit else ()
-            now = time.time()
-            decisions: list[Decision] = decide(report, history, self._retry_policy, now) if report.undelivered else []
-            steps: list[Decision] = []
-            notes: list[Note] = []
-            if self._follows or pursuit:
-                decisions, steps, notes = self._following.next(report, decisions, findings, history, began, now)
-            failed = self._retry_queue().carry_out([*decisions, *steps], end - time.monotonic())
-        except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
-            looked_at = _returning(pursuit.looks if pursuit else ())
-            left = Report((*map(self._not_followed, report), *looked_at))
-            return _Sent(left=left, late=report, trouble=told(error))
-        unsent = set(map(id, failed))
-        undelivered = [decision for decision in decisions if id(decision) in unsent]
-        left, late = _going_back(failed), _going_back(undelivered)
-        # What goes back is looked at once more, and told then.
-        notes = [*(pursuit.superseded if pursuit else ()), *notes]
-        told_now = [note for note in notes if left.failed_messages.isdisjoint(note.queued.job.messages)]
-        return _Sent(decisions, undelivered, left, late, notes=told_now)
-
-    def _not_followed(self, outcome: Outcome) -> Outcome:
-        """An outcome as it counts where what follows could not be sent: what was accepted is asked for once more."""
-        tier, job = self._tiers.get(outcome.job.instance), outcome.job
-        followed = job.sequels or (tier is not None and tier.again and job.action is Action.PURGE)
-        if outcome.status is not Status.ACCEPTED or not followed:
-            return outcome
-        return msgspec.structs.replace(outcome, status=Status.RETRY, reason=_UNSENT)
-
-    def _requeue_unrouted(self, failures: Sequence[RoutingFailure], history: MessageHistory, end: float) -> _Unrouted:
-        """Let changes of which something could not be found out wait in the queue for that part alone."""
-        if self._retry_queue is None or not failures:
-            return _Unrouted(left=failures)
-        triples = ((failure.change, failure.reason, failure.missing) for failure in failures)
-        groups = waiting.decide(triples, history, self._retry_policy, time.time())
-        return self._wait(groups, end - time.monotonic())
-
-    def _wait(self, groups: Sequence[waiting.Unrouted], seconds: float) -> _Unrouted:
-        """Put changes into the queue, or among the dead letters; what could not be sent goes back to AWS."""
-        if self._retry_queue is None or not groups:
-            return _Unrouted()
-        try:
-            failed = self._retry_queue().carry_out_unrouted(groups, seconds)
-        except Exception as error:  # noqa: BLE001 - as above
-            return _Unrouted(left=_changes_of(groups), trouble=told(error))
-        return _Unrouted(groups, failed, _changes_of(failed))
-
     def _ending(
         self,
         intake: Intake,
         report: Report,
-        sent: _Sent,
-        unrouted: _Unrouted,
+        sent: HandedOn,
+        unrouted: HeldOver,
         unmatched: int,
         history: MessageHistory,
         calling: float,
@@ -330,8 +269,8 @@ class Dispatcher:
         work: Work,
         holding: Holding,
         said: Iterable[LogRecord],
-        sent: _Sent,
-        unrouted: _Unrouted,
+        sent: HandedOn,
+        unrouted: HeldOver,
         unmatched: Sequence[Change],
     ) -> None:
         for trouble in dict.fromkeys(filter(None, (sent.trouble, unrouted.trouble))):
@@ -348,58 +287,13 @@ class Dispatcher:
         reporting.log_records(said)
 
 
-class _Sent(NamedTuple):
-    """What was decided about undelivered jobs, what of it could not be sent, and what has to go back to AWS.
-
-    Of the latter ``late`` was not delivered; the rest was, and what follows it could not be sent. Notes are of what
-    was looked at.
-    """
-
-    decisions: Sequence[Decision] = ()
-    failed: Sequence[Decision] = ()
-    left: Report = Report()
-    late: Report = Report()
-    trouble: str = ""
-    notes: Sequence[Note] = ()
-
-
-class _Unrouted(NamedTuple):
-    """The same about changes that could not be routed whole, or wait for the rest of their deploy."""
-
-    groups: Sequence[waiting.Unrouted] = ()
-    failed: Sequence[waiting.Unrouted] = ()
-    left: Sequence[RoutingFailure] = ()
-    trouble: str = ""
-
-    def joined(self, other: _Unrouted) -> _Unrouted:
-        """Both."""
-        both = ((*self.groups, *other.groups), (*self.failed, *other.failed), (*self.left, *other.left))
-        return _Unrouted(*both, self.trouble or other.trouble)
-
-
-def _changes_of(groups: Iterable[waiting.Unrouted]) -> list[RoutingFailure]:
-    return [RoutingFailure(change, group.reason) for group in groups for change in group.changes]
-
-
 def _size(work: Work, returned: Iterable[Job]) -> int:
     """Targets that may have to wait in the queue."""
     return sum(len(demand.wants) for demand in work.demands) + sum(len(job.targets) for job in returned)
 
 
-def _is_put_off_preload(outcome: Outcome) -> bool:
-    return outcome.job.action is Action.PRELOAD and outcome.status is Status.PACED
-
-
 def _log_unlisted(level: int, reason: str) -> None:
     emit(level, "not-listed", reason=reason)
-
-
-def _returning(looks: Iterable[QueuedJob]) -> Iterator[Outcome]:
-    return (Outcome(queued.job, Status.RETRY, _UNSENT) for queued in looks)
-
-
-def _going_back(decisions: Iterable[Decision]) -> Report:
-    return Report(tuple(Outcome(each.queued.job, _unsent_status(each), each.reason) for each in decisions))
 
 
 def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> FollowReport | None:
@@ -409,10 +303,6 @@ def _told(looks: Sequence[QueuedJob], notes: Sequence[Note]) -> FollowReport | N
     from multicdn.proof.following import told
 
     return told(looks, notes)
-
-
-def _unsent_status(decision: Decision) -> Status:
-    return Status.RETRY if decision.status is Status.ACCEPTED else decision.status
 
 
 def _log_uncounted(error: Exception) -> None:

@@ -17,7 +17,7 @@ from kit.s3 import S3
 from kit.scripted_provider import Scripted, Seen, accept
 from kit.stage import lines
 
-from multicdn import dispatcher
+from multicdn import dispatcher, handover
 from multicdn.aws.s3 import Objects
 from multicdn.config import Config
 from multicdn.config.settings import Retrying
@@ -65,7 +65,8 @@ class World:
         self.sent: list[dict[str, Any]] = []
         self.kill_at = ""
         clock = SimpleNamespace(time=lambda: self.now, monotonic=time.monotonic, strftime=time.strftime)
-        monkeypatch.setattr(dispatcher, "time", clock)
+        for module in (dispatcher, handover):
+            monkeypatch.setattr(module, "time", clock)
         self.most = 1000  # messages of a batch
         self.start(SETTLING)
 

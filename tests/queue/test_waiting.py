@@ -123,7 +123,7 @@ def test_without_a_queue_to_wait_in_the_message_comes_back(
 ) -> None:
     line = line_of(queues, www)
     line._dispatcher = line.dispatcher(hooked("flaky_urls"))  # type: ignore[attr-defined]
-    line._dispatcher._retry_queue = None  # type: ignore[attr-defined]
+    line._dispatcher._handover._queue = None  # type: ignore[attr-defined]
     queues.upload("bad.html")
     assert len(line.step()) == 1
 
