@@ -258,7 +258,8 @@ def test_the_log_says_once_why_something_was_not_asked(caplog: pytest.LogCapture
     caplog.set_level(logging.INFO, logger="multicdn")
     acme = Scripted(limits=ONE, answer=refusing(at("shop"), CredentialsRefused("403: Forbidden", "host")))
     report = delivery(acme).deliver([demand([*SHOP, *WWW])], 60)
-    reporting.log_ended(records.ended(report, records.Fates((), (), report), MessageHistory({}, {}, {}), 0.0))
+    found = records.ended(report, records.Fates((), (), report), MessageHistory({}, {}, {}), 0.0)
+    reporting.log_records(records.records(found))
     lines = [json.loads(record.getMessage()) for record in caplog.records]
     [unasked] = [line for line in lines if line["event"] == "unasked"]
     assert (unasked["targets"], unasked["calls"]) == (19, 0)
