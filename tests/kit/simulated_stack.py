@@ -23,7 +23,7 @@ from kit.cloudwatch import ALARM, CloudWatch, alarms
 from kit.stage import s3_event
 from multicdn import config as configs
 from multicdn import dispatcher as dispatchers
-from multicdn import handler
+from multicdn import handler, handover
 from multicdn.delivery.clock import Clock
 from multicdn.delivery.delivery import Delivery
 from multicdn.delivery.invocation import Terms
@@ -130,7 +130,8 @@ class SimulatedStack:
         patch.setattr(logging.getLogger("multicdn"), "disabled", True)
         patch.setenv("FASTLY_TOKEN", "secret")
         patch.setenv("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
-        patch.setattr(dispatchers, "time", self._time)
+        for module in (dispatchers, handover):
+            patch.setattr(module, "time", self._time)
         patch.setattr("requests.adapters.HTTPAdapter.send", self._answer)
         # No wait is short enough to be waited for: this time passes by calls and between invocations alone.
         terms = Terms(grace=0.01, concurrency=loaded.concurrency)

@@ -178,8 +178,9 @@ MISSED = "() => stops().filter(each => (walked.get(each) ?? 'none') === 'none').
 
 def test_all_states_are_shown_where_multicdn_looks_itself_and_a_stale_edge_ends_as_a_dead_letter(page: Page) -> None:
     upload(page, "seen/a.html")
+    looked_at = page.locator("#looks > li", has_text="cloudfront").filter(has_text="/seen/a.html")
+    text(looked_at.first, r"cloudfront\s+purge 1 target\s+/seen/a.html.* next in \d s")
     text(bar(page, "cloudflare"), SEEN)
-    text(page.locator("#looks > li").first, r"cloudfront\s+purge 1 target\s+/seen/a.html.* next in \d s")
     cached(page, "cloudflare", "seen/a.html").get_by_role("button").click()
     text(card(page, "cloudflare").locator(".fetched"), "version 1")
     fault(page, "cloudflare", "ignore").click()
