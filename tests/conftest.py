@@ -50,7 +50,9 @@ UNTRACED_FILES = {
     "test_yaml_source.py",
 }
 
-# Files that take longest come before others: a worker takes a file at a time, and shall not be left alone with one.
+# Files that take longest come before others, and those that take minutes before these: a worker takes a file at a time,
+# and shall not be left alone with one.
+MINUTES = {"test_e2e.py", "test_soak.py"}
 LONGEST = {
     "test_bench_economy.py",
     "test_bounds.py",
@@ -66,7 +68,6 @@ LONGEST = {
     "test_dead_letters.py",
     "test_demo.py",
     "test_docs_plugins.py",
-    "test_e2e.py",
     "test_hanging.py",
     "test_in_time.py",
     "test_isolation.py",
@@ -78,9 +79,10 @@ LONGEST = {
     "test_purge_command.py",
     "test_regular_expressions.py",
     "test_seven_vendors.py",
-    "test_soak.py",
     "test_template.py",
     "test_wheel.py",
+    "test_worlds.py",
+    "test_worlds_busy.py",
 }
 
 # Audit events of a process that is started, and of a socket that will listen.
@@ -113,15 +115,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-def _turn(item: pytest.Item) -> tuple[bool, bool, int]:
+def _turn(item: pytest.Item) -> tuple[bool, bool, bool, int]:
     return _turn_of_file(item.path)
 
 
 @functools.cache
-def _turn_of_file(file: Path) -> tuple[bool, bool, int]:
+def _turn_of_file(file: Path) -> tuple[bool, bool, bool, int]:
     """Files of a folder are alike: some fold their hands, others use the processor. So they are mixed."""
     mixed = zlib.crc32(str(file.relative_to(ROOT)).encode())
-    return not _is_traced(file), file.name not in LONGEST, mixed
+    is_longest = file.name in LONGEST or file.name in MINUTES
+    return not _is_traced(file), file.name not in MINUTES, not is_longest, mixed
 
 
 @functools.cache

@@ -40,6 +40,7 @@ class SoakSettings:
         seed: of everything random.
         swallowed: sends that SQS never sees, though they are answered 200, while the dead letters go back.
         ignored: share of the uploads that are verified with which an edge ignores one more purge.
+        within: seconds for which an edge may stay stale before it is told.
         broken: what is broken on purpose, names as ``soak_breaks.code`` takes them, joined by " + "; empty for
             nothing.
     """
@@ -65,6 +66,7 @@ class SoakSettings:
     swallowed: int = 3
     seed: int = 1
     ignored: float = 0.1
+    within: int = 20
     broken: str = ""
 
 
@@ -81,6 +83,7 @@ SMALL = SoakSettings(
     longest_delay=1,
     visibility=4,
     swallowed=1,
+    within=6,
 )
 
 

@@ -60,7 +60,7 @@ _ROUTES: list[dict[str, Any]] = [
         "urls": ["https://downloads.acme.com/{key}"],
         "purge": ["highwinds", "edgecast"],
         "preload": ["edgecast"],
-        "verify": {"within": "20s"},
+        "verify": {},
     },
 ]
 
@@ -278,7 +278,10 @@ class SoakWorld:
         """What each worker is started with."""
         settings, queue = self._settings, self._queue
         simulated = config_for(self._edges)
-        routes = [{"bucket": _BUCKET, **route} for route in _ROUTES]
+        within = {"within": f"{settings.within}s"}
+        routes = [
+            {"bucket": _BUCKET, **route, **({"verify": within} if "verify" in route else {})} for route in _ROUTES
+        ]
         for name in (_INNER, _OUTER):
             simulated.providers[name]["via"] = self._edges[name].edge_url
         simulated.providers[_OUTER]["pulls_from"] = [_INNER]
