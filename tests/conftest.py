@@ -32,7 +32,9 @@ COSTLY_FOLDERS = {"providers", "rig", "simulators", "system"}
 
 # Tests of the core and the providers, which coverage counts (pyproject.toml): these folders, and the files beside them.
 # Tracing takes more than half as much time again.
-TRACED_FOLDERS = {"config", "delivery", "events", "planning", "plugins", "providers", "queue", "routing", "worker"}
+TRACED_FOLDERS = {
+    "config", "delivery", "events", "planning", "plugins", "proof", "providers", "queue", "routing", "worker",
+}  # fmt: skip
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {
     "test_bounds.py",
@@ -47,6 +49,8 @@ UNTRACED_FILES = {
     "test_retry.py",
     "test_sender.py",
     "test_url_templates.py",
+    "test_worlds.py",
+    "test_worlds_busy.py",
     "test_yaml_source.py",
 }
 
@@ -95,7 +99,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Machines are noisy: how long an example takes says nothing.
-    settings.register_profile("multicdn", deadline=None, max_examples=20 if config.getoption("--quick") else 30)
+    settings.register_profile("multicdn", deadline=None, max_examples=20)
     settings.load_profile("multicdn")
     config.addinivalue_line(
         "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
@@ -150,6 +154,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     tracing.begin()
     vocabulary.watch()
     fewer_reports.begin(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Trace what modules do as they are imported, and not what pytest does with tests: that is most of its time."""
+    with tracing.paused("multicdn", "multicdn_providers"):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

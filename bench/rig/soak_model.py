@@ -83,7 +83,6 @@ SMALL = SoakSettings(
     longest_delay=1,
     visibility=4,
     swallowed=1,
-    within=6,
 )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multicdn.testing.loopback.aws import LoopbackAws
 
 # The faults last longer than a worker has time.
-BROKEN = dataclasses.replace(SMALL, uploads=300, upload_seconds=1.0, visibility=3, swallowed=3)
+BROKEN = dataclasses.replace(SMALL, uploads=300, upload_seconds=1.0, visibility=3, swallowed=3, within=6)
 
 
 @pytest.mark.timeout(240)
