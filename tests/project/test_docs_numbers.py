@@ -22,6 +22,7 @@ from multicdn.local import edges
 from multicdn.logbook import group
 from multicdn.oncall import delayed
 from multicdn.planning import collapse, settling
+from multicdn.proof import followed
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
@@ -73,6 +74,7 @@ _CONFIG_CHECK = (bucket_check.missing.__defaults__ or (0,))[0]
 
 #: Page -> what must stand there, made from the code.
 HELD = {
+    "proof.md": [f"asked for the first time after {followed._FIRST_QUESTION:.0f} s"],
     "alarms.md": [
         f"before a purge is {time(alarms.LATE)} late",
         f"after a vendor asked for a {time(retry._LONGEST_DELAY)}, at once",
