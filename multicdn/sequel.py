@@ -6,7 +6,7 @@ must come after a purge comes after it across invocations, and without a memory 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from msgspec import Meta, Struct, structs
 
@@ -127,9 +127,26 @@ def depth(sequel: Sequel | None, most: int) -> int:
     return 1 + max((depth(one.sequel, most - 1) for one in sequel.then), default=0)
 
 
-def is_newer(new: Subject, old: Subject) -> bool:
-    """Whether a change is the newer one: by S3's sequencers, which are compared as texts of one length."""
+class _Dated(Protocol):
+    """What S3 told at some time: a change, or what is looked at of one."""
+
+    @property
+    def sequencer(self) -> str: ...
+    @property
+    def time(self) -> str: ...
+
+
+def is_newer(new: _Dated, old: _Dated) -> bool:
+    """Whether what is told of a key is the newer of two, or the same again.
+
+    Sequencers are compared as text after padding the shorter one with zeros on the right:
+    docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html. Without them the times decide,
+    and without those the order of arrival.
+    """
     if new.sequencer and old.sequencer:
         width = max(len(new.sequencer), len(old.sequencer))
         return new.sequencer.upper().ljust(width, "0") >= old.sequencer.upper().ljust(width, "0")
-    return new.time >= old.time
+    if new.time and old.time:
+        # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
+        return new.time.rstrip("Z") >= old.time.rstrip("Z")
+    return True

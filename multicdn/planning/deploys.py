@@ -19,9 +19,10 @@ from multicdn.planning.front import Holding, Released
 from multicdn.planning.settling import Moment, Ruling
 from multicdn.provenance import since_1970
 from multicdn.queue.message import shortened
+from multicdn.queue.retry import LONGEST_DELAY
 from multicdn.queue.waiting import HELD, Unrouted, Waiting
 from multicdn.routing.durations import seconds
-from multicdn.routing.router import supersedes
+from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from multicdn.queue.retry import MessageHistory, RetryPolicy
     from multicdn.routing.matcher import Matcher
     from multicdn.routing.router import Missing, Router
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
-_LONGEST_DELAY = 900
 
 # Changes wait together if their ages differ by no more than a twelfth of the time after which they are given up.
 _AGES = 12
@@ -194,7 +192,7 @@ def _newest(held: Iterable[tuple[_InHand, Ruling]]) -> Iterator[tuple[_InHand, R
 
 
 def _newer(one: tuple[_InHand, Ruling], other: tuple[_InHand, Ruling]) -> tuple[_InHand, Ruling]:
-    return other if supersedes(other[0].change, one[0].change) else one
+    return other if is_newer(other[0].change, one[0].change) else one
 
 
 def _groups(
@@ -218,7 +216,7 @@ def _unrouted(alike: _Hold, group: Sequence[tuple[Change, str]], history: Messag
     origins = frozenset(origin for cause in causes for origin in history.origins.get(cause, (cause,)))
     attempt = min(history.attempts.get(cause, 0) for cause in causes)
     waiting = Waiting(tuple(sorted(alike.parts)), attempt, round(since, 3), shortened(origins))
-    delay = None if alike.until is None else min(_LONGEST_DELAY, max(1, math.ceil(alike.until - now)))
+    delay = None if alike.until is None else min(LONGEST_DELAY, max(1, math.ceil(alike.until - now)))
     changes = tuple(_timed(change, history, now) for change, _ in group)
     return Unrouted(changes, waiting, group[0][1], delay, HELD)
 

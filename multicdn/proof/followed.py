@@ -12,7 +12,7 @@ from multicdn import provenance
 from multicdn.model import Action, Job, Status, TargetKind, together
 from multicdn.provider import Confirm, published, stands_for_others
 from multicdn.queue.message import Look, QueuedJob, shortened
-from multicdn.queue.retry import Requeue
+from multicdn.queue.retry import LONGEST_DELAY, Requeue
 from multicdn.routing.durations import seconds
 from multicdn.routing.tiers import Tier
 from multicdn.sequel import Sequel, joined
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from multicdn.provider import Provider
     from multicdn.queue.retry import Decision, MessageHistory
     from multicdn.sequel import Then
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_LONGEST_DELAY = 900
 
 # Requests that one message asks a vendor about.
 _MOST_RECEIPTS = 20
@@ -200,7 +197,7 @@ def released(then: Iterable[Then], cause: QueuedJob, reason: str) -> Iterator[Re
 
 def delay_until(moment: float, now: float) -> int:
     """Whole seconds, as SQS counts: never before the moment, or a look could fetch what is about to be dropped."""
-    return max(0, min(_LONGEST_DELAY, math.ceil(round(moment - now, 3))))
+    return max(0, min(LONGEST_DELAY, math.ceil(round(moment - now, 3))))
 
 
 def _queued(job: Job, history: MessageHistory, now: float, look: Look | None = None) -> QueuedJob:

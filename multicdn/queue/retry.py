@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from multicdn.model import Report
 
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_LONGEST_DELAY = 900
+LONGEST_DELAY = 900
 
 # What was hardly ever tried, since its vendor was never well, is kept for so many times as long as all else.
 _UNTRIED = 4
@@ -52,7 +52,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     give_up_after: float = 6 * 3600.0
     least_attempts: int = 6
     first_delay: float = 30.0
-    longest_delay: float = float(_LONGEST_DELAY)
+    longest_delay: float = float(LONGEST_DELAY)
     refused_attempts: int = 6
 
     def delay(self, times: int, draw: Callable[[float], float]) -> float:
@@ -258,6 +258,6 @@ def _delay(outcome: Outcome, queued: QueuedJob, policy: RetryPolicy, draw: Calla
     A vendor that is well is only waited for until the turn comes.
     """
     if outcome.status is Status.PACED:
-        return math.ceil(min(_LONGEST_DELAY, outcome.after or 0.0))
+        return math.ceil(min(LONGEST_DELAY, outcome.after or 0.0))
     spread = policy.delay(max(1, queued.attempt, queued.refusals), draw)
-    return math.ceil(min(_LONGEST_DELAY, max(spread, outcome.after or 0.0)))
+    return math.ceil(min(LONGEST_DELAY, max(spread, outcome.after or 0.0)))

@@ -14,6 +14,7 @@ from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
 from multicdn.routing.route import wished_soft
 from multicdn.routing.sequels import Ordered, Sequels, is_url, url_at
+from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -173,7 +174,7 @@ class Router:
                 if change.kind in matcher.route.on and members != _NONE:
                     key = (id(matcher), change.key)
                     earlier = newest.get(key)
-                    if earlier is None or supersedes(change, earlier.change):
+                    if earlier is None or is_newer(change, earlier.change):
                         newest[key] = _Match(matcher, change, _both(members, earlier))
                     elif earlier.members is not None:
                         newest[key] = earlier._replace(members=_both(members, earlier))
@@ -314,22 +315,6 @@ class _Demands:
         return [demand for demand in self._demands.values() if demand.wants]
 
 
-def supersedes(new: Change, old: Change) -> bool:
-    """Whether a change of the same key is the newer one, or the same again.
-
-    Sequencers are compared as text after padding the shorter one with zeros on the right:
-    docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html. Without them the times decide,
-    and without those the order of arrival.
-    """
-    if new.sequencer and old.sequencer:
-        width = max(len(new.sequencer), len(old.sequencer))
-        return new.sequencer.upper().ljust(width, "0") >= old.sequencer.upper().ljust(width, "0")
-    if new.time and old.time:
-        # S3 writes milliseconds and EventBridge doesn't: "Z" would sort after the point.
-        return new.time.rstrip("Z") >= old.time.rstrip("Z")
-    return True
-
-
 def gone_by(changes: Iterable[Change]) -> set[tuple[str, str]]:
     """Bucket and key of the objects that the newest of their changes has removed, whoever listens to that."""
     changes = tuple(changes)
@@ -347,7 +332,7 @@ def gone_by(changes: Iterable[Change]) -> set[tuple[str, str]]:
 def _keep_newest(found: dict[tuple[str, str], Change], change: Change) -> None:
     place = (change.bucket, change.key)
     earlier = found.get(place)
-    if earlier is None or supersedes(change, earlier):
+    if earlier is None or is_newer(change, earlier):
         found[place] = change
 
 
@@ -356,7 +341,7 @@ def _is_back(created: Change | None, removed: Change) -> bool:
     if created is None:
         return False
     if created.sequencer and removed.sequencer:
-        return not supersedes(removed, created)
+        return not is_newer(removed, created)
     width = min(len(change.time.rstrip("Z")) for change in (created, removed))
     return created.time[:width] > removed.time[:width]
 

@@ -77,7 +77,7 @@ HELD = {
     "proof.md": [f"asked for the first time after {followed._FIRST_QUESTION:.0f} s"],
     "alarms.md": [
         f"before a purge is {time(alarms.LATE)} late",
-        f"after a vendor asked for a {time(retry._LONGEST_DELAY)}, at once",
+        f"after a vendor asked for a {time(retry.LONGEST_DELAY)}, at once",
         f"goes off {time(alarms._BETWEEN_TRIES * alarms._MINUTE)} after the last failure",
         f"after {count(stack.RECEIVES)} times they are dead letters",
         f"than are done, for {time(alarms.QUEUE_GROWS.periods * alarms._TEN_MINUTES)}",
@@ -117,7 +117,7 @@ HELD = {
         f"isn't answered in {time(_BREAKER['prompt'])}",
         f"as the time before, {time(_BREAKER['longest'])} at most",
         f"never larger than {sender._LARGEST >> 10} KiB",
-        f"up to the {time(retry._LONGEST_DELAY)} that SQS can do | `{_DELIVERY.longest_delay}` |",
+        f"up to the {time(retry.LONGEST_DELAY)} that SQS can do | `{_DELIVERY.longest_delay}` |",
         f"of which up to a half is left to chance | `{_DELIVERY.first_delay}` |",
         f"a dead letter, if it was tried in {count(_RETRY.least_attempts)} invocations | `{_DELIVERY.give_up_after}` |",
         f"Invocations are few: {count(Install().maximum_concurrency)} at once",

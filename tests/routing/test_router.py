@@ -11,8 +11,9 @@ from kit.sample_plugins import Full, Imagined, Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.routing.route import Also, Route
-from multicdn.routing.router import Router, supersedes
+from multicdn.routing.router import Router
 from multicdn.secrets import Secret
+from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -331,7 +332,7 @@ def test_newest_sequencer(new: str, old: str, expected: bool) -> None:
     # The times say the opposite, and are not asked.
     times = ("2026-01-01", "2026-01-02") if expected else ("2026-01-02", "2026-01-01")
     assert (
-        supersedes(Change("b", "k", sequencer=new, time=times[0]), Change("b", "k", sequencer=old, time=times[1]))
+        is_newer(Change("b", "k", sequencer=new, time=times[0]), Change("b", "k", sequencer=old, time=times[1]))
         is expected
     )
 
@@ -358,7 +359,7 @@ def test_newest_time_without_sequencers_else_the_order_of_arrival(
         Change("b", "k", sequencer=sequencers[0], time=new),
         Change("b", "k", sequencer=sequencers[1], time=old),
     )
-    assert supersedes(first, second) is expected
+    assert is_newer(first, second) is expected
 
 
 HEX = st.text("0123456789ABCDEFabcdef", min_size=1, max_size=18)
