@@ -33,9 +33,10 @@ What a provider must do:
   counts as a bug in the plugin, and the batch as undelivered;
 - say with ``about`` what a refusal is about, where the vendor says so: ``CallRefused(reason, about="kind")``;
 - never sleep, log, chunk, retry, follow redirects, or put a secret into a message;
-- import its vendor's SDK inside the method or property that needs it, not at the top of the file;
+- import its vendor's SDK inside the method or property that needs it, not at the top of the file, and have
+  ``prepare`` do so, too;
 - import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds``,
-  ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
+  ``multicdn.tls``, ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
 """
 
 from __future__ import annotations
@@ -175,6 +176,15 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
     def weigh(self, target: str) -> int:
         """How many bytes a target adds to the request body. The default is a member of a JSON array."""
         return len(json.dumps(target, ensure_ascii=False).encode()) + 1
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to load
+        """Load what the first call needs: import the vendor's SDK, make its client, read what it reads of disks.
+
+        Called while Lambda initialises the function, when it has a whole processor, one provider after the other and
+        before any other method. The first event after it shall find nothing left to load. Must open no connection, read
+        no secret (they are rotated later) and change nothing that a call doesn't change; may be called again. What it
+        raises is logged, and the first call does without it.
+        """
 
     def iam_statements(self, account: str, partition: str = "aws") -> Sequence[Mapping[str, Any]]:
         """The IAM policy statements that this instance needs to make its calls; none for vendors outside AWS.

@@ -11,17 +11,14 @@ No redirect is followed; no cookies and no credentials are sent.
 
 from __future__ import annotations
 
-import functools
 import http.client
-import os
 import ssl
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from multicdn import __version__
+from multicdn import __version__, tls
 from multicdn.bounds import obey
 
 if TYPE_CHECKING:
@@ -150,7 +147,7 @@ class _Secure(http.client.HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = _tls().wrap_socket(self.sock, server_hostname=self.name)
+        self.sock = tls.context().wrap_socket(self.sock, server_hostname=self.name)
 
 
 for _class in (_Plain, _Secure):
@@ -169,19 +166,6 @@ def _connection(address: Address, seconds: float) -> http.client.HTTPConnection:
         connection.set_tunnel(address.host, address.port)
     connection.name = address.name
     return connection
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """What trusts the authorities that calls to vendors trust: those of the environment, else those of certifi."""
-    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if not named:
-        with suppress(ImportError):
-            import certifi
-
-            named = certifi.where()
-    of_folder = named is not None and Path(named).is_dir()
-    return ssl.create_default_context(cafile=None if of_folder else named, capath=named if of_folder else None)
 
 
 def _is_bare_ipv6(via: str) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What Lambda calls, and what plugins import.
-PUBLIC = ("handler", "provider", "http", "hooks", "errors", "model", "secrets", "config", "diagnosis", "through")
+PUBLIC = ("handler", "provider", "http", "hooks", "errors", "model", "secrets", "config", "diagnosis", "through", "tls")
 
 # Where the grammar has statements within a statement.
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
