@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -63,7 +64,7 @@ def _jobs(messages: Sequence[Peeked], now: float, *, due: bool = True) -> tuple[
 
 def _job(peeked: Peeked, now: float, *, due: bool) -> WaitingJob:
     # What is in flight is being tried.
-    wait = max(0, round(peeked["VisibleAt"] - now)) if due and not peeked["ReceiveCount"] else 0
+    wait = max(0, math.ceil(peeked["VisibleAt"] - now)) if due and not peeked["ReceiveCount"] else 0
     attributes = {name: each.get("StringValue", "") for name, each in peeked["MessageAttributes"].items()}
     reason = attributes.get("reason", "")
     content = _parsed(peeked["Body"])
