@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from multicdn import through
+from multicdn import tls as shared
 from multicdn.proof import fetch as fetching
 from multicdn.proof.fetch import fetch
 from multicdn.terms import Seen
@@ -270,9 +271,9 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ssl.S
     context.load_cert_chain(file)
     names: list[str | None] = []
     context.sni_callback = lambda _, name, __: names.append(name)
-    through._tls.cache_clear()
+    shared.context.cache_clear()
     yield context, names
-    through._tls.cache_clear()
+    shared.context.cache_clear()
 
 
 def test_tls_is_spoken_with_the_site_at_the_place_of_the_cdn(tls: tuple[ssl.SSLContext, list[str | None]]) -> None:
