@@ -57,14 +57,14 @@ class _Start(NamedTuple):
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Measure each vendor, and all."""
-    with cold_functions(list(LIBRARIES)) as functions:
-        cases: dict[tuple[str, str], Callable[[], _Start]] = {
-            (name, handler): lambda function=function, handler=handler: _start(function, handler)  # type: ignore[misc]
-            for name, function in functions.items()
-            for handler in ("", "library.empty")
-        }
-        cases[_EMPTY] = lambda: _start(functions["fastly"], "bare.empty")
-        found = interleaved(cases, 2 if quick else 11, warm_up=not quick)
+    functions = cold_functions()
+    cases: dict[tuple[str, str], Callable[[], _Start]] = {
+        (name, handler): lambda function=function, handler=handler: _start(function, handler)  # type: ignore[misc]
+        for name, function in functions.items()
+        for handler in ("", "library.empty")
+    }
+    cases[_EMPTY] = lambda: _start(functions["fastly"], "bare.empty")
+    found = interleaved(cases, 2 if quick else 11, warm_up=not quick)
     empty = medians([start.spent for start in found[_EMPTY]])
     for name in functions:
         ours, floor = ([start.spent.over(empty) for start in found[name, which]] for which in ("", "library.empty"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +22,7 @@ from rig.lambda_runtime import CLIENT, SDK, LambdaFunction
 from rig.packages import RUNTIME, copy, fill_runtime, needed_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from multicdn.simulators import Simulator
     from rig.lambda_runtime import Invocation
@@ -90,39 +92,51 @@ class ColdFunction(NamedTuple):
         return invocations
 
 
-@contextmanager
-def cold_functions(names: Sequence[str]) -> Iterator[dict[str, ColdFunction]]:
-    """Build the functions of these vendors, or of ``ALL``, against simulators in this process."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-bench-")))
+class _Stage:
+    """Simulators, and what all functions share; until this process ends, since building takes its time."""
+
+    def __init__(self) -> None:
+        stack = ExitStack()
+        atexit.register(stack.close)
+        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="multicdn-bench-")))
         origin = stack.enter_context(Origin())
-        vendors = VENDORS if ALL in names else names
-        simulators = {name: stack.enter_context(load(name)(origin.url, limits=False)) for name in vendors}
-        runtime, http = folder / "runtime", folder / "http"
-        fill_runtime(runtime)
-        copy(needed_by(*_HTTP), http)
+        self.simulators = {name: stack.enter_context(load(name)(origin.url, limits=False)) for name in VENDORS}
+        self.runtime, self.http = self.folder / "runtime", self.folder / "http"
+        fill_runtime(self.runtime)
+        copy(needed_by(*_HTTP), self.http)
 
-        def built(name: str) -> ColdFunction:
-            some = simulators if name == ALL else {name: simulators[name]}
-            return _built(folder / name, LIBRARIES[name], some, runtime, http)
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a build waits for processes most of the time
-            made = dict(zip(names, pool.map(built, names), strict=True))
-        yield made
+    @functools.cache  # noqa: B019 - there is one
+    def function(self, name: str) -> ColdFunction:
+        simulators = self.simulators if name == ALL else {name: self.simulators[name]}
+        return _built(self, self.folder / name, LIBRARIES[name], simulators)
 
 
-def _built(folder: Path, library: str, simulators: Mapping[str, Simulator], runtime: Path, http: Path) -> ColdFunction:
+@functools.cache
+def _stage() -> _Stage:
+    return _Stage()
+
+
+def cold_functions(names: Iterable[str] = tuple(LIBRARIES)) -> dict[str, ColdFunction]:
+    """The functions of these vendors, or of ``ALL``, against simulators in this process; built once."""
+    stage, names = _stage(), tuple(names)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # a build waits for processes most of the time
+        return dict(zip(names, pool.map(stage.function, names), strict=True))
+
+
+def _built(stage: _Stage, folder: Path, library: str, simulators: Mapping[str, Simulator]) -> ColdFunction:
     folder.mkdir()
     described = config_for(simulators)
     route = {"bucket": BUCKET, "urls": ["https://www.acme.com/{key}"], "purge": list(simulators)}
     file = folder / "bench.yml"  # JSON is YAML
-    file.write_text(json.dumps({"version": 1, "providers": described.providers, "routes": [route]}), encoding="utf-8")
+    # Alone, so that the pace of a vendor isn't parted among functions: what is to be measured isn't to wait for it.
+    settings = {"delivery": {"concurrency": 1}, "routes": [route]}
+    file.write_text(json.dumps({"version": 1, "providers": described.providers, **settings}), encoding="utf-8")
     made = build(config.load(file), file, architecture=RUNTIME.architecture, python=RUNTIME.python, work=folder)
     task = folder / "task"
     with zipfile.ZipFile(made.path) as archive:
         archive.extractall(task)
-    floors = _floors(folder / "floors", library, (http, task))
-    return ColdFunction(task, floors, runtime, described.environment, made.size / 1e6)
+    floors = _floors(folder / "floors", library, (stage.http, task))
+    return ColdFunction(task, floors, stage.runtime, described.environment, made.size / 1e6)
 
 
 def _floors(folder: Path, library: str, sources: Sequence[Path]) -> Path:

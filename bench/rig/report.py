@@ -121,8 +121,8 @@ def show(parts: Sequence[Part]) -> int:
     """Print the table and what is missed, and return the exit status."""
     wide = None if sys.stdout.isatty() else 200
     Console(width=wide).print(table(parts))
-    missed = [f"{title}: {figure.name}" for title, found in parts for figure in found if figure.is_missed]
-    print(f"MISSED: {'; '.join(missed)}" if missed else "Nothing is missed.")
+    every = [figure for _, found in parts for figure in found]
+    print(f"{sum(figure.is_missed for figure in every)} of {len(every)} figures are over their limits.")
     return status(parts)
 
 
