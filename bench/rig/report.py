@@ -64,9 +64,9 @@ def cells(figure: Figure) -> list[str]:
         figure.name,
         f"{_number(figure.ours)} {figure.unit}".strip(),
         _number(figure.floor),
-        f"{figure.ratio:.2f}",
-        f"{figure.low:.2f} to {figure.high:.2f}",
-        "" if figure.wall is None else f"{figure.wall:.2f}",
+        _ratio(figure.ratio),
+        f"{_ratio(figure.low)} to {_ratio(figure.high)}" if figure.low != figure.high else "",
+        "" if figure.wall is None else _ratio(figure.wall),
         "" if figure.limit is None else f"{figure.limit:g}",
         figure.verdict,
         figure.note,
@@ -75,6 +75,10 @@ def cells(figure: Figure) -> list[str]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.1g}"
 
 
 def markdown(parts: Iterable[Part]) -> str:
