@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rig.figures import Bench
 
 #: Modules beside this one, in the order of the table.
-BENCHES = ("cold_start", "first_event", "uploads")
+BENCHES = ("cold_start", "first_event", "plan", "uploads")
 
 
 def benches(names: Sequence[str] = BENCHES) -> list[Bench]:

@@ -97,8 +97,8 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         for number in NUMBERS:
             yield compared_times(
                 f"CPU, {name}, {number:,} at once",
-                [Spent(done.spent.cpu / number, done.spent.wall / number) for done in found[name][number]],
-                [Spent(done.spent.cpu / _LOOP, done.spent.wall / _LOOP) for done in found[name][0]],
+                [done.spent.each(number) for done in found[name][number]],
+                [done.spent.each(_LOOP) for done in found[name][0]],
                 unit="µs",
                 limit=None if number == 1 else _MOST,
                 note="an upload",

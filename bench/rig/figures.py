@@ -27,6 +27,10 @@ class Spent(NamedTuple):
     cpu: float
     wall: float
 
+    def each(self, number: int) -> Spent:
+        """The same for one of so many things."""
+        return Spent(self.cpu / number, self.wall / number)
+
     def over(self, base: Spent) -> Spent:
         """What is left without a base that is no part of the work."""
         return Spent(self.cpu - base.cpu, self.wall - base.wall)
