@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import multiprocessing
 import os
 import platform
 import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,26 +26,45 @@ if TYPE_CHECKING:
     from rig.figures import Bench, Figure
 
 _ROOT = Path(__file__).parents[2]
+PAGE = _ROOT / "docs" / "performance.md"
+
+# Benches that a quick run measures with side by side.
+_AT_ONCE = 3
+
 _COLUMNS = ("figure", "ours", "floor", "ratio", "quartiles", "wall", "at most", "", "note")
 
+_BEGIN, _END = "<!-- figures -->\n", "<!-- /figures -->"
+
+#: What a bench is about, and its figures.
 Part = tuple[str, list["Figure"]]
 
 
-def run(benches: Sequence[Bench], *, quick: bool) -> list[Part]:
-    """Measure with each of them, and say meanwhile how far it is.
+def measured(bench: Bench, *, quick: bool) -> Part:
+    """Measure with one bench.
 
     Raises:
-        ValueError: a bench has other rows than it says.
+        ValueError: it has other rows than it says.
     """
-    parts = []
-    for bench in benches:
-        began = time.monotonic()
-        found = list(bench.figures(quick=quick))
-        if [figure.name for figure in found] != list(bench.ROWS):
-            raise ValueError(f"{bench.TITLE}: {[figure.name for figure in found]} and not {list(bench.ROWS)}")
-        print(f"{bench.TITLE}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-        parts.append((bench.TITLE, found))
-    return parts
+    began = time.monotonic()
+    found = list(bench.figures(quick=quick))
+    if [figure.name for figure in found] != list(bench.ROWS):
+        raise ValueError(f"{bench.TITLE}: {[figure.name for figure in found]} and not {list(bench.ROWS)}")
+    print(f"{bench.TITLE}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return bench.TITLE, found
+
+
+def run(names: Sequence[str], *, quick: bool) -> list[Part]:
+    """Measure with modules of these names, each in a process of its own.
+
+    Where it is to be quick, several at a time: most of them wait for others, and each takes the time of its processor.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_AT_ONCE if quick else 1, context, max_tasks_per_child=1) as pool:
+        return list(pool.map(partial(_measured_by_name, quick=quick), names))
+
+
+def _measured_by_name(name: str, *, quick: bool) -> Part:
+    return measured(importlib.import_module(name), quick=quick)
 
 
 def table(parts: Iterable[Part]) -> Table:
@@ -82,12 +105,26 @@ def _ratio(value: float) -> str:
 
 
 def markdown(parts: Iterable[Part]) -> str:
-    """For a page: a table for each bench, and the machine."""
-    lines = [f"{machine()}.", ""]
-    head = [f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)} |"]
+    """For a page: the machine, and the table."""
+    lines = [f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)} |"]
     for title, found in parts:
-        lines += [f"**{title}**", "", *head, *(f"| {' | '.join(cells(figure))} |" for figure in found), ""]
-    return "\n".join(lines)
+        lines.append(f"| **{title}** |{' |' * (len(_COLUMNS) - 1)}")
+        lines += [f"| {' | '.join(cells(figure))} |" for figure in found]
+    return "\n".join([f"{machine()}.", "", *lines, ""])
+
+
+def write(parts: Iterable[Part], page: Path = PAGE) -> None:
+    """Put both between the marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(_BEGIN)
+    page.write_text(head + _BEGIN + markdown(parts) + _END + rest.partition(_END)[2], encoding="utf-8")
+
+
+def rows(page: Path = PAGE) -> list[str]:
+    """The first cells of the table that a page has, titles among them."""
+    made = page.read_text(encoding="utf-8").partition(_BEGIN)[2].partition(_END)[0]
+    found = [line.split("|")[1].strip().strip("*") for line in made.splitlines() if line.startswith("|")]
+    return found[2:]
 
 
 def machine() -> str:
@@ -134,4 +171,4 @@ def main(bench: Bench, about: str | None) -> int:
     """The command line of one bench alone."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the same rows in seconds: noisier")
-    return show(run([bench], quick=parser.parse_args().quick))
+    return show([measured(bench, quick=parser.parse_args().quick)])
