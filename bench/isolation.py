@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TITLE = "Isolation"
 
 _MODES = ("deployed", "worker")
-_SHOWN = ("silent", "paced")
+_SHOWN = ("paced", "silent")
 _MOST = {"median": (0.5, 1.2), "p95": (0.95, 1.5)}
 
 # Seconds by which lags of this kind differ where nothing is the matter: a long poll's answer, a busy processor.
