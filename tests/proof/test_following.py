@@ -110,5 +110,5 @@ def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:
 
 
 def test_a_look_never_comes_before_its_moment() -> None:
-    """SQS counts whole seconds; a fetch before the vendor has finished would fill the edge with what is to be dropped."""
+    """SQS counts whole seconds; a fetch before the vendor has finished would pin what is to be dropped."""
     assert [delay_until(moment, 100.0) for moment in (100.2, 101.0, 101.0004, 101.001, 99.0)] == [1, 1, 1, 2, 0]
