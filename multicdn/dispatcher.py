@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multicdn import metrics, reporting
+from multicdn import metrics, preparation, reporting
 from multicdn.aws.s3 import Objects
 from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.delivery import Delivery
@@ -21,6 +21,7 @@ from multicdn.handover import Handover
 from multicdn.log import emit
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
+from multicdn.preparation import Step
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.records import Fates, ended, records
@@ -30,7 +31,7 @@ from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.config import Config
     from multicdn.config.publish import Publish
@@ -102,6 +103,7 @@ class Dispatcher:
         self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
+        self._routed = {name for route in config.routes for name in (*route.purge, *route.preload)}
         self._tiers = config.tiers
         self._concurrency = config.concurrency
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
@@ -126,16 +128,21 @@ class Dispatcher:
         return Following(providers, self._tiers, rules, self._objects, self._concurrency)
 
     def prepare(self) -> None:
-        """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
-        try:
-            self._handover.prepare()
-        except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
-            emit(logging.ERROR, "requeue-failed", reason=told(error))
+        """Load and make now what the first event needs: seven vendors' SDKs take more than a second on a small function.
+
+        What fails, or takes too long, is logged, and done when it is needed.
+        """
+        preparation.take([*self._own_steps(), *self._steps_of_providers()])
+
+    def _own_steps(self) -> Iterator[Step]:
+        yield Step(self._handover.prepare, _log_unsendable)
         if self._publisher is not None:
-            try:
-                self._publisher.prepare()
-            except Exception as error:  # noqa: BLE001 - as above
-                _log_unpublished(told(error))
+            yield Step(self._publisher.prepare, _log_unpublished)
+
+    def _steps_of_providers(self) -> Iterator[Step]:
+        for name, provider in self._delivery.providers.items():
+            if name in self._routed:
+                yield Step(provider.prepare, partial(_log_unprepared, name))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.
@@ -320,6 +327,14 @@ def _publisher(publish: Publish) -> Publisher | None:
 
 def _subscribers(publisher: Publisher | None) -> reporting.Audience | None:
     return reporting.Audience("`publish`", publisher.tell, _log_unpublished) if publisher is not None else None
+
+
+def _log_unprepared(provider: str, reason: str) -> None:
+    emit(logging.WARNING, "not-prepared", provider=provider, reason=reason)
+
+
+def _log_unsendable(reason: str) -> None:
+    emit(logging.ERROR, "requeue-failed", reason=reason)
 
 
 def _log_unpublished(reason: str) -> None:

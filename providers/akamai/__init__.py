@@ -165,6 +165,10 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         path = f"/ccu/v3/{word}/{kind}/{self.network}"
         return receipt(self._send(path, call, kind, targets, json={"objects": list(objects)}))
 
+    def prepare(self) -> None:
+        """Load the vendor's signer. The host, which may stand in the .edgerc, is a secret until the first call."""
+        _ = self._api
+
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask for the budgets, which takes the same credentials."""
         from .checks import findings

@@ -180,6 +180,10 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         """Empty the zone or the configured environment, or mark all of it stale."""
         return self._purge({"purge_everything": True}, (), call)
 
+    def prepare(self) -> None:
+        """Load the SDK, and let it rehearse a purge."""
+        self._api.prepare(*{False, self.soft})
+
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the token, the zone, its plan, and what its cache key has."""
         from .checks import findings, without_network

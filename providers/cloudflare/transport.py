@@ -5,21 +5,27 @@ httpx itself limits the wait between two reads only, keeps cookies, and unpacks 
 
 from __future__ import annotations
 
-import functools
+import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
+from multicdn import tls
 from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # Headers of the body as it was on its way, and of cookies, which would send retries to the node that is sick.
 _LEFT_OUT = (b"content-encoding", b"content-length", b"transfer-encoding", b"set-cookie")
+
+# As https://developers.cloudflare.com/api/resources/cache/methods/purge/ shows it.
+_BODY = json.dumps({"success": True, "errors": [], "messages": [], "result": {"id": "0"}}).encode()
+_ACCEPTED = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY), _BODY]
 
 
 class BoundedTransport(httpx.BaseTransport):
@@ -55,18 +61,22 @@ class BoundedTransport(httpx.BaseTransport):
         for pool in self._pools.values():
             pool.close()
 
+    def prepare(self, endpoint: str) -> None:
+        """Make what connections to an endpoint need; it is none yet."""
+        self._pool(httpx.URL(endpoint))
+
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
         place = (url.scheme, url.host)
         if place not in self._pools:
             proxies = {} if proxy_bypass(url.host) else getproxies()
             proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-            made = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+            made = self._connections(url.scheme, proxy if not proxy or "://" in proxy else f"http://{proxy}")
             # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
             self._pools.setdefault(place, made)
         return self._pools[place]
 
-    def _connections(self, proxy: str) -> httpcore.ConnectionPool:
-        settings: dict[str, Any] = {"ssl_context": _tls(), "network_backend": _Backend()}
+    def _connections(self, scheme: str, proxy: str) -> httpcore.ConnectionPool:
+        settings: dict[str, Any] = {"ssl_context": _context(scheme), "network_backend": _Backend()}
         if not proxy:
             return httpcore.ConnectionPool(**settings)
         place = httpx.URL(proxy)
@@ -74,10 +84,8 @@ class BoundedTransport(httpx.BaseTransport):
         return httpcore.HTTPProxy(str(place.copy_with(username=None, password=None)), proxy_auth=auth, **settings)
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for the process: reading the authorities takes longer than a purge."""
-    return httpx.create_ssl_context()
+def _context(scheme: str) -> ssl.SSLContext | None:
+    return tls.context() if scheme == "https" else None
 
 
 class _Backend(httpcore.SyncBackend):
@@ -120,3 +128,24 @@ def _left(timeout: float | None, error: type[httpcore.TimeoutException]) -> floa
 def _encoding(headers: Iterable[tuple[bytes, bytes]]) -> str:
     found = (value for name, value in headers if name.lower() == b"content-encoding")
     return next(found, b"").decode("ascii", "replace")
+
+
+@contextmanager
+def rehearsing() -> Iterator[httpx.Client]:
+    """A client whose every request is accepted, by nobody: it goes all the way but for the network."""
+    with httpx.Client(transport=_Rehearsing(), follow_redirects=False) as client:
+        yield client
+
+
+class _Rehearsing(BoundedTransport):
+    """Sends to nobody."""
+
+    def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
+        return httpcore.ConnectionPool(_context(url.scheme), network_backend=_Nobody(_ACCEPTED))
+
+
+class _Nobody(httpcore.MockBackend):
+    """Answers out of memory."""
+
+    def connect_tcp(self, *args: Any, **others: Any) -> _Stream:
+        return _Stream(super().connect_tcp(*args, **others))
