@@ -21,7 +21,6 @@ from multicdn.handover import Handover
 from multicdn.log import emit
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
-from multicdn.preparation import Step
 from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.records import Fates, ended, records
@@ -31,7 +30,7 @@ from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from multicdn.config import Config
     from multicdn.config.publish import Publish
@@ -128,21 +127,9 @@ class Dispatcher:
         return Following(providers, self._tiers, rules, self._objects, self._concurrency)
 
     def prepare(self) -> None:
-        """Load and make now what the first event needs: seven vendors' SDKs take more than a second on a small function.
-
-        What fails, or takes too long, is logged, and done when it is needed.
-        """
-        preparation.take([*self._own_steps(), *self._steps_of_providers()])
-
-    def _own_steps(self) -> Iterator[Step]:
-        yield Step(self._handover.prepare, _log_unsendable)
-        if self._publisher is not None:
-            yield Step(self._publisher.prepare, _log_unpublished)
-
-    def _steps_of_providers(self) -> Iterator[Step]:
-        for name, provider in self._delivery.providers.items():
-            if name in self._routed:
-                yield Step(provider.prepare, partial(_log_unprepared, name))
+        """Load and make what the first event needs, before it. What fails or takes long is logged, and done by it."""
+        routed = {name: each for name, each in self._delivery.providers.items() if name in self._routed}
+        preparation.take(preparation.steps(self._handover, self._publisher, routed))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.
@@ -327,14 +314,6 @@ def _publisher(publish: Publish) -> Publisher | None:
 
 def _subscribers(publisher: Publisher | None) -> reporting.Audience | None:
     return reporting.Audience("`publish`", publisher.tell, _log_unpublished) if publisher is not None else None
-
-
-def _log_unprepared(provider: str, reason: str) -> None:
-    emit(logging.WARNING, "not-prepared", provider=provider, reason=reason)
-
-
-def _log_unsendable(reason: str) -> None:
-    emit(logging.ERROR, "requeue-failed", reason=reason)
 
 
 def _log_unpublished(reason: str) -> None:

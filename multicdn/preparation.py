@@ -1,52 +1,83 @@
 """What is done before the first event, while Lambda gives the function a whole processor: one step after the other.
 
-The steps are a plugin's code, and INIT has 10 seconds: what is not done then is thrown away, and done anew within the
-first event, which pays for it (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html). So they run in a
-thread: nothing else could leave one behind that hangs. When the time is over the first event does what is left.
+The steps run plugins' code, and INIT has 10 seconds: what isn't done then is thrown away, and all of it is done anew
+within the first event (docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html). So they are taken by a
+thread, since nothing else can be left behind if it hangs; when their time is over the first event does what is left. It
+is one thread: several that import at once wait for each other, and take longer.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.errors import told
+from multicdn.log import emit
+from multicdn.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# Seconds for all steps: what has to be loaded before them, and AWS's own start, take the greater part of a second.
+    from multicdn.handover import Handover
+    from multicdn.provider import Provider
+    from multicdn.publishing import Publisher
+
+# Seconds for all steps. What is loaded before them, and the start of Python, take less than one.
 LONGEST = 5.0
 
 
-class Step(NamedTuple):
-    """Something to be prepared.
+class Preparation(NamedTuple):
+    """Something to be done, and how the log calls it when it fails.
 
     Attributes:
-        run: does it; whatever it raises is no harm to the others.
-        complain: takes the reason why it isn't done.
+        run: does it. Whatever it raises is no harm to the others.
+        level, event: of the log.
+        fields: of the event, beside the reason.
     """
 
     run: Callable[[], object]
-    complain: Callable[[str], None]
+    level: int
+    event: str
+    fields: Mapping[str, str] = {}
+
+    def complain(self, reason: str) -> None:
+        """Log that it isn't done."""
+        emit(self.level, self.event, **self.fields, reason=reason)
 
 
-def take(steps: Sequence[Step], seconds: float = LONGEST) -> None:
+def steps(handover: Handover, publisher: Publisher | None, providers: Mapping[str, Provider]) -> Iterator[Preparation]:
+    """What a function has to prepare: its own things first, which no plugin shall keep it from."""
+    yield Preparation(handover.prepare, logging.ERROR, "requeue-failed")
+    if publisher is not None:
+        yield Preparation(publisher.prepare, logging.WARNING, "publish-failed")
+    yield Preparation(_load, logging.WARNING, "not-prepared")
+    for name, provider in providers.items():
+        yield Preparation(provider.prepare, logging.WARNING, "not-prepared", {"provider": name})
+
+
+def _load() -> None:
+    """What every event needs, and Python loads on first use."""
+    "".encode("idna")  # as names of hosts are
+    redact("")  # learns how the credentials that AWS gives the function may be spelled
+
+
+def take(steps: Iterator[Preparation], seconds: float = LONGEST) -> None:
     """Take steps in their order, for so many seconds at most. Never raises for anything that they do."""
-    taking = _Taking(steps, time.monotonic() + seconds)
+    taking = _Taking(tuple(steps), time.monotonic() + seconds)
     try:
         taking.start()
-    except RuntimeError as error:  # no thread is left: then the first event won't fare better, and says so
-        return steps[0].complain(told(error))
+    except RuntimeError:
+        return taking.leave("no thread could be started for it: the process has too many")
     taking.join(seconds)
-    taking.leave(f"not done within {seconds:.0f} s; the first event does what is left")
+    taking.leave(f"not done within {seconds:g} s; the first event does what is left")
 
 
 class _Taking(threading.Thread):
     """Takes steps until it is left behind."""
 
-    def __init__(self, steps: Sequence[Step], until: float) -> None:
+    def __init__(self, steps: Sequence[Preparation], until: float) -> None:
         super().__init__(name="multicdn-preparation", daemon=True)
         self._left = list(steps)
         self._until = until
@@ -58,21 +89,25 @@ class _Taking(threading.Thread):
             reason = ""
             try:
                 step.run()
-            except BaseException as error:  # noqa: BLE001 - a plugin may raise anything; its first call does without
+            except BaseException as error:  # noqa: BLE001 - a plugin's, of any kind; its first call does without
                 reason = told(error)
-            with self._lock:  # whoever has been left behind says nothing any more: it was said
-                if self._left:
-                    del self._left[0]
-                    if reason:
-                        step.complain(reason)
-
-    def _next(self) -> Step | None:
-        with self._lock:
-            return self._left[0] if self._left and time.monotonic() < self._until else None
+            self._end(step, reason)
 
     def leave(self, reason: str) -> None:
-        """Let it take no further step, and complain of those that it has not done."""
+        """Have it take no further step, and complain of those that it has not done."""
         with self._lock:
             left, self._left = self._left, []
         for step in left:
+            step.complain(reason)
+
+    def _next(self) -> Preparation | None:
+        with self._lock:
+            return self._left[0] if self._left and time.monotonic() < self._until else None
+
+    def _end(self, step: Preparation, reason: str) -> None:
+        with self._lock:
+            if not self._left:  # it was left behind, and that was said
+                return
+            del self._left[0]
+        if reason:
             step.complain(reason)

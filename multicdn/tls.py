@@ -1,4 +1,4 @@
-"""The one TLS context of this process: to read the authorities that it trusts takes twenty times as long as a handshake.
+"""The one TLS context of this process: to read the authorities that it trusts takes far longer than a handshake.
 
 Whatever speaks TLS here shares it. A plugin whose library takes an ``ssl.SSLContext`` hands it this one.
 """

@@ -342,7 +342,8 @@ EVENTS = {
     "not-prepared": Event(
         ("WARNING",),
         "What a provider needs was not loaded while the function started: its first call does it, and takes longer.",
-        ("provider", "reason"),
+        ("reason",),
+        ("provider",),
     ),
     "package-missing": Event(("ERROR",), "A provider needs a package that isn't here.", ("provider", "error")),
     "config": Event(("WARNING",), "What the config check warns of.", ("warning",)),

@@ -167,6 +167,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
 
     def prepare(self) -> None:
         """Load the vendor's signer. The host, which may stand in the .edgerc, is a secret until the first call."""
+        super().prepare()
         _ = self._api
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:

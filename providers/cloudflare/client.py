@@ -47,7 +47,6 @@ class ZoneApi:
         Raises:
             ProviderError: it was not accepted, or not answered.
         """
-
         request = self._request(call)
         answer = self._answer(self._purging(selector, call), request, call, self._client())
         return accepted_id(answer, request, targets, self._hide)
@@ -63,11 +62,13 @@ class ZoneApi:
 
         _ = self._connections
         with rehearsing() as connections:
-            client = cloudflare.Cloudflare(api_token="none", base_url=self._endpoint, http_client=connections)
+            client = cloudflare.Cloudflare(api_token="none", base_url=self._endpoint, http_client=connections)  # noqa: S106
             for soft in softnesses:
                 call = Call(soft=soft)
                 request = self._request(call)
-                answer = self._answer(self._purging({"files": ["https://www.example.com/"]}, call), request, call, client)
+                answer = self._answer(
+                    self._purging({"files": ["https://www.example.com/"]}, call), request, call, client
+                )
                 accepted_id(answer, request, (), self._hide)
 
     def _purging(

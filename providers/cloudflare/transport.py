@@ -141,10 +141,10 @@ class _Rehearsing(BoundedTransport):
     """Sends to nobody."""
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        return httpcore.ConnectionPool(_context(url.scheme), network_backend=_Nobody(_ACCEPTED))
+        return httpcore.ConnectionPool(_context(url.scheme), network_backend=_MemoryBackend(_ACCEPTED))
 
 
-class _Nobody(httpcore.MockBackend):
+class _MemoryBackend(httpcore.MockBackend):
     """Answers out of memory."""
 
     def connect_tcp(self, *args: Any, **others: Any) -> _Stream:
