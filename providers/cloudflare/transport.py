@@ -13,8 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from multicdn import tls
 from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
+from multicdn.tls import context
 
 if TYPE_CHECKING:
     import ssl
@@ -85,7 +85,7 @@ class BoundedTransport(httpx.BaseTransport):
 
 
 def _context(scheme: str) -> ssl.SSLContext | None:
-    return tls.context() if scheme == "https" else None
+    return context() if scheme == "https" else None
 
 
 class _Backend(httpcore.SyncBackend):
