@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
 from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
+from multicdn.proxies import proxy_for
 from multicdn.tls import context
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ class BoundedTransport(httpx.BaseTransport):
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
         place = (url.scheme, url.host)
         if place not in self._pools:
-            proxies = {} if proxy_bypass(url.host) else getproxies()
-            proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-            made = self._connections(url.scheme, proxy if not proxy or "://" in proxy else f"http://{proxy}")
+            made = self._connections(url.scheme, proxy_for(url.scheme, url.host))
             # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
             self._pools.setdefault(place, made)
         return self._pools[place]
