@@ -102,7 +102,7 @@ class Dispatcher:
         self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
-        self._routed = {name for route in config.routes for name in (*route.purge, *route.preload)}
+        self._config = config
         self._tiers = config.tiers
         self._concurrency = config.concurrency
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
@@ -128,8 +128,8 @@ class Dispatcher:
 
     def prepare(self) -> None:
         """Load and make what the first event needs, before it. What fails or takes long is logged, and done by it."""
-        routed = {name: each for name, each in self._delivery.providers.items() if name in self._routed}
-        preparation.take(preparation.steps(self._handover, self._publisher, routed))
+        parts = (self._handover, self._publisher, self._objects, lambda: self._following)
+        preparation.take(preparation.steps(self._config, *parts))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.

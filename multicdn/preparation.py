@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from multicdn import tls
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.secrets import redact
@@ -20,8 +22,10 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from multicdn.aws.s3 import Objects
+    from multicdn.config import Config
     from multicdn.handover import Handover
-    from multicdn.provider import Provider
+    from multicdn.proof.following import Following
     from multicdn.publishing import Publisher
 
 # Seconds for all steps. What is loaded before them, and the start of Python, take less than one.
@@ -47,20 +51,49 @@ class Preparation(NamedTuple):
         emit(self.level, self.event, **self.fields, reason=reason)
 
 
-def steps(handover: Handover, publisher: Publisher | None, providers: Mapping[str, Provider]) -> Iterator[Preparation]:
-    """What a function has to prepare: its own things first, which no plugin shall keep it from."""
+def steps(
+    config: Config, handover: Handover, publisher: Publisher | None, objects: Objects, follow: Callable[[], Following]
+) -> Iterator[Preparation]:
+    """What a function has to prepare: its own things first, which no plugin shall keep it from.
+
+    Args:
+        config: whose routes say which providers are used, and what else an event may need.
+        handover: has a client of the queue to make.
+        publisher: the same for others who are told; None where nobody is.
+        objects: the same for S3.
+        follow: makes what follows purges.
+    """
     yield Preparation(handover.prepare, logging.ERROR, "requeue-failed")
     if publisher is not None:
         yield Preparation(publisher.prepare, logging.WARNING, "publish-failed")
     yield Preparation(_load, logging.WARNING, "not-prepared")
-    for name, provider in providers.items():
-        yield Preparation(provider.prepare, logging.WARNING, "not-prepared", {"provider": name})
+    if handover.has_queue:
+        yield Preparation(partial(_load_what_waits, config, objects, follow), logging.WARNING, "not-prepared")
+    if any(route.metadata for route in config.routes):
+        yield Preparation(objects.prepare, logging.WARNING, "not-prepared")
+    used = {name for route in config.routes for name in (*route.purge, *route.preload)}
+    for name in (name for name in config.providers if name in used):
+        yield Preparation(config.providers[name].prepare, logging.WARNING, "not-prepared", {"provider": name})
 
 
 def _load() -> None:
     """What every event needs, and Python loads on first use."""
     "".encode("idna")  # as names of hosts are
     redact("")  # learns how the credentials that AWS gives the function may be spelled
+
+
+def _load_what_waits(config: Config, objects: Objects, follow: Callable[[], Following]) -> None:
+    """What waits in the queue for its moment: purges to be looked at, and deploys. Both ask S3."""
+    waits, follows = any(route.waits for route in config.routes), any(route.verify for route in config.routes)
+    if waits:
+        from multicdn.aws import uploads  # noqa: F401
+        from multicdn.planning import deploys  # noqa: F401
+    if follows or config.tiers:
+        follow()
+    if follows:
+        tls.context()  # to look at the site itself
+    if waits or follows:
+        objects.prepare()
 
 
 def take(steps: Iterator[Preparation], seconds: float = LONGEST) -> None:
