@@ -208,7 +208,8 @@ def secret_of(scheme: str, name: str, resolve_foreign: Callable[[str, str], str 
     """A secret by its reference.
 
     Args:
-        scheme, name: as in ``${scheme:name}``.
+        scheme: as in ``${scheme:name}``.
+        name: likewise.
         resolve_foreign: asked for schemes that aren't built in; what gives None is unknown to it.
     """
     if scheme in BUILT_IN:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multicdn.config.checked import Config
-    from multicdn.config.checker import CONFIG, load, locate, parse
+    from multicdn.config.checker import load, parse
+    from multicdn.config.location import CONFIG, locate
 
 __all__ = ["CONFIG", "Config", "load", "locate", "parse"]
 

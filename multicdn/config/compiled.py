@@ -1,44 +1,39 @@
-"""A checked config as one file that a bundle starts from: no YAML, no check, no look at what is installed.
+"""A checked config as a module that a bundle starts from: no YAML, no check, no look at what is installed.
 
-It is JSON, and says in full what the checker came to. ``compiled`` makes it where a bundle is built, and proves that it
-reads as the same config; ``load`` reads it in Lambda. Whoever changes the config file beside it is read instead.
+The module holds the calls that make the config, so that reading it is running byte code. ``source`` writes it where a
+bundle is built, and proves that it makes the same config; ``load`` runs it in Lambda. Where the config file beside it
+was changed since, the file counts.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import importlib
 import os
-from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from multicdn import __version__, secrets
 from multicdn.config.checked import Config
-from multicdn.config.publish import Publish
-from multicdn.config.settings import Install, Retrying
 from multicdn.errors import MulticdnError, told
 from multicdn.plugins.chosen import DISABLE, ChosenPlugins
-from multicdn.plugins.options import option_types
-from multicdn.routing.route import Route
-from multicdn.routing.tiers import Tier
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from types import ModuleType
 
-    from multicdn.plugins.chosen import HookSource
-    from multicdn.provider import Provider
+#: Name of the module, which lies beside the config file.
+MODULE = "multicdn_compiled"
 
-#: Name of the file, beside the config file.
-FILE_NAME = "multicdn.compiled.json"
-
-# Changes whenever an older reader would misunderstand it.
+# Changes whenever an older reader would misunderstand what is written.
 _FORMAT = 1
+
+_PLAIN = (type(None), bool, int, float, str, bytes)
 
 
 class NotCompilableError(MulticdnError):
@@ -49,32 +44,6 @@ class OutdatedError(MulticdnError):
     """What was compiled is not of this config file, or can't be read."""
 
 
-class _Instance(Struct, frozen=True):
-    """A provider: module and name of its class, and the options that aren't as by default, secrets by reference."""
-
-    source: tuple[str, str]
-    options: dict[str, Any]
-
-
-class _Document(Struct, frozen=True, kw_only=True):
-    """The file. ``config`` is the SHA-256 of the config file that it was made from, ``hooks`` are sources by name."""
-
-    format: int
-    version: str
-    config: str
-    name: str
-    hooks: dict[str, str]
-    types: dict[str, str]
-    providers: dict[str, _Instance]
-    routes: tuple[Route, ...]
-    places: tuple[str, ...]
-    warnings: tuple[str, ...]
-    tiers: dict[str, Tier]
-    install: Install
-    delivery: Retrying
-    publish: Publish
-
-
 class Loaded(NamedTuple):
     """What a bundle starts from."""
 
@@ -82,46 +51,31 @@ class Loaded(NamedTuple):
     plugins: ChosenPlugins
 
 
-def compiled(config: Config, source: bytes, hooks: Mapping[str, str]) -> bytes:
-    """Write a checked config down.
+def source(config: Config, content: bytes, hooks: Mapping[str, str]) -> bytes:
+    """Write the module of a checked config.
 
     Args:
         config: as it was checked.
-        source: bytes of its file.
+        content: of its file.
         hooks: of the hook plugins that act on it, the entry points' values by name.
 
     Raises:
-        NotCompilableError: an option of a plugin has a value that doesn't read as the same one.
+        NotCompilableError: an option of a plugin has a value that can't be written, or doesn't read as the same one.
     """
     try:
-        instances = {name: _written(provider) for name, provider in config.providers.items()}
-        document = {
-            "format": _FORMAT,
-            "version": __version__,
-            "config": _digest(source),
-            "name": config.name,
-            "hooks": dict(hooks),
-            "types": dict(config.types),
-            "providers": instances,
-            "routes": tuple(map(_differences, config.routes)),
-            "places": config.places,
-            "warnings": config.warnings,
-            "tiers": {name: _differences(tier) for name, tier in config.tiers.items()},
-            "install": _differences(config.install),
-            "delivery": _differences(config.delivery),
-            "publish": _differences(config.publish),
-        }
-        made = msgspec.json.encode(document, order="sorted")
-        _refuse_others(config, _read(made, hooks).config)
+        text = _Writer().module(config, _digest(content), hooks)
+        made: dict[str, Any] = {}
+        exec(compile(text, MODULE, "exec"), made)  # noqa: S102 - written above, out of what was checked
+        _refuse_others(config, made["make"](_secret_with(ChosenPlugins(hooks))))
     except NotCompilableError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of a plugin's own types; then the config file is read each time
         raise NotCompilableError(f"the config can't be compiled: {told(error)}") from None
-    return made
+    return text.encode()
 
 
 def load(path: Path) -> Loaded | None:
-    """Read what was compiled of a config file, if it lies beside it.
+    """Make what was compiled of a config file.
 
     Returns:
         None where nothing was compiled, or plugins are switched off by ``MULTICDN_DISABLE_PLUGINS``.
@@ -129,136 +83,117 @@ def load(path: Path) -> Loaded | None:
     Raises:
         OutdatedError: it is of another file, or of another multicdn, or broken. Then the config file itself counts.
     """
-    place = path.with_name(FILE_NAME)
-    try:
-        content, source = place.read_bytes(), path.read_bytes()
-    except OSError:
-        return None
     if os.environ.get(DISABLE, "").strip(" ,"):
         return None
     try:
-        known = msgspec.json.decode(content, type=_Head)
-        if (known.format, known.version) != (_FORMAT, __version__):
-            raise OutdatedError(f"{FILE_NAME} was made by multicdn {known.version}, and this is {__version__}")
-        if known.config != _digest(source):
-            raise OutdatedError(f"{FILE_NAME} is of another {path.name} than the one beside it")
-        return _read(content, None)
+        found = importlib.import_module(MODULE)
+        _refuse_outdated(found, path)
+        plugins = ChosenPlugins(found.HOOKS)
+        return Loaded(found.make(_secret_with(plugins)), plugins)
+    except ModuleNotFoundError as error:
+        if error.name == MODULE:
+            return None
+        raise OutdatedError(f"{MODULE} can't be used: {told(error)}") from None
     except OutdatedError:
         raise
-    except Exception as error:
-        raise OutdatedError(f"{FILE_NAME} can't be used: {told(error)}") from None
+    except Exception as error:  # noqa: BLE001 - such as a plugin that isn't there: the config file's errors say it well
+        raise OutdatedError(f"{MODULE} can't be used: {told(error)}") from None
 
 
-class _Head(Struct, frozen=True):
-    """What is looked at before the rest is believed."""
-
-    format: int
-    version: str
-    config: str
-
-
-def _digest(source: bytes) -> str:
-    return hashlib.sha256(source).hexdigest()
+def _refuse_outdated(found: ModuleType, path: Path) -> None:
+    if (_FORMAT, __version__) != (found.FORMAT, found.VERSION):
+        raise OutdatedError(f"{MODULE} was made by multicdn {found.VERSION}, and this is {__version__}")
+    if _digest(path.read_bytes()) != found.CONFIG:
+        raise OutdatedError(f"{MODULE} is of another {path.name} than the one that is here")
 
 
-def _read(content: bytes, hooks: Mapping[str, str] | None) -> Loaded:
-    found = msgspec.json.decode(content, type=_Document)
-    sources: Mapping[str, HookSource] = found.hooks if hooks is None else hooks
-    plugins = ChosenPlugins(sources)
-    config = Config(
-        name=found.name,
-        providers={name: _made(instance, plugins) for name, instance in found.providers.items()},
-        types=found.types,
-        routes=found.routes,
-        warnings=found.warnings,
-        install=found.install,
-        delivery=found.delivery,
-        places=found.places,
-        publish=found.publish,
-        tiers=found.tiers,
-    )
-    return Loaded(config, plugins)
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-# Values
+def _secret_with(plugins: ChosenPlugins) -> Any:
+    return lambda scheme, name: secrets.secret_of(scheme, name, plugins.resolve_secret)
 
 
-def _written(provider: Provider) -> dict[str, object]:
-    cls = type(provider)
-    if "<locals>" in cls.__qualname__:
-        raise NotCompilableError(f"{cls.__qualname__} is defined within a function, where nothing else finds it")
-    options = {
-        name: msgspec.to_builtins(getattr(provider, name), enc_hook=_reference)
-        for name in option_types(cls)
-        if not _is_default(cls, name, getattr(provider, name))
-    }
-    return {"source": (cls.__module__, cls.__qualname__), "options": options}
+class _Writer:
+    """Writes values as the calls that make them, and collects the modules whose names stand in those."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, str] = {}
+
+    def module(self, config: Config, digest: str, hooks: Mapping[str, str]) -> str:
+        made = self._made(config)
+        imports = [f"    import {module} as {name}" for module, name in self._modules.items()]
+        constants = {"FORMAT": _FORMAT, "VERSION": __version__, "CONFIG": digest, "HOOKS": dict(sorted(hooks.items()))}
+        lines = ["# Made of the config file beside it, whenever a bundle is built.", ""]
+        lines += [f"{name} = {value!r}" for name, value in constants.items()]
+        return "\n".join([*lines, "", "", "def make(secret):", *imports, f"    return {made}", ""])
+
+    def _value(self, value: object) -> str:
+        kind = type(value)
+        if kind in _PLAIN:
+            return repr(value) if value not in (float("inf"), float("-inf")) else f"float({str(value)!r})"
+        if kind is Secret and (reference := secrets.parse_reference(value.reference)):  # type: ignore[attr-defined]
+            return f"secret{reference!r}"
+        if isinstance(value, enum.Enum):
+            return f"{self._name(kind)}({self._value(value.value)})"
+        if kind in (tuple, list, set, frozenset, dict):
+            return self._collection(value)
+        if isinstance(value, tuple) and hasattr(kind, "_fields"):
+            return f"{self._name(kind)}({self._listed(value)})"
+        return self._made(value)
+
+    def _collection(self, value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{self._value(key)}: {self._value(one)}" for key, one in value.items()) + "}"
+        if isinstance(value, tuple):
+            return f"({self._listed(value)},)" if value else "()"
+        if isinstance(value, list):
+            return f"[{self._listed(value)}]"
+        # Sets have no order, and the same inputs shall give the same bytes.
+        return f"{type(value).__name__}(({''.join(f'{one}, ' for one in sorted(map(self._value, value)))}))"
+
+    def _listed(self, values: Iterable[object]) -> str:
+        return ", ".join(map(self._value, values))
+
+    def _made(self, value: object) -> str:
+        """The call that makes a struct or a dataclass. What is as by default is left out."""
+        given = (f"{name}={self._value(one)}" for name, one in _members(value))
+        return f"{self._name(type(value))}({', '.join(given)})"
+
+    def _name(self, cls: type) -> str:
+        if "<locals>" in cls.__qualname__:
+            raise NotCompilableError(f"{cls.__qualname__} is defined within a function, where nothing else finds it")
+        alias = self._modules.setdefault(cls.__module__, f"m{len(self._modules)}")
+        return f"{alias}.{cls.__qualname__}"
 
 
-def _is_default(cls: type[Provider], name: str, value: object) -> bool:
-    field = cls.__dataclass_fields__[name]
-    return field.default is not dataclasses.MISSING and type(field.default) is type(value) and field.default == value
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    """The members that a struct or a dataclass is made of, but for those that are as by default."""
+    defaults: Iterator[tuple[str, object]]
+    if isinstance(value, msgspec.Struct):
+        defaults = ((field.name, field.default) for field in msgspec.structs.fields(value))
+    elif dataclasses.is_dataclass(value):
+        defaults = ((field.name, field.default) for field in dataclasses.fields(value) if field.init)
+    else:
+        raise NotCompilableError(f"a value is a {type(value).__name__}, which can't be written")
+    for name, default in defaults:
+        member = getattr(value, name)
+        if type(member) is not type(default) or member != default:
+            yield name, member
 
 
-def _reference(value: object) -> str:
-    """A secret as the config file has it. Whatever else msgspec doesn't know can't be written there either."""
-    if isinstance(value, Secret) and secrets.parse_reference(value.reference):
-        return value.reference
-    raise NotCompilableError(f"a value is a {type(value).__name__}, which has no form in a file")
-
-
-def _made(instance: _Instance, plugins: ChosenPlugins) -> Provider:
-    module, name = instance.source
-    cls: Any = importlib.import_module(module)
-    for part in name.split("."):
-        cls = getattr(cls, part)
-    read = partial(secret, resolve_foreign=plugins.resolve_secret)
-    hints = option_types(cls) if instance.options else {}
-    values = {option: msgspec.convert(raw, hints[option], dec_hook=read) for option, raw in instance.options.items()}
-    return cls(**values)  # type: ignore[no-any-return]
-
-
-def secret(wanted: type, raw: object, resolve_foreign: Any) -> Secret:
-    """A secret of a reference that was checked."""
-    reference = secrets.parse_reference(raw) if wanted is Secret and isinstance(raw, str) else None
-    if reference is None:
-        raise ValueError(f"no {wanted.__name__}")
-    return secrets.secret_of(*reference, resolve_foreign)
-
-
-def _differences(value: Struct) -> dict[str, object]:
-    """The members of a struct that aren't as by default: some that are by default may not be written."""
-    defaults = {field.name: _default(field) for field in msgspec.structs.fields(value)}
-    names = {field.name: field.encode_name for field in msgspec.structs.fields(value)}
-    return {
-        names[name]: msgspec.to_builtins(getattr(value, name))
-        for name, default in defaults.items()
-        if getattr(value, name) != default
-    }
-
-
-def _default(field: msgspec.structs.FieldInfo) -> object:
-    return field.default if field.default is not msgspec.NODEFAULT else _made_default(field)
-
-
-def _made_default(field: msgspec.structs.FieldInfo) -> object:
-    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else msgspec.NODEFAULT
-
-
-def _refuse_others(wanted: Config, read: Config) -> None:
+def _refuse_others(wanted: Config, made: Config) -> None:
     """Refuse what reads as another config.
 
     Raises:
         NotCompilableError: names the member.
     """
     for field in dataclasses.fields(Config):
-        if field.name != "providers" and getattr(wanted, field.name) != getattr(read, field.name):
+        if field.name != "providers" and getattr(wanted, field.name) != getattr(made, field.name):
             raise NotCompilableError(f"`{field.name}` doesn't read as it is written")
     for name, provider in wanted.providers.items():
-        other = read.providers[name]
-        for option in option_types(type(provider)):
-            before, after = getattr(provider, option), getattr(other, option)
+        for field in dataclasses.fields(provider):
+            before, after = getattr(provider, field.name), getattr(made.providers[name], field.name)
             if type(before) is not type(after) or before != after:
-                raise NotCompilableError(
-                    f"the option `{option}` of the provider `{name}` doesn't read as it is written"
-                )
+                raise NotCompilableError(f"{name}: the option `{field.name}` doesn't read as it is written")
