@@ -326,7 +326,9 @@ SINS = {
     "respells URLs": Sin(
         {"an_odd_url_is_sent_exactly"},
         """
-        urls = [requests.utils.unquote(url) for url in urls]
+        from urllib.parse import unquote
+
+        urls = [unquote(url) for url in urls]
         return Receipt(id=self.send(urls, call).text("id"))
         """,
     ),
