@@ -85,9 +85,7 @@ class _Within:
 
     def __enter__(self) -> None:
         around, until = _bounds.get(), time.monotonic() + self._seconds
-        self._before = _bounds.set(
-            _Bounds(until if around is None else min(until, around.until), self._most + _AROUND)
-        )
+        self._before = _bounds.set(_Bounds(until if around is None else min(until, around.until), self._most + _AROUND))
 
     def __exit__(self, *_: object) -> None:
         _bounds.reset(self._before)
