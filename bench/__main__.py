@@ -8,7 +8,7 @@ import sys
 from rig import report
 
 #: Modules beside this one, in the order of the table.
-BENCHES = ("cold_start", "first_event", "plan", "uploads")
+BENCHES = ("cold_start", "first_event", "plan", "loading", "uploads", "worker", "isolation")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,13 +4,17 @@
 
 For each config its bundle is built and run by Lambda's runtime client on loopback, against simulated vendors. The floor
 is what no design with that library can avoid: a handler that imports it, in the same environment, and does nothing
-else. From both the time of an empty handler is taken. This machine has neither Lambda's processors nor its disks: use
-the ratios.
+else. From both the time of an empty process is taken: a Python without anything. The note has the same ratio where an
+empty handler is taken instead, whose runtime client has loaded some of what both use. This machine has neither
+Lambda's processors nor its disks: use the ratios.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from rig import report
@@ -41,13 +45,21 @@ _MOST_MEMORY = 1.1
 _LEAN, _UPLOAD = 3.0, 50.0
 _NO_SDK = ("fastly", "edgecast", "highwinds", "pixboost")
 
+# What the function of a config with a queue has at hand, for jobs that wait; its floor imports boto3 for that.
+_QUEUED = "fastly with a queue"
+_QUEUE = {
+    "MULTICDN_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/work",
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "nothing-is-sent"),
+}
+
 ROWS = (
     *LIBRARIES,
+    _QUEUED,
     *(f"memory, {name}" for name in LIBRARIES),
     *(f"bundle, {name}" for name in LIBRARIES),
 )
 
-_EMPTY = ("", "bare.empty")
+_EMPTY, _BARE = ("", "bare.empty"), ("", "")
 
 
 class _Start(NamedTuple):
@@ -63,12 +75,18 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         for name, function in functions.items()
         for handler in ("", "library.empty")
     }
-    cases[_EMPTY] = lambda: _start(functions["fastly"], "bare.empty")
+    fastly = functions["fastly"]
+    queued = fastly._replace(environment={**fastly.environment, **_QUEUE})
+    cases[_QUEUED, ""] = lambda: _start(queued, "")
+    cases[_EMPTY] = lambda: _start(fastly, "bare.empty")
+    cases[_BARE] = _python
     found = interleaved(cases, 2 if quick else 11, warm_up=not quick)
-    empty = medians([start.spent for start in found[_EMPTY]])
-    for name in functions:
-        ours, floor = ([start.spent.over(empty) for start in found[name, which]] for which in ("", "library.empty"))
-        yield compared_times(name, ours, floor, limit=_MOST[name], note=f"an empty handler: {empty.cpu * 1e3:.0f} ms")
+    handler, process = (medians([start.spent for start in found[case]]) for case in (_EMPTY, _BARE))
+    for name, library in (*zip(LIBRARIES, LIBRARIES, strict=True), (_QUEUED, "cloudfront")):
+        ours, floor = ([start.spent for start in found[case]] for case in ((name, ""), (library, "library.empty")))
+        strict = medians(ours).over(handler).cpu / medians(floor).over(handler).cpu
+        beyond = ([spent.over(process) for spent in some] for some in (ours, floor))
+        yield compared_times(name, *beyond, limit=_MOST.get(name), note=f"beyond an empty handler: {strict:.2f}")
     for name in functions:
         ours_mb, floor_mb = (_memory(found[name, which]) for which in ("", "library.empty"))
         limit = _MOST_MEMORY if name == ALL else None
@@ -81,6 +99,15 @@ def _start(function: ColdFunction, handler: str) -> _Start:
     [invocation] = function.start(handler=handler)
     assert invocation.init_seconds is not None, "it has just been started"
     return _Start(Spent(invocation.cpu, invocation.init_seconds + invocation.seconds), invocation.memory / 1e6)
+
+
+def _python() -> _Start:
+    """A process with nothing in it."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-S", "-s", "-c", ""])  # noqa: S603 - Python itself
+    _, _, used = os.wait4(process.pid, 0)
+    process.returncode = 0  # it has been waited for
+    return _Start(Spent(used.ru_utime + used.ru_stime, time.perf_counter() - began), 0.0)
 
 
 def _memory(starts: Sequence[_Start]) -> list[float]:

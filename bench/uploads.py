@@ -59,6 +59,11 @@ _URL, _FOLDER = "https://www.acme.com/", "assets/stylesheets/2026/"
 _SECONDS = 100_000.0
 
 
+def keys(number: int) -> list[str]:
+    """So many keys."""
+    return [f"{_FOLDER}style-{place:05}.css" for place in range(number)]
+
+
 class _SkippingClock(Clock):
     """Nobody waits: the time is over at once."""
 
@@ -123,7 +128,7 @@ def _ours(options: dict[str, Any], number: int) -> _Done:
     loaded = config.parse(text, "bench", plugins)
     dispatcher = Dispatcher(loaded, plugins, Delivery(loaded.providers, clock=_SkippingClock()))
     dispatcher.dispatch(uploads(["first.css"]), _SECONDS)
-    event = uploads(f"{_FOLDER}style-{place:05}.css" for place in range(number))
+    event = uploads(keys(number))
     replies = list[dict[str, Any]]()
     spent = timed(lambda: replies.append(dispatcher.dispatch(event, _SECONDS)), 0.1 if number == 1 else 0)
     return _Done(spent, replies[0]["providers"]["cdn"]["calls"])

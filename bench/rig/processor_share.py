@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
@@ -42,7 +42,7 @@ class ProcessorShare:
         share: of one processor.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], share: float) -> None:
+    def __init__(self, process: subprocess.Popen[Any], share: float) -> None:
         self._process = process
         self._quota = share * _PERIOD
         self._over = threading.Event()

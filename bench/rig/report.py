@@ -109,8 +109,12 @@ def markdown(parts: Iterable[Part]) -> str:
     lines = [f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)} |"]
     for title, found in parts:
         lines.append(f"| **{title}** |{' |' * (len(_COLUMNS) - 1)}")
-        lines += [f"| {' | '.join(cells(figure))} |" for figure in found]
+        lines += [f"| {' | '.join(map(_escaped, cells(figure)))} |" for figure in found]
     return "\n".join([f"{machine()}.", "", *lines, ""])
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
 
 
 def write(parts: Iterable[Part], page: Path = PAGE) -> None:
