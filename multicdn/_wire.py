@@ -41,9 +41,10 @@ _USUAL = {
 _WITH_JSON = {**_USUAL, "content-type": ("Content-Type", "application/json")}
 _WITH_FORM = {**_USUAL, "content-type": ("Content-Type", "application/x-www-form-urlencoded")}
 
-# Tokens of RFC 9110, 5.6.2; and values in Latin 1, which http.client sends, that don't begin with a blank.
+# Tokens of RFC 9110, 5.6.2, and its values, 5.5: Latin 1 at most, which http.client sends. Ranges: to exclude all other
+# letters would take 5 ms to compile.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?:[^\s\u0100-\U0010ffff][^\r\n\u0100-\U0010ffff]*)?")
+_VALUE = re.compile(r"(?:[!-~\xa1-\xff][\t -~\x80-\xff]*)?")
 
 
 class RequestDraft(NamedTuple):

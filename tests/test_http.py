@@ -301,7 +301,10 @@ def test_basic_auth_of_requests_signs_and_is_not_shown(vendor: RecordingVendor) 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("Api-Key", value) for value in ("a\r\nEvil: 1", "a\nb", "a\rb", "a\n b", " a", "中", "a中", 7, None)),
+        *(
+            ("Api-Key", value)
+            for value in ("a\r\nEvil: 1", "a\nb", "a\rb", "a\n b", "a\x00b", " a", "\xa0a", "中", "a中", 7, None)
+        ),
         *((name, "a") for name in ("Api Key", "Api\r\nEvil", "Api:", "", "Ключ")),
     ],
 )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from kit.certificates import certificate
 from kit.http_calls import CALL
 from multicdn_providers.cloudflare.transport import BoundedTransport
+from rig.certificates import certificate
 
 from multicdn import through, tls
 from multicdn.http import Http
