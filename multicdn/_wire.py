@@ -7,7 +7,7 @@ import logging
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
@@ -15,7 +15,7 @@ from urllib3.exceptions import TimeoutError as LibraryTimeout
 
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
-from multicdn.proxies import proxy_for
+from multicdn.proxies import proxy_for, proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -213,11 +213,9 @@ def _pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 def _through(proxy: str, settings: Mapping[str, Any]) -> urllib3.ProxyManager:
     """Gives connections through a proxy, to which its own credentials go, and nothing of ours."""
     place = urlsplit(proxy)
-    credentials = f"{unquote(place.username or '')}:{unquote(place.password or '')}" if place.username else None
-    headers = urllib3.make_headers(proxy_basic_auth=credentials) if credentials else None
     trusting = tls.context() if place.scheme == "https" else None
     address = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(address, proxy_headers=headers, proxy_ssl_context=trusting, **settings)
+    return urllib3.ProxyManager(address, proxy_headers=proxy_headers(proxy), proxy_ssl_context=trusting, **settings)
 
 
 def _signed(

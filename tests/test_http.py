@@ -224,10 +224,13 @@ def test_the_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
         monkeypatch.setenv(name, other.endpoint)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    Http(vendor.endpoint).send("POST", "/through/../a%2f?", CALL)
+    api = Http(vendor.endpoint)
+    api.send("POST", "/through/../a%2f?", CALL)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    api.send("POST", "/as-before", CALL)  # the environment is looked at once an endpoint
     Http(vendor.endpoint).send("POST", "/direct", CALL)
-    assert [request.target for request in other.calls] == [f"{vendor.endpoint}/through/../a%2f?"]
+    through = [request.target for request in other.calls]
+    assert through == [f"{vendor.endpoint}/through/../a%2f?", f"{vendor.endpoint}/as-before"]
     assert other.calls[0].headers["Host"] == vendor.endpoint.removeprefix("http://")
     assert [request.target for request in vendor.calls] == ["/direct"]
 
