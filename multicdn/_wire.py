@@ -225,16 +225,12 @@ def _signed(
 
     Raises:
         TypeError: it does what can't be done here: respells the request, or has to see answers.
-        _UnsendableHeader: one of the headers, before it signs.
     """
     import requests
 
     prepared = requests.PreparedRequest()
-    try:
-        # By the bare host: prepare_url would spell the target anew.
-        prepared.prepare(method, url=url.partition("://")[0] + "://signed.invalid/", headers=dict(headers), data=body)
-    except requests.exceptions.InvalidHeader:
-        raise _UnsendableHeader from None
+    # By the bare host: prepare_url would spell the target anew.
+    prepared.prepare(method, url=url.partition("://")[0] + "://signed.invalid/", headers=dict(headers), data=body)
     prepared.url = url
     prepared.prepare_auth(auth, url)
     if (prepared.method, prepared.url) != (method, url):

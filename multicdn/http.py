@@ -245,8 +245,7 @@ class Http:
         raise explained or self._error(answer, request)
 
     def _answer(self, came: Exchanged, request: str) -> Answer:
-        hide = _hiding(came.sent)
-        return Answer(came.status, came.headers, came.body, request, hide, login=self._login)
+        return Answer(came.status, came.headers, came.body, request, _hiding(came.sent), login=self._login)
 
     def _error(self, answer: Answer, request: str) -> ProviderError:
         status = answer.status

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import threading
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+import urllib3
 from kit.http_calls import CALL, failure
 
 from multicdn import __version__, tls
@@ -21,7 +23,7 @@ from multicdn.http import Http
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -359,6 +361,29 @@ def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RetryLater, match=r"REQUESTS_CA_BUNDLE names .*nothing\.pem: No such file"):
         Http("https://no-such-host.invalid").send("POST", "/purge", CALL)
     tls.context.cache_clear()
+
+
+def operations(work: Callable[[], object]) -> int:
+    """How many functions are called, those in C too."""
+    events: Counter[str] = Counter()
+    sys.setprofile(lambda _frame, event, _what: events.update((event,)))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return events["call"] + events["c_call"]
+
+
+@pytest.mark.parametrize("target", ["/purge/a.css", "/purge/" + "a" * 5000], ids=len)
+def test_a_call_does_little_beside_what_the_pool_of_the_library_does(vendor: RecordingVendor, target: str) -> None:
+    api, headers = Http(vendor.endpoint, headers=lambda: {"Api-Key": "a"}), {"Api-Key": "a"}
+    pool = urllib3.PoolManager().connection_from_url(vendor.endpoint)
+    ours, floor = (
+        (lambda: api.send("POST", target, CALL)),
+        (lambda: pool.urlopen("POST", "/purge/a.css", headers=headers)),
+    )
+    ours(), floor()
+    assert operations(ours) <= 1.3 * operations(floor)
 
 
 def test_a_process_that_only_calls_loads_no_more_than_it_needs(vendor: RecordingVendor) -> None:

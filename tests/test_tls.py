@@ -6,6 +6,7 @@ import base64
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from multicdn_providers.cloudflare.transport import BoundedTransport
 from rig.certificates import certificate
 
 from multicdn import through, tls
+from multicdn.errors import RetryLater
 from multicdn.http import Http
+from multicdn.provider import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,6 +135,13 @@ def test_a_certificate_for_another_host_is_refused(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
     with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
         ask(site[0].replace("localhost", "127.0.0.1"))
+
+
+def test_a_host_that_does_not_shake_hands_is_given_the_time_for_a_connection() -> None:
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RetryLater, match="no answer"):
+        Http(f"https://127.0.0.1:{silent.getsockname()[1]}").send("GET", "/", Call(connect=0.1, read=25.0))
+    assert time.monotonic() - began < 20
 
 
 @CLIENTS
