@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
 from typing import Any, Protocol
 
-from multicdn import config, log
+from multicdn import config, log, snapshot
 from multicdn.dispatcher import Dispatcher
 from multicdn.plugins.discovery import Plugins
 from multicdn.queue import sender
@@ -48,6 +49,7 @@ def dispatcher() -> Dispatcher:
                 loaded, plugins, retry_queue=sender.from_environment(), own_queue=os.environ.get(sender.QUEUE, "")
             )
             made.prepare()
+            snapshot.prepare(loaded.providers)
             _dispatcher = made
         return _dispatcher
 
@@ -74,3 +76,5 @@ def handler(event: object, context: Context | None = None) -> dict[str, Any]:
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     # In the initialisation phase Lambda gives a burst of CPU, and its time isn't taken from the first event.
     dispatcher()
+    # What is there by now stays. No later collection shall walk through it.
+    gc.freeze()
