@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from multicdn.handover import HandedOn, HeldOver
     from multicdn.model import Change
     from multicdn.planning.front import Work
+    from multicdn.plugins.chosen import ChosenPlugins
     from multicdn.plugins.discovery import Plugins
     from multicdn.proof.following import Following, FollowReport
     from multicdn.proof.ladder import Note
@@ -86,7 +87,7 @@ class Dispatcher:
     def __init__(
         self,
         config: Config,
-        plugins: Plugins,
+        plugins: Plugins | ChosenPlugins,
         delivery: Delivery | None = None,
         retry_queue: Callable[[], RetryQueue] | None = None,
         own_queue: str = "",
