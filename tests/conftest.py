@@ -247,12 +247,15 @@ def whole_stack() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_aws_session() -> None:
-    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask.
+    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask; so do we.
 
     What a session reads before its first client, AWS's own description of a service, is read once for all tests.
     """
+    if "multicdn._botocore" in sys.modules:
+        sys.modules["multicdn._botocore"]._session.cache_clear()
     if "boto3" in sys.modules:
         sys.modules["boto3"].DEFAULT_SESSION = None
+    if "botocore.session" in sys.modules:
         of_sessions = sys.modules["botocore.session"]
         if not hasattr(of_sessions.create_loader, "cache_info"):
             of_sessions.create_loader = functools.cache(of_sessions.create_loader)

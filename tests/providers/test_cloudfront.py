@@ -1,4 +1,4 @@
-"""The CloudFront provider against the CloudFront simulator: boto3 is real, only the wire is simulated."""
+"""The CloudFront provider against the CloudFront simulator: botocore is real, only the wire is simulated."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _no_credentials_but_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[tuple[Origin, CloudFrontSimulator, Clients]]:
-    """An origin, a simulator and clients for the tests that come in dozens: a boto3 session costs some 70 ms."""
+    """An origin, a simulator and clients for the tests that come in dozens."""
     with (
         pytest.MonkeyPatch.context() as patch,
         Origin() as origin,
@@ -60,7 +60,7 @@ def lasting() -> Iterator[tuple[Origin, CloudFrontSimulator, Clients]]:
         for name, value in cdn.environment().items():
             patch.setenv(name, value)
         clients = Clients(cdn.endpoint, cdn.region)
-        for call in (CALL, IMPATIENT):
+        for call in (CALL, IMPATIENT, Call()):
             clients._fitting(call)
         yield origin, cdn, clients
 
@@ -166,7 +166,7 @@ def test_a_wildcard_in_place_of_a_url_can_be_forbidden(key: str, by: str) -> Non
     assert CloudFront(distribution="E1", widen=False).locate(plain, Action.PURGE)
 
 
-def test_boto3_is_imported_by_the_first_call_only() -> None:
+def test_botocore_is_imported_by_the_first_call_only() -> None:
     program = (
         "import sys; from multicdn_providers.cloudfront import CloudFront\n"
         "from multicdn.model import Action, Target, TargetKind\n"
