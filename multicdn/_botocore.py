@@ -49,9 +49,11 @@ def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any
     whole = functools.cache(functools.partial(_made, service, settings, lean=False))
     with _making:
         data = _session(_surroundings(), lean=True).get_component("data_loader")
-        if not isinstance(data, LeanData) or not data.has(service):
+        if not isinstance(data, LeanData):
             return whole()
         try:
+            if not data.has(service):
+                return whole()
             data.refuse_unfit(service)
             made = _made(service, settings, lean=True)
         except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault

@@ -261,6 +261,41 @@ def _own_aws_session() -> None:
             of_sessions.create_loader = functools.cache(of_sessions.create_loader)
 
 
+@pytest.fixture(scope="session")
+def aws_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle from which clients of AWS are made."""
+    from multicdn_providers.cloudfront import CloudFront
+
+    from multicdn.installer.bundle import service_models
+
+    folder = tmp_path_factory.mktemp("bundle")
+    for name, content in service_models.files([*service_models.own_operations(), CloudFront.aws_operations]).items():
+        (folder / name.parent).mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder / service_models.FOLDER
+
+
+@pytest.fixture
+def as_bundled(aws_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clients of AWS as a bundle has them. All that a test calls must be in its data."""
+    from multicdn import _botocore
+
+    _botocore._session.cache_clear()
+    monkeypatch.setattr(_botocore, "FOLDER", str(aws_data))
+    real, whole = _botocore._made, []
+
+    def make(service: str, settings: dict[str, object], *, lean: bool) -> object:
+        made = real(service, settings, lean=lean)
+        if not lean and "AWS_DATA_PATH" not in os.environ:  # which wins over a bundle's data
+            whole.append(service)
+        return made
+
+    monkeypatch.setattr(_botocore, "_made", make)
+    yield
+    _botocore._session.cache_clear()
+    assert whole == []
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _own_secrets() -> None:
     """A process blacks out all that it ever revealed: in the tests of one file, not the words of another."""

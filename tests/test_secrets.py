@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("as_bundled")
+
 VALUE = "s3cr3t-value-of-a-token"
 
 

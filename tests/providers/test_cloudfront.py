@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("as_bundled")
+
 WWW = "https://www.acme.com"
 SITE = "E8F6HK73EP0LT"
 CALL = Call(connect=1, read=5, reference="r")

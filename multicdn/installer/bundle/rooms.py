@@ -27,6 +27,7 @@ PUBLIC = (
     "through",
     "tls",
     "aws_clients",
+    "proxies",
 )
 
 # Where the grammar has statements within a statement.
