@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from multicdn import aws_clients
+from multicdn.aws_clients import client
 from multicdn.bounds import bounded
 
 from .errors import translated
@@ -71,7 +71,7 @@ class Clients:
     def _build(self, connect: float, read: float) -> CloudFrontClient:
         from botocore.config import Config
 
-        client: CloudFrontClient = aws_clients.client(
+        built: CloudFrontClient = client(
             "cloudfront",
             region=self._region,
             # Left to botocore, each region signs for its partition, and cn-* goes to China's own endpoint.
@@ -84,7 +84,7 @@ class Clients:
                 user_agent_extra="multicdn",
             ),
         )
-        return client
+        return built
 
 
 def _whole(seconds: float) -> float:

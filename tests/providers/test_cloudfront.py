@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import boto3
 import pytest
 from kit.odd_keys import ODD_KEYS
 from multicdn_providers.cloudfront import CloudFront
@@ -457,7 +458,7 @@ def test_lost_answer_is_found_again_by_its_reference(cdn: CloudFrontSimulator, c
     with pytest.raises(RetryLater):
         cloudfront.purge_urls(["/a"], CALL)
     receipt = cloudfront.purge_urls(["/a"], CALL)
-    client = cloudfront._api._fitting(CALL)
+    client = boto3.client("cloudfront", cdn.region, endpoint_url=cdn.endpoint)
     listed = client.list_invalidations(DistributionId=SITE)["InvalidationList"]["Items"]
     assert [one["Id"] for one in listed] == [receipt.id]
 
