@@ -9,12 +9,13 @@ import subprocess
 import threading
 import time
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.simulators.kit.http_server import Request, Response, Server
+from rig.processor_share import ProcessorShare, processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,8 @@ class RuntimeSignal(NamedTuple):
     """A sign of life, or of its end, of a process.
 
     Attributes:
-        kind: ``ready``, ``response``, ``error``, ``init`` (failed), ``exit``, or ``timeout`` where none came.
+        kind: ``ready``, ``response``, ``error``, ``init`` (failed, or a restore did), ``exit``, ``snapshot`` (it may be
+            taken), or ``timeout`` where none came.
         body: of a response or error.
         status: of an exit.
     """
@@ -67,8 +69,11 @@ class RuntimeProcess:
         self._arn = arn
         self._events: SimpleQueue[InvocationEvent | None] = SimpleQueue()
         self._signals: SimpleQueue[RuntimeSignal] = SimpleQueue()
+        self._restored = threading.Event()
         self._current = ""
         self._memory = 0
+        self._cpu = 0.0
+        self._share = ExitStack()
         self._server = Server(self._answer).start()
         address = self._server.url.removeprefix("http://")
         self._process = subprocess.Popen(  # noqa: S603 - tests say what to run
@@ -85,6 +90,10 @@ class RuntimeProcess:
     def wait_until_ready(self, seconds: float) -> RuntimeSignal:
         """Wait for the next poll. Any other signal, ``timeout`` included, means that the process must be replaced."""
         return self._wait_for_signal(time.monotonic() + seconds)
+
+    def restore(self) -> None:
+        """Let a process go on that waits to be a snapshot."""
+        self._restored.set()
 
     def give(self, event: InvocationEvent) -> RuntimeSignal:
         """Hand over an event and wait for the answer, until the event's deadline."""
@@ -104,12 +113,24 @@ class RuntimeProcess:
                     self._memory = int(line.split()[1]) * 1024
         return self._memory
 
+    def cpu(self) -> float:
+        """Read the processor's seconds that the process has had."""
+        with suppress(OSError):
+            self._cpu = processor_seconds(self._process.pid)
+        return self._cpu
+
+    def throttle(self, share: float) -> None:
+        """Leave it a share of a processor from now on."""
+        self._share.enter_context(ProcessorShare(self._process, share))
+
     def stop(self) -> None:
         """Kill the process and all that it started, and close its API."""
+        self._share.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._watcher.join(_DRAIN_SECONDS)
+        self._restored.set()
         self._events.put(None)
         self._server.stop()
 
@@ -131,7 +152,11 @@ class RuntimeProcess:
         path = request.path.removeprefix(_API)
         if (request.method, path) == ("GET", "/invocation/next"):
             return self._next()
-        if (request.method, path) == ("POST", "/init/error"):
+        if (request.method, path) == ("GET", "/restore/next"):
+            self._signals.put(RuntimeSignal("snapshot"))
+            self._restored.wait()
+            return Response(200)
+        if (request.method, path) in (("POST", "/init/error"), ("POST", "/restore/error")):
             return self._take(RuntimeSignal("init", request.body))
         _, _, request_id, kind = f"{path}///".split("/")[:4]
         if request.method != "POST" or kind not in ("response", "error"):

@@ -92,6 +92,14 @@ class Objects:
         made: S3Client = aws_clients.client("s3", config=limits)
         return made
 
+    def prepare(self) -> None:
+        """Make the client now, and ask nothing.
+
+        Raises:
+            Exception: whatever making it raises.
+        """
+        _ = self._client
+
     def metadata(
         self, places: Collection[Place], seconds: float
     ) -> tuple[dict[Place, Mapping[str, str]], dict[Place, str]]:
