@@ -108,7 +108,18 @@ def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
     modules = set(json.loads(done.stdout))
     assert not modules & {"requests", "urllib3", "boto3", "botocore", "yaml", "pluggy", "click"}
     ours = {name for name in modules if name.startswith("multicdn.")}
-    names = ("errors", "model", "provenance", "provider", "redaction", "region", "secrets", "sequel", "terms")
+    names = (
+        "aws_clients",
+        "errors",
+        "model",
+        "provenance",
+        "provider",
+        "redaction",
+        "region",
+        "secrets",
+        "sequel",
+        "terms",
+    )
     assert ours == {f"multicdn.{name}" for name in names}
 
 
