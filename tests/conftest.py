@@ -268,8 +268,10 @@ def aws_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from multicdn.installer.bundle import service_models
 
-    folder = tmp_path_factory.mktemp("bundle")
-    for name, content in service_models.files([*service_models.own_operations(), CloudFront.aws_operations]).items():
+    folder, named = tmp_path_factory.mktemp("bundle"), "ssm: secretsmanager: events: sns:"
+    for name, content in service_models.files(
+        [*service_models.own_operations(named), CloudFront.aws_operations]
+    ).items():
         (folder / name.parent).mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     return folder / service_models.FOLDER

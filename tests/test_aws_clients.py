@@ -27,9 +27,12 @@ from multicdn.installer.bundle import rooms, service_models
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Of a config with all that makes it ask AWS.
+NAMED = "token: ${ssm:/a} ${secretsmanager:a} publish: arn:aws:events:... arn:aws:sns:..."
+
 DECLARED = {
     service: names
-    for operations in (*service_models.own_operations(), CloudFront.aws_operations)
+    for operations in (*service_models.own_operations(NAMED), CloudFront.aws_operations)
     for service, names in operations.items()
 }
 
@@ -99,6 +102,15 @@ def test_in_a_bundle_botocores_own_data_is_neither_read_nor_looked_through(aws_d
     found = json.loads(done.stdout)
     assert sorted(Path(name).name for name in found["opened"]) == ["cloudfront.json", "common.json", "sqs.json"]
     assert (found["listed"], found["imported"], found["read"]) == ([], [], 1)
+
+
+def test_a_bundle_has_data_of_what_its_config_names() -> None:
+    def names(config: str) -> list[str]:
+        return sorted(file.stem for file in service_models.files(service_models.own_operations(config)))
+
+    assert names("version: 1") == ["common", "s3", "sqs"]
+    assert names("token: ${ssm:/a}") == ["common", "s3", "sqs", "ssm"]
+    assert names(NAMED) == ["common", "events", "s3", "secretsmanager", "sns", "sqs", "ssm"]
 
 
 @pytest.mark.usefixtures("as_bundled")

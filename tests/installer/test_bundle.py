@@ -156,6 +156,11 @@ def test_the_manifest_says_what_is_in_it() -> None:
     }
 
 
+def test_it_has_what_clients_of_aws_are_made_from() -> None:
+    data = [name for name in fastly_bundle().files if name.startswith("multicdn_aws/")]
+    assert data == [f"multicdn_aws/{name}.json" for name in ("common", "s3", "sqs")]
+
+
 def test_sizes_are_those_of_the_archive() -> None:
     built = fastly_bundle()
     with zipfile.ZipFile(built.path) as archive:

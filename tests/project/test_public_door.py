@@ -25,7 +25,8 @@ DOCUMENTED = {
 }
 TESTS = "multicdn.testing.conformance"
 FOR_VENDORS = {
-    f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "proxies", "through", "tls")
+    f"multicdn.{name}"
+    for name in ("provider", "http", "secrets", "bounds", "diagnosis", "proxies", "through", "tls", "aws_clients")
 }
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
@@ -56,6 +57,7 @@ def test_every_documented_name_can_be_imported(module: str, name: str) -> None:
     [
         "multicdn.provider",
         "multicdn.http",
+        "multicdn.aws_clients",
         "multicdn.bounds",
         "multicdn.diagnosis",
         "multicdn.proxies",

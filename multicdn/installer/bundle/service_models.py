@@ -30,9 +30,14 @@ _OF_CREDENTIALS = ("sts", "oidc", "portal.sso", "signin")
 _FOR_PEOPLE = ("documentation", "documentationUrl")
 
 
-def own_operations() -> list[Operations]:
-    """What the core asks AWS in Lambda."""
-    return [sqs.OPERATIONS, s3.OPERATIONS, secrets.OPERATIONS, publishing.OPERATIONS]
+def own_operations(config: str) -> list[Operations]:
+    """What the core asks AWS in Lambda.
+
+    Args:
+        config: text of the file, which has references to secrets, such as ``${ssm:...}``, and ARNs of what it tells.
+    """
+    named = {**secrets.OPERATIONS, **publishing.OPERATIONS}
+    return [sqs.OPERATIONS, s3.OPERATIONS, {name: named[name] for name in named if f"{name}:" in config}]
 
 
 def files(declared: Iterable[Operations]) -> dict[PurePosixPath, bytes]:
