@@ -9,6 +9,7 @@ from kit.sample_plugins import Plain
 
 from multicdn.aws.s3 import Objects
 from multicdn.model import Action, Job, Report, TargetKind
+from multicdn.proof.followed import delay_until
 from multicdn.proof.following import Following, superseded, without_older
 from multicdn.proof.identity import Verdict
 from multicdn.proof.ladder import Sighting
@@ -106,3 +107,8 @@ def test_a_change_that_is_looked_at_no_more_ends_as_superseded() -> None:
     [(subject, verdict)] = note.subjects
     assert (subject.sequencer, str(verdict.state)) == ("0A", "superseded")
     assert list(superseded(looks, lambda *_: None, 9.0)) == [], "nobody looks at it any longer"
+
+
+def test_a_look_never_comes_before_its_moment() -> None:
+    """SQS counts whole seconds; a fetch before the vendor has finished would pin what is to be dropped."""
+    assert [delay_until(moment, 100.0) for moment in (100.2, 101.0, 101.0004, 101.001, 99.0)] == [1, 1, 1, 2, 0]
