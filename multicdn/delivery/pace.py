@@ -22,7 +22,11 @@ _WITH_ITS_REST = 1 + 1 / REST
 _LEAST_COST = 0.001
 
 # Calls in a stretch for which it is worth to go on, rather than to come back for each.
-_LEAST_OF_A_STRETCH = 10
+_LEAST_OF_A_STRETCH = 5
+
+# Seconds: what comes back sooner than that after what came back before is received with it, since SQS counts in whole
+# seconds and a batch is gathered for a while.
+_TOGETHER = 2.0
 
 
 class Pace:
@@ -46,8 +50,9 @@ class Pace:
         self._limits = limits
         self.parallel = min(limits.parallel, calls, _MOST_PARALLEL)
         self._interval = run.rates.interval(limits)
-        # Where there are enough of them in a stretch, an invocation is well used.
-        self._is_brisk = self._interval * _LEAST_OF_A_STRETCH <= run.terms.stretch
+        # Where there are enough of them in a stretch, and more than follow a rest at once, an invocation is well used.
+        least = max(_LEAST_OF_A_STRETCH, run.rates.at_once(limits) / limits.targets)
+        self._is_brisk = self._interval * least <= run.terms.stretch
         self._is_rated = limits.parallel == 1 or self._interval > 0
         self._stretches = run.rates.stretches(*self._of)
         self._began = run.clock.now()
@@ -114,7 +119,7 @@ class Pace:
         if self._is_brisk:
             return self._foreseen(wait, self._interval * _WITH_ITS_REST, self._in_a_stretch(self._interval))
         at_once = self._rates.at_once(self._limits)
-        return self._foreseen(wait, self._interval, at_once, (at_once - 1) * self._interval)
+        return self._foreseen(wait, max(self._interval, _TOGETHER / at_once), at_once, (at_once - 1) * self._interval)
 
     def _since(self) -> float:
         return self._run.clock.now() - self._began

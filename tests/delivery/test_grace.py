@@ -6,7 +6,20 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from kit.scripted_provider import Finder, Hanging, Scripted, Seen, accept, delivery, demand, ends, of, script, urls
+from kit.scripted_provider import (
+    Finder,
+    Hanging,
+    ManualClock,
+    Scripted,
+    Seen,
+    accept,
+    delivery,
+    demand,
+    ends,
+    of,
+    script,
+    urls,
+)
 
 from multicdn.delivery.clock import Clock
 from multicdn.delivery.patience import Patience
@@ -21,19 +34,6 @@ if TYPE_CHECKING:
 # Far longer than any of these tests may take.
 FUNCTION = 60.0
 PATIENT = 20.0
-
-
-class ManualClock(Clock):
-    """A clock that stands still until it is told that time has passed."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-
-    def now(self) -> float:
-        return self._now
-
-    def pass_(self, seconds: float) -> None:
-        self._now += seconds
 
 
 def impatient(*providers: Provider, grace: float = 0.2, prompt: float = 0.2, **terms: float) -> Delivery:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from kit.scripted_provider import ManualClock, Scripted, Seen, accept, demand, urls
+from multicdn_providers.pixboost import Pixboost
 from rig.paced_world import PacedWorld
+
+from multicdn.delivery.delivery import Delivery
+from multicdn.delivery.invocation import Terms
+from multicdn.delivery.stretches import Stretches
+from multicdn.model import Receipt, Status
+from multicdn.provider import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from multicdn.model import Outcome, Target
 
 PROVIDERS = {
     "images": {"type": "pixboost", "secret": "${env:SECRET}", "domain": "images.example.com"},
@@ -110,3 +121,83 @@ def test_a_backlog_of_a_vendor_of_few_calls_goes_in_few_of_them_however_small_th
     assert set(vendors.times("site").values()) == {1}
     assert len(vendors.of("site")) <= 8
     assert vendors.world.received <= 600 + 600 / 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("limits", "invocations"),
+    [
+        (Limits(targets=1, calls_per_second=0.5), 30),  # each turn is so far away that nobody waits for it
+        (Limits(targets=1, calls_per_second=2), 6),  # five in a stretch
+        (Limits(targets=1, calls_per_second=20, parallel=32), 1),
+        (Limits(targets=1, calls_per_second=2, burst=20), 3),  # ten at once after ten seconds
+    ],
+)
+def test_a_job_waits_once_where_each_takes_a_call(
+    limits: Limits, invocations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pixboost, "url_limits", limits)
+    vendors = Vendors("images")
+    vendors.run(30, "images")
+    assert set(vendors.times("images").values()) == {1}
+    assert invocations <= len(vendors.world.invocations) <= 1.2 * invocations
+    assert vendors.world.sent <= 1.2 * invocations
+    assert max(took for _, took in vendors.world.invocations) <= STRETCH
+    least = 29 * 2 / (limits.calls_per_second or 1)  # each of two functions has half of the rate
+    assert vendors.calls[-1].at <= 1.5 * least + 1
+
+
+def test_what_is_left_of_ten_thousand_is_told_its_turn_anew_rather_than_in_ever_more_messages() -> None:
+    """As many as SQS delays for a quarter of an hour, and as can be sent in the last second of an invocation."""
+    stretches = Stretches()
+    waits = [stretches.foresee(1.0, 0.0, cost=1.0, calls=5) for _ in range(1000)]
+    assert Counter(waits).most_common(1)[0][0] == max(waits) == 1 + 20 * 5
+    assert set(Counter(waits).values()) == {5, 1000 - 5 * 20}
+    slow = Stretches()
+    assert max(slow.foresee(1.0, 0.0, cost=100.0, calls=1) for _ in range(50)) == 900
+
+
+def test_a_rest_gives_back_what_calls_have_used_up() -> None:
+    stretches = Stretches()
+    stretches.use(0.0, 4.0, calls=8, most=5.0)
+    assert stretches.used(4.0) == (4.0, 0.5)
+    assert stretches.used(4.5) == (1.5, 0.5)
+    stretches.use(4.5, 14.5, calls=0, most=5.0)
+    assert stretches.used(14.5) == (5.0, 0.5)
+    assert stretches.used(15.5) == (0.0, 0.5)
+
+
+class Passing(ManualClock):
+    """Waits for what another thread does before it passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put_off = threading.Event()
+
+    def ended(self, outcome: Outcome) -> None:
+        """As an observer is told."""
+        if outcome.status is Status.PACED:
+            self.put_off.set()
+
+
+def test_a_turn_is_told_from_the_end_of_the_invocation_on() -> None:
+    clock = Passing()
+
+    def answer(seen: Seen) -> Receipt:
+        assert clock.put_off.wait(30)
+        clock.pass_(2.0)
+        return accept(seen)
+
+    def spell(target: Target) -> tuple[Target, ...]:
+        clock.pass_(0.5)
+        return (target,)
+
+    acme = Scripted(limits=Limits(targets=100, calls_per_second=0.25), spell=spell)
+    bravo = Scripted(answer=answer)
+    vendor = Delivery({"acme": acme, "bravo": bravo}, Terms(grace=0.2), clock, observer=clock)
+    first, second, third = urls(3)
+    vendor.deliver([demand([first])], 60)
+    [waits] = vendor.deliver([demand([second])], 60)
+    assert waits.after == 3.5
+    clock.put_off.clear()
+    report = vendor.deliver([demand([third]), demand([third], "bravo")], 60)
+    assert [outcome.after for outcome in report.undelivered] == [1.0]
