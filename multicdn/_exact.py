@@ -1,4 +1,4 @@
-"""Requests that leave as they were written: ``requests`` and urllib3 drop, escape and re-spell parts of a target.
+"""Requests that leave as they were written: urllib3 drops, escapes and re-spells parts of a target.
 
 Cache keys are byte-exact: ``%2f`` and ``%2F`` are two objects to a CDN, and so are ``/a`` and ``/a?``.
 """
@@ -6,18 +6,18 @@ Cache keys are byte-exact: ``%2f`` and ``%2F`` are two objects to a CDN, and so 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
-
-import requests
-from requests.adapters import HTTPAdapter
+from typing import TYPE_CHECKING, Any
 
 from multicdn.bounds import obey
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Printable ASCII but for the fragment sign: what RFC 9112 lets stand in a request line, and a bit more.
 _SENDABLE = re.compile(r"[!-\"$-~]*")
-_AFTER_AUTHORITY = re.compile(r"[^:/]+://[^/?#]*(.*)", re.DOTALL)
 
 # Slashes of both kinds, escaped too: some proxies unescape a path before they resolve it. Some cut parameters off.
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
@@ -39,33 +39,22 @@ def has_dot_segments(target: str) -> bool:
     return _DOT_SEGMENT.search(re.split("[?#]", target, maxsplit=1)[0]) is not None
 
 
-class ExactSession(requests.Session):
-    """A session that ignores redirects; others prepare the next request at once, from a header that may be garbage."""
+@contextmanager
+def target(exact: str) -> Iterator[None]:
+    """Let the requests that begin within go out with this path and query, byte for byte; for ``exact`` connections."""
+    before = _target.set(exact if exact.startswith("/") else f"/{exact}")
+    try:
+        yield
+    finally:
+        _target.reset(before)
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Find none."""
-        del resp
-        return None
 
-
-class ExactAdapter(HTTPAdapter):
-    """Sends what follows host and port in ``PreparedRequest.url`` byte for byte. Over TLS, through proxies too."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send one request; as in the base class."""
-        found = _AFTER_AUTHORITY.fullmatch(request.url or "")
-        target = found[1] if found else ""
-        before = _target.set(target if target.startswith("/") else f"/{target}")
-        try:
-            return super().send(request, *args, **kwargs)
-        finally:
-            _target.reset(before)
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of the base class, with connections that spell targets as told."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = _exact(pool.ConnectionCls)
-        return pool
+@cache
+def exact(connection: type) -> Any:
+    """A class of urllib3's connections that spell targets as they are told, and keep to the bounds of their users."""
+    made: Any = type(connection.__name__, (_Exact, connection), {})
+    obey(made)
+    return made
 
 
 class _Exact:
@@ -73,14 +62,4 @@ class _Exact:
 
     def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         # A proxy for plain HTTP gets an absolute URL; we send plain HTTP to this machine only, where no proxy stands.
-        exact = _target.get() if url.startswith("/") else url
-        super().putrequest(method, exact, *args, **kwargs)  # type: ignore[misc]
-
-
-@cache
-def _exact(connection: type) -> Any:
-    if issubclass(connection, _Exact):
-        return connection
-    exact: Any = type(connection.__name__, (_Exact, connection), {})
-    obey(exact)
-    return exact
+        super().putrequest(method, _target.get() if url.startswith("/") else url, *args, **kwargs)  # type: ignore[misc]

@@ -19,9 +19,7 @@ from multicdn.secrets import redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import requests
-
-    from multicdn._wire import Exchanged
+    from multicdn._wire import Exchanged, Signer
     from multicdn.provider import Call, Target
 
 __all__ = ["Answer", "Http", "refuse_dot_segments", "retry_after", "until_epoch"]
@@ -180,7 +178,9 @@ class Http:
     Args:
         endpoint: base URL, without a trailing slash or with one.
         headers: called for every request, so that a rotated secret is used at once.
-        auth: a ``requests`` authentication object that signs each request, for vendors that need it.
+        auth: an authentication object of ``requests`` that signs each request, for vendors that need it: it is called
+            with a ``PreparedRequest`` as it goes out, and sets headers. Answers aren't shown to it; for HTTP digest,
+            which needs them, calls raise TypeError. The plugin depends on ``requests``; multicdn doesn't.
         parallel: how many connections to keep.
         meaning: what a status means where this vendor differs from common usage.
         wait: reads the wait that a 429 or 5xx answer asks for from its headers.
@@ -192,7 +192,7 @@ class Http:
         endpoint: str,
         *,
         headers: Callable[[], Mapping[str, str]] | None = None,
-        auth: requests.auth.AuthBase | None = None,
+        auth: Signer | None = None,
         parallel: int = 1,
         meaning: Mapping[int, type[ProviderError]] | None = None,
         wait: Callable[[Mapping[str, str]], float | None] = retry_after,
@@ -204,6 +204,14 @@ class Http:
         self._wait = wait
         self._login = login
         self._connections = Connections(self._endpoint, auth, parallel)
+
+    def prepare(self) -> None:
+        """Make what all requests share, without connecting. For ``Provider.prepare``.
+
+        Raises:
+            OSError: the authorities that the environment names can't be read.
+        """
+        self._connections.prepare()
 
     def send(
         self,
@@ -244,7 +252,7 @@ class Http:
         raise explained or self._error(answer, request)
 
     def _answer(self, came: Exchanged, request: str) -> Answer:
-        hide = _hiding(came.request)
+        hide = _hiding(came.sent)
         return Answer(came.status, came.headers, came.body, request, hide, login=self._login)
 
     def _error(self, answer: Answer, request: str) -> ProviderError:
@@ -283,9 +291,10 @@ def _is_foreign(answer: Answer) -> bool:
     return answer.is_page or (answer.status == 404 and answer.body.lstrip()[:1] not in (b"{", b"["))
 
 
-def _hiding(request: requests.PreparedRequest) -> Callable[[str], str]:
+def _hiding(sent: Mapping[str, str]) -> Callable[[str], str]:
     """Make what blacks out secrets, and what was made of them for a header: Basic encodes user and password as one."""
-    credentials = request.headers.get("Authorization", "").partition(" ")[2]
+    header = next((value for name, value in sent.items() if name.lower() == "authorization"), "")
+    credentials = header.partition(" ")[2]
     return lambda text: redact(text.replace(credentials, "[secret]") if credentials else text)
 
 

@@ -36,7 +36,7 @@ What a provider must do:
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file, and have
   ``prepare`` do so, too;
 - import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds``,
-  ``multicdn.tls``, ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
+  ``multicdn.tls``, ``multicdn.proxies``, ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
 """
 
 from __future__ import annotations

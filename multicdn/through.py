@@ -16,10 +16,10 @@ import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from multicdn import __version__, tls
 from multicdn.bounds import obey
+from multicdn.proxies import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -158,8 +158,8 @@ def _connection(address: Address, seconds: float) -> http.client.HTTPConnection:
     """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
     if address.scheme == "http":
         return _Plain(address.host, address.port, timeout=seconds)
-    proxy = urlsplit(getproxies().get("https", ""))
-    if not proxy.hostname or proxy_bypass(address.host):
+    proxy = urlsplit(proxy_for(address.scheme, address.host))
+    if not proxy.hostname:
         connection = _Secure(address.host, address.port, timeout=seconds)
     else:
         connection = _Secure(proxy.hostname, proxy.port or _PORTS["http"], timeout=seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -12,7 +13,8 @@ import pytest
 import requests
 from kit.http_calls import CALL, failure
 
-from multicdn.errors import RetryLater, TargetsRefused
+from multicdn import __version__, tls
+from multicdn.errors import CredentialsRefused, RetryLater, TargetsRefused
 from multicdn.http import Http
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
@@ -254,3 +256,47 @@ def test_edgegrid_signs_what_goes_out(vendor: RecordingVendor) -> None:
     stamp, nonce = re.findall("(?:timestamp|nonce)=([^;]+)", sent)
     came = SimpleNamespace(method="POST", url=vendor.endpoint + request.target, headers={}, body=request.body)
     assert auth.ah.make_auth_header(came, stamp, nonce) == sent
+
+
+def test_what_has_to_see_answers_before_it_signs_is_refused_aloud(vendor: RecordingVendor) -> None:
+    with pytest.raises(TypeError, match="only what signs requests"):
+        Http(vendor.endpoint, auth=requests.auth.HTTPDigestAuth("ops", "right")).send("POST", "/purge", CALL)
+    assert vendor.calls == []
+
+
+@pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\nb", "a\rb", " a", "中", 7, None])
+def test_a_header_that_cannot_be_sent_is_not_shown(vendor: RecordingVendor, value: str) -> None:
+    with pytest.raises(CredentialsRefused, match="a header can't be sent") as caught:
+        Http(vendor.endpoint, headers=lambda: {"Api-Key": value}).send("POST", "/purge", CALL)
+    assert caught.value.__context__ is None
+    assert vendor.calls == []
+
+
+def test_a_header_of_a_call_replaces_the_same_one_however_it_is_written(vendor: RecordingVendor) -> None:
+    api = Http(vendor.endpoint, headers=lambda: {"accept": "text/plain", "API-KEY": "old"})
+    api.send("POST", "/purge", CALL, json={}, headers={"Api-Key": "new", "content-type": "application/x-ours"})
+    sent = [(name.lower(), value) for name, value in vendor.calls[0].headers.items()]
+    assert [value for name, value in sent if name == "api-key"] == ["new"]
+    assert [value for name, value in sent if name == "content-type"] == ["application/x-ours"]
+    assert [value for name, value in sent if name == "accept"] == ["text/plain"]
+    assert [value for name, value in sent if name == "user-agent"] == [f"multicdn/{__version__}"]
+
+
+def test_a_proxy_gets_its_credentials_and_none_of_another_place(
+    vendor: RecordingVendor, other: RecordingVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", other.endpoint.replace("://", "://us%40er:pass@"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    Http(vendor.endpoint).send("POST", "/through", CALL)
+    [request] = other.calls
+    assert base64.b64decode(request.headers["Proxy-Authorization"].removeprefix("Basic ")) == b"us@er:pass"
+    assert "us%40er" not in request.target
+
+
+def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nothing.pem"))
+    tls.context.cache_clear()
+    with pytest.raises(RetryLater, match=r"REQUESTS_CA_BUNDLE names .*nothing\.pem: No such file"):
+        Http("https://no-such-host.invalid").send("POST", "/purge", CALL)
+    tls.context.cache_clear()

@@ -7,8 +7,6 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from requests.auth import AuthBase
-
 from multicdn.provider import CredentialsRefused, Secret
 from multicdn.secrets import quiet
 
@@ -31,7 +29,7 @@ class Credentials(NamedTuple):
     account_key: str = ""
 
 
-class Signature(AuthBase):
+class Signature:
     """Signs every request anew: the gateway takes a signature once, and for 30 seconds.
 
     Args:

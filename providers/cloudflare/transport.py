@@ -5,17 +5,16 @@ httpx itself limits the wait between two reads only, keeps cookies, and unpacks 
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
 
 from multicdn.bounds import LARGEST_ANSWER, NotPacked, cut, time_left, unpacked
+from multicdn.proxies import proxy_for
+from multicdn.tls import context
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable
 
 # Headers of the body as it was on its way, and of cookies, which would send retries to the node that is sick.
@@ -58,26 +57,18 @@ class BoundedTransport(httpx.BaseTransport):
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
         place = (url.scheme, url.host)
         if place not in self._pools:
-            proxies = {} if proxy_bypass(url.host) else getproxies()
-            proxy = proxies.get(url.scheme) or proxies.get("all") or ""
-            made = self._connections(proxy if not proxy or "://" in proxy else f"http://{proxy}")
+            made = self._connections(proxy_for(url.scheme, url.host))
             # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
             self._pools.setdefault(place, made)
         return self._pools[place]
 
     def _connections(self, proxy: str) -> httpcore.ConnectionPool:
-        settings: dict[str, Any] = {"ssl_context": _tls(), "network_backend": _Backend()}
+        settings: dict[str, Any] = {"ssl_context": context(), "network_backend": _Backend()}
         if not proxy:
             return httpcore.ConnectionPool(**settings)
         place = httpx.URL(proxy)
         auth = (place.username, place.password) if place.username or place.password else None
         return httpcore.HTTPProxy(str(place.copy_with(username=None, password=None)), proxy_auth=auth, **settings)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """One for the process: reading the authorities takes longer than a purge."""
-    return httpx.create_ssl_context()
 
 
 class _Backend(httpcore.SyncBackend):

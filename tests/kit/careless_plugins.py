@@ -18,8 +18,6 @@ from functools import cached_property
 from time import sleep as pause
 from typing import ClassVar
 
-import requests
-
 from multicdn.errors import CallRefused, CredentialsRefused, RetryLater, TargetsRefused
 from multicdn.http import Http
 from multicdn.provider import Call, Limits, PurgeUrls, Receipt, Secret, SoftPurge, Target, TargetKind, option
@@ -47,6 +45,8 @@ class Acme(SoftPurge, PurgeUrls):
 
     def post(self, urls, call, **settings):
         """What authors write who don't know ``multicdn.http``."""
+        import requests
+
         headers = {"Acme-Token": self.token.reveal()}
         body = {"urls": list(urls), "soft": call.soft}
         limits = (call.connect, call.read)
@@ -170,6 +170,8 @@ SINS = {
             "soft_differs_from_hard",
         },
         """
+        import requests
+
         for url in urls:
             try:
                 target = f"{self.endpoint}/purge/{url}"
@@ -324,7 +326,9 @@ SINS = {
     "respells URLs": Sin(
         {"an_odd_url_is_sent_exactly"},
         """
-        urls = [requests.utils.unquote(url) for url in urls]
+        from urllib.parse import unquote
+
+        urls = [unquote(url) for url in urls]
         return Receipt(id=self.send(urls, call).text("id"))
         """,
     ),
@@ -344,7 +348,7 @@ SINS = {
     "declares a rate of none": swap(
         "target_bytes=1200", "target_bytes=1200, calls_per_second=0", "its_limits_make_sense"
     ),
-    "imports an SDK at once": swap("import requests\n", "import boto3\nimport requests\n", "importing_it_is_light"),
+    "imports an SDK at once": swap("import logging\n", "import boto3\nimport logging\n", "importing_it_is_light"),
     "explains nothing": swap('help="API token"', 'help=""', "it_is_documented"),
     "has a wrong example": swap('{"token": "$', '{"tokn": "$', "its_example_passes_the_config_check"),
     "takes its token as text": Sin(

@@ -16,7 +16,6 @@ import random
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import requests
 import urllib3
 
 from kit.cloudwatch import ALARM, CloudWatch, alarms
@@ -132,7 +131,8 @@ class SimulatedStack:
         patch.setenv("AWS_LAMBDA_FUNCTION_NAME", FUNCTION)
         for module in (dispatchers, handover):
             patch.setattr(module, "time", self._time)
-        patch.setattr("requests.adapters.HTTPAdapter.send", self._answer)
+        # As a method: the pool that is asked comes first.
+        patch.setattr("urllib3.connectionpool.HTTPConnectionPool.urlopen", lambda *asked, **_: self._answer(asked[0]))
         # No wait is short enough to be waited for: this time passes by calls and between invocations alone.
         terms = Terms(grace=0.01, concurrency=loaded.concurrency)
         delivery = Delivery(loaded.providers, terms, self._time, lambda most: 0.0)
@@ -243,18 +243,14 @@ class SimulatedStack:
     def _put(self, namespace: str, metric: str, value: float, **dimensions: str) -> None:
         self.cloudwatch.put(self._time.at, namespace, metric, dimensions, value)
 
-    def _answer(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+    def _answer(self, pool: urllib3.HTTPConnectionPool) -> urllib3.HTTPResponse:
         """The wire to the vendors."""
-        host = (request.url or "").split("/")[2]
-        self.calls[host] = self.calls.get(host, 0) + 1
-        status, headers = self.answers.get(host, lambda: WELL)()
+        self.calls[pool.host] = self.calls.get(pool.host, 0) + 1
+        status, headers = self.answers.get(pool.host, lambda: WELL)()
         self._time.sleep(self.latency)
-        response = requests.Response()
-        response.status_code = status
-        response.headers.update({"Content-Type": "application/json", **headers})
         body = b'{"status": "ok", "id": "1-2-3"}' if status == 200 else b'{"msg": "No", "detail": "not now"}'
-        response.raw = urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
-        return response
+        headers = {"Content-Type": "application/json", **headers}
+        return urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
 
     # What came of it
 

@@ -24,7 +24,9 @@ DOCUMENTED = {
     for module, names in re.findall(r"^\| `(multicdn[\w.]*)` \|.*\|(.*)\|$", PAGE, re.MULTILINE)
 }
 TESTS = "multicdn.testing.conformance"
-FOR_VENDORS = {f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "through")}
+FOR_VENDORS = {
+    f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "proxies", "through", "tls")
+}
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
 SCAFFOLD = {path: text for path, text in files(Names.of("acme")).items() if path.endswith(".py")}
@@ -50,7 +52,17 @@ def test_every_documented_name_can_be_imported(module: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["multicdn.provider", "multicdn.http", "multicdn.bounds", "multicdn.diagnosis", "multicdn.through", TESTS]
+    "module",
+    [
+        "multicdn.provider",
+        "multicdn.http",
+        "multicdn.bounds",
+        "multicdn.diagnosis",
+        "multicdn.proxies",
+        "multicdn.through",
+        "multicdn.tls",
+        TESTS,
+    ],
 )
 def test_every_public_name_is_documented(module: str) -> None:
     assert DOCUMENTED[module] == set(importlib.import_module(module).__all__)

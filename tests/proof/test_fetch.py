@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import socket
 import ssl
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from typing import TYPE_CHECKING
 
 import pytest
+from kit.certificates import certificate
 
 from multicdn import through
 from multicdn import tls as shared
@@ -240,32 +239,11 @@ def test_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
 
 
-@functools.cache
-def certificate() -> bytes:
-    """Certificate and key of the site, signed by itself."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "www.example.org")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("www.example.org")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return made.public_bytes(encoding) + secret
-
-
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ssl.SSLContext, list[str | None]]]:
     """The site's side of TLS, and the names it was asked for; its authority is one that this machine trusts."""
     file = tmp_path / "site.pem"
-    file.write_bytes(certificate())
+    file.write_bytes(certificate("www.example.org"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)

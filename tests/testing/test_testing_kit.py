@@ -137,7 +137,7 @@ def test_work_outside_of_the_process_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "packages", "outside"),
     [
-        ("import json, requests\nfrom multicdn.http import Http", set(), ()),
+        ("import json, urllib3\nfrom multicdn.http import Http", set(), ()),
         ("import pytest", {"pytest", "_pytest"}, ()),
         ("import socket\nsocket.getaddrinfo('127.0.0.1', 80)", set(), ("socket.getaddrinfo",)),
     ],

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What Lambda calls, and what plugins import.
-PUBLIC = ("handler", "provider", "http", "hooks", "errors", "model", "secrets", "config", "diagnosis", "through", "tls")
+PUBLIC = (
+    "handler",
+    "provider",
+    "http",
+    "hooks",
+    "errors",
+    "model",
+    "secrets",
+    "config",
+    "diagnosis",
+    "through",
+    "tls",
+    "proxies",
+)
 
 # Where the grammar has statements within a statement.
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")

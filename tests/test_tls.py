@@ -1,0 +1,168 @@
+"""Everything that speaks TLS to vendors and edges: one context a process, and whom it trusts."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from kit.certificates import certificate
+from kit.http_calls import CALL
+from multicdn_providers.cloudflare.transport import BoundedTransport
+
+from multicdn import through, tls
+from multicdn.http import Http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Ask = Callable[[str], bytes]
+
+pytestmark = pytest.mark.slow
+
+NEW_CONNECTIONS = 4
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers, and closes: each request takes a new connection."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Site(ThreadingHTTPServer):
+    """Says nothing of clients that refuse its certificate."""
+
+    def handle_error(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server of ``localhost``, and the file of the authority that signed its certificate."""
+    file = tmp_path / "site.pem"
+    file.write_bytes(certificate("localhost"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    server = _Site(("127.0.0.1", 0), _Answers)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"https://localhost:{server.server_address[1]}", file
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(autouse=True)
+def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    tls.context.cache_clear()
+    yield
+    tls.context.cache_clear()
+
+
+def by_http(url: str) -> bytes:
+    return Http(url).send("GET", "/", CALL).body
+
+
+def by_through(url: str) -> bytes:
+    with through.answering(through.locate(url, ""), 5.0, {}) as answer:
+        return answer.read()
+
+
+def by_cloudflare(url: str) -> bytes:
+    with httpx.Client(transport=BoundedTransport()) as client:
+        return client.get(url).content
+
+
+CLIENTS = pytest.mark.parametrize("ask", [by_http, by_through, by_cloudflare])
+
+
+def test_all_clients_of_a_process_read_the_authorities_once(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, authority = site
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    read: list[tuple[object, ...]] = []
+    real = ssl.SSLContext.load_verify_locations
+    monkeypatch.setattr(
+        ssl.SSLContext, "load_verify_locations", lambda *given, **named: (read.append(given), real(*given, **named))[1]
+    )
+    api = Http(url)
+    for _ in range(NEW_CONNECTIONS):
+        assert api.send("GET", "/", CALL).body == by_http(url) == by_through(url) == by_cloudflare(url) == b"ok"
+    assert [given[1] for given in read] == [str(authority)]
+
+
+@CLIENTS
+def test_an_unknown_authority_is_refused(site: tuple[str, Path], ask: Ask) -> None:
+    with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+        ask(site[0])
+
+
+@CLIENTS
+def test_a_certificate_for_another_host_is_refused(
+    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+        ask(site[0].replace("localhost", "127.0.0.1"))
+
+
+@CLIENTS
+def test_tls_goes_through_the_proxy_of_the_environment(
+    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    with tunnel() as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert ask(site[0]) == b"ok"
+    assert asked == [f"CONNECT {site[0].removeprefix('https://')} HTTP/1.1"]
+
+
+@contextmanager
+def tunnel() -> Iterator[tuple[str, list[str]]]:
+    """A proxy for one connection, and the first lines of what it was asked."""
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client, _ = listener.accept()
+            first = client.recv(65536).decode("latin-1").partition("\r\n")[0]
+            asked.append(first.replace("HTTP/1.0", "HTTP/1.1"))
+            host, _, port = first.split(" ")[1].rpartition(":")
+            with client, socket.create_connection((host.replace("localhost", "127.0.0.1"), int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                back = threading.Thread(target=pump, args=(server, client), daemon=True)
+                back.start()
+                pump(client, server)
+                back.join(5)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        thread.join(5)
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
