@@ -15,7 +15,7 @@ MINISTACK := ministack==1.5.33 boto3==1.43.106
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help environments demo test coverage quick check types contracts compiled format docs screens images bench aws-sim clean
+.PHONY: help environments demo test coverage quick check types contracts compiled format docs screens images bench bench-quick bench-long aws-sim clean
 
 help:
 	@echo "make demo    see an upload reach every CDN, on this machine alone"
@@ -27,7 +27,9 @@ help:
 	@echo "make docs    write the generated parts of README.md and docs/ anew, and build the site in build/website"
 	@echo "make screens  write what commands show anew (tests/data/screens); git diff says what changed"
 	@echo "make images  take the pictures of docs/images anew, by a headless Chromium"
-	@echo "make bench   measure, as ratios"
+	@echo "make bench   measure, as ratios to floors: one table with verdicts, into docs/performance.md; ten minutes"
+	@echo "make bench-quick  the same rows in a minute: noisier"
+	@echo "make bench-long  soaks and other benches that take many minutes each"
 	@echo "make clean   remove both environments"
 
 environments:
@@ -77,13 +79,17 @@ images: environments
 	@MULTICDN_WRITE_IMAGES=1 $(BIN)/python -m pytest -q tests/local/test_page.py -k pictures
 
 bench: $(VENV)/.done $(AWS_SIM)/.done
-	$(BIN)/python bench/plan.py
+	$(BIN)/python bench --write
+
+bench-quick: $(VENV)/.done $(AWS_SIM)/.done
+	$(BIN)/python bench --quick
+
+# Where minutes, not milliseconds, show something: what is lost, late or stale, and what purging costs.
+bench-long: $(VENV)/.done $(AWS_SIM)/.done
 	$(BIN)/python bench/economy.py
 	$(BIN)/python bench/hanging.py
 	$(BIN)/python bench/in_time.py
 	$(BIN)/python bench/isolation.py
-	$(BIN)/python bench/worker.py
-	$(BIN)/python bench/cold_start.py
 	$(BIN)/python bench/tiers.py
 	$(BIN)/python bench/proof.py
 	$(BIN)/python bench/soak.py

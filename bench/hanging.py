@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rig.events import BUCKET, uploads
 
 from multicdn import config
 from multicdn.dispatcher import Dispatcher
@@ -69,7 +70,7 @@ class Bench:
         """A new one, with a pace that nothing was booked in yet."""
         described = config_for({name: self._edges[name] for name in names})
         os.environ.update(described.environment)
-        routes = [{"bucket": "acme-site", "urls": ["https://www.acme.com/{key}"], "purge": list(names)}]
+        routes = [{"bucket": BUCKET, "urls": ["https://www.acme.com/{key}"], "purge": list(names)}]
         settings = {"delivery": {"concurrency": 1}, "routes": routes}
         text = json.dumps({"version": 1, "providers": described.providers, **settings})
         plugins = Plugins()
@@ -90,12 +91,7 @@ class Bench:
 
     def _event(self) -> dict[str, Any]:
         self._uploads += 1
-        return {"Records": [self._record(number) for number in range(self._keys)]}
-
-    def _record(self, number: int) -> dict[str, Any]:
-        entity = {"key": f"{self._uploads}/{number}.css", "sequencer": f"{self._uploads:016X}"}
-        s3 = {"bucket": {"name": "acme-site"}, "object": entity}
-        return {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}
+        return uploads((f"{self._uploads}/{number}.css" for number in range(self._keys)), self._uploads)
 
 
 def _medians(bench: Bench, sick: str, rounds: int, seconds: float) -> tuple[float, float, float]:

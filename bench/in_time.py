@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rig.processor_share import ProcessorShare
 
 from multicdn.queue import message
 from multicdn.simulators import VENDORS, Origin, load
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from multicdn.simulators.kit.http_server import Request
-
-# Seconds of one turn of stopping and continuing: the period of Linux' scheduler for shares is 0.1.
-_PERIOD = 0.1
 
 _FUNCTION = """
 import json, sys, time
@@ -73,18 +69,6 @@ class Queue:
     def targets(self) -> int:
         """How many targets wait in it."""
         return sum(len(message.decode(json.loads(body), "m").job.targets) for body in self.bodies)
-
-
-def throttle(process: subprocess.Popen[str], share: float) -> None:
-    """Give a process a share of a processor, until it ends."""
-    while process.poll() is None:
-        for number, seconds in ((signal.SIGCONT, _PERIOD * share), (signal.SIGSTOP, _PERIOD * (1 - share))):
-            try:
-                process.send_signal(number)
-            except ProcessLookupError:
-                return
-            time.sleep(seconds)
-    process.send_signal(signal.SIGCONT)
 
 
 def run(records: int, share: float, limit: float, vendors: Sequence[str]) -> tuple[float, int, int]:
@@ -127,10 +111,10 @@ def run(records: int, share: float, limit: float, vendors: Sequence[str]) -> tup
         assert process.stdin is not None
         with process:
             process.stdout.readline()
-            threading.Thread(target=throttle, args=(process, share), daemon=True).start()
-            process.stdin.write("\n")
-            process.stdin.flush()
-            *_metrics, last = process.stdout
+            with ProcessorShare(process, share):
+                process.stdin.write("\n")
+                process.stdin.flush()
+                *_metrics, last = process.stdout
             said = json.loads(last)
     return said["left"], said["failed"], queue.targets()
 

@@ -1,19 +1,18 @@
-"""How many messages a worker takes, as a ratio to a loop that only receives and deletes.
+"""How many messages a worker takes, beside a loop that only receives and deletes.
 
-    python bench/worker.py [--messages 3000] [--rounds 3]
+    python bench/worker.py [--quick]
 
-Both read the same queue of an AWS on loopback, one after the other. The worker has the default settings and two
-vendors, of which one is paced: CloudFront, with a call each four seconds for a process. Fails if the worker reaches
-less than half of the loop.
+Both read queues of an AWS on loopback, in turns. The worker has the default settings; in one row its vendor is
+Fastly, in the other there are two vendors, of which one is paced: CloudFront, with a call each four seconds.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import itertools
 import json
 import multiprocessing
-import statistics
+import signal
 import sys
 import tempfile
 import time
@@ -22,44 +21,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.console import Console
-from rich.table import Table
+from rig import report
+from rig.events import BUCKET, record
+from rig.figures import Spent, compared_times, interleaved, medians
+from rig.processor_share import processor_seconds
 
 from multicdn.testing.loopback.environment import LocalEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Iterator, Sequence
 
-_LEAST = 0.5
-_BUCKET = "acme-site"
+    from rig.figures import Figure
+
+TITLE = "Messages through a worker, beside a loop that receives and deletes"
+
+# By row, the providers of the example that are purged; the last one is who tells when all is done.
+_VENDORS = {"fastly": ("fastly",), "akamai and a paced cloudfront": ("site", "akamai")}
+ROWS = tuple(_VENDORS)
+
+# Of the loop's time: half of its messages a second.
+_MOST = 2.0
+
 _EXAMPLE = Path(__file__).parents[1] / "multicdn.config.yml"
 _PATIENCE = 300.0
-_LONGEST_POLL = 20.0
+_INTERVAL = 0.1
 
 
-def _config() -> dict[str, Any]:
+def _config(names: Sequence[str]) -> dict[str, Any]:
     example = yaml.load(_EXAMPLE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - texts only
-    names = ["site", "akamai"]
-    route = {"bucket": _BUCKET, "urls": ["https://www.acme.com/{key}"], "purge": names}
-    return {"version": 1, "providers": {name: example["providers"][name] for name in names}, "routes": [route]}
-
-
-def _wait_for_polls() -> None:
-    """The queue still answers the last polls of a worker that has ended, and hides what nobody gets."""
-    time.sleep(_LONGEST_POLL + 1)
+    providers = {name: example["providers"][name] for name in names}
+    for options in providers.values():
+        options.pop("pulls_from", None)  # each stands for itself
+    route = {"bucket": BUCKET, "urls": ["https://www.acme.com/{key}"], "purge": list(names)}
+    return {"version": 1, "providers": providers, "routes": [route]}
 
 
 def _fill(sqs: Any, queue: str, count: int, name: str) -> None:
     """Send messages about as many objects."""
     for start in range(0, count, 10):
         numbers = range(start, min(count, start + 10))
-        entries = [{"Id": str(number), "MessageBody": _body(f"{name}/{number}.css")} for number in numbers]
+        bodies = [json.dumps({"Records": [record(f"{name}/{number}.css", number)]}) for number in numbers]
+        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
         assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
-
-
-def _body(key: str) -> str:
-    s3 = {"bucket": {"name": _BUCKET}, "object": {"key": key, "sequencer": "0055AED6DCD90281E5"}}
-    return json.dumps({"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}]})
 
 
 def _loop(endpoint: str, environment: dict[str, str], queue: str, count: int, seconds: Any) -> None:
@@ -74,7 +78,7 @@ def _loop(endpoint: str, environment: dict[str, str], queue: str, count: int, se
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
     left = count
-    began = time.monotonic()
+    wall, cpu = time.monotonic(), time.process_time()
     while left:
         answer = sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=0, MessageSystemAttributeNames=["All"]
@@ -84,84 +88,91 @@ def _loop(endpoint: str, environment: dict[str, str], queue: str, count: int, se
         if entries:
             sqs.delete_message_batch(QueueUrl=queue, Entries=entries)
         left -= len(entries)
-    seconds.value = time.monotonic() - began
+    seconds[:] = time.process_time() - cpu, time.monotonic() - wall
 
 
-def _time_loop(stage: LocalEnvironment, count: int) -> float:
+def _time_loop(stage: LocalEnvironment, count: int) -> Spent:
     context = multiprocessing.get_context("spawn")
-    seconds = context.Value("d", 0.0)
-    _fill(stage.aws.client("sqs"), stage.queue.url, count, "loop")
-    arguments = (stage.aws.endpoint, stage.aws.environment(), stage.queue.url, count, seconds)
-    process = context.Process(target=_loop, args=arguments)
+    seconds: Any = context.Array("d", 2)
+    sqs = stage.aws.client("sqs")
+    queue = sqs.create_queue(QueueName="loop")["QueueUrl"]
+    _fill(sqs, queue, count, "loop")
+    process = context.Process(target=_loop, args=(stage.aws.endpoint, stage.aws.environment(), queue, count, seconds))
     process.start()
     process.join(_PATIENCE)
     assert process.exitcode == 0, "the loop did not end"
-    return float(seconds.value)
+    return Spent(seconds[0], seconds[1])
 
 
-def _time_worker(stage: LocalEnvironment, count: int, name: str) -> float:
-    """Seconds from the worker's start until the batch that brings the last message has been handled and deleted."""
-    _fill(stage.aws.client("sqs"), stage.queue.url, count, name)
-    seen = len(stage.worker_log())
-    with stage.worker():
-        end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end:
-            time.sleep(0.1)
-            lines = list(_lines(stage.worker_log()[seen:]))
-            # What was put off for CloudFront comes back, and is no message of ours.
-            handled = sum(line["messages"] for line in lines if line["event"] == "worker-batch")
-            if handled >= count and _akamai(stage, name) >= count:
-                return _duration(lines, count)
+def _time_worker(stage: LocalEnvironment, worker: subprocess.Popen[bytes], count: int, name: str) -> Spent:
+    """What a running worker takes until the batch that brings the last message has been handled and deleted.
+
+    It is stopped meanwhile, with a poll under way. What was put off for a paced vendor is no message of ours.
+    """
+    worker.send_signal(signal.SIGSTOP)
+    sqs, seen, cpu = stage.aws.client("sqs"), len(stage.worker_log()), processor_seconds(worker.pid)
+    sqs.purge_queue(QueueUrl=stage.queue.url)
+    _fill(sqs, stage.queue.url, count, name)
+    began = time.time()
+    worker.send_signal(signal.SIGCONT)
+    while time.time() < began + _PATIENCE:
+        time.sleep(_INTERVAL)
+        ends = _handled(stage.worker_log()[seen:], count)
+        if ends and _called(stage, name) >= count:
+            return Spent(processor_seconds(worker.pid) - cpu, ends - began)
     raise TimeoutError(stage.worker_log()[-2000:])
 
 
-def _akamai(stage: LocalEnvironment, name: str) -> int:
-    return sum(call.body.decode().count(f"/{name}/") for call in stage.edges["akamai"].calls)
+def _called(stage: LocalEnvironment, name: str) -> int:
+    """For how many objects the vendor without a pace was called."""
+    *_, vendor = stage.edges.values()
+    return sum(f"{call.target} {call.body.decode()}".count(f"/{name}/") for call in vendor.calls)
 
 
-def _duration(lines: list[dict[str, Any]], count: int) -> float:
-    [began] = [line["time"] for line in lines if line["event"] == "worker-started"]
+def _handled(log: str, count: int) -> float | None:
+    """When so many messages had been handled, in seconds since 1970."""
     handled = 0
-    for line in lines:
-        handled += line["messages"] if line["event"] == "worker-batch" else 0
-        if handled >= count:
-            return (datetime.fromisoformat(line["time"]) - datetime.fromisoformat(began)).total_seconds()
-    raise AssertionError("they have been counted")
-
-
-def _lines(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
+    for text in log.splitlines():
         with contextlib.suppress(ValueError):
-            yield json.loads(line)
+            line = json.loads(text)
+            handled += line["messages"] if line.get("event") == "worker-batch" else 0
+            if handled >= count:
+                return datetime.fromisoformat(line["time"]).timestamp()
+    return None
 
 
-def main() -> int:
-    """Measure, print, and return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=3000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    loops, workers = list[float](), list[float]()
+def _measure(names: Sequence[str], count: int, rounds: int) -> dict[str, list[Spent]]:
     with tempfile.TemporaryDirectory(prefix="multicdn-bench-") as folder:
         path = Path(folder, "multicdn.config.yml")
-        path.write_text(yaml.safe_dump(_config()), encoding="utf-8")
-        with LocalEnvironment(path, auth=False) as stage:
-            stage.wait_until_quiet()
-            with stage.worker():  # S3's test event
-                stage.wait_until_quiet()
-            _wait_for_polls()
-            for number in range(arguments.rounds):
-                loops.append(arguments.messages / _time_loop(stage, arguments.messages))
-                workers.append(arguments.messages / _time_worker(stage, arguments.messages, f"round-{number}"))
-                _wait_for_polls()
-                stage.aws.client("sqs").purge_queue(QueueUrl=stage.queue.url)
-    loop, worker = statistics.median(loops), statistics.median(workers)
-    table = Table("loop, messages/s", "worker, messages/s", "worker / loop", "", title="A worker's throughput")
-    passed = worker >= _LEAST * loop
-    table.add_row(f"{loop:.0f}", f"{worker:.0f}", f"{worker / loop:.2f}", "ok" if passed else "FAILED")
-    Console().print(table)
-    return 0 if passed else 1
+        path.write_text(yaml.safe_dump(_config(names)), encoding="utf-8")
+        with LocalEnvironment(path, auth=False) as stage, stage.worker() as worker:
+            assert stage.wait_for_worker(), stage.worker_log()  # S3's test event
+            numbers = itertools.count()
+            cases = {
+                "loop": lambda: _time_loop(stage, count),
+                "worker": lambda: _time_worker(stage, worker, count, f"round-{next(numbers)}"),
+            }
+            return interleaved(cases, rounds, warm_up=rounds > 1)
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Measure each worker, and a loop beside it."""
+    count, rounds = (600, 1) if quick else (1500, 3)
+    for row, names in _VENDORS.items():
+        found = _measure(names, count, rounds)
+        a_second = [count / spent.wall for spent in (medians(found["worker"]), medians(found["loop"]))]
+        yield compared_times(
+            row,
+            found["worker"],
+            found["loop"],
+            each=count,
+            by="wall",
+            limit=_MOST if "akamai" in names else None,
+            note="messages a second: {:.0f}, loop {:.0f}; CPU {:.2f} x".format(
+                *a_second, medians(found["worker"]).cpu / medians(found["loop"]).cpu
+            ),
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.main(sys.modules[__name__], __doc__))

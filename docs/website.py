@@ -31,7 +31,7 @@ SECTIONS = {
     "Start": ("index", "install", "local"),
     "How to": ("on-call", "doctor", "deploys", "ci", "pipelines", "migrate", "plugins"),
     "Reference": ("config", "vendors/*", "commands", "options", "logs", "alarms", "publish", "cost"),
-    "How it works": ("delivery", "proof", "architecture", "contributing", "security", "changelog"),
+    "How it works": ("delivery", "proof", "performance", "architecture", "contributing", "security", "changelog"),
 }
 _REST = "Reference"
 

@@ -4,8 +4,8 @@
         answer = function.invoke(event)
 
 The function's process sees its own code, what Lambda's runtime brings, the standard library, and nothing else that is
-installed here. The API is docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Not there: a share of the CPU and a
-limit of memory, freezing between invocations, concurrency (make two functions), extensions, streaming, SnapStart.
+installed here. The API is docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Not there: a limit of memory,
+freezing between invocations, concurrency (make two functions), extensions, streaming, SnapStart.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _INIT_SECONDS = 10.0
 # After its answer a process asks for the next event. Lambda counts that time too, but it is next to nothing.
 _RETURN_SECONDS = 5.0
 
-_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
-_SDK = ("boto3", "botocore", "jmespath", "s3transfer", "python-dateutil", "six", "urllib3")
+# Distributions that Lambda's runtime brings beside Python.
+CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+SDK = ("boto3", "botocore", "jmespath", "s3transfer", "python-dateutil", "six", "urllib3")
 
 _ACCOUNT = "123456789012"
 
@@ -66,6 +67,7 @@ class Invocation:
         seconds: from the event to the answer, without the start of the process.
         init_seconds: from the start of the process until it was ready for the first event; None if it ran already.
         memory: the most bytes that the process has had in memory so far.
+        cpu: seconds of the processor that the process has had so far.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Invocation:
     seconds: float
     init_seconds: float | None
     memory: int
+    cpu: float
 
 
 class LambdaFunction:
@@ -86,6 +89,8 @@ class LambdaFunction:
         timeout: seconds that an invocation may take.
         memory: megabytes that the function is told it has.
         sdk: whether there is a boto3 beside the code, as in Lambda's own runtime: the one that is installed here.
+        runtime: a folder that ``rig.packages`` has filled; else what is installed here is linked, compiled or not.
+        share: of a processor, once the process has started: Lambda lets that be quick.
         name: of the function.
 
     Attributes:
@@ -101,6 +106,8 @@ class LambdaFunction:
         timeout: float = 30.0,
         memory: int = 512,
         sdk: bool = True,
+        runtime: Path | None = None,
+        share: float | None = None,
         name: str = "multicdn",
     ) -> None:
         self.log: list[str] = []
@@ -110,20 +117,25 @@ class LambdaFunction:
         self._timeout = timeout
         self._memory = memory
         self._sdk = sdk
+        self._given_runtime = runtime
+        self._share = share
         self._name = name
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._running: RuntimeProcess | None = None
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="multicdn-lambda-")
-        self._task, self._runtime = Path(self._folder.name, "task"), Path(self._folder.name, "runtime")
+        self._home = self._folder.name
+        self._task = Path(self._home, "task")
+        self._runtime = self._given_runtime or Path(self._home, "runtime")
         if self._code.is_dir():
             self._task = self._code.absolute()
         else:
             with zipfile.ZipFile(self._code) as archive:
                 archive.extractall(self._task)
-        self._runtime.mkdir()
-        link((*_CLIENT, *(_SDK if self._sdk else ())), self._runtime)
+        if self._given_runtime is None:
+            self._runtime.mkdir()
+            link((*CLIENT, *(SDK if self._sdk else ())), self._runtime)
         return self
 
     def __exit__(
@@ -168,6 +180,8 @@ class LambdaFunction:
         self._running = RuntimeProcess(command, self._task, self._variables(), self.log, arn)
         signal = self._running.wait_until_ready(_INIT_SECONDS)
         self._running.memory()  # in case that it doesn't live long enough to be asked again
+        if signal.kind == "ready" and self._share is not None:
+            self._running.throttle(self._share)
         return signal
 
     def _variables(self) -> dict[str, str]:
@@ -175,7 +189,7 @@ class LambdaFunction:
         region = self._given.get("AWS_REGION", "us-east-1")
         return {
             "PATH": os.defpath,
-            "HOME": str(self._runtime.parent),  # where there is no .aws
+            "HOME": self._home,  # where there is no .aws
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
             "PYTHONPATH": f"{self._task}{os.pathsep}{self._runtime}",
@@ -201,13 +215,13 @@ class LambdaFunction:
     ) -> Invocation:
         """Turn a signal into the result, and leave the process ready for the next event, or gone."""
         assert self._running is not None, "it gave a signal"
-        memory = self._running.memory()
+        memory, cpu = self._running.memory(), self._running.cpu()
         is_sound = signal.kind in ("response", "error")
         if not is_sound or self._running.wait_until_ready(_RETURN_SECONDS).kind != "ready":
             self.stop()
         failure = None if signal.kind == "response" else _failure(request, signal, limit)
         payload = json.loads(signal.body) if failure is None else None
-        return Invocation(request, payload, failure, seconds, init_seconds, memory)
+        return Invocation(request, payload, failure, seconds, init_seconds, memory, cpu)
 
 
 def _failure(request: str, signal: RuntimeSignal, limit: float) -> InvocationFailure:

@@ -9,12 +9,13 @@ import subprocess
 import threading
 import time
 import uuid
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.simulators.kit.http_server import Request, Response, Server
+from rig.processor_share import ProcessorShare, processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,8 @@ class RuntimeProcess:
         self._signals: SimpleQueue[RuntimeSignal] = SimpleQueue()
         self._current = ""
         self._memory = 0
+        self._cpu = 0.0
+        self._share = ExitStack()
         self._server = Server(self._answer).start()
         address = self._server.url.removeprefix("http://")
         self._process = subprocess.Popen(  # noqa: S603 - tests say what to run
@@ -104,8 +107,19 @@ class RuntimeProcess:
                     self._memory = int(line.split()[1]) * 1024
         return self._memory
 
+    def cpu(self) -> float:
+        """Read the processor's seconds that the process has had."""
+        with suppress(OSError):
+            self._cpu = processor_seconds(self._process.pid)
+        return self._cpu
+
+    def throttle(self, share: float) -> None:
+        """Leave it a share of a processor from now on."""
+        self._share.enter_context(ProcessorShare(self._process, share))
+
     def stop(self) -> None:
         """Kill the process and all that it started, and close its API."""
+        self._share.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

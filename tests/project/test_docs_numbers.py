@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import cold_start
+import first_event
 import pytest
 from kit.docs_text import PAGES, prose
 from multicdn_providers import fastly
 from multicdn_providers.cloudfront import client as cloudfront
+from rig import processor_share
 
 from multicdn import bounds, log, provenance, publishing, records, secrets
 from multicdn.aws import s3
@@ -166,6 +169,13 @@ HELD = {
         f"have {time(delivery.LINGER)} to end",
         f"the last {time(delayed.LONGEST_DELAY)} of the function's log",
     ],
+    "performance.md": [
+        ", ".join(f"{processor_share.share_of(size):.0%} of one at {size} MB" for size in first_event.SIZES).replace(
+            "%", " %"
+        ),
+        f"to {cold_start._LEAN:.0f} MB where a vendor needs no SDK",
+        f"to the {cold_start._UPLOAD:.0f} MB that Lambda takes",
+    ],
     "pipelines.md": [f"Beyond {cloudformation.LONGEST_BODY:,} bytes"],
     "plugins.md": [
         f"only after {count(_RETRY.refused_attempts)} invocations",
@@ -198,6 +208,7 @@ OTHERS = {
     "delivery.md": ["403 and 404 for keys", "some ten minutes", "told within ten minutes", "no more than 1.2 times"],
     "install.md": ["some 3,000 characters are too long for a user's inline policy"],
     "local.md": ["some 70 MB"],
+    "performance.md": ["after some minutes", "takes many minutes each"],
     "proof.md": _MEASURED,
     "plugins.md": ["in about ten minutes", "Ten minutes to a vendor", "wait between two bytes"],
 }

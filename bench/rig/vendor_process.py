@@ -1,0 +1,52 @@
+"""Simulated vendors in a process of their own: what they take of the processor isn't what is measured."""
+
+from __future__ import annotations
+
+import multiprocessing
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from multicdn.simulators import Origin, load
+from multicdn.testing.loopback.simulator_config import SimulatorConfig, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+    from typing import Self
+
+
+class VendorProcess:
+    """Well vendors without limits. A context manager.
+
+    Args:
+        names: of their types.
+
+    Attributes:
+        described: a config for them, and its variables.
+    """
+
+    described: SimulatorConfig
+
+    def __init__(self, names: Sequence[str]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(tuple(names), there), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self.described = self._here.recv()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(names: Sequence[str], pipe: Any) -> None:
+    with ExitStack() as stack:
+        origin = stack.enter_context(Origin())
+        simulators = {name: stack.enter_context(load(name)(origin.url, limits=False)) for name in names}
+        pipe.send(config_for(simulators))
+        pipe.recv()  # until it is killed

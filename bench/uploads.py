@@ -1,0 +1,196 @@
+"""What many uploads cost at once: calls, and time of the processor, beside a loop of one call a file.
+
+    python bench/uploads.py [--quick]
+
+The loop has what a short function has: the vendor's own library, one client, and no thought of limits, failures or
+logs. Vendors are simulated in another process. Paces are skipped: a vendor's limits are the same for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rig import report
+from rig.events import BUCKET, uploads
+from rig.figures import Spent, compared, compared_times, interleaved, timed
+from rig.vendor_process import VendorProcess
+
+from multicdn import config
+from multicdn.delivery.clock import Clock
+from multicdn.delivery.delivery import Delivery
+from multicdn.dispatcher import Dispatcher
+from multicdn.plugins.discovery import Plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rig.figures import Figure
+
+    Send = Callable[[str], object]
+
+TITLE = "Uploads at once, beside a call for each"
+
+NUMBERS = (1, 1000, 10_000)
+
+#: By the vendors' documented limits; Akamai's is 50,000 bytes, and URLs have 60.
+CALLS = {
+    "fastly": (1, 1000, 10_000),
+    "cloudfront": (1, 1, 4),
+    "cloudflare": (1, 10, 100),
+    "akamai": (1, 2, 13),
+}
+
+ROWS = tuple(f"{what}, {name}, {number:,} at once" for what in ("calls", "CPU") for name in CALLS for number in NUMBERS)
+
+# Of the loop's time, where there are many: what is planned mustn't cost more than it saves.
+_MOST = 1.0
+
+# How often the loop calls.
+_LOOP = 200
+
+# URLs of 60 characters.
+_URL, _FOLDER = "https://www.acme.com/", "assets/stylesheets/2026/"
+_SECONDS = 100_000.0
+
+
+def keys(number: int) -> list[str]:
+    """So many keys."""
+    return [f"{_FOLDER}style-{place:05}.css" for place in range(number)]
+
+
+class _SkippingClock(Clock):
+    """Nobody waits: the time is over at once."""
+
+    def __init__(self) -> None:
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        return super().now() + self._skipped
+
+    def sleep(self, seconds: float) -> None:
+        self._skipped += seconds
+
+
+class _Done(NamedTuple):
+    spent: Spent
+    calls: int
+
+
+def figures(*, quick: bool) -> Iterator[Figure]:
+    """Measure each vendor with each number."""
+    with VendorProcess(tuple(CALLS)) as vendors, _quiet():
+        os.environ.update(vendors.described.environment)
+        found = {name: _measure(name, vendors.described.providers[name], quick=quick) for name in CALLS}
+    for name, most in CALLS.items():
+        for number, wanted in zip(NUMBERS, most, strict=True):
+            calls = [float(done.calls) for done in found[name][number]]
+            yield compared(
+                f"calls, {name}, {number:,} at once",
+                calls,
+                [number] * len(calls),
+                "",
+                limit=wanted / number,
+                note=f"by the vendor's limits: {wanted:,}",
+            )
+    for name in CALLS:
+        for number in NUMBERS:
+            yield compared_times(
+                f"CPU, {name}, {number:,} at once",
+                [done.spent.each(number) for done in found[name][number]],
+                [done.spent.each(_LOOP) for done in found[name][0]],
+                unit="µs",
+                limit=None if number == 1 else _MOST,
+                note="an upload",
+            )
+
+
+def _measure(name: str, options: dict[str, Any], *, quick: bool) -> dict[int, list[_Done]]:
+    """By the number of uploads; 0 is the loop."""
+    send = _senders(options)[name]()
+    cases: dict[int, Callable[[], _Done]] = {number: lambda number=number: _ours(options, number) for number in NUMBERS}  # type: ignore[misc]
+    cases[0] = lambda: _Done(timed(lambda: [send(f"{_URL}{number}.css") for number in range(_LOOP)], 0), _LOOP)
+    _ours(options, 1)
+    send(f"{_URL}warm-up.css")
+    return interleaved(cases, 1 if quick else 3, warm_up=False)
+
+
+def _ours(options: dict[str, Any], number: int) -> _Done:
+    """Through a dispatcher that is warm, with a pace in which nothing is booked yet."""
+    route = {"bucket": BUCKET, "urls": [f"{_URL}{{key}}"], "purge": ["cdn"]}
+    text = json.dumps({"version": 1, "providers": {"cdn": options}, "routes": [route]})
+    plugins = Plugins()
+    loaded = config.parse(text, "bench", plugins)
+    dispatcher = Dispatcher(loaded, plugins, Delivery(loaded.providers, clock=_SkippingClock()))
+    dispatcher.dispatch(uploads(["first.css"]), _SECONDS)
+    event = uploads(keys(number))
+    replies = list[dict[str, Any]]()
+    spent = timed(lambda: replies.append(dispatcher.dispatch(event, _SECONDS)), 0.1 if number == 1 else 0)
+    return _Done(spent, replies[0]["providers"]["cdn"]["calls"])
+
+
+def _senders(options: dict[str, Any]) -> dict[str, Callable[[], Send]]:
+    """What purges one file, as each vendor's manual shows it."""
+    import requests
+
+    def secret(name: str) -> str:
+        return os.environ[options[name].removeprefix("${env:").removesuffix("}")]
+
+    def fastly() -> Send:
+        session = requests.Session()
+        session.headers["Fastly-Key"] = secret("token")
+        return lambda url: session.post(f"{options['endpoint']}/purge/{url}").raise_for_status()
+
+    def akamai() -> Send:
+        from akamai.edgegrid import EdgeGridAuth
+
+        session = requests.Session()
+        session.auth = EdgeGridAuth(secret("client_token"), secret("client_secret"), secret("access_token"))
+        place = f"{options['endpoint']}/ccu/v3/delete/url/production"
+        return lambda url: session.post(place, json={"objects": [url]}).raise_for_status()
+
+    def cloudflare() -> Send:
+        from cloudflare import Cloudflare
+
+        client = Cloudflare(api_token=secret("token"), base_url=options["endpoint"])
+        return lambda url: client.cache.purge(zone_id=options["zone"], files=[url])
+
+    def cloudfront() -> Send:
+        import boto3
+
+        client = boto3.client("cloudfront", endpoint_url=options["endpoint"])
+
+        def send(url: str) -> object:
+            paths = {"Quantity": 1, "Items": ["/" + url.removeprefix(_URL)]}
+            batch: Any = {"Paths": paths, "CallerReference": url}
+            return client.create_invalidation(DistributionId=options["distribution"], InvalidationBatch=batch)
+
+        return send
+
+    return {"fastly": fastly, "akamai": akamai, "cloudflare": cloudflare, "cloudfront": cloudfront}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Log and metrics are written, but to nowhere."""
+    logger, handler = logging.getLogger("multicdn"), logging.StreamHandler(io.StringIO())
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+if __name__ == "__main__":
+    sys.exit(report.main(sys.modules[__name__], __doc__))
