@@ -169,7 +169,7 @@ def test_a_rest_gives_back_what_calls_have_used_up() -> None:
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_stretch_ends_where_nobody_else_is_at_work_and_not_before(beside: bool) -> None:  # noqa: FBT001
+def test_a_stretch_ends_where_nobody_else_is_at_work_and_not_before(beside: bool) -> None:
     clock, begun, done = ManualClock(), threading.Event(), threading.Event()
 
     def work(seen: Seen) -> Receipt:
