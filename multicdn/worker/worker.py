@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn.aws import sqs
 from multicdn.errors import told
 from multicdn.log import emit
+from multicdn.model import Status
 from multicdn.worker.lambda_event import failed_messages, sqs_event
 
 if TYPE_CHECKING:
@@ -167,8 +168,10 @@ class Worker:
             left = now + self._gather - time.monotonic()
             if left <= 0:
                 break
-            # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait.
-            messages = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
+            # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait. What
+            # waited for its vendor's turn may wait on: others come within a second, and one call takes all of them.
+            whole = math.ceil if all(map(_is_paced, batch.values())) else math.floor
+            messages = self._receive(min(_LONGEST_POLL, whole(left)), self._batch_size - len(batch))
             batch.update((message["MessageId"], message) for message in messages)
         return list(batch.values()), deadline
 
@@ -284,6 +287,10 @@ def _whole(messages: list[MessageTypeDef]) -> list[MessageTypeDef]:
     if not all(message.keys() >= {"MessageId", "ReceiptHandle", "Body"} for message in messages):
         raise ValueError("an answer with messages that lack their ids or bodies")
     return messages
+
+
+def _is_paced(message: MessageTypeDef) -> bool:
+    return message.get("MessageAttributes", {}).get("status", {}).get("StringValue") == Status.PACED
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

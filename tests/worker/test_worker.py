@@ -222,6 +222,26 @@ def test_gathering_ends_with_the_window(inbox: Inbox) -> None:
     assert inbox.left == 0
 
 
+@pytest.mark.parametrize(("status", "batch"), [("paced", ["first", "while it waits"]), ("retry", ["first"])])
+def test_jobs_of_one_turn_that_come_within_a_second_are_one_batch_and_nothing_else_waits_for_them(
+    inbox: Inbox, status: str, batch: list[str]
+) -> None:
+    attributes = {"status": {"DataType": "String", "StringValue": status}}
+    inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="first", MessageAttributes=attributes)
+    waits: list[int] = []
+
+    def come(params: dict[str, Any], **_: object) -> None:
+        waits.append(params["WaitTimeSeconds"])
+        if waits[-1]:
+            inbox.send("while it waits")
+
+    inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", come)
+    inbox.worker(batch_size=100, gather=1).step()
+    assert inbox.bodies() == [batch]
+    # A message that isn't paced ends it: from there on nobody is waited for.
+    assert waits == ([0, 1, 0] if status == "paced" else [0, 0])
+
+
 def test_without_gathering_a_batch_is_one_receive(inbox: Inbox) -> None:
     inbox.send("a", "b", "c")
     worker = inbox.worker(batch_size=2)
