@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from multicdn.aws import sqs
 from multicdn.errors import told
 from multicdn.log import emit
-from multicdn.model import Status
 from multicdn.worker.lambda_event import failed_messages, sqs_event
+from multicdn.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,6 +108,7 @@ class Worker:
             _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
         self._sqs, self._queue_url, self._handler = client, queue_url, handler
         self._batch_size, self._wait, self._gather = batch_size, wait, gather
+        self._turns = Turns(gather, batch_size)
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
@@ -127,12 +128,19 @@ class Worker:
             self.step()
 
     def step(self) -> int:
-        """Wait for one batch and handle it.
+        """Wait for one batch and handle it; where jobs came back for a turn, wait for the others of that turn as well.
 
         Returns:
-            How many messages it had; 0 if none came, the queue couldn't be reached, or the worker was stopped.
+            How many messages there were; 0 if none came, the queue couldn't be reached, or the worker was stopped.
         """
-        batch, deadline = self._collect()
+        batch, deadline = self._collect(self._wait)
+        messages = self._work(self._turns.keep(batch, time.monotonic(), deadline), deadline)
+        while not self._stopping and (left := self._turns.left(time.monotonic())):
+            batch, deadline = self._collect(min(_LONGEST_POLL, math.ceil(left)))
+            messages += self._work(self._turns.keep(batch, time.monotonic(), deadline), deadline)
+        return messages + self._work(*self._turns.release())
+
+    def _work(self, batch: list[MessageTypeDef], deadline: float) -> int:
         if batch:
             self._deadline = deadline
             self._handle(batch, WorkerContext(deadline))
@@ -157,9 +165,9 @@ class Worker:
         self._stopping = True
         self._inbox.put(None)
 
-    def _collect(self) -> tuple[list[MessageTypeDef], float]:
+    def _collect(self, wait: int) -> tuple[list[MessageTypeDef], float]:
         """Collect one batch; also say until when it is surely ours."""
-        messages = self._receive(self._wait, self._batch_size)
+        messages = self._receive(wait, self._batch_size)
         now = time.monotonic()
         deadline = now + self._time_for_a_batch()
         # By id: while a batch is gathered a message may come again, and only its latest receipt is good.
@@ -168,10 +176,8 @@ class Worker:
             left = now + self._gather - time.monotonic()
             if left <= 0:
                 break
-            # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait. What
-            # waited for its vendor's turn may wait on: others come within a second, and one call takes all of them.
-            whole = math.ceil if all(map(_is_paced, batch.values())) else math.floor
-            messages = self._receive(min(_LONGEST_POLL, whole(left)), self._batch_size - len(batch))
+            # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait.
+            messages = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
             batch.update((message["MessageId"], message) for message in messages)
         return list(batch.values()), deadline
 
@@ -287,10 +293,6 @@ def _whole(messages: list[MessageTypeDef]) -> list[MessageTypeDef]:
     if not all(message.keys() >= {"MessageId", "ReceiptHandle", "Body"} for message in messages):
         raise ValueError("an answer with messages that lack their ids or bodies")
     return messages
-
-
-def _is_paced(message: MessageTypeDef) -> bool:
-    return message.get("MessageAttributes", {}).get("status", {}).get("StringValue") == Status.PACED
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

@@ -222,24 +222,43 @@ def test_gathering_ends_with_the_window(inbox: Inbox) -> None:
     assert inbox.left == 0
 
 
-@pytest.mark.parametrize(("status", "batch"), [("paced", ["first", "while it waits"]), ("retry", ["first"])])
-def test_jobs_of_one_turn_that_come_within_a_second_are_one_batch_and_nothing_else_waits_for_them(
-    inbox: Inbox, status: str, batch: list[str]
+@pytest.mark.parametrize(
+    ("status", "batches"), [("paced", [["upload"], ["first", "second"]]), ("retry", [["first", "upload"]])]
+)
+def test_jobs_that_come_for_one_turn_are_a_batch_and_nothing_else_waits_for_them(
+    inbox: Inbox, status: str, batches: list[list[str]]
 ) -> None:
+    """SQS counts in whole seconds: they come one after the other, and uploads between them."""
     attributes = {"status": {"DataType": "String", "StringValue": status}}
-    inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="first", MessageAttributes=attributes)
+    coming = iter([[("first", attributes), ("upload", {})], [("second", attributes)]])
     waits: list[int] = []
 
     def come(params: dict[str, Any], **_: object) -> None:
         waits.append(params["WaitTimeSeconds"])
-        if waits[-1]:
-            inbox.send("while it waits")
+        if len(waits) == 1 or waits[-1]:
+            for body, marks in next(coming, ()):
+                inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody=body, MessageAttributes=marks)
 
     inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", come)
-    inbox.worker(batch_size=100, gather=1).step()
-    assert inbox.bodies() == [batch]
-    # A message that isn't paced ends it: from there on nobody is waited for.
-    assert waits == ([0, 1, 0] if status == "paced" else [0, 0])
+    inbox.worker(batch_size=2 if status == "paced" else 100, gather=1).step()
+    assert inbox.bodies() == batches
+    assert inbox.left == 0
+    # While some are kept, the poll for the others is a long one.
+    assert any(waits) == (status == "paced")
+
+
+def test_what_was_kept_for_a_turn_is_handled_when_the_worker_is_stopped(inbox: Inbox) -> None:
+    attributes = {"status": {"DataType": "String", "StringValue": "paced"}}
+    inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="kept", MessageAttributes=attributes)
+    worker = inbox.worker(batch_size=100, gather=2)
+
+    def stop(params: dict[str, Any], **_: object) -> None:
+        if params["WaitTimeSeconds"]:
+            worker.stop()
+
+    inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", stop)
+    worker.run()
+    assert inbox.bodies() == [["kept"]]
 
 
 def test_without_gathering_a_batch_is_one_receive(inbox: Inbox) -> None:
