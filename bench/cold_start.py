@@ -80,7 +80,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
     cases[_QUEUED, ""] = lambda: _start(queued, "")
     cases[_EMPTY] = lambda: _start(fastly, "bare.empty")
     cases[_BARE] = _python
-    found = interleaved(cases, 2 if quick else 11, warm_up=not quick)
+    found = interleaved(cases, 3 if quick else 11, warm_up=not quick)
     handler, process = (medians([start.spent for start in found[case]]) for case in (_EMPTY, _BARE))
     for name, library in (*zip(LIBRARIES, LIBRARIES, strict=True), (_QUEUED, "cloudfront")):
         ours, floor = ([start.spent for start in found[case]] for case in ((name, ""), (library, "library.empty")))

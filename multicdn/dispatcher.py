@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multicdn import metrics, reporting
+from multicdn import metrics, preparation, reporting
 from multicdn.aws.s3 import Objects
 from multicdn.delivery.breaker import LONGEST_PAUSE
 from multicdn.delivery.delivery import Delivery
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from multicdn.handover import HandedOn, HeldOver
     from multicdn.model import Change
     from multicdn.planning.front import Work
+    from multicdn.plugins.chosen import ChosenPlugins
     from multicdn.plugins.discovery import Plugins
     from multicdn.proof.following import Following, FollowReport
     from multicdn.proof.ladder import Note
@@ -86,7 +87,7 @@ class Dispatcher:
     def __init__(
         self,
         config: Config,
-        plugins: Plugins,
+        plugins: Plugins | ChosenPlugins,
         delivery: Delivery | None = None,
         retry_queue: Callable[[], RetryQueue] | None = None,
         own_queue: str = "",
@@ -102,6 +103,7 @@ class Dispatcher:
         self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
         self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
+        self._config = config
         self._tiers = config.tiers
         self._concurrency = config.concurrency
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
@@ -126,16 +128,9 @@ class Dispatcher:
         return Following(providers, self._tiers, rules, self._objects, self._concurrency)
 
     def prepare(self) -> None:
-        """Make what the end of an event needs now, before the first: to load boto3 takes longer than the end has."""
-        try:
-            self._handover.prepare()
-        except Exception as error:  # noqa: BLE001 - it is tried again when it is needed; purges don't depend on it
-            emit(logging.ERROR, "requeue-failed", reason=told(error))
-        if self._publisher is not None:
-            try:
-                self._publisher.prepare()
-            except Exception as error:  # noqa: BLE001 - as above
-                _log_unpublished(told(error))
+        """Load and make what the first event needs, before it. What fails or takes long is logged, and done by it."""
+        parts = (self._handover, self._publisher, self._objects, lambda: self._following)
+        preparation.take(preparation.steps(self._config, *parts))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:
         """Act on an event.

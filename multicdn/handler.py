@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from multicdn import config, log
+_IN_LAMBDA = "AWS_LAMBDA_RUNTIME_API" in os.environ
+if _IN_LAMBDA:
+    # While the function initialises nothing becomes garbage, and to look for some takes a tenth of the time.
+    gc.disable()
+
+from multicdn import log, snapshot
+from multicdn.config import compiled
+from multicdn.config.location import locate
 from multicdn.dispatcher import Dispatcher
-from multicdn.plugins.discovery import Plugins
 from multicdn.queue import sender
+
+if TYPE_CHECKING:
+    from multicdn.config import Config
+    from multicdn.plugins.chosen import ChosenPlugins
+    from multicdn.plugins.discovery import Plugins
 
 # Seconds kept back from the function's time, to write the queue, the report and the reply; for much work more is.
 RESERVE = 1.0
@@ -40,16 +52,31 @@ def dispatcher() -> Dispatcher:
     with _lock:
         if _dispatcher is None:
             log.configure()
-            plugins = Plugins()
-            loaded = config.load(plugins=plugins)
+            loaded, plugins = _config()
             for warning in loaded.warnings:
                 log.emit(logging.WARNING, "config", warning=warning)
             made = Dispatcher(
                 loaded, plugins, retry_queue=sender.from_environment(), own_queue=os.environ.get(sender.QUEUE, "")
             )
             made.prepare()
+            snapshot.prepare(loaded.providers)
             _dispatcher = made
         return _dispatcher
+
+
+def _config() -> tuple[Config, Plugins | ChosenPlugins]:
+    """The config that was compiled into the bundle; else the file, checked, with the plugins that are installed."""
+    path = locate()
+    try:
+        if (found := compiled.load(path)) is not None:
+            return found
+    except compiled.OutdatedError as error:
+        log.emit(logging.WARNING, "config", warning=f"{error}; {path.name} is read instead, which takes longer")
+    from multicdn.config.checker import load
+    from multicdn.plugins.discovery import Plugins
+
+    plugins = Plugins()
+    return load(path, plugins), plugins
 
 
 def handler(event: object, context: Context | None = None) -> dict[str, Any]:
@@ -71,6 +98,11 @@ def handler(event: object, context: Context | None = None) -> dict[str, Any]:
     return prepared.dispatch(event, max(0.0, seconds - RESERVE), RESERVE)
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+if _IN_LAMBDA:
     # In the initialisation phase Lambda gives a burst of CPU, and its time isn't taken from the first event.
-    dispatcher()
+    try:
+        dispatcher()
+    finally:
+        # What is there by now stays. No later collection shall walk through it.
+        gc.freeze()
+        gc.enable()

@@ -177,14 +177,20 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         """How many bytes a target adds to the request body. The default is a member of a JSON array."""
         return len(json.dumps(target, ensure_ascii=False).encode()) + 1
 
-    def prepare(self) -> None:  # noqa: B027 - most have nothing to load
+    def prepare(self) -> None:
         """Load what the first call needs: import the vendor's SDK, make its client, read what it reads of disks.
 
         Called while Lambda initialises the function, when it has a whole processor, one provider after the other and
         before any other method. The first event after it shall find nothing left to load. Must open no connection, read
         no secret (they are rotated later) and change nothing that a call doesn't change; may be called again. What it
-        raises is logged, and the first call does without it.
+        raises is logged, and so is that it takes longer than there is; the first call does without it then.
+
+        This one makes the TLS context that ``multicdn.http`` uses: a provider that needs nothing else has no own one.
         """
+        if not self.endpoint.startswith("http:"):
+            from multicdn import tls
+
+            tls.context()
 
     def iam_statements(self, account: str, partition: str = "aws") -> Sequence[Mapping[str, Any]]:
         """The IAM policy statements that this instance needs to make its calls; none for vendors outside AWS.

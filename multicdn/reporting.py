@@ -12,7 +12,7 @@ import msgspec
 
 from multicdn.errors import told
 from multicdn.log import emit
-from multicdn.plugins.discovery import NoHooks
+from multicdn.plugins.no_hooks import NoHooks
 from multicdn.provenance import MOST
 from multicdn.queue.waiting import HELD, INCOMPLETE
 from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider

@@ -15,6 +15,7 @@ import random
 import re
 import threading
 import time
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -206,6 +207,24 @@ def parse_reference(text: str) -> tuple[str, str] | None:
     """Split ``${scheme:name}`` into scheme and name; None for any other text."""
     match = REFERENCE.fullmatch(text.strip())
     return (match["scheme"], match["name"]) if match else None
+
+
+def secret_of(scheme: str, name: str, resolve_foreign: Callable[[str, str], str | None]) -> Secret:
+    """A secret by its reference.
+
+    Args:
+        scheme: as in ``${scheme:name}``.
+        name: likewise.
+        resolve_foreign: asked for schemes that aren't built in; what gives None is unknown to it.
+    """
+    if scheme in BUILT_IN:
+        return Secret(f"${{{scheme}:{name}}}", partial(resolve, scheme, name))
+
+    def foreign() -> str:
+        value = resolve_foreign(scheme, name)
+        return resolve(scheme, name) if value is None else checked(value, scheme, name)
+
+    return Secret(f"${{{scheme}:{name}}}", foreign)
 
 
 def resolve(scheme: str, name: str) -> str:

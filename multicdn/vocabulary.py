@@ -339,6 +339,12 @@ EVENTS = {
         "A secret's source is out: what it said before is used on. Once for each outage.",
         ("secret", "reason"),
     ),
+    "not-prepared": Event(
+        ("WARNING",),
+        "What a provider needs was not loaded while the function started: its first call does it, and takes longer.",
+        ("reason",),
+        ("provider",),
+    ),
     "package-missing": Event(("ERROR",), "A provider needs a package that isn't here.", ("provider", "error")),
     "config": Event(("WARNING",), "What the config check warns of.", ("warning",)),
     "worker-started": Event(("INFO",), "A worker begins.", ("queue", "batches")),

@@ -84,19 +84,21 @@ class IsolationWorld:
     ) -> None:
         self._stack.close()
 
-    def lags(self, state: str, uploads: int, every: float) -> dict[str, list[float]]:
+    def lags(self, state: str, uploads: int, every: float, *, renew: bool = True) -> dict[str, list[float]]:
         """Seconds from each upload until each vendor but the sick one is called for it.
 
         Args:
             state: of the vendor that may be sick; or ``paced``, where it is CloudFront's turn.
             uploads: how many.
             every: seconds from one to the next.
+            renew: whether to begin with other processes, and not with those of the state before.
 
         Returns:
             By vendor. Infinite where no call came in time.
         """
         bucket, names = (PACED, (*WELL, "site")) if state == "paced" else (SITE, WELL)
-        self._renew(bucket)
+        if renew:
+            self._renew()
         self._sick.become("well" if state == "paced" else state)
         began = time.monotonic()
         sent: dict[str, float] = {}
@@ -127,7 +129,7 @@ class IsolationWorld:
                 called.setdefault(key, call.at)
         return called
 
-    def _renew(self, bucket: str) -> None:
+    def _renew(self) -> None:
         """Begin with an empty queue and with processes that know of nothing, but are warm."""
         self._worker.close()
         self._sick.become("well")
@@ -141,7 +143,7 @@ class IsolationWorld:
         self._sick.become("drowsy")
         for number, pause in enumerate((0.5, 0.5, 3.0, 0.5, 0.5, 0.0)):  # two invocations have to be under way at once
             self._stage.put(SITE, self._key(), b"x")
-            if bucket == PACED and number < _WARM:  # more of them would wait for their pace
+            if number < _WARM:  # more of them would wait for their pace
                 self._stage.put(PACED, self._key(), b"x")
             time.sleep(pause)
         self._sick.become("well")

@@ -5,7 +5,8 @@
 
 The function's process sees its own code, what Lambda's runtime brings, the standard library, and nothing else that is
 installed here. The API is docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. Not there: a limit of memory,
-freezing between invocations, concurrency (make two functions), extensions, streaming, SnapStart.
+freezing between invocations, concurrency (make two functions), extensions, streaming. Of SnapStart there are its hooks;
+the process that was to be copied goes on itself.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html: what the init phase may take.
 _INIT_SECONDS = 10.0
+# docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html: what the hooks after a restore may take.
+_RESTORE_SECONDS = 10.0
 # After its answer a process asks for the next event. Lambda counts that time too, but it is next to nothing.
 _RETURN_SECONDS = 5.0
 
@@ -65,7 +68,8 @@ class Invocation:
         payload: what the handler returned, or None if it failed.
         failure: why it failed, or None.
         seconds: from the event to the answer, without the start of the process.
-        init_seconds: from the start of the process until it was ready for the first event; None if it ran already.
+        init_seconds: from the start of the process, or its restore, until it was ready for the first event; None if it
+            ran already.
         memory: the most bytes that the process has had in memory so far.
         cpu: seconds of the processor that the process has had so far.
     """
@@ -122,6 +126,7 @@ class LambdaFunction:
         self._name = name
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._running: RuntimeProcess | None = None
+        self._is_snapshot = False
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="multicdn-lambda-")
@@ -149,7 +154,19 @@ class LambdaFunction:
         """End the process, as Lambda does after some idle minutes. The next event starts another."""
         if self._running is not None:
             self._running.stop()
-            self._running = None
+            self._running, self._is_snapshot = None, False
+
+    def snapshot(self) -> None:
+        """Start a process as SnapStart does, and let it rest where it would be copied. The next event restores it.
+
+        Raises:
+            RuntimeError: it doesn't come so far.
+        """
+        self.stop()
+        signal = self._start("snap-start")
+        if signal.kind != "snapshot":
+            raise RuntimeError(f"{signal}\n" + "\n".join(self.log))
+        self._is_snapshot = True
 
     def invoke(self, event: object) -> Invocation:
         """Hand an event to the function, starting its process if need be, and return what came of it.
@@ -161,9 +178,9 @@ class LambdaFunction:
         if len(body) > MOST_BYTES:
             raise ValueError(f"the event has {len(body)} bytes, and Lambda takes {MOST_BYTES}")
         request, init_seconds = str(uuid.uuid4()), None
-        if self._running is None:
+        if self._running is None or self._is_snapshot:
             began = time.perf_counter()
-            signal = self._start()
+            signal = self._restore() if self._is_snapshot else self._start()
             init_seconds = time.perf_counter() - began
             if signal.kind != "ready":
                 return self._ended(request, signal, init_seconds=init_seconds, limit=_INIT_SECONDS)
@@ -173,11 +190,18 @@ class LambdaFunction:
         seconds = time.perf_counter() - began
         return self._ended(request, signal, seconds=seconds, init_seconds=init_seconds, limit=self._timeout)
 
-    def _start(self) -> RuntimeSignal:
+    def _restore(self) -> RuntimeSignal:
+        assert self._running is not None, "it was started to be a snapshot"
+        self._is_snapshot = False
+        self._running.restore()
+        return self._running.wait_until_ready(_RESTORE_SECONDS)
+
+    def _start(self, kind: str = "on-demand") -> RuntimeSignal:
         # -S: the packages installed here are no part of Lambda.
         command = [sys.executable, "-S", "-s", "-m", "awslambdaric", self._handler]
         arn = f"arn:aws:lambda:{self._variables()['AWS_REGION']}:{_ACCOUNT}:function:{self._name}"
-        self._running = RuntimeProcess(command, self._task, self._variables(), self.log, arn)
+        variables = {**self._variables(), "AWS_LAMBDA_INITIALIZATION_TYPE": kind}
+        self._running = RuntimeProcess(command, self._task, variables, self.log, arn)
         signal = self._running.wait_until_ready(_INIT_SECONDS)
         self._running.memory()  # in case that it doesn't live long enough to be asked again
         if signal.kind == "ready" and self._share is not None:
@@ -200,7 +224,6 @@ class LambdaFunction:
             "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_FUNCTION_NAME": self._name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self._memory),

@@ -41,7 +41,8 @@ class RuntimeSignal(NamedTuple):
     """A sign of life, or of its end, of a process.
 
     Attributes:
-        kind: ``ready``, ``response``, ``error``, ``init`` (failed), ``exit``, or ``timeout`` where none came.
+        kind: ``ready``, ``response``, ``error``, ``init`` (failed, or a restore did), ``exit``, ``snapshot`` (it may be
+            taken), or ``timeout`` where none came.
         body: of a response or error.
         status: of an exit.
     """
@@ -68,6 +69,7 @@ class RuntimeProcess:
         self._arn = arn
         self._events: SimpleQueue[InvocationEvent | None] = SimpleQueue()
         self._signals: SimpleQueue[RuntimeSignal] = SimpleQueue()
+        self._restored = threading.Event()
         self._current = ""
         self._memory = 0
         self._cpu = 0.0
@@ -88,6 +90,10 @@ class RuntimeProcess:
     def wait_until_ready(self, seconds: float) -> RuntimeSignal:
         """Wait for the next poll. Any other signal, ``timeout`` included, means that the process must be replaced."""
         return self._wait_for_signal(time.monotonic() + seconds)
+
+    def restore(self) -> None:
+        """Let a process go on that waits to be a snapshot."""
+        self._restored.set()
 
     def give(self, event: InvocationEvent) -> RuntimeSignal:
         """Hand over an event and wait for the answer, until the event's deadline."""
@@ -124,6 +130,7 @@ class RuntimeProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._watcher.join(_DRAIN_SECONDS)
+        self._restored.set()
         self._events.put(None)
         self._server.stop()
 
@@ -145,7 +152,11 @@ class RuntimeProcess:
         path = request.path.removeprefix(_API)
         if (request.method, path) == ("GET", "/invocation/next"):
             return self._next()
-        if (request.method, path) == ("POST", "/init/error"):
+        if (request.method, path) == ("GET", "/restore/next"):
+            self._signals.put(RuntimeSignal("snapshot"))
+            self._restored.wait()
+            return Response(200)
+        if (request.method, path) in (("POST", "/init/error"), ("POST", "/restore/error")):
             return self._take(RuntimeSignal("init", request.body))
         _, _, request_id, kind = f"{path}///".split("/")[:4]
         if request.method != "POST" or kind not in ("response", "error"):

@@ -89,6 +89,14 @@ class Objects:
         )
         return boto3.session.Session().client("s3", config=limits)
 
+    def prepare(self) -> None:
+        """Make the client now, and ask nothing.
+
+        Raises:
+            Exception: whatever making it raises.
+        """
+        _ = self._client
+
     def metadata(
         self, places: Collection[Place], seconds: float
     ) -> tuple[dict[Place, Mapping[str, str]], dict[Place, str]]:

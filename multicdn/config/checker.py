@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import typing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multicdn.config import route_checks, text_file, yaml_source
 from multicdn.config.checked import Config
+from multicdn.config.location import CONFIG, FILE_NAME, locate
 from multicdn.config.problems import Problems
 from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
@@ -24,6 +23,7 @@ from multicdn.routing.verify import wished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from multicdn.config.yaml_source import Document
     from multicdn.config.yaml_source import Path as FilePath
@@ -40,21 +40,12 @@ __all__ = [
     "parse",
 ]
 
-CONFIG = "MULTICDN_CONFIG"
-FILE_NAME = "multicdn.config.yml"
 VERSION = 1
 
 # Members of the file that begin so are the author's own: what other parts take in by alias, or what other tools read.
 _EXTENSION = "x-"
 
 _Section = typing.TypeVar("_Section", Install, Publish, Retrying)
-
-
-def locate() -> Path:
-    """Find the config file: ``MULTICDN_CONFIG``, or ``multicdn.config.yml`` beside the function."""
-    named = os.environ.get(CONFIG)
-    folder = Path(os.environ.get("LAMBDA_TASK_ROOT", "."))
-    return folder / (named or FILE_NAME)
 
 
 def load(path: Path | None = None, plugins: Plugins | None = None) -> Config:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import enum
 import re
 import typing
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from multicdn import secrets
 from multicdn.errors import did_you_mean
-from multicdn.plugins.discovery import NoHooks
+from multicdn.plugins.no_hooks import NoHooks
 from multicdn.secrets import Secret
 
 if TYPE_CHECKING:
@@ -64,11 +63,12 @@ class Values:
         if reference is None:
             raise ValueError("is a secret: write a reference such as ${env:NAME} or ${ssm:/path}, never the value")
         scheme, name = reference
-        if scheme in secrets.BUILT_IN:
-            return Secret(f"${{{scheme}:{name}}}", partial(secrets.resolve, scheme, name))
-        if isinstance(self._plugins.hooks, NoHooks):
+        if scheme not in secrets.BUILT_IN and isinstance(self._plugins.hooks, NoHooks):
             raise ValueError(f"unknown secret scheme {scheme!r}{did_you_mean(scheme, secrets.BUILT_IN)}")
-        return Secret(f"${{{scheme}:{name}}}", partial(_foreign_secret, self._plugins, scheme, name))
+        return secrets.secret_of(scheme, name, self._resolve_foreign)
+
+    def _resolve_foreign(self, scheme: str, name: str) -> str | None:
+        return self._plugins.hooks.resolve_secret(scheme, name)
 
     def _stray_references(self, raw: object, value: object, path: Path) -> None:
         if isinstance(raw, list):
@@ -82,11 +82,6 @@ class Values:
                 text = "is a reference, and this option is no secret: write its value"
                 stages = "; where stages differ in it, write a file for each" if found["scheme"] == "env" else ""
                 self._problems.add(path, f"{found[0]} {text}{stages}")
-
-
-def _foreign_secret(plugins: Plugins, scheme: str, name: str) -> str:
-    value = plugins.hooks.resolve_secret(scheme, name)
-    return secrets.resolve(scheme, name) if value is None else secrets.checked(value, scheme, name)
 
 
 def _explained(error: msgspec.ValidationError, path: Path, wanted: object) -> tuple[Path, str]:

@@ -31,7 +31,7 @@ from multicdn.installer.steps import (
 )
 from multicdn.installer.template import role
 from multicdn.installer.template.stack import State, as_read, outputs, template
-from multicdn.plugins.discovery import DISABLE
+from multicdn.plugins.chosen import DISABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -249,6 +249,8 @@ class _Planner:
         yield f"Account {current.account}, region {current.region}"
         there = "" if any(isinstance(step, Upload) for step in steps) else ", is there already"
         yield f"Code: {bundle.size / 1e6:.1f} MB ({bundle.unpacked / 1e6:.1f} MB unpacked), {bundle.sha256[:12]}{there}"
+        if bundle.uncompiled:
+            yield f"Config: read and checked at each cold start: {bundle.uncompiled}"
         if bundle.hooks:
             yield f"Hook plugins in it: {', '.join(bundle.hooks)}; {DISABLE}={','.join(bundle.hooks)} leaves them out"
         before = current.code if self._before else None

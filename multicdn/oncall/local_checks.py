@@ -8,7 +8,7 @@ from multicdn import extras
 from multicdn.config import load
 from multicdn.diagnosis import Finding, failed, ok, warning
 from multicdn.errors import ConfigError, PluginError
-from multicdn.plugins.discovery import DISABLE
+from multicdn.plugins.chosen import DISABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized

@@ -14,19 +14,17 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multicdn.errors import PluginError, did_you_mean, told
+from multicdn.plugins.chosen import DISABLE
+from multicdn.plugins.no_hooks import NoHooks
 from multicdn.provider import API_VERSION, Provider, capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from multicdn.hooks import Hooks
-    from multicdn.model import Change, Report
 
 PROVIDER_GROUP = "multicdn.providers"
 HOOK_GROUP = "multicdn.hooks"
-
-# Comma-separated names of entry points to leave alone, to find out which plugin is to blame.
-DISABLE = "MULTICDN_DISABLE_PLUGINS"
 
 
 class Plugin(NamedTuple):
@@ -40,28 +38,6 @@ class Plugin(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name!r} ({self.value} from {self.distribution} {self.version})"
-
-
-class NoHooks:
-    """What ``Hooks`` is where no hook plugin is installed: it changes and knows nothing."""
-
-    rewrites_urls = False
-
-    def urls(self, change: Change, urls: Sequence[str]) -> Sequence[str]:
-        """The URLs as they are."""
-        del change
-        return urls
-
-    def resolve_secret(self, scheme: str, name: str) -> str | None:
-        """None: nobody knows the reference."""
-
-    def read_event(self, message: object) -> Sequence[Change] | None:
-        """None: nobody knows the message."""
-
-    def report(self, report: Report) -> Iterator[Exception]:
-        """No errors: nobody looks at it."""
-        del report
-        return iter(())
 
 
 class Plugins:

@@ -38,8 +38,8 @@ DEAD_LETTERS = "MULTICDN_DLQ_URL"
 
 # Attributes count towards the size of a message; a reason that is longer is no reason but a page.
 _LONGEST_ATTRIBUTE = 1000
-# Characters that SQS doesn't take: API_SendMessage.html, "Message Body".
-_REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Characters that SQS doesn't take: API_SendMessage.html, "Message Body". Compiled when there is something to send.
+_REFUSED = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 _SENDING_TRIES = 3
 
@@ -259,6 +259,6 @@ def _cut(attributes: Mapping[str, str], largest: int) -> dict[str, str]:
 
 def _entry(message: Message) -> dict[str, Any]:
     """A message as SendMessageBatch wants it. It refuses attributes that are empty or hold characters of no text."""
-    shown = {name: _REFUSED.sub("?", value)[:_LONGEST_ATTRIBUTE] for name, value in message.attributes.items()}
+    shown = {name: re.sub(_REFUSED, "?", value)[:_LONGEST_ATTRIBUTE] for name, value in message.attributes.items()}
     typed = {name: {"DataType": "String", "StringValue": value} for name, value in shown.items() if value}
     return {"MessageBody": message.body, "DelaySeconds": message.delay, "MessageAttributes": typed}

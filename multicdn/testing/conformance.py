@@ -22,6 +22,7 @@ from multicdn.testing._conformance.diagnosing import Diagnoses
 from multicdn.testing._conformance.failure_cases import Expected
 from multicdn.testing._conformance.failures import Failures
 from multicdn.testing._conformance.questions import Questions
+from multicdn.testing._conformance.starting import Starts
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 __all__ = [
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 
-class ProviderConformanceV1(Declarations, Calls, Failures, Questions, Diagnoses):
+class ProviderConformanceV1(Declarations, Starts, Calls, Failures, Questions, Diagnoses):
     """The tests for version 1 of the provider contract. Set ``plugin``, and give ``vendor``.
 
     Further class attributes, for what is different about a vendor. Each holds reasons, and none should be needed
@@ -53,6 +54,7 @@ class ProviderConformanceV1(Declarations, Calls, Failures, Questions, Diagnoses)
         further_calls: by the name of a method, why it makes more than one request; under ``diagnose``, why what that
             sends looks like a purge.
         imports_at_start: by name, packages that importing the plugin imports, and why.
+        imports_at_first_call: by name, packages that a call imports although the plugin has prepared, and why.
         plain_options: by name, why an option isn't secret although it sounds so.
         other_secrets: what must not be shown either: credentials that come from the environment.
 

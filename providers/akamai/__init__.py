@@ -9,7 +9,7 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import quote
 
-from multicdn.http import Http
+from multicdn.http import Answer, Http
 from multicdn.provider import (
     Action,
     Call,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from multicdn.diagnosis import Finding, Usage
-    from multicdn.http import Answer
 
 # Buckets of one account, all its clients together.
 _PACE = "https://techdocs.akamai.com/purge-cache/reference/rate-limiting"
@@ -43,11 +42,11 @@ _PACE = "https://techdocs.akamai.com/purge-cache/reference/rate-limiting"
 _limits = partial(Limits, bytes=50_000, envelope=len('{"objects":[]}'), calls_per_second=50.0, burst=100, page=_PACE)
 _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
 
-_EFFECTIVE = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
+_KINDS = (TargetKind.URL, TargetKind.TAG, TargetKind.EVERYTHING)
+_SOON = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
 
 _URL = re.compile(r"https?://(?![/?#])[!-~]+", re.IGNORECASE)
-# https://techdocs.akamai.com/purge-cache/docs/assign-cache-tags
-_LONGEST_TAG = 128
+# A tag has 128 of these at most: https://techdocs.akamai.com/purge-cache/docs/assign-cache-tags
 _TAG = re.compile(r"[A-Za-z0-9!#$%&'+./^_`|~-]+")
 
 
@@ -67,9 +66,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         "canPurgeByCpcode and access to the CP codes (only for routes with `everything: true`)",
     )
 
-    speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(
-        (TargetKind.URL, TargetKind.TAG, TargetKind.EVERYTHING), _EFFECTIVE
-    )
+    speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(_KINDS, _SOON)
     example: ClassVar[Mapping[str, str]] = {"edgerc": "${secretsmanager:multicdn/akamai}"}
 
     host: str = option(help="host of the API client, such as akab-….luna.akamaiapis.net", default="")
@@ -85,7 +82,7 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
     endpoint: str = option(help="base URL of the vendor's API; default: https:// and the host", default="")
 
     url_limits = _limits(targets=10_000, targets_per_second=12_000 / 60)
-    tag_limits = _limits(targets=5_000, targets_per_second=500 / 60, target_bytes=_LONGEST_TAG)
+    tag_limits = _limits(targets=5_000, targets_per_second=500 / 60, target_bytes=128)
 
     def __post_init__(self) -> None:
         """Refuse options that can't work together.
@@ -134,8 +131,8 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             TargetsRefused: a URL that isn't absolute or not ASCII, or a tag that no object can have.
         """
         if target.kind is TargetKind.URL and not _URL.fullmatch(target.value):
-            message = f"{target.value!r} isn't an absolute http or https URL in ASCII; percent-encode the rest"
-            raise TargetsRefused(message, [target.value])
+            reason = "isn't an absolute http or https URL in ASCII; percent-encode the rest"
+            raise TargetsRefused(f"{target.value!r} {reason}", [target.value])
         if target.kind is TargetKind.TAG and not _TAG.fullmatch(target.value):
             message = f"tag {target.value!r} is empty or has a character that Akamai's cache tags can't have"
             raise TargetsRefused(message, [target.value])
@@ -156,14 +153,17 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
             CallRefused: there are none configured.
         """
         if not self.cp_codes:
-            message = "Akamai purges everything by CP code: list them in this provider's `cp_codes`"
-            raise CallRefused(message, about="kind")
+            raise CallRefused("Akamai purges everything by CP code: list some in `cp_codes`", about="kind")
         return self._purge("cpcode", self.cp_codes, (), call)
 
     def _purge(self, kind: str, objects: Sequence[str | int], targets: Sequence[str], call: Call) -> Receipt:
-        word = "invalidate" if call.soft else "delete"
-        path = f"/ccu/v3/{word}/{kind}/{self.network}"
+        path = f"/ccu/v3/{'invalidate' if call.soft else 'delete'}/{kind}/{self.network}"
         return receipt(self._send(path, call, kind, targets, json={"objects": list(objects)}))
+
+    def prepare(self) -> None:
+        """Load the signer. The host may stand in the .edgerc, so it is a secret until the first call."""
+        super().prepare()
+        _ = self._api
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask for the budgets, which takes the same credentials."""

@@ -28,7 +28,7 @@ from multicdn.provider import (
 )
 
 from .client import ApiCredentials, ZoneApi
-from .plans import ITEMS_PER_CALL, PLANS, ZonePlan
+from .plans import ITEMS_PER_CALL, PLANS
 from .spelling import LONGEST_TAG, is_seen, located
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
         if self.environment is not None:
             _check_id("environment", self.environment)
         self._check_credentials()
-        _check_count("urls_per_call", self._urls_per_call, self._plan.urls_per_call, self.plan)
+        _check_count("urls_per_call", self._urls_per_call, PLANS[self.plan].urls_per_call, self.plan)
         _check_count("items_per_call", self.items_per_call, ITEMS_PER_CALL, self.plan)
 
     def _check_credentials(self) -> None:
@@ -108,37 +108,33 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
             raise ValueError("no complete credentials: give `token`, or both `email` and `key`")
 
     @property
-    def _plan(self) -> ZonePlan:
-        return PLANS[self.plan]
-
-    @property
     def _urls_per_call(self) -> int:
-        return self._plan.urls_per_call if self.urls_per_call is None else self.urls_per_call
+        return PLANS[self.plan].urls_per_call if self.urls_per_call is None else self.urls_per_call
 
     @property
     def url_limits(self) -> Limits:
         """Limits of ``purge_urls``, by plan."""
-        return self._plan.url_limits(self._urls_per_call)
+        return PLANS[self.plan].url_limits(self._urls_per_call)
 
     @property
     def prefix_limits(self) -> Limits:
         """Limits of ``purge_prefixes``, by plan."""
-        return self._plan.item_limits(self.items_per_call, self.zone)
+        return PLANS[self.plan].item_limits(self.items_per_call, self.zone)
 
     @property
     def tag_limits(self) -> Limits:
         """Limits of ``purge_tags``, by plan."""
-        return self._plan.item_limits(self.items_per_call, self.zone, LONGEST_TAG)
+        return PLANS[self.plan].item_limits(self.items_per_call, self.zone, LONGEST_TAG)
 
     @property
     def host_limits(self) -> Limits:
         """Limits of ``purge_hosts``, by plan."""
-        return self._plan.item_limits(self.items_per_call, self.zone)
+        return PLANS[self.plan].item_limits(self.items_per_call, self.zone)
 
     @property
     def everything_limits(self) -> Limits:
         """Limits of ``purge_everything``, by plan."""
-        return self._plan.item_limits(1, self.zone)
+        return PLANS[self.plan].item_limits(1, self.zone)
 
     @cached_property
     def _api(self) -> ZoneApi:
@@ -179,6 +175,10 @@ class Cloudflare(SoftPurge, PurgeUrls, PurgePrefixes, PurgeTags, PurgeHosts, Pur
     def purge_everything(self, call: Call) -> Receipt:
         """Empty the zone or the configured environment, or mark all of it stale."""
         return self._purge({"purge_everything": True}, (), call)
+
+    def prepare(self) -> None:
+        """Load the SDK, and let it rehearse a purge."""
+        self._api.prepare(*{False, self.soft})
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the token, the zone, its plan, and what its cache key has."""

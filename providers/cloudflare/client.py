@@ -7,7 +7,7 @@ import weakref
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn.provider import CredentialsRefused, RetryLater, Secret
+from multicdn.provider import Call, CredentialsRefused, RetryLater, Secret
 from multicdn.secrets import quiet, redact
 
 from .errors import accepted_id, cause_of, result_of
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     import cloudflare
     import httpx
-
-    from multicdn.provider import Call
 
 
 class ApiCredentials(NamedTuple):
@@ -49,13 +47,38 @@ class ZoneApi:
         Raises:
             ProviderError: it was not accepted, or not answered.
         """
+        request = self._request(call)
+        answer = self._answer(self._purging(selector, call), request, call, self._client())
+        return accepted_id(answer, request, targets, self._hide)
 
+    def prepare(self, *softnesses: bool) -> None:
+        """Load the SDK, and let it make a purge of each softness that goes nowhere: the first takes it far longer.
+
+        It asks the system what it is, makes classes for answers, and compiles patterns only then.
+        """
+        import cloudflare
+
+        from .transport import rehearsing
+
+        _ = self._connections
+        with rehearsing() as connections:
+            client = cloudflare.Cloudflare(api_token="none", base_url=self._endpoint, http_client=connections)  # noqa: S106
+            for soft in softnesses:
+                call = Call(soft=soft)
+                request = self._request(call)
+                answer = self._answer(
+                    self._purging({"files": ["https://www.example.com/"]}, call), request, call, client
+                )
+                accepted_id(answer, request, (), self._hide)
+
+    def _purging(
+        self, selector: Mapping[str, object], call: Call
+    ) -> Callable[[cloudflare.Cloudflare, httpx.Timeout], httpx.Response]:
         def ask(client: cloudflare.Cloudflare, limits: httpx.Timeout) -> httpx.Response:
             purge = self._operation(client.cache.with_raw_response, call)
             return purge(zone_id=self._zone, timeout=limits, **selector).http_response  # type: ignore[no-any-return]
 
-        request = self._request(call)
-        return accepted_id(self._answer(ask, request, call), request, targets, self._hide)
+        return ask
 
     def look(self, path: str, call: Call) -> dict[str, Any]:
         """What the API has below a path: the result in its envelope. Changes nothing.
@@ -70,10 +93,14 @@ class ZoneApi:
             return client.get(path, cast_to=httpx.Response, options={"timeout": limits})
 
         request = f"GET {self._endpoint.rstrip('/')}{path}"
-        return result_of(self._answer(ask, request, call), request, (), self._hide)
+        return result_of(self._answer(ask, request, call, self._client()), request, (), self._hide)
 
     def _answer(
-        self, ask: Callable[[cloudflare.Cloudflare, httpx.Timeout], httpx.Response], request: str, call: Call
+        self,
+        ask: Callable[[cloudflare.Cloudflare, httpx.Timeout], httpx.Response],
+        request: str,
+        call: Call,
+        client: cloudflare.Cloudflare,
     ) -> httpx.Response:
         """Return the answer, whatever its status.
 
@@ -86,7 +113,6 @@ class ZoneApi:
         from multicdn.bounds import bounded
 
         quiet("cloudflare", "httpx", "httpcore")
-        client = self._client()
         limits = httpx.Timeout(call.read, connect=min(call.connect, call.read))
         try:
             with bounded(call.read):
@@ -132,7 +158,9 @@ class ZoneApi:
 
         from .transport import BoundedTransport
 
-        client = httpx.Client(transport=BoundedTransport(), follow_redirects=False)
+        transport = BoundedTransport()
+        transport.prepare(self._endpoint)
+        client = httpx.Client(transport=transport, follow_redirects=False)
         weakref.finalize(self, client.close)
         return client
 

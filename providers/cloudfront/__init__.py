@@ -162,6 +162,10 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
         """Return the distribution of an id. Paths below an origin path need no more cutting by now."""
         return replace(self, distribution=name, clients=self._api)
 
+    def prepare(self) -> None:
+        """Load botocore, and make the client of calls that have all the time they want."""
+        self._api.prepare(Call())
+
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the distribution, or at what ``auto`` finds and passes over."""
         from .checks import findings

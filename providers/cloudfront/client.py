@@ -56,6 +56,10 @@ class Clients:
         with translated(), bounded(call.read, _LARGEST_PAGE + repeated):
             return question(self._fitting(call))
 
+    def prepare(self, call: Call) -> None:
+        """Build the client that a call with such limits takes."""
+        self._fitting(call)
+
     def _fitting(self, call: Call) -> CloudFrontClient:
         """The client whose timeouts fit: botocore sets them per client. Whole seconds, so that few are built."""
         limits = _whole(call.connect), _whole(call.read)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from multicdn.cli import main
-from multicdn.plugins.discovery import DISABLE
+from multicdn.plugins.chosen import DISABLE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = str(ROOT / "multicdn.config.yml")

@@ -41,6 +41,21 @@ RECORDED = "img/logo.png"  # the key in the recorded events
 VENDORS = ("akamai", "cloudflare", "cloudfront", "fastly")
 
 
+# Around the handler of the bundle: what an event imports, and how often it makes what reads all authorities.
+PROBE = """
+import gc, ssl, sys
+made, make = [], ssl.SSLContext.__new__
+ssl.SSLContext.__new__ = lambda *args, **settings: made.append(1) or make(*args, **settings)
+from multicdn import handler as module
+
+def handler(event, context):
+    modules, contexts = set(sys.modules), len(made)
+    frozen, reply = gc.get_freeze_count(), module.handler(event, context)
+    late = sorted(set(sys.modules) - modules)
+    return {"reply": reply, "late": late, "contexts": len(made) - contexts, "frozen": frozen}
+"""
+
+
 class Edges:
     """An origin, and the simulators in front of it.
 
@@ -137,6 +152,18 @@ def test_an_upload_is_purged_at_every_edge(edges: Edges, function: LambdaFunctio
     assert {line["provider"] for line in records if line["event"] == "accepted"} == set(VENDORS)
     [last] = [line for line in records if line["event"] == "invocation"]
     assert (last["requestId"], last["level"], last["providers"]["fastly"]["accepted"]) == (invocation.id, "INFO", 1)
+
+
+def test_the_first_event_finds_nothing_left_to_load(edges: Edges, task: Path) -> None:
+    """What INIT loads has a whole processor; the first event of a small function has three tenths of one."""
+    (task / "probe.py").write_text(PROBE, encoding="utf-8")
+    edges.stale()
+    with LambdaFunction(task, handler="probe.handler", environment=edges.environment) as function:
+        first = function.invoke(edges.event("sqs-put.json")).payload
+    assert first["reply"] == {"batchItemFailures": []}
+    assert edges.seen() == dict.fromkeys(VENDORS, (b"new", "MISS"))
+    assert (first["late"], first["contexts"]) == ([], 0)
+    assert first["frozen"] > 10_000
 
 
 def test_a_batch_from_the_queue_is_purged_by_the_same_process(edges: Edges, function: LambdaFunction) -> None:

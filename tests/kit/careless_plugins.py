@@ -410,4 +410,17 @@ SINS = {
         """,
         (('return Response.json({"id": "1"}) if few', "return Response(204) if few"),),
     ),
+    "logs in while it prepares": swap(
+        "    url_limits = L",
+        "    def prepare(self):\n        self.post([], Call())\n\n    url_limits = L",
+        "preparing_asks_nobody_and_reads_no_secret",
+    ),
+    "imports its SDK in the first call": Sin(
+        {"the_first_call_finds_nothing_left_to_load"},
+        """
+        import boto3
+
+        return Receipt(id=self.send(urls, call).text("id"))
+        """,
+    ),
 }

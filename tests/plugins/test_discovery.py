@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from multicdn.errors import PluginError
-from multicdn.plugins.discovery import DISABLE, HOOK_GROUP, PROVIDER_GROUP, NoHooks, Plugins
+from multicdn.plugins.chosen import DISABLE
+from multicdn.plugins.discovery import HOOK_GROUP, PROVIDER_GROUP, Plugins
+from multicdn.plugins.no_hooks import NoHooks
 from multicdn.provider import API_VERSION
 
 if TYPE_CHECKING:

@@ -140,6 +140,17 @@ def test_the_way_to_the_queue_is_made_while_the_function_starts(cdn: FastlySimul
     assert "boto3" in found["imported"]
 
 
+def test_what_looks_at_the_site_is_loaded_while_the_function_starts(cdn: FastlySimulator, tmp_path: Path) -> None:
+    """And what waits for whole deploys, where a route has it, and there is a queue to wait in."""
+    follow = CONFIG.format(endpoint=cdn.endpoint) + "    verify: true\n    settle: {quiet: 20s}\n"
+    (tmp_path / "multicdn.config.yml").write_text(follow)
+    wanted = {"multicdn.proof.following", "multicdn.planning.deploys", "multicdn.aws.uploads"}
+    environment = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "AWS_DEFAULT_REGION": "us-east-1"}
+    done = run(cdn, tmp_path, **environment, MULTICDN_QUEUE_URL=QUEUE)
+    assert wanted <= set(answer(done)["modules"])
+    assert "not-prepared" not in done.stderr
+
+
 def test_a_queue_that_no_client_can_be_made_for_keeps_no_purge_back(cdn: FastlySimulator, tmp_path: Path) -> None:
     url = "http://queue.example/123456789012/work"
     done = run(cdn, tmp_path, json.dumps(EVENT), AWS_LAMBDA_RUNTIME_API="127.0.0.1:9001", MULTICDN_QUEUE_URL=url)

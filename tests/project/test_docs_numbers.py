@@ -12,7 +12,7 @@ from multicdn_providers import fastly
 from multicdn_providers.cloudfront import client as cloudfront
 from rig import processor_share
 
-from multicdn import bounds, log, provenance, publishing, records, secrets
+from multicdn import bounds, log, preparation, provenance, publishing, records, secrets
 from multicdn.aws import s3
 from multicdn.cli import _delivering, history
 from multicdn.config.settings import Install, Retrying
@@ -187,6 +187,7 @@ HELD = {
         f"only after {count(_RETRY.refused_attempts)} invocations",
         f"no more than {size(bounds.LARGEST_ANSWER)}",
         f"for {time(_LONGEST_LOOK)} at most",
+        f"what takes longer than {time(preparation.LONGEST)} with all providers",
     ],
 }
 

@@ -53,6 +53,15 @@ def strange(event, context):
 def allocate(event, context):
     return len(bytearray(event))
 
+if os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start":
+    from snapshot_restore_py import register_after_restore, register_before_snapshot
+    done = []
+    register_before_snapshot(done.append, "before the snapshot")
+    register_after_restore(lambda: done.append(open("restored").read()))
+
+def hooks(event, context):
+    return done
+
 def impostor(event, context):
     from http.client import HTTPConnection
     connection = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -161,6 +170,24 @@ def test_code_that_takes_too_long_to_load_is_killed(code: Path, monkeypatch: pyt
         late = running.invoke(1)
     assert late.failure is not None
     assert late.failure.message.endswith("Task timed out after 0.05 seconds")
+
+
+def test_a_snapshot_rests_between_its_hooks_until_the_next_event(code: Path) -> None:
+    with function(code, "hooks") as running:
+        running.snapshot()
+        (code / "restored").write_text("once it went on", encoding="utf-8")
+        first, second = running.invoke(1), running.invoke(2)
+    assert first.payload == second.payload == ["before the snapshot", "once it went on"]
+    assert (first.init_seconds is None, second.init_seconds) == (False, None)
+
+
+def test_a_hook_that_fails_after_the_restore_fails_the_event(code: Path) -> None:
+    (code / "restored").unlink(missing_ok=True)
+    with function(code, "hooks") as running:
+        running.snapshot()
+        failed = running.invoke(1)
+    assert failed.failure is not None
+    assert failed.failure.type.endswith("FileNotFoundError")
 
 
 def test_a_reply_that_is_no_json_is_an_error(code: Path) -> None:

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from multicdn.config.checker import FILE_NAME
+from multicdn.config import compiled, text_file
+from multicdn.config.checker import parse
+from multicdn.config.location import FILE_NAME
 from multicdn.installer.bundle import archive, bytecode, check, lock, sources, wheel
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest, sha256
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
@@ -52,6 +54,7 @@ class Bundle:
         packages: distributions in it, ``name==version``, sorted.
         compiled: whether it holds byte code. Without, each cold start takes about twice as long; it takes a Python of
             the function's minor version on the machine that builds.
+        uncompiled: why each cold start reads and checks the config file; empty where it was compiled.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class Bundle:
     hooks: tuple[str, ...]
     packages: tuple[str, ...]
     compiled: bool
+    uncompiled: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class _Recipe:
         bundled: of packages that aren't taken whole, the sub-packages that are.
         own: content of the files that don't come out of wheels, by name in the bundle.
         locked: what the lock file says; None without one.
+        uncompiled: why the config isn't compiled; empty if it is.
     """
 
     runtime: Runtime
@@ -86,6 +91,7 @@ class _Recipe:
     bundled: Mapping[str, Sequence[str]]
     own: Mapping[PurePosixPath, bytes]
     locked: Mapping[str, lock.Locked] | None
+    uncompiled: str = ""
 
     def key(self, pins: Mapping[str, str]) -> str:
         """For the whole bundle."""
@@ -95,9 +101,11 @@ class _Recipe:
     def packages_key(self, pins: Mapping[str, str]) -> str:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
         builder = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")}
-        compiled = self.runtime.interpreter() is not None
+        has_byte_code = self.runtime.interpreter() is not None
         hashes = self.locked and [self.locked[name].hashes for name in sorted(pins)]
-        return digest(builder, self.runtime.architecture, self.runtime.python, compiled, self.bundled, pins, hashes)
+        return digest(
+            builder, self.runtime.architecture, self.runtime.python, has_byte_code, self.bundled, pins, hashes
+        )
 
 
 def build(
@@ -147,12 +155,26 @@ def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3
     providers, hooks = tuple(sorted(set(config.types.values()))), _hooks(plugins)
     needs = _needs(plugins, providers, hooks, vendor_boto3=vendor_boto3)
     own = {PurePosixPath(FILE_NAME): config_path.read_bytes()}
+    made, uncompiled = _compiled_config(own[PurePosixPath(FILE_NAME)], plugins, hooks)
+    if made:
+        own[PurePosixPath(f"{compiled.MODULE}.py")] = made
     for distribution in needs.copied.values():
         own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
         own |= {name: text.encode() for name, text in sources.information(distribution).items()}
     lock_file = config.install.lock
     locked = lock.read(config_path.parent / lock_file, runtime.markers) if lock_file else None
-    return _Recipe(runtime, providers, tuple(sorted(hooks)), needs, _bundled(plugins, providers), own, locked)
+    return _Recipe(
+        runtime, providers, tuple(sorted(hooks)), needs, _bundled(plugins, providers), own, locked, uncompiled
+    )
+
+
+def _compiled_config(source: bytes, plugins: Plugins, hooks: Mapping[str, metadata.EntryPoint]) -> tuple[bytes, str]:
+    """The config as a function starts from it, with the name that its file has there; or why there is no such form."""
+    config = parse(text_file.decoded(source), FILE_NAME, plugins)
+    try:
+        return compiled.source(config, source, {name: entry.value for name, entry in hooks.items()}), ""
+    except compiled.NotCompilableError as error:
+        return b"", str(error)
 
 
 def _bundled(plugins: Plugins, providers: Sequence[str]) -> dict[str, list[str]]:
@@ -164,18 +186,19 @@ def _bundled(plugins: Plugins, providers: Sequence[str]) -> dict[str, list[str]]
     return {package: sorted(names) for package, names in sorted(kept.items())}
 
 
-def _hooks(plugins: Plugins) -> dict[str, metadata.Distribution]:
-    """The hook plugins installed here, which all act on every config, and where each comes from."""
+def _hooks(plugins: Plugins) -> dict[str, metadata.EntryPoint]:
+    """The hook plugins installed here, which all act on every config."""
     entries = metadata.entry_points(group=HOOK_GROUP)
-    return {entry.name: entry.dist for entry in entries if entry.dist and entry.name not in plugins.disabled}
+    return {entry.name: entry for entry in entries if entry.dist and entry.name not in plugins.disabled}
 
 
 def _needs(
-    plugins: Plugins, providers: Sequence[str], hooks: Mapping[str, metadata.Distribution], *, vendor_boto3: bool
+    plugins: Plugins, providers: Sequence[str], hooks: Mapping[str, metadata.EntryPoint], *, vendor_boto3: bool
 ) -> Needs:
     """The distributions to start from: ours, and those of the plugins, each with the extra of the plugin's name."""
     ours = ("", metadata.distribution(sources.OURS))
-    origins = [ours, *hooks.items(), *((name, _origin(plugins, name)) for name in providers)]
+    behind = ((name, entry.dist) for name, entry in hooks.items() if entry.dist)
+    origins = [ours, *behind, *((name, _origin(plugins, name)) for name in providers)]
     roots: dict[str, frozenset[str]] = {}
     copied: dict[str, metadata.Distribution] = {}
     for name, distribution in origins:
@@ -229,8 +252,8 @@ def _add_own(
         (own / name).parent.mkdir(parents=True, exist_ok=True)
         (own / name).write_bytes(content)
     archive.prune(own)
-    compiled = bytecode.compile_packages(own, recipe.runtime, cache)
-    _write_manifest(own / MANIFEST, recipe, versions, compiled=compiled)
+    has_byte_code = bytecode.compile_packages(own, recipe.runtime, cache)
+    _write_manifest(own / MANIFEST, recipe, versions, compiled=has_byte_code)
     archive.pack(own, draft)
     archive.refuse_if_too_large(draft)
     shutil.copytree(own, task, copy_function=os.replace, dirs_exist_ok=True)
@@ -243,6 +266,7 @@ def _write_manifest(file: Path, recipe: _Recipe, versions: Mapping[str, str], *,
         "architecture": recipe.runtime.architecture,
         "python": recipe.runtime.python,
         "byte_code": compiled,
+        "uncompiled": recipe.uncompiled,
         "providers": list(recipe.providers),
         "hooks": list(recipe.hooks),
         "packages": [f"{name}=={version}" for name, version in sorted({**versions, **copied}.items())],
@@ -266,4 +290,5 @@ def _described(path: Path) -> Bundle:
         tuple(manifest["hooks"]),
         tuple(manifest["packages"]),
         manifest["byte_code"],
+        manifest["uncompiled"],
     )

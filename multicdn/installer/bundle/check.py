@@ -31,11 +31,13 @@ bundle, runtime, packages, *names = sys.argv[1:]
 sys.path.insert(0, bundle)
 sys.path.append(runtime)
 from multicdn import handler
+from multicdn.config import compiled, location
 from multicdn.errors import MulticdnError
 from multicdn.plugins.discovery import Plugins
 try:
     for name in names:
         Plugins().provider_class(name)
+    compiled.load(location.locate())
     handler.dispatcher()
     for package in packages.split():
         importlib.import_module(package)

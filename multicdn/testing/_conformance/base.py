@@ -81,6 +81,7 @@ class Promises(ABC):
     refused_urls: ClassVar[Mapping[str, str]] = {}
     further_calls: ClassVar[Mapping[str, str]] = {}
     imports_at_start: ClassVar[Mapping[str, str]] = {}
+    imports_at_first_call: ClassVar[Mapping[str, str]] = {}
     plain_options: ClassVar[Mapping[str, str]] = {}
     other_secrets: ClassVar[tuple[str, ...]] = ()
 

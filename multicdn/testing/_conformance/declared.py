@@ -17,7 +17,7 @@ from multicdn.plugins.discovery import PROVIDER_GROUP, Plugins
 from multicdn.provider import Call
 from multicdn.testing._conformance.base import Promises, Vendor
 from multicdn.testing._conformance.failure_cases import NAMES, ODD_PATHS
-from multicdn.testing._conformance.side_effects import import_afresh, outside_work
+from multicdn.testing._conformance.side_effects import outside_work
 
 if TYPE_CHECKING:
     from multicdn.provider import Capability
@@ -80,17 +80,6 @@ class Declarations(Promises):
             assert len(secret.reveal()) >= _SHORTEST_SECRET, (
                 f"the test's own secrets need {_SHORTEST_SECRET} characters or more, to be recognised in a text"
             )
-
-    def test_importing_it_is_light(self) -> None:
-        """An SDK costs a cold start hundreds of milliseconds, even where this vendor isn't configured."""
-        done = import_afresh(self.plugin.__module__)
-        assert not done.error, f"importing {self.plugin.__module__} fails by itself:\n{done.error}"
-        heavy = sorted(done.packages - self.imports_at_start.keys())
-        assert not heavy, (
-            f"importing the plugin imports {', '.join(heavy)}: move that into the method or property that needs it, "
-            f"or explain it in `imports_at_start`"
-        )
-        assert not done.outside, f"importing the plugin uses the network: {', '.join(done.outside)}"
 
     def test_an_endpoint_in_clear_is_refused(self, running: Vendor) -> None:
         """Credentials never travel over plain HTTP, but on this machine."""
@@ -165,6 +154,7 @@ class Declarations(Promises):
             self.refused_urls,
             self.further_calls,
             self.imports_at_start,
+            self.imports_at_first_call,
             self.plain_options,
         )
         reasons = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -14,25 +16,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
+from multicdn.secrets import Secret
+
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import ModuleType
 
     import pytest
 
+    from multicdn.provider import Provider
+
 # Events of Python's audit hooks that mean work outside of the process.
 _OUTSIDE = frozenset(("open", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"))
 
-# Run in a fresh interpreter: what does importing a module bring along, and does it talk to anybody?
-_IMPORT = """
-import importlib, json, sys
-sys.path[:] = json.loads(sys.argv[2])
+# Run in a fresh interpreter: what does importing a module bring along, does it talk to anybody, and what is imported
+# only by the first call of its provider?
+_START = """
+import importlib, json, pickle, sys
+path, module, cls, options, method, arguments = pickle.load(sys.stdin.buffer)
+sys.path[:] = path
 import multicdn.http, multicdn.provider
-before, outside = set(sys.modules), []
+before, outside, late = set(sys.modules), [], []
 sys.addaudithook(lambda event, _: outside.append(event) if event.startswith(("socket.", "subprocess.")) else None)
-importlib.import_module(sys.argv[1])
-print(json.dumps([sorted(set(sys.modules) - before), sorted(set(outside))]))
+found = importlib.import_module(module)
+brought, heard = set(sys.modules) - before, list(outside)
+if method:
+    secret = multicdn.provider.Secret.literal
+    provider = getattr(found, cls)(**{name: secret(value) if kept else value for name, kept, value in options})
+    provider.prepare()
+    before = set(sys.modules)
+    try:
+        getattr(provider, method)(*arguments, multicdn.provider.Call())
+    except Exception:
+        pass
+    late = sorted(set(sys.modules) - before)
+print(json.dumps([sorted(brought), sorted(set(heard)), late]))
 """
 
 
@@ -41,28 +60,61 @@ class Slept(BaseException):
 
 
 class Import(NamedTuple):
-    """The effects of importing a module.
+    """The effects of importing a module, and of using its provider.
 
     Attributes:
         packages: top-level packages that it brought along, the standard library's and its own left out.
         outside: what it did outside of the process, as names of audit events.
+        late: modules that a call imported although the provider had prepared, the standard library's and ours left out.
         error: the end of the trace if it failed.
     """
 
     packages: frozenset[str]
     outside: tuple[str, ...]
+    late: tuple[str, ...] = ()
     error: str = ""
 
 
 def import_afresh(module: str) -> Import:
     """Import a module in a new interpreter, beside the contract and nothing else."""
-    command = [sys.executable, "-c", _IMPORT, module, json.dumps(sys.path)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the module under test
+    return _afresh(module, pickle.dumps((list(sys.path), module, "", (), "", ())))
+
+
+def start_afresh(provider: Provider, method: str, arguments: Sequence[object]) -> Import:
+    """The same with a provider's module; then let a provider of its options prepare, and make a call.
+
+    Where they can't be handed over, such as a stub's, it is imported and no more.
+    """
+    cls = type(provider)
+    try:
+        what = (list(sys.path), cls.__module__, cls.__qualname__, _options(provider), method, arguments)
+        return _afresh(cls.__module__, pickle.dumps(what))
+    except (pickle.PicklingError, TypeError, AttributeError):
+        return import_afresh(cls.__module__)
+
+
+def _afresh(module: str, what: bytes) -> Import:
+    command = [sys.executable, "-c", _START]
+    run = subprocess.run(command, input=what, capture_output=True, check=False)  # noqa: S603 - the module under test
     if run.returncode:
-        return Import(frozenset(), (), "\n".join(run.stderr.strip().splitlines()[-3:]))
-    modules, outside = json.loads(run.stdout.splitlines()[-1])
-    expected = {*sys.stdlib_module_names, "multicdn", module.partition(".")[0]}
-    return Import(frozenset(name.partition(".")[0] for name in modules) - expected, tuple(outside))
+        return Import(frozenset(), (), error="\n".join(run.stderr.decode().strip().splitlines()[-3:]))
+    modules, outside, late = json.loads(run.stdout.splitlines()[-1])
+    known = {*sys.stdlib_module_names, "multicdn"}
+    packages = frozenset(map(_top, modules)) - known - {_top(module)}
+    return Import(packages, tuple(outside), tuple(name for name in late if _top(name) not in known))
+
+
+def _options(provider: Provider) -> list[tuple[str, bool, object]]:
+    """Name, whether it is a secret, and value of each."""
+    fields = [field for field in dataclasses.fields(provider) if field.init and not field.metadata.get("internal")]
+    values = ((field.name, getattr(provider, field.name)) for field in fields)
+    return [
+        (name, True, value.reveal()) if isinstance(value, Secret) else (name, False, value) for name, value in values
+    ]
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def own_modules(module: str) -> list[ModuleType]:

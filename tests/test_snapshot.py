@@ -1,0 +1,54 @@
+"""What a copy of a process takes over of its secrets, where a plugin has read some before the first event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator  # noqa: TC003 - resolved where the class is made
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kit.sample_plugins import Plain
+from kit.stage import lines
+
+from multicdn import snapshot
+from multicdn.provider import Secret, option
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hasty(Plain):
+    """A vendor whose plugin reads its secret at once."""
+
+    token: Secret = option(help="API token")
+
+    def prepare(self) -> None:
+        """Do what no plugin should."""
+        self.token.reveal()
+
+
+class Unlisted(Plain):
+    """A vendor whose plugin can't say what its secrets are."""
+
+    def secrets(self) -> Iterator[Secret]:
+        """Fail."""
+        raise OSError("no")
+
+
+def test_a_secret_that_was_read_is_read_again_whatever_other_plugins_do(logged: pytest.LogCaptureFixture) -> None:
+    values = iter(("before", "rotated"))
+    hasty = Hasty(token=Secret("${file:token}", lambda: next(values)))
+    hasty.prepare()
+    snapshot.renew({"odd": Unlisted(), "hasty": hasty})
+    assert hasty.token.reveal() == "rotated"
+    assert lines(logged) == [{"event": "plugin-bug", "provider": "odd", "error": "OSError: no"}]
+
+
+def test_elsewhere_than_in_lambda_no_hook_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from snapshot_restore_py import get_after_restore
+
+    for kind, hooks in (("on-demand", 0), ("snap-start", 1)):
+        monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
+        snapshot.prepare({})
+        assert len(get_after_restore()) == hooks
+    get_after_restore().clear()
