@@ -161,7 +161,7 @@ class Lane:
     def _take(self) -> Try | None:
         """The next job; waits while another thread may still cut its batch in two."""
         with self._condition:
-            if not self._waiting:
+            if not self._waiting and self._working:
                 self._run.patience.idle()
             self._condition.wait_for(lambda: self._waiting or not self._working)
             if not self._waiting:
@@ -441,6 +441,7 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
             threads.append(thread)
     for task in here:
         task()
-    waiting()
+    if threads:
+        waiting()
     for thread in threads:
         thread.join()

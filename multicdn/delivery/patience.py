@@ -63,7 +63,7 @@ class Patience:
         self._at_pace: set[object] = set()
         self._changed = threading.Condition()
 
-    def busy(self, seconds: float, who: object = None, *, cold: bool = False) -> None:
+    def busy(self, seconds: float, who: object = None, *, cold: bool = False, after: object = None) -> None:
         """This thread, or somebody else, is at work: for so many seconds, or until it says otherwise.
 
         Args:
@@ -71,12 +71,14 @@ class Patience:
             who: if not this thread.
             cold: whether this thread may wait for another one that imports what both need: then it is at work while
                 the process computes.
+            after: whose work this thread goes on with.
         """
         with self._changed:
             self._settle()
             clock, now = None if who else _clock_of_this_thread(), self._clock.now()
             if cold and clock is not None:
                 clock = time.CLOCK_PROCESS_CPUTIME_ID
+            self._works.pop(after, None)
             self._works[who or threading.get_ident()] = _Work(now + seconds, now, clock, _computed(clock))
 
     def idle(self, who: object = None) -> None:
