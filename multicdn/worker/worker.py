@@ -85,6 +85,9 @@ class Worker:
             the queue's visibility timeout.
         backoff: seconds before the next try when the queue can't be reached; doubles up to half a minute.
 
+    Attributes:
+        turns: what it keeps until a turn is complete; workers of one process share it.
+
     Raises:
         ValueError: a number is out of its range.
     """
@@ -108,7 +111,7 @@ class Worker:
             _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
         self._sqs, self._queue_url, self._handler = client, queue_url, handler
         self._batch_size, self._wait, self._gather = batch_size, wait, gather
-        self._turns = Turns(gather, batch_size)
+        self.turns = Turns(gather, batch_size)
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
@@ -133,12 +136,14 @@ class Worker:
         Returns:
             How many messages there were; 0 if none came, the queue couldn't be reached, or the worker was stopped.
         """
-        batch, deadline = self._collect(self._wait)
-        messages = self._work(self._turns.keep(batch, time.monotonic(), deadline), deadline)
-        while not self._stopping and (left := self._turns.left(time.monotonic())):
-            batch, deadline = self._collect(min(_LONGEST_POLL, math.ceil(left)))
-            messages += self._work(self._turns.keep(batch, time.monotonic(), deadline), deadline)
-        return messages + self._work(*self._turns.release())
+        messages = self._take(self._wait)
+        while not self._stopping and (left := self.turns.left(time.monotonic(), self)):
+            messages += self._take(min(_LONGEST_POLL, math.ceil(left)))
+        return messages + self._work(*self.turns.release(self))
+
+    def _take(self, wait: int) -> int:
+        batch, deadline = self._collect(wait)
+        return self._work(self.turns.keep(batch, time.monotonic(), deadline, self), deadline)
 
     def _work(self, batch: list[MessageTypeDef], deadline: float) -> int:
         if batch:

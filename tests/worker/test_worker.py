@@ -18,6 +18,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from multicdn.worker.lambda_event import failed_messages, sqs_event
+from multicdn.worker.turns import Turns
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -245,6 +246,21 @@ def test_jobs_that_come_for_one_turn_are_a_batch_and_nothing_else_waits_for_them
     assert inbox.left == 0
     # While some are kept, the poll for the others is a long one.
     assert any(waits) == (status == "paced")
+
+
+def test_workers_of_one_process_keep_the_jobs_of_a_turn_together() -> None:
+    turns, one, other = Turns(window=1.0, most=100), object(), object()
+    mark = {"status": {"StringValue": "paced", "DataType": "String"}}
+    first, second, upload = ({"MessageId": name, "MessageAttributes": mark if name != "c" else {}} for name in "abc")
+    assert turns.keep([first], 10.0, 90.0, one) == []
+    assert turns.keep([second, upload], 10.5, 90.5, other) == [upload]
+    assert (turns.left(10.75, one), turns.left(10.75, other)) == (0.25, 0.0)
+    assert turns.release(other)[0] == []
+    assert turns.release(one) == ([first, second], 90.0)
+    # The next turn is whose first it is.
+    turns.keep([second], 20.0, 99.0, other)
+    assert turns.release(one)[0] == []
+    assert turns.release(other) == ([second], 99.0)
 
 
 def test_what_was_kept_for_a_turn_is_handled_when_the_worker_is_stopped(inbox: Inbox) -> None:
@@ -544,6 +560,7 @@ import signal, sys, threading, time
 import boto3
 from moto import mock_aws
 from multicdn.worker.crew import Crew
+from multicdn.worker.turns import Turns
 from multicdn.worker.worker import Worker
 
 with mock_aws():
