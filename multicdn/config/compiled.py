@@ -44,7 +44,7 @@ class OutdatedError(MulticdnError):
     """What was compiled is not of this config file, or can't be read."""
 
 
-class Loaded(NamedTuple):
+class CompiledConfig(NamedTuple):
     """What a bundle starts from."""
 
     config: Config
@@ -74,7 +74,7 @@ def source(config: Config, content: bytes, hooks: Mapping[str, str]) -> bytes:
     return text.encode()
 
 
-def load(path: Path) -> Loaded | None:
+def load(path: Path) -> CompiledConfig | None:
     """Make what was compiled of a config file.
 
     Returns:
@@ -89,7 +89,7 @@ def load(path: Path) -> Loaded | None:
         found = importlib.import_module(MODULE)
         _refuse_outdated(found, path)
         plugins = ChosenPlugins(found.HOOKS)
-        return Loaded(found.make(_secret_with(plugins)), plugins)
+        return CompiledConfig(found.make(_secret_with(plugins)), plugins)
     except ModuleNotFoundError as error:
         if error.name == MODULE:
             return None

@@ -85,7 +85,7 @@ def put(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, plugins: Plugi
     return config
 
 
-def load(folder: Path) -> compiled.Loaded:
+def load(folder: Path) -> compiled.CompiledConfig:
     loaded = compiled.load(folder / "my.yml")
     assert loaded is not None
     return loaded

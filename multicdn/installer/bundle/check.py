@@ -37,6 +37,7 @@ from multicdn.plugins.discovery import Plugins
 try:
     for name in names:
         Plugins().provider_class(name)
+    Plugins().hooks
     compiled.load(location.locate())
     handler.dispatcher()
     for package in packages.split():
