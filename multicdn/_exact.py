@@ -12,15 +12,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from multicdn.bounds import obey
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Printable ASCII but for the fragment sign: what RFC 9112 lets stand in a request line, and a bit more.
-_SENDABLE = re.compile(r"[!-\"$-~]*")
+_SENDABLE = lazy_pattern(r"[!-\"$-~]*")
 
 # Slashes of both kinds, escaped too: some proxies unescape a path before they resolve it. Some cut parameters off.
-_DOT_SEGMENT = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
+_DOT_SEGMENT = lazy_pattern(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
 
 _target: ContextVar[str] = ContextVar("target")
 

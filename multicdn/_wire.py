@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlencode, urlsplit
@@ -15,6 +14,7 @@ from urllib3.exceptions import TimeoutError as LibraryTimeout
 
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
+from multicdn.patterns import lazy_pattern
 from multicdn.proxies import proxy_for
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _USUAL = {
 }
 _JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
-_HEADER = re.compile(r"(?:\S[^\r\n]*)?")
+_HEADER = lazy_pattern(r"(?:\S[^\r\n]*)?")
 
 
 class RequestDraft(NamedTuple):

@@ -13,6 +13,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
+from multicdn.patterns import lazy_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
@@ -28,10 +30,10 @@ _LENIENT = "surrogatepass"
 # Encodings of encodings that are looked into.
 _LAYERS = 5
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_ENTITY = re.compile(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
+_ESCAPE = lazy_pattern(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ENTITY = lazy_pattern(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
 # Between two lines of what was wrapped, as base64 in mails and certificates is.
-_WRAP = re.compile(r"(?<=[0-9A-Za-z+/_-])\r?\n(?=[0-9A-Za-z+/_=-])")
+_WRAP = lazy_pattern(r"(?<=[0-9A-Za-z+/_-])\r?\n(?=[0-9A-Za-z+/_=-])")
 # As ``html.escape`` does, whose module takes a millisecond to load.
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}

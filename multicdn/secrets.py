@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import random
-import re
 import threading
 import time
 from functools import partial
@@ -22,11 +21,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from multicdn import redaction, region
 from multicdn.errors import SecretError, told
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
+REFERENCE = lazy_pattern(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
 
 # A rotated secret is seen after this many seconds at the latest, and not by all processes at once; a refused credential
 # is asked for anew at once.
