@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
 from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 HIDDEN = "[secret]"
 
@@ -59,14 +59,22 @@ def redact(text: str, values: Collection[str]) -> str:
 
     Takes time in proportion to the text.
     """
+    return redactor(values)(text)
+
+
+def redactor(values: Collection[str]) -> Callable[[str], str]:
+    """What blacks out these values, as ``redact`` does, in one text after the other."""
     # The longest first, since one may be a part of another.
-    forms = [_forms(value) for value in sorted(values, key=len, reverse=True)]
+    return partial(_redacted, [_forms(value) for value in sorted(values, key=len, reverse=True)])
+
+
+def _redacted(forms: Sequence[_Forms], text: str) -> str:
     shown = _without(text, forms)
     for decoded in _layers(shown):
         less = _without(decoded, forms)
         if less != decoded:
             # What was taken out stays out: from here on, layers are taken off what is shown.
-            return redact(less, values)
+            return _redacted(forms, less)
     return shown
 
 
