@@ -8,7 +8,17 @@ import sys
 from rig import report
 
 #: Modules beside this one, in the order of the table.
-BENCHES = ("cold_start", "first_event", "plan", "loading", "uploads", "worker", "isolation")
+BENCHES = (
+    "cold_start",
+    "first_event",
+    "plan",
+    "loading",
+    "uploads",
+    "http_calls",
+    "fan_out",
+    "worker",
+    "isolation",
+)
 
 
 def main() -> int:

@@ -9,10 +9,6 @@ first bare call: both still have to connect. Vendors are simulated in another pr
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import logging
 import multiprocessing
 import os
 import statistics
@@ -23,15 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rig import report
-from rig.events import BUCKET, uploads
+from rig.dispatching import SECONDS, URL, dispatcher_for, quiet
+from rig.events import uploads
 from rig.figures import Spent, compared_times
 from rig.vendor_process import VendorProcess
 
-from multicdn import config
-from multicdn.delivery.clock import Clock
-from multicdn.delivery.delivery import Delivery
-from multicdn.dispatcher import Dispatcher
-from multicdn.plugins.discovery import Plugins
 from multicdn.simulators import VENDORS
 
 if TYPE_CHECKING:
@@ -39,6 +31,7 @@ if TYPE_CHECKING:
 
     from rig.figures import Figure
 
+    from multicdn.dispatcher import Dispatcher
     from multicdn.testing.loopback.simulator_config import SimulatorConfig
 
 TITLE = "One upload to all seven vendors, beside one bare call"
@@ -47,22 +40,6 @@ TITLE = "One upload to all seven vendors, beside one bare call"
 _LATENCIES = {0.05: 1.2, 0.3: 1.1}
 
 ROWS = tuple(f"{which} event, {latency * 1000:.0f} ms a call" for latency in _LATENCIES for which in ("first", "warm"))
-
-_SECONDS = 60.0
-_URL = "https://www.acme.com/"
-
-
-class _SkippingClock(Clock):
-    """Nobody waits for a pace: it is over at once."""
-
-    def __init__(self) -> None:
-        self._skipped = 0.0
-
-    def now(self) -> float:
-        return super().now() + self._skipped
-
-    def sleep(self, seconds: float) -> None:
-        self._skipped += seconds
 
 
 class _Pair(NamedTuple):
@@ -107,17 +84,10 @@ def _in_a_process(described: SimulatorConfig, events: int) -> list[_Pair]:
 
 def _measure(described: SimulatorConfig, events: int, pipe: Any) -> None:
     os.environ.update(described.environment)
-    route = {"bucket": BUCKET, "urls": [f"{_URL}{{key}}"], "purge": list(described.providers)}
-    text = json.dumps({"version": 1, "providers": described.providers, "routes": [route]})
-    logging.getLogger("multicdn").addHandler(logging.StreamHandler(io.StringIO()))
-    logging.getLogger("multicdn").setLevel(logging.INFO)
-    logging.getLogger("multicdn").propagate = False
-    plugins = Plugins()
-    loaded = config.parse(text, "bench", plugins)
-    dispatcher = Dispatcher(loaded, plugins, Delivery(loaded.providers, clock=_SkippingClock()))
+    dispatcher = dispatcher_for(described.providers)
     dispatcher.prepare()
     bare = _bare(described.providers["fastly"])
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quiet():
         pairs = [
             _Pair(_spent(lambda number=number: _dispatched(dispatcher, f"{number}.css")), _spent(bare))  # type: ignore[misc]
             for number in range(events + 1)
@@ -126,7 +96,7 @@ def _measure(described: SimulatorConfig, events: int, pipe: Any) -> None:
 
 
 def _dispatched(dispatcher: Dispatcher, key: str) -> None:
-    reply = dispatcher.dispatch(uploads([key]), _SECONDS)
+    reply = dispatcher.dispatch(uploads([key]), SECONDS)
     assert len(reply["providers"]) == len(VENDORS), reply
 
 
@@ -138,7 +108,7 @@ def _bare(options: dict[str, str]) -> Callable[[], None]:
     headers = {"Fastly-Key": os.environ[options["token"].removeprefix("${env:").removesuffix("}")]}
 
     def call() -> None:
-        connection.request("POST", f"/purge/{_URL}bare.css", headers=headers)
+        connection.request("POST", f"/purge/{URL}bare.css", headers=headers)
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
