@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import random
-import re
 import threading
 import time
 from functools import partial
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from multicdn import aws_clients, redaction, region
 from multicdn.errors import SecretError, told
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What is asked of AWS, by service and its own names.
 OPERATIONS = {"ssm": ("GetParameter",), "secretsmanager": ("GetSecretValue",)}
 
-REFERENCE = re.compile(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
+REFERENCE = lazy_pattern(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
 
 # A rotated secret is seen after this many seconds at the latest, and not by all processes at once; a refused credential
 # is asked for anew at once.
@@ -183,9 +183,14 @@ def redact(text: str) -> str:
 
     The credentials that AWS gives a function are among them.
     """
+    return redactor()(text)
+
+
+def redactor() -> Callable[[str], str]:
+    """What blacks out, as ``redact`` does, all that is known now: for many texts at once."""
     # A copy, since other threads reveal secrets meanwhile.
     values = {*tuple(_revealed), *filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))}
-    return redaction.redact(text, values) if values else text
+    return redaction.redactor(values) if values else str
 
 
 def quiet(*libraries: str) -> None:
