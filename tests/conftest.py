@@ -278,12 +278,21 @@ def aws_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def as_bundled(aws_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Clients of AWS as a bundle has them. All that a test calls must be in its data."""
+def lean_aws(aws_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clients of AWS as a bundle has them."""
     from multicdn import _botocore
 
     _botocore._session.cache_clear()
     monkeypatch.setattr(_botocore, "FOLDER", str(aws_data))
+    yield
+    _botocore._session.cache_clear()
+
+
+@pytest.fixture
+def as_bundled(lean_aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same, and all that a test calls must be in their data."""
+    from multicdn import _botocore
+
     real, whole = _botocore._made, []
 
     def make(service: str, settings: dict[str, object], *, lean: bool) -> object:
@@ -294,7 +303,6 @@ def as_bundled(aws_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
     monkeypatch.setattr(_botocore, "_made", make)
     yield
-    _botocore._session.cache_clear()
     assert whole == []
 
 

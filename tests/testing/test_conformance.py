@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import boto3
 import pytest
 from multicdn_providers.akamai import Akamai
 from multicdn_providers.cloudflare import Cloudflare
 from multicdn_providers.cloudfront import CloudFront
-from multicdn_providers.cloudfront.client import Clients
 from multicdn_providers.edgecast import Edgecast
 from multicdn_providers.fastly import Fastly
 from multicdn_providers.highwinds import Highwinds
@@ -91,6 +89,7 @@ class TestCloudflare(Simulated):
         return Response.json({"success": False, "errors": errors, "messages": [], "result": None}, status)
 
 
+@pytest.mark.usefixtures("lean_aws")  # quicker: there are hundreds of tests
 class TestCloudFront(Simulated):
     plugin, simulator = CloudFront, CloudFrontSimulator
     expected: ClassVar[Mapping[str, Expected]] = {
@@ -105,15 +104,17 @@ class TestCloudFront(Simulated):
         "purge_tags": "asks whether the distribution keeps tags, since CloudFront takes a purge of tags from any"
     }
     other_secrets = (KEY.secret_key, KEY.session_token)
-    # Making a session costs some 70 ms, and there are hundreds of tests.
-    session = boto3.session.Session(KEY.access_key, KEY.secret_key, KEY.session_token)
 
     @contextmanager
     def vendor(self) -> Iterator[Vendor]:
-        with Origin() as origin, CloudFrontSimulator(origin.url, credentials=KEY) as cdn:
-            clients = Clients(cdn.endpoint, cdn.region)
-            clients._session = self.session
-            yield Vendor(self.configured(cdn, clients=clients), cdn)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            Origin() as origin,
+            CloudFrontSimulator(origin.url, credentials=KEY) as cdn,
+        ):
+            for name, value in cdn.environment().items():
+                patch.setenv(name, value)
+            yield Vendor(self.configured(cdn), cdn)
 
     @pytest.mark.parametrize("status", [status for status in REDIRECTS if status != 303])
     def test_a_redirect_is_never_followed(self, running: Vendor, what: Capability, status: int) -> None:
