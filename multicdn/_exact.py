@@ -11,12 +11,13 @@ from functools import cache
 from typing import Any
 
 from multicdn.bounds import obey
+from multicdn.patterns import lazy_pattern
 
 # Printable ASCII but for the fragment sign: what RFC 9112 lets stand in a request line, and a bit more.
-_SENDABLE = re.compile(r"[!-\"$-~]*")
+_SENDABLE = lazy_pattern(r"[!-\"$-~]*")
 
 # Slashes of both kinds, escaped too: some proxies unescape a path before they resolve it. Some cut parameters off.
-_DOT_SEGMENT = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
+_DOT_SEGMENT = lazy_pattern(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
 
 #: What stands in the request lines of ``exact`` connections.
 target: ContextVar[str] = ContextVar("target")

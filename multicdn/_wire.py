@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -14,6 +13,7 @@ from urllib3.exceptions import TimeoutError as LibraryTimeout
 
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
+from multicdn.patterns import lazy_pattern
 from multicdn.proxies import proxy_for, proxy_headers
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ _WITH_FORM = {**_USUAL, "content-type": ("Content-Type", "application/x-www-form
 
 # Tokens of RFC 9110, 5.6.2, and its values, 5.5: Latin 1 at most, which http.client sends. Ranges: to exclude all other
 # letters would take 5 ms to compile.
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"(?:[!-~\xa1-\xff][\t -~\x80-\xff]*)?")
+_NAME = lazy_pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = lazy_pattern(r"(?:[!-~\xa1-\xff][\t -~\x80-\xff]*)?")
 
 
 class RequestDraft(NamedTuple):

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from multicdn.patterns import lazy_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,7 @@ _MEMBERS_THAT_EXPLAIN = (
 )
 
 # Every `<` ends the search for the `>` of the one before it: a page of nothing else takes no longer than any other.
-_TAG = re.compile(r"<([^<>]*)>")
+_TAG = lazy_pattern(r"<([^<>]*)>")
 
 
 def words(body: bytes, hide: Callable[[str], str] = str) -> str:

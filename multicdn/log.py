@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from multicdn import secrets
+from multicdn import aws_clients, secrets
 from multicdn.errors import is_lack, told
-from multicdn.secrets import redact
+from multicdn.secrets import redactor
 from multicdn.steering import without_steering
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 LEVEL = "MULTICDN_LOG_LEVEL"
 
@@ -73,7 +73,8 @@ def emit(level: int, event: str, **fields: object) -> None:
     """
     if not is_shown(level):
         return
-    said = {"event": event, **shown(fields)}
+    hide = redactor()
+    said = {"event": event, **{name: shown(value, hide) for name, value in fields.items()}}
     if os.environ.get(_FORMAT, "").upper() == "JSON":
         _log.log(level, event, extra=_harmless(said))
     else:
@@ -96,22 +97,25 @@ def _for_people() -> logging.Formatter:
     return Readable()
 
 
-secrets.warn = partial(emit, logging.WARNING)
+secrets.warn = aws_clients.warn = partial(emit, logging.WARNING)
 
 
-def shown(value: Any) -> Any:
-    """A value as JSON takes it, with secrets blacked out of its texts."""
+def shown(value: Any, hide: Callable[[str], str] | None = None) -> Any:
+    """A value as JSON takes it, with secrets blacked out of its texts, by ``hide`` if it is given."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    hide = hide or redactor()
+    if isinstance(value, str):
+        return _short(value, hide)
     if isinstance(value, Mapping):
-        return {_short(name): shown(item) for name, item in value.items()}
+        return {_short(name, hide): shown(item, hide) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [shown(item) for item in value]
-    return _short(value)
+        return [shown(item, hide) for item in value]
+    return _short(value, hide)
 
 
-def _short(value: object) -> str:
-    text = redact(str(value))
+def _short(value: object, hide: Callable[[str], str]) -> str:
+    text = hide(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from multicdn.patterns import lazy_pattern
 
 # Hosts of docs.aws.amazon.com/general/latest/gr/sqs-service.html: of today, FIPS, dual-stack, in China, legacy ones, of
 # which the one without a region is that of us-east-1; and of VPC endpoints:
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-internetwork-traffic-privacy.html
-_HOST = re.compile(
+_HOST = lazy_pattern(
     r"https?://(?:(?:vpce-[a-z0-9-]+\.)?sqs(?:-fips)?\.(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?"
     r"|(?:(?P<legacy>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+)\.)?queue\.)(?:amazonaws\.com(?:\.cn)?|api\.aws)(?=[:/])"
 )
-_PRIVATE = re.compile(r"https?://vpce-[a-z0-9.-]+\.vpce\.amazonaws\.com(?:\.cn)?(?=[:/])")
-_QUEUE = re.compile(r"https?://[^/]+/(?:.*/)?(?P<account>\d+)/(?P<name>[^/]+)/?")
+_PRIVATE = lazy_pattern(r"https?://vpce-[a-z0-9.-]+\.vpce\.amazonaws\.com(?:\.cn)?(?=[:/])")
+_QUEUE = lazy_pattern(r"https?://[^/]+/(?:.*/)?(?P<account>\d+)/(?P<name>[^/]+)/?")
 
 
 def region_in(url: str) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus, unquote
 
+from multicdn.patterns import lazy_pattern
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 HIDDEN = "[secret]"
 
@@ -28,10 +30,10 @@ _LENIENT = "surrogatepass"
 # Encodings of encodings that are looked into.
 _LAYERS = 5
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_ENTITY = re.compile(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
+_ESCAPE = lazy_pattern(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ENTITY = lazy_pattern(r"&(?:#0{0,9}([0-9]{1,7})|#[xX]0{0,9}([0-9a-fA-F]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?")
 # Between two lines of what was wrapped, as base64 in mails and certificates is.
-_WRAP = re.compile(r"(?<=[0-9A-Za-z+/_-])\r?\n(?=[0-9A-Za-z+/_=-])")
+_WRAP = lazy_pattern(r"(?<=[0-9A-Za-z+/_-])\r?\n(?=[0-9A-Za-z+/_=-])")
 # As ``html.escape`` does, whose module takes a millisecond to load.
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -57,14 +59,22 @@ def redact(text: str, values: Collection[str]) -> str:
 
     Takes time in proportion to the text.
     """
+    return redactor(values)(text)
+
+
+def redactor(values: Collection[str]) -> Callable[[str], str]:
+    """What blacks out these values, as ``redact`` does, in one text after the other."""
     # The longest first, since one may be a part of another.
-    forms = [_forms(value) for value in sorted(values, key=len, reverse=True)]
+    return partial(_redacted, [_forms(value) for value in sorted(values, key=len, reverse=True)])
+
+
+def _redacted(forms: Sequence[_Forms], text: str) -> str:
     shown = _without(text, forms)
     for decoded in _layers(shown):
         less = _without(decoded, forms)
         if less != decoded:
             # What was taken out stays out: from here on, layers are taken off what is shown.
-            return redact(less, values)
+            return _redacted(forms, less)
     return shown
 
 

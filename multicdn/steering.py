@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from typing import TYPE_CHECKING
+
+from multicdn.patterns import lazy_pattern
+
+if TYPE_CHECKING:
+    import re
 
 # What steers a terminal besides the control characters that JSON escapes: those of the second set, and what turns the
 # direction of text. And halves of surrogates, for which a handler would drop the whole line.
 # https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
 STEERING = "\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
-_STEERING = re.compile(f"[{STEERING}]")
-_ANY = re.compile(f"[\x00-\x1f{STEERING}]")
+_STEERING = lazy_pattern(f"[{STEERING}]")
+_ANY = lazy_pattern(f"[\x00-\x1f{STEERING}]")
 
 
 def without_steering(text: str) -> str:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, SSLError
 from kit.http_calls import CALL
 from multicdn_providers.cloudflare.transport import BoundedTransport
 from rig.certificates import certificate
 
-from multicdn import through, tls
+from multicdn import aws_clients, through, tls
 from multicdn.errors import RetryLater
 from multicdn.http import Http
 from multicdn.provider import Call
@@ -74,6 +77,7 @@ def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 @pytest.fixture(autouse=True)
 def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in (
+        "AWS_CA_BUNDLE",
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "HTTPS_PROXY",
@@ -103,7 +107,15 @@ def by_cloudflare(url: str) -> bytes:
         return client.get(url).content
 
 
-CLIENTS = pytest.mark.parametrize("ask", [by_http, by_through, by_cloudflare])
+def by_aws(url: str) -> bytes:
+    config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    s3 = aws_clients.client("s3", region="us-east-1", endpoint_url=url, config=config)
+    answer: bytes = s3.get_object(Bucket="b", Key="k")["Body"].read()
+    return answer
+
+
+ALL = [by_http, by_through, by_cloudflare, by_aws]
+CLIENTS = pytest.mark.parametrize("ask", ALL)
 
 
 def test_all_clients_of_a_process_read_the_authorities_once(
@@ -118,7 +130,7 @@ def test_all_clients_of_a_process_read_the_authorities_once(
     )
     api = Http(url)
     for _ in range(NEW_CONNECTIONS):
-        assert api.send("GET", "/", CALL).body == by_http(url) == by_through(url) == by_cloudflare(url) == b"ok"
+        assert {api.send("GET", "/", CALL).body, *(ask(url) for ask in ALL)} == {b"ok"}
     assert [given[1] for given in read] == [str(authority)]
 
 
@@ -175,6 +187,30 @@ def test_a_host_that_is_excepted_is_asked_itself(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "other.example,localhost")
     assert ask(site[0]) == b"ok"
+
+
+@pytest.mark.parametrize("others", [{}, {"REQUESTS_CA_BUNDLE": "other"}, {"CURL_CA_BUNDLE": "other"}])
+def test_aws_has_authorities_of_its_own_where_they_are_named(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: dict[str, str]
+) -> None:
+    (tmp_path / "other").write_bytes(certificate("other"))
+    for name, file in others.items():
+        monkeypatch.setenv(name, str(tmp_path / file))
+    with pytest.raises(SSLError):
+        by_aws(site[0])
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(site[1]))
+    assert by_aws(site[0]) == b"ok"
+    for ask in (by_http, by_through):
+        with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+            ask(site[0])
+
+
+def test_authorities_that_are_not_there_are_what_a_call_to_aws_complains_of(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none"))
+    with pytest.raises(BotoCoreError, match=r"none|No such file"):
+        by_aws(site[0])
 
 
 @contextmanager

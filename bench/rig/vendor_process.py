@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from multicdn.simulators import Origin, load
+from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.simulator_config import SimulatorConfig, config_for
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class VendorProcess:
 
     Args:
         names: of their types.
+        latency: seconds that each answer takes.
 
     Attributes:
         described: a config for them, and its variables.
@@ -27,10 +29,10 @@ class VendorProcess:
 
     described: SimulatorConfig
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], latency: float = 0.0) -> None:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(tuple(names), there), daemon=True)
+        self._process = context.Process(target=_serve, args=(tuple(names), latency, there), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -44,9 +46,11 @@ class VendorProcess:
         self._process.join()
 
 
-def _serve(names: Sequence[str], pipe: Any) -> None:
+def _serve(names: Sequence[str], latency: float, pipe: Any) -> None:
     with ExitStack() as stack:
         origin = stack.enter_context(Origin())
         simulators = {name: stack.enter_context(load(name)(origin.url, limits=False)) for name in names}
+        for simulator in simulators.values() if latency else ():
+            simulator.faults.always(faults.slow(latency))
         pipe.send(config_for(simulators))
         pipe.recv()  # until it is killed

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from multicdn.bounds import ANY_LENGTH, bounded, obey_botocore
+from multicdn import aws_clients
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+# What is asked of S3, by its own names; botocore asks the last one where a bucket turns out to be in another region.
+OPERATIONS = {"s3": ("HeadObject", "ListObjectsV2", "HeadBucket")}
 
 # An object that changed within this time is part of what is going on: a deploy arrives as many events.
 _LATELY = timedelta(minutes=15)
@@ -77,17 +81,16 @@ class Objects:
 
     @cached_property
     def _client(self) -> S3Client:
-        import boto3
         from botocore.config import Config
 
-        obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
             max_pool_connections=_PARALLEL,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
-        return boto3.session.Session().client("s3", config=limits)
+        made: S3Client = aws_clients.client("s3", config=limits)
+        return made
 
     def prepare(self) -> None:
         """Make the client now, and ask nothing.
@@ -269,7 +272,7 @@ def _asked(what: str, ask: Callable[[], _Answer]) -> _Answer:
     try:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        raise ObjectError(f"{what} needs boto3: pip install 'multicdn[aws]'") from None
+        raise ObjectError(f"{what} needs botocore: pip install 'multicdn[aws]'") from None
     try:
         return ask()
     except ClientError as error:

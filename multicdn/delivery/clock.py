@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 
 class Clock:
@@ -15,3 +19,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def wait(self, changed: threading.Condition, seconds: float) -> None:
+        """Wait until something has changed, or the seconds are over."""
+        changed.wait(seconds)

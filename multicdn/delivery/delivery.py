@@ -11,6 +11,8 @@ import math
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from multicdn.delivery.breaker import Breaker, Breakers
 from multicdn.delivery.clock import Clock
 from multicdn.delivery.discovery import Discoveries
@@ -19,7 +21,7 @@ from multicdn.delivery.invocation import Run, Terms
 from multicdn.delivery.ledger import Ledger
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.delivery.shares import by_instance, refused_unknown
-from multicdn.model import Report
+from multicdn.model import Report, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,7 +109,9 @@ class Delivery:
                 instances.append(self._instance(work, run, attempts.get(work.instance, 0)))
             else:
                 unknown += refused_unknown(work)
-        return Report((*_outcomes(instances, run), *unknown))
+        outcomes = _outcomes(instances, run)
+        elapsed = run.elapsed()
+        return Report((*(_as_of(outcome, elapsed) for outcome in outcomes), *unknown))
 
     @property
     def open_breakers(self) -> frozenset[str]:
@@ -146,6 +150,13 @@ def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
     for instance in begun:
         instance.give_up()
     return [outcome for instance in instances for outcome in instance.close()]
+
+
+def _as_of(outcome: Outcome, elapsed: float) -> Outcome:
+    """An outcome with its turn told from now on: while others were at work, it has come nearer."""
+    if outcome.status is not Status.PACED or outcome.after is None or not outcome.ended:
+        return outcome
+    return msgspec.structs.replace(outcome, after=max(0.0, outcome.after - (elapsed - outcome.ended)))
 
 
 def _guarded(observer: Observer | None) -> Guarded | None:

@@ -100,8 +100,7 @@ class InstanceRun(threading.Thread):
 
     def run(self) -> None:
         """Do all of it. Whatever goes wrong stays in the ledger."""
-        self._run.patience.busy(COMPUTING)
-        self._run.patience.idle(self)
+        self._run.patience.busy(COMPUTING, after=self)
         try:
             self._serve()
         except BaseException as error:  # noqa: BLE001 - a plugin's bug must not pass for success, nor reach the others

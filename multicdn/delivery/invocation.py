@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from multicdn.delivery.clock import Clock
     from multicdn.delivery.observer import Guarded
     from multicdn.delivery.rate_limit import RateLimits
-    from multicdn.provider import Limits, Provider
+    from multicdn.provider import Provider
+
+# Parts of the grace. An invocation in which nobody else is at work waits so long for a vendor's next turn: about what a
+# call takes. And so many times as long it goes on with calls that follow each other at their vendor's pace: beside it
+# the second or two that the queue takes are little.
+_OF_A_TURN, _OF_A_STRETCH = 0.1, 5.0
 
 # Below this many seconds no call is begun: it could not end before the function is stopped.
 _SHORTEST_CALL = 0.25
@@ -49,6 +54,16 @@ class Terms(Struct, frozen=True, kw_only=True):
     prompt: float = 2.0
     longest_pause: float = LONGEST_PAUSE
     ends: str = "the invocation's time was up"
+
+    @property
+    def turn(self) -> float:
+        """Seconds for which a vendor's next turn is waited for while nobody else is at work."""
+        return self.grace * _OF_A_TURN
+
+    @property
+    def stretch(self) -> float:
+        """Seconds for which calls follow each other at their vendor's pace while nobody else is at work."""
+        return self.grace * _OF_A_STRETCH
 
 
 class Latch:
@@ -92,6 +107,7 @@ class Run:
         stopped: whether no further call is to be made.
         purged: opens when all instances have made their purges.
         patience: how long to wait while nothing else is done.
+        rates: the same.
     """
 
     def __init__(
@@ -110,7 +126,7 @@ class Run:
         self.patience = Patience(clock, terms.grace)
         self.purged = Latch(self.patience)
         self._jitter = jitter
-        self._rates = rates
+        self.rates = rates
         self._began = clock.now()
         self._deadline = self._began + seconds
 
@@ -141,18 +157,9 @@ class Run:
         left = min(self.left(), most)
         return Call(soft, reference, connect=min(self.terms.connect, left), read=min(self.terms.read, left))
 
-    def book(self, name: str, method: str, limits: Limits, targets: int, at: float) -> float:
-        """Book a call at its vendor's rate, if its turn comes in time, and return the moment of its turn."""
-        return self._rates.book(name, method, limits, targets, at, self._deadline - _SHORTEST_CALL)
-
-    def put_off(self, name: str, method: str, limits: Limits, targets: int, turn: float) -> None:
-        """Take back the booking of a turn: its call won't be made now, but when the job has come back."""
-        self._rates.give_back(name, method, limits, targets)
-        self._rates.keep(name, method, limits, turn)
-
-    def next_turn(self, name: str, method: str, limits: Limits) -> float:
-        """The moment at which a job may be called for that never was: now, unless others wait for their turn."""
-        return self._rates.next_turn(name, method, limits, self.clock.now())
+    def latest(self) -> float:
+        """The moment after which no call may begin."""
+        return self._deadline - _SHORTEST_CALL
 
     def wait_before(self, tried: int, asked: float | None) -> float:
         """Seconds until the next try: a growing random time, but at least what the vendor asked for and a little."""

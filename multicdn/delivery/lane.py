@@ -30,6 +30,7 @@ from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
+from multicdn.delivery.pace import Pace
 from multicdn.delivery.patience import COMPUTING
 from multicdn.delivery.preloads import Preloads
 from multicdn.delivery.refusals import Refusals, hosts_of
@@ -52,15 +53,11 @@ if TYPE_CHECKING:
     from multicdn.delivery.breaker import Breaker, WatchedCall
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
-    from multicdn.provider import Capability, Limits, Provider
+    from multicdn.provider import Capability, Provider
 
 # Calls in vain, without one that was accepted, after which no batch is cut any more to find a bad target in it: the
 # vendor refuses all alike. One bad target of thousands is found in half as many.
 _MOST_IN_VAIN = 32
-
-# Threads that one vendor may have: those of a function are 1,024 in all.
-# docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-_MOST_PARALLEL = 64
 
 # Bugs of a plugin that are logged with their trace.
 _MOST_TRACES = 3
@@ -106,11 +103,9 @@ class Lane:
         self.preloads = Preloads([job for job in jobs if job.action is Action.PRELOAD], ledger, run.clock)
         self._waiting: deque[Try] = deque()
         self._working = 0
-        self._parallel = 1
         self._failures = 0
         self._trouble = ""
         self._resume_at = 0.0
-        self._unused: list[tuple[float, Job]] = []
         self._refusals = Refusals()
         self._in_vain = 0
         self._renewed = False
@@ -135,17 +130,21 @@ class Lane:
             now = self._clock.now()
             alike = list(group)
             self._waiting.extend(Try(job, now) for job in alike)
-            self._parallel = min(self._limits(alike[0]).parallel, len(alike), _MOST_PARALLEL)
-            side_by_side([self._worker] * self._parallel, self._run.patience.idle)
-            self._give_back()
+            way = self._way(alike[0])
+            pace = self._pace = Pace(self._run, self._name, way.limits, way.limits_of(self._provider), len(alike))
+            side_by_side(
+                [self._paced_worker if pace.is_slow else self._worker] * pace.parallel, self._run.patience.idle
+            )
+            pace.end()
 
     def _way(self, job: Job) -> Capability:
         way = capability(self._provider, job.action, job.kind)
         assert way is not None, "planning makes no job that the provider can't do"
         return way
 
-    def _limits(self, job: Job) -> Limits:
-        return self._way(job).limits_of(self._provider)
+    def _paced_worker(self) -> None:
+        with self._run.patience.at_pace():
+            self._worker()
 
     def _worker(self) -> None:
         while (attempt := self._take()) is not None:
@@ -162,7 +161,7 @@ class Lane:
     def _take(self) -> Try | None:
         """The next job; waits while another thread may still cut its batch in two."""
         with self._condition:
-            if not self._waiting:
+            if not self._waiting and self._working:
                 self._run.patience.idle()
             self._condition.wait_for(lambda: self._waiting or not self._working)
             if not self._waiting:
@@ -186,21 +185,31 @@ class Lane:
                 if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
                     continue
                 return self._end(attempt, Status.RETRY, self._breaker.reason, pause)
-            if not self._attempts and start == -math.inf and (wait := self._kept_for_others(attempt.job)):
-                return self._put_off(attempt, wait, "with those that wait already")
+            if self._is_put_off(attempt, joins=start == -math.inf and not self._attempts):
+                return None
             if start < self._resume_at:
-                start = self._book(attempt.job)
+                start = self._pace.book(len(attempt.job.targets), max(self._clock.now(), self._resume_at))
             wait = max(0.0, start - self._clock.now())
             if not self._run.has_time(wait):
-                return self._put_off(attempt, wait, f"not before {self._run.ends}")
+                return self._put_off(attempt, wait and self._pace.told_apart(wait), f"not before {self._run.ends}")
             if wait == 0:
                 if call := self._admitted():
                     attempt = self._first_of(attempt, call.halvings)
                     return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
             elif not self._sleep(wait):
-                self._unused.append((start, attempt.job))
-                return self._put_off(attempt, wait, "and nothing else is left to do")
+                self._pace.forgo(len(attempt.job.targets), start)
+                return self._put_off(attempt, self._pace.told_apart(wait), "and nothing else is left to do")
         return None
+
+    def _is_put_off(self, attempt: Try, *, joins: bool) -> bool:
+        """Put a job off where others have their turn before: other vendors' uploads, or, if it joins them, its own."""
+        if self._pace.is_over:
+            self._put_off(attempt, self._pace.next_stretch(), "and nothing else is left to do")
+            return True
+        if joins and (wait := self._pace.kept_for_others()):
+            self._put_off(attempt, wait, "with those that wait already")
+            return True
+        return False
 
     def _admitted(self) -> WatchedCall | None:
         call = self._breaker.admit(self, self._run, self._attempts)
@@ -216,7 +225,7 @@ class Lane:
     def _sleep(self, seconds: float) -> bool:
         if self._run.observer:
             self._run.observer.waiting(self._name, seconds, self._trouble)
-        return self._run.patience.sleep(seconds)
+        return self._run.patience.sleep(seconds) if self._trouble else self._pace.wait(seconds)
 
     def _uncovered(self, attempt: Try) -> Try | None:
         """End what a refusal stands for, and return what is still to be asked."""
@@ -241,19 +250,9 @@ class Lane:
         turn = f"its turn comes in {wait:.1f} s, {why}" if wait else f"not called before {self._run.ends}"
         return self._end(attempt, status, f"{trouble}{turn}", wait)
 
-    def _kept_for_others(self, job: Job) -> float:
-        """Seconds until the turn of jobs that are in the queue because of the rate; 0 if there are none."""
-        turn = self._run.next_turn(self._name, self._way(job).limits, self._limits(job))
-        return max(0.0, turn - self._clock.now())
-
-    def _give_back(self) -> None:
-        """Take back what was booked for calls that won't be made: until now it told each job from the ones before."""
-        for turn, job in reversed(self._unused):  # the first one is kept last
-            self._run.put_off(self._name, self._way(job).limits, self._limits(job), len(job.targets), turn)
-        self._unused.clear()
-
     def _make(self, attempt: Try, call: WatchedCall) -> None:
         renewed = self._renewed
+        self._pace.made()
         self._ledger.calling(attempt.job, attempt.calls, attempt.waits, attempt.since)
         try:
             with self._watched(call):
@@ -285,11 +284,6 @@ class Lane:
             plugin_bug(self._name, error)
         self._end(attempt, Status.RETRY, bug(error))
 
-    def _book(self, job: Job) -> float:
-        """The moment from which the vendor's rate, and a wait that it asked for, allow a call for this job."""
-        earliest = max(self._clock.now(), self._resume_at)
-        return self._run.book(self._name, self._way(job).limits, self._limits(job), len(job.targets), earliest)
-
     @contextmanager
     def _watched(self, call: WatchedCall) -> Iterator[None]:
         """Count a call as work for as long as it usually takes, and let the breaker know how it ended."""
@@ -312,7 +306,7 @@ class Lane:
     def _retry(self, attempt: Try, error: RetryLater) -> None:
         attempt = attempt._replace(waits=attempt.waits + (error.after is not None))
         with self._condition:
-            rounds = min(self._failures // self._parallel, _MOST_DOUBLINGS)
+            rounds = min(self._failures // self._pace.parallel, _MOST_DOUBLINGS)
             self._failures += 1
             self._in_vain += 1
             self._trouble = error.reason
@@ -447,6 +441,7 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
             threads.append(thread)
     for task in here:
         task()
-    waiting()
+    if threads:
+        waiting()
     for thread in threads:
         thread.join()

@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,7 @@ _LOOK = 0.2
 COMPUTING = 5.0
 
 
-@dataclass
-class _Work:
+class _Work(Struct, eq=False):
     """What a thread does: since when, for how long it is taken for work, and the clock of the time that it computes."""
 
     until: float
@@ -60,9 +60,10 @@ class Patience:
         self._left = grace
         self._settled_at = clock.now()
         self._works: dict[object, _Work] = {}
+        self._at_pace: set[object] = set()
         self._changed = threading.Condition()
 
-    def busy(self, seconds: float, who: object = None, *, cold: bool = False) -> None:
+    def busy(self, seconds: float, who: object = None, *, cold: bool = False, after: object = None) -> None:
         """This thread, or somebody else, is at work: for so many seconds, or until it says otherwise.
 
         Args:
@@ -70,12 +71,14 @@ class Patience:
             who: if not this thread.
             cold: whether this thread may wait for another one that imports what both need: then it is at work while
                 the process computes.
+            after: whose work this thread goes on with.
         """
         with self._changed:
             self._settle()
             clock, now = None if who else _clock_of_this_thread(), self._clock.now()
             if cold and clock is not None:
                 clock = time.CLOCK_PROCESS_CPUTIME_ID
+            self._works.pop(after, None)
             self._works[who or threading.get_ident()] = _Work(now + seconds, now, clock, _computed(clock))
 
     def idle(self, who: object = None) -> None:
@@ -85,8 +88,13 @@ class Patience:
             self._works.pop(who or threading.get_ident(), None)
             self._changed.notify_all()
 
-    def sleep(self, seconds: float) -> bool:
+    def sleep(self, seconds: float, most: float = math.inf, *, works: bool = False) -> bool:
         """Wait, unless the grace would be over before.
+
+        Args:
+            seconds: to wait.
+            most: seconds of them for which nobody need be at work.
+            works: whether to wait is to work: one call follows the other as soon as the vendor allows.
 
         Returns:
             Whether all of the wait is over. If not, it was not begun, or was cut short when the last work had ended.
@@ -95,16 +103,33 @@ class Patience:
             self._clock.sleep(seconds)
             return True
         until = self._clock.now() + seconds
-        self.idle()
+        self.busy(seconds) if works else self.idle()
         with self._changed:
             while (missing := until - self._clock.now()) > 0:
                 working = self._working()
-                if self.is_over or (not working and missing > self._left):
+                if self.is_over or (not working and missing > min(self._left, most)):
                     return False
-                self._changed.wait(min(missing, working or _LOOK))
+                self._clock.wait(self._changed, min(missing, working or _LOOK))
                 self._settle()
         self.busy(COMPUTING)
         return True
+
+    @contextmanager
+    def at_pace(self) -> Iterator[None]:
+        """Say that what this thread does meanwhile is one call after the other, of as many as there are."""
+        with self._changed:
+            self._at_pace.add(threading.get_ident())
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._at_pace.discard(threading.get_ident())
+
+    def is_held_by_pace(self) -> bool:
+        """Whether nobody is at work but threads that are at their vendor's pace."""
+        with self._changed:
+            now = self._clock.now()
+            return not any(work.until > now for who, work in self._works.items() if who not in self._at_pace)
 
     def wait_for(self, happened: Callable[[], bool], seconds: float) -> None:
         """Wait until something has happened, the seconds are over, or the grace is."""

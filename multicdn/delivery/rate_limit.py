@@ -6,6 +6,8 @@ import math
 import threading
 from typing import TYPE_CHECKING
 
+from multicdn.delivery.stretches import Stretches
+
 if TYPE_CHECKING:
     from multicdn.provider import Limits
 
@@ -107,6 +109,7 @@ class RateLimits:
         self._share = 1 / concurrency
         self._buckets: dict[tuple[str, ...], TokenBucket | SlidingWindow] = {}
         self._kept: dict[tuple[str, ...], float] = {}
+        self._stretches: dict[tuple[str, ...], Stretches] = {}
         self._lock = threading.Lock()
 
     def book(self, name: str, method: str, limits: Limits, targets: int, at: float, latest: float) -> float:
@@ -149,6 +152,21 @@ class RateLimits:
             if at >= turn + _KEPT:
                 return at
             return turn if turn > at else at + _KEPT
+
+    def stretches(self, name: str, method: str, limits: Limits) -> Stretches:
+        """What is remembered of calls that share a rate."""
+        with self._lock:
+            return self._stretches.setdefault(_budget("calls", name, method, limits), Stretches())
+
+    def interval(self, limits: Limits) -> float:
+        """Seconds from one full call to the next; 0 where the vendor names no rate."""
+        rates = (limits.calls_per_second or 0.0, (limits.targets_per_second or 0.0) / limits.targets)
+        return max((1 / (rate * self._share) for rate in rates if rate), default=0.0)
+
+    def at_once(self, limits: Limits) -> int:
+        """Calls of one target that may follow each other at once after a quiet time, where there is a rate."""
+        rates = (_rate(unit, limits) for unit in ("calls", "targets"))
+        return max(1, math.floor(min((burst * self._share for rate, burst in rates if rate), default=1.0)))
 
     def give_back(self, name: str, method: str, limits: Limits, targets: int) -> None:
         """Take a booking of these arguments back: its call won't be made."""

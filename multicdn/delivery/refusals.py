@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from multicdn.errors import CallRefused
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from multicdn.errors import SecretError
@@ -27,7 +28,7 @@ _WIDENED_BY = 3
 _IN_A_ROW = 8
 
 # As vendors know them: with a scheme, without one, as //host, or as the URL in a JSON object with its headers.
-_HOST = re.compile(r'(?:\{.*?"url":\s*")?(?:[a-z][a-z0-9+.-]*:)?(?://)?(?P<host>[^/?#"\s]+)', re.IGNORECASE)
+_HOST = lazy_pattern(r'(?:\{.*?"url":\s*")?(?:[a-z][a-z0-9+.-]*:)?(?://)?(?P<host>[^/?#"\s]+)', re.IGNORECASE)
 
 
 def host_of(target: str) -> str:

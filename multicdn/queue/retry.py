@@ -167,8 +167,8 @@ def _kind_of_failure(outcome: Outcome) -> tuple[object, ...]:
     waits = outcome.status in (Status.RETRY, Status.PACED, Status.UNASKED)
     reason = "" if waits else outcome.reason.replace(job.described[0], "")
     if outcome.status is Status.PACED:
-        # Those whose turn comes about then wait together; thousands at a slow vendor don't all come back for each call.
-        reason = f"within minute {(outcome.after or 0.0) // 60:.0f}"
+        # Those whose turn comes together wait together; thousands at a slow vendor don't all come back for each call.
+        reason = f"in {outcome.after or 0.0:.0f} s"
     return job.provider, job.action, job.kind, job.soft, job.bucket, job.rank, outcome.calls > 0, outcome.status, reason
 
 

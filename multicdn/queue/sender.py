@@ -17,6 +17,7 @@ from msgspec import Struct
 from multicdn.aws import sqs
 from multicdn.errors import ConfigError
 from multicdn.log import emit
+from multicdn.patterns import lazy_pattern
 from multicdn.queue.message import LARGEST, encode
 from multicdn.queue.retry import Requeue
 from multicdn.secrets import redact
@@ -47,7 +48,7 @@ _SENDING_TRIES = 3
 _LARGEST = 256 * 1024
 # docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html: MaximumMessageSize
 _LEAST_OF_QUEUES = 1024
-_TOO_LARGE = re.compile(r"must be shorter than (\d{1,9}) bytes")
+_TOO_LARGE = lazy_pattern(r"must be shorter than (\d{1,9}) bytes")
 # Parts of that size that are left for all attributes, and characters that one of them may have.
 _ROOM_SHARE, _ATTRIBUTE_SHARE = 16, 256
 

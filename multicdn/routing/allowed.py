@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from multicdn.model import Action, Target, TargetKind
+from multicdn.patterns import lazy_pattern
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.route import is_root
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from multicdn.provider import Provider
     from multicdn.routing.route import Route
 
-_QUERY = re.compile(r"[?#].*", re.DOTALL)
-_AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
-_PATH = re.compile(r"/(?!/)")
+_QUERY = lazy_pattern(r"[?#].*", re.DOTALL)
+_AUTHORITY = lazy_pattern(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)(.*)", re.DOTALL)
+_PATH = lazy_pattern(r"/(?!/)")
 
 
 class Allowed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +13,7 @@ _LONGEST = 253
 
 # RFC 1123, section 2.1: labels of letters, digits and hyphens, which stand neither first nor last.
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NAME = lazy_pattern(rf"{_LABEL}(?:\.{_LABEL})*")
 
 _ANY_LABEL = "*."
 

@@ -6,9 +6,10 @@ whoever calls hands in what asks S3.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
+
+from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ Metadata = tuple[Mapping[Place, Mapping[str, str]], Mapping[Place, str]]
 ReadMetadata = Callable[[Collection[Place]], Metadata]
 
 # Fastly separates tags by blanks, all others by commas; a tag that could hold either would be none elsewhere.
-_BETWEEN = re.compile(r"[,\s]+")
+_BETWEEN = lazy_pattern(r"[,\s]+")
 
 
 class ObjectTags(NamedTuple):

@@ -11,13 +11,15 @@ name may be made of them, which must then be one that the route allows: so a tem
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from multicdn.patterns import lazy_pattern
+
 if TYPE_CHECKING:
+    import re
     from collections.abc import Collection
 
 _PLAIN_FIELDS = ("key", "path", "dir", "name", "stem", "ext", "bucket")
@@ -41,10 +43,10 @@ _NAMING = frozenset(("key", "path", "rest", "name", "stem"))
 
 _NONE: frozenset[str] = frozenset()
 
-_FIELD = re.compile(r"\{([^{}]*)\}")
-_WHOLE = re.compile(r"[^?#]*(?:\{key\}|\{path\}|\{rest\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
-_LAST = re.compile(r"[^?#]*\{(\w+)\}(?:[?#].*)?")
-_HOST_NAME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)")
+_FIELD = lazy_pattern(r"\{([^{}]*)\}")
+_WHOLE = lazy_pattern(r"[^?#]*(?:\{key\}|\{path\}|\{rest\}|\{dir\}(?:\{name\}|\{stem\}|\{ext\})*)(?:[?#].*)?")
+_LAST = lazy_pattern(r"[^?#]*\{(\w+)\}(?:[?#].*)?")
+_HOST_NAME = lazy_pattern(r"([A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)")
 
 
 class Template(Struct, frozen=True, gc=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
@@ -10,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from multicdn.model import ChangeKind, TargetKind
+from multicdn.patterns import lazy_pattern
 from multicdn.provider import SoftPurge
 from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.settle import Settle
@@ -26,7 +26,7 @@ _PLACEHOLDERS = placeholders.described()
 _METADATA = "x-amz-meta-"
 
 # What makes a path another one. S3 has it in keys, and Cloudflare merges slashes, and may read a backslash as one.
-_RESOLVED = re.compile(r"//|\\|/\.|/%2[Ee]")
+_RESOLVED = lazy_pattern(r"//|\\|/\.|/%2[Ee]")
 
 # Which member of a route holds the targets of a kind.
 MEMBERS = {

@@ -12,6 +12,8 @@ from functools import lru_cache, partial
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
+from multicdn.patterns import lazy_pattern
+
 Spell = Callable[[str], str]
 
 #: Spellings of one URL at most: each is a purge of its own, and some vendors charge for it.
@@ -81,13 +83,13 @@ CLIENTS: dict[ClientName, Escaping] = {
 }
 LIKELY: tuple[ClientName, ...] = tuple(name for name in CLIENTS if name != "form")
 
-_PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")
-_SIGN = re.compile(r"[\x00-,:-@\[-^`{-}\x7f]")
+_PLAIN = lazy_pattern(r"[A-Za-z0-9/._~-]*")
+_SIGN = lazy_pattern(r"[\x00-,:-@\[-^`{-}\x7f]")
 # But "%", "?" and "#": pages escape them by other means, in upper case.
-_ESCAPE = re.compile("%(?!25|3F|23)[0-9A-F]{2}")
-_BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
-_URL = re.compile(r"([^:/?#]+://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
-_PLACEHOLDER = re.compile(r"(\{[^{}]*\})")
+_ESCAPE = lazy_pattern("%(?!25|3F|23)[0-9A-F]{2}")
+_BROKEN = lazy_pattern("%(?![0-9A-Fa-f]{2})")
+_URL = lazy_pattern(r"([^:/?#]+://[^/?#]*)([^?#]*)(.*)", re.DOTALL)
+_PLACEHOLDER = lazy_pattern(r"(\{[^{}]*\})")
 
 
 def is_plain(key: str) -> bool:

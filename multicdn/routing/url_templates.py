@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from multicdn.patterns import lazy_pattern
 from multicdn.routing import spellings
 from multicdn.routing.placeholders import FOLDERS, parse
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 # What only a key below the route's prefix has.
 _BELOW = FOLDERS | {"path"}
 
-_ANCHOR = re.compile(r"((?:[^{?#]|\{bucket\})*)\{(key|path|dir)\}")
-_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_ANCHOR = lazy_pattern(r"((?:[^{?#]|\{bucket\})*)\{(key|path|dir)\}")
+_ORIGIN = lazy_pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _OWN_PORTS = {"http": ":80", "https": ":443"}
-_SLASH_LAST = re.compile(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
+_SLASH_LAST = lazy_pattern(r"([^:/?#]+://[^/?#]+/[^?#]+)/((?:[?#].*)?)")
 
 
 class Forms(Struct, frozen=True):

@@ -33,6 +33,8 @@ class Crew:
 
     def __init__(self, workers: Sequence[Worker], queue_url: str) -> None:
         self._workers = workers
+        for worker in workers[1:]:
+            worker.turns = workers[0].turns
         self._queue_url = queue_url
         self._failures: list[Exception] = []
         self._tell_at = -math.inf

@@ -20,6 +20,7 @@ from multicdn.aws import sqs
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.worker.lambda_event import failed_messages, sqs_event
+from multicdn.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +85,9 @@ class Worker:
             the queue's visibility timeout.
         backoff: seconds before the next try when the queue can't be reached; doubles up to half a minute.
 
+    Attributes:
+        turns: what it keeps until a turn is complete; workers of one process share it.
+
     Raises:
         ValueError: a number is out of its range.
     """
@@ -107,6 +111,7 @@ class Worker:
             _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
         self._sqs, self._queue_url, self._handler = client, queue_url, handler
         self._batch_size, self._wait, self._gather = batch_size, wait, gather
+        self.turns = Turns(gather, batch_size)
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False
@@ -126,12 +131,21 @@ class Worker:
             self.step()
 
     def step(self) -> int:
-        """Wait for one batch and handle it.
+        """Wait for one batch and handle it; where jobs came back for a turn, wait for the others of that turn as well.
 
         Returns:
-            How many messages it had; 0 if none came, the queue couldn't be reached, or the worker was stopped.
+            How many messages there were; 0 if none came, the queue couldn't be reached, or the worker was stopped.
         """
-        batch, deadline = self._collect()
+        messages = self._take(self._wait)
+        while not self._stopping and (left := self.turns.left(time.monotonic(), self)):
+            messages += self._take(min(_LONGEST_POLL, math.ceil(left)))
+        return messages + self._work(*self.turns.release(self))
+
+    def _take(self, wait: int) -> int:
+        batch, deadline = self._collect(wait)
+        return self._work(self.turns.keep(batch, time.monotonic(), deadline, self), deadline)
+
+    def _work(self, batch: list[MessageTypeDef], deadline: float) -> int:
         if batch:
             self._deadline = deadline
             self._handle(batch, WorkerContext(deadline))
@@ -156,9 +170,9 @@ class Worker:
         self._stopping = True
         self._inbox.put(None)
 
-    def _collect(self) -> tuple[list[MessageTypeDef], float]:
+    def _collect(self, wait: int) -> tuple[list[MessageTypeDef], float]:
         """Collect one batch; also say until when it is surely ours."""
-        messages = self._receive(self._wait, self._batch_size)
+        messages = self._receive(wait, self._batch_size)
         now = time.monotonic()
         deadline = now + self._time_for_a_batch()
         # By id: while a batch is gathered a message may come again, and only its latest receipt is good.

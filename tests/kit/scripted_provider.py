@@ -142,6 +142,19 @@ class FakeClock(Clock):
             self.slept.append(seconds)
 
 
+class ManualClock(Clock):
+    """A clock that stands still until it is told that time has passed."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def now(self) -> float:
+        return self._now
+
+    def pass_(self, seconds: float) -> None:
+        self._now += seconds
+
+
 def most(limit: float) -> float:
     """The jitter that waits as long as it may."""
     return limit

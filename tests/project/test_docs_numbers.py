@@ -16,7 +16,8 @@ from multicdn import bounds, log, preparation, provenance, publishing, records, 
 from multicdn.aws import s3
 from multicdn.cli import _delivering, history
 from multicdn.config.settings import Install, Retrying
-from multicdn.delivery import breaker, delivery, discovery, lane
+from multicdn.delivery import breaker, delivery, discovery, lane, stretches
+from multicdn.delivery.invocation import Terms
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
 from multicdn.installer.bundle import archive, cache
@@ -73,6 +74,7 @@ def size(number: int) -> str:
 
 _BREAKER = breaker.Breaker.__init__.__kwdefaults__ or {}
 _RETRY, _DELIVERY = retry.RetryPolicy(), Retrying()
+_TERMS = Terms(grace=seconds(_DELIVERY.grace))
 _CONFIG_CHECK = (bucket_check.missing.__defaults__ or (0,))[0]
 
 #: Page -> what must stand there, made from the code.
@@ -125,6 +127,10 @@ HELD = {
         f"a dead letter, if it was tried in {count(_RETRY.least_attempts)} invocations | `{_DELIVERY.give_up_after}` |",
         f"Invocations are few: {count(Install().maximum_concurrency)} at once",
         f"`delivery.grace` beyond: {time(seconds(_DELIVERY.grace))}, all together",
+        f"within a tenth of the grace, {_TERMS.turn:g} seconds",
+        f"goes on for {count(_TERMS.stretch / _TERMS.grace)} times the grace, {_TERMS.stretch:g} seconds",
+        f"hold {count(1000 * 0.05 / _TERMS.stretch)} invocations for {time(_TERMS.stretch)} each",
+        f"one after the other, {stretches._MOST_AHEAD} messages at most and a {time(stretches._HORIZON)} ahead",
         f"asks for more: {'an hour' if breaker._LONGEST_ASKED == 3600 else ''} then",
         f"kept {count(retry._UNTRIED)} times as long",
         f"for that reason after {count(_RETRY.refused_attempts)} invocations",

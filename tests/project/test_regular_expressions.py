@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 # What stands in Lambda, and what people's own command lines, templates and simulators use beside it.
 SOURCES = sorted([*ROOT.glob("multicdn/**/*.py"), *ROOT.glob("providers/**/*.py")])
 
-USE = re.compile(r"\bre\.")
+USE = re.compile(r"\bre\.|\blazy_pattern\(")
 FILES = [str(path.relative_to(ROOT)) for path in SOURCES if USE.search(path.read_text(encoding="utf-8"))]
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "sub", "split", "findall", "finditer"}
@@ -77,7 +77,11 @@ def expressions(path: Path) -> Iterator[tuple[int, Expression]]:
 
 def _use(node: ast.AST) -> tuple[str, ast.expr] | None:
     """The function of ``re`` that is called, and its expression."""
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+    if not (isinstance(node, ast.Call) and node.args):
+        return None
+    if isinstance(node.func, ast.Name) and node.func.id == "lazy_pattern":
+        return "compile", node.args[0]
+    if not isinstance(node.func, ast.Attribute):
         return None
     of_re = isinstance(node.func.value, ast.Name) and node.func.value.id == "re" and node.func.attr in FUNCTIONS
     return (node.func.attr, node.args[0]) if of_re else None

@@ -370,9 +370,8 @@ def test_it_is_never_given_up_since_it_was_never_tried() -> None:
     assert requeued(outcome(Status.PACED, after=4.0), known=history(m1=(7 * HOUR, 0))).delay == 4
 
 
-def test_of_thousands_those_whose_turn_comes_about_then_come_back_together() -> None:
-    """One call each 4 s: a message for each minute, not one with all of them that comes back for every call."""
-    waiting = [outcome(Status.PACED, {f"https://a/{n}": {"m1"}}, after=4.0 * (n + 1)) for n in range(60)]
+def test_of_thousands_those_that_are_told_the_same_turn_come_back_together() -> None:
+    waiting = [outcome(Status.PACED, {f"https://a/{n}": {"m1"}}, after=6.0 * (n // 40) + 0.9) for n in range(100)]
     decisions = decide(*waiting)
-    assert [len(decision.queued.job.targets) for decision in decisions] == [14, 15, 15, 15, 1]
-    assert [decision.delay for decision in decisions if isinstance(decision, Requeue)] == [4, 60, 120, 180, 240]
+    assert [len(decision.queued.job.targets) for decision in decisions] == [40, 40, 20]
+    assert [decision.delay for decision in decisions if isinstance(decision, Requeue)] == [1, 7, 13]

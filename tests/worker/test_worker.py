@@ -18,6 +18,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from multicdn.worker.lambda_event import failed_messages, sqs_event
+from multicdn.worker.turns import Turns
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -220,6 +221,60 @@ def test_gathering_ends_with_the_window(inbox: Inbox) -> None:
     inbox.send("a")
     assert inbox.worker(batch_size=100, gather=0.5).step() == 1
     assert inbox.left == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "batches"), [("paced", [["upload"], ["first", "second"]]), ("retry", [["first", "upload"]])]
+)
+def test_jobs_that_come_for_one_turn_are_a_batch_and_nothing_else_waits_for_them(
+    inbox: Inbox, status: str, batches: list[list[str]]
+) -> None:
+    """SQS counts in whole seconds: they come one after the other, and uploads between them."""
+    attributes = {"status": {"DataType": "String", "StringValue": status}}
+    coming = iter([[("first", attributes), ("upload", {})], [("second", attributes)]])
+    waits: list[int] = []
+
+    def come(params: dict[str, Any], **_: object) -> None:
+        waits.append(params["WaitTimeSeconds"])
+        if len(waits) == 1 or waits[-1]:
+            for body, marks in next(coming, ()):
+                inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody=body, MessageAttributes=marks)
+
+    inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", come)
+    inbox.worker(batch_size=2 if status == "paced" else 100, gather=1).step()
+    assert inbox.bodies() == batches
+    assert inbox.left == 0
+    # While some are kept, the poll for the others is a long one.
+    assert any(waits) == (status == "paced")
+
+
+def test_workers_of_one_process_keep_the_jobs_of_a_turn_together() -> None:
+    turns, one, other = Turns(window=1.0, most=100), object(), object()
+    mark = {"status": {"StringValue": "paced", "DataType": "String"}}
+    first, second, upload = ({"MessageId": name, "MessageAttributes": mark if name != "c" else {}} for name in "abc")
+    assert turns.keep([first], 10.0, 90.0, one) == []
+    assert turns.keep([second, upload], 10.5, 90.5, other) == [upload]
+    assert (turns.left(10.75, one), turns.left(10.75, other)) == (0.25, 0.0)
+    assert turns.release(other)[0] == []
+    assert turns.release(one) == ([first, second], 90.0)
+    # The next turn is whose first it is.
+    turns.keep([second], 20.0, 99.0, other)
+    assert turns.release(one)[0] == []
+    assert turns.release(other) == ([second], 99.0)
+
+
+def test_what_was_kept_for_a_turn_is_handled_when_the_worker_is_stopped(inbox: Inbox) -> None:
+    attributes = {"status": {"DataType": "String", "StringValue": "paced"}}
+    inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="kept", MessageAttributes=attributes)
+    worker = inbox.worker(batch_size=100, gather=2)
+
+    def stop(params: dict[str, Any], **_: object) -> None:
+        if params["WaitTimeSeconds"]:
+            worker.stop()
+
+    inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", stop)
+    worker.run()
+    assert inbox.bodies() == [["kept"]]
 
 
 def test_without_gathering_a_batch_is_one_receive(inbox: Inbox) -> None:
@@ -505,6 +560,7 @@ import signal, sys, threading, time
 import boto3
 from moto import mock_aws
 from multicdn.worker.crew import Crew
+from multicdn.worker.turns import Turns
 from multicdn.worker.worker import Worker
 
 with mock_aws():
