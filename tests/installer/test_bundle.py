@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from kit import bundles
 from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
@@ -356,7 +356,7 @@ def test_a_folder_of_tests_is_known_by_what_is_in_it(tmp_path: Path) -> None:
 
 def test_a_provider_that_is_not_installed_is_named(tmp_path: Path) -> None:
     file = bundles.write_config(tmp_path, {"fastly": FASTLY})
-    other = dataclasses.replace(config.load(file), types={"fastly": "fastlyy"})
+    other = msgspec.structs.replace(config.load(file), types={"fastly": "fastlyy"})
     with pytest.raises(PluginError, match="no provider plugin named 'fastlyy'; did you mean 'fastly'"):
         build_bundle(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
 
