@@ -91,7 +91,9 @@ def _load_stores(provider: Provider) -> None:
 
 
 def _load_what_waits(config: Config, objects: Objects, follow: Callable[[], Following]) -> None:
-    """What waits in the queue for its moment: purges to be looked at, and deploys. Both ask S3."""
+    """What comes back from the queue: jobs, purges to be looked at, and deploys. The last two ask S3."""
+    from multicdn.routing import allowed  # noqa: F401
+
     waits, follows = any(route.waits for route in config.routes), any(route.verify for route in config.routes)
     if waits:
         from multicdn.aws import uploads  # noqa: F401

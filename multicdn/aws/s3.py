@@ -6,7 +6,6 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +18,7 @@ from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from concurrent.futures import Future
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
@@ -98,6 +98,8 @@ class Objects:
         Raises:
             Exception: whatever making it raises.
         """
+        import concurrent.futures.thread  # noqa: F401 - many objects are asked for side by side
+
         _ = self._client
 
     def metadata(
@@ -130,6 +132,8 @@ class Objects:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
         except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
             return {}, dict.fromkeys(places, _reason(error))
+        from concurrent.futures import ThreadPoolExecutor, wait
+
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
         answers: dict[Place, Future[_Answer | None]] = {}
         failed: dict[Place, str] = {}
