@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import importlib
 import os
@@ -170,17 +171,20 @@ class _Writer:
 
 def _members(value: object) -> Iterator[tuple[str, object]]:
     """The members that a struct or a dataclass is made of, but for those that are as by default."""
-    defaults: Iterator[tuple[str, object]]
-    if isinstance(value, msgspec.Struct):
-        defaults = ((field.name, field.default) for field in msgspec.structs.fields(value))
-    elif dataclasses.is_dataclass(value):
-        defaults = ((field.name, field.default) for field in dataclasses.fields(value) if field.init)
-    else:
-        raise NotCompilableError(f"a value is a {type(value).__name__}, which can't be written")
-    for name, default in defaults:
+    kind: Any = type(value)
+    for name, default in _defaults(kind):
         member = getattr(value, name)
         if type(member) is not type(default) or member != default:
             yield name, member
+
+
+@functools.cache  # to ask msgspec takes half a millisecond, which thousands of routes would each
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    if issubclass(kind, msgspec.Struct):
+        return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+    if dataclasses.is_dataclass(kind):
+        return tuple((field.name, field.default) for field in dataclasses.fields(kind) if field.init)
+    raise NotCompilableError(f"a value is a {kind.__name__}, which can't be written")
 
 
 def _refuse_others(wanted: Config, made: Config) -> None:
