@@ -22,7 +22,7 @@ def main() -> int:
         parser.error("the page has all of them: leave out the names, or --write")
     parts = report.run(chosen.names or BENCHES, quick=chosen.quick)
     if chosen.write:
-        report.write(parts)
+        report.write(parts, quick=chosen.quick)
     return report.show(parts)
 
 

@@ -8,24 +8,15 @@ logs. Vendors are simulated in another process. Paces are skipped: a vendor's li
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rig import report
-from rig.events import BUCKET, uploads
+from rig.dispatching import SECONDS, URL, dispatcher_for, quiet
+from rig.events import uploads
 from rig.figures import Spent, compared, compared_times, interleaved, timed
 from rig.vendor_process import VendorProcess
-
-from multicdn import config
-from multicdn.delivery.clock import Clock
-from multicdn.delivery.delivery import Delivery
-from multicdn.dispatcher import Dispatcher
-from multicdn.plugins.discovery import Plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,27 +45,13 @@ _MOST = 1.0
 # How often the loop calls.
 _LOOP = 200
 
-# URLs of 60 characters.
-_URL, _FOLDER = "https://www.acme.com/", "assets/stylesheets/2026/"
-_SECONDS = 100_000.0
+# So that URLs have 60 characters.
+_FOLDER = "assets/stylesheets/2026/"
 
 
 def keys(number: int) -> list[str]:
     """So many keys."""
     return [f"{_FOLDER}style-{place:05}.css" for place in range(number)]
-
-
-class _SkippingClock(Clock):
-    """Nobody waits: the time is over at once."""
-
-    def __init__(self) -> None:
-        self._skipped = 0.0
-
-    def now(self) -> float:
-        return super().now() + self._skipped
-
-    def sleep(self, seconds: float) -> None:
-        self._skipped += seconds
 
 
 class _Done(NamedTuple):
@@ -84,7 +61,7 @@ class _Done(NamedTuple):
 
 def figures(*, quick: bool) -> Iterator[Figure]:
     """Measure each vendor with each number."""
-    with VendorProcess(tuple(CALLS)) as vendors, _quiet():
+    with VendorProcess(tuple(CALLS)) as vendors, quiet():
         os.environ.update(vendors.described.environment)
         found = {name: _measure(name, vendors.described.providers[name], quick=quick) for name in CALLS}
     for name, most in CALLS.items():
@@ -114,23 +91,19 @@ def _measure(name: str, options: dict[str, Any], *, quick: bool) -> dict[int, li
     """By the number of uploads; 0 is the loop."""
     send = _senders(options)[name]()
     cases: dict[int, Callable[[], _Done]] = {number: lambda number=number: _ours(options, number) for number in NUMBERS}  # type: ignore[misc]
-    cases[0] = lambda: _Done(timed(lambda: [send(f"{_URL}{number}.css") for number in range(_LOOP)], 0), _LOOP)
+    cases[0] = lambda: _Done(timed(lambda: [send(f"{URL}{number}.css") for number in range(_LOOP)], 0), _LOOP)
     _ours(options, 1)
-    send(f"{_URL}warm-up.css")
+    send(f"{URL}warm-up.css")
     return interleaved(cases, 1 if quick else 3, warm_up=False)
 
 
 def _ours(options: dict[str, Any], number: int) -> _Done:
     """Through a dispatcher that is warm, with a pace in which nothing is booked yet."""
-    route = {"bucket": BUCKET, "urls": [f"{_URL}{{key}}"], "purge": ["cdn"]}
-    text = json.dumps({"version": 1, "providers": {"cdn": options}, "routes": [route]})
-    plugins = Plugins()
-    loaded = config.parse(text, "bench", plugins)
-    dispatcher = Dispatcher(loaded, plugins, Delivery(loaded.providers, clock=_SkippingClock()))
-    dispatcher.dispatch(uploads(["first.css"]), _SECONDS)
+    dispatcher = dispatcher_for({"cdn": options})
+    dispatcher.dispatch(uploads(["first.css"]), SECONDS)
     event = uploads(keys(number))
     replies = list[dict[str, Any]]()
-    spent = timed(lambda: replies.append(dispatcher.dispatch(event, _SECONDS)), 0.1 if number == 1 else 0)
+    spent = timed(lambda: replies.append(dispatcher.dispatch(event, SECONDS)), 0.1 if number == 1 else 0)
     return _Done(spent, replies[0]["providers"]["cdn"]["calls"])
 
 
@@ -166,30 +139,13 @@ def _senders(options: dict[str, Any]) -> dict[str, Callable[[], Send]]:
         client = boto3.client("cloudfront", endpoint_url=options["endpoint"])
 
         def send(url: str) -> object:
-            paths = {"Quantity": 1, "Items": ["/" + url.removeprefix(_URL)]}
+            paths = {"Quantity": 1, "Items": ["/" + url.removeprefix(URL)]}
             batch: Any = {"Paths": paths, "CallerReference": url}
             return client.create_invalidation(DistributionId=options["distribution"], InvalidationBatch=batch)
 
         return send
 
     return {"fastly": fastly, "akamai": akamai, "cloudflare": cloudflare, "cloudfront": cloudfront}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Log and metrics are written, but to nowhere."""
-    logger, handler = logging.getLogger("multicdn"), logging.StreamHandler(io.StringIO())
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json as jsonlib
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
@@ -15,10 +15,10 @@ from urllib3.exceptions import TimeoutError as LibraryTimeout
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.patterns import lazy_pattern
-from multicdn.proxies import proxy_for
+from multicdn.proxies import proxy_for, proxy_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import requests
 
@@ -27,16 +27,24 @@ if TYPE_CHECKING:
     #: Takes a request as it goes out, and returns it with a signature among its headers.
     Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
-_PIECE = 16 * 1024
+_PIECE = 64 * 1024
+
+# The library would make one for each request.
+_NO_RETRIES = urllib3.Retry(total=False, redirect=False)
 
 # What goes out unless the API says otherwise, by name in small letters. Nobody asks for packed answers.
 _USUAL = {
-    name.lower(): (name, value)
-    for name, value in (("Accept", "*/*"), ("Accept-Encoding", "identity"), ("User-Agent", f"multicdn/{__version__}"))
+    "accept": ("Accept", "*/*"),
+    "accept-encoding": ("Accept-Encoding", "identity"),
+    "user-agent": ("User-Agent", f"multicdn/{__version__}"),
 }
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+_WITH_JSON = {**_USUAL, "content-type": ("Content-Type", "application/json")}
+_WITH_FORM = {**_USUAL, "content-type": ("Content-Type", "application/x-www-form-urlencoded")}
 
-_HEADER = lazy_pattern(r"(?:\S[^\r\n]*)?")
+# Tokens of RFC 9110, 5.6.2, and its values, 5.5: Latin 1 at most, which http.client sends. Ranges: to exclude all other
+# letters would take 5 ms to compile.
+_NAME = lazy_pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = lazy_pattern(r"(?:[!-~\xa1-\xff][\t -~\x80-\xff]*)?")
 
 
 class RequestDraft(NamedTuple):
@@ -60,7 +68,7 @@ class Exchanged(NamedTuple):
 
 
 class _UnsendableHeader(Exception):
-    """A header's value has a line break or a character that no header takes."""
+    """A header has a line break or a character that no header takes."""
 
 
 class Connections:
@@ -78,14 +86,6 @@ class Connections:
         self._parallel = parallel
         self._place = urlsplit(endpoint)
 
-    def prepare(self) -> None:
-        """Make what all exchanges share, without connecting.
-
-        Raises:
-            OSError: the authorities that the environment names can't be read.
-        """
-        _ = self._pool
-
     @cached_property
     def _proxy(self) -> str:
         return proxy_for(self._place.scheme, self._place.netloc.rpartition("@")[2])
@@ -97,15 +97,11 @@ class Connections:
 
     @cached_property
     def _pool(self) -> urllib3.HTTPConnectionPool:
-        secure = self._place.scheme == "https"
         settings: dict[str, Any] = {"maxsize": self._parallel}
-        if secure:
+        if self._place.scheme == "https":
             settings["ssl_context"] = tls.context()
-        if self._proxy:
-            pool = _through(self._proxy, settings).connection_from_url(self._endpoint)
-        else:
-            kind = urllib3.HTTPSConnectionPool if secure else urllib3.HTTPConnectionPool
-            pool = kind(self._place.hostname or "", self._place.port, **settings)
+        manager = _through(self._proxy, settings) if self._proxy else urllib3.PoolManager(**settings)
+        pool = manager.connection_from_host(_ascii(self._place.hostname), self._place.port, self._place.scheme)
         pool.ConnectionCls = _exact.exact(pool.ConnectionCls)
         return pool
 
@@ -145,37 +141,41 @@ class Connections:
 
     def _written(self, draft: RequestDraft) -> tuple[dict[str, str], bytes | None]:
         """Headers and body as they go out. JSON stays UTF-8: limits in bytes count that form."""
-        usual, body = _USUAL, None
+        body = None
+        usual = _USUAL
         if draft.json is not None:
             body = jsonlib.dumps(draft.json, ensure_ascii=False, separators=(",", ":")).encode()
-            usual = {**usual, "content-type": ("Content-Type", _JSON)}
+            usual = _WITH_JSON
         elif draft.data:
             body = urlencode(draft.data).encode()
-            usual = {**usual, "content-type": ("Content-Type", _FORM)}
-        headers = dict({**usual, **{name.lower(): (name, value) for name, value in draft.headers.items()}}.values())
-        if self._auth is not None:
-            headers, body = _signed(self._auth, draft.method, self._endpoint + draft.target, headers, body)
-        if not all(map(_is_sendable, headers.values())):
-            raise _UnsendableHeader
-        return headers, body
+            usual = _WITH_FORM
+        headers = _merged(usual, draft.headers)
+        if self._auth is None:
+            return headers, body
+        signed, body = _signed(self._auth, draft.method, self._endpoint + draft.target, headers, body)
+        return _merged({}, signed), body
 
     def _send(self, draft: RequestDraft, headers: dict[str, str], body: bytes | None, call: Call) -> Exchanged:
-        with _exact.target(self._place.path + draft.target):
+        target = self._base + draft.target
+        before = _exact.target.set(target if target[:1] not in ("", "?") else f"/{target}")
+        try:
+            # The library would spell a target anew, byte by byte.
             response = self._pool.urlopen(
                 draft.method,
-                self._base + draft.target,
+                self._base or "/",
                 body=body,
                 headers=headers,
-                retries=False,
+                retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,
                 timeout=urllib3.Timeout(connect=min(call.connect, call.read), read=call.read),
                 preload_content=False,
                 decode_content=False,
             )
+        finally:
+            _exact.target.reset(before)
         try:
-            pieces = iter(lambda: response.read(_PIECE), b"")
-            packed = bounds.cut(pieces, draft.largest)
+            packed = bounds.cut(_pieces(response), draft.largest)
             unpacked = bounds.unpacked(packed, response.headers.get("Content-Encoding", ""), draft.largest)
             return Exchanged(response.status, response.headers, unpacked, headers)
         finally:
@@ -184,45 +184,62 @@ class Connections:
             response.release_conn()
 
 
-def _is_sendable(value: object) -> bool:
-    """A plugin's header may be anything."""
-    return isinstance(value, str) and _HEADER.fullmatch(value) is not None
+def _ascii(host: str | None) -> str:
+    """As DNS has it; the library would want a package for other scripts."""
+    return host.encode("idna").decode() if host and not host.isascii() else host or ""
+
+
+def _merged(usual: Mapping[str, tuple[str, str]], headers: Mapping[Any, Any]) -> dict[str, str]:
+    """Both, once each, however they are written: the later one counts.
+
+    Raises:
+        _UnsendableHeader: one of them can't stand in a request.
+    """
+    merged = dict(usual)
+    for name, value in headers.items():
+        # A plugin's may be anything.
+        if not (isinstance(name, str) and isinstance(value, str) and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise _UnsendableHeader
+        merged[name.lower()] = (name, value)
+    return dict(merged.values())
+
+
+def _pieces(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The body as it comes: where its end is known, no read is made beyond it."""
+    while not response.closed and (piece := response.read(_PIECE)):
+        yield piece
 
 
 def _through(proxy: str, settings: Mapping[str, Any]) -> urllib3.ProxyManager:
     """Gives connections through a proxy, to which its own credentials go, and nothing of ours."""
     place = urlsplit(proxy)
-    credentials = f"{unquote(place.username or '')}:{unquote(place.password or '')}" if place.username else None
-    headers = urllib3.make_headers(proxy_basic_auth=credentials) if credentials else None
     trusting = tls.context() if place.scheme == "https" else None
     address = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(address, proxy_headers=headers, proxy_ssl_context=trusting, **settings)
+    return urllib3.ProxyManager(address, proxy_headers=proxy_headers(proxy), proxy_ssl_context=trusting, **settings)
 
 
 def _signed(
     auth: Signer, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> tuple[dict[str, str], bytes | None]:
+) -> tuple[Mapping[str, str], bytes | None]:
     """Let an authentication object of ``requests`` sign what goes out. Only where there is one, that is imported.
 
-    What it would do with answers (``register_hook``) isn't done: EdgeGrid's signs redirects, and none is followed.
-
     Raises:
-        TypeError: it is one for HTTP digest, which takes an answer to make a signature.
+        TypeError: it does what can't be done here: respells the request, or has to see answers.
     """
     import requests
 
-    if isinstance(auth, requests.auth.HTTPDigestAuth):
-        raise TypeError(f"{type(auth).__name__} has to see answers first, and only what signs requests is taken")
     prepared = requests.PreparedRequest()
-    try:
-        # By the bare host: prepare_url would spell the target anew.
-        prepared.prepare(method, url=url.partition("://")[0] + "://signed.invalid/", headers=dict(headers), data=body)
-        prepared.url = url
-        prepared.prepare_auth(auth, url)
-    except requests.exceptions.InvalidHeader:
-        raise _UnsendableHeader from None
+    # By the bare host: prepare_url would spell the target anew.
+    prepared.prepare(method, url=url.partition("://")[0] + "://signed.invalid/", headers=dict(headers), data=body)
+    prepared.url = url
+    prepared.prepare_auth(auth, url)
+    if (prepared.method, prepared.url) != (method, url):
+        raise TypeError(f"{type(auth).__name__} changes the method or the URL; those go out as they are written")
+    # EdgeGrid's signs redirects, of which none is followed; others, such as those of digest, send requests anew.
+    if any(getattr(hook, "__name__", "") != "handle_redirect" for hook in prepared.hooks["response"]):
+        raise TypeError(f"{type(auth).__name__} has to see answers, and only what signs requests is taken")
     signed = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
-    return dict(prepared.headers), signed
+    return prepared.headers, signed
 
 
 def _root_cause(error: BaseException) -> str:

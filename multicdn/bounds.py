@@ -15,13 +15,13 @@ from __future__ import annotations
 import io
 import time
 import zlib
-from contextlib import contextmanager
 from contextvars import ContextVar
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from http.client import HTTPConnection
     from socket import socket
 
@@ -66,20 +66,29 @@ class _Bounds(NamedTuple):
 _bounds: ContextVar[_Bounds | None] = ContextVar("bounds", default=None)
 
 
-@contextmanager
-def bounded(seconds: float, most: int = LARGEST_ANSWER) -> Iterator[None]:
+def bounded(seconds: float, most: int = LARGEST_ANSWER) -> AbstractContextManager[None]:
     """Let every exchange of this thread end within so many seconds, and every answer within so many bytes.
 
     Args:
         seconds: for all that happens within the context. Where it stands within another one, that one's end counts too.
         most: bytes of each answer's body as it comes.
     """
-    around, until = _bounds.get(), time.monotonic() + seconds
-    before = _bounds.set(_Bounds(until if around is None else min(until, around.until), most + _AROUND))
-    try:
-        yield
-    finally:
-        _bounds.reset(before)
+    return _Within(seconds, most)
+
+
+class _Within:
+    """A context; as a generator it would take twice the time, and every call has one."""
+
+    def __init__(self, seconds: float, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+
+    def __enter__(self) -> None:
+        around, until = _bounds.get(), time.monotonic() + self._seconds
+        self._before = _bounds.set(_Bounds(until if around is None else min(until, around.until), self._most + _AROUND))
+
+    def __exit__(self, *_: object) -> None:
+        _bounds.reset(self._before)
 
 
 def time_left(otherwise: float | None = None) -> float | None:
@@ -140,17 +149,27 @@ class _BoundedResponse(HTTPResponse):
     """An answer whose every read, of its head as well, obeys the bounds in which it began."""
 
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
         bounds = _bounds.get()
-        if bounds is not None:
-            self.fp = io.BufferedReader(_BoundedReads(self.fp.detach(), sock, bounds))
+        source: Any = sock if bounds is None else _BoundedSource(sock, bounds)
+        super().__init__(source, *args, **kwargs)
+
+
+class _BoundedSource(NamedTuple):
+    """What an answer takes for its socket."""
+
+    sock: socket
+    bounds: _Bounds
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        del mode  # an answer is read in bytes
+        return io.BufferedReader(_BoundedReads(self.sock, self.bounds))
 
 
 class _BoundedReads(io.RawIOBase):
     """The reads of one answer from a socket."""
 
-    def __init__(self, reads: io.RawIOBase, sock: socket, bounds: _Bounds) -> None:
-        self._reads = reads
+    def __init__(self, sock: socket, bounds: _Bounds) -> None:
+        self._file = sock.makefile("rb", 0)  # keeps the socket open as long as somebody reads
         self._sock = sock
         self._bounds = bounds
         self._count = 0
@@ -158,15 +177,15 @@ class _BoundedReads(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(_left(self._bounds, self._sock.gettimeout()))
-        count = self._reads.readinto(buffer)
-        self._count += count or 0
+        count = self._sock.recv_into(buffer)
+        self._count += count
         if self._count > self._bounds.most:
             raise AnswerTooLong(f"an answer of more than {self._bounds.most} bytes")
         return count
 
     def close(self) -> None:
         if not self.closed:
-            self._reads.close()
+            self._file.close()
         super().close()

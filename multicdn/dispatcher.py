@@ -25,7 +25,6 @@ from multicdn.queue import waiting
 from multicdn.queue.retry import MessageHistory, RetryPolicy
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
-from multicdn.routing.allowed import Allowed
 from multicdn.routing.durations import seconds as seconds_of
 from multicdn.routing.router import Router
 
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from multicdn.queue.sender import RetryQueue
     from multicdn.queue.waiting import Waiting
     from multicdn.records import LogRecord
+    from multicdn.routing.allowed import Allowed
     from multicdn.routing.router import Missing
 
 # Seconds after the calls in which the queue must be written, for callers that don't say; and the part of them that is
@@ -115,9 +115,15 @@ class Dispatcher:
             retry_queue, self._retry_policy, lambda: self._following, config.tiers, follows=follows
         )
         self._own_queue = own_queue
-        self._allowed = Allowed(config.routes, config.providers, rewritten=self._hooks.rewrites_urls)
         if self._router.waits and retry_queue is None:
             emit(logging.WARNING, "config", warning=_NO_PLACE)
+
+    @cached_property
+    def _allowed(self) -> Allowed:
+        """Made when a job comes back: where all goes well none does."""
+        from multicdn.routing.allowed import Allowed
+
+        return Allowed(self._config.routes, self._config.providers, rewritten=self._hooks.rewrites_urls)
 
     @cached_property
     def _following(self) -> Following:

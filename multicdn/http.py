@@ -179,8 +179,9 @@ class Http:
         endpoint: base URL, without a trailing slash or with one.
         headers: called for every request, so that a rotated secret is used at once.
         auth: an authentication object of ``requests`` that signs each request, for vendors that need it: it is called
-            with a ``PreparedRequest`` as it goes out, and sets headers. Answers aren't shown to it; for HTTP digest,
-            which needs them, calls raise TypeError. The plugin depends on ``requests``; multicdn doesn't.
+            with a ``PreparedRequest`` as it goes out, and sets headers or the body. One that changes method or URL, or
+            has to see answers (a hook other than ``handle_redirect``, as HTTP digest, NTLM and Kerberos have), makes
+            each call a TypeError. The plugin depends on ``requests``; multicdn doesn't.
         parallel: how many connections to keep.
         meaning: what a status means where this vendor differs from common usage.
         wait: reads the wait that a 429 or 5xx answer asks for from its headers.
@@ -204,14 +205,6 @@ class Http:
         self._wait = wait
         self._login = login
         self._connections = Connections(self._endpoint, auth, parallel)
-
-    def prepare(self) -> None:
-        """Make what all requests share, without connecting. For ``Provider.prepare``.
-
-        Raises:
-            OSError: the authorities that the environment names can't be read.
-        """
-        self._connections.prepare()
 
     def send(
         self,
@@ -252,8 +245,7 @@ class Http:
         raise explained or self._error(answer, request)
 
     def _answer(self, came: Exchanged, request: str) -> Answer:
-        hide = _hiding(came.sent)
-        return Answer(came.status, came.headers, came.body, request, hide, login=self._login)
+        return Answer(came.status, came.headers, came.body, request, _hiding(came.sent), login=self._login)
 
     def _error(self, answer: Answer, request: str) -> ProviderError:
         status = answer.status
@@ -293,9 +285,13 @@ def _is_foreign(answer: Answer) -> bool:
 
 def _hiding(sent: Mapping[str, str]) -> Callable[[str], str]:
     """Make what blacks out secrets, and what was made of them for a header: Basic encodes user and password as one."""
-    header = next((value for name, value in sent.items() if name.lower() == "authorization"), "")
-    credentials = header.partition(" ")[2]
-    return lambda text: redact(text.replace(credentials, "[secret]") if credentials else text)
+
+    def hide(text: str) -> str:
+        header = next((value for name, value in sent.items() if name.lower() == "authorization"), "")
+        credentials = header.partition(" ")[2]
+        return redact(text.replace(credentials, "[secret]") if credentials else text)
+
+    return hide
 
 
 def _host(location: str) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from multicdn import secrets
+from multicdn import aws_clients, secrets
 from multicdn.errors import is_lack, told
 from multicdn.secrets import redactor
 from multicdn.steering import without_steering
@@ -97,7 +97,7 @@ def _for_people() -> logging.Formatter:
     return Readable()
 
 
-secrets.warn = partial(emit, logging.WARNING)
+secrets.warn = aws_clients.warn = partial(emit, logging.WARNING)
 
 
 def shown(value: Any, hide: Callable[[str], str] | None = None) -> Any:

@@ -36,7 +36,8 @@ What a provider must do:
 - import its vendor's SDK inside the method or property that needs it, not at the top of the file, and have
   ``prepare`` do so, too;
 - import nothing else of multicdn than this module, ``multicdn.http``, ``multicdn.secrets``, ``multicdn.bounds``,
-  ``multicdn.tls``, ``multicdn.proxies``, ``multicdn.through`` and, for people alone, ``multicdn.diagnosis``.
+  ``multicdn.tls``, ``multicdn.proxies``, ``multicdn.aws_clients``, ``multicdn.through`` and, for people alone,
+  ``multicdn.diagnosis``.
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
         price: of a purge, where the vendor has one.
         bundled: of packages with far more in them than this plugin uses, by dotted name, the sub-packages that a bundle
             for Lambda takes; it leaves out the others. A package's own modules are always taken.
+        aws_operations: what it asks AWS through ``multicdn.aws_clients``, by service as botocore calls it and by AWS's
+            own names of the operations. Of these a bundle has the data at hand; others work, and take longer to load.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -137,6 +140,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
     speeds: ClassVar[Mapping[TargetKind, Speed]] = {}
     price: ClassVar[Price | None] = None
     bundled: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    aws_operations: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     endpoint: str = option(help="base URL of the vendor's API")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["proxy_for"]
+__all__ = ["proxy_for", "proxy_headers"]
 
 
 def proxy_for(scheme: str, host: str) -> str:
@@ -27,3 +27,16 @@ def proxy_for(scheme: str, host: str) -> str:
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all") or ""
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def proxy_headers(proxy: str) -> dict[str, str]:
+    """What a proxy is sent beside the request for a tunnel: the user and the password that its URL has, if any."""
+    credentials, at, _ = proxy.partition("://")[2].partition("/")[0].rpartition("@")
+    if not at:
+        return {}
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
+
+    user, _, password = credentials.partition(":")
+    plain = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+    return {"Proxy-Authorization": f"Basic {b64encode(plain).decode()}"}

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from multicdn.bounds import bounded, obey_botocore
+from multicdn import aws_clients
+from multicdn.bounds import bounded
 from multicdn.errors import told
 from multicdn.log import emit, shown
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Of all events; what it is about follows, and then how that ended: ``multicdn.purge.requeued``.
 TYPE = "multicdn"
+
+# What is asked of AWS, by service and its own names.
+OPERATIONS = {"events": ("PutEvents",), "sns": ("PublishBatch",)}
 
 # Entries and bytes of one call, and calls of one invocation for each destination.
 # docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
@@ -130,7 +134,7 @@ class Publisher:
         """Make the clients now, before the first event.
 
         Raises:
-            Exception: whatever boto3 raises where none can be made.
+            Exception: whatever botocore raises where none can be made.
         """
         with self._making:
             self._made = self._made or list(_destinations(self._publish))
@@ -234,13 +238,10 @@ def _reason(answer: Mapping[str, Any]) -> str:
 
 
 def _destinations(publish: Publish) -> Iterator[Destination]:
-    import boto3
     from botocore.config import Config
 
-    obey_botocore()
     limits = Config(connect_timeout=_CONNECT, read_timeout=_READ, retries={"total_max_attempts": 1})
-    session: Any = boto3.session.Session()
     for kind, service, arns in ((EventBus, "events", publish.buses), (Topic, "sns", publish.topics)):
         regions = dict.fromkeys(arn.split(":")[3] for arn in arns)
-        clients = {region: session.client(service, region_name=region, config=limits) for region in regions}
+        clients = {region: aws_clients.client(service, region=region, config=limits) for region in regions}
         yield from (kind(clients[arn.split(":")[3]], arn) for arn in arns)

@@ -19,12 +19,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from multicdn import redaction, region
+from multicdn import aws_clients, redaction, region
 from multicdn.errors import SecretError, told
 from multicdn.patterns import lazy_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# What is asked of AWS, by service and its own names.
+OPERATIONS = {"ssm": ("GetParameter",), "secretsmanager": ("GetSecretValue",)}
 
 REFERENCE = lazy_pattern(r"\$\{(?P<scheme>[a-z][a-z0-9]*):(?P<name>[^{}]+)\}")
 
@@ -312,22 +315,19 @@ def _member(text: str, key: str, reference: str) -> str:
 
 
 def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
-    """Make one read call, importing boto3 only now: most configurations read few secrets, or none from AWS."""
+    """Make one read call, importing botocore only now: most configurations read few secrets, or none from AWS."""
     try:
-        import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
 
-        from multicdn.bounds import bounded, obey_botocore
+        from multicdn.bounds import bounded
     except ImportError:
-        message = f"{reference} needs boto3; pip install 'multicdn[aws]'"
+        message = f"{reference} needs botocore; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
-    make: Callable[..., Any] = boto3.client
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
-        obey_botocore()
         with bounded(_LONGEST_ANSWER_OF_AWS):
-            client = make(service, region_name=region.of_environment(), config=limits)
+            client = aws_clients.client(service, region=region.of_environment(), config=limits)
             return ask(client)
     except ClientError as error:
         code, answer = str(error.response["Error"].get("Code")), error.response.get("ResponseMetadata", {})

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from multicdn import __version__, tls
 from multicdn.bounds import obey
-from multicdn.proxies import proxy_for
+from multicdn.proxies import proxy_for, proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -158,12 +158,13 @@ def _connection(address: Address, seconds: float) -> http.client.HTTPConnection:
     """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
     if address.scheme == "http":
         return _Plain(address.host, address.port, timeout=seconds)
-    proxy = urlsplit(proxy_for(address.scheme, address.host))
+    named = proxy_for(address.scheme, address.host)
+    proxy = urlsplit(named)
     if not proxy.hostname:
         connection = _Secure(address.host, address.port, timeout=seconds)
     else:
         connection = _Secure(proxy.hostname, proxy.port or _PORTS["http"], timeout=seconds)
-        connection.set_tunnel(address.host, address.port)
+        connection.set_tunnel(address.host, address.port, proxy_headers(named))
     connection.name = address.name
     return connection
 

@@ -146,6 +146,7 @@ FIELDS = {
     "code": Field("text", "SQS's code for it; empty where it gave no answer"),
     "error": Field("text", "what was raised"),
     "trace": Field("text", "where it was raised, line by line"),
+    "service": Field("text", "the service of AWS, as botocore calls it"),
     "secret": Field("text", "the secret, as the config refers to it"),
     "hook": Field("text", "the hook in which a plugin failed"),
     "prefix": Field("text", "the prefix by which the first of them is purged"),
@@ -328,6 +329,11 @@ EVENTS = {
         own={"messages": _MESSAGES},
     ),
     "not-measured": Event(("ERROR",), "The metrics of an invocation could not be taken.", ("reason",)),
+    "aws-data-unfit": Event(
+        ("WARNING",),
+        "A client of AWS was made from all data of botocore: what the bundle has won't do.",
+        ("service", "reason"),
+    ),
     "publish-failed": Event(
         ("WARNING",), "Other systems could not be told of outcomes.", ("reason",), ("destination", "events")
     ),

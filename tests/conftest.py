@@ -247,15 +247,55 @@ def whole_stack() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_aws_session() -> None:
-    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask.
+    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask; so do we.
 
     What a session reads before its first client, AWS's own description of a service, is read once for all tests.
     """
+    if "multicdn._botocore" in sys.modules:
+        sys.modules["multicdn._botocore"]._session.cache_clear()
     if "boto3" in sys.modules:
         sys.modules["boto3"].DEFAULT_SESSION = None
+    if "botocore.session" in sys.modules:
         of_sessions = sys.modules["botocore.session"]
         if not hasattr(of_sessions.create_loader, "cache_info"):
             of_sessions.create_loader = functools.cache(of_sessions.create_loader)
+
+
+@pytest.fixture(scope="session")
+def aws_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a bundle from which clients of AWS are made."""
+    from multicdn_providers.cloudfront import CloudFront
+
+    from multicdn.installer.bundle import service_models
+
+    folder, named = tmp_path_factory.mktemp("bundle"), "ssm: secretsmanager: events: sns:"
+    for name, content in service_models.files(
+        [*service_models.own_operations(named), CloudFront.aws_operations]
+    ).items():
+        (folder / name.parent).mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder / service_models.FOLDER
+
+
+@pytest.fixture
+def as_bundled(aws_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Clients of AWS as a bundle has them. All that a test calls must be in its data."""
+    from multicdn import _botocore
+
+    _botocore._session.cache_clear()
+    monkeypatch.setattr(_botocore, "FOLDER", str(aws_data))
+    real, whole = _botocore._made, []
+
+    def make(service: str, settings: dict[str, object], *, lean: bool) -> object:
+        made = real(service, settings, lean=lean)
+        if not lean and "AWS_DATA_PATH" not in os.environ:  # which wins over a bundle's data
+            whole.append(service)
+        return made
+
+    monkeypatch.setattr(_botocore, "_made", make)
+    yield
+    _botocore._session.cache_clear()
+    assert whole == []
 
 
 @pytest.fixture(scope="module", autouse=True)

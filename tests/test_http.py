@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 import threading
+from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+import urllib3
 from kit.http_calls import CALL, failure
 
 from multicdn import __version__, tls
@@ -19,7 +23,7 @@ from multicdn.http import Http
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -222,10 +226,14 @@ def test_the_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
         monkeypatch.setenv(name, other.endpoint)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    Http(vendor.endpoint).send("POST", "/through", CALL)
+    api = Http(vendor.endpoint)
+    api.send("POST", "/through/../a%2f?", CALL)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    api.send("POST", "/as-before", CALL)  # the environment is looked at once an endpoint
     Http(vendor.endpoint).send("POST", "/direct", CALL)
-    assert [request.target for request in other.calls] == [f"{vendor.endpoint}/through"]
+    through = [request.target for request in other.calls]
+    assert through == [f"{vendor.endpoint}/through/../a%2f?", f"{vendor.endpoint}/as-before"]
+    assert other.calls[0].headers["Host"] == vendor.endpoint.removeprefix("http://")
     assert [request.target for request in vendor.calls] == ["/direct"]
 
 
@@ -258,18 +266,71 @@ def test_edgegrid_signs_what_goes_out(vendor: RecordingVendor) -> None:
     assert auth.ah.make_auth_header(came, stamp, nonce) == sent
 
 
-def test_what_has_to_see_answers_before_it_signs_is_refused_aloud(vendor: RecordingVendor) -> None:
-    with pytest.raises(TypeError, match="only what signs requests"):
-        Http(vendor.endpoint, auth=requests.auth.HTTPDigestAuth("ops", "right")).send("POST", "/purge", CALL)
+class RespellingAuth(requests.auth.AuthBase):
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.url = f"{request.url}&signature=1"
+        return request
+
+
+class ListeningAuth(requests.auth.AuthBase):
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.register_hook("response", lambda answer, **_: answer)
+        return request
+
+
+@pytest.mark.parametrize(
+    ("auth", "why"),
+    [
+        (requests.auth.HTTPDigestAuth("ops", "right"), "HTTPDigestAuth has to see answers"),
+        (ListeningAuth(), "ListeningAuth has to see answers"),
+        (RespellingAuth(), "RespellingAuth changes the method or the URL"),
+    ],
+)
+def test_an_object_that_does_more_than_sign_is_refused_aloud(
+    vendor: RecordingVendor, auth: requests.auth.AuthBase, why: str
+) -> None:
+    with pytest.raises(TypeError, match=why):
+        Http(vendor.endpoint, auth=auth).send("POST", "/purge?a", CALL)
     assert vendor.calls == []
 
 
-@pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\nb", "a\rb", " a", "中", 7, None])
-def test_a_header_that_cannot_be_sent_is_not_shown(vendor: RecordingVendor, value: str) -> None:
+def test_basic_auth_of_requests_signs_and_is_not_shown(vendor: RecordingVendor) -> None:
+    vendor.faults.once(faults.status(500, {}, b"no user b3BzOmh1bnRlcjI="))
+    api = Http(vendor.endpoint, auth=requests.auth.HTTPBasicAuth("ops", "hunter2"))
+    with pytest.raises(RetryLater, match=r"no user \[secret\]"):
+        api.send("POST", "/purge", CALL)
+    assert vendor.calls[0].headers["Authorization"] == "Basic b3BzOmh1bnRlcjI="
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("Api-Key", value)
+            for value in ("a\r\nEvil: 1", "a\nb", "a\rb", "a\n b", "a\x00b", " a", "\xa0a", "中", "a中", 7, None)
+        ),
+        *((name, "a") for name in ("Api Key", "Api\r\nEvil", "Api:", "", "Ключ")),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_not_shown(
+    vendor: RecordingVendor, name: str, value: str, signed: bool
+) -> None:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers[name] = value
+        return request
+
+    headers = {} if signed else {name: value}
     with pytest.raises(CredentialsRefused, match="a header can't be sent") as caught:
-        Http(vendor.endpoint, headers=lambda: {"Api-Key": value}).send("POST", "/purge", CALL)
+        Http(vendor.endpoint, headers=lambda: headers, auth=sign if signed else None).send("POST", "/purge", CALL)
     assert caught.value.__context__ is None
     assert vendor.calls == []
+
+
+def test_a_header_may_have_the_letters_of_latin_1(vendor: RecordingVendor) -> None:
+    Http(vendor.endpoint, headers=lambda: {"Who": "Zoë", "Empty": ""}).send("POST", "/purge", CALL)
+    assert vendor.calls[0].headers["Who"].encode("ascii", "surrogateescape") == "Zoë".encode("latin-1")
+    assert vendor.calls[0].headers["Empty"] == ""
 
 
 def test_a_header_of_a_call_replaces_the_same_one_however_it_is_written(vendor: RecordingVendor) -> None:
@@ -300,3 +361,38 @@ def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(RetryLater, match=r"REQUESTS_CA_BUNDLE names .*nothing\.pem: No such file"):
         Http("https://no-such-host.invalid").send("POST", "/purge", CALL)
     tls.context.cache_clear()
+
+
+def operations(work: Callable[[], object]) -> int:
+    """How many functions are called, those in C too."""
+    events: Counter[str] = Counter()
+    sys.setprofile(lambda _frame, event, _what: events.update((event,)))
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return events["call"] + events["c_call"]
+
+
+@pytest.mark.parametrize("target", ["/purge/a.css", "/purge/" + "a" * 5000], ids=len)
+def test_a_call_does_little_beside_what_the_pool_of_the_library_does(vendor: RecordingVendor, target: str) -> None:
+    api, headers = Http(vendor.endpoint, headers=lambda: {"Api-Key": "a"}), {"Api-Key": "a"}
+    pool = urllib3.PoolManager().connection_from_url(vendor.endpoint)
+    ours, floor = (
+        (lambda: api.send("POST", target, CALL)),
+        (lambda: pool.urlopen("POST", "/purge/a.css", headers=headers)),
+    )
+    ours(), floor()
+    assert operations(ours) <= 1.3 * operations(floor)
+
+
+def test_a_process_that_only_calls_loads_no_more_than_it_needs(vendor: RecordingVendor) -> None:
+    program = (
+        "import sys\nfrom multicdn.http import Http\nfrom multicdn.provider import Call\n"
+        "Http(sys.argv[1]).send('POST', '/purge', Call(connect=2, read=5), json={})\n"
+        "unneeded = {'requests', 'charset_normalizer', 'idna', 'http.cookiejar', 'urllib.request', 'certifi'}\n"
+        "print(*sorted(unneeded & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program, vendor.endpoint], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+    assert [request.body for request in vendor.calls] == [b"{}"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from botocore.session import Session
 from kit.sample_plugins import Plain, installed
 from kit.stage import lines, s3_event
 
@@ -15,7 +16,7 @@ from multicdn import config, preparation
 from multicdn.delivery.delivery import Delivery
 from multicdn.dispatcher import Dispatcher
 from multicdn.preparation import Preparation
-from multicdn.provider import Provider
+from multicdn.provider import Provider, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,26 @@ def test_every_provider_that_a_route_uses_prepares_and_one_that_fails_is_in_nobo
     assert len(set(map(id, Prepared.asked))) == 3
     assert lines(logged) == [{"event": "not-prepared", "provider": "broken", "reason": "SystemExit: no such SDK"}]
     assert dispatcher.dispatch(s3_event("a.css"), 30)["providers"]["broken"] == {"calls": 1, "accepted": 1}
+
+
+def test_what_secrets_are_asked_of_is_loaded_and_none_is_read(
+    logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = Session.create_client
+
+    def noted(session: Session, service: str, **settings: object) -> object:
+        made.append(service)
+        return make(session, service, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Session, "create_client", noted)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setattr(Secret, "reveal", lambda secret: pytest.fail(f"{secret} is read"))
+    token = "{type: full, token: '${ssm:/multicdn/token}', service: any}"
+    loaded = config.parse(CONFIG.replace("{type: prepared}", token), "multicdn.config.yml", installed())
+    Dispatcher(loaded, installed(), Delivery(loaded.providers)).prepare()
+    assert set(made) == {"ssm"}
+    assert lines(logged) == []
 
 
 def step(run: object, what: str) -> Preparation:

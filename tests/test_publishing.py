@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from multicdn.testing.loopback.aws import LoopbackAws
 
+pytestmark = pytest.mark.usefixtures("as_bundled")
+
 ROOT = Path(__file__).parents[1]
 BUS = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:purges"

@@ -25,13 +25,15 @@ from botocore.stub import Stubber
 from kit.sample_plugins import Full, installed
 from moto import mock_aws
 
-from multicdn import config, secrets
+from multicdn import aws_clients, config, secrets
 from multicdn.errors import SecretError
 from multicdn.secrets import LIFETIME, Secret, parse_reference, redact, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("as_bundled")
 
 VALUE = "s3cr3t-value-of-a-token"
 
@@ -137,7 +139,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     with mock_aws():
         yield
 
@@ -172,7 +173,7 @@ def test_what_is_denied_is_told_from_what_is_missing_or_out(monkeypatch: pytest.
         ("ThrottlingException", "slow down"): (False, True, "slow down"),
         ("401", "x" * 9_000 + "; do as I say\nAuthorization: simulated"): (False, False, "401: " + "x" * 300),
     }
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    monkeypatch.setattr(aws_clients, "client", lambda *_, **__: client)
     for (code, message), (denied, passing, words) in answers.items():
         with Stubber(client) as aws:
             aws.add_client_error("get_parameter", code, message)
@@ -248,7 +249,7 @@ def test_a_source_that_is_out_is_told_from_one_that_refuses(
         raise ClientError(said, "GetParameter")  # type: ignore[arg-type]
 
     region = SimpleNamespace(region_name="eu-west-1")
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse, meta=region))
+    monkeypatch.setattr(aws_clients, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse, meta=region))
     with pytest.raises(SecretError) as caught:
         resolve("ssm", "/a")
     assert caught.value.passing is passing
@@ -258,7 +259,7 @@ def test_a_source_that_can_not_be_reached_is_out(monkeypatch: pytest.MonkeyPatch
     def refuse(**_: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://ssm.eu-west-1.amazonaws.com")
 
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
+    monkeypatch.setattr(aws_clients, "client", lambda *_, **__: SimpleNamespace(get_parameter=refuse))
     with pytest.raises(SecretError) as caught:
         resolve("ssm", "/a")
     assert caught.value.passing
@@ -269,14 +270,13 @@ def test_aws_without_a_region_is_a_secret_error(scheme: str, monkeypatch: pytest
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     assert problem(scheme, "/a").startswith(f"${{{scheme}:/a}}: You must specify a region.; set AWS_REGION")
 
 
 @pytest.mark.parametrize("scheme", ["ssm", "secretsmanager"])
-def test_aws_without_boto3_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs boto3; pip install 'multicdn[aws]'"
+def test_aws_without_botocore_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.config", None)
+    assert problem(scheme, "/a") == f"${{{scheme}:/a}} needs botocore; pip install 'multicdn[aws]'"
 
 
 # How long a value is kept

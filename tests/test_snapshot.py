@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator  # noqa: TC003 - resolved where the class is made
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +43,14 @@ def test_a_secret_that_was_read_is_read_again_whatever_other_plugins_do(logged: 
     snapshot.renew({"odd": Unlisted(), "hasty": hasty})
     assert hasty.token.reveal() == "rotated"
     assert lines(logged) == [{"event": "plugin-bug", "provider": "odd", "error": "OSError: no"}]
+
+
+def test_the_chance_of_tls_is_stirred_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stirred: list[bytes] = []
+    monkeypatch.setattr(ssl, "RAND_add", lambda entropy, bits: stirred.append(entropy))
+    snapshot.renew({})
+    snapshot.renew({})
+    assert len({*stirred}) == 2
 
 
 def test_elsewhere_than_in_lambda_no_hook_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

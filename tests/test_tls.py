@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from kit.certificates import certificate
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, SSLError
 from kit.http_calls import CALL
 from multicdn_providers.cloudflare.transport import BoundedTransport
+from rig.certificates import certificate
 
-from multicdn import through, tls
+from multicdn import aws_clients, through, tls
+from multicdn.errors import RetryLater
 from multicdn.http import Http
+from multicdn.provider import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +76,17 @@ def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.fixture(autouse=True)
 def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "AWS_CA_BUNDLE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     tls.context.cache_clear()
     yield
@@ -90,7 +107,15 @@ def by_cloudflare(url: str) -> bytes:
         return client.get(url).content
 
 
-CLIENTS = pytest.mark.parametrize("ask", [by_http, by_through, by_cloudflare])
+def by_aws(url: str) -> bytes:
+    config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+    s3 = aws_clients.client("s3", region="us-east-1", endpoint_url=url, config=config)
+    answer: bytes = s3.get_object(Bucket="b", Key="k")["Body"].read()
+    return answer
+
+
+ALL = [by_http, by_through, by_cloudflare, by_aws]
+CLIENTS = pytest.mark.parametrize("ask", ALL)
 
 
 def test_all_clients_of_a_process_read_the_authorities_once(
@@ -105,7 +130,7 @@ def test_all_clients_of_a_process_read_the_authorities_once(
     )
     api = Http(url)
     for _ in range(NEW_CONNECTIONS):
-        assert api.send("GET", "/", CALL).body == by_http(url) == by_through(url) == by_cloudflare(url) == b"ok"
+        assert {api.send("GET", "/", CALL).body, *(ask(url) for ask in ALL)} == {b"ok"}
     assert [given[1] for given in read] == [str(authority)]
 
 
@@ -124,28 +149,83 @@ def test_a_certificate_for_another_host_is_refused(
         ask(site[0].replace("localhost", "127.0.0.1"))
 
 
+def test_a_host_that_does_not_shake_hands_is_given_the_time_for_a_connection() -> None:
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(RetryLater, match="no answer"):
+        Http(f"https://127.0.0.1:{silent.getsockname()[1]}").send("GET", "/", Call(connect=0.1, read=25.0))
+    assert time.monotonic() - began < 20
+
+
 @CLIENTS
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_tls_goes_through_the_proxy_of_the_environment(
-    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    site: tuple[str, Path], ask: Ask, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
     with tunnel() as (proxy, asked):
-        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv(variable, proxy)
         assert ask(site[0]) == b"ok"
-    assert asked == [f"CONNECT {site[0].removeprefix('https://')} HTTP/1.1"]
+    assert [head[0] for head in asked] == [f"CONNECT {site[0].removeprefix('https://')} HTTP/1.1"]
+    assert not [line for line in asked[0] if line.lower().startswith("proxy-authorization:")]
+
+
+@CLIENTS
+def test_the_proxy_gets_its_credentials(site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    with tunnel() as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://us%40er:pa%3Ass@"))
+        assert ask(site[0]) == b"ok"
+    [sent] = [line.partition(": ")[2] for line in asked[0] if line.lower().startswith("proxy-authorization:")]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"us@er:pa:ss"
+
+
+@CLIENTS
+def test_a_host_that_is_excepted_is_asked_itself(
+    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "other.example,localhost")
+    assert ask(site[0]) == b"ok"
+
+
+@pytest.mark.parametrize("others", [{}, {"REQUESTS_CA_BUNDLE": "other"}, {"CURL_CA_BUNDLE": "other"}])
+def test_aws_has_authorities_of_its_own_where_they_are_named(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: dict[str, str]
+) -> None:
+    (tmp_path / "other").write_bytes(certificate("other"))
+    for name, file in others.items():
+        monkeypatch.setenv(name, str(tmp_path / file))
+    with pytest.raises(SSLError):
+        by_aws(site[0])
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(site[1]))
+    assert by_aws(site[0]) == b"ok"
+    for ask in (by_http, by_through):
+        with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+            ask(site[0])
+
+
+def test_authorities_that_are_not_there_are_what_a_call_to_aws_complains_of(
+    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none"))
+    with pytest.raises(BotoCoreError, match=r"none|No such file"):
+        by_aws(site[0])
 
 
 @contextmanager
-def tunnel() -> Iterator[tuple[str, list[str]]]:
-    """A proxy for one connection, and the first lines of what it was asked."""
-    asked: list[str] = []
+def tunnel() -> Iterator[tuple[str, list[list[str]]]]:
+    """A proxy for one connection, and the lines of what it was asked."""
+    asked: list[list[str]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             client, _ = listener.accept()
-            first = client.recv(65536).decode("latin-1").partition("\r\n")[0]
-            asked.append(first.replace("HTTP/1.0", "HTTP/1.1"))
-            host, _, port = first.split(" ")[1].rpartition(":")
+            came = ""
+            while "\r\n\r\n" not in came:
+                came += client.recv(65536).decode("latin-1")
+            asked.append(came.replace("HTTP/1.0", "HTTP/1.1").splitlines())
+            host, _, port = came.split(" ")[1].rpartition(":")
             with client, socket.create_connection((host.replace("localhost", "127.0.0.1"), int(port))) as server:
                 client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
                 back = threading.Thread(target=pump, args=(server, client), daemon=True)

@@ -105,24 +105,25 @@ def _ratio(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.1g}"
 
 
-def markdown(parts: Iterable[Part]) -> str:
+def markdown(parts: Iterable[Part], *, quick: bool) -> str:
     """For a page: the machine, and the table."""
+    how = ", by a quick run" if quick else ""
     lines = [f"| {' | '.join(_COLUMNS)} |", f"| {' | '.join('---' for _ in _COLUMNS)} |"]
     for title, found in parts:
         lines.append(f"| **{title}** |{' |' * (len(_COLUMNS) - 1)}")
         lines += [f"| {' | '.join(map(_escaped, cells(figure)))} |" for figure in found]
-    return "\n".join([f"{machine()}.", "", *lines, ""])
+    return "\n".join([f"{machine()}{how}.", "", *lines, ""])
 
 
 def _escaped(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
-def write(parts: Iterable[Part], page: Path = PAGE) -> None:
+def write(parts: Iterable[Part], *, quick: bool, page: Path = PAGE) -> None:
     """Put both between the marks of a page."""
     text = page.read_text(encoding="utf-8")
     head, _, rest = text.partition(_BEGIN)
-    page.write_text(head + _BEGIN + markdown(parts) + _END + rest.partition(_END)[2], encoding="utf-8")
+    page.write_text(head + _BEGIN + markdown(parts, quick=quick) + _END + rest.partition(_END)[2], encoding="utf-8")
 
 
 def rows(page: Path = PAGE) -> list[str]:

@@ -6,21 +6,25 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
-from multicdn.bounds import ANY_LENGTH, bounded, obey_botocore
+from multicdn import aws_clients
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.errors import MulticdnError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from concurrent.futures import Future
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+# What is asked of S3, by its own names; botocore asks the last one where a bucket turns out to be in another region.
+OPERATIONS = {"s3": ("HeadObject", "ListObjectsV2", "HeadBucket")}
 
 # An object that changed within this time is part of what is going on: a deploy arrives as many events.
 _LATELY = timedelta(minutes=15)
@@ -77,17 +81,16 @@ class Objects:
 
     @cached_property
     def _client(self) -> S3Client:
-        import boto3
         from botocore.config import Config
 
-        obey_botocore()
         limits = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
             max_pool_connections=_PARALLEL,
             retries={"mode": "standard", "total_max_attempts": 2},
         )
-        return boto3.session.Session().client("s3", config=limits)
+        made: S3Client = aws_clients.client("s3", config=limits)
+        return made
 
     def prepare(self) -> None:
         """Make the client now, and ask nothing.
@@ -95,6 +98,8 @@ class Objects:
         Raises:
             Exception: whatever making it raises.
         """
+        import concurrent.futures.thread  # noqa: F401 - many objects are asked for side by side
+
         _ = self._client
 
     def metadata(
@@ -127,6 +132,8 @@ class Objects:
             _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
         except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
             return {}, dict.fromkeys(places, _reason(error))
+        from concurrent.futures import ThreadPoolExecutor, wait
+
         pool = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="multicdn-metadata")
         answers: dict[Place, Future[_Answer | None]] = {}
         failed: dict[Place, str] = {}
@@ -269,7 +276,7 @@ def _asked(what: str, ask: Callable[[], _Answer]) -> _Answer:
     try:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        raise ObjectError(f"{what} needs boto3: pip install 'multicdn[aws]'") from None
+        raise ObjectError(f"{what} needs botocore: pip install 'multicdn[aws]'") from None
     try:
         return ask()
     except ClientError as error:

@@ -9,7 +9,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multicdn import region
+from multicdn import aws_clients, region
 from multicdn.errors import MulticdnError, told
 from multicdn.queue_url import region_in, vpc_endpoint_in
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     Entry = dict[str, Any]
+
+# What a function asks of SQS, by its own names.
+OPERATIONS = {"sqs": ("SendMessageBatch",)}
 
 # Messages of one call.
 MOST_AT_ONCE = 10
@@ -54,11 +57,10 @@ def client(queue_url: str, config: Config | None = None) -> SQSClient:
     Raises:
         NoRegionError: no region is named.
     """
-    import boto3
-
-    return boto3.session.Session().client(
-        "sqs", region_name=region_of(queue_url), endpoint_url=vpc_endpoint_in(queue_url), config=config
+    made: SQSClient = aws_clients.client(
+        "sqs", region=region_of(queue_url), endpoint_url=vpc_endpoint_in(queue_url), config=config
     )
+    return made
 
 
 def region_of(queue_url: str) -> str:
@@ -69,9 +71,7 @@ def region_of(queue_url: str) -> str:
     """
     found = region_in(queue_url) or region.of_environment()
     if not found:
-        import boto3
-
-        found = boto3.session.Session().region_name
+        found = aws_clients.region()
     if not found:
         raise NoRegionError(f"no region: the URL {queue_url} doesn't name one; set AWS_REGION")
     return found

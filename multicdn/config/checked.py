@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
 
 from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
@@ -12,8 +14,7 @@ from multicdn.routing.route import Route
 from multicdn.routing.tiers import Tier
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """A config file that has passed all checks.
 
     Attributes:
@@ -34,11 +35,11 @@ class Config:
     types: Mapping[str, str]
     routes: tuple[Route, ...]
     warnings: tuple[str, ...] = ()
-    install: Install = dataclasses.field(default_factory=Install)
-    delivery: Retrying = dataclasses.field(default_factory=Retrying)
+    install: Install = msgspec.field(default_factory=Install)
+    delivery: Retrying = msgspec.field(default_factory=Retrying)
     places: tuple[str, ...] = ()
-    publish: Publish = dataclasses.field(default_factory=Publish)
-    tiers: Mapping[str, Tier] = dataclasses.field(default_factory=dict)
+    publish: Publish = msgspec.field(default_factory=Publish)
+    tiers: Mapping[str, Tier] = msgspec.field(default_factory=dict)
 
     @property
     def concurrency(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from multicdn.config import route_checks, text_file, yaml_source
 from multicdn.config.checked import Config
@@ -119,7 +120,7 @@ class _Checker:
         self._check_whole(made)
         self._problems.refuse()
         self._notices(providers, routes)
-        return dataclasses.replace(made, warnings=self._problems.warnings)
+        return msgspec.structs.replace(made, warnings=self._problems.warnings)
 
     # Providers
 

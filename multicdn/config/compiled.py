@@ -189,9 +189,9 @@ def _refuse_others(wanted: Config, made: Config) -> None:
     Raises:
         NotCompilableError: names the member.
     """
-    for field in dataclasses.fields(Config):
-        if field.name != "providers" and getattr(wanted, field.name) != getattr(made, field.name):
-            raise NotCompilableError(f"`{field.name}` doesn't read as it is written")
+    for member in Config.__struct_fields__:
+        if member != "providers" and getattr(wanted, member) != getattr(made, member):
+            raise NotCompilableError(f"`{member}` doesn't read as it is written")
     for name, provider in wanted.providers.items():
         for field in dataclasses.fields(provider):
             before, after = getattr(provider, field.name), getattr(made.providers[name], field.name)

@@ -15,8 +15,9 @@ import logging
 import math
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from multicdn.errors import ProviderError, RetryLater
 from multicdn.log import emit
@@ -43,8 +44,7 @@ _OVERRUN = 1.0
 _SLOW, _REST = 3.0, 8.0
 
 
-@dataclass
-class WatchedCall:
+class WatchedCall(Struct, eq=False):
     """A call under way.
 
     Attributes:

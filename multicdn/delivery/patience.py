@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,7 @@ _LOOK = 0.2
 COMPUTING = 5.0
 
 
-@dataclass
-class _Work:
+class _Work(Struct, eq=False):
     """What a thread does: since when, for how long it is taken for work, and the clock of the time that it computes."""
 
     until: float

@@ -92,7 +92,7 @@ def read(path: Path, stack_name: str = "", region: str = "") -> ConfigFile:
     loaded = load(path)
     settings = overridden(loaded.install, stack_name, region)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ConfigFile(dataclasses.replace(loaded, install=settings), path, digest)
+    return ConfigFile(msgspec.structs.replace(loaded, install=settings), path, digest)
 
 
 def overridden(settings: Install, stack_name: str, region: str) -> Install:

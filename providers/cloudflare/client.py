@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import weakref
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,22 +55,19 @@ class ZoneApi:
     def prepare(self, *softnesses: bool) -> None:
         """Load the SDK, and let it make a purge of each softness that goes nowhere: the first takes it far longer.
 
-        It asks the system what it is, makes classes for answers, and compiles patterns only then.
+        It makes classes for answers, and compiles patterns, only then.
         """
-        import cloudflare
-
         from .transport import rehearsing
 
         _ = self._connections
         with rehearsing() as connections:
-            client = cloudflare.Cloudflare(api_token="none", base_url=self._endpoint, http_client=connections)  # noqa: S106
+            client = self._without_credentials(connections)
+            client.api_token = "none"  # noqa: S105 - which nobody sees
             for soft in softnesses:
                 call = Call(soft=soft)
-                request = self._request(call)
-                answer = self._answer(
-                    self._purging({"files": ["https://www.example.com/"]}, call), request, call, client
-                )
-                accepted_id(answer, request, (), self._hide)
+                purging = self._purging({"files": ["https://www.example.com/"]}, call)
+                answer = self._answer(purging, self._request(call), call, client)
+                accepted_id(answer, self._request(call), (), self._hide)
 
     def _purging(
         self, selector: Mapping[str, object], call: Call
@@ -140,16 +138,20 @@ class ZoneApi:
         The SDK takes what it isn't given from variables CLOUDFLARE_*, and an e-mail address or a key from there beats
         our token. So these three are set once more afterwards, to None where we have none.
         """
-        import cloudflare
-
-        client = cloudflare.Cloudflare(
-            api_token="", base_url=self._endpoint, max_retries=0, http_client=self._connections
-        )
+        client = self._without_credentials(self._connections)
         token, email, key = self._credentials
         client.api_token = None if token is None else _header("token", token.reveal())
         client.api_email = email and _header("email", email)
         client.api_key = None if key is None else _header("key", key.reveal())
+        return client
+
+    def _without_credentials(self, connections: httpx.Client) -> cloudflare.Cloudflare:
+        import cloudflare
+
+        client = cloudflare.Cloudflare(api_token="", base_url=self._endpoint, max_retries=0, http_client=connections)
         client._custom_headers = {}  # noqa: SLF001 - CLOUDFLARE_CUSTOM_HEADERS has no public switch
+        if sys.platform == "linux":
+            client._platform = "Linux"  # noqa: SLF001 - to find that out the SDK starts a process, uname
         return client
 
     @cached_property

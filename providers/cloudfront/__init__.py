@@ -36,7 +36,7 @@ from . import figures
 from .client import ENDPOINT, Clients
 from .errors import ReferenceUsed
 from .iam import statements
-from .operations import LARGEST_BATCH, distributions_of, invalidate, repeated_bytes, require_tags, state_of
+from .operations import LARGEST_BATCH, OPERATIONS, distributions_of, invalidate, repeated_bytes, require_tags, state_of
 from .paths import located, tag_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, Discover):
-    """Amazon CloudFront, through boto3 and its usual chain of credentials.
+    """Amazon CloudFront, through botocore and its usual chain of credentials.
 
     An instance acts on one distribution, on one tenant of a multi-tenant distribution, or, with ``auto``, stands for
     all enabled distributions that have the bucket as an origin. All host names of a distribution share their paths,
@@ -64,6 +64,7 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
         "cloudfront:CreateInvalidationForDistributionTenant, cloudfront:GetInvalidationForDistributionTenant, "
         "cloudfront:GetDistributionTenant (for tenant)",
     )
+    aws_operations: ClassVar[Mapping[str, tuple[str, ...]]] = {"cloudfront": OPERATIONS}
     speeds: ClassVar[Mapping[TargetKind, Speed]] = dict.fromkeys(TargetKind, figures.EFFECTIVE)
     price: ClassVar[Price] = figures.PRICE
     prefix_ending = "*"  # any characters, none too, and the query string is a part of the path

@@ -1,11 +1,12 @@
-"""boto3 clients for CloudFront, imported and built when they are first needed."""
+"""Clients for CloudFront, built when they are first needed, or in INIT."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from multicdn.bounds import bounded, obey_botocore
+from multicdn.aws_clients import client
+from multicdn.bounds import bounded
 
 from .errors import translated
 
@@ -39,7 +40,6 @@ class Clients:
         self._endpoint = endpoint
         self._region = region
         self._clients: dict[tuple[float, float], CloudFrontClient] = {}
-        self._session: Any = None
         self._lock = threading.Lock()
 
     def ask(self, call: Call, question: Callable[[CloudFrontClient], _T], repeated: int = 0) -> _T:
@@ -69,14 +69,11 @@ class Clients:
             return self._clients[limits]
 
     def _build(self, connect: float, read: float) -> CloudFrontClient:
-        import boto3
         from botocore.config import Config
 
-        obey_botocore()
-        self._session = self._session or boto3.session.Session()
-        client: CloudFrontClient = self._session.client(
+        built: CloudFrontClient = client(
             "cloudfront",
-            region_name=self._region,
+            region=self._region,
             # Left to botocore, each region signs for its partition, and cn-* goes to China's own endpoint.
             endpoint_url=None if self._endpoint.rstrip("/") == ENDPOINT else self._endpoint,
             config=Config(
@@ -87,7 +84,7 @@ class Clients:
                 user_agent_extra="multicdn",
             ),
         )
-        return client
+        return built
 
 
 def _whole(seconds: float) -> float:

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from .client import Clients
 
 
+# By CloudFront's own names.
+OPERATIONS = (
+    "CreateInvalidation",
+    "CreateInvalidationForDistributionTenant",
+    "GetInvalidation",
+    "GetInvalidationForDistributionTenant",
+    "GetDistributionConfig",
+    "GetDistributionTenant",
+    "ListDistributions",
+    "ListDistributionTenants",
+)
+
 # Bytes: an ampersand takes five in XML, and an item stands in a <Path> on a line of its own.
 _IN_XML, _AROUND_ITEM = 5, 32
 # Bytes of an invalidation's items: 3,000 of up to 4,000 characters, hardly one of which is an ampersand.

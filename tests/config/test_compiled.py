@@ -151,7 +151,7 @@ class Odd(PurgeUrls):
 def written(value: object) -> object:
     """A value as the module makes it."""
     config = parse(FULL, "my.yml", Plugins())
-    object.__setattr__(config, "providers", {**config.providers, "odd": Odd(value=value)})
+    msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": Odd(value=value)})
     made: dict[str, Any] = {}
     exec(compiled.source(config, b"", {}), made)
     config = made["make"](lambda scheme, name: Secret(f"${{{scheme}:{name}}}", str))
@@ -207,7 +207,7 @@ def test_a_provider_of_nowhere_is_refused() -> None:
         """Within a function."""
 
     config = parse(FULL, "my.yml", Plugins())
-    object.__setattr__(config, "providers", {**config.providers, "odd": Hidden()})
+    msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": Hidden()})
     with pytest.raises(compiled.NotCompilableError, match="within a function"):
         compiled.source(config, b"", {})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from kit import bundles
 from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
@@ -108,8 +108,13 @@ def test_the_command_line_and_what_tests_need_stay_out() -> None:
 def test_nothing_in_it_needs_what_stayed_out(unpacked: Path) -> None:
     files = (PurePosixPath(name) for name in fastly_bundle().files if name.endswith(".py"))
     ours = [file.with_suffix("") for file in files if file.parts[0] in ("multicdn", "multicdn_providers")]
-    # pluggy comes with a hook plugin, and the other SDKs with their providers.
-    without = ("multicdn.hooks", "multicdn_providers.akamai", "multicdn_providers.cloudflare.transport")
+    # pluggy comes with a hook plugin, botocore with Lambda, and the other SDKs with their providers.
+    without = (
+        "multicdn._botocore",
+        "multicdn.hooks",
+        "multicdn_providers.akamai",
+        "multicdn_providers.cloudflare.transport",
+    )
     modules = [".".join(file.parts).removesuffix(".__init__") for file in ours]
     imports = "; ".join(f"import {module}" for module in sorted(modules) if not module.startswith(without))
     subprocess.run(
@@ -149,6 +154,11 @@ def test_the_manifest_says_what_is_in_it() -> None:
         "from_the_runtime": ["boto3", "botocore", "jmespath", "s3transfer"],
         "uncompiled": "",
     }
+
+
+def test_it_has_what_clients_of_aws_are_made_from() -> None:
+    data = [name for name in fastly_bundle().files if name.startswith("multicdn_aws/")]
+    assert data == [f"multicdn_aws/{name}.json" for name in ("common", "s3", "sqs")]
 
 
 def test_sizes_are_those_of_the_archive() -> None:
@@ -346,7 +356,7 @@ def test_a_folder_of_tests_is_known_by_what_is_in_it(tmp_path: Path) -> None:
 
 def test_a_provider_that_is_not_installed_is_named(tmp_path: Path) -> None:
     file = bundles.write_config(tmp_path, {"fastly": FASTLY})
-    other = dataclasses.replace(config.load(file), types={"fastly": "fastlyy"})
+    other = msgspec.structs.replace(config.load(file), types={"fastly": "fastlyy"})
     with pytest.raises(PluginError, match="no provider plugin named 'fastlyy'; did you mean 'fastly'"):
         build_bundle(other, file, architecture="arm64", python="3.13", work=tmp_path / "work")
 

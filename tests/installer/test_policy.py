@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from kit import installs
 from policy_sentry.querying.actions import get_action_data
@@ -342,7 +342,7 @@ def test_the_core_calls_what_stands_in_the_list() -> None:
 def test_the_role_is_what_the_list_says() -> None:
     config = installs.config("", f"{ROUTE[:-1]}, tags_from: cache-tag, on: [created]}}", EVERY_SECRET)
     told = ("arn:aws:events:us-east-1:123456789012:event-bus/ops", "arn:aws:sns:us-east-1:123456789012:purges")
-    config = dataclasses.replace(config, publish=Publish(to=told))
+    config = msgspec.structs.replace(config, publish=Publish(to=told))
     granted = {action for statement in role_statements(config, queued=True) for action in statement["Action"]}
     core = {action for calls in CORE.values() for action in calls.values()}
     providers = {action for cases in AT_AWS["cloudfront"].values() for action in cases}

@@ -25,7 +25,8 @@ DOCUMENTED = {
 }
 TESTS = "multicdn.testing.conformance"
 FOR_VENDORS = {
-    f"multicdn.{name}" for name in ("provider", "http", "secrets", "bounds", "diagnosis", "proxies", "through", "tls")
+    f"multicdn.{name}"
+    for name in ("provider", "http", "secrets", "bounds", "diagnosis", "proxies", "through", "tls", "aws_clients")
 }
 
 VENDORS = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "providers").rglob("*.py"))}
@@ -56,6 +57,7 @@ def test_every_documented_name_can_be_imported(module: str, name: str) -> None:
     [
         "multicdn.provider",
         "multicdn.http",
+        "multicdn.aws_clients",
         "multicdn.bounds",
         "multicdn.diagnosis",
         "multicdn.proxies",
@@ -108,7 +110,18 @@ def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
     modules = set(json.loads(done.stdout))
     assert not modules & {"requests", "urllib3", "boto3", "botocore", "yaml", "pluggy", "click"}
     ours = {name for name in modules if name.startswith("multicdn.")}
-    names = ("errors", "model", "provenance", "provider", "redaction", "region", "secrets", "sequel", "terms")
+    names = (
+        "aws_clients",
+        "errors",
+        "model",
+        "provenance",
+        "provider",
+        "redaction",
+        "region",
+        "secrets",
+        "sequel",
+        "terms",
+    )
     assert ours == {f"multicdn.{name}" for name in names}
 
 

@@ -11,7 +11,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.certificates import certificate
+from rig.certificates import certificate
 
 from multicdn import through
 from multicdn import tls as shared

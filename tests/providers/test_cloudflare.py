@@ -327,6 +327,16 @@ def test_all_that_is_asked_of_the_sdk_is_in_a_bundle(origin: Origin) -> None:
         assert folders == set(taken)
 
 
+def test_no_process_is_started_to_find_out_what_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would run uname for a header, and a process that has loaded it takes long to fork."""
+    from cloudflare import _base_client
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(_base_client, "get_platform", lambda: pytest.fail("it starts a process"))
+    _base_client.platform_headers.cache_clear()
+    Cloudflare(zone=ZONE, token=Secret.literal("never-revealed")).prepare()
+
+
 def test_an_environment_by_visitor_refuses_all_urls_at_once(origin: Origin) -> None:
     abroad = Environment("7d793037a0760186574b0282f2f435e7", "CF-IPCountry", "ES")
     with CloudflareSimulator(origin.url, zones=(Zone("acme.com", environments=(abroad,)),)) as cdn:

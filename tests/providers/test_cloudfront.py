@@ -1,4 +1,4 @@
-"""The CloudFront provider against the CloudFront simulator: boto3 is real, only the wire is simulated."""
+"""The CloudFront provider against the CloudFront simulator: botocore is real, only the wire is simulated."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import boto3
 import pytest
 from kit.odd_keys import ODD_KEYS
 from multicdn_providers.cloudfront import CloudFront
@@ -26,6 +27,8 @@ from multicdn.simulators.kit import faults
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("as_bundled")
 
 WWW = "https://www.acme.com"
 SITE = "E8F6HK73EP0LT"
@@ -51,7 +54,7 @@ def _no_credentials_but_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[tuple[Origin, CloudFrontSimulator, Clients]]:
-    """An origin, a simulator and clients for the tests that come in dozens: a boto3 session costs some 70 ms."""
+    """An origin, a simulator and clients for the tests that come in dozens."""
     with (
         pytest.MonkeyPatch.context() as patch,
         Origin() as origin,
@@ -60,7 +63,7 @@ def lasting() -> Iterator[tuple[Origin, CloudFrontSimulator, Clients]]:
         for name, value in cdn.environment().items():
             patch.setenv(name, value)
         clients = Clients(cdn.endpoint, cdn.region)
-        for call in (CALL, IMPATIENT):
+        for call in (CALL, IMPATIENT, Call()):
             clients._fitting(call)
         yield origin, cdn, clients
 
@@ -166,7 +169,7 @@ def test_a_wildcard_in_place_of_a_url_can_be_forbidden(key: str, by: str) -> Non
     assert CloudFront(distribution="E1", widen=False).locate(plain, Action.PURGE)
 
 
-def test_boto3_is_imported_by_the_first_call_only() -> None:
+def test_botocore_is_imported_by_the_first_call_only() -> None:
     program = (
         "import sys; from multicdn_providers.cloudfront import CloudFront\n"
         "from multicdn.model import Action, Target, TargetKind\n"
@@ -455,7 +458,7 @@ def test_lost_answer_is_found_again_by_its_reference(cdn: CloudFrontSimulator, c
     with pytest.raises(RetryLater):
         cloudfront.purge_urls(["/a"], CALL)
     receipt = cloudfront.purge_urls(["/a"], CALL)
-    client = cloudfront._api._fitting(CALL)
+    client = boto3.client("cloudfront", cdn.region, endpoint_url=cdn.endpoint)
     listed = client.list_invalidations(DistributionId=SITE)["InvalidationList"]["Items"]
     assert [one["Id"] for one in listed] == [receipt.id]
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from multicdn.simulators import Origin
 
+pytestmark = pytest.mark.usefixtures("as_bundled")
+
 # One session for all tests: it reads botocore's description of SQS once.
 SESSION = boto3.session.Session("x", "x", region_name="eu-central-1")
 

@@ -98,12 +98,13 @@ def test_one_figure_over_its_limit_fails_the_table(
 def test_a_page_gets_the_table_between_its_marks_and_keeps_the_rest(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n", encoding="utf-8")
-    for _ in range(2):
-        report.write([("first", [OK, TOLD]), ("second", [MISSED])], page)
+    for quick in (False, True):
+        report.write([("first", [OK, TOLD]), ("second", [MISSED])], quick=quick, page=page)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- figures -->\nMeasured on 20")
     assert text.endswith("\n<!-- /figures -->\nafter\n")
     assert "\nold\n" not in text
+    assert ", by a quick run.\n" in text
     assert report.rows(page) == ["first", "fine", "told", "second", "not fine"]
     columns = {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}
     assert len(columns) == 1

@@ -1,4 +1,4 @@
-"""Cache tags from the objects' own metadata: real boto3, and an S3 of ours on the wire."""
+"""Cache tags from the objects' own metadata: real botocore, and an S3 of ours on the wire."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from multicdn.simulators.fastly.api import FastlySimulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("as_bundled")
 
 
 @pytest.fixture
@@ -103,15 +105,15 @@ def test_slow_object_fails_alone_when_the_time_is_over(s3: S3) -> None:
 
 @pytest.mark.slow
 def test_nothing_wanted_asks_nobody_and_imports_nothing(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setitem(sys.modules, "botocore", None)
     assert read_tags(set()) == ({}, {})
     assert s3.requests == []
 
 
-def test_without_boto3_every_object_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_botocore_every_object_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
     found = read_tags({("b", "a", "cache-tag")})
-    assert found.failed == {("b", "a"): "S3 needs boto3: pip install 'multicdn[aws]'"}
+    assert found.failed == {("b", "a"): "S3 needs botocore: pip install 'multicdn[aws]'"}
 
 
 # Counting

@@ -59,13 +59,13 @@ def pack(folder: Path, archive: Path) -> None:
 
     The archive's bytes depend on names and contents only.
     """
-    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as opened:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as opened:
         for name in sorted(_names(folder)):
             if name in opened.NameToInfo:
                 opened.filelist.remove(opened.NameToInfo.pop(name))
             entry = zipfile.ZipInfo(name, _MOMENT)
             entry.create_system, entry.external_attr, entry.compress_type = _UNIX, _READABLE, zipfile.ZIP_DEFLATED
-            opened.writestr(entry, (folder / name).read_bytes())
+            opened.writestr(entry, (folder / name).read_bytes(), compresslevel=9)
         opened.filelist.sort(key=lambda entry: entry.filename)
 
 

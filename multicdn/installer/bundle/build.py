@@ -161,6 +161,8 @@ def _recipe(runtime: Runtime, config: Config, config_path: Path, *, vendor_boto3
     for distribution in needs.copied.values():
         own |= {name: source.read_bytes() for name, source in sources.files(distribution).items()}
         own |= {name: text.encode() for name, text in sources.information(distribution).items()}
+    asked = [plugins.provider_class(name).aws_operations for name in providers]
+    own |= _service_models(text_file.decoded(own[PurePosixPath(FILE_NAME)]), asked)
     lock_file = config.install.lock
     locked = lock.read(config_path.parent / lock_file, runtime.markers) if lock_file else None
     return _Recipe(
@@ -175,6 +177,15 @@ def _compiled_config(source: bytes, plugins: Plugins, hooks: Mapping[str, metada
         return compiled.source(config, source, {name: entry.value for name, entry in hooks.items()}), ""
     except compiled.NotCompilableError as error:
         return b"", str(error)
+
+
+def _service_models(text: str, asked: Sequence[Mapping[str, Sequence[str]]]) -> Mapping[PurePosixPath, bytes]:
+    """What clients of AWS are made from; nothing where botocore isn't installed: the function takes all of its own."""
+    try:
+        from multicdn.installer.bundle import service_models
+    except ImportError:
+        return {}
+    return service_models.files([*service_models.own_operations(text), *asked])
 
 
 def _bundled(plugins: Plugins, providers: Sequence[str]) -> dict[str, list[str]]:

@@ -26,6 +26,7 @@ PUBLIC = (
     "diagnosis",
     "through",
     "tls",
+    "aws_clients",
     "proxies",
 )
 

@@ -1,0 +1,224 @@
+"""What is done to botocore: data for the calls that a bundle makes and no others, and trust that is read only once.
+
+Where botocore is inside other than it was, its clients are left as they are, and only cost more.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import ssl
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore
+from botocore.endpoint_provider import RuleSetStandardLibrary
+from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path
+from botocore.loaders import Loader
+from botocore.session import Session
+
+from multicdn import tls
+from multicdn.bounds import obey_botocore
+from multicdn.errors import told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# The folder of a bundle, beside the packages: a file for each service, and one for what botocore reads for all.
+FOLDER, COMMON = "multicdn_aws", "common"
+
+# Members of a service's file: names of botocore's own files, and the functions that its rules for endpoints call.
+MODEL, RULES, PAGES, FUNCTIONS = "service-2", "endpoint-rule-set-1", "paginators-1", "functions"
+
+# A session isn't made for several threads, while its clients are. Who makes one may be asked for another meanwhile.
+_making = threading.RLock()
+
+
+def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any:
+    """Make a client from the bundle's data where that has the service and will do, and else from botocore's own.
+
+    Args:
+        service: as botocore calls it.
+        unfit: hears why the bundle's data will not do.
+        settings: as for botocore.
+    """
+    obey_botocore()
+    whole = functools.cache(functools.partial(_made, service, settings, lean=False))
+    with _making:
+        data = _session(_surroundings(), lean=True).get_component("data_loader")
+        if not isinstance(data, LeanData):
+            return whole()
+        try:
+            if not data.has(service):
+                return whole()
+            data.refuse_unfit(service)
+            made = _made(service, settings, lean=True)
+        except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault
+            made = whole()
+            data.drop(service)
+            unfit(told(error))
+            return made
+    _add_the_rest(made, whole)
+    return made
+
+
+def region() -> str | None:
+    """The region of whoever names none."""
+    with _making:
+        found: str | None = _session(_surroundings(), lean=True).get_config_variable("region")
+        return found
+
+
+def _made(service: str, settings: dict[str, Any], *, lean: bool) -> Any:
+    with _making:
+        made = _session(_surroundings(), lean=lean).create_client(service, **settings)
+    _share_trust(made)
+    return made
+
+
+def _surroundings() -> frozenset[tuple[str, str]]:
+    """What a session reads of the environment, once: credentials, profile, files."""
+    return frozenset(item for item in os.environ.items() if item[0].startswith("AWS_") or item[0] == "HOME")
+
+
+@functools.lru_cache(maxsize=4)
+def _session(surroundings: frozenset[tuple[str, str]], *, lean: bool) -> Session:
+    del surroundings
+    session = Session()
+    folder = Path(__file__).parents[1] / FOLDER
+    # Models that somebody has put there are meant to be used.
+    named = session.get_config_variable("data_path") or Path(Loader.CUSTOMER_DATA_PATH).is_dir()
+    if lean and not named and folder.is_dir():
+        session.register_component("data_loader", LeanData(folder))
+    return session
+
+
+class LeanData(Loader):
+    """Data of a bundle; what it lacks comes from botocore's own.
+
+    botocore itself would look through the folders of all services for the newest version of one, and read the endpoints
+    of all.
+
+    Args:
+        folder: of the bundle.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._services: dict[str, dict[str, Any]] = {}
+
+    def has(self, service: str) -> bool:
+        """Whether there is data of a service."""
+        return MODEL in self._members(service)
+
+    def refuse_unfit(self, service: str) -> None:
+        """See that botocore knows what the rules of a service call: it would fail with the first call, not before.
+
+        Raises:
+            LookupError: it is older than its data.
+        """
+        library = RuleSetStandardLibrary({})
+        called = self._members(service).get(FUNCTIONS, ())
+        if unknown := [name for name in called if not hasattr(library, library.convert_func_name(name))]:
+            message = f"botocore {botocore.__version__} is older than its data: no {', '.join(unknown)}"
+            raise LookupError(message)
+
+    def drop(self, service: str) -> None:
+        """Have nothing of a service from now on."""
+        self._services[service] = {}
+
+    def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        """See botocore."""
+        members = self._members(service_name) if api_version is None else {}
+        if type_name in members:
+            return members[type_name]
+        return super().load_service_model(service_name, type_name, api_version)
+
+    def load_data_with_path(self, name: str) -> Any:
+        """See botocore."""
+        common = self._members(COMMON)
+        if name in common:
+            return common[name], str(Path(self.BUILTIN_DATA_PATH, name))  # from where it was taken
+        return super().load_data_with_path(name)
+
+    def _members(self, name: str) -> dict[str, Any]:
+        if name not in self._services:
+            self._services[name] = self._read(name)
+        return self._services[name]
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            members: dict[str, Any] = json.loads((self._folder / f"{name}.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        return members
+
+
+def _add_the_rest(made: Any, whole: Callable[[], Any]) -> None:
+    """Let calls that a bundle's data lacks be made by a client of all data: plugins may make more than they say."""
+
+    def rest(event_name: str, **_: object) -> Any:
+        name = event_name.rpartition(".")[2]
+        return None if name.startswith("_") else getattr(whole(), name, None)
+
+    made.meta.events.register(f"getattr.{made.meta.service_model.service_id.hyphenize()}", rest)
+
+
+class _Trusting(URLLib3Session):
+    """Connections by a context that knows its authorities: botocore would have them read again for each."""
+
+    _verify: Any
+    _cert_file: Any
+    _proxy_config: Any
+    _manager: Any
+    _trusts = False
+
+    def trust(self, url: str) -> None:
+        """Use the context of this process for a service, or where other authorities are named one of theirs.
+
+        Left alone are clients with proxies or certificates of their own, and those that are told to trust anybody.
+
+        Raises:
+            OSError: there are no authorities where they should be. Each call says so.
+        """
+        plain = self._cert_file is None and self._proxy_config.proxy_url_for(url) is None
+        if plain and self._verify and url.startswith("https:"):
+            self._manager.connection_pool_kw["ssl_context"] = _context_of(self._verify)
+            self._trusts = True
+
+    def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
+        if self._trusts:
+            conn.cert_reqs = "CERT_REQUIRED"
+        else:
+            super()._setup_ssl_cert(conn, url, verify)  # type: ignore[misc]  # the stubs have what is public
+
+
+def _share_trust(client: Any) -> None:
+    with suppress(AttributeError, OSError):  # of a botocore that is another inside, and see above
+        session: Any = client._endpoint.http_session  # noqa: SLF001 - nothing public leads there
+        is_botocores = type(session) is URLLib3Session
+        if is_botocores:
+            session.__class__ = _Trusting
+            session.trust(client.meta.endpoint_url)
+
+
+def _context_of(verify: Any) -> ssl.SSLContext:
+    # What ``multicdn.tls`` trusts; botocore doesn't ask the second of these.
+    trusted = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    if verify == trusted:
+        context = tls.context()
+        # From 3.13 on it wants more of authorities than botocore does, and those of a company may not have it.
+        if verify is True or not context.verify_flags & ssl.VERIFY_X509_STRICT:
+            return context
+    return _context_of_file(get_cert_path(verify))
+
+
+@functools.cache
+def _context_of_file(path: str) -> ssl.SSLContext:
+    context: ssl.SSLContext = create_urllib3_context()
+    context.load_verify_locations(path)
+    return context
