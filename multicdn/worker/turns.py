@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 
-class Turns:
+class KeptTurns:
     """Those of all workers of a process. Whoever keeps the first of a turn handles all of them.
 
     Args:

@@ -20,7 +20,7 @@ from multicdn.aws import sqs
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.worker.lambda_event import failed_messages, sqs_event
-from multicdn.worker.turns import Turns
+from multicdn.worker.turns import KeptTurns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ class Worker:
             _check("timeout", timeout, gather + 1, _LONGEST_HIDDEN)
         self._sqs, self._queue_url, self._handler = client, queue_url, handler
         self._batch_size, self._wait, self._gather = batch_size, wait, gather
-        self.turns = Turns(gather, batch_size)
+        self.turns = KeptTurns(gather, batch_size)
         self._first_backoff = self._backoff = backoff
         self._arn, self._hidden = "", timeout or 0
         self._stopping = False

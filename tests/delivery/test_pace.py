@@ -9,12 +9,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from kit.scripted_provider import ManualClock, Scripted, Seen, accept, demand, urls
+from kit.scripted_provider import ManualClock, Scripted, Seen, accept, demand, most, urls
 from multicdn_providers.pixboost import Pixboost
 from rig.paced_world import PacedWorld
 
 from multicdn.delivery.delivery import Delivery
-from multicdn.delivery.invocation import Terms
+from multicdn.delivery.invocation import Run, Terms
+from multicdn.delivery.pace import Pace
+from multicdn.delivery.rate_limit import RateLimits
 from multicdn.delivery.stretches import Stretches
 from multicdn.model import Receipt, Status
 from multicdn.provider import Limits
@@ -129,8 +131,8 @@ def test_a_backlog_of_a_vendor_of_few_calls_goes_in_few_of_them_however_small_th
         (Limits(targets=1, calls_per_second=0.5), 30),  # each turn is so far away that nobody waits for it
         (Limits(targets=1, calls_per_second=1.6), 30),  # each is nearer than the way through the queue is long
         (Limits(targets=1, calls_per_second=2), 6),  # five in a stretch
-        (Limits(targets=1, calls_per_second=4, parallel=32), 3),
-        (Limits(targets=1, calls_per_second=20, parallel=32), 1),
+        (Limits(targets=1, calls_per_second=4), 3),
+        (Limits(targets=1, calls_per_second=20), 1),
         (Limits(targets=1, calls_per_second=2, burst=20), 3),  # ten at once after ten seconds
     ],
 )
@@ -156,6 +158,12 @@ def test_what_is_left_of_ten_thousand_is_told_its_turn_anew_rather_than_in_ever_
     assert set(Counter(waits).values()) == {5, 1000 - 5 * 20}
     slow = Stretches()
     assert max(slow.foresee(1.0, 0.0, cost=100.0, calls=1) for _ in range(50)) == 900
+
+
+def test_those_that_many_threads_put_off_come_back_by_the_stretch() -> None:
+    run = Run(Terms(grace=1.0), ManualClock(), most, RateLimits(), 60.0)
+    pace = Pace(run, "acme", "url_limits", Limits(targets=1, calls_per_second=4, parallel=32), 100)
+    assert Counter(pace.told_apart(6.0) for _ in range(40)) == {6.0: 20, 12.0: 20}
 
 
 def test_a_rest_gives_back_what_calls_have_used_up() -> None:

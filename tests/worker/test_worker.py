@@ -18,7 +18,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from multicdn.worker.lambda_event import failed_messages, sqs_event
-from multicdn.worker.turns import Turns
+from multicdn.worker.turns import KeptTurns
 from multicdn.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def test_jobs_that_come_for_one_turn_are_a_batch_and_nothing_else_waits_for_them
 
 
 def test_workers_of_one_process_keep_the_jobs_of_a_turn_together() -> None:
-    turns, one, other = Turns(window=1.0, most=100), object(), object()
+    turns, one, other = KeptTurns(window=1.0, most=100), object(), object()
     mark = {"status": {"StringValue": "paced", "DataType": "String"}}
     first, second, upload = ({"MessageId": name, "MessageAttributes": mark if name != "c" else {}} for name in "abc")
     assert turns.keep([first], 10.0, 90.0, one) == []
@@ -560,7 +560,7 @@ import signal, sys, threading, time
 import boto3
 from moto import mock_aws
 from multicdn.worker.crew import Crew
-from multicdn.worker.turns import Turns
+from multicdn.worker.turns import KeptTurns
 from multicdn.worker.worker import Worker
 
 with mock_aws():
