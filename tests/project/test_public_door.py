@@ -114,6 +114,7 @@ def test_the_contract_imports_no_http_library_and_no_sdk() -> None:
         "aws_clients",
         "errors",
         "model",
+        "patterns",
         "provenance",
         "provider",
         "redaction",
