@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -144,7 +143,7 @@ def example() -> str:
 
 def _collapsed(loaded: Config, month: Month) -> str:
     routes = tuple(msgspec.structs.replace(route, collapse=Collapse(over=_OVER)) for route in loaded.routes)
-    charges = bill(dataclasses.replace(loaded, routes=routes), month)
+    charges = bill(msgspec.structs.replace(loaded, routes=routes), month)
     [site] = [charge for charge in charges if charge.what == "site"]
     return (
         f"With `collapse: {{over: {_OVER}}}` on the route, CloudFront is asked for {site.how} in that month, for "
