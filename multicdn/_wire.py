@@ -14,7 +14,7 @@ from urllib3.exceptions import TimeoutError as LibraryTimeout
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.patterns import lazy_pattern
-from multicdn.proxies import proxy_for, proxy_headers
+from multicdn.proxies import ProxyUnusableError, proxy_for, proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,7 +128,7 @@ class Connections:
             reason = f"{shown}: no connection within {min(call.connect, call.read):.1f} s"
         except (LibraryTimeout, TimeoutError):
             reason = f"{shown}: no answer within {call.read:.1f} s"
-        except (bounds.NotPacked, tls.AuthoritiesError) as error:
+        except (bounds.NotPacked, tls.AuthoritiesError, ProxyUnusableError) as error:
             reason = f"{shown}: {error}"
         except (HTTPError, OSError) as error:
             # The text of these exceptions repeats the URL, whose query may hold a secret: only the class is shown.
