@@ -10,7 +10,10 @@ import os
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["AuthoritiesError", "context"]
 
@@ -50,7 +53,7 @@ class Authorities(NamedTuple):
 
 
 class _SharedContext(ssl.SSLContext):
-    """Names of hosts are checked for all, whatever one of its users sets: urllib3 sets it for a pyOpenSSL."""
+    """What one of its users sets would hold for all others, and libraries set some with each connection."""
 
     @property
     def check_hostname(self) -> bool:
@@ -58,14 +61,26 @@ class _SharedContext(ssl.SSLContext):
 
     @check_hostname.setter
     def check_hostname(self, wanted: bool) -> None:
-        del wanted
+        """urllib3 would check names itself where pyOpenSSL was injected into it."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """A plugin's httpx would offer HTTP/2 for all, and most others here don't speak that."""
+
+    def load_verify_locations(self, *_: object, **__: object) -> None:
+        """A plugin's requests would add certifi's authorities to those that the environment names."""
+
+    def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        """Likewise those of the system."""
+
+    def load_cert_chain(self, *_: object, **__: object) -> None:
+        raise ValueError("this context is for all vendors: make one of your own for a client's certificate")
 
 
 @functools.cache
 def context() -> ssl.SSLContext:
     """What trusts the authorities that the environment names, else those of certifi, else those of the system.
 
-    Libraries that share it can't have it trust less: it goes on to check certificates, and the names in them.
+    Libraries that share it can't have it check less, trust others or speak HTTP/2; what they set is left out.
 
     Raises:
         AuthoritiesError: the environment names a file or folder that can't be read, or has no certificates in it.
@@ -77,6 +92,7 @@ def context() -> ssl.SSLContext:
         made = ssl.create_default_context(cafile=file, capath=folders)
     except OSError as error:
         raise AuthoritiesError(f"{source} names {file or folders}: {error.strerror or error}") from None
+    made.set_alpn_protocols(["http/1.1"])
     made.__class__ = _SharedContext
     return made
 

@@ -9,13 +9,14 @@ import socket
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import requests
 import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -23,6 +24,7 @@ from botocore.exceptions import BotoCoreError, SSLError
 from kit.http_calls import CALL
 from multicdn_providers.cloudflare import Cloudflare
 from multicdn_providers.cloudflare.transport import BoundedTransport
+from requests.adapters import HTTPAdapter
 from rig.certificates import certificate
 
 from multicdn import aws_clients, through, tls
@@ -313,6 +315,35 @@ def test_no_library_takes_checks_from_what_all_share(site: tuple[str, Path], mon
             ask(site[0].replace("localhost", "127.0.0.1"))
     with pytest.raises(ValueError, match="CERT_NONE"):
         tls.context().verify_mode = ssl.CERT_NONE
+
+
+def test_no_library_speaks_or_trusts_for_all_others(
+    site: tuple[str, Path], named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin's httpx would have edges speak HTTP/2 to us, its requests would trust certifi for all."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", named["first"])
+    shared = tls.context()
+    adapter = HTTPAdapter()
+    adapter.init_poolmanager(1, 1, ssl_context=shared)
+    with requests.Session() as session:
+        session.mount("https://", adapter)
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(site[0], verify=str(site[1]), timeout=5)
+    shared.load_default_certs()
+    assert trusted() == {"first.test"}
+    with pytest.raises(ValueError, match="of your own"):
+        shared.load_cert_chain(named["first"])
+    shared.set_alpn_protocols(["h2", "http/1.1"])
+    assert offered(shared) == ["http/1.1"]
+
+
+def offered(client: ssl.SSLContext) -> list[str]:
+    """What a client offers to speak, as it is in its first message."""
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="first.test").do_handshake()
+    hello = outgoing.read()
+    return [name for name in ("h2", "http/1.1") if bytes([len(name)]) + name.encode() in hello]
 
 
 @contextmanager
