@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import socket
 import ssl
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -139,7 +140,8 @@ def test_all_clients_of_a_process_read_the_authorities_once(
     api = Http(url)
     for _ in range(NEW_CONNECTIONS):
         assert {api.send("GET", "/", CALL).body, *(ask(url) for ask in ALL)} == {b"ok"}
-    assert [given[1] for given in read] == [str(authority)]
+    # Botocore's clients ask less of authorities than the shared context does from Python 3.13 on.
+    assert [given[1] for given in read] == [str(authority)] * (1 if sys.version_info < (3, 13) else 2)
 
 
 @CLIENTS
@@ -153,7 +155,7 @@ def test_a_certificate_for_another_host_is_refused(
     site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
-    with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+    with pytest.raises(Exception, match=r"(?i)certificate_?verif|doesn't match"):
         ask(site[0].replace("localhost", "127.0.0.1"))
 
 
