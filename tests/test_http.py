@@ -427,3 +427,27 @@ def test_hints_without_end_end_at_the_bounds_of_the_call() -> None:
         with pytest.raises(RetryLater):
             Http(vendor.url).send("POST", "/", CALL)
         assert vendor.sent < 64 << 20
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://[::1", "https://127.0.0.1:99999", f"https://{'ä' * 70}.test", "https://"]
+)
+def test_an_endpoint_that_is_no_url_is_neither_a_plugins_bug_nor_a_matter_of_credentials(endpoint: str) -> None:
+    with pytest.raises(RetryLater, match="connection failed"):
+        Http(endpoint).send("POST", "/", CALL)
+
+
+@pytest.mark.parametrize("target", ["http://other.test/a", "purge", "?all", ""])
+def test_a_target_is_never_another_host(vendor: RecordingVendor, target: str) -> None:
+    Http(vendor.endpoint).send("POST", target, CALL)
+    [call] = vendor.calls
+    assert (call.target, call.headers["Host"]) == (f"/{target}", vendor.endpoint.removeprefix("http://"))
+
+
+def test_what_signs_may_set_a_header_in_bytes(vendor: RecordingVendor) -> None:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = b"Signed it"  # type: ignore[assignment]
+        return request
+
+    Http(vendor.endpoint, auth=sign).send("POST", "/", CALL)
+    assert vendor.calls[0].headers["Authorization"] == "Signed it"
