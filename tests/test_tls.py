@@ -197,6 +197,19 @@ def test_the_proxy_gets_its_credentials(site: tuple[str, Path], ask: Ask, monkey
     assert base64.b64decode(sent.removeprefix("Basic ")) == b"us@er:pa:ss"
 
 
+@pytest.mark.parametrize("ask", [by_http, by_cloudflare])
+def test_a_proxy_that_speaks_tls_is_trusted_as_vendors_are(
+    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(site[1])
+    with tunnel(context) as (proxy, asked):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("http://127.0.0.1", "https://us:pw@localhost"))
+        assert ask(site[0]) == b"ok"
+    assert asked[0][0] == f"CONNECT {site[0].removeprefix('https://')} HTTP/1.1"
+
+
 @CLIENTS
 def test_a_host_that_is_excepted_is_asked_itself(
     site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
@@ -349,13 +362,14 @@ def offered(client: ssl.SSLContext) -> list[str]:
 
 
 @contextmanager
-def tunnel() -> Iterator[tuple[str, list[list[str]]]]:
-    """A proxy for one connection, and the lines of what it was asked."""
+def tunnel(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[list[str]]]]:
+    """A proxy for one connection, with TLS if need be, and the lines of what it was asked."""
     asked: list[list[str]] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             client, _ = listener.accept()
+            client = tls.wrap_socket(client, server_side=True) if tls else client
             came = ""
             while "\r\n\r\n" not in came:
                 came += client.recv(65536).decode("latin-1")

@@ -79,7 +79,8 @@ class BoundedTransport(httpx.BaseTransport):
             return httpcore.ConnectionPool(**settings)
         place = httpx.URL(proxy)
         auth = (place.username, place.password) if place.username or place.password else None
-        return httpcore.HTTPProxy(str(place.copy_with(username=None, password=None)), proxy_auth=auth, **settings)
+        bare = str(place.copy_with(username=None, password=None))
+        return httpcore.HTTPProxy(bare, proxy_auth=auth, proxy_ssl_context=_context(place.scheme), **settings)
 
 
 def _context(scheme: str) -> ssl.SSLContext | None:
