@@ -27,7 +27,7 @@ _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Key = Annotated[str, Meta(max_length=LONGEST_KEY)]
 
 
-class Provenance(Struct, frozen=True, omit_defaults=True):
+class Provenance(Struct, frozen=True, omit_defaults=True, gc=False):
     """What stands behind a target, or behind several.
 
     Attributes:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
-from multicdn.routing import placeholders, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.key_parts import KeyParts, capture_spans
 from multicdn.routing.route import MEMBERS, is_root
@@ -48,7 +48,7 @@ class Matcher:
     """
 
     __slots__ = (
-        "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
+        "_also", "_anchors", "_around", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
         "_verify_urls", "_whole_hosts", "excluded", "is_partial", "places", "route", "wanted",
     )  # fmt: skip
 
@@ -79,6 +79,7 @@ class Matcher:
         self._verify_urls = tuple(placeholders.parse(text, captures) for text in looked_at)
         parsed = (*(templates for _, _, templates in self._templates), *(templates for _, templates in self._also))
         self.is_partial = any(template.partial for template in chain(self._verify_urls, *parsed))
+        self._around = self._only_template()
         self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
         # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
         self._whole_hosts = tuple(
@@ -88,6 +89,16 @@ class Matcher:
             if kind is TargetKind.PREFIX and template.host and is_root(template.text)
         )
         self._orders = _orders(route.purge, route.preload, tuple(soft[name] for name in route.purge))
+
+    def _only_template(self) -> tuple[TargetKind, str, str] | None:
+        """Kind of the route's only template, and what it has before and after the key; None for any other route."""
+        if len(self._templates) != 1 or self._also or self.is_partial or self.route.tags_from:
+            return None
+        [(_, kind, parsed)] = self._templates
+        if kind is not TargetKind.URL or len(parsed) != 1 or not parsed[0].around:
+            return None
+        before, after = parsed[0].around
+        return kind, before, after
 
     @property
     def id(self) -> str:
@@ -124,6 +135,11 @@ class Matcher:
         self, change: Change, url_hook: UrlHook | None, tags: Tags, members: Container[str] | None = None
     ) -> dict[Target, str]:
         """What a change makes stale, and the key behind each; with ``members``, by these members of the route alone."""
+        if members is None and url_hook is None and (around := self._around):
+            kind, before, after = around
+            key = change.key
+            if not key.endswith(self._forms.endings) and spellings.is_plain(key) and key.startswith(self.route.prefix):
+                return {Target(kind, before + key + after): key}
         targets: dict[Target, str] = {}
         for member, kind, parsed in self._templates:
             if members is not None and member not in members:
