@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from multicdn.model import Status, described
-from multicdn.provenance import MOST, UNKNOWN, Provenance, joined, since_1970
+from multicdn.provenance import MOST, UNKNOWN, Provenance, first_few, joined, since_1970
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
@@ -87,10 +87,8 @@ class Fates:
         """What became of each target of an outcome."""
         if outcome.status is Status.ACCEPTED:
             return (_ACCEPTED,) * len(outcome.job.targets)
-        return [self._decided.get(each) or self._undecided(each) for each in _targets(outcome.job)]
-
-    def _undecided(self, target: tuple[object, ...]) -> Fate:
-        return Fate(RETURNED if target in self._returned else DROPPED)
+        other = {True: Fate(RETURNED), False: Fate(DROPPED)}
+        return [self._decided.get(each) or other[each in self._returned] for each in _targets(outcome.job)]
 
 
 def _targets(job: Job) -> Iterator[tuple[object, ...]]:
@@ -174,7 +172,7 @@ class EndedAlike:
         heapify(heap)  # only a few of them are named: thousands needn't be sorted
         least_first = (heappop(heap) for _ in range(len(heap)))
         origins = (history.origins.get(cause, (cause,)) for cause in least_first)
-        self._messages = _first(chain.from_iterable(origins))
+        self._messages = first_few(chain.from_iterable(origins))
 
     @property
     def level(self) -> int:
@@ -289,16 +287,6 @@ def _alike(job: Job, fates: Sequence[Fate]) -> Iterable[tuple[tuple[str, _Who], 
     for place, (fate, each) in enumerate(zip(fates, behind, strict=True)):
         found[fate.state, each.who].append(place)
     return found.items()
-
-
-def _first(found: Iterable[str]) -> list[str]:
-    """As many different texts as one line names; no more are looked at."""
-    first: dict[str, None] = {}
-    for each in found:
-        first[each] = None
-        if len(first) == MOST:
-            break
-    return list(first)
 
 
 def _at(places: Sequence[int], found: Sequence[_Item]) -> Iterable[_Item]:
