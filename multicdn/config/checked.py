@@ -14,7 +14,7 @@ from multicdn.routing.route import Route
 from multicdn.routing.tiers import Tier
 
 
-class Config(Struct, frozen=True, kw_only=True):
+class Config(Struct, frozen=True):
     """A config file that has passed all checks.
 
     Attributes:

@@ -134,7 +134,7 @@ def with_key_arns(session: Session) -> Session:
     """
     file = config_file(session)
     settings = kms_keys.resolved(session.account, session.settings)
-    named = dataclasses.replace(file, config=dataclasses.replace(file.config, install=settings))
+    named = dataclasses.replace(file, config=msgspec.structs.replace(file.config, install=settings))
     return dataclasses.replace(session, settings=settings, file=named)
 
 

@@ -127,9 +127,9 @@ def test_a_changed_working_copy_takes_the_packages_that_are_there(
 
 @pytest.mark.usefixtures("filled", "offline")
 def test_another_version_of_a_package_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = tmp_path / "site" / "idna-3.99.dist-info"
+    newer = tmp_path / "site" / "certifi-9999.1.1.dist-info"
     newer.mkdir(parents=True)
-    (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: idna\nVersion: 3.99\n", encoding="utf-8")
+    (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: certifi\nVersion: 9999.1.1\n", encoding="utf-8")
     bundles.make_importable(newer.parent, monkeypatch)
     with pytest.raises(InstallError, match="pip download failed"):
         build(tmp_path, {"fastly": FASTLY})

@@ -29,6 +29,10 @@ _INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
 _STRAY = ("bin", "ci", "docs", "examples", "include", "share", "test", "tests")
 
 
+# Parts of packages, by the names of their folders, for machines that are no Lambda: Python in a browser.
+_ELSEWHERE = ("emscripten",)
+
+
 def prune(folder: Path) -> None:
     """Remove what no function imports.
 
@@ -40,7 +44,7 @@ def prune(folder: Path) -> None:
     for parent, folders, files in os.walk(folder, topdown=False):
         here = Path(parent)
         for name in folders:
-            if name == "__pycache__" or is_test_folder(here / name):
+            if name == "__pycache__" or name in _ELSEWHERE or is_test_folder(here / name):
                 shutil.rmtree(here / name)
         for name in files:
             _prune_file(here / name, PurePosixPath((here / name).relative_to(folder).as_posix()))
