@@ -97,6 +97,16 @@ def condensed(found: Sequence[Provenance]) -> tuple[tuple[Provenance, ...], tupl
     return tuple(_bounded(joined(group)) for group in groups.values()), tuple(places[name] for name in keys)
 
 
+def first_few(found: Iterable[str]) -> list[str]:
+    """As many different texts as one line names; no more are looked at."""
+    first: dict[str, None] = {}
+    for each in found:
+        first[each] = None
+        if len(first) == MOST:
+            break
+    return list(first)
+
+
 def since_1970(time: str) -> float | None:
     """Seconds since 1970 of a time in ISO 8601; None for anything else."""
     try:

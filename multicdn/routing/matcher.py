@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from fnmatch import translate
 from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.key_parts import KeyParts, capture_spans
 from multicdn.routing.route import MEMBERS, is_root
+from multicdn.routing.shell_patterns import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Matcher:
         route: the route.
         places: the place alone, or nothing.
         is_partial: whether there are keys for which one of its templates has no text.
-        excluded: matches the keys to leave alone; None where there are none.
+        excluded: whether a key is one of those to leave alone; None where there are none.
         wanted: whether a key is one of those to act on, but for its prefix; None where all are.
     """
 
@@ -59,15 +59,18 @@ class Matcher:
         self.places = (place,) if place else ()
         self._id = ""
         flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
-        self.excluded = any_of(route.exclude, flags) if route.exclude else None
+        self.excluded = any_of(route.exclude, ignore_case=route.ignore_case) if route.exclude else None
         self._pattern = compiled(route.match, flags) if route.match else None
-        self.wanted = _all_of(route, self._pattern, flags)
+        self.wanted = _all_of(route, self._pattern)
         self._hosts = AllowedHosts(route.allowed_hosts) if route.allowed_hosts else _NO_HOSTS
         self._clients = route.clients
         self._forms = _forms(route.index, route.strip, route.bare)
         captures = tuple(self._pattern.groupindex) if self._pattern else ()
         self._also = tuple(
-            (any_of(also.keys, flags), tuple(placeholders.parse(text, captures) for text in also.as_))
+            (
+                any_of(also.keys, ignore_case=route.ignore_case),
+                tuple(placeholders.parse(text, captures) for text in also.as_),
+            )
             for also in route.also
         )
         self._templates = tuple(
@@ -109,7 +112,7 @@ class Matcher:
 
     def covers_below_prefix(self, key: str) -> bool:
         """Whether the route covers a key that begins with its prefix."""
-        if self.excluded is not None and self.excluded.match(key):
+        if self.excluded is not None and self.excluded(key):
             return False
         return self.wanted is None or self.wanted(key)
 
@@ -198,7 +201,7 @@ class Matcher:
         prefix = self.route.prefix_in(change.key)
         parts = self._parts(change.bucket, change.key, prefix) if self.is_partial else None
         for patterns, parsed in self._also:
-            if patterns.match(change.key):
+            if patterns(change.key):
                 yield from url_templates.alternates(parsed, change.bucket, change.key, prefix, parts)
 
     def _parts(self, bucket: str, key: str, prefix: str) -> KeyParts:
@@ -262,16 +265,16 @@ def _for_kind(
             yield name, Action.PRELOAD, False
 
 
-def _all_of(route: Route, pattern: re.Pattern[str] | None, flags: re.RegexFlag) -> Callable[[str], bool] | None:
+def _all_of(route: Route, pattern: re.Pattern[str] | None) -> Callable[[str], bool] | None:
     """All that a route wants of a key, but for its prefix; None for nothing."""
-    included = any_of(route.include, flags) if route.include else None
+    included = any_of(route.include, ignore_case=route.ignore_case) if route.include else None
     if not route.suffix and included is None and pattern is None:
         return None
 
     def wanted(key: str) -> bool:
         if route.suffix and not ends_with(key, route):
             return False
-        if included is not None and included.match(key) is None:
+        if included is not None and not included(key):
             return False
         return pattern is None or pattern.fullmatch(key) is not None
 
@@ -283,12 +286,6 @@ def ends_with(key: str, route: Route) -> bool:
     if route.ignore_case:
         return key.lower().endswith(tuple(map(str.lower, route.suffix)))
     return key.endswith(route.suffix)
-
-
-@cache
-def any_of(patterns: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
-    """Compile shell patterns into one that matches where any of them does."""
-    return re.compile("|".join(map(translate, patterns)), flags)
 
 
 def compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
