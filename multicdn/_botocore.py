@@ -207,9 +207,9 @@ def _share_trust(client: Any) -> None:
 
 
 def _context_of(verify: Any) -> ssl.SSLContext:
-    # What ``multicdn.tls`` trusts; botocore doesn't ask the second of these.
-    trusted = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    if verify == trusted:
+    # What ``multicdn.tls`` trusts; of the variables that it reads botocore asks only one.
+    named = tls.named_authorities()
+    if verify == (True if named is None else named.only):
         context = tls.context()
         # From 3.13 on it wants more of authorities than botocore does, and those of a company may not have it.
         if verify is True or not context.verify_flags & ssl.VERIFY_X509_STRICT:

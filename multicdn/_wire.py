@@ -5,16 +5,16 @@ from __future__ import annotations
 import json as jsonlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
 
 from multicdn import __version__, _exact, bounds, tls
 from multicdn.errors import CredentialsRefused, RetryLater
 from multicdn.patterns import lazy_pattern
-from multicdn.proxies import proxy_for, proxy_headers
+from multicdn.proxies import ProxyUnusableError, proxy_for, proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,7 +83,15 @@ class Connections:
         self._endpoint = endpoint
         self._auth = auth
         self._parallel = parallel
-        self._place = urlsplit(endpoint)
+
+    @cached_property
+    def _place(self) -> SplitResult:
+        try:
+            place = urlsplit(self._endpoint)
+            _ = place.port, _ascii(place.hostname)
+        except ValueError:  # that of a host which DNS can't have is a UnicodeError, and would be taken for a header's
+            raise LocationValueError("the endpoint is no URL") from None
+        return place
 
     @cached_property
     def _proxy(self) -> str:
@@ -128,7 +136,7 @@ class Connections:
             reason = f"{shown}: no connection within {min(call.connect, call.read):.1f} s"
         except (LibraryTimeout, TimeoutError):
             reason = f"{shown}: no answer within {call.read:.1f} s"
-        except (bounds.NotPacked, tls.AuthoritiesError) as error:
+        except (bounds.NotPacked, tls.AuthoritiesError, ProxyUnusableError) as error:
             reason = f"{shown}: {error}"
         except (HTTPError, OSError) as error:
             # The text of these exceptions repeats the URL, whose query may hold a secret: only the class is shown.
@@ -156,7 +164,8 @@ class Connections:
 
     def _send(self, draft: RequestDraft, headers: dict[str, str], body: bytes | None, call: Call) -> Exchanged:
         target = self._base + draft.target
-        before = _exact.target.set(target if target[:1] not in ("", "?") else f"/{target}")
+        # Where a target begins otherwise http.client would take a Host out of it.
+        before = _exact.target.set(target if target.startswith(("/", self._endpoint)) else f"/{target}")
         try:
             # The library would spell a target anew, and log it with the secret that its query may be.
             response = self._pool.urlopen(
@@ -236,7 +245,10 @@ def _signed(
     if any(getattr(hook, "__name__", "") != "handle_redirect" for hook in prepared.hooks["response"]):
         raise TypeError(f"{type(auth).__name__} has to see answers, and only what signs requests is taken")
     signed = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
-    return prepared.headers, signed
+    # requests takes values in bytes, too.
+    given: Mapping[str, Any] = prepared.headers
+    values = (value.decode("latin-1") if isinstance(value, bytes) else value for value in given.values())
+    return dict(zip(given, values, strict=True)), signed
 
 
 def _root_cause(error: BaseException) -> str:

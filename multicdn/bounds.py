@@ -153,6 +153,14 @@ class _BoundedResponse(HTTPResponse):
         source: Any = sock if bounds is None else _BoundedSource(sock, bounds)
         super().__init__(source, *args, **kwargs)
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Let hints that come before an answer, such as 103, be read over as http.client does with 100 alone.
+
+        It would take them for the answer, and the answer for that of the connection's next request (RFC 9110, 15.2).
+        """
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # the stubs have what is public
+        return version, 100 if 100 < status < 200 and status != 101 else status, reason
+
 
 class _BoundedSource(NamedTuple):
     """What an answer takes for its socket."""

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from multicdn import __version__, tls
 from multicdn.bounds import obey
-from multicdn.proxies import proxy_for, proxy_headers
+from multicdn.proxies import ProxyUnusableError, proxy_for, proxy_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +133,8 @@ def told(error: Exception, address: Address, seconds: float) -> str:
         return f"its certificate isn't one for {address.name}: {why} {asked}"
     if isinstance(error, TimeoutError):
         return f"no answer within {seconds:.0f} s {asked}"
+    if isinstance(error, tls.AuthoritiesError | ProxyUnusableError):
+        return f"no answer: {error}"
     return f"no answer: {getattr(error, 'strerror', None) or type(error).__name__} {asked}"
 
 

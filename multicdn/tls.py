@@ -10,36 +10,106 @@ import os
 import ssl
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["AuthoritiesError", "context"]
 
-# Where the environment names the authorities, as ``requests`` and botocore read it.
-_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# Where the environment names a file or a folder of authorities, as ``requests`` reads it.
+_OF_EITHER = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+# As OpenSSL reads it: docs.openssl.org/master/man3/SSL_CTX_load_verify_locations
+_OF_FILE, _OF_FOLDERS = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 
 class AuthoritiesError(OSError):
     """The authorities that the environment names can't be read."""
 
 
+class Authorities(NamedTuple):
+    """Where authorities are, and who says so.
+
+    Attributes:
+        source: the variables of the environment, or ``certifi``.
+        file: of certificates; None for none.
+        folders: likewise, whose files are named for the hashes of their subjects; several as in ``PATH``.
+    """
+
+    source: str
+    file: str | None = None
+    folders: str | None = None
+
+    @property
+    def only(self) -> str | None:
+        """The one place, where it is one."""
+        return None if self.file and self.folders else self.file or self.folders
+
+    def missing(self) -> str:
+        """What should be there and isn't; OpenSSL says nothing of folders."""
+        folders = self.folders.split(os.pathsep) if self.folders else []
+        return next((folder for folder in folders if not Path(folder).is_dir()), "")
+
+
+class _SharedContext(ssl.SSLContext):
+    """What one of its users sets would hold for all others, and libraries set some with each connection."""
+
+    @property
+    def check_hostname(self) -> bool:
+        return True
+
+    @check_hostname.setter
+    def check_hostname(self, wanted: bool) -> None:
+        """urllib3 would check names itself where pyOpenSSL was injected into it."""
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """A plugin's httpx would offer HTTP/2 for all, and most others here don't speak that."""
+
+    def load_verify_locations(self, *_: object, **__: object) -> None:
+        """A plugin's requests would add certifi's authorities to those that the environment names."""
+
+    def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        """Likewise those of the system."""
+
+    def load_cert_chain(self, *_: object, **__: object) -> None:
+        raise ValueError("this context is for all vendors: make one of your own for a client's certificate")
+
+
 @functools.cache
 def context() -> ssl.SSLContext:
     """What trusts the authorities that the environment names, else those of certifi, else those of the system.
 
+    Libraries that share it can't have it check less, trust others or speak HTTP/2; what they set is left out.
+
     Raises:
         AuthoritiesError: the environment names a file or folder that can't be read, or has no certificates in it.
     """
-    variable = next((name for name in _VARIABLES if os.environ.get(name)), "")
-    named = os.environ.get(variable) or _of_certifi()
-    of_folder = named is not None and Path(named).is_dir()
+    source, file, folders = named = named_authorities() or _of_certifi()
+    if missing := named.missing():
+        raise AuthoritiesError(f"{source} names {missing}: no such folder")
     try:
-        return ssl.create_default_context(cafile=None if of_folder else named, capath=named if of_folder else None)
+        made = ssl.create_default_context(cafile=file, capath=folders)
     except OSError as error:
-        raise AuthoritiesError(f"{variable or 'certifi'} names {named}: {error.strerror or error}") from None
+        raise AuthoritiesError(f"{source} names {file or folders}: {error.strerror or error}") from None
+    made.set_alpn_protocols(["http/1.1"])
+    made.__class__ = _SharedContext
+    return made
 
 
-def _of_certifi() -> str | None:
+def named_authorities() -> Authorities | None:
+    """What the environment names; None where it names nothing."""
+    for source in _OF_EITHER:
+        if named := os.environ.get(source):
+            return Authorities(source, folders=named) if Path(named).is_dir() else Authorities(source, named)
+    file, folders = os.environ.get(_OF_FILE) or None, os.environ.get(_OF_FOLDERS) or None
+    source = " or ".join(name for name, value in ((_OF_FILE, file), (_OF_FOLDERS, folders)) if value)
+    return Authorities(source, file, folders) if source else None
+
+
+def _of_certifi() -> Authorities:
     with suppress(ImportError):
         import certifi
 
-        return certifi.where()
-    return None
+        return Authorities("certifi", certifi.where())
+    return Authorities("the system")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 import urllib3
+from kit.hostile_server import OK, HostileServer, endless
 from kit.http_calls import CALL, failure
 
 from multicdn import __version__, tls
@@ -407,3 +408,46 @@ def test_a_process_that_only_calls_loads_no_more_than_it_needs(vendor: Recording
     run = subprocess.run([sys.executable, "-c", program, vendor.endpoint], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
     assert [request.body for request in vendor.calls] == [b"{}"]
+
+
+def test_hints_before_an_answer_are_no_answer_and_each_request_gets_its_own() -> None:
+    def hinted(over: threading.Event) -> Iterator[bytes]:
+        number = len(vendor.heads)
+        yield b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+        over.wait(0.05)
+        yield OK + b'Content-Length: 8\r\n\r\n{"n": %d}' % number
+
+    with HostileServer(hinted) as vendor:
+        api = Http(vendor.url)
+        assert [api.send("POST", f"/{number}", CALL).json()["n"] for number in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_hints_without_end_end_at_the_bounds_of_the_call() -> None:
+    with HostileServer(endless(b"", b"HTTP/1.1 103 Early Hints\r\nX-Odd: 1\r\n\r\n" * 1000)) as vendor:
+        with pytest.raises(RetryLater):
+            Http(vendor.url).send("POST", "/", CALL)
+        assert vendor.sent < 64 << 20
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://[::1", "https://127.0.0.1:99999", f"https://{'ä' * 70}.test", "https://"]
+)
+def test_an_endpoint_that_is_no_url_is_neither_a_plugins_bug_nor_a_matter_of_credentials(endpoint: str) -> None:
+    with pytest.raises(RetryLater, match="connection failed"):
+        Http(endpoint).send("POST", "/", CALL)
+
+
+@pytest.mark.parametrize("target", ["http://other.test/a", "purge", "?all", ""])
+def test_a_target_is_never_another_host(vendor: RecordingVendor, target: str) -> None:
+    Http(vendor.endpoint).send("POST", target, CALL)
+    [call] = vendor.calls
+    assert (call.target, call.headers["Host"]) == (f"/{target}", vendor.endpoint.removeprefix("http://"))
+
+
+def test_what_signs_may_set_a_header_in_bytes(vendor: RecordingVendor) -> None:
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = b"Signed it"  # type: ignore[assignment]
+        return request
+
+    Http(vendor.endpoint, auth=sign).send("POST", "/", CALL)
+    assert vendor.calls[0].headers["Authorization"] == "Signed it"

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import shutil
 import socket
 import ssl
+import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import requests
+import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, SSLError
 from kit.http_calls import CALL
+from multicdn_providers.cloudflare import Cloudflare
 from multicdn_providers.cloudflare.transport import BoundedTransport
+from requests.adapters import HTTPAdapter
 from rig.certificates import certificate
 
 from multicdn import aws_clients, through, tls
 from multicdn.errors import RetryLater
 from multicdn.http import Http
-from multicdn.provider import Call
+from multicdn.provider import Call, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Ask = Callable[[str], bytes]
 
@@ -80,6 +87,8 @@ def _anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_CA_BUNDLE",
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
         "HTTPS_PROXY",
         "https_proxy",
         "ALL_PROXY",
@@ -131,7 +140,8 @@ def test_all_clients_of_a_process_read_the_authorities_once(
     api = Http(url)
     for _ in range(NEW_CONNECTIONS):
         assert {api.send("GET", "/", CALL).body, *(ask(url) for ask in ALL)} == {b"ok"}
-    assert [given[1] for given in read] == [str(authority)]
+    # Botocore's clients ask less of authorities than the shared context does from Python 3.13 on.
+    assert [given[1] for given in read] == [str(authority)] * (1 if sys.version_info < (3, 13) else 2)
 
 
 @CLIENTS
@@ -145,7 +155,7 @@ def test_a_certificate_for_another_host_is_refused(
     site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
-    with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+    with pytest.raises(Exception, match=r"(?i)certificate_?verif|doesn't match"):
         ask(site[0].replace("localhost", "127.0.0.1"))
 
 
@@ -197,7 +207,9 @@ def test_a_host_that_is_excepted_is_asked_itself(
     assert ask(site[0]) == b"ok"
 
 
-@pytest.mark.parametrize("others", [{}, {"REQUESTS_CA_BUNDLE": "other"}, {"CURL_CA_BUNDLE": "other"}])
+@pytest.mark.parametrize(
+    "others", [{}, {"REQUESTS_CA_BUNDLE": "other"}, {"CURL_CA_BUNDLE": "other"}, {"SSL_CERT_FILE": "other"}]
+)
 def test_aws_has_authorities_of_its_own_where_they_are_named(
     site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: dict[str, str]
 ) -> None:
@@ -219,6 +231,121 @@ def test_authorities_that_are_not_there_are_what_a_call_to_aws_complains_of(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none"))
     with pytest.raises(BotoCoreError, match=r"none|No such file"):
         by_aws(site[0])
+
+
+# Which authorities
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> dict[str, str]:
+    """Authorities by name: two files, a folder with the first of them as OpenSSL looks for it, an empty folder."""
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(certificate(f"{name}.test"))
+    for name in ("folder", "empty"):
+        (tmp_path / name).mkdir()
+    return {name: str(tmp_path / name) for name in ("first", "second", "folder", "empty", "none")}
+
+
+def trusted() -> set[str]:
+    return {dict(part[0] for part in one["subject"])["commonName"] for one in tls.context().get_ca_certs()}  # type: ignore[misc,union-attr,index]
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({"REQUESTS_CA_BUNDLE": "first", "CURL_CA_BUNDLE": "none", "SSL_CERT_FILE": "none"}, {"first.test"}),
+        ({"CURL_CA_BUNDLE": "first", "SSL_CERT_FILE": "none", "SSL_CERT_DIR": "none"}, {"first.test"}),
+        ({"SSL_CERT_FILE": "second"}, {"second.test"}),
+        ({"SSL_CERT_FILE": "second", "SSL_CERT_DIR": "empty:folder"}, {"second.test"}),
+        ({"SSL_CERT_DIR": "folder"}, set()),  # its files are read when they are needed
+        ({"REQUESTS_CA_BUNDLE": "folder", "SSL_CERT_FILE": "none"}, set()),
+    ],
+)
+def test_the_environment_names_the_authorities(
+    variables: dict[str, str], wanted: set[str], named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, names in variables.items():
+        monkeypatch.setenv(variable, ":".join(named[name] for name in names.split(":")))
+    assert trusted() == wanted
+
+
+@pytest.mark.parametrize("ask", ALL[:3])
+def test_a_folder_of_authorities_is_looked_through(
+    site: tuple[str, Path], ask: Ask, named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(site[1], Path(named["folder"], f"{name_hash(b'localhost')}.0"))
+    monkeypatch.setenv("SSL_CERT_DIR", f"{named['empty']}:{named['folder']}")
+    assert ask(site[0]) == b"ok"
+
+
+def name_hash(common_name: bytes) -> str:
+    """How OpenSSL calls the file of an authority: X509_NAME_hash."""
+    attribute = b"\x06\x03\x55\x04\x03\x0c" + bytes([len(common_name)]) + common_name
+    sequence = b"\x30" + bytes([len(attribute)]) + attribute
+    digest = hashlib.sha1(b"\x31" + bytes([len(sequence)]) + sequence, usedforsecurity=False).digest()
+    return f"{int.from_bytes(digest[:4], 'little'):08x}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"SSL_CERT_FILE": "none"}, "SSL_CERT_FILE names /.*/none: No such file"),
+        ({"SSL_CERT_DIR": "none"}, "SSL_CERT_DIR names /.*/none: no such folder"),
+        ({"SSL_CERT_FILE": "first", "SSL_CERT_DIR": "empty:none"}, "SSL_CERT_FILE or SSL_CERT_DIR names /.*/none"),
+        ({"REQUESTS_CA_BUNDLE": "none", "SSL_CERT_FILE": "first"}, "REQUESTS_CA_BUNDLE names /.*/none: No such file"),
+    ],
+)
+def test_authorities_that_are_not_there_are_named_and_vendors_asked_later(
+    variables: dict[str, str], reason: str, named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, names in variables.items():
+        monkeypatch.setenv(variable, ":".join(named[name] for name in names.split(":")))
+    configured = Cloudflare(zone="023e105f4ecef8ad9ca31a8372d0c353", token=Secret.literal("hunter3-token"))
+    with pytest.raises(RetryLater, match=reason):
+        configured.purge_everything(CALL)
+    with pytest.raises(RetryLater, match=reason):
+        by_http("https://localhost:9")
+
+
+def test_no_library_takes_checks_from_what_all_share(site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """urllib3 checks names itself where pyOpenSSL is injected, and has the context leave it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
+    monkeypatch.setattr(urllib3.util.ssl_, "IS_PYOPENSSL", True)
+    assert by_http(site[0]) == b"ok"
+    for ask in (by_through, by_cloudflare):
+        with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+            ask(site[0].replace("localhost", "127.0.0.1"))
+    with pytest.raises(ValueError, match="CERT_NONE"):
+        tls.context().verify_mode = ssl.CERT_NONE
+
+
+def test_no_library_speaks_or_trusts_for_all_others(
+    site: tuple[str, Path], named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plugin's httpx would have edges speak HTTP/2 to us, its requests would trust certifi for all."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", named["first"])
+    shared = tls.context()
+    adapter = HTTPAdapter()
+    adapter.init_poolmanager(1, 1, ssl_context=shared)
+    with requests.Session() as session:
+        session.mount("https://", adapter)
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(site[0], verify=str(site[1]), timeout=5)
+    shared.load_default_certs()
+    assert trusted() == {"first.test"}
+    with pytest.raises(ValueError, match="of your own"):
+        shared.load_cert_chain(named["first"])
+    shared.set_alpn_protocols(["h2", "http/1.1"])
+    assert offered(shared) == ["http/1.1"]
+
+
+def offered(client: ssl.SSLContext) -> list[str]:
+    """What a client offers to speak, as it is in its first message."""
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="first.test").do_handshake()
+    hello = outgoing.read()
+    return [name for name in ("h2", "http/1.1") if bytes([len(name)]) + name.encode() in hello]
 
 
 @contextmanager

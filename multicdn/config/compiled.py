@@ -159,7 +159,7 @@ class _Writer:
 
     def _made(self, value: object) -> str:
         """The call that makes a struct or a dataclass. What is as by default is left out."""
-        given = (f"{name}={self._value(one)}" for name, one in _members(value))
+        given = (f"{name}={self._value(one)}" for name, one in self._members(value))
         return f"{self._name(type(value))}({', '.join(given)})"
 
     def _name(self, cls: type) -> str:
@@ -168,14 +168,17 @@ class _Writer:
         alias = self._modules.setdefault(cls.__module__, f"m{len(self._modules)}")
         return f"{alias}.{cls.__qualname__}"
 
+    def _members(self, value: object) -> Iterator[tuple[str, object]]:
+        """The members that a struct or a dataclass is made of, but for those that are as by default."""
+        kind: Any = type(value)
+        for name, default in _defaults(kind):
+            member = getattr(value, name)
+            if member is not default and not self.is_same(member, default):
+                yield name, member
 
-def _members(value: object) -> Iterator[tuple[str, object]]:
-    """The members that a struct or a dataclass is made of, but for those that are as by default."""
-    kind: Any = type(value)
-    for name, default in _defaults(kind):
-        member = getattr(value, name)
-        if type(member) is not type(default) or member != default:
-            yield name, member
+    def is_same(self, one: object, other: object) -> bool:
+        """Whether two values are written alike. Equal ones may not be: ``(1,)`` and ``(True,)``, 0.0 and -0.0."""
+        return type(one) is type(other) and one == other and self._value(one) == self._value(other)
 
 
 @functools.cache  # to ask msgspec takes half a millisecond, which thousands of routes would each
@@ -193,11 +196,15 @@ def _refuse_others(wanted: Config, made: Config) -> None:
     Raises:
         NotCompilableError: names the member.
     """
+    is_same = _Writer().is_same
     for member in Config.__struct_fields__:
-        if member != "providers" and getattr(wanted, member) != getattr(made, member):
+        if member != "providers" and not is_same(getattr(wanted, member), getattr(made, member)):
             raise NotCompilableError(f"`{member}` doesn't read as it is written")
     for name, provider in wanted.providers.items():
+        if type(provider) is not type(made.providers[name]):
+            raise NotCompilableError(f"{name}: its type isn't found by its name")
         for field in dataclasses.fields(provider):
             before, after = getattr(provider, field.name), getattr(made.providers[name], field.name)
-            if type(before) is not type(after) or before != after:
+            # What is derived may be of any type.
+            if not (is_same(before, after) if field.init else type(before) is type(after) and before == after):
                 raise NotCompilableError(f"{name}: the option `{field.name}` doesn't read as it is written")

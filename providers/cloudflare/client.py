@@ -161,7 +161,10 @@ class ZoneApi:
         from .transport import BoundedTransport
 
         transport = BoundedTransport()
-        transport.prepare(self._endpoint)
+        try:
+            transport.prepare(self._endpoint)
+        except OSError as error:  # of what the environment says of authorities and proxies
+            raise RetryLater(f"{self._endpoint}: {error}") from None
         client = httpx.Client(transport=transport, follow_redirects=False)
         weakref.finalize(self, client.close)
         return client

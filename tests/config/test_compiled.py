@@ -6,7 +6,7 @@ import enum
 import math
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -148,10 +148,10 @@ class Odd(PurgeUrls):
         return Receipt()
 
 
-def written(value: object) -> object:
+def written(value: object, cls: type[Odd] = Odd) -> object:
     """A value as the module makes it."""
     config = parse(FULL, "my.yml", Plugins())
-    msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": Odd(value=value)})
+    msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": cls(value=value)})
     made: dict[str, Any] = {}
     exec(compiled.source(config, b"", {}), made)
     config = made["make"](lambda scheme, name: Secret(f"${{{scheme}:{name}}}", str))
@@ -183,6 +183,36 @@ def test_values_of_all_kinds_read_as_themselves(value: object) -> None:
     assert type(made) is type(value)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Part of an option whose comparison leaves something out."""
+
+    name: str = "a"
+    weights: tuple[object, ...] = (True, 0.0)
+    hidden: int = field(default=1, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odder(Odd):
+    """A vendor with a default that equals other values."""
+
+    value: Any = option(default=(True, 0.0, Kept()), help="anything")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1, 0.0, Kept()),
+        (True, -0.0, Kept()),
+        (True, 0.0, Kept(weights=(1, 0.0))),
+        (True, 0.0, Kept(hidden=2)),
+        (True, 0.0, Kept()),
+    ],
+)
+def test_what_equals_the_default_and_is_another_is_kept(value: object) -> None:
+    assert repr(written(value, Odder)) == repr(value)
+
+
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 nested = st.recursive(
     plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.lists(inner).map(tuple), max_leaves=9
@@ -209,6 +239,17 @@ def test_a_provider_of_nowhere_is_refused() -> None:
     config = parse(FULL, "my.yml", Plugins())
     msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": Hidden()})
     with pytest.raises(compiled.NotCompilableError, match="within a function"):
+        compiled.source(config, b"", {})
+
+
+def test_a_provider_whose_name_is_that_of_another_is_refused() -> None:
+    class Same(Odd):
+        """Another class by the name of the first."""
+
+    Same.__qualname__ = Same.__name__ = "Odd"
+    config = parse(FULL, "my.yml", Plugins())
+    msgspec.structs.force_setattr(config, "providers", {**config.providers, "odd": Same()})
+    with pytest.raises(compiled.NotCompilableError, match="odd: its type isn't found"):
         compiled.source(config, b"", {})
 
 
