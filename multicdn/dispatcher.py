@@ -102,7 +102,8 @@ class Dispatcher:
             self.on_measured = metrics.write
         self.on_followed: Callable[[Sequence[Note]], None] | None = None
         tiers = config.tiers if retry_queue is not None else None
-        self._router = Router(config.routes, config.providers, self._hooks.urls, config.places, tiers)
+        url_hook = self._hooks.urls if self._hooks.rewrites_urls else None
+        self._router = Router(config.routes, config.providers, url_hook, config.places, tiers)
         self._config = config
         self._tiers = config.tiers
         self._concurrency = config.concurrency

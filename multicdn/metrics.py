@@ -123,11 +123,13 @@ def measure(ending: Ending, providers: Mapping[str, Provider]) -> Measured:
     """
     counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     paths: dict[str, float] = defaultdict(float)
+    named = {outcome.job.instance for outcome in ending.report} & providers.keys()
+    vendors = {name: vendor_of(providers[name]) for name in named if providers[name].price}
     for outcome in ending.report:
-        _count_outcome(outcome, counts[outcome.job.instance])
-        price = getattr(providers.get(outcome.job.instance), "price", None)
-        if price and outcome.status is Status.ACCEPTED and outcome.job.action is Action.PURGE:
-            paths[vendor_of(providers[outcome.job.instance])] += len(outcome.job.targets)
+        name = outcome.job.instance
+        _count_outcome(outcome, counts[name])
+        if name in vendors and outcome.status is Status.ACCEPTED and outcome.job.action is Action.PURGE:
+            paths[vendors[name]] += len(outcome.job.targets)
     for decision in ending.decisions:
         ended = "Requeued" if isinstance(decision, Requeue) else "Dead"
         counts[decision.queued.job.instance][ended] += len(decision.queued.job.targets)
@@ -210,20 +212,24 @@ def _age(ending: Ending, messages: Iterable[str]) -> float:
 
 def _seconds_to_accepted(ending: Ending) -> dict[str, list[float]]:
     """For each instance, the seconds from each event to the moment when it had accepted all purges for it."""
-    accepted: dict[tuple[str, str], float] = defaultdict(float)
-    undelivered: set[tuple[str, str]] = set()
+    accepted: dict[str, dict[str, float]] = defaultdict(dict)
+    undelivered: dict[str, set[str]] = defaultdict(set)
     for outcome in ending.report:
-        if outcome.job.action is Action.PURGE:
-            places = [(outcome.job.instance, message) for message in _asking(outcome.job)]
-            if outcome.status is Status.ACCEPTED:
-                accepted.update((place, max(accepted[place], outcome.ended)) for place in places)
-            else:
-                undelivered.update(places)
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for (name, message), ended in accepted.items():
-        if (name, message) not in undelivered:
-            at = ending.began + ended
-            seconds[name] += [max(0.0, at - happened) for happened in ending.times.get(message, ())]
+        if outcome.job.action is not Action.PURGE:
+            continue
+        messages = _asking(outcome.job)
+        if outcome.status is not Status.ACCEPTED:
+            undelivered[outcome.job.instance] |= messages
+            continue
+        of_instance, ended = accepted[outcome.job.instance], outcome.ended
+        for message in messages:
+            of_instance[message] = max(of_instance.get(message, 0.0), ended)
+    seconds: dict[str, list[float]] = {}
+    for name, of_instance in accepted.items():
+        kept = ((message, ended) for message, ended in of_instance.items() if message not in undelivered[name])
+        began, times = ending.began, ending.times
+        found = [max(0.0, began + ended - at) for message, ended in kept for at in times.get(message, ())]
+        seconds[name] = found
     return seconds
 
 
@@ -237,10 +243,10 @@ def _asking(job: Job) -> frozenset[str]:
 
 def _spread(values: list[float]) -> list[float]:
     """As many of the values as a line may hold, the least and the largest among them, evenly chosen by size."""
-    ordered = sorted(round(value, 3) for value in values)
-    if len(ordered) <= _MOST_VALUES:
-        return ordered
-    return [ordered[place * (len(ordered) - 1) // (_MOST_VALUES - 1)] for place in range(_MOST_VALUES)]
+    ordered = sorted(values)
+    if len(ordered) > _MOST_VALUES:
+        ordered = [ordered[place * (len(ordered) - 1) // (_MOST_VALUES - 1)] for place in range(_MOST_VALUES)]
+    return [round(value, 3) for value in ordered]
 
 
 def is_wanted() -> bool:

@@ -38,6 +38,7 @@ class ChangeKind(StrEnum):
     ACCESS is a change of who may read it: its ACL, its tags, a restore from an archive that has ended or expired.
     """
 
+    __hash__ = str.__hash__  # that of an enum is Python, and is asked several times for each object
     CREATED = "created"
     REMOVED = "removed"
     ACCESS = "access"
@@ -46,6 +47,7 @@ class ChangeKind(StrEnum):
 class Action(StrEnum):
     """What a CDN is asked to do."""
 
+    __hash__ = str.__hash__  # as above
     PURGE = "purge"
     PRELOAD = "preload"
 
@@ -53,6 +55,7 @@ class Action(StrEnum):
 class TargetKind(StrEnum):
     """By what a CDN knows the things it is asked to purge."""
 
+    __hash__ = str.__hash__  # as above
     URL = "url"
     PREFIX = "prefix"
     TAG = "tag"
@@ -60,7 +63,7 @@ class TargetKind(StrEnum):
     EVERYTHING = "everything"
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """What happened to one object.
 
     Attributes:
@@ -86,7 +89,7 @@ class Change(Struct, frozen=True):
     source_ip: str = ""
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """What one CDN knows an object by, spelled as that CDN wants it.
 
     Attributes:
@@ -110,7 +113,7 @@ class Rank(IntEnum):
     ALONE = 2
 
 
-class Job(Struct, frozen=True):
+class Job(Struct, frozen=True, gc=False):
     """One call to one provider.
 
     Attributes:
@@ -343,5 +346,7 @@ def described(target: str) -> str:
 
 def digest(*parts: str) -> str:
     """A short, stable fingerprint of some texts; their order and their borders count."""
-    # The repr of a tuple quotes and escapes its texts, so no two tuples share one; and it's one call for thousands.
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+    joined = "\0".join(parts)
+    if joined.count("\0") >= len(parts):
+        joined = repr(parts)  # one of them has the sign in it; the repr of a tuple shows borders all the same
+    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]

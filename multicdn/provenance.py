@@ -27,7 +27,7 @@ _Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 _Key = Annotated[str, Meta(max_length=LONGEST_KEY)]
 
 
-class Provenance(Struct, frozen=True, omit_defaults=True):
+class Provenance(Struct, frozen=True, omit_defaults=True, gc=False):
     """What stands behind a target, or behind several.
 
     Attributes:
@@ -95,6 +95,16 @@ def condensed(found: Sequence[Provenance]) -> tuple[tuple[Provenance, ...], tupl
             break
     places = {name: place for place, name in enumerate(groups)}
     return tuple(_bounded(joined(group)) for group in groups.values()), tuple(places[name] for name in keys)
+
+
+def first_few(found: Iterable[str]) -> list[str]:
+    """As many different texts as one line names; no more are looked at."""
+    first: dict[str, None] = {}
+    for each in found:
+        first[each] = None
+        if len(first) == MOST:
+            break
+    return list(first)
 
 
 def since_1970(time: str) -> float | None:

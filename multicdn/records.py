@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from heapq import heapify, heappop
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from multicdn.model import Status, described
-from multicdn.provenance import MOST, UNKNOWN, Provenance, joined, since_1970
+from multicdn.provenance import MOST, UNKNOWN, Provenance, first_few, joined, since_1970
 from multicdn.queue.retry import Requeue
 
 if TYPE_CHECKING:
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
     from multicdn.model import Job, Outcome, Report
     from multicdn.queue.retry import Decision, MessageHistory
+
+_Item = TypeVar("_Item")
+
+# Bucket, principal, and who asked for it by hand and what for; see ``Provenance.who``.
+_Who = tuple[str, str, str, str]
+
+# The places of the targets of a job that has one, as most have at vendors that take no more.
+_ONLY = range(1)
 
 #: What became of targets: a vendor took them; they wait in the queue; they are dead letters; the messages that asked
 #: for them go back to AWS; nothing will do them.
@@ -52,6 +61,9 @@ class Fate(NamedTuple):
     delay: int = 0
 
 
+_ACCEPTED = Fate(ACCEPTED)
+
+
 class Fates:
     """What became of the targets of an invocation.
 
@@ -63,21 +75,20 @@ class Fates:
 
     def __init__(self, decisions: Iterable[Decision], failed: Collection[Decision], left: Report) -> None:
         unsent = set(map(id, failed))
-        self._returned = {each for outcome in left for each in _targets(outcome.job)}
+        # Of what was accepted nobody asks, and it may be nearly all.
+        self._returned = {each for outcome in left.undelivered for each in _targets(outcome.job)}
         self._decided = {
             each: _fate(decision, unsent=id(decision) in unsent)
             for decision in decisions
             for each in _targets(decision.queued.job)
         }
 
-    def of(self, outcome: Outcome) -> Iterator[Fate]:
+    def of(self, outcome: Outcome) -> Sequence[Fate]:
         """What became of each target of an outcome."""
         if outcome.status is Status.ACCEPTED:
-            yield from [Fate(ACCEPTED)] * len(outcome.job.targets)
-            return
-        for each in _targets(outcome.job):
-            fate = self._decided.get(each)
-            yield fate or Fate(RETURNED if each in self._returned else DROPPED)
+            return (_ACCEPTED,) * len(outcome.job.targets)
+        other = {True: Fate(RETURNED), False: Fate(DROPPED)}
+        return [self._decided.get(each) or other[each in self._returned] for each in _targets(outcome.job)]
 
 
 def _targets(job: Job) -> Iterator[tuple[object, ...]]:
@@ -121,17 +132,17 @@ class EndedAlike:
         self._note = ""
         self._delays: list[int] = []
         self._behind: dict[int, Provenance] = {}
-        self._causes: dict[frozenset[str], None] = {}
+        self._causes: set[frozenset[str]] = set()
 
     def add(self, outcome: Outcome, places: Sequence[int], fates: Sequence[Fate], *, counted: bool) -> None:
         """Add some targets of an outcome; its calls as well, unless they are counted with others of its targets."""
         job = outcome.job
         self.targets += len(places)
-        self._first += [cut(described(job.targets[place])) for place in places[: MOST - len(self._first)]]
-        self._behind.update(
-            (id(each), each) for each in map(job.provenance.__getitem__, places if job.provenance else ())
-        )
-        self._causes.update(dict.fromkeys(map(job.causes.__getitem__, places)))
+        if len(self._first) < MOST:
+            self._first += [cut(described(job.targets[place])) for place in places[: MOST - len(self._first)]]
+        for each in _at(places, job.provenance):
+            self._behind[id(each)] = each
+        self._causes.update(_at(places, job.causes))
         self.seconds = max(self.seconds, outcome.seconds)
         self._note = self._note or outcome.receipt.note
         if outcome.receipt.id:
@@ -139,11 +150,17 @@ class EndedAlike:
         if not counted:
             self.calls += outcome.calls
             self.throttled += outcome.throttled
-        self._delays += [min(fates[place].delay for place in places)] if self.state == REQUEUED else ()
+        if self.state == REQUEUED:
+            self._delays.append(min(fates[place].delay for place in places))
 
-    def close(self, history: MessageHistory, now: float) -> None:
-        """Find out what is to be found out once for all of them."""
-        self.provenance = joined(self._behind.values()) if self._behind else UNKNOWN
+    def close(self, history: MessageHistory, now: float, known: dict[tuple[int, ...], Provenance]) -> None:
+        """Find out what is to be found out once for all of them.
+
+        ``known`` is what stands behind others that ended: the same objects, where several vendors are asked for them.
+        """
+        ids = tuple(self._behind)
+        self.provenance = known.get(ids) or joined(self._behind.values())
+        known[ids] = self.provenance
         causes = frozenset().union(*self._causes)
         tried = max((history.attempts.get(cause, 0) for cause in causes), default=0) if history.attempts else 0
         self.attempt = tried + 1
@@ -151,8 +168,11 @@ class EndedAlike:
         if since is None:
             since = min((history.sent[cause] for cause in causes if cause in history.sent), default=None)
         self.age = None if since is None else max(0.0, now - since)
-        origins = (history.origins.get(cause, (cause,)) for cause in sorted(filter(None, causes)))
-        self._messages = list(islice(dict.fromkeys(chain.from_iterable(origins)), MOST))
+        heap = list(filter(None, causes))
+        heapify(heap)  # only a few of them are named: thousands needn't be sorted
+        least_first = (heappop(heap) for _ in range(len(heap)))
+        origins = (history.origins.get(cause, (cause,)) for cause in least_first)
+        self._messages = first_few(chain.from_iterable(origins))
 
     @property
     def level(self) -> int:
@@ -202,18 +222,22 @@ def ended(report: Report, fates: Fates, history: MessageHistory, now: float) -> 
     person or principal is the reason.
     """
     groups: dict[tuple[object, ...], EndedAlike] = {}
+    # Of thousands of calls most end like the one before: comparing with it is quicker than finding the group.
+    last: tuple[object, ...] = ()
+    group: EndedAlike | None = None
     for outcome in report:
-        states = list(fates.of(outcome))
-        counted = False
-        for (state, *who), places in _alike(outcome.job, states).items():
-            key = (*_shared(outcome), state, *who)
-            group = groups.get(key)
-            if group is None:
-                group = groups[key] = EndedAlike(outcome, str(state))
+        states = fates.of(outcome)
+        shared, counted = _shared(outcome), False
+        for (state, who), places in _alike(outcome.job, states):
+            key = (shared, state, who)
+            if group is None or key != last:
+                last, group = key, groups.get(key) or EndedAlike(outcome, state)
+                groups[key] = group
             group.add(outcome, places, states, counted=counted)
             counted = True
-    for group in groups.values():
-        group.close(history, now)
+    known: dict[tuple[int, ...], Provenance] = {(): UNKNOWN}
+    for each in groups.values():
+        each.close(history, now, known)
     return list(groups.values())
 
 
@@ -251,16 +275,23 @@ def _shared(outcome: Outcome) -> tuple[object, ...]:
     return job.provider, job.action, job.kind, job.soft, outcome.status, reason
 
 
-def _alike(job: Job, fates: Sequence[Fate]) -> Mapping[tuple[object, ...], Sequence[int]]:
+def _alike(job: Job, fates: Sequence[Fate]) -> Iterable[tuple[tuple[str, _Who], Sequence[int]]]:
     """Places of targets by their state and by who wanted them."""
     behind = job.provenance or (UNKNOWN,) * len(job.targets)
+    if len(fates) == 1:
+        return [((fates[0].state, behind[0].who), _ONLY)]
     states, people = {fate.state for fate in fates}, {each.who for each in {id(one): one for one in behind}.values()}
     if len(states) == len(people) == 1:
-        return {(*states, *people): range(len(fates))}
-    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        return [((states.pop(), people.pop()), range(len(fates)))]
+    found: dict[tuple[str, _Who], list[int]] = defaultdict(list)
     for place, (fate, each) in enumerate(zip(fates, behind, strict=True)):
         found[fate.state, each.who].append(place)
-    return found
+    return found.items()
+
+
+def _at(places: Sequence[int], found: Sequence[_Item]) -> Iterable[_Item]:
+    """What is at some places; nothing where there is nothing at any."""
+    return found if len(places) == len(found) else map(found.__getitem__, places if found else ())
 
 
 def filled(fields: Mapping[str, Any]) -> dict[str, Any]:

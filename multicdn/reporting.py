@@ -13,7 +13,7 @@ import msgspec
 from multicdn.errors import told
 from multicdn.log import emit
 from multicdn.plugins.no_hooks import NoHooks
-from multicdn.provenance import MOST
+from multicdn.provenance import MOST, first_few
 from multicdn.queue.waiting import HELD, INCOMPLETE
 from multicdn.records import DEAD, MOST_RECORDS, REQUEUED, RETURNED, LogRecord, by_provider
 
@@ -92,7 +92,7 @@ def log_released(found: Iterable[Released]) -> None:
 
 
 def _some(messages: Iterable[str]) -> list[str]:
-    return list(islice(dict.fromkeys(filter(None, messages)), MOST))
+    return first_few(filter(None, messages))
 
 
 def _emit_some(found: Iterable[LogRecord]) -> None:

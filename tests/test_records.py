@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from multicdn import records, reporting, vocabulary
 from multicdn.events.intake import Intake, Unreadable
 from multicdn.model import Action, Change, Job, Outcome, Receipt, Report, Status, TargetKind
-from multicdn.provenance import Provenance
+from multicdn.provenance import MOST, Provenance, joined
 from multicdn.queue.retry import MessageHistory, RetryPolicy, decide
 from multicdn.records import Fates, ended
 from multicdn.routing.demand import RoutingFailure
@@ -228,3 +228,32 @@ def test_states_are_those_of_the_vocabulary() -> None:
     assert states == vocabulary.STATES[: len(states)]
     of_calls = itertools.takewhile(lambda name: name != "finished", vocabulary.EVENTS)
     assert {str(status) for status in Status} == {*of_calls, "stale"}
+
+
+def test_what_stands_behind_the_same_objects_is_joined_once_for_all_vendors(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(records, "joined", lambda found: asked.append(len(found)) or joined(found))
+    found = [behind("a.css"), behind("b.css", uploaded="2025-11-24T15:59:40.000Z")]
+    outcomes = [accepted("/a.css", "/b.css", provenance=found, provider=name) for name in ("www", "img", "api")]
+    assert [line["keys"] for line in lines(*outcomes)] == [["a.css", "b.css"]] * 3
+    assert [line["age_seconds"] for line in lines(*outcomes)] == [20.0] * 3
+    assert asked == [2, 2]
+
+
+def test_others_with_as_many_objects_have_what_stands_behind_them() -> None:
+    outcomes = [accepted(f"/{key}", provenance=[behind(key)], provider=key) for key in ("a", "b")]
+    assert [line["keys"] for line in lines(*outcomes)] == [["a"], ["b"]]
+
+
+def test_of_what_was_accepted_no_target_is_looked_up() -> None:
+    report = Report((accepted(*map(str, range(9))), failed("503", "/x")))
+    assert vars(Fates([], [], report))["_returned"] == {("www", Action.PURGE, TargetKind.URL, False, "", "/x")}
+
+
+def test_messages_are_named_in_order_and_no_more_of_them_than_a_line_holds() -> None:
+    many = [accepted(f"/{place}", cause=f"m{place:03}") for place in reversed(range(99))]
+    [line] = lines(*many)
+    assert line["messages"] == [f"m{place:03}" for place in range(MOST)]
+    shared = MessageHistory({}, {}, {f"m{place:03}": ("first",) for place in range(90)})
+    [line] = lines(*many, history=shared)
+    assert line["messages"] == ["first", *(f"m{place:03}" for place in range(90, 90 + MOST - 1))]

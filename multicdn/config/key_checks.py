@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from multicdn.config.fault import Fault
 from multicdn.model import ChangeKind
-from multicdn.routing.matcher import any_of
 from multicdn.routing.route import MEMBERS
+from multicdn.routing.shell_patterns import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,7 +139,7 @@ def _covers(narrow: str, wide: str) -> bool:
     """Whether all that a pattern matches another one does: its stars take what is a wildcard of the first."""
     if "[" in narrow + wide or "?" in wide:
         return narrow == wide
-    return any_of((wide,)).match(narrow) is not None
+    return any_of((wide,))(narrow)
 
 
 def _covers_all(pattern: str, route: Route) -> bool:
@@ -147,7 +147,7 @@ def _covers_all(pattern: str, route: Route) -> bool:
     if not pattern.strip("*"):
         return bool(pattern)
     if pattern.endswith("*"):
-        return bool(route.prefix and any_of((pattern,)).match(route.prefix))
+        return bool(route.prefix and any_of((pattern,))(route.prefix))
     ending = pattern.lstrip("*")
     plain = ending != pattern and _WILDCARDS.isdisjoint(ending)
     return plain and bool(route.suffix) and all(suffix.endswith(ending) for suffix in route.suffix)

@@ -15,10 +15,11 @@ from multicdn.config import yaml_source
 from multicdn.model import Change, ChangeKind, TargetKind
 from multicdn.routing import spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
-from multicdn.routing.matcher import any_of, compiled, ends_with
+from multicdn.routing.matcher import compiled, ends_with
 from multicdn.routing.placeholders import SEGMENTS
 from multicdn.routing.route import Route, listed
 from multicdn.routing.router import Router
+from multicdn.routing.shell_patterns import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -203,12 +204,12 @@ def _faults(route: Route, change: Change) -> Iterator[_Fault]:
         yield _Fault(f"the key doesn't begin with its prefix {route.prefix}{_hint(route, change)}", _NEAR + unlike)
     if route.suffix and not ends_with(change.key, route):
         yield _Fault(f"the key doesn't end with its suffix {' or '.join(route.suffix)}", _NEXT)
-    if route.include and not any_of(route.include, flags).match(change.key):
+    if route.include and not any_of(route.include, ignore_case=route.ignore_case)(change.key):
         yield _Fault(f"none of its include patterns matches the key: {', '.join(route.include)}", _NEXT)
     if route.match and not compiled(route.match, flags).fullmatch(change.key):
         yield _Fault(f"its match {route.match} doesn't match the whole key", _NEXT)
     for pattern in route.exclude:
-        if any_of((pattern,), flags).match(change.key):
+        if any_of((pattern,), ignore_case=route.ignore_case)(change.key):
             yield _Fault(f"its exclude pattern {pattern} matches the key", _NEXT)
     if change.kind not in route.on:
         yield _Fault(f"it acts on {' and '.join(_ON[kind] for kind in route.on)} alone", _NEXT)

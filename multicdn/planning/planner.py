@@ -106,11 +106,12 @@ class _Located:
         action, soft, locate = demand.action, demand.soft, self._provider.locate
         groups: dict[TargetKind, dict[str, list[Want]]] = {}
         for target, want in demand.wants.items():
-            if is_blank(target):
+            if not target.value.strip() and is_blank(target):
                 self._reject_unspelled(demand, target, want, "it is empty, which at some vendors means everything")
                 continue
             try:
-                for spelled in _checked(target, locate(target, action)):
+                found = locate(target, action)
+                for spelled in found if _is_as_most(found, target) else _checked(target, found):
                     group = groups.get(spelled.kind)
                     if group is None:
                         group = groups[spelled.kind] = self._group(_Batching(action, spelled.kind, soft))
@@ -171,7 +172,7 @@ class _Located:
 
     def jobs(self) -> Iterator[Job]:
         for key, group in sorted(self._groups.items(), key=lambda item: _turn(item[0])):
-            wanted = {value: joined(wants) for value, wants in group.items()}
+            wanted = {value: wants[0] if len(wants) == 1 else joined(wants) for value, wants in group.items()}
             try:
                 limits = _checked_limits(self._limits(key.action, key.kind))
                 batches = list(self._batches(key.action, key.kind, wanted, limits))
@@ -243,12 +244,31 @@ class _Located:
         self.rejected.append(Outcome(job, status, reason))
 
     def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
+        if len(batch) == 1:
+            return self._single(key, *batch[0])
         targets = tuple(value for value, _ in batch)
         causes = tuple(want.causes for _, want in batch)
         reference = self._reference(key.action, key.kind, batch, soft=key.soft)
         wants = [want for _, want in batch]
         called = (self._name, key.action, key.kind, targets, causes, key.soft, reference)
         return Job(*called, rank=key.rank, provenance=_behind(wants), sequels=_sequels(wants))
+
+    def _single(self, key: _Batching, value: str, want: Want) -> Job:
+        """A job of one target: at some vendors all are."""
+        reference = self._reference(key.action, key.kind, [(value, want)], soft=key.soft)
+        behind = want.provenance if want.behind else UNKNOWN
+        return Job(
+            self._name,
+            key.action,
+            key.kind,
+            (value,),
+            (want.causes,),
+            key.soft,
+            reference,
+            rank=key.rank,
+            provenance=() if behind is UNKNOWN else (behind,),
+            sequels=(want.sequel,) if want.sequels else (),
+        )
 
     def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
         marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
@@ -258,7 +278,7 @@ class _Located:
         for value, want in batch:
             if "" in want.marks:
                 return ""
-            parts += value, " ".join(want.marks if len(want.marks) == 1 else sorted(want.marks))
+            parts += value, next(iter(want.marks)) if len(want.marks) == 1 else " ".join(sorted(want.marks))
         return digest(self._name, action.value, kind.value, str(soft), *parts)
 
 
@@ -286,6 +306,20 @@ class _Widest:
 def is_blank(target: Target) -> bool:
     """Whether a target names nothing. Only everything has no name."""
     return target.kind is not TargetKind.EVERYTHING and not target.value.strip()
+
+
+def _is_as_most(found: Any, target: Target) -> bool:
+    """Whether a plugin made one target of ASCII of a target, but for everything: nothing else is to be looked at."""
+    if type(found) is not tuple or len(found) != 1:
+        return False
+    one = found[0]
+    if one is target:
+        return one.value.isascii()
+    if type(one) is not Target:
+        return False
+    kind, value = one.kind, one.value
+    plain = type(value) is str and value.isascii() and bool(value.strip())
+    return plain and type(kind) is TargetKind and kind is not TargetKind.EVERYTHING
 
 
 def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:
@@ -325,8 +359,8 @@ def _checked_weight(weight: Any) -> int:
 
 def _behind(wants: Sequence[Want]) -> tuple[Provenance, ...]:
     """Where each target comes from; empty where it is known of none."""
-    found = tuple(want.provenance if want.behind else UNKNOWN for want in wants)
-    return found if any(each is not UNKNOWN for each in found) else ()
+    found = [want.behind[0] if len(want.behind) == 1 else want.provenance if want.behind else UNKNOWN for want in wants]
+    return tuple(found) if any(each is not UNKNOWN for each in found) else ()
 
 
 def _sequels(wants: Sequence[Want]) -> tuple[Sequel | None, ...]:

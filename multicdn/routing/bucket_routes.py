@@ -52,7 +52,7 @@ class BucketRoutes:
             for length in self._exact.lengths
             if length <= len(key)
             for matcher in self._exact.get(key[:length], ())
-            if (matcher.excluded is None or matcher.excluded.match(key) is None)
+            if (matcher.excluded is None or not matcher.excluded(key))
             and (matcher.wanted is None or matcher.wanted(key))
         ]
         if self._folded.lengths:

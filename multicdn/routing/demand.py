@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Want(Struct, frozen=True):
+class Want(Struct, frozen=True, gc=False):
     """Who asked for a target.
 
     Attributes:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from fnmatch import translate
 from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind, digest
-from multicdn.routing import placeholders, url_templates
+from multicdn.routing import placeholders, spellings, url_templates
 from multicdn.routing.host_names import AllowedHosts
 from multicdn.routing.key_parts import KeyParts, capture_spans
 from multicdn.routing.route import MEMBERS, is_root
+from multicdn.routing.shell_patterns import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,12 @@ class Matcher:
         route: the route.
         places: the place alone, or nothing.
         is_partial: whether there are keys for which one of its templates has no text.
-        excluded: matches the keys to leave alone; None where there are none.
+        excluded: whether a key is one of those to leave alone; None where there are none.
         wanted: whether a key is one of those to act on, but for its prefix; None where all are.
     """
 
     __slots__ = (
-        "_also", "_anchors", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
+        "_also", "_anchors", "_around", "_clients", "_forms", "_hosts", "_id", "_orders", "_pattern", "_templates",
         "_verify_urls", "_whole_hosts", "excluded", "is_partial", "places", "route", "wanted",
     )  # fmt: skip
 
@@ -59,15 +59,18 @@ class Matcher:
         self.places = (place,) if place else ()
         self._id = ""
         flags = re.IGNORECASE if route.ignore_case else re.NOFLAG
-        self.excluded = any_of(route.exclude, flags) if route.exclude else None
+        self.excluded = any_of(route.exclude, ignore_case=route.ignore_case) if route.exclude else None
         self._pattern = compiled(route.match, flags) if route.match else None
-        self.wanted = _all_of(route, self._pattern, flags)
+        self.wanted = _all_of(route, self._pattern)
         self._hosts = AllowedHosts(route.allowed_hosts) if route.allowed_hosts else _NO_HOSTS
         self._clients = route.clients
         self._forms = _forms(route.index, route.strip, route.bare)
         captures = tuple(self._pattern.groupindex) if self._pattern else ()
         self._also = tuple(
-            (any_of(also.keys, flags), tuple(placeholders.parse(text, captures) for text in also.as_))
+            (
+                any_of(also.keys, ignore_case=route.ignore_case),
+                tuple(placeholders.parse(text, captures) for text in also.as_),
+            )
             for also in route.also
         )
         self._templates = tuple(
@@ -79,6 +82,7 @@ class Matcher:
         self._verify_urls = tuple(placeholders.parse(text, captures) for text in looked_at)
         parsed = (*(templates for _, _, templates in self._templates), *(templates for _, templates in self._also))
         self.is_partial = any(template.partial for template in chain(self._verify_urls, *parsed))
+        self._around = self._only_template()
         self._anchors = tuple(anchor for text in route.prefixes if (anchor := url_templates.anchor(text)))
         # Hosts made from keys, written out as whole ones: https://{first}.preview.example.org/.
         self._whole_hosts = tuple(
@@ -89,6 +93,16 @@ class Matcher:
         )
         self._orders = _orders(route.purge, route.preload, tuple(soft[name] for name in route.purge))
 
+    def _only_template(self) -> tuple[TargetKind, str, str] | None:
+        """Kind of the route's only template, and what it has before and after the key; None for any other route."""
+        if len(self._templates) != 1 or self._also or self.is_partial or self.route.tags_from:
+            return None
+        [(_, kind, parsed)] = self._templates
+        if kind is not TargetKind.URL or len(parsed) != 1 or not parsed[0].around:
+            return None
+        before, after = parsed[0].around
+        return kind, before, after
+
     @property
     def id(self) -> str:
         """The same for the same route, in whatever process."""
@@ -98,7 +112,7 @@ class Matcher:
 
     def covers_below_prefix(self, key: str) -> bool:
         """Whether the route covers a key that begins with its prefix."""
-        if self.excluded is not None and self.excluded.match(key):
+        if self.excluded is not None and self.excluded(key):
             return False
         return self.wanted is None or self.wanted(key)
 
@@ -124,6 +138,11 @@ class Matcher:
         self, change: Change, url_hook: UrlHook | None, tags: Tags, members: Container[str] | None = None
     ) -> dict[Target, str]:
         """What a change makes stale, and the key behind each; with ``members``, by these members of the route alone."""
+        if members is None and url_hook is None and (around := self._around):
+            kind, before, after = around
+            key = change.key
+            if not key.endswith(self._forms.endings) and spellings.is_plain(key) and key.startswith(self.route.prefix):
+                return {Target(kind, before + key + after): key}
         targets: dict[Target, str] = {}
         for member, kind, parsed in self._templates:
             if members is not None and member not in members:
@@ -182,7 +201,7 @@ class Matcher:
         prefix = self.route.prefix_in(change.key)
         parts = self._parts(change.bucket, change.key, prefix) if self.is_partial else None
         for patterns, parsed in self._also:
-            if patterns.match(change.key):
+            if patterns(change.key):
                 yield from url_templates.alternates(parsed, change.bucket, change.key, prefix, parts)
 
     def _parts(self, bucket: str, key: str, prefix: str) -> KeyParts:
@@ -246,16 +265,16 @@ def _for_kind(
             yield name, Action.PRELOAD, False
 
 
-def _all_of(route: Route, pattern: re.Pattern[str] | None, flags: re.RegexFlag) -> Callable[[str], bool] | None:
+def _all_of(route: Route, pattern: re.Pattern[str] | None) -> Callable[[str], bool] | None:
     """All that a route wants of a key, but for its prefix; None for nothing."""
-    included = any_of(route.include, flags) if route.include else None
+    included = any_of(route.include, ignore_case=route.ignore_case) if route.include else None
     if not route.suffix and included is None and pattern is None:
         return None
 
     def wanted(key: str) -> bool:
         if route.suffix and not ends_with(key, route):
             return False
-        if included is not None and included.match(key) is None:
+        if included is not None and not included(key):
             return False
         return pattern is None or pattern.fullmatch(key) is not None
 
@@ -267,12 +286,6 @@ def ends_with(key: str, route: Route) -> bool:
     if route.ignore_case:
         return key.lower().endswith(tuple(map(str.lower, route.suffix)))
     return key.endswith(route.suffix)
-
-
-@cache
-def any_of(patterns: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
-    """Compile shell patterns into one that matches where any of them does."""
-    return re.compile("|".join(map(translate, patterns)), flags)
 
 
 def compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:

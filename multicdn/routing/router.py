@@ -168,8 +168,9 @@ class Router:
         dropped: set[tuple[int, str]] = set()
         changes = tuple(changes)
         for change in changes:
-            wanted = self._wanted(change, missing)
-            for matcher in self._covering(change.bucket, change.key):
+            wanted = self._wanted(change, missing) if missing else None
+            routes = self._buckets.get(change.bucket)
+            for matcher in routes.covering(change.key) if routes is not None else ():
                 members = None if wanted is None else matcher.members_of(wanted)
                 if change.kind in matcher.route.on and members != _NONE:
                     key = (id(matcher), change.key)
@@ -353,7 +354,7 @@ def _left(targets: Mapping[Target, str], bucket: str, gone: set[tuple[str, str]]
 
 def _provenance(change: Change, matcher: Matcher) -> Provenance:
     who = change.principal, change.source_ip
-    return Provenance(change.bucket, (change.key,), 1, matcher.places, *who, uploaded=change.time)
+    return Provenance(change.bucket, (change.key,), 1, matcher.places, *who, "", "", change.time)
 
 
 def _mark(change: Change) -> str:
@@ -362,9 +363,9 @@ def _mark(change: Change) -> str:
 
 
 def _add(demand: Demand, targets: Mapping[Target, str], change: Change, want: Want) -> None:
-    wants = demand.wants
+    wants, purges = demand.wants, demand.action is Action.PURGE
     for target in targets:
-        if demand.action is Action.PURGE or target.kind is TargetKind.URL:
+        if purges or target.kind is TargetKind.URL:
             earlier = wants.setdefault(target, want)
             if earlier is not want:
                 wants[target] = earlier.joined(want)
