@@ -74,8 +74,9 @@ class Hooks:
     def __init__(self, plugins: Mapping[str, Any]) -> None:
         self._manager = pluggy.PluginManager(_PROJECT)
         self._manager.add_hookspecs(_Specs)
-        for name, plugin in plugins.items():
-            self._register(name, plugin)
+        # In one order wherever they run: what is installed is found in that of a file system.
+        for name in sorted(plugins):
+            self._register(name, plugins[name])
 
     def _register(self, name: str, plugin: Any) -> None:
         if isinstance(plugin, type):
@@ -98,7 +99,7 @@ class Hooks:
             raise PluginError(f"hook plugin {name!r} has a wrapper, and hooks are called one by one: nothing to wrap")
 
     def _answers(self, hook: str, read: Callable[[Any], Any], **known: object) -> Iterator[Any]:
-        """Yield what each implementation returns, as read, None left out, in pluggy's order: last registered first."""
+        """Yield what each implementation returns, as read, None left out, in pluggy's order: last name first."""
         for ask in self._implementations(hook, read):
             answer = ask(**known)
             if answer is not None:

@@ -45,8 +45,13 @@ def appending(word: str) -> ModuleType:
 # URLs
 
 
-def test_urls_pass_through_one_plugin_after_the_other_the_last_registered_first() -> None:
+def test_urls_pass_through_one_plugin_after_the_other_the_last_name_first() -> None:
     assert hooks(appending("x"), appending("y")).urls(CHANGE, ["a"]) == ("a", "y", "x")
+
+
+def test_the_order_is_that_of_names_in_whatever_order_they_were_found() -> None:
+    for names in ("abc", "cba", "bca"):
+        assert Hooks({name: appending(name) for name in names}).urls(CHANGE, []) == ("c", "b", "a")
 
 
 def test_plugin_that_returns_none_leaves_the_urls() -> None:
