@@ -135,7 +135,7 @@ class Connections:
         except ConnectTimeoutError:
             reason = f"{shown}: no connection within {min(call.connect, call.read):.1f} s"
         except (LibraryTimeout, TimeoutError):
-            reason = f"{shown}: no answer within {call.read:.1f} s"
+            reason = f"{shown}: no answer within {max(0.0, call.read):.1f} s"
         except (bounds.NotPacked, tls.AuthoritiesError, ProxyUnusableError) as error:
             reason = f"{shown}: {error}"
         except (HTTPError, OSError) as error:
@@ -163,6 +163,7 @@ class Connections:
         return _merged({}, signed), body
 
     def _send(self, draft: RequestDraft, headers: dict[str, str], body: bytes | None, call: Call) -> Exchanged:
+        read = bounds.time_left(call.read) or call.read  # none may be left by now
         target = self._base + draft.target
         # Where a target begins otherwise http.client would take a Host out of it.
         before = _exact.target.set(target if target.startswith(("/", self._endpoint)) else f"/{target}")
@@ -176,7 +177,7 @@ class Connections:
                 retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,
-                timeout=urllib3.Timeout(connect=min(call.connect, call.read), read=call.read),
+                timeout=urllib3.Timeout(connect=min(call.connect, read), read=read),
                 preload_content=False,
                 decode_content=False,
             )

@@ -22,6 +22,7 @@ from kit.http_calls import CALL, failure
 from multicdn import __version__, tls
 from multicdn.errors import CredentialsRefused, RetryLater, TargetsRefused
 from multicdn.http import Http
+from multicdn.provider import Call
 from multicdn.testing.recording import RecordingVendor, Request, Response, faults
 
 if TYPE_CHECKING:
@@ -451,3 +452,10 @@ def test_what_signs_may_set_a_header_in_bytes(vendor: RecordingVendor) -> None:
 
     Http(vendor.endpoint, auth=sign).send("POST", "/", CALL)
     assert vendor.calls[0].headers["Authorization"] == "Signed it"
+
+
+@pytest.mark.parametrize("left", [0.0, -0.5])
+def test_a_call_without_time_is_no_bug_of_a_plugin(vendor: RecordingVendor, left: float) -> None:
+    with pytest.raises(RetryLater, match=r"no answer within 0\.0 s"):
+        Http(vendor.endpoint).send("POST", "/", Call(connect=left, read=left))
+    assert not vendor.calls
