@@ -39,10 +39,7 @@ TRACED_FOLDERS = {
 UNTRACED_FILES = {
     "test_bounds.py",
     "test_collapse.py",
-    "test_compiled.py",
     "test_delivery.py",
-    "test_growth.py",
-    "test_large_configs.py",
     "test_ledger.py",
     "test_merge_keys.py",
     "test_message.py",

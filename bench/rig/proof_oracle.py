@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rig.accepted_calls import AcceptedCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from multicdn.simulators import Simulator
     from rig.accepted_calls import AcceptedCall
@@ -64,22 +62,20 @@ class ProofOracle:
         self._edges: Mapping[str, Simulator] = {edge.vendor: edge for edge in (inner, outer)}
         self._inner, self._outer = inner, outer
         self._objects: dict[str, _Object] = {}
-        self._redriven = math.inf
         self._accepted = {edge.vendor: AcceptedCalls(edge) for edge in (inner, outer)}
 
     def upload(self, url: str, key: str, body: bytes) -> None:
         """An object was written, or removed: then there is no body."""
         self._objects[url] = _Object(key, body)
 
-    def redrive(self) -> None:
-        """All dead letters go back from now on, those of both edges at once: from here on no order is to be seen."""
-        self._redriven = time.time()
-
     def judged(self, lines: Iterable[Mapping[str, Any]]) -> Proofs:
         """Judge by what the edges serve now, and by all that the workers have told."""
         told, named, superseded, hidden = Counter[str](), set[str](), list[str](), Counter[str]()
+        redriven = set[str]()
         for line in lines:
             vendor = line.get("provider", "")
+            if vendor == self._outer.vendor and line.get("state") == "dead":
+                redriven.update(line["keys"])
             is_end = line["event"] in _ENDS or (line["event"] == "stale" and line["state"] == "dead")
             if vendor in self._edges and is_end:
                 told[line["event"]] += line["targets"]
@@ -91,7 +87,7 @@ class ProofOracle:
         for vendor in self._edges:
             missing = [each for each in self._named(vendor) if each not in named]
             untold += missing[hidden[vendor] :]  # a line names a few of its objects alone
-        return Proofs(len(self._objects), told, self._old(), untold, superseded, self._early())
+        return Proofs(len(self._objects), told, self._old(), untold, superseded, self._early(redriven))
 
     def _named(self, vendor: str) -> list[str]:
         return [f"{vendor} {each.key}" for each in self._objects.values()]
@@ -104,17 +100,19 @@ class ProofOracle:
             if not _is_served(edge, url, each.body)
         ]
 
-    def _early(self) -> list[str]:
+    def _early(self, redriven: Container[str]) -> list[str]:
         """URLs purged at the outer CDN while the inner one's purge was on its way, if they are too many for a chance.
 
-        What is stale at the outer one is purged again at moments of its own.
+        What is stale at the outer one is purged again at moments of its own; and what was given up there comes back
+        from the dead letters together with all others.
         """
         delay = self._inner.topology.purge_delay
         found = [
             url
-            for url in self._objects
-            if any(
-                inner.came <= outer.came < min(self._redriven, inner.done + delay - _EXACT)
+            for url, each in self._objects.items()
+            if each.key not in redriven
+            and any(
+                inner.came <= outer.came < inner.done + delay - _EXACT
                 for inner in self._calls(self._inner, url)
                 for outer in self._calls(self._outer, url)
             )

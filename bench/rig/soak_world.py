@@ -217,7 +217,6 @@ class SoakWorld:
         swallowed = range(0, self._settings.swallowed * _EACH_SWALLOWED, _EACH_SWALLOWED)
         with Gateway(self._aws.endpoint, swallowed) as gateway:
             environment = {**self._environment, "AWS_ENDPOINT_URL": gateway.url}
-            self._proofs.redrive()
             for _ in range(_MOST_REDRIVES):
                 status, text = run(Command(["dlq", "redrive", "--yes"], environment, self._broken))
                 if not status:

@@ -253,7 +253,7 @@ def _walk(newcomer: Newcomer) -> None:
         if command.startswith("aws s3 cp "):
             assert command.split()[3:] == ["index.html", f"s3://{house.bucket}/index.html"]
             house.put(b"version 2")
-            assert house.served_in_the_end(b"version 2"), house.function_log()
+            assert house.served_in_the_end(b"version 2"), f"{house.served()} {house.function_log()}"
         elif not command.startswith("pip "):
             said[name] = newcomer.type(command)
         if name == "multicdn init":
