@@ -10,6 +10,7 @@ import functools
 import gc
 import logging
 import os
+import signal
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from kit import fewer_reports, tracing, vocabulary
+from kit import fewer_reports, read_once, tracing, vocabulary
 from kit.environments import ROOT, build, install, locked, unavailable
 from kit.stage import Stage
 
@@ -37,6 +38,7 @@ TRACED_FOLDERS = {
 }  # fmt: skip
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {
+    "test_alarms.py",
     "test_bounds.py",
     "test_collapse.py",
     "test_delivery.py",
@@ -47,10 +49,16 @@ UNTRACED_FILES = {
     "test_planner.py",
     "test_refusals_in_traffic.py",
     "test_retry.py",
+    "test_rewrites.py",
     "test_sender.py",
+    "test_told.py",
+    "test_trusted.py",
     "test_url_templates.py",
+    "test_waiting.py",
     "test_worlds.py",
+    "test_worlds_answers.py",
     "test_worlds_busy.py",
+    "test_worlds_edges.py",
     "test_yaml_source.py",
 }
 
@@ -91,6 +99,8 @@ LONGEST = {
 
 # Audit events of a process that is started, and of a socket that will listen.
 OUTSIDE = {"os.exec", "os.fork", "os.posix_spawn", "os.system", "socket.bind", "subprocess.Popen"}
+#: Those of the test that runs, of a quick run.
+OUTSIDE_SEEN: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,12 +108,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses"):
+        _unignore_signals()
     # Machines are noisy: how long an example takes says nothing.
     settings.register_profile("multicdn", deadline=None, max_examples=15)
     settings.load_profile("multicdn")
     config.addinivalue_line(
         "markers", "slow: starts a server or a process, or takes seconds; mostly added by conftest.py"
     )
+
+
+def _unignore_signals() -> None:
+    """Whoever tests in the background or by nohup has signals ignored, and so has every program that a test starts.
+
+    A hangup still ends no test; a handler, other than that it is ignored, isn't inherited.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -154,6 +176,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     tracing.begin()
     vocabulary.watch()
     fewer_reports.begin(session.config)
+    read_once.distributions()
+    if session.config.getoption("--quick"):
+        sys.addaudithook(_note_outside)
+
+
+def _note_outside(event: str, arguments: tuple[object, ...]) -> None:
+    if event in OUTSIDE:
+        OUTSIDE_SEEN.append(f"{event}{arguments!r}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -170,23 +200,28 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
         tracing.end()
 
 
-@pytest.fixture(scope="session")
-def _outside(request: pytest.FixtureRequest) -> list[str]:
-    """Processes and listening sockets of a quick run, as they come."""
-    seen: list[str] = []
-    if request.config.getoption("--quick"):
-        sys.addaudithook(lambda event, arguments: seen.append(f"{event}{arguments!r}") if event in OUTSIDE else None)
-    return seen
-
-
-@pytest.fixture(autouse=True)
-def _stays_quick(_outside: list[str]) -> Iterator[None]:
-    """Fail a test that belongs to the slow ones, and one that wrote a record that is not in the log's vocabulary."""
-    before = len(_outside)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test begins so; a fixture for it would take ten times as long as what it does."""
     vocabulary.SEEN.clear()
-    yield
+    OUTSIDE_SEEN.clear()
+    _own_aws_session()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Fail a test that belongs to the slow ones, and one that wrote a record that is not in the log's vocabulary."""
     assert not vocabulary.SEEN
-    assert not _outside[before:], "a quick test starts no server and no process: mark it with pytest.mark.slow"
+    assert not OUTSIDE_SEEN, "a quick test starts no server and no process: mark it with pytest.mark.slow"
+
+
+def _own_aws_session() -> None:
+    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask; so do we."""
+    if "multicdn._botocore" in sys.modules:
+        sys.modules["multicdn._botocore"]._session.cache_clear()
+    if "boto3" in sys.modules:
+        sys.modules["boto3"].DEFAULT_SESSION = None
+    read_once.aws()
 
 
 # Makes what a name stands for in an empty folder, unless another worker has; returns the folder.
@@ -243,22 +278,6 @@ def whole_stack() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-@pytest.fixture(autouse=True)
-def _own_aws_session() -> None:
-    """boto3 keeps one session for a process, with the credentials of whichever test was the first to ask; so do we.
-
-    What a session reads before its first client, AWS's own description of a service, is read once for all tests.
-    """
-    if "multicdn._botocore" in sys.modules:
-        sys.modules["multicdn._botocore"]._session.cache_clear()
-    if "boto3" in sys.modules:
-        sys.modules["boto3"].DEFAULT_SESSION = None
-    if "botocore.session" in sys.modules:
-        of_sessions = sys.modules["botocore.session"]
-        if not hasattr(of_sessions.create_loader, "cache_info"):
-            of_sessions.create_loader = functools.cache(of_sessions.create_loader)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from multicdn.routing.spellings import ClientName
 from multicdn.routing.verify import Verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from multicdn.provider import Provider
 
@@ -239,7 +240,8 @@ class Route(Struct, frozen=True, kw_only=True, gc=False):
         return self.tags_from.lower().removeprefix(_METADATA)
 
 
-def written_members() -> dict[str, Any]:
+@cache
+def written_members() -> Mapping[str, Any]:
     """The members of a route as the config file has them, with their types.
 
     A list of buckets makes a route of each: all that is done for a change is done for its bucket alone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from msgspec import Meta, Struct
@@ -66,6 +67,7 @@ def nearest(name: str, among: Collection[str], tiers: Mapping[str, Tier]) -> tup
     return tuple(each for each in found if not any(each in sources(other, tiers) for other in found))
 
 
-def written_options() -> dict[str, Any]:
+@cache
+def written_options() -> Mapping[str, Any]:
     """The options of every provider as the config file has them, with their types."""
     return get_type_hints(Tier, include_extras=True)
