@@ -38,7 +38,6 @@ TRACED_FOLDERS = {
 }  # fmt: skip
 # What goes the same ways once more, and takes long.
 UNTRACED_FILES = {
-    "test_alarms.py",
     "test_bounds.py",
     "test_collapse.py",
     "test_delivery.py",
@@ -49,16 +48,10 @@ UNTRACED_FILES = {
     "test_planner.py",
     "test_refusals_in_traffic.py",
     "test_retry.py",
-    "test_rewrites.py",
     "test_sender.py",
-    "test_told.py",
-    "test_trusted.py",
     "test_url_templates.py",
-    "test_waiting.py",
     "test_worlds.py",
-    "test_worlds_answers.py",
     "test_worlds_busy.py",
-    "test_worlds_edges.py",
     "test_yaml_source.py",
 }
 
