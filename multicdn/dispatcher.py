@@ -105,8 +105,6 @@ class Dispatcher:
         url_hook = self._hooks.urls if self._hooks.rewrites_urls else None
         self._router = Router(config.routes, config.providers, url_hook, config.places, tiers)
         self._config = config
-        self._tiers = config.tiers
-        self._concurrency = config.concurrency
         self._delivery = delivery or Delivery(config.providers, terms(config, queued=retry_queue is not None))
         self._objects = Objects()
         self._spending = Spending()
@@ -132,7 +130,7 @@ class Dispatcher:
         from multicdn.proof.following import Following
 
         rules, providers = self._router.verify, self._delivery.providers
-        return Following(providers, self._tiers, rules, self._objects, self._concurrency)
+        return Following(providers, self._config.tiers, rules, self._objects, self._config.concurrency)
 
     def prepare(self) -> None:
         """Load and make what the first event needs, before it. What fails or takes long is logged, and done by it."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import socket
 import ssl
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rig.own_process import OwnProcess
+
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
 _BODY = b'{"status": "ok", "id": "108-1391560174-974124"}'
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nContent-Length: %d\r\n%s\r\n"
 
 
-class LoopbackServer:
+class LoopbackServer(OwnProcess):
     """Answers requests without looking at them. A context manager.
 
     Args:
@@ -32,23 +31,14 @@ class LoopbackServer:
     port: int
 
     def __init__(self, certificate: Path | None = None, *, keeps: bool = True) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, certificate, keeps), daemon=True)
+        super().__init__(_serve, certificate, keeps)
 
-    def __enter__(self) -> Self:
-        self._process.start()
-        self.port = self._here.recv()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.join()
+    def reached(self, how: Any) -> None:
+        """Keep it."""
+        self.port = how
 
 
-def _serve(pipe: Any, certificate: Path | None, keeps: bool) -> None:  # noqa: FBT001 - a process takes them in a row
+def _serve(certificate: Path | None, keeps: bool, pipe: Any) -> None:  # noqa: FBT001 - a process takes them in a row
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

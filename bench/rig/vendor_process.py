@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from multicdn.simulators import Origin, load
 from multicdn.simulators.kit import faults
 from multicdn.testing.loopback.simulator_config import SimulatorConfig, config_for
+from rig.own_process import OwnProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-    from typing import Self
 
 
-class VendorProcess:
+class VendorProcess(OwnProcess):
     """Well vendors without limits. A context manager.
 
     Args:
@@ -30,20 +28,11 @@ class VendorProcess:
     described: SimulatorConfig
 
     def __init__(self, names: Sequence[str], latency: float = 0.0) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(tuple(names), latency, there), daemon=True)
+        super().__init__(_serve, tuple(names), latency)
 
-    def __enter__(self) -> Self:
-        self._process.start()
-        self.described = self._here.recv()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.join()
+    def reached(self, how: Any) -> None:
+        """Keep it."""
+        self.described = how
 
 
 def _serve(names: Sequence[str], latency: float, pipe: Any) -> None:

@@ -111,7 +111,7 @@ class _Located:
                 continue
             try:
                 found = locate(target, action)
-                for spelled in found if _is_as_most(found, target) else _checked(target, found):
+                for spelled in found if _needs_no_check(found, target) else _checked(target, found):
                     group = groups.get(spelled.kind)
                     if group is None:
                         group = groups[spelled.kind] = self._group(_Batching(action, spelled.kind, soft))
@@ -308,7 +308,7 @@ def is_blank(target: Target) -> bool:
     return target.kind is not TargetKind.EVERYTHING and not target.value.strip()
 
 
-def _is_as_most(found: Any, target: Target) -> bool:
+def _needs_no_check(found: Any, target: Target) -> bool:
     """Whether a plugin made one target of ASCII of a target, but for everything: nothing else is to be looked at."""
     if type(found) is not tuple or len(found) != 1:
         return False
