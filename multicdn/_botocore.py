@@ -14,6 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multicdn.late import put_off
+
+with put_off("importlib.metadata"):
+    import urllib3  # noqa: F401 - botocore imports it
+
 import botocore
 from botocore.endpoint_provider import RuleSetStandardLibrary
 from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path

@@ -7,7 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-import urllib3
+from multicdn.late import put_off
+
+with put_off("importlib.metadata"):
+    import urllib3
+
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
 

@@ -13,6 +13,14 @@ if _IN_LAMBDA:
     # While the function initialises nothing becomes garbage, and to look for some takes a tenth of the time.
     gc.disable()
 
+from multicdn import code_archive
+
+code_archive.use(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120 - pathlib comes out of the archive
+from multicdn.late import put_off
+
+with put_off("inspect"):
+    import dataclasses  # noqa: F401 - a provider is one
+
 from multicdn import log, snapshot
 from multicdn.config import compiled
 from multicdn.config.location import locate

@@ -16,6 +16,7 @@ from kit import bundles
 from kit.bundles import ELSEWHERE, FASTLY, HERE, PYTHON, build, fastly_bundle
 
 from multicdn import config
+from multicdn.code_archive import OWN, PACKAGES, CodeArchive
 from multicdn.errors import PluginError
 from multicdn.installer.bundle import check
 from multicdn.installer.bundle.archive import pack, prune, refuse_if_too_large
@@ -224,14 +225,27 @@ def test_wheels_may_ask_for_the_runtimes_c_library(runtime: Runtime, first: str,
 
 def test_byte_code_is_that_of_the_functions_python(unpacked: Path) -> None:
     tag = sys.implementation.cache_tag
-    sources = {name for name in fastly_bundle().files if name.endswith(".py")}
     code = {name for name in fastly_bundle().files if name.endswith(".pyc")}
     assert fastly_bundle().compiled
-    assert {name.replace("__pycache__/", "").replace(f".{tag}.pyc", ".py") for name in code} <= sources
-    assert f"multicdn/__pycache__/handler.{tag}.pyc" in code
+    assert code == {f"multicdn/__pycache__/{name}.{tag}.pyc" for name in ("__init__", "code_archive", "handler")}
     content = (unpacked / f"multicdn/__pycache__/handler.{tag}.pyc").read_bytes()
     assert content[4:8] == b"\1\0\0\0"  # by hash, and unchecked: PEP 552
     assert b"/var/task/multicdn/handler.py" in content
+
+
+def test_the_byte_code_of_all_else_lies_in_two_files(unpacked: Path) -> None:
+    finders = [CodeArchive.opened(str(unpacked), name) for name in (PACKAGES, OWN)]
+    without = set()
+    for name in fastly_bundle().files:
+        if name.endswith(".py") and not name.startswith("multicdn_aws/"):
+            module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            [spec] = [found for finder in finders if finder and (found := finder.find_spec(module))] or [None]
+            if spec is None:
+                without.add(module)
+            else:
+                assert spec.origin == str(unpacked / name)
+                assert f"/var/task/{name}" in spec.loader.get_code(module).co_filename  # type: ignore[union-attr]
+    assert without == {"multicdn", "multicdn.code_archive", "multicdn.handler"}
 
 
 def test_without_a_python_of_that_version_there_is_no_byte_code(
@@ -241,7 +255,7 @@ def test_without_a_python_of_that_version_there_is_no_byte_code(
     other = "3.12" if PYTHON != "3.12" else "3.13"
     built = build(tmp_path, {"fastly": FASTLY}, python=other)
     assert not built.compiled
-    assert not [name for name in built.files if name.endswith(".pyc")]
+    assert not [name for name in built.files if name.endswith((".pyc", ".code"))]
     assert manifest(built)["byte_code"] is False
 
 
@@ -401,20 +415,23 @@ def _without_metadata(folder: Path) -> None:
             file.unlink()
 
 
-def _without_module(folder: Path) -> None:
-    for file in (*folder.glob("multicdn_providers/fastly.py"), *folder.glob("multicdn_providers/__pycache__/fastly.*")):
+def _without_byte_code(folder: Path) -> None:
+    for file in folder.glob("*.code"):
         file.unlink()
+
+
+def _without_module(folder: Path) -> None:
+    (folder / "multicdn_providers/fastly.py").unlink()
 
 
 def _with_a_fault(folder: Path) -> None:
     (folder / "multicdn_providers/fastly.py").write_text("import nothing_of_that_name", encoding="utf-8")
-    for file in folder.glob("multicdn_providers/__pycache__/fastly.*"):
-        file.unlink()
+    _without_byte_code(folder)
 
 
 def _without_core(folder: Path) -> None:
-    for file in (*folder.glob("multicdn/routing/router.py"), *folder.glob("multicdn/routing/__pycache__/router.*")):
-        file.unlink()
+    (folder / "multicdn/routing/router.py").unlink()
+    _without_byte_code(folder)
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,15 @@ PACKAGES = {"multicdn", "multicdn_compiled", "multicdn_providers", "msgspec", "u
 
 # Whatever reads or checks the config file, looks for plugins, or is for people.
 NEVER = {
-    "yaml", "requests", "pluggy", "difflib", "boto3", "botocore",
+    "yaml", "requests", "inspect", "importlib.metadata", "pluggy", "difflib", "boto3", "botocore",
     "multicdn.config.checker", "multicdn.config.yaml_source",
     "multicdn.plugins.discovery", "multicdn.hooks", "multicdn.proof", "multicdn.publishing", "multicdn.diagnosis",
     "multicdn.planning.deploys", "multicdn.delivery.observer",
 }  # fmt: skip
 
 # Modules of ours, patterns that they compile, and files that are read other than modules.
-MOST_MODULES, MOST_PATTERNS, FILES = 102, 12, ["multicdn.config.yml"]
+MOST_MODULES, MOST_PATTERNS = 102, 12
+FILES = ["multicdn.code", "packages.code", "multicdn.config.yml"]
 
 PROBE = """
 import json, os, re, sys

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from multicdn import code_archive
 from multicdn.config import compiled, text_file
 from multicdn.config.checker import parse
 from multicdn.config.location import FILE_NAME
@@ -100,7 +101,8 @@ class _Recipe:
 
     def packages_key(self, pins: Mapping[str, str]) -> str:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
-        builder = {file.name: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py")}
+        files = (*Path(__file__).parent.glob("*.py"), Path(code_archive.__file__))
+        builder = {file.name: file.read_text(encoding="utf-8") for file in files}
         has_byte_code = self.runtime.interpreter() is not None
         hashes = self.locked and [self.locked[name].hashes for name in sorted(pins)]
         return digest(
@@ -246,6 +248,7 @@ def _add_packages(
         wheel.unpack(each.path, task, recipe.bundled)
     archive.prune(task)
     bytecode.compile_all(task, recipe.runtime)
+    bytecode.gather(task, code_archive.PACKAGES, recipe.runtime)
     versions = {name: each.version for name, each in resolved.items()}
     hashes = {f"{name}=={each.version}": f"sha256:{sha256(each.path)}" for name, each in resolved.items()}
     (task / WHEELS).write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
@@ -264,6 +267,7 @@ def _add_own(
         (own / name).write_bytes(content)
     archive.prune(own)
     has_byte_code = bytecode.compile_packages(own, recipe.runtime, cache)
+    bytecode.gather(own, code_archive.OWN, recipe.runtime)
     _write_manifest(own / MANIFEST, recipe, versions, compiled=has_byte_code)
     archive.pack(own, draft)
     archive.refuse_if_too_large(draft)

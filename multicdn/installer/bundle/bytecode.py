@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from multicdn import code_archive
 from multicdn.installer.bundle import archive
 from multicdn.installer.bundle.cache import digest
 from multicdn.installer.errors import InstallError
@@ -26,6 +28,12 @@ _MANY_FILES = 500
 
 # The code isn't checked against its source at run time, since neither changes.
 _INVALIDATION = "unchecked-hash"
+
+# peps.python.org/pep-0552: bytes before the code in a file, of which the first are the Python's number.
+_MAGIC, _HEADER = 4, 16
+
+# What Lambda imports before an archive is in use.
+_BEFORE = ("multicdn/__init__.py", "multicdn/handler.py", "multicdn/code_archive.py")
 
 
 def compile_all(folder: Path, runtime: Runtime) -> None:
@@ -53,6 +61,36 @@ def compile_packages(folder: Path, runtime: Runtime, cache: ArchiveCache) -> boo
             if sources:
                 _compile_package(top, sources, folder, runtime, cache)
     return any(folder.glob("multicdn/__pycache__/handler.*.pyc"))
+
+
+def gather(folder: Path, name: str, runtime: Runtime) -> None:
+    """Put the byte code of all modules in a folder into one archive there, but for what runs before that is read.
+
+    Args:
+        folder: has the packages; nothing is done where they weren't compiled.
+        name: of the archive.
+        runtime: that they were compiled for.
+    """
+    found = {
+        file: compiled for file in sorted(folder.rglob("*.py")) if (compiled := _compiled(file, runtime)).is_file()
+    }
+    modules = {compiled: file.relative_to(folder) for file, compiled in found.items()}
+    gathered = {compiled: file for compiled, file in modules.items() if file.as_posix() not in _BEFORE}
+    if not gathered:
+        return
+    magic = next(iter(gathered)).read_bytes()[:_MAGIC]
+    codes = [(*_module(file), compiled.read_bytes()[_HEADER:]) for compiled, file in gathered.items()]
+    (folder / name).write_bytes(code_archive.written(magic, codes))
+    for compiled in gathered:
+        compiled.unlink()
+        with suppress(OSError):  # there is more in it
+            compiled.parent.rmdir()
+
+
+def _module(file: Path) -> tuple[str, bool]:
+    """The full name of a module, and whether it is a package."""
+    is_package = file.name == "__init__.py"
+    return ".".join((file.parent if is_package else file.with_suffix("")).parts), is_package
 
 
 def _compile_package(top: Path, sources: list[Path], folder: Path, runtime: Runtime, cache: ArchiveCache) -> None:

@@ -1,0 +1,115 @@
+"""The byte code of a bundle: many modules in one file, so that a cold start doesn't look for hundreds of files.
+
+The sources lie where they always do: tracebacks show them, and packages find their own data. Where there is no such
+file, or it is of another Python, modules are imported as everywhere else.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import MAGIC_NUMBER
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import CodeType, ModuleType
+    from typing import Self
+
+#: Names of the files: of what came out of wheels; and of multicdn, the config, and plugins that were copied.
+PACKAGES, OWN = "packages.code", "multicdn.code"
+
+#: Where one module's byte code lies in the file: its offset, its length, and whether the module is a package.
+Place = tuple[int, int, bool]
+
+_SIZE = 8  # bytes of the number that says how long the index is
+
+
+class CodeArchive:
+    """Finds the modules of one file; it is what ``sys.meta_path`` wants.
+
+    Args:
+        folder: where the sources lie.
+        file: descriptor of the file, open as long as the process runs.
+        base: where the code begins in it, after the index.
+        index: places by the modules' full names.
+    """
+
+    def __init__(self, folder: str, file: int, base: int, index: Mapping[str, Place]) -> None:
+        self._folder = folder
+        self._file = file
+        self._base = base
+        self._index = index
+
+    @classmethod
+    def opened(cls, folder: str, name: str) -> Self | None:
+        """Open an archive; None where there is none that this Python can read."""
+        try:
+            file = os.open(f"{folder}/{name}", os.O_RDONLY)
+        except OSError:
+            return None
+        head = os.read(file, len(MAGIC_NUMBER) + _SIZE)
+        if not head.startswith(MAGIC_NUMBER):
+            os.close(file)
+            return None
+        size = int.from_bytes(head[len(MAGIC_NUMBER) :], "big")
+        return cls(folder, file, len(head) + size, marshal.loads(os.read(file, size)))  # noqa: S302 - as byte code is
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """How a module is imported; None if it isn't here. See ``importlib.abc.MetaPathFinder``."""
+        del path, target
+        place = self._index.get(name)
+        if place is None:
+            return None
+        offset, size, is_package = place
+        base = f"{self._folder}/{name.replace('.', '/')}"
+        source = f"{base}/__init__.py" if is_package else f"{base}.py"
+        loader = _Loader(name, source, (self._file, size, self._base + offset))
+        spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
+        spec.has_location = True
+        if is_package:
+            spec.submodule_search_locations = [base]
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    """Loads the module of a source file, whose byte code lies elsewhere."""
+
+    def __init__(self, name: str, source: str, where: tuple[int, int, int]) -> None:
+        super().__init__(name, source)
+        self._where = where
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The module's code."""
+        del fullname
+        code: CodeType = marshal.loads(os.pread(*self._where))  # noqa: S302 - as byte code is
+        return code
+
+
+def use(folder: str) -> None:
+    """Import the modules that a bundle has in archives from there, from now on.
+
+    Args:
+        folder: the bundle's, or one without archives: then nothing changes.
+    """
+    sys.meta_path[:0] = [found for name in (OWN, PACKAGES) if (found := CodeArchive.opened(folder, name))]
+
+
+def written(magic: bytes, codes: Iterable[tuple[str, bool, bytes]]) -> bytes:
+    """Write an archive.
+
+    Args:
+        magic: of the Python that the byte code is of: the first bytes of any of its files.
+        codes: of each module its full name, whether it is a package, and its code, marshalled.
+    """
+    index: dict[str, Place] = {}
+    content = bytearray()
+    for name, is_package, code in codes:
+        index[name] = (len(content), len(code), is_package)
+        content += code
+    head = marshal.dumps(index)
+    return magic + len(head).to_bytes(_SIZE, "big") + head + content

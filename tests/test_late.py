@@ -1,0 +1,91 @@
+"""Modules that a library imports and doesn't use."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from multicdn.late import put_off
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEAVY = (
+    "LOADED.append(__name__)\nclass Version:\n    pass\ndef version(name, *, loud=False):\n    return (name, loud)\n"
+)
+WHOLE = "import acme_heavy\ndef ask():\n    return acme_heavy.version('whole', loud=True), acme_heavy.Version\n"
+PART = "from acme_heavy import version\ndef ask():\n    return version('part')\n"
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What has been loaded of a package on the path: a heavy module, and two libraries that import it."""
+    found: list[str] = []
+    monkeypatch.setattr("builtins.LOADED", found, raising=False)
+    for name, text in (("acme_heavy", HEAVY), ("acme_whole", WHOLE), ("acme_part", PART)):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield found
+    for name in [name for name in sys.modules if name.startswith("acme_")]:
+        del sys.modules[name]
+
+
+def test_a_module_comes_when_it_is_used(loaded: list[str]) -> None:
+    with put_off("acme_heavy"):
+        whole, part = (importlib.import_module(name) for name in ("acme_whole", "acme_part"))
+    assert "acme_heavy" not in sys.modules
+    assert loaded == []
+    assert part.ask() == ("part", False)
+    answer, version = whole.ask()
+    assert answer == ("whole", True)
+    assert version is sys.modules["acme_heavy"].Version
+    assert loaded == ["acme_heavy"]
+
+
+def test_nobody_else_notices(loaded: list[str]) -> None:
+    with put_off("acme_heavy"):
+        importlib.import_module("acme_whole")
+    heavy = importlib.import_module("acme_heavy")
+    assert heavy.__file__
+    assert loaded == ["acme_heavy"]
+    with put_off("acme_heavy"):
+        part = importlib.import_module("acme_part")
+    assert part.version is heavy.version
+    assert sys.modules["acme_heavy"] is heavy
+
+
+def test_it_ends_with_an_import_that_fails(loaded: list[str]) -> None:
+    with pytest.raises(ModuleNotFoundError, match="acme_nowhere"), put_off("acme_heavy"):
+        importlib.import_module("acme_nowhere")
+    assert "acme_heavy" not in sys.modules
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "use"),
+    [
+        ("inspect", "dataclasses", "print(dataclasses.dataclass(type('Bare', (), {'__annotations__': {}})).__doc__)"),
+        ("importlib.metadata", "urllib3", "from urllib3.http2 import inject_into_urllib3; print('Bare()')"),
+    ],
+)
+def test_the_libraries_that_we_do_it_to_work(name: str, library: str, use: str) -> None:
+    code = f"""
+import sys
+from multicdn.late import put_off
+with put_off({name!r}):
+    import {library}
+assert {name!r} not in sys.modules, {library!r}
+{use}
+"""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("Bare()\n", "", 0)
