@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json as jsonlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
+
+from msgspec import Struct
 
 from multicdn.late import put_off
 
 with put_off("importlib.metadata"):
     import urllib3
+
+from collections.abc import Mapping
 
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
@@ -21,7 +25,7 @@ from multicdn.patterns import lazy_pattern
 from multicdn.proxies import ProxyUnusableError, proxy_for, proxy_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     import requests
 
@@ -50,7 +54,7 @@ _NAME = lazy_pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = lazy_pattern(r"(?:[!-~\xa1-\xff][\t -~\x80-\xff]*)?")
 
 
-class RequestDraft(NamedTuple):
+class RequestDraft(Struct, frozen=True):
     """A request: ``target`` goes out byte for byte, ``json`` or ``data`` are its body, ``largest`` is of its answer."""
 
     method: str
@@ -61,7 +65,7 @@ class RequestDraft(NamedTuple):
     largest: int = bounds.LARGEST_ANSWER
 
 
-class Exchanged(NamedTuple):
+class Exchanged(Struct, frozen=True):
     """What came back, and the headers as they went out."""
 
     status: int

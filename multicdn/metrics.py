@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
+
 from multicdn.model import Action, Report, Status
 from multicdn.provenance import since_1970
 from multicdn.queue.retry import Requeue
@@ -82,7 +84,7 @@ class Ending(NamedTuple):
     now: float = 0.0
 
 
-class Measured(NamedTuple):
+class Measured(Struct, frozen=True):
     """Values of metrics by name, and of those that have several in an invocation, all of them.
 
     Attributes:

@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from multicdn import aws_clients, region, secrets, tls
 from multicdn.errors import told
 from multicdn.log import emit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from multicdn.aws.s3 import Objects
     from multicdn.config import Config
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 LONGEST = 5.0
 
 
-class Preparation(NamedTuple):
+class Preparation(Struct, frozen=True):
     """Something to be done, and how the log calls it when it fails.
 
     Attributes:

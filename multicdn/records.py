@@ -11,6 +11,8 @@ from heapq import heapify, heappop
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from msgspec import Struct
+
 from multicdn.model import Status, described
 from multicdn.provenance import MOST, UNKNOWN, Provenance, first_few, joined, since_1970
 from multicdn.queue.retry import Requeue
@@ -54,7 +56,7 @@ class LogRecord(NamedTuple):
     fields: dict[str, Any]
 
 
-class Fate(NamedTuple):
+class Fate(Struct, frozen=True):
     """What became of a target that wasn't delivered, and in how many seconds it is tried again."""
 
     state: str

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery.invocation import forget_secrets
@@ -13,15 +16,13 @@ from multicdn.log import plugin_bug
 from multicdn.provider import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from multicdn.delivery.breaker import Breaker
     from multicdn.delivery.clock import Clock
     from multicdn.delivery.invocation import Run
     from multicdn.provider import Call, Discover
 
 
-class Discovered(NamedTuple):
+class Discovered(Struct, frozen=True):
     """The providers behind another one, by name, and the moment from which they are asked for anew."""
 
     providers: Mapping[str, Provider]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -41,7 +41,7 @@ class InstanceWork(Struct, frozen=True):
     jobs: tuple[Job, ...]
 
 
-class Share(NamedTuple):
+class Share(Struct, frozen=True):
     """What falls to one concrete provider: to an instance itself, or to one of those that it stands for."""
 
     name: str

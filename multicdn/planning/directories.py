@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from msgspec import Struct
+
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Target, TargetKind
 from multicdn.routing import url_templates
+from multicdn.routing.demand import SourceObject
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from multicdn.provider import Provider
-    from multicdn.routing.demand import Demand, SourceObject
+    from multicdn.routing.demand import Demand
     from multicdn.routing.route import Route
 
 _Item = TypeVar("_Item")
 
 
-class LocatedUrl(NamedTuple):
+class LocatedUrl(Struct, frozen=True):
     """A URL to purge.
 
     Attributes:

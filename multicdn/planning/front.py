@@ -6,21 +6,24 @@ in, so an explanation may ask nobody.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from multicdn.model import Action, Change, ChangeKind
 from multicdn.planning.collapse import Count, Decision, collapse
+from multicdn.queue.waiting import Unrouted
 from multicdn.routing import object_tags
 from multicdn.routing.demand import Demand, RoutingFailure
-from multicdn.routing.router import gone_by
+from multicdn.routing.router import Missing, gone_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from multicdn.model import Job
     from multicdn.provider import Provider
-    from multicdn.queue.waiting import Unrouted
-    from multicdn.routing.router import Missing, Router
+    from multicdn.routing.router import Router
 
 
 class ObjectLookup(NamedTuple):
@@ -54,7 +57,7 @@ class Work(NamedTuple):
     decisions: list[Decision]
 
 
-class Released(NamedTuple):
+class Released(Struct, frozen=True):
     """Changes that have waited for the rest of their deploy, of one route, and go on now.
 
     Attributes:
@@ -72,7 +75,7 @@ class Released(NamedTuple):
     late: bool
 
 
-class Holding(NamedTuple):
+class Holding(Struct, frozen=True):
     """Which changes wait for the rest of their deploy.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -70,7 +70,7 @@ def joined(wants: Sequence[Want]) -> Want:
     return Want(asking, frozenset[str]().union(*(want.marks for want in wants)), behind, sequels)
 
 
-class SourceObject(NamedTuple):
+class SourceObject(Struct, frozen=True):
     """The object that a URL was made from.
 
     Attributes:

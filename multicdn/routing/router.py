@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
+
 from multicdn.errors import told
 from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.provenance import Provenance
 from multicdn.routing.bucket_routes import BucketRoutes
 from multicdn.routing.demand import Demand, RoutingFailure, SourceObject, Want
 from multicdn.routing.matcher import FROM_METADATA, Matcher
-from multicdn.routing.route import wished_soft
+from multicdn.routing.route import Route, wished_soft
 from multicdn.routing.sequels import Ordered, Sequels, is_url, url_at
 from multicdn.sequel import is_newer
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from multicdn.provider import Provider
     from multicdn.routing.matcher import Tags, UrlHook
-    from multicdn.routing.route import Route
     from multicdn.routing.tiers import Tier
     from multicdn.routing.verify import Verify
 
@@ -36,7 +37,7 @@ _HOOKED = "urls"
 _NONE: frozenset[str] = frozenset()
 
 
-class LookedAt(NamedTuple):
+class LookedAt(Struct, frozen=True):
     """Where a route looks at an object.
 
     Attributes:

@@ -7,22 +7,23 @@ preloads, which follow the purge of the cache that they fill.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
-from multicdn.model import Action, ChangeKind, Target, TargetKind
+from multicdn.model import Action, Change, ChangeKind, Target, TargetKind
 from multicdn.provider import Confirm
+from multicdn.routing.demand import Demand, Want
+from multicdn.routing.matcher import Matcher
 from multicdn.routing.tiers import PLAIN, Tier, nearest, sources
 from multicdn.sequel import MOST_ALSO, Sequel, Subject, Then, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from multicdn.model import Change
     from multicdn.provider import Provider
-    from multicdn.routing.demand import Demand, Want
-    from multicdn.routing.matcher import Matcher
     from multicdn.routing.route import Route
 
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _OF_OBJECTS = (TargetKind.URL, TargetKind.PREFIX, TargetKind.TAG)
 
 
-class Ordered(NamedTuple):
+class Ordered(Struct, frozen=True):
     """What a route orders for a change from one provider.
 
     Attributes:
@@ -47,7 +48,7 @@ class Ordered(NamedTuple):
     want: Want
 
 
-class AskedNow(NamedTuple):
+class AskedNow(Struct, frozen=True):
     """A target that a provider is asked for now, with all that follows it."""
 
     order: Ordered

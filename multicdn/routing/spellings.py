@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal, NamedTuple
+from typing import Literal
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 from multicdn.patterns import lazy_pattern
 
@@ -20,7 +22,7 @@ Spell = Callable[[str], str]
 MOST = 8
 
 
-class Escaping(NamedTuple):
+class Escaping(Struct, frozen=True):
     """How a client escapes names.
 
     Attributes:
