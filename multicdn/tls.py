@@ -23,6 +23,9 @@ _OF_EITHER = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # As OpenSSL reads it: docs.openssl.org/master/man3/SSL_CTX_load_verify_locations
 _OF_FILE, _OF_FOLDERS = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
+#: Folder beside the package in a bundle: what certifi trusts, for OpenSSL to read one by one.
+HASHED = "multicdn_authorities"
+
 
 class AuthoritiesError(OSError):
     """The authorities that the environment names can't be read."""
@@ -32,7 +35,7 @@ class Authorities(NamedTuple):
     """Where authorities are, and who says so.
 
     Attributes:
-        source: the variables of the environment, or ``certifi``.
+        source: the variables of the environment, or who else.
         file: of certificates; None for none.
         folders: likewise, whose files are named for the hashes of their subjects; several as in ``PATH``.
     """
@@ -108,6 +111,9 @@ def named_authorities() -> Authorities | None:
 
 
 def _of_certifi() -> Authorities:
+    hashed = Path(__file__).parents[1] / HASHED
+    if hashed.is_dir():
+        return Authorities("the bundle", folders=str(hashed))
     with suppress(ImportError):
         import certifi
 

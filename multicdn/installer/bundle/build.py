@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from multicdn import code_archive
+from multicdn import code_archive, tls
 from multicdn.config import compiled, text_file
 from multicdn.config.checker import parse
 from multicdn.config.location import FILE_NAME
-from multicdn.installer.bundle import archive, bytecode, check, lock, sources, wheel
+from multicdn.installer.bundle import archive, authorities, bytecode, check, lock, sources, wheel
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest, sha256
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
 from multicdn.installer.bundle.runtime import Runtime
@@ -101,7 +101,7 @@ class _Recipe:
 
     def packages_key(self, pins: Mapping[str, str]) -> str:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
-        files = (*Path(__file__).parent.glob("*.py"), Path(code_archive.__file__))
+        files = (*Path(__file__).parent.glob("*.py"), *(Path(module.__file__) for module in (code_archive, tls)))
         builder = {file.name: file.read_text(encoding="utf-8") for file in files}
         has_byte_code = self.runtime.interpreter() is not None
         hashes = self.locked and [self.locked[name].hashes for name in sorted(pins)]
@@ -247,6 +247,7 @@ def _add_packages(
     for each in resolved.values():
         wheel.unpack(each.path, task, recipe.bundled)
     archive.prune(task)
+    authorities.add(task)
     bytecode.compile_all(task, recipe.runtime)
     bytecode.gather(task, code_archive.PACKAGES, recipe.runtime)
     versions = {name: each.version for name, each in resolved.items()}
