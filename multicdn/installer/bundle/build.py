@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from multicdn import code_archive, tls
+from multicdn import code_archive
 from multicdn.config import compiled, text_file
 from multicdn.config.checker import parse
 from multicdn.config.location import FILE_NAME
@@ -101,7 +101,8 @@ class _Recipe:
 
     def packages_key(self, pins: Mapping[str, str]) -> str:
         """For what comes out of wheels in these versions. Byte code is in it where there is a Python to make it."""
-        files = (*Path(__file__).parent.glob("*.py"), *(Path(module.__file__) for module in (code_archive, tls)))
+        core = Path(__file__).parents[2]
+        files = (*Path(__file__).parent.glob("*.py"), core / "code_archive.py", core / "tls.py")
         builder = {file.name: file.read_text(encoding="utf-8") for file in files}
         has_byte_code = self.runtime.interpreter() is not None
         hashes = self.locked and [self.locked[name].hashes for name in sorted(pins)]
