@@ -57,6 +57,10 @@ class CodeArchive:
         size = int.from_bytes(head[len(MAGIC_NUMBER) :], "big")
         return cls(folder, file, len(head) + size, marshal.loads(os.read(file, size)))  # noqa: S302 - as byte code is
 
+    def modules(self) -> Iterable[str]:
+        """Full names of all modules."""
+        return self._index.keys()
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import atexit
 import functools
 import json
+import marshal
 import os
+import shutil
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn import config
+from multicdn.code_archive import PACKAGES, CodeArchive
 from multicdn.installer.bundle.build import build
 from multicdn.simulators import VENDORS, Origin, load
 from multicdn.testing.loopback.simulator_config import config_for
@@ -150,5 +154,21 @@ def _floors(folder: Path, library: str, sources: Sequence[Path]) -> Path:
         for path in source.iterdir():
             is_taken = path.name.startswith("multicdn") or path.stem in brought or (folder / path.name).exists()
             if not is_taken:
-                (folder / path.name).symlink_to(path)
+                (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
+        _write_byte_code(source, folder)
     return folder
+
+
+def _write_byte_code(task: Path, folder: Path) -> None:
+    """Give libraries that were copied their byte code, which a bundle has in one file, as Python has it by itself."""
+    names = {path.name for path in folder.iterdir()}
+    archive = CodeArchive.opened(str(task), PACKAGES)
+    for module in archive.modules() if archive else ():
+        spec = archive.find_spec(module) if archive else None
+        if spec is None or spec.origin is None or module.partition(".")[0] not in names:
+            continue
+        file = Path(cache_from_source(str(folder / Path(spec.origin).relative_to(task))))
+        file.parent.mkdir(exist_ok=True)
+        code = spec.loader.get_code(module)  # type: ignore[union-attr]
+        # peps.python.org/pep-0552: a flag says that nobody compares the hash that follows.
+        file.write_bytes(MAGIC_NUMBER + b"\1\0\0\0" + bytes(8) + marshal.dumps(code))
