@@ -10,18 +10,20 @@ import json
 import os
 import ssl
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
 from botocore.endpoint_provider import RuleSetStandardLibrary
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path
 from botocore.loaders import Loader
 from botocore.session import Session
 
 from multicdn import tls
-from multicdn.bounds import obey_botocore
+from multicdn.bounds import bounded, obey_botocore, time_left
 from multicdn.errors import told
 
 if TYPE_CHECKING:
@@ -33,8 +35,18 @@ FOLDER, COMMON = "multicdn_aws", "common"
 # Members of a service's file: names of botocore's own files, and the functions that its rules for endpoints call.
 MODEL, RULES, PAGES, FUNCTIONS = "service-2", "endpoint-rule-set-1", "paginators-1", "functions"
 
-# A session isn't made for several threads, while its clients are. Who makes one may be asked for another meanwhile.
-_making = threading.RLock()
+# Seconds for a client with its credentials, and for which others wait while one is made: what gives the credentials, a
+# service or a program, may hang.
+_LONGEST, _LONGEST_OF_OTHERS = 10.0, 4.0
+
+# What names such a source: docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+_SOURCES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
+
+
+class NotMadeError(NoConnectionError):
+    """A client wasn't made in time. Whoever handles what botocore raises knows it as trouble that passes."""
+
+    fmt = "the AWS {what} wasn't made within {seconds:.1f} s: does the source of its credentials hang{named}?"
 
 
 def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any:
@@ -44,37 +56,115 @@ def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any
         service: as botocore calls it.
         unfit: hears why the bundle's data will not do.
         settings: as for botocore.
+
+    Raises:
+        NotMadeError: it takes too long, or one that another thread makes does.
     """
     obey_botocore()
-    whole = functools.cache(functools.partial(_made, service, settings, lean=False))
-    with _making:
-        data = _session(_surroundings(), lean=True).get_component("data_loader")
-        if not isinstance(data, LeanData):
-            return whole()
-        try:
-            if not data.has(service):
-                return whole()
-            data.refuse_unfit(service)
-            made = _made(service, settings, lean=True)
-        except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault
-            made = whole()
-            data.drop(service)
-            unfit(told(error))
-            return made
-    _add_the_rest(made, whole)
+    made, trouble = _turns.take(f"client of {service}", functools.partial(_best, service, settings))
+    if trouble:
+        unfit(trouble)
     return made
 
 
 def region() -> str | None:
     """The region of whoever names none."""
-    with _making:
-        found: str | None = _session(_surroundings(), lean=True).get_config_variable("region")
-        return found
+    found: str | None = _turns.take(
+        "region", lambda: _session(_surroundings(), lean=True).get_config_variable("region")
+    )
+    return found
+
+
+class _Turns:
+    """Lets one thread after the other use a session: it isn't made for several, while its clients are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = 0.0
+
+    def take(self, what: str, use: Callable[[], Any]) -> Any:
+        """Use a session within the bounds of this thread, or leave that behind, so that it ends while nobody waits.
+
+        Raises:
+            NotMadeError: it takes too long, or that of another thread does.
+        """
+        began = time.monotonic()
+        until = began + (time_left(_LONGEST) or 0.0)
+        if self._is_mine(until):
+            self._began = time.monotonic()
+            turn = _Turn(use, self._lock)
+            try:
+                turn.start()
+            except RuntimeError:  # the process has no thread left
+                turn.run()
+            else:
+                turn.join(max(0.0, until - time.monotonic()))
+            if not turn.is_alive():
+                return turn.result()
+        named = ", ".join(name for name in _SOURCES if os.environ.get(name))
+        raise NotMadeError(what=what, seconds=time.monotonic() - began, named=named and f" ({named})")
+
+    def _is_mine(self, until: float) -> bool:
+        """Wait for the turn of this thread. One that hangs keeps it, and nobody waits for that anew."""
+        while True:
+            left = min(until, self._began + _LONGEST_OF_OTHERS) - time.monotonic()
+            if self._lock.acquire(timeout=max(0.0, left)):
+                return True
+            if left <= 0:
+                return False
+
+
+_turns = _Turns()
+
+
+class _Turn(threading.Thread):
+    """Uses a session, in a thread since nothing else can be left behind, and ends the turn of whoever started it."""
+
+    def __init__(self, use: Callable[[], Any], lock: threading.Lock) -> None:
+        super().__init__(name="multicdn-aws", daemon=True)
+        self._use = use
+        self._lock = lock
+        self._error: BaseException | None = None
+        self._made: Any = None
+
+    def run(self) -> None:
+        """Do it."""
+        try:
+            with bounded(_LONGEST):
+                self._made = self._use()
+        except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
+            self._error = error
+        finally:
+            self._lock.release()
+
+    def result(self) -> Any:
+        """What was made; raises what making it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._made
+
+
+def _best(service: str, settings: dict[str, Any]) -> tuple[Any, str]:
+    """A client, and why the bundle's data will not do for it."""
+    whole = functools.partial(_made, service, settings, lean=False)
+    data = _session(_surroundings(), lean=True).get_component("data_loader")
+    if not isinstance(data, LeanData):
+        return whole(), ""
+    try:
+        if not data.has(service):
+            return whole(), ""
+        data.refuse_unfit(service)
+        made = _made(service, settings, lean=True)
+    except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault
+        made = whole()
+        data.drop(service)
+        return made, told(error)
+    _add_the_rest(made, functools.cache(functools.partial(_turns.take, f"client of {service}", whole)))
+    return made, ""
 
 
 def _made(service: str, settings: dict[str, Any], *, lean: bool) -> Any:
-    with _making:
-        made = _session(_surroundings(), lean=lean).create_client(service, **settings)
+    made = _session(_surroundings(), lean=lean).create_client(service, **settings)
     _share_trust(made)
     return made
 

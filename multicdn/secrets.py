@@ -317,13 +317,15 @@ def _member(text: str, key: str, reference: str) -> str:
 def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     """Make one read call, importing botocore only now: most configurations read few secrets, or none from AWS."""
     try:
+        from botocore import exceptions as botocore
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
+        from botocore.exceptions import BotoCoreError, ClientError
 
         from multicdn.bounds import bounded
     except ImportError:
         message = f"{reference} needs botocore; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
+    passing = botocore.HTTPClientError | botocore.ConnectionError | botocore.CredentialRetrievalError
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
         with bounded(_LONGEST_ANSWER_OF_AWS):
@@ -337,7 +339,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         raise SecretError(message, passing=is_out, denied=code in _DENIED) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}{_REMEDIES.get(type(error).__name__, '')}"
-        raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
+        raise SecretError(message, passing=isinstance(error, passing)) from None
 
 
 # Of errors of botocore, by their names: what to do about each.

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 import multicdn_providers
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import NoRegionError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from kit.slow_source import SlowSource, slow_source
 from multicdn_providers.cloudfront import CloudFront
 
 import multicdn
 from multicdn import _botocore, aws_clients
+from multicdn.bounds import bounded
 from multicdn.installer.bundle import rooms, service_models
+from multicdn.secrets import SecretError, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,6 +230,44 @@ def test_threads_share_one_session_and_another_environment_has_another(
 def key_of(service: str) -> str:
     key: str = aws_clients.client(service, region="us-east-1")._request_signer._credentials.access_key
     return key
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSource]:
+    with slow_source(tmp_path, monkeypatch) as source:
+        yield source
+
+
+def test_a_source_of_credentials_that_hangs_is_left_behind_and_says_so(slow: SlowSource) -> None:
+    with bounded(0.3), pytest.raises(NoConnectionError) as caught:
+        aws_clients.client("sqs")
+    said = str(caught.value)
+    assert said.startswith("the AWS client of sqs wasn't made within 0.3 s: ")
+    assert said.endswith("does the source of its credentials hang (AWS_PROFILE)?")
+    slow.go()
+    assert key_of("sqs") == "C"
+    assert slow.times_asked == 1
+
+
+def test_nobody_waits_anew_for_a_source_that_hangs(slow: SlowSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_botocore, "_LONGEST_OF_OTHERS", 0.2)
+    with bounded(0.3), pytest.raises(NoConnectionError):
+        aws_clients.client("sqs")
+    for wanted in (lambda: aws_clients.client("s3"), aws_clients.region):
+        with pytest.raises(NoConnectionError):
+            wanted()
+    with pytest.raises(SecretError, match=r"^\${ssm:/a}: the AWS client of ssm wasn't made ") as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing
+    assert slow.times_asked == 1
+
+
+def test_without_a_thread_a_client_is_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert [key_of("sqs"), key_of("sqs")] == ["A", "A"]
 
 
 def test_all_that_lambda_calls_is_declared() -> None:
