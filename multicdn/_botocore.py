@@ -284,6 +284,8 @@ class _Trusting(URLLib3Session):
         if self._trusts:
             conn.cert_reqs = "CERT_REQUIRED"
         else:
+            if isinstance(verify, str):
+                _context_of_file(verify)  # raises what is wrong with it, with its name, where there is something
             super()._setup_ssl_cert(conn, url, verify)  # type: ignore[misc]  # the stubs have what is public
 
 
@@ -310,5 +312,10 @@ def _context_of(verify: Any) -> ssl.SSLContext:
 @functools.cache
 def _context_of_file(path: str) -> ssl.SSLContext:
     context: ssl.SSLContext = create_urllib3_context()
-    context.load_verify_locations(path)
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        variables = (name for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE") if os.environ.get(name) == path)
+        source = next(variables, "ca_bundle of the profile")
+        raise tls.AuthoritiesError(f"{source} names {path}: {error.strerror or error}") from None
     return context
