@@ -11,11 +11,13 @@ import os
 import ssl
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
+from botocore.credentials import RefreshableCredentials
 from botocore.endpoint_provider import RuleSetStandardLibrary
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path
@@ -27,7 +29,7 @@ from multicdn.bounds import bounded, obey_botocore, time_left
 from multicdn.errors import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # The folder of a bundle, beside the packages: a file for each service, and one for what botocore reads for all.
 FOLDER, COMMON = "multicdn_aws", "common"
@@ -35,12 +37,19 @@ FOLDER, COMMON = "multicdn_aws", "common"
 # Members of a service's file: names of botocore's own files, and the functions that its rules for endpoints call.
 MODEL, RULES, PAGES, FUNCTIONS = "service-2", "endpoint-rule-set-1", "paginators-1", "functions"
 
+# Of so many environments, each with the bundle's data or without.
+_SESSIONS = 4
+
 # Seconds for a client with its credentials, and for which others wait while one is made: what gives the credentials, a
 # service or a program, may hang.
 _LONGEST, _LONGEST_OF_OTHERS = 10.0, 4.0
 
 # What names such a source: docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 _SOURCES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
+
+
+# Credentials that are renewed now and then; others stand in the environment.
+_given: deque[RefreshableCredentials] = deque(maxlen=_SESSIONS)
 
 
 class NotMadeError(NoConnectionError):
@@ -164,9 +173,20 @@ def _best(service: str, settings: dict[str, Any]) -> tuple[Any, str]:
 
 
 def _made(service: str, settings: dict[str, Any], *, lean: bool) -> Any:
-    made = _session(_surroundings(), lean=lean).create_client(service, **settings)
+    session = _session(_surroundings(), lean=lean)
+    made = session.create_client(service, **settings)
     _share_trust(made)
+    given = session.get_credentials()
+    if isinstance(given, RefreshableCredentials) and given not in _given:
+        _given.append(given)
     return made
+
+
+def given_credentials() -> Iterator[str]:
+    """What must not be shown of credentials that a service or a program has given, as it is now."""
+    for each in tuple(_given):
+        # Whoever asks for them by their names has them renewed.
+        yield from filter(None, (getattr(each, "_secret_key", None), getattr(each, "_token", None)))
 
 
 def _surroundings() -> frozenset[tuple[str, str]]:
@@ -174,7 +194,7 @@ def _surroundings() -> frozenset[tuple[str, str]]:
     return frozenset(item for item in os.environ.items() if item[0].startswith("AWS_") or item[0] == "HOME")
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=_SESSIONS)
 def _session(surroundings: frozenset[tuple[str, str]], *, lean: bool) -> Session:
     del surroundings
     session = Session()

@@ -197,7 +197,8 @@ def redact(text: str) -> str:
 def redactor() -> Callable[[str], str]:
     """What blacks out, as ``redact`` does, all that is known now: for many texts at once."""
     # A copy, since other threads reveal secrets meanwhile.
-    values = {*tuple(_revealed), *filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))}
+    named = filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))
+    values = {*tuple(_revealed), *named, *aws_clients.given_credentials()}
     return redaction.redactor(values) if values else str
 
 

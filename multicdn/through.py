@@ -12,7 +12,6 @@ No redirect is followed; no cookies and no credentials are sent.
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -165,10 +164,11 @@ class _BySecureProxy(_Secure):
 
     def __init__(self, host: str, port: int, *, timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
+        self._plain: Any = self._create_connection  # type: ignore[has-type]  # the stubs have what is public
         self._create_connection = self._connected
 
     def _connected(self, place: tuple[str, int], *rest: Any) -> ssl.SSLSocket:
-        return tls.context().wrap_socket(socket.create_connection(place, *rest), server_hostname=place[0])
+        return tls.context().wrap_socket(self._plain(place, *rest), server_hostname=place[0])
 
 
 for _class in (_Plain, _Secure):

@@ -19,6 +19,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import NoRegionError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from kit.hostile_server import OK, HostileServer, whole
 from kit.slow_source import SlowSource, slow_source
 from multicdn_providers.cloudfront import CloudFront
 
@@ -26,7 +27,7 @@ import multicdn
 from multicdn import _botocore, aws_clients
 from multicdn.bounds import bounded
 from multicdn.installer.bundle import rooms, service_models
-from multicdn.secrets import SecretError, resolve
+from multicdn.secrets import SecretError, redact, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -247,6 +248,18 @@ def test_a_source_of_credentials_that_hangs_is_left_behind_and_says_so(slow: Slo
     slow.go()
     assert key_of("sqs") == "C"
     assert slow.times_asked == 1
+
+
+def test_credentials_that_a_service_gives_are_blacked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, or with SnapStart: nothing of them stands in the environment."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    given = {"AccessKeyId": "D", "SecretAccessKey": "secret-of-container", "Token": "token-of-container"}
+    body = json.dumps({**given, "Expiration": "2999-01-01T00:00:00Z"}).encode()
+    with HostileServer(whole(OK, body)) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url)
+        assert key_of("sqs") == "D"
+    assert redact("of secret-of-container and token%2Dof-container") == "of [secret] and [secret]"
 
 
 def test_nobody_waits_anew_for_a_source_that_hangs(slow: SlowSource, monkeypatch: pytest.MonkeyPatch) -> None:
