@@ -25,6 +25,7 @@ from multicdn_providers.cloudfront import CloudFront
 
 import multicdn
 from multicdn import _botocore, aws_clients
+from multicdn.aws.s3 import Objects
 from multicdn.bounds import bounded
 from multicdn.installer.bundle import rooms, service_models
 from multicdn.secrets import SecretError, redact, resolve
@@ -273,6 +274,12 @@ def test_nobody_waits_anew_for_a_source_that_hangs(slow: SlowSource, monkeypatch
         resolve("ssm", "/a")
     assert caught.value.passing
     assert slow.times_asked == 1
+
+
+def test_objects_have_no_metadata_while_credentials_hang(slow: SlowSource) -> None:
+    found, failed = Objects().metadata([("acme-site", "a.css")], seconds=0.3)
+    assert found == {}
+    assert "the AWS client of s3 wasn't made within 0.3 s: " in failed["acme-site", "a.css"]
 
 
 def test_without_a_thread_a_client_is_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
