@@ -10,6 +10,8 @@ import json
 import os
 import ssl
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +22,19 @@ with put_off("importlib.metadata"):
     import urllib3  # noqa: F401 - botocore imports it
 
 import botocore
+from botocore.credentials import RefreshableCredentials
 from botocore.endpoint_provider import RuleSetStandardLibrary
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.httpsession import URLLib3Session, create_urllib3_context, get_cert_path
 from botocore.loaders import Loader
 from botocore.session import Session
 
 from multicdn import tls
-from multicdn.bounds import obey_botocore
+from multicdn.bounds import bounded, obey_botocore, time_left
 from multicdn.errors import told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # The folder of a bundle, beside the packages: a file for each service, and one for what botocore reads for all.
 FOLDER, COMMON = "multicdn_aws", "common"
@@ -38,8 +42,25 @@ FOLDER, COMMON = "multicdn_aws", "common"
 # Members of a service's file: names of botocore's own files, and the functions that its rules for endpoints call.
 MODEL, RULES, PAGES, FUNCTIONS = "service-2", "endpoint-rule-set-1", "paginators-1", "functions"
 
-# A session isn't made for several threads, while its clients are. Who makes one may be asked for another meanwhile.
-_making = threading.RLock()
+# Of so many environments, each with the bundle's data or without.
+_SESSIONS = 4
+
+# Seconds for a client with its credentials, and for which others wait while one is made: what gives the credentials, a
+# service or a program, may hang.
+_LONGEST, _LONGEST_OF_OTHERS = 10.0, 4.0
+
+# What names such a source: docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+_SOURCES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
+
+
+# Credentials that are renewed now and then; others stand in the environment.
+_given: deque[RefreshableCredentials] = deque(maxlen=_SESSIONS)
+
+
+class NotMadeError(NoConnectionError):
+    """A client wasn't made in time. Whoever handles what botocore raises knows it as trouble that passes."""
+
+    fmt = "the AWS {what} wasn't made within {seconds:.1f} s: does the source of its credentials hang{named}?"
 
 
 def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any:
@@ -49,39 +70,128 @@ def client(service: str, unfit: Callable[[str], object], **settings: Any) -> Any
         service: as botocore calls it.
         unfit: hears why the bundle's data will not do.
         settings: as for botocore.
+
+    Raises:
+        NotMadeError: it takes too long, or one that another thread makes does.
     """
     obey_botocore()
-    whole = functools.cache(functools.partial(_made, service, settings, lean=False))
-    with _making:
-        data = _session(_surroundings(), lean=True).get_component("data_loader")
-        if not isinstance(data, LeanData):
-            return whole()
-        try:
-            if not data.has(service):
-                return whole()
-            data.refuse_unfit(service)
-            made = _made(service, settings, lean=True)
-        except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault
-            made = whole()
-            data.drop(service)
-            unfit(told(error))
-            return made
-    _add_the_rest(made, whole)
+    made, trouble = _turns.take(f"client of {service}", functools.partial(_best, service, settings))
+    if trouble:
+        unfit(trouble)
     return made
 
 
 def region() -> str | None:
     """The region of whoever names none."""
-    with _making:
-        found: str | None = _session(_surroundings(), lean=True).get_config_variable("region")
-        return found
+    found: str | None = _turns.take(
+        "region", lambda: _session(_surroundings(), lean=True).get_config_variable("region")
+    )
+    return found
+
+
+class _Turns:
+    """Lets one thread after the other use a session: it isn't made for several, while its clients are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._began = 0.0
+
+    def take(self, what: str, use: Callable[[], Any]) -> Any:
+        """Use a session within the bounds of this thread, or leave that behind, so that it ends while nobody waits.
+
+        Raises:
+            NotMadeError: it takes too long, or that of another thread does.
+        """
+        began = time.monotonic()
+        until = began + (time_left(_LONGEST) or 0.0)
+        if self._is_mine(until):
+            self._began = time.monotonic()
+            turn = _Turn(use, self._lock)
+            try:
+                turn.start()
+            except RuntimeError:  # the process has no thread left
+                turn.run()
+            else:
+                turn.join(max(0.0, until - time.monotonic()))
+            if not turn.is_alive():
+                return turn.result()
+        named = ", ".join(name for name in _SOURCES if os.environ.get(name))
+        raise NotMadeError(what=what, seconds=time.monotonic() - began, named=named and f" ({named})")
+
+    def _is_mine(self, until: float) -> bool:
+        """Wait for the turn of this thread. One that hangs keeps it, and nobody waits for that anew."""
+        while True:
+            left = min(until, self._began + _LONGEST_OF_OTHERS) - time.monotonic()
+            if self._lock.acquire(timeout=max(0.0, left)):
+                return True
+            if left <= 0:
+                return False
+
+
+_turns = _Turns()
+
+
+class _Turn(threading.Thread):
+    """Uses a session, in a thread since nothing else can be left behind, and ends the turn of whoever started it."""
+
+    def __init__(self, use: Callable[[], Any], lock: threading.Lock) -> None:
+        super().__init__(name="multicdn-aws", daemon=True)
+        self._use = use
+        self._lock = lock
+        self._error: BaseException | None = None
+        self._made: Any = None
+
+    def run(self) -> None:
+        """Do it."""
+        try:
+            with bounded(_LONGEST):
+                self._made = self._use()
+        except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
+            self._error = error
+        finally:
+            self._lock.release()
+
+    def result(self) -> Any:
+        """What was made; raises what making it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._made
+
+
+def _best(service: str, settings: dict[str, Any]) -> tuple[Any, str]:
+    """A client, and why the bundle's data will not do for it."""
+    whole = functools.partial(_made, service, settings, lean=False)
+    data = _session(_surroundings(), lean=True).get_component("data_loader")
+    if not isinstance(data, LeanData):
+        return whole(), ""
+    try:
+        if not data.has(service):
+            return whole(), ""
+        data.refuse_unfit(service)
+        made = _made(service, settings, lean=True)
+    except Exception as error:  # noqa: BLE001 - of data and code that don't match; or it isn't the data's fault
+        made = whole()
+        data.drop(service)
+        return made, told(error)
+    _add_the_rest(made, functools.cache(functools.partial(_turns.take, f"client of {service}", whole)))
+    return made, ""
 
 
 def _made(service: str, settings: dict[str, Any], *, lean: bool) -> Any:
-    with _making:
-        made = _session(_surroundings(), lean=lean).create_client(service, **settings)
+    session = _session(_surroundings(), lean=lean)
+    made = session.create_client(service, **settings)
     _share_trust(made)
+    given = session.get_credentials()
+    if isinstance(given, RefreshableCredentials) and given not in _given:
+        _given.append(given)
     return made
+
+
+def given_credentials() -> Iterator[str]:
+    """What must not be shown of credentials that a service or a program has given, as it is now."""
+    for each in tuple(_given):
+        # Whoever asks for them by their names has them renewed.
+        yield from filter(None, (getattr(each, "_secret_key", None), getattr(each, "_token", None)))
 
 
 def _surroundings() -> frozenset[tuple[str, str]]:
@@ -89,7 +199,7 @@ def _surroundings() -> frozenset[tuple[str, str]]:
     return frozenset(item for item in os.environ.items() if item[0].startswith("AWS_") or item[0] == "HOME")
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=_SESSIONS)
 def _session(surroundings: frozenset[tuple[str, str]], *, lean: bool) -> Session:
     del surroundings
     session = Session()
@@ -199,6 +309,8 @@ class _Trusting(URLLib3Session):
         if self._trusts:
             conn.cert_reqs = "CERT_REQUIRED"
         else:
+            if isinstance(verify, str):
+                _context_of_file(verify)  # raises what is wrong with it, with its name, where there is something
             super()._setup_ssl_cert(conn, url, verify)  # type: ignore[misc]  # the stubs have what is public
 
 
@@ -225,5 +337,10 @@ def _context_of(verify: Any) -> ssl.SSLContext:
 @functools.cache
 def _context_of_file(path: str) -> ssl.SSLContext:
     context: ssl.SSLContext = create_urllib3_context()
-    context.load_verify_locations(path)
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        variables = (name for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE") if os.environ.get(name) == path)
+        source = next(variables, "ca_bundle of the profile")
+        raise tls.AuthoritiesError(f"{source} names {path}: {error.strerror or error}") from None
     return context

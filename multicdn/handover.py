@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from multicdn.bounds import bounded
 from multicdn.errors import told
 from multicdn.model import Action, Outcome, Report, Status
 from multicdn.queue import waiting
@@ -122,7 +123,9 @@ class Handover:
             notes: list[Note] = []
             if self._follows or pursuit:
                 decisions, steps, notes = self._following().next(report, decisions, findings, history, began, now)
-            failed = self._queue().carry_out([*decisions, *steps], end - time.monotonic())
+            with bounded(end - time.monotonic()):
+                way = self._queue()
+            failed = way.carry_out([*decisions, *steps], end - time.monotonic())
         except Exception as error:  # noqa: BLE001 - such as no client to be made; then everything goes back to AWS
             looked_at = _returning(pursuit.looks if pursuit else ())
             left = Report((*map(self._not_followed, report), *looked_at))
@@ -155,8 +158,11 @@ class Handover:
         """Put changes into the queue, or among the dead letters; what could not be sent goes back to AWS."""
         if self._queue is None or not groups:
             return HeldOver()
+        until = time.monotonic() + seconds
         try:
-            failed = self._queue().carry_out_unrouted(groups, seconds)
+            with bounded(seconds):
+                way = self._queue()
+            failed = way.carry_out_unrouted(groups, until - time.monotonic())
         except Exception as error:  # noqa: BLE001 - as above
             return HeldOver(left=_changes_of(groups), trouble=told(error))
         return HeldOver(groups, failed, _changes_of(failed))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from multicdn import aws_clients, region, secrets, tls
+from multicdn.bounds import bounded
 from multicdn.errors import told
 from multicdn.log import emit
 
@@ -111,7 +112,7 @@ def _load_what_waits(config: Config, objects: Objects, follow: Callable[[], Foll
 
 def take(steps: Iterator[Preparation], seconds: float = LONGEST) -> None:
     """Take steps in their order, for so many seconds at most. Never raises for anything that they do."""
-    taking = _Taking(tuple(steps), time.monotonic() + seconds)
+    taking = _Taking(tuple(steps), seconds)
     try:
         taking.start()
     except RuntimeError:
@@ -123,10 +124,11 @@ def take(steps: Iterator[Preparation], seconds: float = LONGEST) -> None:
 class _Taking(threading.Thread):
     """Takes steps until it is left behind."""
 
-    def __init__(self, steps: Sequence[Preparation], until: float) -> None:
+    def __init__(self, steps: Sequence[Preparation], seconds: float) -> None:
         super().__init__(name="multicdn-preparation", daemon=True)
         self._left = list(steps)
-        self._until = until
+        self._until = time.monotonic() + seconds
+        self._longest = seconds / 2
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -134,7 +136,8 @@ class _Taking(threading.Thread):
         while (step := self._next()) is not None:
             reason = ""
             try:
-                step.run()
+                with bounded(self._longest):  # a client of AWS that hangs shall leave time for all that are none
+                    step.run()
             except BaseException as error:  # noqa: BLE001 - a plugin's, of any kind; its first call does without
                 reason = told(error)
             self._end(step, reason)

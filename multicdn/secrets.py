@@ -17,7 +17,7 @@ import time
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from multicdn import aws_clients, redaction, region
 from multicdn.errors import SecretError, told
@@ -61,7 +61,8 @@ _MISSING = ("ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundEx
 # GetParameter's InvalidKeyId, GetSecretValue's DecryptionFailure: the key may not be used, is disabled, or is gone.
 _KEYS = ("InvalidKeyId", "DecryptionFailure", "KMSAccessDeniedException")
 
-_CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# The last one lets a function with SnapStart ask for the others.
+_CREDENTIALS_OF_AWS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 
 _revealed: dict[str, None] = {}
 _revealing = threading.Lock()
@@ -73,6 +74,13 @@ def _nowhere(event: str, **fields: object) -> None:
 
 #: Writes a warning. The log puts itself here: it imports this module, to black out what it writes.
 warn: Callable[..., None] = _nowhere
+
+
+class Resolver(Protocol):
+    """Knows schemes that aren't built in."""
+
+    def resolve_secret(self, scheme: str, name: str) -> str | None:
+        """The value of a reference; None where it is unknown."""
 
 
 class Secret:
@@ -189,7 +197,8 @@ def redact(text: str) -> str:
 def redactor() -> Callable[[str], str]:
     """What blacks out, as ``redact`` does, all that is known now: for many texts at once."""
     # A copy, since other threads reveal secrets meanwhile.
-    values = {*tuple(_revealed), *filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))}
+    named = filter(None, map(os.environ.get, _CREDENTIALS_OF_AWS))
+    values = {*tuple(_revealed), *named, *aws_clients.given_credentials()}
     return redaction.redactor(values) if values else str
 
 
@@ -212,19 +221,19 @@ def parse_reference(text: str) -> tuple[str, str] | None:
     return (match["scheme"], match["name"]) if match else None
 
 
-def secret_of(scheme: str, name: str, resolve_foreign: Callable[[str, str], str | None]) -> Secret:
+def secret_of(scheme: str, name: str, hooks: Callable[[], Resolver]) -> Secret:
     """A secret by its reference.
 
     Args:
         scheme: as in ``${scheme:name}``.
         name: likewise.
-        resolve_foreign: asked for schemes that aren't built in; what gives None is unknown to it.
+        hooks: loads those that are asked for schemes that aren't built in; what gives None is unknown to them.
     """
     if scheme in BUILT_IN:
         return Secret(f"${{{scheme}:{name}}}", partial(resolve, scheme, name))
 
     def foreign() -> str:
-        value = resolve_foreign(scheme, name)
+        value = hooks().resolve_secret(scheme, name)
         return resolve(scheme, name) if value is None else checked(value, scheme, name)
 
     return Secret(f"${{{scheme}:{name}}}", foreign)
@@ -317,13 +326,15 @@ def _member(text: str, key: str, reference: str) -> str:
 def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     """Make one read call, importing botocore only now: most configurations read few secrets, or none from AWS."""
     try:
+        from botocore import exceptions as botocore
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004
+        from botocore.exceptions import BotoCoreError, ClientError
 
         from multicdn.bounds import bounded
     except ImportError:
         message = f"{reference} needs botocore; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
+    passing = botocore.HTTPClientError | botocore.ConnectionError | botocore.CredentialRetrievalError
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
         with bounded(_LONGEST_ANSWER_OF_AWS):
@@ -337,7 +348,7 @@ def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
         raise SecretError(message, passing=is_out, denied=code in _DENIED) from None
     except BotoCoreError as error:
         message = f"{reference}: {error}{_REMEDIES.get(type(error).__name__, '')}"
-        raise SecretError(message, passing=isinstance(error, HTTPClientError | ConnectionError)) from None
+        raise SecretError(message, passing=isinstance(error, passing)) from None
 
 
 # Of errors of botocore, by their names: what to do about each.

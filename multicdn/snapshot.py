@@ -58,5 +58,5 @@ def renew(providers: Mapping[str, Provider]) -> None:
         try:
             for secret in provider.secrets():
                 secret.forget()
-        except Exception as error:  # noqa: BLE001 - a plugin's own way to list them
+        except BaseException as error:  # noqa: BLE001 - a plugin's own way to list them
             emit(logging.ERROR, "plugin-bug", provider=name, error=told(error))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from multicdn import __version__, tls
@@ -149,7 +149,26 @@ class _Secure(http.client.HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = tls.context().wrap_socket(self.sock, server_hostname=self.name)
+        self.sock = self._secured(self.sock)
+
+    def _secured(self, sock: Any) -> Any:
+        if not isinstance(sock, ssl.SSLSocket):
+            return tls.context().wrap_socket(sock, server_hostname=self.name)
+        from urllib3.util.ssltransport import SSLTransport  # for TLS within that of a proxy
+
+        return SSLTransport(sock, tls.context(), self.name)
+
+
+class _BySecureProxy(_Secure):
+    """Likewise, through a proxy that speaks TLS itself: its password goes there, too."""
+
+    def __init__(self, host: str, port: int, *, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._plain: Any = self._create_connection  # type: ignore[has-type]  # the stubs have what is public
+        self._create_connection = self._connected
+
+    def _connected(self, place: tuple[str, int], *rest: Any) -> ssl.SSLSocket:
+        return tls.context().wrap_socket(self._plain(place, *rest), server_hostname=place[0])
 
 
 for _class in (_Plain, _Secure):
@@ -160,12 +179,14 @@ def _connection(address: Address, seconds: float) -> http.client.HTTPConnection:
     """A connection, through the proxy of the environment where there is one for TLS, as for calls to vendors."""
     if address.scheme == "http":
         return _Plain(address.host, address.port, timeout=seconds)
-    named = proxy_for(address.scheme, address.host)
+    host = address.host if address.port == _PORTS["https"] else f"{address.host}:{address.port}"
+    named = proxy_for(address.scheme, host)
     proxy = urlsplit(named)
     if not proxy.hostname:
         connection = _Secure(address.host, address.port, timeout=seconds)
     else:
-        connection = _Secure(proxy.hostname, proxy.port or _PORTS["http"], timeout=seconds)
+        kind = _BySecureProxy if proxy.scheme == "https" else _Secure
+        connection = kind(proxy.hostname, proxy.port or _PORTS[proxy.scheme], timeout=seconds)
         connection.set_tunnel(address.host, address.port, proxy_headers(named))
     connection.name = address.name
     return connection

@@ -56,24 +56,31 @@ class Authorities(NamedTuple):
 
 
 class _SharedContext(ssl.SSLContext):
-    """What one of its users sets would hold for all others, and libraries set some with each connection."""
+    """What one of its users sets would hold for all others, so it is left out. Libraries set some with each connection.
 
-    @property
-    def check_hostname(self) -> bool:
-        return True
+    urllib3 leaves names to itself where pyOpenSSL was injected into it, a plugin's httpx would offer HTTP/2 for all,
+    its requests add certifi's authorities, and a recipe for servers of old take weak ciphers.
+    """
 
-    @check_hostname.setter
-    def check_hostname(self, wanted: bool) -> None:
-        """urllib3 would check names itself where pyOpenSSL was injected into it."""
+    def __setattr__(self, name: str, value: object) -> None:
+        """Such as ``check_hostname``, ``minimum_version`` and ``keylog_filename``."""
+        if name == "verify_mode" and value == ssl.CERT_NONE:
+            raise ValueError("this context is for all vendors, and CERT_NONE would trust anybody")
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """A plugin's httpx would offer HTTP/2 for all, and most others here don't speak that."""
+        """Likewise."""
+
+    def set_ciphers(self, *_: object) -> None:
+        """Likewise."""
 
     def load_verify_locations(self, *_: object, **__: object) -> None:
-        """A plugin's requests would add certifi's authorities to those that the environment names."""
+        """Likewise."""
 
     def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
-        """Likewise those of the system."""
+        """Likewise."""
+
+    def set_default_verify_paths(self) -> None:
+        """Likewise."""
 
     def load_cert_chain(self, *_: object, **__: object) -> None:
         raise ValueError("this context is for all vendors: make one of your own for a client's certificate")

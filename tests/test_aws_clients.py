@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 import multicdn_providers
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import NoRegionError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from kit.hostile_server import OK, HostileServer, whole
+from kit.slow_source import SlowSource, slow_source
 from multicdn_providers.cloudfront import CloudFront
 
 import multicdn
 from multicdn import _botocore, aws_clients
+from multicdn.aws.s3 import Objects
+from multicdn.bounds import bounded
 from multicdn.installer.bundle import rooms, service_models
+from multicdn.secrets import SecretError, redact, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,6 +232,62 @@ def test_threads_share_one_session_and_another_environment_has_another(
 def key_of(service: str) -> str:
     key: str = aws_clients.client(service, region="us-east-1")._request_signer._credentials.access_key
     return key
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowSource]:
+    with slow_source(tmp_path, monkeypatch) as source:
+        yield source
+
+
+def test_a_source_of_credentials_that_hangs_is_left_behind_and_says_so(slow: SlowSource) -> None:
+    with bounded(0.3), pytest.raises(NoConnectionError) as caught:
+        aws_clients.client("sqs")
+    said = str(caught.value)
+    assert said.startswith("the AWS client of sqs wasn't made within 0.3 s: ")
+    assert said.endswith("does the source of its credentials hang (AWS_PROFILE)?")
+    slow.go()
+    assert key_of("sqs") == "C"
+    assert slow.times_asked == 1
+
+
+def test_credentials_that_a_service_gives_are_blacked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, or with SnapStart: nothing of them stands in the environment."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    given = {"AccessKeyId": "D", "SecretAccessKey": "secret-of-container", "Token": "token-of-container"}
+    body = json.dumps({**given, "Expiration": "2999-01-01T00:00:00Z"}).encode()
+    with HostileServer(whole(OK, body)) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url)
+        assert key_of("sqs") == "D"
+    assert redact("of secret-of-container and token%2Dof-container") == "of [secret] and [secret]"
+
+
+def test_nobody_waits_anew_for_a_source_that_hangs(slow: SlowSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_botocore, "_LONGEST_OF_OTHERS", 0.2)
+    with bounded(0.3), pytest.raises(NoConnectionError):
+        aws_clients.client("sqs")
+    for wanted in (lambda: aws_clients.client("s3"), aws_clients.region):
+        with pytest.raises(NoConnectionError):
+            wanted()
+    with pytest.raises(SecretError, match=r"^\${ssm:/a}: the AWS client of ssm wasn't made ") as caught:
+        resolve("ssm", "/a")
+    assert caught.value.passing
+    assert slow.times_asked == 1
+
+
+def test_objects_have_no_metadata_while_credentials_hang(slow: SlowSource) -> None:
+    found, failed = Objects().metadata([("acme-site", "a.css")], seconds=0.3)
+    assert found == {}
+    assert "the AWS client of s3 wasn't made within 0.3 s: " in failed["acme-site", "a.css"]
+
+
+def test_without_a_thread_a_client_is_made_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert [key_of("sqs"), key_of("sqs")] == ["A", "A"]
 
 
 def test_all_that_lambda_calls_is_declared() -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from botocore.session import Session
 from kit.sample_plugins import Plain, installed
-from kit.stage import lines, s3_event
+from kit.slow_source import slow_source
+from kit.stage import failures, lines, s3_event, sqs_event
 
 from multicdn import config, preparation
 from multicdn.delivery.delivery import Delivery
 from multicdn.dispatcher import Dispatcher
 from multicdn.preparation import Preparation
-from multicdn.provider import Provider, Secret
+from multicdn.provider import Call, Provider, Receipt, RetryLater, Secret
+from multicdn.queue import sender
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 
 CONFIG = """\
@@ -83,6 +87,36 @@ def test_what_secrets_are_asked_of_is_loaded_and_none_is_read(
     Dispatcher(loaded, installed(), Delivery(loaded.providers)).prepare()
     assert set(made) == {"ssm"}
     assert lines(logged) == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sick(Plain):
+    """A vendor that is out."""
+
+    def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:
+        """Fail."""
+        raise RetryLater("out of order")
+
+
+def test_credentials_of_aws_that_hang_hold_up_neither_other_vendors_nor_the_end_of_an_event(
+    tmp_path: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = "https://sqs.us-east-1.amazonaws.com/111122223333/multicdn"
+    monkeypatch.setenv(sender.QUEUE, queue)
+    monkeypatch.setattr(preparation, "take", partial(preparation.take, seconds=1.0))
+    plugins = installed(prepared=f"{__name__}:Prepared", sick=f"{__name__}:Sick")
+    loaded = config.parse(CONFIG.replace("broken: {type: prepared}", "broken: {type: sick}"), "any.yml", plugins)
+    made = Dispatcher(loaded, plugins, Delivery(loaded.providers), sender.from_environment(), queue)
+    with slow_source(tmp_path, monkeypatch) as source:
+        made.prepare()
+        prepared = [*Prepared.asked]
+        reply = made.dispatch(sqs_event(m1=s3_event("a.css")), 1.0, 0.2)
+        assert source.times_asked == 1
+    assert prepared == [loaded.providers["first"], loaded.providers["last"]]
+    assert reply == failures("m1")
+    said = {line["event"]: str(line.get("reason")) for line in lines(logged)}
+    assert "wasn't made within" in said["requeue-failed"]
+    Prepared.asked.clear()
 
 
 def step(run: object, what: str) -> Preparation:

@@ -562,6 +562,14 @@ def test_only_revealed_values_are_blacked_out() -> None:
     assert redact(text) == "Bearer [secret], [secret]!"
 
 
+@pytest.mark.parametrize(
+    "variable", ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+)
+def test_credentials_that_aws_gives_a_function_are_blacked_out(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "of-aws/+0123456789")
+    assert redact("you sent of-aws%2F%2B0123456789") == "you sent [secret]"
+
+
 def test_rotated_value_stays_blacked_out() -> None:
     secret = Secret("${env:A}", Store("first-value", "second-value"))
     secret.reveal()

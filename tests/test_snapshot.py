@@ -5,16 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator  # noqa: TC003 - resolved where the class is made
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import pytest
 from kit.sample_plugins import Plain
 from kit.stage import lines
 
 from multicdn import snapshot
 from multicdn.provider import Secret, option
-
-if TYPE_CHECKING:
-    import pytest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +25,27 @@ class Hasty(Plain):
         self.token.reveal()
 
 
+@dataclass(frozen=True, kw_only=True)
 class Unlisted(Plain):
     """A vendor whose plugin can't say what its secrets are."""
 
+    error: BaseException
+
     def secrets(self) -> Iterator[Secret]:
         """Fail."""
-        raise OSError("no")
+        raise self.error
 
 
-def test_a_secret_that_was_read_is_read_again_whatever_other_plugins_do(logged: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [OSError("no"), SystemExit("no")])
+def test_a_secret_that_was_read_is_read_again_whatever_other_plugins_do(
+    error: BaseException, logged: pytest.LogCaptureFixture
+) -> None:
     values = iter(("before", "rotated"))
     hasty = Hasty(token=Secret("${file:token}", lambda: next(values)))
     hasty.prepare()
-    snapshot.renew({"odd": Unlisted(), "hasty": hasty})
+    snapshot.renew({"odd": Unlisted(error=error), "hasty": hasty})
     assert hasty.token.reveal() == "rotated"
-    assert lines(logged) == [{"event": "plugin-bug", "provider": "odd", "error": "OSError: no"}]
+    assert lines(logged) == [{"event": "plugin-bug", "provider": "odd", "error": f"{type(error).__name__}: no"}]
 
 
 def test_the_chance_of_tls_is_stirred_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import requests
 import urllib3
+from akamai.edgegrid import EdgeGridAuth
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, SSLError
@@ -67,15 +68,21 @@ class _Site(ThreadingHTTPServer):
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A server of ``localhost``, and the file of the authority that signed its certificate."""
-    file = tmp_path / "site.pem"
-    file.write_bytes(certificate("localhost"))
+    with serving(tmp_path / "site.pem", certificate("localhost")) as url:
+        yield url, tmp_path / "site.pem"
+
+
+@contextmanager
+def serving(file: Path, shown: bytes) -> Iterator[str]:
+    """A server that shows a certificate, which is written into a file."""
+    file.write_bytes(shown)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     server = _Site(("127.0.0.1", 0), _Answers)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    yield f"https://localhost:{server.server_address[1]}", file
+    yield f"https://localhost:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
     thread.join(5)
@@ -123,7 +130,12 @@ def by_aws(url: str) -> bytes:
     return answer
 
 
-ALL = [by_http, by_through, by_cloudflare, by_aws]
+def by_edgegrid(url: str) -> bytes:
+    api = Http(url, auth=EdgeGridAuth("client", "only-for-tests", "access"))
+    return api.send("GET", "/", CALL).body
+
+
+ALL = [by_http, by_through, by_cloudflare, by_aws, by_edgegrid]
 CLIENTS = pytest.mark.parametrize("ask", ALL)
 
 
@@ -157,6 +169,60 @@ def test_a_certificate_for_another_host_is_refused(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
     with pytest.raises(Exception, match=r"(?i)certificate_?verif|doesn't match"):
         ask(site[0].replace("localhost", "127.0.0.1"))
+
+
+@CLIENTS
+@pytest.mark.parametrize(("begins", "ends"), [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+def test_a_certificate_of_another_time_is_refused(
+    begins: int, ends: int, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "site.pem"))
+    with (
+        serving(tmp_path / "site.pem", certificate("localhost", begins, ends)) as url,
+        pytest.raises(Exception, match=r"(?i)certificate_?verif"),
+    ):
+        ask(url)
+
+
+# What libraries, and recipes for servers of old, do to a context that they are handed.
+LOOSENING: dict[str, Callable[[ssl.SSLContext], object]] = {
+    "trusts anybody": lambda context: setattr(context, "verify_mode", ssl.CERT_NONE),
+    "takes any name": lambda context: setattr(context, "check_hostname", False),
+    "checks less": lambda context: setattr(context, "verify_flags", ssl.VERIFY_DEFAULT),
+    "speaks old TLS": lambda context: setattr(context, "minimum_version", ssl.TLSVersion.TLSv1),
+    "speaks no new TLS": lambda context: setattr(context, "maximum_version", ssl.TLSVersion.TLSv1_2),
+    "takes servers of old": lambda context: setattr(context, "options", 4),
+    "takes weak ciphers": lambda context: context.set_ciphers("ALL:@SECLEVEL=0"),
+    "writes keys down": lambda context: setattr(context, "keylog_filename", "keys.log"),
+    "trusts the system": lambda context: context.set_default_verify_paths(),
+    "trusts the usual": lambda context: context.load_default_certs(),
+    "trusts the site": lambda context: context.load_verify_locations("site.pem"),
+    "offers HTTP/2": lambda context: context.set_alpn_protocols(["h2"]),
+}
+
+
+@pytest.mark.parametrize("what", LOOSENING)
+def test_what_one_library_sets_holds_for_nobody_else(
+    what: str, site: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").write_bytes(certificate("other"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(site[1]))  # as OpenSSL reads it
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other"))
+    before = strictness(tls.context())
+    with suppress(ValueError, ssl.SSLError):
+        LOOSENING[what](tls.context())
+    assert strictness(tls.context()) == before
+    for ask in (by_http, by_through, by_cloudflare):
+        with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
+            ask(site[0])
+    assert not (tmp_path / "keys.log").exists()
+
+
+def strictness(context: ssl.SSLContext) -> list[object]:
+    names = ("verify_mode", "check_hostname", "verify_flags", "minimum_version", "maximum_version", "options")
+    ciphers = [each["name"] for each in context.get_ciphers()]
+    return [*(getattr(context, name) for name in names), ciphers, context.get_ca_certs(), context.keylog_filename]
 
 
 def test_a_host_that_does_not_shake_hands_is_given_the_time_for_a_connection() -> None:
@@ -197,7 +263,7 @@ def test_the_proxy_gets_its_credentials(site: tuple[str, Path], ask: Ask, monkey
     assert base64.b64decode(sent.removeprefix("Basic ")) == b"us@er:pa:ss"
 
 
-@pytest.mark.parametrize("ask", [by_http, by_cloudflare])
+@pytest.mark.parametrize("ask", [by_http, by_cloudflare, by_through])
 def test_a_proxy_that_speaks_tls_is_trusted_as_vendors_are(
     site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,12 +277,13 @@ def test_a_proxy_that_speaks_tls_is_trusted_as_vendors_are(
 
 
 @CLIENTS
+@pytest.mark.parametrize("excepted", ["localhost", "localhost:{port}"])
 def test_a_host_that_is_excepted_is_asked_itself(
-    site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
+    excepted: str, site: tuple[str, Path], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site[1]))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("NO_PROXY", "other.example,localhost")
+    monkeypatch.setenv("NO_PROXY", f"other.example,{excepted.format(port=site[0].rpartition(':')[2])}")
     assert ask(site[0]) == b"ok"
 
 
@@ -236,14 +303,6 @@ def test_aws_has_authorities_of_its_own_where_they_are_named(
     for ask in (by_http, by_through):
         with pytest.raises(Exception, match=r"(?i)certificate_?verif"):
             ask(site[0])
-
-
-def test_authorities_that_are_not_there_are_what_a_call_to_aws_complains_of(
-    site: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none"))
-    with pytest.raises(BotoCoreError, match=r"none|No such file"):
-        by_aws(site[0])
 
 
 # Which authorities
@@ -297,6 +356,20 @@ def name_hash(common_name: bytes) -> str:
     sequence = b"\x30" + bytes([len(attribute)]) + attribute
     digest = hashlib.sha1(b"\x31" + bytes([len(sequence)]) + sequence, usedforsecurity=False).digest()
     return f"{int.from_bytes(digest[:4], 'little'):08x}"
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:1"], ids=["direct", "by proxy"])
+def test_aws_too_names_authorities_that_are_not_there(
+    variable: str, proxy: str, site: tuple[str, Path], named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+    Path(named["empty"], "text").write_text("no certificate")
+    for name, reason in (("none", "No such file"), ("empty/text", r"(?:\[X509|no certificate)")):
+        monkeypatch.setenv(variable, str(Path(named["none"]).parent / name))
+        with pytest.raises(BotoCoreError, match=f"{variable} names /.*/{name}: {reason}"):
+            by_aws(site[0])
 
 
 @pytest.mark.parametrize(

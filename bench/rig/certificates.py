@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 
 @functools.cache
-def certificate(name: str) -> bytes:
-    """Certificate and key of a host, signed by itself, in PEM."""
+def certificate(name: str, begins: float = -1, ends: float = 1) -> bytes:
+    """Certificate and key of a host, signed by itself, in PEM. It is valid between two days, counted from now."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,7 +17,7 @@ def certificate(name: str) -> bytes:
     called = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder(called, called, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        x509.CertificateBuilder(called, called, key.public_key(), 1, now + timedelta(begins), now + timedelta(ends))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())

@@ -9,10 +9,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from rig.own_process import OwnProcess
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
 _OK = b'{"status": "ok", "id": "1-1"}'
 
@@ -25,31 +25,24 @@ _DRIP_PAUSE = 0.3
 _DROWSY_SECONDS = 1.0
 
 
-class SickVendor:
+class SickVendor(OwnProcess):
     """An API that accepts every call, unless it is told to be sick. A context manager.
 
     Attributes:
         url: of the API.
     """
 
+    url: str
+
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._state: Any = context.Value("i", 0)
         self._calls: Any = context.Value("i", 0)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._process = context.Process(target=_serve, args=(self._listener, self._state, self._calls), daemon=True)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__(_serve, self._state, self._calls)
 
-    def __enter__(self) -> Self:
-        self._process.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.join()
-        self._listener.close()
+    def reached(self, how: Any) -> None:
+        """Keep it."""
+        self.url = how
 
     @property
     def calls(self) -> int:
@@ -61,7 +54,9 @@ class SickVendor:
         self._state.value = list(STATES).index(state)
 
 
-def _serve(listener: socket.socket, state: Any, calls: Any) -> None:
+def _serve(state: Any, calls: Any, pipe: Any) -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    pipe.send(f"http://127.0.0.1:{listener.getsockname()[1]}")
     while True:
         connection, _ = listener.accept()
         threading.Thread(target=_talk, args=(connection, state, calls), daemon=True).start()

@@ -128,8 +128,10 @@ class Objects:
         self, places: Collection[Place], seconds: float, read: Callable[[HeadObjectOutputTypeDef], _Answer]
     ) -> tuple[dict[Place, _Answer], dict[Place, str]]:
         """Ask for the head of each object that is there, and why S3 did not answer for others."""
+        until = time.monotonic() + seconds
         try:
-            _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
+            with bounded(seconds):
+                _asked("S3", lambda: self._client)  # made now, before several threads ask for it at once
         except Exception as error:  # noqa: BLE001 - no client could be made, for whatever reason
             return {}, dict.fromkeys(places, _reason(error))
         from concurrent.futures import ThreadPoolExecutor, wait
@@ -142,7 +144,7 @@ class Objects:
                 answers[place] = pool.submit(self._head, place, read)
             except RuntimeError:
                 failed[place] = "no thread could be started to read its metadata: the process has too many"
-        wait(answers.values(), timeout=max(0.0, seconds))
+        wait(answers.values(), timeout=max(0.0, until - time.monotonic()))
         pool.shutdown(wait=False, cancel_futures=True)
         found: dict[Place, _Answer] = {}
         for place, answer in answers.items():

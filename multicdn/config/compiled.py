@@ -90,7 +90,10 @@ def load(path: Path) -> CompiledConfig | None:
         found = importlib.import_module(MODULE)
         _refuse_outdated(found, path)
         plugins = ChosenPlugins(found.HOOKS)
-        return CompiledConfig(found.make(_secret_with(plugins)), plugins)
+        made = found.make(_secret_with(plugins))
+        if type(made) is not Config:
+            raise OutdatedError(f"{MODULE} can't be used: it makes no config")
+        return CompiledConfig(made, plugins)
     except ModuleNotFoundError as error:
         if error.name == MODULE:
             return None
@@ -113,7 +116,7 @@ def _digest(content: bytes) -> str:
 
 
 def _secret_with(plugins: ChosenPlugins) -> Any:
-    return lambda scheme, name: secrets.secret_of(scheme, name, plugins.resolve_secret)
+    return lambda scheme, name: secrets.secret_of(scheme, name, lambda: plugins.hooks)
 
 
 class _Writer:

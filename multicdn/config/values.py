@@ -65,10 +65,7 @@ class Values:
         scheme, name = reference
         if scheme not in secrets.BUILT_IN and isinstance(self._plugins.hooks, NoHooks):
             raise ValueError(f"unknown secret scheme {scheme!r}{did_you_mean(scheme, secrets.BUILT_IN)}")
-        return secrets.secret_of(scheme, name, self._resolve_foreign)
-
-    def _resolve_foreign(self, scheme: str, name: str) -> str | None:
-        return self._plugins.hooks.resolve_secret(scheme, name)
+        return secrets.secret_of(scheme, name, lambda: self._plugins.hooks)
 
     def _stray_references(self, raw: object, value: object, path: Path) -> None:
         if isinstance(raw, list):

@@ -44,10 +44,6 @@ class ChosenPlugins:
 
         return Hooks({name: _load(name, source) for name, source in self._sources.items()})
 
-    def resolve_secret(self, scheme: str, name: str) -> str | None:
-        """What the hooks know of a reference."""
-        return self.hooks.resolve_secret(scheme, name)
-
 
 def _load(name: str, source: HookSource) -> Any:
     module, _, path = source.partition(":")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from multicdn.aws import sqs
+from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.errors import ConfigError
 from multicdn.log import emit
 from multicdn.patterns import lazy_pattern
@@ -191,13 +192,17 @@ class _Sending:
     def _run(self) -> None:
         entries = map(_entry, self._messages)
         answers = sqs.called_in_batches(self._action, self._url, entries, tries=_SENDING_TRIES, until=self._until)
-        for batch in answers:
-            with self._lock:
-                for place, refusal in batch.items():
-                    if refusal is None:
-                        del self._open[place]
-                    else:
-                        self._open[place] = refusal
+        with bounded(self._until - time.monotonic(), ANY_LENGTH):
+            for batch in answers:
+                self._note(batch)
+
+    def _note(self, batch: Mapping[int, Refusal | None]) -> None:
+        with self._lock:
+            for place, refusal in batch.items():
+                if refusal is None:
+                    del self._open[place]
+                else:
+                    self._open[place] = refusal
 
 
 def messages(queued: QueuedJob, delay: int = 0, largest: int = _LARGEST, **attributes: str) -> Iterator[Message]:

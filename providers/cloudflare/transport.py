@@ -66,9 +66,9 @@ class BoundedTransport(httpx.BaseTransport):
         self._pool(httpx.URL(endpoint))
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        place = (url.scheme, url.host)
+        place = (url.scheme, url.netloc.decode())  # NO_PROXY may name a port
         if place not in self._pools:
-            made = self._connections(url.scheme, proxy_for(url.scheme, url.host))
+            made = self._connections(url.scheme, proxy_for(*place))
             # Another thread may have been faster; a pool that is thrown away with connections would leave them open.
             self._pools.setdefault(place, made)
         return self._pools[place]

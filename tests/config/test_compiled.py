@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import math
 import re
 import sys
@@ -274,6 +275,7 @@ def test_where_plugins_are_switched_off_the_file_counts(tmp_path: Path, monkeypa
         ("VERSION = '", "VERSION = '9.", "was made by multicdn 9."),
         ("HOOKS", "hooks", "has no attribute 'HOOKS'"),
         ("def make", "def make(", "can't be used"),
+        ("return m0", "m0", "can't be used: it makes no config"),
         ("fastly as", "slowly as", "No module named 'multicdn_providers.slowly'"),
     ],
 )
@@ -287,6 +289,18 @@ def test_what_is_of_another_multicdn_or_broken_is_not_used(
     module.write_text(text.replace(before, after))
     with pytest.raises(compiled.OutdatedError, match=re.escape(reason)):
         compiled.load(tmp_path / "my.yml")
+
+
+def test_a_part_of_it_is_not_used_wherever_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, FULL, monkeypatch)
+    module = tmp_path / f"{compiled.MODULE}.py"
+    lines = module.read_bytes().splitlines(keepends=True)
+    for count in range(len(lines)):
+        module.write_bytes(b"".join(lines[:count]))
+        monkeypatch.delitem(sys.modules, compiled.MODULE, raising=False)
+        importlib.invalidate_caches()
+        with pytest.raises(compiled.OutdatedError):
+            compiled.load(tmp_path / "my.yml")
 
 
 def test_a_config_file_that_was_changed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from kit.bundles import FASTLY, build_config, fastly_bundle, write_config
+from kit.bundles import FASTLY, build_config, fastly_bundle, install_plugin, write_config
+from kit.wheels import make_wheel
 
 from multicdn.installer.bundle import lock
 from multicdn.installer.bundle.build import WHEELS
@@ -33,8 +34,8 @@ def wheels() -> dict[str, str]:
     return found
 
 
-def build_locked(folder: Path, hashes: dict[str, str]) -> Bundle:
-    file = write_config(folder, {"fastly": FASTLY}, install={"lock": "locked.txt"})
+def build_locked(folder: Path, hashes: dict[str, str], providers: dict[str, Any] | None = None) -> Bundle:
+    file = write_config(folder, providers or {"fastly": FASTLY}, install={"lock": "locked.txt"})
     text = "".join(f"{name} \\\n    --hash={value}\n    # via multicdn\n" for name, value in hashes.items())
     (folder / "locked.txt").write_text(text, encoding="utf-8")
     return build_config(file, folder)
@@ -75,6 +76,40 @@ def test_a_version_that_nothing_takes_is_named(tmp_path: Path) -> None:
 def test_a_lock_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match=r"the lock file .*locked\.txt can't be read: .*No such file"):
         build_config(write_config(tmp_path, {"fastly": FASTLY}, install={"lock": "locked.txt"}), tmp_path)
+
+
+@pytest.mark.parametrize("files", [{}, {"fast.so": ""}], ids=["copied", "fetched"])
+def test_a_plugin_in_another_version_than_has_checked_the_config_is_refused(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_plugin(tmp_path, monkeypatch, files=files)
+    said = (
+        r"^the lock file has multicdn-acme 2\.0, and 1\.2 is installed here, .*: pip install 'multicdn-acme==2\.0' or "
+    )
+    with pytest.raises(InstallError, match=said):
+        build_locked(tmp_path, {**wheels(), "multicdn-acme==2.0": A}, {"acme": {"type": "acme"}})
+
+
+def test_the_lock_file_may_have_the_plugins_that_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_plugin(tmp_path, monkeypatch)
+    built = build_locked(tmp_path, {**wheels(), "multicdn-acme==1.2.0": A}, {"acme": {"type": "acme"}})
+    assert "multicdn-acme==1.2" in built.packages
+
+
+@pytest.mark.parametrize("version", ["99.0", "0.0.1"])
+def test_a_multicdn_in_another_version_is_refused(version: str, tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=f"^the lock file has multicdn {version}, and "):
+        build_locked(tmp_path, {**wheels(), f"multicdn=={version}": A})
+
+
+def test_without_a_lock_file_too_no_other_version_of_a_plugin_gets_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is compiled, and so comes from an index; and somebody needs a newer one than is installed."""
+    install_plugin(tmp_path, monkeypatch, files={"fast.so": ""}, requires=("multicdn-acme>=2",))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(make_wheel(tmp_path / "index", "multicdn_acme", "2.0", {}).parent))
+    with pytest.raises(InstallError, match=r"^other plugins need multicdn-acme 2\.0, and 1\.2 is installed here"):
+        build_config(write_config(tmp_path, {"acme": {"type": "acme"}}), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import logging
 import random
 import socket
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from kit.hostile_server import OK, HostileServer, drip
 from kit.queues import SITE, Line, Ok, Queues, purged, s3_event
 from kit.sample_plugins import hooked, observer
 
-from multicdn import handler
+from multicdn import aws_clients, handler
 from multicdn.errors import Undelivered
 from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
 from multicdn.queue import sender
@@ -581,6 +583,17 @@ def hang_in_connecting() -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("installed")
+def test_no_thread_stays_at_a_queue_that_sends_a_byte_now_and_then(queues: Queues) -> None:
+    """Each invocation would leave one there."""
+    with HostileServer(drip(OK + b"X-Odd: ")) as server:
+        sqs = aws_clients.client("sqs", region="us-east-1", endpoint_url=server.url)
+        refused = RetryQueue(sqs, f"{server.url}/111122223333/work").send([sender.Message("{}")], seconds=0.3)
+        assert len(refused) == 1
+        for thread in [each for each in threading.enumerate() if each.name == "multicdn-queue"]:
+            thread.join(20)
+            assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("server", [hang, hang_in_connecting])
 def test_a_queue_that_hangs_is_given_up_within_seconds(
     img: FastlySimulator, monkeypatch: pytest.MonkeyPatch, server: Callable[[], Iterator[str]]

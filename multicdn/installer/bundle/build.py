@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from multicdn import code_archive
@@ -28,6 +29,7 @@ from multicdn.installer.bundle import archive, authorities, bytecode, check, loc
 from multicdn.installer.bundle.cache import ArchiveCache, default_folder, digest, sha256
 from multicdn.installer.bundle.packages import BOTO3, Needs, Wheels
 from multicdn.installer.bundle.runtime import Runtime
+from multicdn.installer.errors import InstallError
 from multicdn.plugins.discovery import HOOK_GROUP, Plugins
 
 if TYPE_CHECKING:
@@ -132,8 +134,8 @@ def build(
 
     Raises:
         PluginError: a configured provider isn't installed, or can't be found in the bundle.
-        InstallError: a wheel can't be had, or isn't the one in the lock file; credentials would get in, or the bundle
-            is too large.
+        InstallError: a wheel can't be had, or isn't the one in the lock file; a plugin would be another version than
+            the one that is installed here; credentials would get in, or the bundle is too large.
     """
     recipe = _recipe(Runtime(architecture, python), config, config_path, vendor_boto3=vendor_boto3)
     cache = ArchiveCache(default_folder())
@@ -142,9 +144,11 @@ def build(
         wheels = Wheels(recipe.runtime, Path(folder, "wheels"), cache, recipe.locked)
         draft = Path(folder, "draft.zip")
         pins = wheels.pins(recipe.needs)
+        _refuse_other_plugins(recipe, pins or {})
         if pins is None or not cache.fetch(recipe.key(pins), draft):
             task, own = Path(folder, "task"), Path(folder, "own")
             versions = _add_packages(recipe, task, draft, wheels, pins, cache)
+            _refuse_other_plugins(recipe, versions)
             _add_own(recipe, task, draft, own, versions, cache)
             if versions == pins:
                 cache.store(recipe.key(pins), draft)
@@ -180,6 +184,24 @@ def _compiled_config(source: bytes, plugins: Plugins, hooks: Mapping[str, metada
         return compiled.source(config, source, {name: entry.value for name, entry in hooks.items()}), ""
     except compiled.NotCompilableError as error:
         return b"", str(error)
+
+
+def _refuse_other_plugins(recipe: _Recipe, versions: Mapping[str, str]) -> None:
+    """Refuse plugins, and a multicdn, of other versions than those that have checked and compiled the config.
+
+    Raises:
+        InstallError: the lock file has one, or what is fetched is one.
+    """
+    locked = {name: each.version for name, each in (recipe.locked or {}).items()}
+    said = "the lock file has" if recipe.locked else "other plugins need"
+    remedy = " or make the lock file anew" if recipe.locked else ""
+    for name, wanted in {**versions, **locked}.items():
+        installed = metadata.version(name) if name in recipe.needs.roots and name not in BOTO3 else None
+        if installed and not SpecifierSet(f"=={wanted}").contains(installed, prereleases=True):
+            raise InstallError(
+                f"{said} {name} {wanted}, and {installed} is installed here, by which the config was checked: "
+                f"pip install '{name}=={wanted}'{remedy}"
+            )
 
 
 def _service_models(text: str, asked: Sequence[Mapping[str, Sequence[str]]]) -> Mapping[PurePosixPath, bytes]:
