@@ -457,12 +457,12 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
 
     Args:
         tasks: what to run.
-        waiting: told when this thread has nothing to do but wait for the others.
+        waiting: told, in its own thread, when one has nothing more to do, and when this one only waits for the others.
     """
     here, others = list(tasks[:1]), tasks[1:]
     threads = []
     for task in others:
-        thread = threading.Thread(target=task, daemon=True)
+        thread = threading.Thread(target=partial(_ending, task, waiting), daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -475,3 +475,10 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
         waiting()
     for thread in threads:
         thread.join()
+
+
+def _ending(task: Callable[[], None], waiting: Callable[[], None]) -> None:
+    try:
+        task()
+    finally:
+        waiting()
