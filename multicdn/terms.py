@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from types import UnionType
+
+# Of the limits, those that are counted, with the least that each may be; and those that are measured.
+_COUNTED = {"targets": 1, "bytes": 1, "envelope": 0, "target_bytes": 1, "parallel": 1}
+_MEASURED = ("calls_per_second", "targets_per_second", "burst", "target_burst", "target_window")
+_OPTIONAL = frozenset({"bytes", "target_bytes", *_MEASURED} - {"burst"})
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -38,6 +48,34 @@ class Limits(Struct, frozen=True, kw_only=True):
     quota: str = ""
     parallel: int = 1
     page: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what limits nothing, or everything: a pace of 0, or of no number, would pass for none at all.
+
+        Raises:
+            ValueError: the sentence is for the plugin's author.
+        """
+        for name, least in _COUNTED.items():
+            if not self._allows(name, int, least):
+                self._refuse(name, f"a whole number from {least} on")
+        for name in _MEASURED:
+            if not self._allows(name, int | float, math.ulp(0.0)):
+                self._refuse(name, "a number above 0")
+        if self.bytes is not None and self.bytes <= self.envelope:
+            self._refuse("bytes", f"more than those of the envelope, {self.envelope}")
+        if self.target_window and not self.targets_per_second:
+            self._refuse("targets_per_second", "a number where there is a target_window")
+
+    def _allows(self, name: str, kinds: type | UnionType, least: float) -> bool:
+        value = getattr(self, name)
+        if value is None:
+            return name in _OPTIONAL
+        is_number = isinstance(value, kinds) and not isinstance(value, bool)
+        return is_number and least <= value < math.inf
+
+    def _refuse(self, name: str, must_be: str) -> None:
+        message = f"Limits.{name} must be {must_be}, and is {getattr(self, name)!r:.80}"
+        raise ValueError(message)
 
 
 class Call(Struct, frozen=True):

@@ -18,6 +18,7 @@ from multicdn.config.publish import Publish
 from multicdn.config.settings import Install, Retrying
 from multicdn.config.values import Values
 from multicdn.errors import ConfigError, PluginError, did_you_mean
+from multicdn.plugins import limits
 from multicdn.plugins.discovery import Plugins
 from multicdn.plugins.options import option_types, required_options
 from multicdn.routing.route import Route, listed, written_members
@@ -169,14 +170,17 @@ class _Checker:
             return None
         if tier:
             self._tiers[name] = Tier(**tier)
-        return self._built(cls, values, path)
+        return self._built(cls, values, plugin, path)
 
-    def _built(self, cls: type[Provider], values: dict[str, Any], path: FilePath) -> Provider | None:
+    def _built(self, cls: type[Provider], values: dict[str, Any], plugin: str, path: FilePath) -> Provider | None:
         try:
-            return cls(**values)
+            provider = cls(**values)
         except ValueError as error:
             self._problems.add(path, str(error))
             return None
+        for fault in limits.faults(provider):
+            self._problems.add(path, f"bug in the plugin {plugin!r}: {fault}")
+        return provider
 
     # Settings
 

@@ -66,6 +66,7 @@ class InstanceRun(threading.Thread):
         self._breaker = breaker
         self._attempts = attempts
         self._purges_open = self.purges
+        self._lanes: tuple[Lane, ...] = ()
         # Until they are planned, the demands themselves stand in the ledger: a plugin may hang while planning, too.
         self.ledger.open(work.jobs)
         run.patience.busy(COMPUTING, self)
@@ -77,6 +78,8 @@ class InstanceRun(threading.Thread):
     def give_up(self) -> None:
         """Note that its calls under way are not waited for any longer."""
         self._breaker.give_up(self._run)
+        for lane in self._lanes:
+            lane.give_up()
 
     def close(self) -> list[Outcome]:
         """How each of its jobs ended; what is still open has not been done."""
@@ -112,13 +115,13 @@ class InstanceRun(threading.Thread):
             self._run.patience.idle()
 
     def _serve(self) -> None:
-        lanes = self._lanes()
+        lanes = self._lanes = self._planned()
         side_by_side([lane.purge for lane in lanes], self._run.patience.idle)
         self._end_purges()
         if any(lane.preloads for lane in lanes):
             self._preload(lanes)
 
-    def _lanes(self) -> list[Lane]:
+    def _planned(self) -> tuple[Lane, ...]:
         lanes = []
         jobs: list[Job] = []
         ended: list[Outcome] = []
@@ -135,7 +138,7 @@ class InstanceRun(threading.Thread):
                 Lane(share.name, share.provider, plan.jobs, self.ledger, self._run, self._breaker, self._attempts)
             )
         self.ledger.replace(self._work.jobs, jobs, ended)
-        return lanes
+        return tuple(lanes)
 
     def _find(self, provider: Discover, bucket: str) -> Mapping[str, Provider]:
         return self._discoveries.find(self._work.instance, provider, bucket, self._run, self._breaker)

@@ -30,7 +30,7 @@ from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
 from multicdn.delivery.ledger import status_of
-from multicdn.delivery.pace import Pace
+from multicdn.delivery.pace import Pace, Turn
 from multicdn.delivery.patience import COMPUTING
 from multicdn.delivery.preloads import Preloads
 from multicdn.delivery.refusals import Refusals, hosts_of
@@ -106,6 +106,7 @@ class Lane:
         self._failures = 0
         self._trouble = ""
         self._resume_at = 0.0
+        self._paces: list[Pace] = []
         self._refusals = Refusals()
         self._in_vain = 0
         self._renewed = False
@@ -132,9 +133,15 @@ class Lane:
             self._waiting.extend(Try(job, now) for job in alike)
             way = self._way(alike[0])
             pace = self._pace = Pace(self._run, self._name, way.limits, way.limits_of(self._provider), len(alike))
+            self._paces.append(pace)
             side_by_side(
                 [self._paced_worker if pace.is_slow else self._worker] * pace.parallel, self._run.patience.idle
             )
+            pace.end()
+
+    def give_up(self) -> None:
+        """Note that nobody waits any longer for what is still under way: it keeps no turn from others."""
+        for pace in self._paces:
             pace.end()
 
     def _way(self, job: Job) -> Capability:
@@ -177,39 +184,63 @@ class Lane:
 
     def _attempt(self, attempt: Try) -> None:
         """Wait for this job's turn and make its call, unless other calls show meanwhile that it makes no sense."""
-        start = -math.inf
+        turn = self._pace.turn()
+        try:
+            self._attempt_in(turn, attempt)
+        finally:  # whatever kept it from being made
+            turn.give_back()
+
+    def _attempt_in(self, turn: Turn, attempt: Try) -> None:
         # What is left of a run that is stopped stays open, and ends with it.
         while not self._run.stopped and (left := self._uncovered(attempt)):
             attempt = left
             if pause := self._breaker.pause():
-                if self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE):
-                    continue
-                return self._end(attempt, Status.RETRY, self._breaker.reason, pause)
-            if self._is_put_off(attempt, joins=start == -math.inf and not self._attempts):
+                if not (self._breaker.is_probed_by(self) and self._run.patience.sleep(_GLANCE)):
+                    return self._end(attempt, Status.RETRY, self._breaker.reason, pause)
+            elif self._is_over(attempt) or self._joins_others(attempt, turn):
                 return None
-            if start < self._resume_at:
-                start = self._pace.book(len(attempt.job.targets), max(self._clock.now(), self._resume_at))
-            wait = max(0.0, start - self._clock.now())
-            if not self._run.has_time(wait):
-                return self._put_off(attempt, wait and self._pace.told_apart(wait), f"not before {self._run.ends}")
-            if wait == 0:
-                if call := self._admitted():
-                    attempt = self._first_of(attempt, call.halvings)
-                    return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
-            elif not self._sleep(wait):
-                self._pace.forgo(len(attempt.job.targets), start)
-                return self._put_off(attempt, self._pace.told_apart(wait), "and nothing else is left to do")
+            elif wait := self._seconds_until(turn, attempt):
+                if not self._waits_for(turn, attempt, wait):
+                    return None
+            elif not self._run.has_time():
+                return self._put_off(attempt, 0.0, "")
+            elif call := self._admitted():
+                attempt = self._first_of(attempt, call.halvings)
+                turn.use(len(attempt.job.targets))
+                return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
         return None
 
-    def _is_put_off(self, attempt: Try, *, joins: bool) -> bool:
-        """Put a job off where others have their turn before: other vendors' uploads, or, if it joins them, its own."""
-        if self._pace.is_over:
-            self._put_off(attempt, self._pace.next_stretch(), "and nothing else is left to do")
+    def _seconds_until(self, turn: Turn, attempt: Try) -> float:
+        """Seconds until a turn, which is booked unless one is that the vendor still allows."""
+        if turn.at < self._resume_at:
+            turn.book(len(attempt.job.targets), max(self._clock.now(), self._resume_at))
+        return max(0.0, turn.at - self._clock.now())
+
+    def _waits_for(self, turn: Turn, attempt: Try, wait: float) -> bool:
+        """Wait for a turn, or put the job off until then."""
+        if not self._trouble and self._is_over(attempt, wait):
+            return False
+        has_time = self._run.has_time(wait)
+        if has_time and self._sleep(wait):
             return True
-        if joins and (wait := self._pace.kept_for_others()):
-            self._put_off(attempt, wait, "with those that wait already")
-            return True
+        turn.forgo()
+        why = "and nothing else is left to do" if has_time else f"not before {self._run.ends}"
+        self._put_off(attempt, self._pace.told_apart(wait), why)
         return False
+
+    def _is_over(self, attempt: Try, wait: float = 0.0) -> bool:
+        """Put a job off where other vendors' uploads have their turn before."""
+        if not self._pace.is_over(wait):
+            return False
+        self._put_off(attempt, self._pace.next_stretch(wait), "and nothing else is left to do")
+        return True
+
+    def _joins_others(self, attempt: Try, turn: Turn) -> bool:
+        """Put a new job off where those that wait already have their turn before."""
+        if turn.at > -math.inf or self._attempts or not (wait := self._pace.kept_for_others()):
+            return False
+        self._put_off(attempt, wait, "with those that wait already")
+        return True
 
     def _admitted(self) -> WatchedCall | None:
         call = self._breaker.admit(self, self._run, self._attempts)
@@ -252,7 +283,6 @@ class Lane:
 
     def _make(self, attempt: Try, call: WatchedCall) -> None:
         renewed = self._renewed
-        self._pace.made()
         self._ledger.calling(attempt.job, attempt.calls, attempt.waits, attempt.since)
         try:
             with self._watched(call):
@@ -427,12 +457,12 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
 
     Args:
         tasks: what to run.
-        waiting: told when this thread has nothing to do but wait for the others.
+        waiting: told, in its own thread, when one has nothing more to do, and when this one only waits for the others.
     """
     here, others = list(tasks[:1]), tasks[1:]
     threads = []
     for task in others:
-        thread = threading.Thread(target=task, daemon=True)
+        thread = threading.Thread(target=partial(_ending, task, waiting), daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -445,3 +475,10 @@ def side_by_side(tasks: Sequence[Callable[[], None]], waiting: Callable[[], None
         waiting()
     for thread in threads:
         thread.join()
+
+
+def _ending(task: Callable[[], None], waiting: Callable[[], None]) -> None:
+    try:
+        task()
+    finally:
+        waiting()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from bisect import bisect_right, insort
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from multicdn.delivery.stretches import Stretches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from multicdn.provider import Limits
 
 
@@ -19,6 +23,19 @@ _KEPT = 3.0
 
 # Seconds that one call may be longer under way to its vendor than the next: only then does it begin to count.
 _UNDER_WAY = 1.0
+
+# Bookings that are remembered for longer than they count, since others after them may be taken back: a bucket is then
+# as full as if those had never been, and a window holds again what they had waited for.
+_REMEMBERED = 1000
+
+
+class _Booked(NamedTuple):
+    """A booking, and how full the bucket was before it."""
+
+    at: float
+    amount: float
+    level: float
+    since: float
 
 
 class TokenBucket:
@@ -36,6 +53,7 @@ class TokenBucket:
         self._burst = burst
         self._level = burst
         self._at = -math.inf
+        self._booked: list[_Booked] = []
 
     def start(self, amount: float, at: float) -> float:
         """The moment from which an amount may be used, ``at`` or later."""
@@ -48,11 +66,22 @@ class TokenBucket:
     def book(self, amount: float, at: float) -> None:
         """Use an amount at a moment that ``start`` allows."""
         if self._per_second:
+            self._booked.append(_Booked(at, amount, self._level, self._at))
+            del self._booked[:-_REMEMBERED]
             self._level, self._at = self._level_at(at) - amount, at
 
-    def give_back(self, amount: float) -> None:
-        """Take a booking back."""
-        self._level += amount
+    def give_back(self, amount: float, at: float, used: float = 0.0) -> None:
+        """Take a booking back, but for what of it is used. Those after it stand."""
+        places = reversed(range(len(self._booked)))  # the last is the likeliest
+        place = next((place for place in places if self._booked[place][:2] == (at, amount)), None)
+        if place is None:
+            self._level += amount - used
+            return
+        stand = self._booked[place + 1 :]
+        self._level, self._at = self._booked[place][2:]
+        del self._booked[place:]
+        for moment, units in [(at, used)] * bool(used) + [booked[:2] for booked in stand]:
+            self.book(units, moment)
 
     def _level_at(self, moment: float) -> float:
         return min(self._burst, self._level + (moment - self._at) * self._per_second)
@@ -76,7 +105,7 @@ class SlidingWindow:
     def start(self, amount: float, at: float) -> float:
         """The moment from which an amount may be used, ``at`` or later, and not before what is booked already."""
         start = max(at, self._booked[-1][0]) if self._booked else at
-        counted = [(moment, units) for moment, units in self._booked if moment + self._seconds > start]
+        counted = self._booked[self._over(start) :]
         room = self._limit - sum(units for _, units in counted)
         for moment, units in counted:
             if room >= min(amount, self._limit):
@@ -87,15 +116,27 @@ class SlidingWindow:
     def book(self, amount: float, at: float) -> None:
         """Use an amount at a moment that ``start`` allows."""
         # Not before: who only asks about a later moment, since a vendor wants a long wait, may not come to book it.
-        self._booked = [(moment, units) for moment, units in self._booked if moment + self._seconds > at]
-        while amount > 0:
-            self._booked.append((at, min(amount, self._limit)))
-            amount, at = amount - self._limit, at + self._seconds
+        del self._booked[: max(0, self._over(at) - _REMEMBERED)]
+        for part in self._parts(amount, at):
+            insort(self._booked, part)
 
-    def give_back(self, amount: float) -> None:
-        """Take the last booking, which was of this amount, back."""
-        while amount > 0 and self._booked:
-            amount -= self._booked.pop()[1]
+    def give_back(self, amount: float, at: float, used: float = 0.0) -> None:
+        """Take a booking back, but for what of it is used. Those of others stand."""
+        for part in self._parts(amount, at):
+            with suppress(ValueError):  # it counts no longer
+                self._booked.remove(part)
+        for part in self._parts(used, at):
+            insort(self._booked, part)
+
+    def _over(self, at: float) -> int:
+        """How many bookings no longer count at a moment."""
+        return bisect_right(self._booked, at, key=lambda booked: booked[0] + self._seconds)
+
+    def _parts(self, amount: float, at: float) -> Iterator[tuple[float, float]]:
+        """A booking by the period."""
+        while amount > 0:
+            yield at, min(amount, self._limit)
+            amount, at = amount - self._limit, at + self._seconds
 
 
 class RateLimits:
@@ -168,11 +209,11 @@ class RateLimits:
         rates = (_rate(unit, limits) for unit in ("calls", "targets"))
         return max(1, math.floor(min((burst * self._share for rate, burst in rates if rate), default=1.0)))
 
-    def give_back(self, name: str, method: str, limits: Limits, targets: int) -> None:
-        """Take a booking of these arguments back: its call won't be made."""
+    def give_back(self, name: str, method: str, limits: Limits, targets: int, at: float, used: int = 0) -> None:
+        """Take a booking of these arguments back: its call won't be made, or with so many of its targets."""
         with self._lock:
-            self._bucket("calls", name, method, limits).give_back(1)
-            self._bucket("targets", name, method, limits).give_back(targets)
+            self._bucket("calls", name, method, limits).give_back(1, at, bool(used))
+            self._bucket("targets", name, method, limits).give_back(targets, at, used)
 
     def _bucket(self, unit: str, name: str, method: str, limits: Limits) -> TokenBucket | SlidingWindow:
         budget = _budget(unit, name, method, limits)

@@ -145,8 +145,9 @@ class Pursuits:
         assert look is not None, "as above"
         call = Call(connect=min(_CONNECT, until - now), read=min(_READ, until - now))
         try:
-            turn = self._rates.book(queued.job.provider, "confirm", provider.confirm_limits, 1, now, now)
-            if turn > now or until - now < _SHORTEST:
+            limits = provider.confirm_limits
+            # No turn is booked for a question that nobody could wait for.
+            if until - now < _SHORTEST or self._rates.book(queued.job.provider, "confirm", limits, 1, now, now) > now:
                 return _VendorWord(_is_late(look), reason="the vendor's rate allows the question only later")
             with bounded(call.read, _LARGEST_ANSWER):
                 answer = provider.confirm(receipt, call)
@@ -203,7 +204,7 @@ class Pursuits:
 
     def _turns_of(self, name: str, provider: Prove) -> Semaphore:
         """As many as may ask at once, by the plugin's word; those that an earlier invocation has left hanging count."""
-        return self._turns.setdefault(name, Semaphore(max(1, provider.prove_limits.parallel)))
+        return self._turns.setdefault(name, Semaphore(provider.prove_limits.parallel))
 
 
 class Pursuit:

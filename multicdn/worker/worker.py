@@ -12,7 +12,9 @@ import threading
 import time
 import traceback
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,9 @@ _LONGEST_BACKOFF = 30.0
 
 # A receive that is under way when the worker is stopped is waited for this long: what it brings can be given back.
 _LINGER = 0.5
+
+# Seconds between two looks at whether a turn is late that another worker keeps.
+_GLANCE = 0.5
 
 # Seconds after which, and again and again, a batch that isn't done is told of.
 _QUIET = 30.0
@@ -118,8 +123,8 @@ class Worker:
         self._deadline: float | None = None
         # Messages of the batch at hand, since when, and when it was last told of.
         self._busy = (0, 0.0, 0.0)
-        # May be filled from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
-        self._inbox: SimpleQueue[list[MessageTypeDef] | Exception | None] = SimpleQueue()
+        # May be rung from a signal handler, unlike an Event, whose lock the interrupted thread may hold.
+        self._bell: SimpleQueue[None] = SimpleQueue()
 
     def run(self) -> None:
         """Work until ``stop``. The batch under way is finished, and its messages deleted, before this returns.
@@ -137,13 +142,13 @@ class Worker:
             How many messages there were; 0 if none came, the queue couldn't be reached, or the worker was stopped.
         """
         messages = self._take(self._wait)
-        while not self._stopping and (left := self.turns.left(time.monotonic(), self)):
+        while not self._stopping and (left := self.turns.left(time.monotonic())):
             messages += self._take(min(_LONGEST_POLL, math.ceil(left)))
-        return messages + self._work(*self.turns.release(self))
+        return messages + self._work(*self.turns.release(time.monotonic()))
 
     def _take(self, wait: int) -> int:
         batch, deadline = self._collect(wait)
-        return self._work(self.turns.keep(batch, time.monotonic(), deadline, self), deadline)
+        return self._work(self.turns.keep(batch, time.monotonic(), deadline), deadline)
 
     def _work(self, batch: list[MessageTypeDef], deadline: float) -> int:
         if batch:
@@ -167,8 +172,9 @@ class Worker:
 
     def stop(self) -> None:
         """Let ``run`` return: soon if it waits for messages, else after the batch under way. From any thread."""
+        self.turns.closed = True  # first: whoever ends after this finds all that was kept before
         self._stopping = True
-        self._inbox.put(None)
+        self._bell.put(None)
 
     def _collect(self, wait: int) -> tuple[list[MessageTypeDef], float]:
         """Collect one batch; also say until when it is surely ours."""
@@ -182,43 +188,56 @@ class Worker:
             if left <= 0:
                 break
             # An empty answer ends the loop: the window is over, but for the part of a second that SQS can't wait.
-            messages = self._receive(min(_LONGEST_POLL, math.floor(left)), self._batch_size - len(batch))
+            most = self._batch_size - len(batch)
+            messages = self._receive(min(_LONGEST_POLL, math.floor(left)), most, beside=True)
             batch.update((message["MessageId"], message) for message in messages)
         return list(batch.values()), deadline
 
-    def _receive(self, wait: int, most: int) -> list[MessageTypeDef]:
-        """Receive once, in a thread, so that ``stop`` needn't wait for the poll to end."""
-        poll = threading.Thread(target=self._poll, args=(wait, min(most, sqs.MOST_AT_ONCE)), daemon=True)
+    def _receive(self, wait: int, most: int, *, beside: bool = False) -> list[MessageTypeDef]:
+        """Receive once, in a thread, so that nobody needs to wait for the poll to end who is to leave it.
+
+        Args:
+            wait: seconds that the poll waits for a message.
+            most: messages.
+            beside: whether there are others at hand. They wait for no turn and no trouble; the next poll tells of that.
+        """
+        poll = _Poll(partial(self._poll, wait, min(most, sqs.MOST_AT_ONCE)), self._bell, self._give_back)
         try:
             poll.start()
         except RuntimeError as error:  # the process has no thread left, for now
-            self._back_off(error)
-            return []
-        got = self._inbox.get()
+            return self._back_off(error, beside=beside)
+        self._wait_for(lambda: poll.has_ended or (self._stopping if beside else self._is_called_away()))
+        got = poll.leave(_LINGER if self._stopping else 0.0)
         if isinstance(got, Exception):
-            self._back_off(got)
+            return self._back_off(got, beside=beside)
+        if got and self._stopping:
+            self._give_back(got)
             return []
-        if got is None:
-            self._give_back_the_late()
-            return []
-        self._backoff = self._first_backoff
-        return got
+        if got is not None:
+            self._backoff = self._first_backoff
+        return got or []
 
-    def _poll(self, wait: int, most: int) -> None:
-        try:
-            if not self._arn:
-                self._describe_queue()
-            answer = self._sqs.receive_message(
-                QueueUrl=self._queue_url,
-                MaxNumberOfMessages=most,
-                WaitTimeSeconds=wait,
-                MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
-                VisibilityTimeout=self._hidden,
-            )
-            self._inbox.put(_whole(answer.get("Messages", [])))
-        except Exception as error:  # noqa: BLE001 - a worker outlives whatever befalls its connection
-            self._inbox.put(error)
+    def _is_called_away(self) -> bool:
+        return self._stopping or self.turns.is_late(time.monotonic())
+
+    def _wait_for(self, happened: Callable[[], bool], seconds: float = math.inf) -> None:
+        until = time.monotonic() + seconds
+        while not happened() and (left := until - time.monotonic()) > 0:
+            with suppress(Empty):
+                self._bell.get(timeout=min(left, _GLANCE))
+
+    def _poll(self, wait: int, most: int) -> list[MessageTypeDef]:
+        if not self._arn:
+            self._describe_queue()
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            VisibilityTimeout=self._hidden,
+        )
+        return _whole(answer.get("Messages", []))
 
     def _describe_queue(self) -> None:
         answer = self._sqs.get_queue_attributes(
@@ -233,20 +252,16 @@ class Worker:
             raise ValueError(message)
         return self._hidden - min(_RESERVE, self._hidden * _RESERVED_SHARE)
 
-    def _back_off(self, error: Exception) -> None:
-        emit(logging.ERROR, "worker-receive", queue=self._queue_url, reason=told(error), seconds=self._backoff)
-        try:
-            self._inbox.get(timeout=self._backoff)  # only ``stop`` puts anything in now
-        except Empty:
+    def _back_off(self, error: Exception, *, beside: bool) -> list[MessageTypeDef]:
+        if not beside:
+            emit(logging.ERROR, "worker-receive", queue=self._queue_url, reason=told(error), seconds=self._backoff)
+            self._wait_for(self._is_called_away, self._backoff)
             self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
+        return []
 
-    def _give_back_the_late(self) -> None:
+    def _give_back(self, late: Sequence[MessageTypeDef]) -> None:
         """Let others have at once what a poll that we no longer wait for has brought."""
-        try:
-            late = self._inbox.get(timeout=_LINGER)
-        except Empty:
-            return
-        for message in late if isinstance(late, list) else ():
+        for message in late:
             try:
                 self._sqs.change_message_visibility(
                     QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
@@ -287,6 +302,55 @@ class Worker:
             ids = [messages[place]["MessageId"] for place in refusals]
             reasons = sorted({f"{code}: {reason}" if code else reason for code, reason in refusals.values()})
             emit(logging.WARNING, "worker-delete", messages=ids, reason="; ".join(reasons))
+
+
+class _Poll(threading.Thread):
+    """A receive that may be left before it has ended.
+
+    Args:
+        receive: brings messages.
+        bell: rung when it has ended.
+        late: takes the messages that it brings after it was left.
+
+    Attributes:
+        has_ended: whether it has.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[], list[MessageTypeDef]],
+        bell: SimpleQueue[None],
+        late: Callable[[list[MessageTypeDef]], None],
+    ) -> None:
+        super().__init__(daemon=True)
+        self.has_ended = False
+        self._receive, self._bell, self._late = receive, bell, late
+        self._got: list[MessageTypeDef] | Exception | None = None
+        self._is_left = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Receive."""
+        got = self._received()
+        with self._lock:
+            self._got, self.has_ended = got, True
+            is_left = self._is_left
+        self._bell.put(None)
+        if is_left and isinstance(got, list):
+            self._late(got)
+
+    def leave(self, seconds: float) -> list[MessageTypeDef] | Exception | None:
+        """What it has brought, if that is here in so many seconds; None if not."""
+        self.join(seconds)
+        with self._lock:
+            self._is_left = True
+            return self._got
+
+    def _received(self) -> list[MessageTypeDef] | Exception:
+        try:
+            return self._receive()
+        except Exception as error:  # noqa: BLE001 - a worker outlives whatever befalls its connection
+            return error
 
 
 def _whole(messages: list[MessageTypeDef]) -> list[MessageTypeDef]:

@@ -7,12 +7,13 @@ from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.sample_plugins import Chosen, Full, Network, Plain, installed
+from kit.sample_plugins import Chosen, Full, Imagined, Network, Plain, installed
 
 from multicdn import config
 from multicdn.errors import ConfigError, PluginError
 from multicdn.model import ChangeKind
 from multicdn.plugins.discovery import Plugins
+from multicdn.provider import Limits
 from multicdn.routing.route import Route
 from multicdn.secrets import Secret
 
@@ -403,6 +404,26 @@ def test_plugin_that_does_not_import() -> None:
         "c.yml:3: providers.gone.type: plugin 'gone' (no_such_module:Gone from unknown ?) does not import: "
         "ModuleNotFoundError: "
     )
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (
+            property(lambda _: Limits(targets=0)),
+            ": ValueError: Limits.targets must be a whole number from 1 on, and is 0",
+        ),
+        (None, " is None, and no Limits"),
+    ],
+)
+def test_limits_that_cannot_be_kept_are_told_of_the_provider_that_has_them(
+    odd: object, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may depend on its options."""
+    monkeypatch.setattr(Imagined, "url_limits", odd)
+    assert problems(provider_file("soft: true", "imagined")) == [
+        f"c.yml:3: providers.imagined: bug in the plugin 'imagined': url_limits{message}"
+    ]
 
 
 # Secrets

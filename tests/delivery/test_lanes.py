@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.scripted_provider import Finder, Hanging, Scripted, Seen, accept, delivery, demand, ends, of, urls
+from kit.scripted_provider import Finder, Hanging, ManualClock, Scripted, Seen, accept, delivery, demand, ends, of, urls
 
 from multicdn.delivery.clock import Clock
+from multicdn.delivery.lane import side_by_side
+from multicdn.delivery.patience import Patience
 from multicdn.errors import TargetsRefused
 from multicdn.model import Action, Receipt, Status, Target, TargetKind
 from multicdn.provider import Limits
@@ -132,6 +134,18 @@ def test_no_provider_waits_for_another_one_to_have_begun(discovered: bool) -> No
 
 
 # Vendors that hang
+
+
+def test_a_thread_that_has_ended_is_not_taken_for_one_at_work() -> None:
+    """It would let the grace of the others stand still."""
+    patience, both = Patience(ManualClock(), 1.0), threading.Barrier(2)
+
+    def work() -> None:
+        patience.busy(5.0)
+        both.wait(10)
+
+    side_by_side([work, work], patience.idle)
+    assert patience.is_held_by_pace(), "nobody is at work"
 
 
 def test_a_vendor_that_hangs_does_not_keep_the_process_alive(hanging: Hanging) -> None:

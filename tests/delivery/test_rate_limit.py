@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kit.scripted_provider import FakeClock, Scripted, Seen, accept, delivery, demand, of, script, urls
 
 from multicdn.delivery.rate_limit import SlidingWindow, TokenBucket
 from multicdn.errors import RetryLater
 from multicdn.model import Receipt, Status, TargetKind
 from multicdn.provider import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def started(limits: Limits, count: int, invocations: int = 1, concurrency: int = 1) -> list[float]:
@@ -248,7 +254,7 @@ def test_what_is_smaller_does_not_slip_in_before_what_is_booked() -> None:
     window.book(40, 0.0)
     window.book(70, 60.0)
     assert window.start(30, 10.0) == 60.0
-    window.give_back(70)
+    window.give_back(70, 60.0)
     assert window.start(60, 10.0) == 10.0
 
 
@@ -256,8 +262,46 @@ def test_a_call_larger_than_the_window_uses_up_as_many_as_it_takes() -> None:
     window = SlidingWindow(25, 59.0)
     window.book(100, 0.0)
     assert window.start(25, 1.0) == 240.0
-    window.give_back(100)
+    window.give_back(100, 0.0)
     assert window.start(25, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: TokenBucket(1.0, 10.0), lambda: SlidingWindow(10, 59.0)], ids=["bucket", "window"]
+)
+@given(
+    booked=st.lists(st.tuples(st.integers(1, 25), st.integers(0, 30)), min_size=1, max_size=8),
+    place=st.integers(0, 7),
+    used=st.integers(0, 24),
+)
+def test_what_is_given_back_leaves_no_trace_and_what_others_have_booked_stands(
+    make: Callable[[], TokenBucket | SlidingWindow], booked: list[tuple[int, int]], place: int, used: int
+) -> None:
+    """Of a booking in the midst of others, all or a part."""
+    given, whole, now = place % len(booked), make(), 0.0
+    moments = []
+    for amount, pause in booked:
+        now += pause
+        moments.append(whole.start(amount, now))
+        whole.book(amount, moments[-1])
+    used = min(used, booked[given][0] - 1)
+    whole.give_back(booked[given][0], moments[given], used)
+    fresh = make()
+    for number, ((amount, _), at) in enumerate(zip(booked, moments, strict=True)):
+        if left := used if number == given else amount:
+            fresh.book(left, at)
+    for amount in (1, 10, 25):
+        for at in (now, now + 7.0, now + 70.0):
+            assert whole.start(amount, at) == pytest.approx(fresh.start(amount, at))
+
+
+def test_a_booking_too_old_to_be_remembered_is_given_back_all_the_same() -> None:
+    bucket = TokenBucket(1.0, 1.0)
+    for number in range(3000):
+        bucket.book(1, float(number))
+    for number in reversed(range(3000)):
+        bucket.give_back(1, float(number))
+    assert bucket.start(1, 0.0) == 0.0
 
 
 def test_a_call_larger_than_the_burst_waits_for_a_full_bucket_and_is_paid_for_afterwards() -> None:

@@ -345,9 +345,6 @@ SINS = {
         "targets=3", "targets=4", "a_full_batch_is_accepted", "declared_bytes_cover_the_body"
     ),
     "declares too few bytes": swap("envelope=24", "envelope=0", "declared_bytes_cover_the_body"),
-    "declares a rate of none": swap(
-        "target_bytes=1200", "target_bytes=1200, calls_per_second=0", "its_limits_make_sense"
-    ),
     "imports an SDK at once": swap("import logging\n", "import boto3\nimport logging\n", "importing_it_is_light"),
     "explains nothing": swap('help="API token"', 'help=""', "it_is_documented"),
     "has a wrong example": swap('{"token": "$', '{"tokn": "$', "its_example_passes_the_config_check"),

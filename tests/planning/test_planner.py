@@ -229,7 +229,7 @@ def test_longest_target_is_not_too_long() -> None:
 
 def test_limits_of_each_method_are_its_own() -> None:
     # Emptying a whole zone takes one call whatever the limits of the other methods.
-    found = planned(wanting([""], kind=EVERYTHING), targets=3, target_bytes=0)
+    found = planned(wanting([""], kind=EVERYTHING), targets=3, target_bytes=1)
     assert batches(found) == [("",)]
 
 

@@ -165,6 +165,13 @@ def test_module_that_breaks_while_importing_is_named(site: Site, source: str, wo
     assert f":Acme from multicdn-acme 1.0) does not import: {words}" in text
 
 
+def test_a_number_that_can_be_no_limit_is_named(site: Site) -> None:
+    site.provider("acme", GOOD.format(name="Acme").replace("targets=1", "targets=1, calls_per_second=0"))
+    assert "does not import: ValueError: Limits.calls_per_second must be a number above 0, and is 0" in class_refusal(
+        site
+    )
+
+
 def test_missing_extra_is_named_as_the_remedy(site: Site) -> None:
     site.provider("acme", "import no_such_sdk", extras="acme other")
     assert class_refusal(site).endswith("No module named 'no_such_sdk'; pip install 'multicdn-acme[acme]'")

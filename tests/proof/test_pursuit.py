@@ -160,3 +160,11 @@ def test_a_vendor_that_is_asked_too_often_counts_as_finished_at_last() -> None:
     [later] = decide(first, lambda bucket, key, name: Verify(), None, time.time()).decisions
     [again] = asked.begin([later.queued], 20).findings()
     assert not again.finished, "it has said not long ago that it isn't"
+
+
+def test_a_question_that_nobody_could_wait_for_takes_no_turn_of_its_vendor() -> None:
+    asked = pursuits(lambda _: Confirmation(done=False, reason="InProgress"), Slow)
+    [unasked] = asked.begin([look("a", receipt="r")], 20, each=0.01).findings()
+    assert not unasked.asked
+    [found] = asked.begin([look("a", receipt="r")], 20).findings()
+    assert found.reason == "InProgress"

@@ -248,19 +248,51 @@ def test_jobs_that_come_for_one_turn_are_a_batch_and_nothing_else_waits_for_them
     assert any(waits) == (status == "paced")
 
 
-def test_workers_of_one_process_keep_the_jobs_of_a_turn_together() -> None:
-    turns, one, other = KeptTurns(window=1.0, most=100), object(), object()
-    mark = {"status": {"StringValue": "paced", "DataType": "String"}}
-    first, second, upload = ({"MessageId": name, "MessageAttributes": mark if name != "c" else {}} for name in "abc")
-    assert turns.keep([first], 10.0, 90.0, one) == []
-    assert turns.keep([second, upload], 10.5, 90.5, other) == [upload]
-    assert (turns.left(10.75, one), turns.left(10.75, other)) == (0.25, 0.0)
-    assert turns.release(other)[0] == []
-    assert turns.release(one) == ([first, second], 90.0)
-    # The next turn is whose first it is.
-    turns.keep([second], 20.0, 99.0, other)
-    assert turns.release(one)[0] == []
-    assert turns.release(other) == ([second], 99.0)
+PACED = {"status": {"StringValue": "paced", "DataType": "String"}}
+
+
+def came(name: str, *, receipt: str = "", paced: bool = True) -> Any:
+    return {"MessageId": name, "ReceiptHandle": receipt, "MessageAttributes": PACED if paced else {}}
+
+
+def test_workers_of_one_process_keep_the_jobs_of_a_turn_together_and_whoever_is_free_handles_them() -> None:
+    turns = KeptTurns(window=1.0, most=3)
+    first, second, upload = came("a"), came("b"), came("c", paced=False)
+    assert turns.keep([first], 10.0, 90.5) == []
+    assert turns.keep([second, upload], 10.5, 90.0) == [upload]
+    assert turns.left(10.75) == 0.25
+    assert turns.release(10.75)[0] == []
+    assert turns.left(11.0) == 0.0
+    assert [turns.is_late(now) for now in (11.0, 12.0)] == [False, True]
+    # They are surely ours until the first of them isn't.
+    assert turns.release(11.0) == ([first, second], 90.0)
+    assert not turns.is_late(12.0)
+    # The next turn begins with its first, and is complete when there are as many as a batch may have.
+    turns.keep([second], 20.0, 99.0)
+    assert turns.release(20.5)[0] == []
+    turns.keep([first, came("d")], 20.5, 99.5)
+    assert turns.left(20.5) == 0.0
+    assert len(turns.release(20.5)[0]) == 3
+
+
+def test_what_nobody_was_free_for_in_time_is_left_to_the_queue() -> None:
+    """It was given to somebody else meanwhile, or comes again, with a receipt that is good."""
+    turns = KeptTurns(window=1.0, most=100)
+    again = came("a", receipt="new")
+    turns.keep([came("a", receipt="old"), came("b")], 10.0, 64.0)
+    turns.keep([again], 70.0, 124.0)
+    assert turns.left(70.0) == 1.0
+    assert turns.release(71.0) == ([again], 124.0)
+    turns.keep([came("b")], 130.0, 184.0)
+    assert turns.release(185.0)[0] == []
+
+
+def test_once_workers_are_to_end_nothing_is_kept() -> None:
+    turns = KeptTurns(window=1.0, most=100)
+    turns.keep([came("a")], 10.0, 64.0)
+    turns.closed = True
+    assert turns.keep([came("b")], 10.1, 64.0) == [came("b")]
+    assert turns.release(10.1) == ([came("a")], 64.0)
 
 
 def test_what_was_kept_for_a_turn_is_handled_when_the_worker_is_stopped(inbox: Inbox) -> None:
@@ -275,6 +307,106 @@ def test_what_was_kept_for_a_turn_is_handled_when_the_worker_is_stopped(inbox: I
     inbox.sqs.meta.events.register("before-parameter-build.sqs.ReceiveMessage", stop)
     worker.run()
     assert inbox.bodies() == [["kept"]]
+
+
+class Colleagues:
+    """Two workers of one process: one has the jobs of a turn and a batch that lasts; the other one's poll brings none.
+
+    Args:
+        inbox: of both.
+        gather: seconds, as of a worker.
+    """
+
+    def __init__(self, inbox: Inbox, gather: float) -> None:
+        self.inbox = inbox
+        self.go_on, self.poll_ends = threading.Event(), threading.Event()
+        self._slow, self._turn, self._polling = threading.Event(), threading.Event(), threading.Event()
+        inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="turn", MessageAttributes=PACED)
+        inbox.send("slow")
+        self.keeper = self._worker(inbox.sqs, gather)
+        client = SESSION.client("sqs")
+        client.meta.events.register_first("before-call.sqs.ReceiveMessage", self._poll)
+        self.other = self._worker(client, gather)
+        self.other.turns = self.keeper.turns
+        other = in_thread(self.other)
+        assert self._polling.wait(PATIENCE)
+        self._threads = in_thread(self.keeper), other
+        assert self._slow.wait(PATIENCE)
+
+    def _worker(self, client: Any, gather: float) -> Worker:
+        return Worker(client, self.inbox.url, self._handle, batch_size=2, wait=0, gather=gather)
+
+    def _poll(self, **_: object) -> None:
+        self._polling.set()
+        self.poll_ends.wait(PATIENCE)
+
+    def _handle(self, event: dict[str, Any], context: Any) -> None:
+        self.inbox.handler(event, context)
+        if self.inbox.bodies()[-1] == ["turn"]:
+            self._turn.set()
+        else:
+            self._slow.set()
+            self.go_on.wait(PATIENCE)
+
+    def turn_came(self) -> bool:
+        """Whether the turn was handled while the other batch lasts."""
+        return self._turn.wait(PATIENCE / 2) and not self.go_on.is_set()
+
+    def end(self) -> None:
+        """Let all end."""
+        self.go_on.set()
+        for worker in (self.keeper, self.other):
+            worker.stop()
+        self.poll_ends.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+def test_a_batch_that_lasts_holds_up_no_turn_that_its_worker_keeps(inbox: Inbox) -> None:
+    """The other one leaves its poll for it, and what that brings then is for whoever is free."""
+    workers = Colleagues(inbox, gather=0.1)
+    came = workers.turn_came()
+    inbox.send("late")
+    workers.other.stop()
+    workers.end()
+    assert came
+    assert inbox.bodies() == [["slow"], ["turn"]]
+    until = time.monotonic() + PATIENCE
+    while inbox.count("NotVisible") and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (inbox.count(), inbox.count("NotVisible")) == (1, 0)
+
+
+def test_nor_does_it_where_the_process_is_to_end(inbox: Inbox) -> None:
+    workers = Colleagues(inbox, gather=50)
+    for worker in (workers.keeper, workers.other):
+        worker.stop()
+    came = workers.turn_came()
+    workers.end()
+    assert came
+    assert inbox.left == 0
+
+
+@pytest.mark.parametrize("attributes", [PACED, {}], ids=["kept", "gathered"])
+def test_a_queue_that_cannot_be_reached_holds_up_nothing_that_came_before(
+    inbox: Inbox, attributes: dict[str, Any]
+) -> None:
+    inbox.sqs.send_message(QueueUrl=inbox.url, MessageBody="a", MessageAttributes=attributes)
+    worker, polls = inbox.worker(batch_size=2, gather=1, backoff=3600), iter([False])
+    handled = threading.Event()
+
+    def fail(**_: object) -> None:
+        if next(polls, True):
+            raise EndpointConnectionError(endpoint_url="https://sqs.example")
+
+    inbox.reply = lambda _: handled.set()
+    inbox.on("ReceiveMessage", fail)
+    thread = in_thread(worker)
+    came = handled.wait(PATIENCE)
+    worker.stop()
+    thread.join(PATIENCE)
+    assert came
 
 
 def test_without_gathering_a_batch_is_one_receive(inbox: Inbox) -> None:
