@@ -165,7 +165,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
                 everything. The core hands in none that is.
         """
         del action
-        if target.kind is not TargetKind.EVERYTHING and not target.value.strip():
+        if not target.value.strip() and target.kind is not TargetKind.EVERYTHING:
             raise TargetsRefused(f"an empty {target.kind} names nothing", [target.value])
         return (target,)
 
