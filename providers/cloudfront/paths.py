@@ -15,7 +15,7 @@ from multicdn.provider import Target, TargetKind, TargetsRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.DOTALL)
 # With escapes of what stays escaped: of all but ``_LEFT_ALONE`` and the tilde.
 _PLAIN_URL = re.compile(
     r"https?://[^/?#]*(/(?:[A-Za-z0-9/._&,;=+$@:!()'-]++"
