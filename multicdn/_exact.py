@@ -19,6 +19,8 @@ _SENDABLE = lazy_pattern(r"[!-\"$-~]*")
 # Slashes of both kinds, escaped too: some proxies unescape a path before they resolve it. Some cut parameters off.
 _DOT_SEGMENT = lazy_pattern(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){1,2}(?:[/\\;]|%2f|%5c|$)", re.IGNORECASE)
 
+_ESCAPED = lazy_pattern("%(?:2[EFef]|5[Cc])")  # dots and slashes
+
 #: What stands in the request lines of ``exact`` connections.
 target: ContextVar[str] = ContextVar("target")
 
@@ -35,7 +37,8 @@ def has_dot_segments(text: str) -> bool:
     same API.
     """
     # The quick way for nearly all: without any of these no part of the expression can match.
-    if "/." not in text and "%" not in text and "\\" not in text and not text.startswith("."):
+    is_plain = "/." not in text and "\\" not in text and not text.startswith(".")
+    if is_plain and ("%" not in text or _ESCAPED.search(text) is None):
         return False
     return _DOT_SEGMENT.search(re.split("[?#]", text, maxsplit=1)[0]) is not None
 

@@ -89,7 +89,7 @@ class Change(Struct, frozen=True, gc=False):
     source_ip: str = ""
 
 
-class Target(Struct, frozen=True, gc=False):
+class Target(Struct, frozen=True, gc=False, cache_hash=True):
     """What one CDN knows an object by, spelled as that CDN wants it.
 
     Attributes:
@@ -346,7 +346,6 @@ def described(target: str) -> str:
 
 def digest(*parts: str) -> str:
     """A short, stable fingerprint of some texts; their order and their borders count."""
-    joined = "\0".join(parts)
-    if joined.count("\0") >= len(parts):
-        joined = repr(parts)  # one of them has the sign in it; the repr of a tuple shows borders all the same
+    # Where one of them has the sign in it, the repr of a tuple shows borders all the same.
+    joined = repr(parts) if "\0" in "".join(parts) else "\0".join(parts)
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -101,6 +101,9 @@ __all__ = [
 # Raised when a plugin written for an older contract would misbehave silently.
 API_VERSION = 1
 
+# As ``dumps`` would, which makes an encoder for each text that isn't to be ASCII.
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -165,7 +168,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
                 everything. The core hands in none that is.
         """
         del action
-        if target.kind is not TargetKind.EVERYTHING and not target.value.strip():
+        if not target.value.strip() and target.kind is not TargetKind.EVERYTHING:
             raise TargetsRefused(f"an empty {target.kind} names nothing", [target.value])
         return (target,)
 
@@ -179,7 +182,7 @@ class Provider(ABC):  # noqa: B024 - what is abstract stands in the capabilities
 
     def weigh(self, target: str) -> int:
         """How many bytes a target adds to the request body. The default is a member of a JSON array."""
-        return len(json.dumps(target, ensure_ascii=False).encode()) + 1
+        return len(_as_json(target).encode()) + 1
 
     def prepare(self) -> None:
         """Load what the first call needs: import the vendor's SDK, make its client, read what it reads of disks.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from multicdn.patterns import lazy_pattern
 
 # Hosts of docs.aws.amazon.com/general/latest/gr/sqs-service.html: of today, FIPS, dual-stack, in China, legacy ones, of
@@ -27,6 +29,7 @@ def vpc_endpoint_in(url: str) -> str | None:
     return match[0] if match else None
 
 
+@lru_cache(maxsize=16)
 def is_at(url: str, arn: str) -> bool:
     """Whether an ARN is that of the queue at a URL."""
     parts = arn.split(":")

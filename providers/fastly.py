@@ -111,14 +111,14 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything, Prove):
 
     def locate(self, target: Target, action: Action) -> tuple[Target, ...]:
         """Refuse what Fastly would take and never match."""
-        if target.kind is TargetKind.URL and self.environment == "staging":
-            message = "Fastly purges URLs in production only; purge staging by tag"
-            raise TargetsRefused(message, [target.value])
-        if target.kind is TargetKind.TAG and (not target.value or any(map(str.isspace, target.value))):
+        if target.kind is TargetKind.URL:
+            if self.environment == "staging":
+                message = "Fastly purges URLs in production only; purge staging by tag"
+                raise TargetsRefused(message, [target.value])
+            refuse_dot_segments(target)
+        elif target.kind is TargetKind.TAG and (not target.value or any(map(str.isspace, target.value))):
             message = "blanks separate Fastly's surrogate keys, so no key holds one"
             raise TargetsRefused(message, [target.value])
-        if target.kind is TargetKind.URL:
-            refuse_dot_segments(target)
         return super().locate(target, action)
 
     def purge_urls(self, urls: Sequence[str], call: Call) -> Receipt:

@@ -122,7 +122,10 @@ class _Reader:
         ``distrust`` says why it can't be a job of ours; it is empty where it can.
         """
         try:
-            self._unwrap(message, cause, depth, distrust)
+            if depth > _DEEPEST:
+                raise EventError(f"envelopes nested more than {_DEEPEST} deep")
+            if not (isinstance(message, str) and self._read_plain(message, cause)):
+                self._unwrap(_parsed(message), cause, depth, distrust)
         except EventError as error:
             self._refuse(cause, str(error))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a message, its neighbours are read
@@ -150,10 +153,8 @@ class _Reader:
                 counts = self._ignored if each.known else self._unknown
                 counts[each.name] = counts.get(each.name, 0) + 1
 
-    def _read_plain(self, message: object, cause: str) -> bool:
+    def _read_plain(self, message: str, cause: str) -> bool:
         """Read the text of a notification, if all of its records are as they should be."""
-        if not isinstance(message, str):
-            return False
         try:
             read = _NOTIFICATION.decode(message)
             if read.multicdnWaiting is not msgspec.UNSET:
@@ -164,12 +165,7 @@ class _Reader:
         self._take(found)
         return True
 
-    def _unwrap(self, message: object, cause: str, depth: int, distrust: str) -> None:
-        if depth > _DEEPEST:
-            raise EventError(f"envelopes nested more than {_DEEPEST} deep")
-        if self._read_plain(message, cause):
-            return None
-        content = _parsed(message)
+    def _unwrap(self, content: object, cause: str, depth: int, distrust: str) -> None:
         if isinstance(content, dict):
             return self._read_object(content, cause, depth, distrust)
         if isinstance(content, list) and content:

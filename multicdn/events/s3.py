@@ -34,13 +34,13 @@ class Ignored(Struct, frozen=True):
     known: bool = True
 
 
-class _Bucket(Struct):
+class _Bucket(Struct, gc=False):
     """A bucket."""
 
     name: str
 
 
-class _Object(Struct):
+class _Object(Struct, gc=False):
     """An object, with the names that S3 and EventBridge give its members."""
 
     key: str
@@ -56,26 +56,26 @@ class _Object(Struct):
         return self.versionId or self.version_id or ""
 
 
-class Entity(Struct):
+class Entity(Struct, gc=False):
     """Where something happened."""
 
     bucket: _Bucket
     object: _Object
 
 
-class _Identity(Struct):
+class _Identity(Struct, gc=False):
     """Who did something."""
 
     principalId: str | None = None
 
 
-class _Request(Struct):
+class _Request(Struct, gc=False):
     """How it was asked for."""
 
     sourceIPAddress: str | None = None
 
 
-class Record(Struct):
+class Record(Struct, gc=False):
     """A record of S3's own: what we need of it."""
 
     eventSource: Literal["aws:s3"]
@@ -153,7 +153,9 @@ def _member(content: object, name: str) -> object:
 
 def short(value: object) -> str:
     """What the log is to say of a text; empty for what is none."""
-    return value[:LONGEST_TEXT] if isinstance(value, str) and value and is_text(value) else ""
+    if isinstance(value, str) and (value.isascii() or is_text(value)):
+        return value[:LONGEST_TEXT]
+    return ""
 
 
 def _ignored(name: str, meaning: names.Nothing) -> Ignored:

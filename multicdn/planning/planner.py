@@ -16,12 +16,14 @@ from multicdn.provider import Limits, PurgePrefixes, capability
 from multicdn.routing.demand import Demand, Want, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from multicdn.provenance import Provenance
     from multicdn.provider import Provider
     from multicdn.sequel import Sequel
 
+
+_Batch = list[tuple[str, Want]]
 
 # Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
 _SAME = "="
@@ -76,14 +78,40 @@ class _Batching(NamedTuple):
     place: int = 0
 
 
+class _Gathered:
+    """Targets that a call can hold together, and who wants each.
+
+    Attributes:
+        first: nearly every target is wanted by one.
+        others: further ones. They are listed, and joined once: a tag may have come back in thousands of jobs.
+    """
+
+    def __init__(self) -> None:
+        self.first: dict[str, Want] = {}
+        self.others: dict[str, list[Want]] = {}
+
+    def add(self, value: str, want: Want) -> None:
+        """Add one who wants a target."""
+        if self.first.setdefault(value, want) is not want:
+            self.others.setdefault(value, []).append(want)
+
+    def move(self, value: str, group: _Gathered, stead: str) -> None:
+        """Have all who want a target want that of another group in its stead."""
+        for want in (self.first.pop(value), *self.others.pop(value, ())):
+            group.add(stead, want)
+
+    def joined(self) -> dict[str, Want]:
+        """All who want a target as one."""
+        return self.first | {value: joined([self.first[value], *wants]) for value, wants in self.others.items()}
+
+
 class _Located:
     """Targets in the vendor's spelling, without duplicates, by what a call can hold together."""
 
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
         self._provider = provider
-        # Who wants a target is listed, and joined once: a tag may have come back in thousands of jobs.
-        self._groups: dict[_Batching, dict[str, list[Want]]] = {}
+        self._groups: dict[_Batching, _Gathered] = {}
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
@@ -100,11 +128,11 @@ class _Located:
         place = len(self._groups) if job.rank is Rank.ALONE else 0
         group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
         for target, causes, provenance, sequel in _each(job):
-            group.setdefault(target, []).append(Want(causes, frozenset((mark,)), (provenance,), sequel))
+            group.add(target, Want(causes, frozenset((mark,)), (provenance,), sequel))
 
     def add(self, demand: Demand) -> None:
         action, soft, locate = demand.action, demand.soft, self._provider.locate
-        groups: dict[TargetKind, dict[str, list[Want]]] = {}
+        groups: dict[TargetKind, _Gathered] = {}
         for target, want in demand.wants.items():
             if not target.value.strip() and is_blank(target):
                 self._reject_unspelled(demand, target, want, "it is empty, which at some vendors means everything")
@@ -112,12 +140,13 @@ class _Located:
             try:
                 found = locate(target, action)
                 for spelled in found if _needs_no_check(found, target) else _checked(target, found):
-                    group = groups.get(spelled.kind)
+                    kind, value = spelled.kind, spelled.value
+                    group = groups.get(kind)
                     if group is None:
-                        group = groups[spelled.kind] = self._group(_Batching(action, spelled.kind, soft))
-                    group.setdefault(spelled.value, []).append(want)
-                    if spelled.kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
-                        self.widened.append((target.value, spelled.value))
+                        group = groups[kind] = self._group(_Batching(action, kind, soft))
+                    group.add(value, want)
+                    if kind is not target.kind and kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
+                        self.widened.append((target.value, value))
             except TargetsRefused as refusal:
                 self._reject_unspelled(demand, target, want, refusal.reason)
             except BaseException as error:  # noqa: BLE001 - a bug that one odd target lays bare must not cost the others
@@ -129,11 +158,11 @@ class _Located:
             raise error
         self.bug = self.bug or (error if isinstance(error, Exception) else PluginError(told(error)))
 
-    def _group(self, key: _Batching) -> dict[str, list[Want]]:
+    def _group(self, key: _Batching) -> _Gathered:
         group = self._groups.get(key)
         if group is None:
             self._limits(key.action, key.kind)
-            group = self._groups[key] = {}
+            group = self._groups[key] = _Gathered()
         return group
 
     def ask_once(self) -> None:
@@ -143,13 +172,14 @@ class _Located:
         holders: dict[tuple[Action, TargetKind], dict[str, _Batching]] = {}
         for key, group in list(self._groups.items()):
             held = holders.setdefault((key.action, key.kind), {})
-            for value in list(group):
+            for value in list(group.first):
                 earlier = held.setdefault(value, key)
                 if earlier is not key:
                     held[value] = earlier._replace(soft=earlier.soft and key.soft)
-                    wants = self._groups[earlier].pop(value)
-                    wants += group.pop(value)
-                    self._group(held[value])[value] = wants
+                    both = _Gathered()
+                    for holder in (self._groups[earlier], group):
+                        holder.move(value, both, value)
+                    both.move(value, self._group(held[value]), value)
 
     def absorb(self) -> None:
         """Leave out URLs and narrower prefixes that a prefix reaches as well: some vendors charge for each.
@@ -163,26 +193,24 @@ class _Located:
         keys = [_Batching(Action.PURGE, kind, soft) for kind in kinds for soft in (False, True)]
         new = [key for key in keys if key in self._groups]
         for key in (key for key in new if key.kind is TargetKind.PREFIX):
-            wide, widest = self._groups[key], _Widest(self._groups[key], ending)
+            wide, widest = self._groups[key], _Widest(self._groups[key].first, ending)
             for narrow in (self._groups[other] for other in new if other.soft >= key.soft):
-                for value in list(narrow):
+                for value in list(narrow.first):
                     prefix = widest.above(value)
                     if prefix is not None and not (narrow is wide and value == prefix):
-                        wide[prefix] += narrow.pop(value)
+                        narrow.move(value, wide, prefix)
 
     def jobs(self) -> Iterator[Job]:
         for key, group in sorted(self._groups.items(), key=lambda item: _turn(item[0])):
-            wanted = {value: wants[0] if len(wants) == 1 else joined(wants) for value, wants in group.items()}
+            wanted, maker = group.joined(), _JobMaker(self._name, key, self._returned)
             try:
                 limits = _checked_limits(self._limits(key.action, key.kind))
-                batches = list(self._batches(key.action, key.kind, wanted, limits))
+                batches = list(self._batches(key, wanted, limits))
             except BaseException as error:  # noqa: BLE001 - what a plugin says of one kind must not cost the others
                 self._noted(error)
-                job = self._job(key, list(wanted.items()))
-                self.rejected.append(Outcome(job, Status.RETRY, bug(error)))
+                self.rejected.append(Outcome(maker.job(list(wanted.items())), Status.RETRY, bug(error)))
                 continue
-            for batch in batches:
-                yield self._job(key, batch)
+            yield from map(maker.job, batches)
 
     def _limits(self, action: Action, kind: TargetKind) -> Limits:
         way = capability(self._provider, action, kind)
@@ -190,25 +218,33 @@ class _Located:
             raise TypeError(f"{type(self._provider).__name__}.locate made a {kind}, which it can't {action}")
         return way.limits_of(self._provider)
 
-    def _batches(
-        self, action: Action, kind: TargetKind, group: dict[str, Want], limits: Limits
-    ) -> Iterator[list[tuple[str, Want]]]:
+    def _batches(self, key: _Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[_Batch]:
         """Fill each batch up to the vendor's count and bytes before the next one is begun."""
-        batch: list[tuple[str, Want]] = []
-        size = limits.envelope
+        if limits.bytes is not None:
+            yield from self._weighed(key, wanted, limits)
+            return
         # A character takes at most four bytes: most targets needn't be measured.
         short = math.inf if limits.target_bytes is None else limits.target_bytes // 4
-        for value, want in group.items():
+        fitting = [
+            pair for pair in wanted.items() if len(pair[0]) <= short or not self._too_long(key, *pair, 0, limits)
+        ]
+        for place in range(0, len(fitting), limits.targets):
+            yield fitting[place : place + limits.targets]
+
+    def _weighed(self, key: _Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[_Batch]:
+        assert limits.bytes is not None
+        batch: _Batch = []
+        size = limits.envelope
+        for value, want in wanted.items():
             try:
-                weight = _checked_weight(self._provider.weigh(value)) if limits.bytes is not None else 0
+                weight = _checked_weight(self._provider.weigh(value))
             except BaseException as error:  # noqa: BLE001 - as in ``add``
                 self._noted(error)
-                self._reject(action, Target(kind, value), want, bug(error), Status.RETRY)
+                self._reject(key.action, Target(key.kind, value), want, bug(error), Status.RETRY)
                 continue
-            if (weight or len(value) > short) and self._too_long(action, kind, value, want, weight, limits):
+            if self._too_long(key, value, want, weight, limits):
                 continue
-            full = len(batch) == limits.targets or (limits.bytes is not None and size + weight > limits.bytes)
-            if batch and full:
+            if batch and (len(batch) == limits.targets or size + weight > limits.bytes):
                 yield batch
                 batch, size = [], limits.envelope
             batch.append((value, want))
@@ -216,7 +252,7 @@ class _Located:
         if batch:
             yield batch
 
-    def _too_long(self, action: Action, kind: TargetKind, value: str, want: Want, weight: int, limits: Limits) -> bool:
+    def _too_long(self, key: _Batching, value: str, want: Want, weight: int, limits: Limits) -> bool:
         length = len(value) if value.isascii() else len(value.encode())
         if limits.target_bytes is not None and length > limits.target_bytes:
             reason = f"it is {length} bytes long, and the vendor takes {limits.target_bytes} at most"
@@ -224,7 +260,7 @@ class _Located:
             reason = f"it alone makes a body of over {limits.bytes} bytes, which is all that the vendor takes"
         else:
             return False
-        self._reject(action, Target(kind, value), want, reason)
+        self._reject(key.action, Target(key.kind, value), want, reason)
         return True
 
     def _reject(
@@ -243,43 +279,43 @@ class _Located:
         job = Job(self._name, *rejected, "", demand.bucket, Rank.NEW, (), *beside)
         self.rejected.append(Outcome(job, status, reason))
 
-    def _job(self, key: _Batching, batch: list[tuple[str, Want]]) -> Job:
-        if len(batch) == 1:
-            return self._single(key, *batch[0])
-        targets = tuple(value for value, _ in batch)
-        causes = tuple(want.causes for _, want in batch)
-        reference = self._reference(key.action, key.kind, batch, soft=key.soft)
-        wants = [want for _, want in batch]
-        called = (self._name, key.action, key.kind, targets, causes, key.soft, reference)
-        return Job(*called, rank=key.rank, provenance=_behind(wants), sequels=_sequels(wants))
 
-    def _single(self, key: _Batching, value: str, want: Want) -> Job:
-        """A job of one target: at some vendors all are."""
-        reference = self._reference(key.action, key.kind, [(value, want)], soft=key.soft)
-        behind = want.provenance if want.behind else UNKNOWN
-        return Job(
-            self._name,
-            key.action,
-            key.kind,
-            (value,),
-            (want.causes,),
-            key.soft,
-            reference,
-            rank=key.rank,
-            provenance=() if behind is UNKNOWN else (behind,),
-            sequels=(want.sequel,) if want.sequels else (),
-        )
+class _JobMaker:
+    """Makes jobs of one group's targets.
 
-    def _reference(self, action: Action, kind: TargetKind, batch: list[tuple[str, Want]], *, soft: bool) -> str:
-        marks = set().union(*(want.marks for _, want in batch)) if self._returned else set()
-        if len(marks) == 1 and self._returned.get(mark := marks.pop()) == len(batch):
+    Args:
+        name: of the instance.
+        key: of the group.
+        returned: how many targets each job had that came back, by its mark.
+    """
+
+    def __init__(self, name: str, key: _Batching, returned: Mapping[str, int]) -> None:
+        self._name, self._key, self._returned = name, key, returned
+        self._words = [name, key.action.value, key.kind.value, str(key.soft)]
+
+    def job(self, batch: _Batch) -> Job:
+        """The job of a batch."""
+        name, (action, kind, soft, rank, _), reference = self._name, self._key, self._reference(batch)
+        if len(batch) == 1:  # at some vendors all are
+            [(value, want)] = batch
+            source, sequel = want.provenance if want.behind else UNKNOWN, want.sequel
+            behind, sequels = () if source is UNKNOWN else (source,), (sequel,) if sequel else ()
+            return Job(name, action, kind, (value,), (want.causes,), soft, reference, "", rank, (), behind, sequels)
+        targets, wants = zip(*batch, strict=True)
+        causes = tuple([want.causes for want in wants])
+        return Job(name, action, kind, targets, causes, soft, reference, "", rank, (), _behind(wants), _sequels(wants))
+
+    def _reference(self, batch: _Batch) -> str:
+        same = set().union(*(want.marks for _, want in batch)) if self._returned else set()
+        if len(same) == 1 and self._returned.get(mark := same.pop()) == len(batch):
             return mark.removeprefix(_SAME)
-        parts: list[str] = []
+        parts = self._words.copy()
         for value, want in batch:
-            if "" in want.marks:
+            marks = want.marks
+            if "" in marks:
                 return ""
-            parts += value, next(iter(want.marks)) if len(want.marks) == 1 else " ".join(sorted(want.marks))
-        return digest(self._name, action.value, kind.value, str(soft), *parts)
+            parts += value, next(iter(marks)) if len(marks) == 1 else " ".join(sorted(marks))
+        return digest(*parts)
 
 
 class _Widest:
@@ -309,17 +345,16 @@ def is_blank(target: Target) -> bool:
 
 
 def _needs_no_check(found: Any, target: Target) -> bool:
-    """Whether a plugin made one target of ASCII of a target, but for everything: nothing else is to be looked at."""
+    """Whether a plugin made of a target one of the same kind, and of ASCII: nothing else is to be looked at."""
     if type(found) is not tuple or len(found) != 1:
         return False
     one = found[0]
     if one is target:
         return one.value.isascii()
-    if type(one) is not Target:
+    if type(one) is not Target or one.kind is not target.kind:
         return False
-    kind, value = one.kind, one.value
-    plain = type(value) is str and value.isascii() and bool(value.strip())
-    return plain and type(kind) is TargetKind and kind is not TargetKind.EVERYTHING
+    value = one.value
+    return type(value) is str and value.isascii() and bool(value.strip())
 
 
 def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:

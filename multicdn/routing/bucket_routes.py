@@ -47,14 +47,15 @@ class BucketRoutes:
 
     def covering(self, key: str) -> list[Matcher]:
         """All routes that cover a key, those with the shortest prefix first."""
-        found = [
-            matcher
-            for length in self._exact.lengths
-            if length <= len(key)
-            for matcher in self._exact.get(key[:length], ())
-            if (matcher.excluded is None or not matcher.excluded(key))
-            and (matcher.wanted is None or matcher.wanted(key))
-        ]
+        found: list[Matcher] = []
+        for length in self._exact.lengths:
+            if length > len(key):
+                break
+            for matcher in self._exact.get(key[:length], ()):
+                if matcher.excluded is not None and matcher.excluded(key):
+                    continue
+                if matcher.wanted is None or matcher.wanted(key):
+                    found.append(matcher)
         if self._folded.lengths:
             found += [
                 matcher

@@ -36,6 +36,15 @@ _HOOKED = "urls"
 
 _NONE: frozenset[str] = frozenset()
 
+# To look a member up in its class costs Python 3.11 as much as a call, and it is done for each object.
+_PURGE, _PRELOAD, _CREATED, _REMOVED, _URL = (
+    Action.PURGE,
+    Action.PRELOAD,
+    ChangeKind.CREATED,
+    ChangeKind.REMOVED,
+    TargetKind.URL,
+)
+
 
 class LookedAt(Struct, frozen=True):
     """Where a route looks at an object.
@@ -107,7 +116,7 @@ class Router:
         return {
             (change.bucket, change.key, matcher.route.metadata)
             for change in changes
-            if change.kind is ChangeKind.CREATED and self._tagged(change.bucket)
+            if change.kind is _CREATED and self._tagged(change.bucket)
             for matcher in self._covering(change.bucket, change.key)
             if self._takes_tags(matcher, self._wanted(change, missing))
         }
@@ -137,7 +146,7 @@ class Router:
 
     @staticmethod
     def _takes_tags(matcher: Matcher, wanted: frozenset[str] | None) -> bool:
-        if not matcher.route.tags_from or ChangeKind.CREATED not in matcher.route.on:
+        if not matcher.route.tags_from or _CREATED not in matcher.route.on:
             return False
         return wanted is None or matcher.part(FROM_METADATA) in wanted
 
@@ -176,11 +185,12 @@ class Router:
                 if change.kind in matcher.route.on and members != _NONE:
                     key = (id(matcher), change.key)
                     earlier = newest.get(key)
-                    if earlier is None or is_newer(change, earlier.change):
-                        newest[key] = _Match(matcher, change, _both(members, earlier))
-                    elif earlier.members is not None:
-                        newest[key] = earlier._replace(members=_both(members, earlier))
-                    if change.kind is not ChangeKind.CREATED:
+                    if earlier is None:
+                        newest[key] = _Match(matcher, change, members)
+                    else:
+                        newer = change if is_newer(change, earlier.change) else earlier.change
+                        newest[key] = _Match(matcher, newer, _both(members, earlier.members))
+                    if change.kind is not _CREATED:
                         dropped.add(key)
         sequels = self._sequels if chained else None
         return self._collect(newest.values(), dropped, gone_by(changes), tags or {}, sequels)
@@ -247,7 +257,8 @@ class Router:
         demands = _Demands()
         failures = []
         orders: list[Ordered] = []
-        for matcher, change, members in matched:
+        for match in matched:
+            matcher, change, members = match.matcher, match.change, match.members
             try:
                 targets = matcher.targets(change, self._url_hook, tags, members)
             except Exception as error:  # noqa: BLE001 - a plugin's hook; its failure must cost the URLs of this change only
@@ -256,10 +267,10 @@ class Router:
                 failures.append(RoutingFailure(change, reason, missing))
                 targets = matcher.targets(change, None, tags, (members or matcher.members) - {_HOOKED})
             want = Want(frozenset((change.cause,)), frozenset((_mark(change),)), (_provenance(change, matcher),))
-            hard = (id(matcher), change.key) in dropped
+            hard = bool(dropped) and (id(matcher), change.key) in dropped
             preload = not gone or (change.bucket, change.key) not in gone
             for demand in demands.changed_by(matcher, change.kind, hard=hard, preload=preload):
-                preloads = gone and demand.action is Action.PRELOAD
+                preloads = gone and demand.action is _PRELOAD
                 chosen = _left(targets, change.bucket, gone) if preloads else targets
                 if sequels is None:
                     _add(demand, chosen, change, want)
@@ -273,7 +284,7 @@ class Router:
         return demands.all(), failures
 
 
-class _Match(NamedTuple):
+class _Match(Struct, frozen=True, gc=False):
     """A change that a route covers, and by which of the route's members it is to be purged; None for all."""
 
     matcher: Matcher
@@ -281,11 +292,9 @@ class _Match(NamedTuple):
     members: frozenset[str] | None
 
 
-def _both(members: frozenset[str] | None, earlier: _Match | None) -> frozenset[str] | None:
+def _both(members: frozenset[str] | None, others: frozenset[str] | None) -> frozenset[str] | None:
     """What two changes of one key ask for together."""
-    if earlier is None:
-        return members
-    return None if members is None or earlier.members is None else members | earlier.members
+    return None if members is None or others is None else members | others
 
 
 class _Demands:
@@ -299,14 +308,14 @@ class _Demands:
         """The demands that get the targets of a change: one for each order that its route gives for its kind."""
         demands = self._by_route.get((id(matcher), kind, hard, preload))
         if demands is None:
-            orders = [order for order in matcher.orders(kind) if preload or order[1] is Action.PURGE]
+            orders = [order for order in matcher.orders(kind) if preload or order[1] is _PURGE]
             demands = [self._demand(matcher, name, action, soft and not hard) for name, action, soft in orders]
             self._by_route[id(matcher), kind, hard, preload] = demands
         return demands
 
     def _demand(self, matcher: Matcher, provider: str, action: Action, soft: bool) -> Demand:  # noqa: FBT001
         route = matcher.route
-        collapsing = route.collapse != "never" and action is Action.PURGE
+        collapsing = route.collapse != "never" and action is _PURGE
         shared = (provider, action, soft, route.bucket, id(matcher) if collapsing else 0)
         if shared not in self._demands:
             self._demands[shared] = Demand(*shared[:4], {}, route if collapsing else None, {})
@@ -322,11 +331,11 @@ def gone_by(changes: Iterable[Change]) -> set[tuple[str, str]]:
     changes = tuple(changes)
     removed: dict[tuple[str, str], Change] = {}
     for change in changes:
-        if change.kind is ChangeKind.REMOVED:
+        if change.kind is _REMOVED:
             _keep_newest(removed, change)
     created: dict[tuple[str, str], Change] = {}
     for change in changes if removed else ():
-        if change.kind is ChangeKind.CREATED:
+        if change.kind is _CREATED:
             _keep_newest(created, change)
     return {place for place, removal in removed.items() if not _is_back(created.get(place), removal)}
 
@@ -354,8 +363,9 @@ def _left(targets: Mapping[Target, str], bucket: str, gone: set[tuple[str, str]]
 
 
 def _provenance(change: Change, matcher: Matcher) -> Provenance:
-    who = change.principal, change.source_ip
-    return Provenance(change.bucket, (change.key,), 1, matcher.places, *who, "", "", change.time)
+    return Provenance(
+        change.bucket, (change.key,), 1, matcher.places, change.principal, change.source_ip, "", "", change.time
+    )
 
 
 def _mark(change: Change) -> str:
@@ -364,9 +374,9 @@ def _mark(change: Change) -> str:
 
 
 def _add(demand: Demand, targets: Mapping[Target, str], change: Change, want: Want) -> None:
-    wants, purges = demand.wants, demand.action is Action.PURGE
+    wants, purges = demand.wants, demand.action is _PURGE
     for target in targets:
-        if purges or target.kind is TargetKind.URL:
+        if purges or target.kind is _URL:
             earlier = wants.setdefault(target, want)
             if earlier is not want:
                 wants[target] = earlier.joined(want)

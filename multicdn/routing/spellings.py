@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -20,6 +20,9 @@ Spell = Callable[[str], str]
 
 #: Spellings of one URL at most: each is a purge of its own, and some vendors charge for it.
 MOST = 8
+
+# Signs that are kept of a client; keys in all the languages of one site have fewer.
+_MOST_SIGNS = 10_000
 
 
 class Escaping(Struct, frozen=True):
@@ -109,16 +112,37 @@ def _distinct(signs: frozenset[str], ascii_alone: bool, clients: tuple[ClientNam
     sample = "".join(signs) + ("" if ascii_alone else "é")  # the escapes of which have letters, as all of UTF-8 have
     found: dict[str, Spell] = {}
     for name in clients:
-        spell = partial(_spelled, CLIENTS[name])
+        spell = _signs(name).spell
         found.setdefault(spell(sample), spell)
     return tuple(found.values())[:MOST]
 
 
-def _spelled(client: Escaping, text: str) -> str:
-    spelled = quote(text, safe=f"/{client.unescaped}")
-    if client.lower:
-        spelled = _ESCAPE.sub(lambda escape: escape[0].lower(), spelled)
-    return spelled if client.blank == "%20" else spelled.replace("%20", client.blank)
+@cache
+def _signs(client: ClientName) -> _Signs:
+    return _Signs(CLIENTS[client])
+
+
+class _Signs(dict[int, str]):
+    """What a client makes of each sign, as ``str.translate`` asks for it: found out when it first occurs."""
+
+    def __init__(self, client: Escaping) -> None:
+        self._client = client
+
+    def __missing__(self, code: int) -> str:
+        client, sign = self._client, chr(code)
+        if sign == " ":
+            spelled = client.blank
+        else:
+            spelled = quote(sign, safe=f"/{client.unescaped}")
+            if client.lower:
+                spelled = _ESCAPE.sub(lambda escape: escape[0].lower(), spelled)
+        if len(self) < _MOST_SIGNS:
+            self[code] = spelled
+        return spelled
+
+    def spell(self, text: str) -> str:
+        """Spell a text."""
+        return text.translate(self)
 
 
 def folded(url: str, *, template: bool = False) -> str:

@@ -171,8 +171,11 @@ def _spelled(
             for template in templates
         ]
     return [
-        _fill(template, bucket, spell(key), len(spell(prefix)), parts, spell)
+        around[0] + spelled + around[1]
+        if (around := template.around)
+        else _fill(template, bucket, spelled, len(spell(prefix)), parts, spell)
         for spell in spellings.of(key, clients)
+        for spelled in (spell(key),)
         for template in templates
     ]
 

@@ -45,7 +45,7 @@ _CP_CODES, _CP_CODES_PER_SECOND = 300, 30 / 60
 _KINDS = (TargetKind.URL, TargetKind.TAG, TargetKind.EVERYTHING)
 _SOON = Speed(seconds=5, page="https://github.com/akamai/cli-purge")
 
-_URL = re.compile(r"https?://(?![/?#])[!-~]+", re.IGNORECASE)
+_URL = re.compile(r"(?ai:https?)://(?![/?#])[!-~]+")
 # A tag has 128 of these at most: https://techdocs.akamai.com/purge-cache/docs/assign-cache-tags
 _TAG = re.compile(r"[A-Za-z0-9!#$%&'+./^_`|~-]+")
 

@@ -15,8 +15,12 @@ from multicdn.provider import Target, TargetKind, TargetsRefused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.IGNORECASE | re.DOTALL)
-_PLAIN_URL = re.compile(r"https?://[^/?#]*(/[A-Za-z0-9/._-]*)")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*(?P<path>.*)", re.DOTALL)
+# With escapes of what stays escaped: of all but ``_LEFT_ALONE`` and the tilde.
+_PLAIN_URL = re.compile(
+    r"https?://[^/?#]*(/(?:[A-Za-z0-9/._&,;=+$@:!()'-]++"
+    r"|%(?!2[146-9A-Ea-e]|3[0-9ABDabd]|4[0-9A-Fa-f]|5[0-9AFaf]|6[1-9A-Fa-f]|7[0-9AEae])[0-9A-Fa-f]{2})*)"
+)
 _UNSAFE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[<>\"#{}|\\^\[\]`]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _LEFT_ALONE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.&,;=+$@:!()'*")

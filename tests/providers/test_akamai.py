@@ -258,6 +258,8 @@ def test_paces_are_the_accounts_refill_rates(cdn: AkamaiSimulator) -> None:
     ("kind", "value"),
     [
         (TargetKind.URL, f"{SITE}/é"),
+        (TargetKind.URL, f"{SITE}/\u017f"),  # an s, where case is ignored
+        (TargetKind.URL, "http\u017f://www.acme.com/a"),
         (TargetKind.URL, f"{SITE}/a b"),
         (TargetKind.URL, "/a.css"),
         (TargetKind.URL, "/L/512/6848/1h/www.acme.com/"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given, settings
@@ -149,3 +151,15 @@ def test_prefixes_are_spelled_and_tags_are_not() -> None:
         TargetKind.PREFIX: {"https://a/%5Ba%5D/", "https://a/[a]/"},
         TargetKind.TAG: {"%5Ba%5D/%C3%A9"},
     }
+
+
+def test_signs_without_number_are_spelled_and_not_all_of_them_kept() -> None:
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000))))
+    tracemalloc.start()
+    try:
+        [form] = forms(every, "rfc3986")
+        kept = tracemalloc.get_traced_memory()[0] - len(form)
+    finally:
+        tracemalloc.stop()
+    assert form == quote(every)
+    assert kept < 5_000_000
