@@ -280,6 +280,15 @@ def test_cdns_that_fetch_from_each_other_work_once_the_outermost_was_purged(
     assert (answer["ok"], states) == (True, ends)
 
 
+def test_a_preload_that_waits_for_its_purge_works_once_it_was_accepted(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin
+) -> None:
+    in_front_of(monkeypatch, origin, {"in": "edgecast"}, "a.css", 300, verify=False, route={"preload": ["in"]})
+    answer = json.loads(run(f"s3://{BUCKET}/a.css", "--yes", "--json").stdout)
+    states = [(each["action"], each["state"]) for each in answer["providers"]]
+    assert (answer["ok"], states) == (True, [("preload", "accepted"), ("purge", "finished")])
+
+
 def test_while_the_inner_cdn_has_not_finished_the_outer_one_is_said_to_wait_for_it(
     monkeypatch: pytest.MonkeyPatch, origin: Origin
 ) -> None:
