@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rig.accepted_calls import AcceptedCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from multicdn.oncall.letters import Letter
     from multicdn.simulators import Simulator
     from rig.accepted_calls import AcceptedCall
 
 _GONE = (403, 404)
 _ENDS = ("fresh", "unknown", "superseded")
-
-# Seconds by which the clocks of the calls differ from those of their effects.
-_EXACT = 0.02
-
-# One of so many may be purged at such a moment by chance.
-_BY_CHANCE = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,8 @@ class Proofs:
         old: URLs at which an edge has not, in the end, what S3 has, with the vendor's name before them.
         untold: the same of those of which nothing was told.
         superseded: of which it was told though nothing newer ever came.
-        early: URLs that the outer CDN had purged before the inner one had dropped them; none if they are few.
+        early: URLs that the outer CDN had purged before the inner one had dropped them.
+        in_turn: how many it had purged after that.
     """
 
     objects: int = 0
@@ -44,6 +40,7 @@ class Proofs:
     untold: Sequence[str] = ()
     superseded: Sequence[str] = ()
     early: Sequence[str] = ()
+    in_turn: int = 0
 
 
 class _Object(NamedTuple):
@@ -63,19 +60,26 @@ class ProofOracle:
         self._inner, self._outer = inner, outer
         self._objects: dict[str, _Object] = {}
         self._accepted = {edge.vendor: AcceptedCalls(edge) for edge in (inner, outer)}
+        self._given_up: set[str] = set()
 
     def upload(self, url: str, key: str, body: bytes) -> None:
         """An object was written, or removed: then there is no body."""
         self._objects[url] = _Object(key, body)
 
+    def given_up(self, letters: Iterable[Letter]) -> None:
+        """Note what was given up before the dead letters go back, those of both CDNs at once.
+
+        Where it is the inner one's the outer one has gone ahead, and where it is the outer one's it doesn't wait again.
+        """
+        self._given_up.update(
+            target for letter in letters if letter.provider in self._edges for target in letter.targets
+        )
+
     def judged(self, lines: Iterable[Mapping[str, Any]]) -> Proofs:
         """Judge by what the edges serve now, and by all that the workers have told."""
         told, named, superseded, hidden = Counter[str](), set[str](), list[str](), Counter[str]()
-        redriven = set[str]()
         for line in lines:
             vendor = line.get("provider", "")
-            if vendor == self._outer.vendor and line.get("state") == "dead":
-                redriven.update(line["keys"])
             is_end = line["event"] in _ENDS or (line["event"] == "stale" and line["state"] == "dead")
             if vendor in self._edges and is_end:
                 told[line["event"]] += line["targets"]
@@ -87,7 +91,8 @@ class ProofOracle:
         for vendor in self._edges:
             missing = [each for each in self._named(vendor) if each not in named]
             untold += missing[hidden[vendor] :]  # a line names a few of its objects alone
-        return Proofs(len(self._objects), told, self._old(), untold, superseded, self._early(redriven))
+        early, in_turn = self._in_order()
+        return Proofs(len(self._objects), told, self._old(), untold, superseded, early, len(in_turn))
 
     def _named(self, vendor: str) -> list[str]:
         return [f"{vendor} {each.key}" for each in self._objects.values()]
@@ -100,29 +105,29 @@ class ProofOracle:
             if not _is_served(edge, url, each.body)
         ]
 
-    def _early(self, redriven: Container[str]) -> list[str]:
-        """URLs purged at the outer CDN while the inner one's purge was on its way, if they are too many for a chance.
+    def _in_order(self) -> tuple[list[str], list[str]]:
+        """URLs that the outer CDN purged first before the inner one's first purge had its effect, and after that.
 
-        What is stale at the outer one is purged again at moments of its own; and what was given up there comes back
-        from the dead letters together with all others.
+        Further purges of what is stale at the outer one, or of what S3 tells twice, come at moments of their own.
         """
-        delay = self._inner.topology.purge_delay
-        found = [
-            url
-            for url, each in self._objects.items()
-            if each.key not in redriven
-            and any(
-                inner.came <= outer.came < inner.done + delay - _EXACT
-                for inner in self._calls(self._inner, url)
-                for outer in self._calls(self._outer, url)
-            )
-        ]
-        return found if len(found) * _BY_CHANCE > len(self._objects) else []
+        delay, early, in_turn = self._inner.topology.purge_delay, list[str](), list[str]()
+        for url in self._objects:
+            inner, outer = (self._calls(edge, url) for edge in (self._inner, self._outer))
+            if inner and outer and self._given_up.isdisjoint(_spellings(url)):
+                (early if outer[0].came < inner[0].came + delay else in_turn).append(url)
+        return early, in_turn
 
     def _calls(self, edge: Simulator, url: str) -> list[AcceptedCall]:
-        rest = url.partition("://")[2]
+        """In the order in which they came."""
         accepted = self._accepted[edge.vendor]
-        return [call for text in (url, f"http://{rest}", f"//{rest}", rest) for call in accepted.of(text, loads=False)]
+        found = (call for text in _spellings(url) for call in accepted.of(text, loads=False))
+        return sorted(found, key=lambda call: call.came)
+
+
+def _spellings(url: str) -> tuple[str, ...]:
+    """As vendors want it."""
+    rest = url.partition("://")[2]
+    return url, f"http://{rest}", f"//{rest}", rest
 
 
 def _is_served(edge: Simulator, url: str, body: bytes) -> bool:

@@ -177,7 +177,7 @@ class SoakReport:
             f"requeued   {self.requeued:,}",
             f"dead       {self.dead:,}; {in_dead_letters}",
             f"redriven   {self.redriven:,}",
-            f"proofs     {self.proofs.objects:,} objects: {_counts(self.proofs.told)}",
+            f"proofs     {self.proofs.objects:,} objects, {self.proofs.in_turn:,} in turn: {_counts(self.proofs.told)}",
             f"calls      {calls}",
             f"wrong      {', '.join(self.signs) or 'nothing'}",
         ]

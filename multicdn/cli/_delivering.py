@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -13,6 +12,7 @@ from multicdn.cli.render import counted
 from multicdn.cli.terminal import say
 from multicdn.delivery.delivery import LINGER, Delivery
 from multicdn.delivery.invocation import Terms
+from multicdn.oncall.background import BackgroundDelivery
 from multicdn.oncall.board import Board
 from multicdn.secrets import redact
 
@@ -126,57 +126,27 @@ def watched(deliver: Callable[[], Report], delivery: Stoppable, board: Board, *,
     Raises:
         KeyboardInterrupt: at the second Ctrl-C, at once.
     """
-    working = _Working(deliver)
+    working = BackgroundDelivery(deliver, "delivery")
     with live.shown(board, verbose=verbose) as show:
         try:
-            working.start()
+            working.begin()
             return Delivered(_waited_for(working, show))
         except KeyboardInterrupt:
             delivery.stop()
             board.stop()
-        if working.ident is None:  # interrupted before it began: it ends as one of which nothing was called
-            working.start()
+        working.begin()  # where it was interrupted before: it ends as one of which nothing was called
         _tell_stopping(board)
         return Delivered(_waited_for(working, show), interrupted=True)
 
 
-def _waited_for(working: _Working, show: live.Show) -> Report:
+def _waited_for(working: BackgroundDelivery, show: live.Show) -> Report:
     while not working.ended.wait(_GLANCE):
         show()
     show()
-    return working.result()
+    return working.report
 
 
 def _tell_stopping(board: Board) -> None:
     under_way = sum(standing.under_way for standing in board.standings())
     waiting = f"{counted(under_way, 'call')} under way {'has' if under_way == 1 else 'have'} {LINGER:g} s to end. "
     say(f"Interrupted: no further call begins. {waiting if under_way else ''}Ctrl-C again ends at once.", err=True)
-
-
-class _Working(threading.Thread):
-    """The thread that delivers. A daemon: at the second Ctrl-C nobody waits for it."""
-
-    def __init__(self, deliver: Callable[[], Report]) -> None:
-        super().__init__(name="multicdn-delivery", daemon=True)
-        self.ended = threading.Event()
-        self._deliver = deliver
-        self._report: Report | None = None
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._report = self._deliver()
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            self._error = error
-        finally:
-            self.ended.set()
-
-    def result(self) -> Report:
-        """How it ended.
-
-        Raises:
-            BaseException: whatever the delivery raised.
-        """
-        if self._report is None:
-            raise self._error or AssertionError("it has ended")
-        return self._report

@@ -14,7 +14,7 @@ from multicdn.installer.errors import InstallError, translated
 from multicdn.logbook import words
 from multicdn.logbook.group import LogGroup
 from multicdn.logbook.trial import Trial, event
-from multicdn.model import Action, Change
+from multicdn.model import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multicdn.installer.sessions import ConfigFile, Session
     from multicdn.installer.state import Deployed
     from multicdn.oncall.preview import Preview
+    from multicdn.oncall.stages import Stage, Stages
     from multicdn.routing.router import Router
 
 # Of the objects below a route's prefix so many are looked at.
@@ -61,14 +62,17 @@ def run(session: Session, what: str | None, timeout: float, *, yes: bool, as_jso
         _tell(bucket, key, shown)
     if not yes and not click.confirm("Do this?"):
         raise click.Abort
-    looked_at = tried.looked_at(bucket, key, shown) if "QueueUrl" in deployed.outputs else ()
-    trial = Trial(_send(session, deployed, bucket, key), _expected(shown), time.time(), looked_at)
+    # Without a queue nothing waits, and nothing is looked at.
+    stages = tried.stages(bucket, key) if "QueueUrl" in deployed.outputs else {}
+    looked_at = {name: len(stage.look.urls) for name, stage in stages.items() if stage.look}
+    followed = [name for name, stage in stages.items() if stage.followed]
+    trial = Trial(_send(session, deployed, bucket, key), _expected(shown), time.time(), looked_at, followed)
     found = _follow(session, deployed, trial, timeout, quiet=as_json)
     for entry in found:
         say(words.line(entry), colour=words.colour(entry), err=as_json)
     if as_json:
         say_text(json.dumps(_plain(bucket, key, trial), indent=2))
-    return _end(session, deployed, trial, timeout)
+    return _end(session, deployed, trial, timeout, stages)
 
 
 def _deployed(session: Session, file: ConfigFile) -> Deployed:
@@ -100,7 +104,8 @@ class _UploadPlanner:
         from multicdn.routing.router import Router
 
         self._config = config
-        self._router: Router = Router(config.routes, config.providers, Plugins().hooks.urls)
+        self._url_hook = Plugins().hooks.urls
+        self._router: Router = Router(config.routes, config.providers, self._url_hook)
 
     def previews(self, bucket: str, key: str) -> list[Preview]:
         """What each provider would be asked; empty if no route acts."""
@@ -110,10 +115,11 @@ class _UploadPlanner:
         work = find_work(self._router, self._config.providers, [Change(bucket, key)], OFFLINE)
         return [shown for shown in previews(self._config, work.demands) if shown.asks]
 
-    def looked_at(self, bucket: str, key: str, shown: Iterable[Preview]) -> list[tuple[str, str]]:
-        """The purges that are followed until the edge is fresh."""
-        purges = (name for name, action in _expected(shown) if action == Action.PURGE)
-        return [(name, str(Action.PURGE)) for name in purges if self._router.verify(bucket, key, name)]
+    def stages(self, bucket: str, key: str) -> Stages:
+        """Who waits for whom, and what is followed until the edge is fresh."""
+        from multicdn.oncall.stages import stages
+
+        return stages(self._config, [Change(bucket, key)], self._url_hook)
 
     def chosen(self, session: Session) -> tuple[str, str]:
         """Bucket and key of the object with the fewest targets, among those that S3 lists first below each route.
@@ -186,7 +192,7 @@ def _follow(session: Session, deployed: Deployed, trial: Trial, timeout: float, 
                 return
 
 
-def _end(session: Session, deployed: Deployed, trial: Trial, timeout: float) -> int:
+def _end(session: Session, deployed: Deployed, trial: Trial, timeout: float, stages: Stages) -> int:
     """Say how it ended; the exit status."""
     if trial.is_good:
         say(f"It works: {', '.join(_well(name, trial) for name in trial.expected)}.", err=True)
@@ -195,7 +201,7 @@ def _end(session: Session, deployed: Deployed, trial: Trial, timeout: float) -> 
                 say(f"Whether {name[0]} is fresh is unknown: {_reason(name, trial)}", err=True)
         return 0
     for name in trial.expected:
-        say(_missing(name, trial), err=True)
+        say(_missing(name, trial, stages.get(name)), err=True)
     if trial.misread:
         say("The function could not make anything of the upload.", err=True)
     elif not any(map(trial.ended, trial.expected)):
@@ -206,13 +212,15 @@ def _end(session: Session, deployed: Deployed, trial: Trial, timeout: float) -> 
     return 1
 
 
-def _missing(name: tuple[str, str], trial: Trial) -> str:
+def _missing(name: tuple[str, str], trial: Trial, stage: Stage | None) -> str:
     provider, action = name
     last = trial.last(name)
     if last is None:
-        return f"{provider}: nothing is known of the {action}"
-    if trial.is_looked_at(name):
-        return f"{provider}: {action} {last.state}, and not seen to be fresh by now; a longer --timeout waits for that"
+        waits = f", which waits for {' and '.join(stage.after)}" if stage and stage.after else ""
+        return f"{provider}: nothing is known of the {action}{waits}"
+    if lacks := trial.lacks(name):
+        seen = "seen to be " if lacks == "fresh" else ""
+        return f"{provider}: {action} {last.state}, and not {seen}{lacks} by now; a longer --timeout waits for that"
     return f"{provider}: {words.said(last).partition(': ')[2]}: {last.state}"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from multicdn.routing.durations import DURATION, seconds
+from multicdn.routing.durations import DURATION, seconds, too_long
 
 # Above this batch size an event source mapping must have a window (Lambda API, CreateEventSourceMapping).
 _BATCH_WITHOUT_WINDOW = 10
@@ -23,9 +23,6 @@ _REGION = "[a-z]{2,4}(-[a-z]+)+-[0-9]+"
 
 # docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html, Tags: with our own, 50.
 _MOST_TAGS = 49
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
-_LONGEST_SQS_DELAY = 900
 
 
 class Retrying(Struct, frozen=True, kw_only=True):
@@ -78,8 +75,8 @@ class Retrying(Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: the sentence is for the author of the config file.
         """
-        if seconds(self.longest_delay) > _LONGEST_SQS_DELAY:
-            raise ValueError(f"longest_delay {self.longest_delay} is more than SQS can delay a message: 15m at most")
+        if why := too_long(self.longest_delay):
+            raise ValueError(f"longest_delay {why}")
         if seconds(self.first_delay) > seconds(self.longest_delay):
             raise ValueError(f"first_delay {self.first_delay} is longer than longest_delay {self.longest_delay}")
 

@@ -12,7 +12,7 @@ from multicdn.config.settings import Trigger
 from multicdn.errors import did_you_mean
 from multicdn.model import Action
 from multicdn.provider import PreloadUrls, capabilities
-from multicdn.routing.durations import seconds
+from multicdn.routing.durations import seconds, too_long
 from multicdn.routing.tiers import Tier
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from multicdn.config.checked import Config
     from multicdn.config.yaml_source import Path
     from multicdn.routing.route import Route
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds
-_LONGEST_DELAY = "15m"
 
 _DEFAULT = Tier()
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
@@ -85,8 +82,8 @@ def _is_loopback(via: str) -> bool:
 def _of_tier(name: str, tier: Tier, config: Config) -> Iterator[Fault]:
     if tier.via and (text := fault_of_via(tier.via) or _in_clear(name, tier.via, config)):
         yield Fault(("via",), text)
-    if tier.again and seconds(tier.again) > seconds(_LONGEST_DELAY):
-        yield Fault(("again",), f"{tier.again} is more than SQS can delay a message: {_LONGEST_DELAY} at most")
+    if tier.again and (why := too_long(tier.again)):
+        yield Fault(("again",), why)
     yield from _of_inner(name, tier, config)
     if config.install.trigger is Trigger.DIRECT:
         yield from (Fault((option,), NO_QUEUE) for option in ("pulls_from", "again") if getattr(tier, option))

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import threading
 
+from multicdn.routing.durations import LONGEST_DELAY
+
 # Seconds of calls that a second of rest gives back: a sixth of the time is left for others, however many there are.
 REST = 5.0
 
-# Seconds for which the queue can delay a message: what is foreseen for later is told its turn when it has come back.
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-_HORIZON = 900.0
-# So are those for which there would be so many messages more: to send them takes longer than an invocation has left.
+# What is foreseen for later than the queue can delay a message is told its turn when it has come back. So are those for
+# which there would be so many messages more: to send them takes longer than an invocation has left.
 _MOST_AHEAD = 20
 
 
@@ -51,7 +51,7 @@ class Stretches:
             calls: how many come back together.
             lead: seconds after ``wait`` at which the first of those do.
         """
-        horizon = min(_HORIZON, wait + lead + _MOST_AHEAD * calls * cost)
+        horizon = min(LONGEST_DELAY, wait + lead + _MOST_AHEAD * calls * cost)
         with self._lock:
             due, room = self._due, self._room
             if not room or due < now + wait:

@@ -10,17 +10,17 @@ from urllib.parse import quote_plus
 
 from multicdn.logbook.parts import Parts, named
 from multicdn.logbook.wanted import names_a_part
+from multicdn.provenance import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from multicdn.logbook.entries import LogEntry
 
-_ENDS = ("accepted", "dead")
+# Of what is in another state something is yet to come.
+_SETTLED = frozenset(("accepted", "finished", "fresh", "unknown", "superseded"))
 
-# The same of a purge that is followed until the edge is fresh; and what it can be before.
-_ENDS_OF_LOOKS = ("fresh", "unknown", "superseded", "dead")
-_ON_THE_WAY = frozenset(("requeued", "returned", "finished", "purged"))
+_ENDS_OF_LOOKS = ("fresh", "unknown", "superseded")
 
 
 def event(bucket: str, key: str, who: str, at: float) -> str:
@@ -51,7 +51,8 @@ class Trial:
         id: of the message in the queue, or of the invocation.
         expected: provider instance and action of all that is to be asked for.
         since: when it was sent, in seconds since 1970.
-        looked_at: those of the expected whose edges are looked at.
+        looked_at: of those of the expected whose edges are looked at, by how many URLs.
+        followed: those of the expected after whose end others act.
 
     Attributes:
         misread: whether the function could make nothing of it.
@@ -63,10 +64,13 @@ class Trial:
         id: str,  # noqa: A002
         expected: Iterable[tuple[str, str]],
         since: float,
-        looked_at: Iterable[tuple[str, str]] = (),
+        looked_at: Mapping[tuple[str, str], int] = {},
+        followed: Collection[tuple[str, str]] = (),
     ) -> None:
         self._id = id
-        self._looked_at = frozenset(looked_at)
+        self._looked_at = looked_at
+        self._followed = followed
+        self._seen: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._seconds: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
         self._since = since
         self.perhaps = 0
@@ -90,6 +94,8 @@ class Trial:
             if self.ended(name) != "dead":
                 self._parts.setdefault(name, Parts()).take(entry, named(entry))
                 self._seconds[name][entry.state] = entry.number("age_seconds")
+                if entry.state in _ENDS_OF_LOOKS:
+                    self._seen[name].update(entry.texts("urls") or entry.texts("first"))
             if "requestId" in entry.record:
                 self._invocations.add(str(entry.record["requestId"]))
             return name in self.expected
@@ -114,9 +120,15 @@ class Trial:
         """Whether every vendor has accepted; and whether no edge is stale where edges are looked at."""
         return not self.misread and all(map(self._is_good, self.expected))
 
-    def is_looked_at(self, name: tuple[str, str]) -> bool:
-        """Whether one of the expected is done, as far as is known, but for having been seen."""
-        return name in self._looked_at and self.ended(name) in ("accepted", "finished")
+    def lacks(self, name: tuple[str, str]) -> str:
+        """What one of the expected is yet to become that was accepted: ``finished`` or ``fresh``; empty for nothing."""
+        states = self._states(name)
+        if not states or not states <= _SETTLED:
+            return ""
+        if name in self._looked_at:
+            # Other targets of the object are purged with it, and nobody looks at these: they end as finished.
+            return "fresh" if len(self._seen[name]) < min(self._looked_at[name], MOST) else ""
+        return "finished" if name in self._followed and "finished" not in states else ""
 
     def seconds(self, name: tuple[str, str]) -> dict[str, float]:
         """Seconds from the upload to each state of one of the expected, in their order."""
@@ -126,7 +138,10 @@ class Trial:
         return self._is_over(name) and self.ended(name) != "dead"
 
     def _is_over(self, name: tuple[str, str]) -> bool:
-        if name not in self._looked_at:
-            return self.ended(name) in _ENDS
-        states = self._parts[name].states if name in self._parts else frozenset[str]()
-        return states.isdisjoint(_ON_THE_WAY) and not states.isdisjoint(_ENDS_OF_LOOKS)
+        if self.ended(name) == "dead":
+            return True
+        states = self._states(name)
+        return bool(states) and states <= _SETTLED and not self.lacks(name)
+
+    def _states(self, name: tuple[str, str]) -> frozenset[str]:
+        return self._parts[name].states if name in self._parts else frozenset()

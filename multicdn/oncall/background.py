@@ -11,30 +11,40 @@ if TYPE_CHECKING:
     from multicdn.model import Report
 
 
-class BackgroundDelivery:
-    """One delivery to one provider.
+class BackgroundDelivery(threading.Thread):
+    """One delivery. A daemon: who ends at once waits for none.
 
     Args:
-        deliver: calls the vendor; never raises for what that does.
-        name: of the provider.
-        first: whether it is the first for its targets.
+        deliver: calls the vendors; never raises for what these do.
+        name: for the thread.
 
     Attributes:
         ended: set when it has.
     """
 
-    def __init__(self, deliver: Callable[[], Report], name: str, *, first: bool) -> None:
-        self._deliver, self._name, self.first = deliver, name, first
+    def __init__(self, deliver: Callable[[], Report], name: str) -> None:
+        super().__init__(name=f"multicdn-{name}", daemon=True)
+        self._deliver = deliver
         self._report: Report | None = None
         self._error: BaseException | None = None
         self.ended = threading.Event()
 
     def begin(self) -> None:
-        """Begin; where no thread is left, do it here."""
+        """Begin, unless it has; where no thread is left, do it here."""
+        if self.ident is None and not self.ended.is_set():
+            try:
+                self.start()
+            except RuntimeError:
+                self.run()
+
+    def run(self) -> None:
+        """Deliver, in the thread."""
         try:
-            threading.Thread(target=self._run, name=f"multicdn-follow-{self._name}", daemon=True).start()
-        except RuntimeError:
-            self._run()
+            self._report = self._deliver()
+        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+            self._error = error
+        finally:
+            self.ended.set()
 
     @property
     def report(self) -> Report:
@@ -46,11 +56,3 @@ class BackgroundDelivery:
         if self._report is None:
             raise self._error or AssertionError("it has ended")
         return self._report
-
-    def _run(self) -> None:
-        try:
-            self._report = self._deliver()
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
-            self._error = error
-        finally:
-            self.ended.set()

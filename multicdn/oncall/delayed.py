@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multicdn.oncall.letters import NOBODY, UNTRIED, ListEntry
+from multicdn.routing.durations import LONGEST_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html: seconds of the longest delay; and
-# what may lie between the clocks of whoever writes, keeps and reads the log.
-LONGEST_DELAY = 900
+# Seconds that may lie between the clocks of whoever writes, keeps and reads the log.
 _SKEW = 60
 
 #: Seconds of the log before now that may tell of what is delayed.

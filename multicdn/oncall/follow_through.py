@@ -93,6 +93,7 @@ class FollowThrough:
         self._held: dict[str, tuple[str, ...]] = {}
         self._redo: dict[str, set[tuple[str, str]]] = defaultdict(set)
         self._working: dict[str, BackgroundDelivery] = {}
+        self._called: set[str] = set()
         self._timers = Timers()
         self._pursuits: dict[str, Pursuit] = {}
         self._outcomes: list[Outcome] = []
@@ -115,7 +116,7 @@ class FollowThrough:
             self._demands[demand.provider].append(demand)
         self._held = {name: names for name, names in self._order.waits.items() if name in self._demands}
         for name in [each for each in self._demands if each not in self._held]:
-            self._call(name, self._demands[name], first=True)
+            self._call(name, self._demands[name])
         for name, names in self._held.items():
             self._tell(Announcement("held", name, names, self._longest_hold(name)))
             self._board.phase(name, f"waits for {' and '.join(names)}")
@@ -174,7 +175,8 @@ class FollowThrough:
         for name in ended:
             calls = self._working[name]
             told += [outcome for outcome in calls.report if outcome.status is Status.ACCEPTED]
-            self._outcomes += calls.report if calls.first else calls.report.undelivered
+            self._outcomes += calls.report.undelivered if name in self._called else calls.report
+            self._called.add(name)
         new = {id(outcome): outcome for outcome in told if id(outcome) not in self._seen}
         self._seen |= new
         for outcome in new.values():
@@ -230,7 +232,7 @@ class FollowThrough:
                 self._tell(Announcement("overdue", name, tuple(failed), reason=next(iter(failed.values()))))
             else:
                 self._tell(Announcement("released", name, names))
-            self._call(name, self._demands[name], first=True)
+            self._call(name, self._demands[name])
         for name, places in list(self._redo.items()):
             busy = tuple(each for each in self._order.waits[name] if self._is_busy(each, fresh=False))
             if not busy and name not in self._working:
@@ -275,15 +277,12 @@ class FollowThrough:
 
     # BackgroundDelivery
 
-    def _call(
-        self, name: str, demands: Sequence[Demand] = (), returned: Sequence[Job] = (), *, first: bool = False
-    ) -> None:
+    def _call(self, name: str, demands: Sequence[Demand] = (), returned: Sequence[Job] = ()) -> None:
         timeout = self._times.timeout
         left = self._times.calls if timeout is None else max(1.0, timeout - (time.monotonic() - self._began))
-        if not first and self._over_at is not None:
+        if self._over_at is not None:
             left = min(left, max(1.0, self._over_at - time.monotonic()))
-        calls = BackgroundDelivery(lambda: self._delivery.deliver(demands, left, returned), name, first=first)
-        self._working[name] = calls
+        calls = self._working[name] = BackgroundDelivery(lambda: self._delivery.deliver(demands, left, returned), name)
         calls.begin()
 
     def _left(self) -> Iterator[Outcome]:

@@ -19,9 +19,8 @@ from multicdn.planning.front import Holding, Released
 from multicdn.planning.settling import Moment, Ruling
 from multicdn.provenance import since_1970
 from multicdn.queue.message import shortened
-from multicdn.queue.retry import LONGEST_DELAY
 from multicdn.queue.waiting import HELD, Unrouted, Waiting
-from multicdn.routing.durations import seconds
+from multicdn.routing.durations import LONGEST_DELAY, seconds
 from multicdn.sequel import is_newer
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from multicdn import provenance
 from multicdn.model import Action, Job, Status, TargetKind, together
 from multicdn.provider import Confirm, published, stands_for_others
 from multicdn.queue.message import Look, QueuedJob, shortened
-from multicdn.queue.retry import LONGEST_DELAY, Requeue
-from multicdn.routing.durations import seconds
+from multicdn.queue.retry import Requeue
+from multicdn.routing.durations import LONGEST_DELAY, seconds
 from multicdn.routing.tiers import Tier
 from multicdn.sequel import Sequel, joined
 

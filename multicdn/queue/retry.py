@@ -16,14 +16,12 @@ from msgspec import Struct
 from multicdn.model import Outcome, Status, together
 from multicdn.queue import message
 from multicdn.queue.message import QueuedJob
+from multicdn.routing.durations import LONGEST_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from multicdn.model import Report
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-LONGEST_DELAY = 900
 
 # What was hardly ever tried, since its vendor was never well, is kept for so many times as long as all else.
 _UNTRIED = 4

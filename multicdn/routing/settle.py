@@ -6,10 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from multicdn.routing.durations import DURATION, seconds
-
-# docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html, DelaySeconds: in one go.
-_LONGEST_QUIET = 900
+from multicdn.routing.durations import DURATION, seconds, too_long
 
 
 class Settle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,8 +33,8 @@ class Settle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Raises:
             ValueError: the sentence is for the author of the config file.
         """
-        if seconds(self.quiet) > _LONGEST_QUIET:
-            raise ValueError(f"quiet {self.quiet} is more than SQS can delay a message: 15m at most")
+        if why := too_long(self.quiet):
+            raise ValueError(f"quiet {why}")
         if seconds(self.most) < seconds(self.quiet):
             raise ValueError(
                 f"most {self.most} is shorter than quiet {self.quiet}: it would never be quiet for so long"

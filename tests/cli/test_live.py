@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from kit.watching import Told
 from multicdn.cli import _delivering, _going_on, live
 from multicdn.delivery.delivery import LINGER
 from multicdn.model import Report
+from multicdn.oncall.background import BackgroundDelivery
 from multicdn.oncall.board import Reply, Standing
 
 if TYPE_CHECKING:
@@ -144,7 +146,8 @@ def test_each_answer_is_a_line_for_who_wants_them(
 def pressing(presses: int, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Deliver something that ends once it is stopped; Ctrl-C is pressed whenever somebody looks, so many times."""
     said: list[str] = []
-    stopped = _delivering.threading.Event()
+    calls: list[str] = []
+    stopped = threading.Event()
     left = [KeyboardInterrupt()] * presses
 
     class Stoppable:
@@ -158,6 +161,7 @@ def pressing(presses: int, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch)
             raise left.pop()
 
     def deliver() -> Report:
+        calls.append("deliver")
         stopped.wait(20)
         return Report()
 
@@ -169,6 +173,7 @@ def pressing(presses: int, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch)
         said.append(f"interrupted {found.interrupted}")
     finally:
         stopped.set()
+        assert calls == ["deliver"]
     return said
 
 
@@ -185,9 +190,9 @@ def test_the_second_ctrl_c_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_ctrl_c_before_anything_has_begun_calls_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     stops: list[str] = []
-    start = _delivering._Working.start
+    start = BackgroundDelivery.start
 
-    def interrupted(self: _delivering._Working) -> None:
+    def interrupted(self: BackgroundDelivery) -> None:
         if stops:
             return start(self)
         raise KeyboardInterrupt
@@ -196,10 +201,25 @@ def test_ctrl_c_before_anything_has_begun_calls_nobody(monkeypatch: pytest.Monke
         def stop(self) -> None:
             stops.append("stop")
 
-    monkeypatch.setattr(_delivering._Working, "start", interrupted)
+    monkeypatch.setattr(BackgroundDelivery, "start", interrupted)
     delivery: Delivery = Stoppable()  # type: ignore[assignment]
     found = _delivering.watched(Report, delivery, Told(www=1).board)
     assert (found.interrupted, stops) == (True, ["stop"])
+
+
+def test_where_no_thread_is_left_it_is_delivered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: BackgroundDelivery) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(BackgroundDelivery, "start", refused)
+    calls: list[Report] = []
+
+    def deliver() -> Report:
+        calls.append(Report())
+        return calls[0]
+
+    found = _delivering.watched(deliver, None, Told(www=1).board)  # type: ignore[arg-type]
+    assert (found.report, len(calls)) == (calls[0], 1)
 
 
 def test_what_a_delivery_raises_is_raised_where_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:

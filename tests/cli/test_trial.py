@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,17 +14,23 @@ from kit import aws_answers
 from kit.aws_wire import Refused
 from kit.records import GROUP, event, record
 from kit.rights import rights, used
+from kit.tiers import Tiers
+from kit.world import BUCKET, SITE
+from kit.worlds_log import Told
 
 from multicdn.cli import _installing, main
 from multicdn.cli.install import install
 from multicdn.events import envelopes
 from multicdn.logbook import trial
 from multicdn.model import Change
+from multicdn.vocabulary import EVENTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from kit.aws_answers import Answers
+
+    from multicdn.simulators import Origin
 
 CONFIG = """\
 version: 1
@@ -230,11 +237,81 @@ def test_a_part_that_died_is_not_made_good_by_another_that_was_accepted() -> Non
     assert (tried.is_over, tried.is_good) == (True, False)
 
 
+def in_front_of(
+    patch: pytest.MonkeyPatch,
+    origin: Origin,
+    vendors: Mapping[str, str],
+    key: str,
+    seconds: float,
+    delay: float = 0.0,
+    **world: Any,
+) -> None:
+    """Install a function in front of simulated CDNs, each of which fetches from the one before.
+
+    Its log has what it says of a try by so many seconds later, where the innermost one has such a delay.
+    """
+    with patch.context() as inside, Told.listening() as told, Tiers(inside, origin, vendors) as tiers:
+        tiers.warp.sleep(inside)
+        next(iter(tiers.cdns.values())).topology.purge_delay = delay
+        made = tiers.world(**world)
+        made.upload(key, "new", told=False)
+        message = made.aws.put(made.aws.work, trial.event(BUCKET, key, "me", time.time()))
+        made.run(seconds)
+        config = json.dumps({**json.loads(made._text), "install": {"region": "eu-west-1", "stack": "web"}})
+    Path("multicdn.config.yml").write_text(config, encoding="utf-8")
+    deployed(patch, *told.lines(*EVENTS), config=config, SendMessage={"MessageId": message.id})
+
+
+CHAINS = [{"in": "cloudfront", "out": "fastly"}, {"in": "fastly", "mid": "cloudfront", "out": "fastly"}]
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("key", ["a.css", "docs/index.html"])
+@pytest.mark.parametrize("vendors", CHAINS, ids=" ".join)
+def test_cdns_that_fetch_from_each_other_work_once_the_outermost_was_purged(
+    vendors: dict[str, str], key: str, verify: object, monkeypatch: pytest.MonkeyPatch, origin: Origin
+) -> None:
+    # A page has several targets, of which one is looked at.
+    route = {"index": "index.html", "verify": verify and {"urls": [f"{SITE}/{{key}}"]}}
+    in_front_of(monkeypatch, origin, vendors, key, 300, route=route)
+    answer = json.loads(run(f"s3://{BUCKET}/{key}", "--yes", "--json").stdout)
+    states = {each["name"]: each["state"] for each in answer["providers"]}
+    ends = dict.fromkeys(vendors, "fresh") if verify else {**dict.fromkeys(vendors, "finished"), "out": "accepted"}
+    assert (answer["ok"], states) == (True, ends)
+
+
+def test_a_preload_that_waits_for_its_purge_works_once_it_was_accepted(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin
+) -> None:
+    in_front_of(monkeypatch, origin, {"in": "edgecast"}, "a.css", 300, verify=False, route={"preload": ["in"]})
+    answer = json.loads(run(f"s3://{BUCKET}/a.css", "--yes", "--json").stdout)
+    states = [(each["action"], each["state"]) for each in answer["providers"]]
+    assert (answer["ok"], states) == (True, [("preload", "accepted"), ("purge", "finished")])
+
+
+def test_while_the_inner_cdn_has_not_finished_the_outer_one_is_said_to_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin
+) -> None:
+    in_front_of(monkeypatch, origin, CHAINS[0], "a.css", 0, verify=False)
+    said = run(f"s3://{BUCKET}/a.css", "--yes", code=1).stderr
+    assert "in: purge accepted, and not finished by now; a longer --timeout waits for that\n" in said
+    assert "out: nothing is known of the purge, which waits for in\n" in said
+
+
+def test_an_outer_cdn_that_was_let_go_ahead_makes_up_for_no_inner_one_that_has_not_finished(
+    monkeypatch: pytest.MonkeyPatch, origin: Origin
+) -> None:
+    options = {"out": {"wait_at_most": "1s"}}
+    in_front_of(monkeypatch, origin, CHAINS[0], "a.css", 20, delay=60, verify=False, options=options)
+    answer = json.loads(run(f"s3://{BUCKET}/a.css", "--yes", "--json", code=1).stdout)
+    assert [each["state"] for each in answer["providers"]] == ["accepted", "accepted"]
+
+
 def test_a_purge_that_is_looked_at_is_over_when_each_part_of_it_is() -> None:
     from multicdn.logbook.entries import read
 
     page, folder = ({"first": [f"https://www.acme.com/docs/{name}"]} for name in ("a", ""))
-    tried = trial.Trial("m1", [("www", "purge")], 0.0, [("www", "purge")])
+    tried = trial.Trial("m1", [("www", "purge")], 0.0, {("www", "purge"): 2})
     over = []
     for each in (
         record(0, **page),

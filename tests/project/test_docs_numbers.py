@@ -24,13 +24,12 @@ from multicdn.installer.bundle import archive, cache
 from multicdn.installer.template import alarms, stack
 from multicdn.local import edges
 from multicdn.logbook import group
-from multicdn.oncall import delayed
 from multicdn.planning import collapse, settling
 from multicdn.proof import followed
 from multicdn.queue import retry, sender
 from multicdn.reporting import _LONGEST_LOOK
 from multicdn.routing import spellings
-from multicdn.routing.durations import seconds
+from multicdn.routing.durations import LONGEST_DELAY, seconds
 from multicdn.testing.loopback import config_copy
 from multicdn.worker import crew, openmetrics
 
@@ -82,7 +81,7 @@ HELD = {
     "proof.md": [f"asked for the first time after {followed._FIRST_QUESTION:.0f} s"],
     "alarms.md": [
         f"before a purge is {time(alarms.LATE)} late",
-        f"after a vendor asked for a {time(retry.LONGEST_DELAY)}, at once",
+        f"after a vendor asked for a {time(LONGEST_DELAY)}, at once",
         f"goes off {time(alarms._BETWEEN_TRIES * alarms._MINUTE)} after the last failure",
         f"after {count(stack.RECEIVES)} times they are dead letters",
         f"than are done, for {time(alarms.QUEUE_GROWS.periods * alarms._TEN_MINUTES)}",
@@ -122,7 +121,7 @@ HELD = {
         f"isn't answered in {time(_BREAKER['prompt'])}",
         f"as the time before, {time(_BREAKER['longest'])} at most",
         f"never larger than {sender._LARGEST >> 10} KiB",
-        f"up to the {time(retry.LONGEST_DELAY)} that SQS can do | `{_DELIVERY.longest_delay}` |",
+        f"up to the {time(LONGEST_DELAY)} that SQS can do | `{_DELIVERY.longest_delay}` |",
         f"of which up to a half is left to chance | `{_DELIVERY.first_delay}` |",
         f"a dead letter, if it was tried in {count(_RETRY.least_attempts)} invocations | `{_DELIVERY.give_up_after}` |",
         f"Invocations are few: {count(Install().maximum_concurrency)} at once",
@@ -130,7 +129,7 @@ HELD = {
         f"within a tenth of the grace, {_TERMS.turn:g} seconds",
         f"goes on for {count(_TERMS.stretch / _TERMS.grace)} times the grace, {_TERMS.stretch:g} seconds",
         f"hold {count(1000 * 0.05 / _TERMS.stretch)} invocations for {time(_TERMS.stretch)} each",
-        f"one after the other, {stretches._MOST_AHEAD} messages at most and a {time(stretches._HORIZON)} ahead",
+        f"one after the other, {stretches._MOST_AHEAD} messages at most and a {time(LONGEST_DELAY)} ahead",
         f"asks for more: {'an hour' if breaker._LONGEST_ASKED == 3600 else ''} then",
         f"kept {count(retry._UNTRIED)} times as long",
         f"for that reason after {count(_RETRY.refused_attempts)} invocations",
@@ -173,7 +172,7 @@ HELD = {
         f"for the last {history._WEEK / 86_400:g} days, or",
         f"for the last {history._RECENT / 60:g} minutes",
         f"have {time(delivery.LINGER)} to end",
-        f"the last {time(delayed.LONGEST_DELAY)} of the function's log",
+        f"the last {time(LONGEST_DELAY)} of the function's log",
     ],
     "performance.md": [
         ", ".join(f"{processor_share.share_of(size):.0%} of one at {size} MB" for size in first_event.SIZES).replace(
