@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from multicdn.aws.s3 import Objects
     from multicdn.config import Config
+    from multicdn.delivery.delivery import Delivery
     from multicdn.handover import Handover
     from multicdn.proof.following import Following
     from multicdn.provider import Provider
@@ -52,7 +53,12 @@ class Preparation(NamedTuple):
 
 
 def steps(
-    config: Config, handover: Handover, publisher: Publisher | None, objects: Objects, follow: Callable[[], Following]
+    config: Config,
+    handover: Handover,
+    publisher: Publisher | None,
+    objects: Objects,
+    follow: Callable[[], Following],
+    delivery: Delivery,
 ) -> Iterator[Preparation]:
     """What a function has to prepare: its own things first, which no plugin shall keep it from.
 
@@ -62,6 +68,7 @@ def steps(
         publisher: the same for others who are told; None where nobody is.
         objects: the same for S3.
         follow: makes what follows purges.
+        delivery: has threads to start.
     """
     yield Preparation(handover.prepare, logging.ERROR, "requeue-failed")
     if publisher is not None:
@@ -73,7 +80,8 @@ def steps(
         yield Preparation(objects.prepare, logging.WARNING, "not-prepared")
     used = {name for route in config.routes for name in (*route.purge, *route.preload)}
     for name in (name for name in config.providers if name in used):
-        for run in (config.providers[name].prepare, partial(_load_stores, config.providers[name])):
+        provider = config.providers[name]
+        for run in (provider.prepare, partial(_load_stores, provider), partial(delivery.prepare, name)):
             yield Preparation(run, logging.WARNING, "not-prepared", {"provider": name})
 
 
