@@ -14,9 +14,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from multicdn import aws_clients, region, secrets, tls
+from multicdn import aws_clients, region, secrets, steering, tls
+from multicdn.delivery import refusals
 from multicdn.errors import told
 from multicdn.log import emit
+from multicdn.routing import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,6 +91,10 @@ def _load() -> None:
     """What every event needs, and Python loads on first use."""
     "".encode("idna")  # as names of hosts are
     secrets.redact("")  # learns how the credentials that AWS gives the function may be spelled
+    # Compiles what each event looks through keys, targets and its log with.
+    spellings.is_plain("")
+    refusals.host_of("")
+    steering.without_steering("")
 
 
 def _load_stores(provider: Provider) -> None:

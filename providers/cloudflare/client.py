@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import httpx
 
 
+_PRINTABLE = re.compile(r"[!-~]+")
+
+
 class ApiCredentials(NamedTuple):
     """A token, or an e-mail address and a key; those that aren't configured are None."""
 
@@ -185,7 +188,7 @@ class ZoneApi:
 
 def _header(name: str, value: str) -> str:
     """Return a credential that can stand in a header; the errors for others would show it."""
-    if re.fullmatch(r"[!-~]+", value):
+    if _PRINTABLE.fullmatch(value):
         return value
     message = f"the {name} is empty or has characters that no header takes; has it a line break at its end?"
     raise CredentialsRefused(message, about="account")
