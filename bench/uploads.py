@@ -16,14 +16,13 @@ from rig import report
 from rig.dispatching import SECONDS, URL, dispatcher_for, quiet
 from rig.events import uploads
 from rig.figures import Spent, compared, compared_times, interleaved, timed
+from rig.senders import sender
 from rig.vendor_process import VendorProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rig.figures import Figure
-
-    Send = Callable[[str], object]
 
 TITLE = "Uploads at once, beside a call for each"
 
@@ -89,7 +88,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
 
 def _measure(name: str, options: dict[str, Any], *, quick: bool) -> dict[int, list[_Done]]:
     """By the number of uploads; 0 is the loop."""
-    send = _senders(options)[name]()
+    send = sender(name, options)
     cases: dict[int, Callable[[], _Done]] = {number: lambda number=number: _ours(options, number) for number in NUMBERS}  # type: ignore[misc]
     cases[0] = lambda: _Done(timed(lambda: [send(f"{URL}{number}.css") for number in range(_LOOP)], 0), _LOOP)
     _ours(options, 1)
@@ -105,47 +104,6 @@ def _ours(options: dict[str, Any], number: int) -> _Done:
     replies = list[dict[str, Any]]()
     spent = timed(lambda: replies.append(dispatcher.dispatch(event, SECONDS)), 0.1 if number == 1 else 0)
     return _Done(spent, replies[0]["providers"]["cdn"]["calls"])
-
-
-def _senders(options: dict[str, Any]) -> dict[str, Callable[[], Send]]:
-    """What purges one file, as each vendor's manual shows it."""
-    import requests
-
-    def secret(name: str) -> str:
-        return os.environ[options[name].removeprefix("${env:").removesuffix("}")]
-
-    def fastly() -> Send:
-        session = requests.Session()
-        session.headers["Fastly-Key"] = secret("token")
-        return lambda url: session.post(f"{options['endpoint']}/purge/{url}").raise_for_status()
-
-    def akamai() -> Send:
-        from akamai.edgegrid import EdgeGridAuth
-
-        session = requests.Session()
-        session.auth = EdgeGridAuth(secret("client_token"), secret("client_secret"), secret("access_token"))
-        place = f"{options['endpoint']}/ccu/v3/delete/url/production"
-        return lambda url: session.post(place, json={"objects": [url]}).raise_for_status()
-
-    def cloudflare() -> Send:
-        from cloudflare import Cloudflare
-
-        client = Cloudflare(api_token=secret("token"), base_url=options["endpoint"])
-        return lambda url: client.cache.purge(zone_id=options["zone"], files=[url])
-
-    def cloudfront() -> Send:
-        import boto3
-
-        client = boto3.client("cloudfront", endpoint_url=options["endpoint"])
-
-        def send(url: str) -> object:
-            paths = {"Quantity": 1, "Items": ["/" + url.removeprefix(URL)]}
-            batch: Any = {"Paths": paths, "CallerReference": url}
-            return client.create_invalidation(DistributionId=options["distribution"], InvalidationBatch=batch)
-
-        return send
-
-    return {"fastly": fastly, "akamai": akamai, "cloudflare": cloudflare, "cloudfront": cloudfront}
 
 
 if __name__ == "__main__":

@@ -92,6 +92,15 @@ class Connections:
         self._auth = auth
         self._parallel = parallel
 
+    def prepare(self) -> None:
+        """Make what the first request needs but for its connection.
+
+        Raises:
+            AuthoritiesError, ProxyUnusableError: what the environment says of these can't be used.
+        """
+        _ = self._base, self._pool
+        _exact.is_sendable(_merged(_USUAL, {"Accept": "*/*"})["Accept"])  # compiles what looks at targets and headers
+
     @cached_property
     def _place(self) -> SplitResult:
         try:

@@ -134,7 +134,7 @@ class Dispatcher:
 
     def prepare(self) -> None:
         """Load and make what the first event needs, before it. What fails or takes long is logged, and done by it."""
-        parts = (self._handover, self._publisher, self._objects, lambda: self._following)
+        parts = (self._handover, self._publisher, self._objects, lambda: self._following, self._delivery)
         preparation.take(preparation.steps(self._config, *parts))
 
     def dispatch(self, event: object, seconds: float, reserve: float = _RESERVE) -> dict[str, Any]:

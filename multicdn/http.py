@@ -206,6 +206,10 @@ class Http:
         self._login = login
         self._connections = Connections(self._endpoint, auth, parallel)
 
+    def prepare(self) -> None:
+        """Load and make what the first request needs but for its connection: for a provider's ``prepare``."""
+        self._connections.prepare()
+
     def send(
         self,
         method: str,

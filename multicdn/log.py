@@ -27,6 +27,9 @@ _log = logging.getLogger("multicdn")
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 _FORMAT = "AWS_LAMBDA_LOG_FORMAT"
 
+# What JSON takes as it is, and for an array. Python would make a union anew for each value.
+_PLAIN, _SEVERAL = (bool, int, float), (list, tuple)
+
 # Characters of one text in a line. Reasons and answers are bounded where they arise; a trace may be longer.
 _LONGEST = 8192
 
@@ -102,15 +105,15 @@ secrets.warn = aws_clients.warn = partial(emit, logging.WARNING)
 
 def shown(value: Any, hide: Callable[[str], str] | None = None) -> Any:
     """A value as JSON takes it, with secrets blacked out of its texts, by ``hide`` if it is given."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, _PLAIN):
         return value
     hide = hide or redactor()
     if isinstance(value, str):
         return _short(value, hide)
+    if isinstance(value, _SEVERAL):
+        return [shown(item, hide) for item in value]
     if isinstance(value, Mapping):
         return {_short(name, hide): shown(item, hide) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [shown(item, hide) for item in value]
     return _short(value, hide)
 
 

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn import aws_clients, region, secrets, tls
+from multicdn import aws_clients, region, secrets, steering, tls
 from multicdn.bounds import bounded
+from multicdn.delivery import refusals
 from multicdn.errors import told
 from multicdn.log import emit
+from multicdn.routing import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from multicdn.aws.s3 import Objects
     from multicdn.config import Config
+    from multicdn.delivery.delivery import Delivery
     from multicdn.handover import Handover
     from multicdn.proof.following import Following
     from multicdn.provider import Provider
@@ -56,7 +59,12 @@ class Preparation(Struct, frozen=True):
 
 
 def steps(
-    config: Config, handover: Handover, publisher: Publisher | None, objects: Objects, follow: Callable[[], Following]
+    config: Config,
+    handover: Handover,
+    publisher: Publisher | None,
+    objects: Objects,
+    follow: Callable[[], Following],
+    delivery: Delivery,
 ) -> Iterator[Preparation]:
     """What a function has to prepare: its own things first, which no plugin shall keep it from.
 
@@ -66,6 +74,7 @@ def steps(
         publisher: the same for others who are told; None where nobody is.
         objects: the same for S3.
         follow: makes what follows purges.
+        delivery: has threads to start.
     """
     yield Preparation(handover.prepare, logging.ERROR, "requeue-failed")
     if publisher is not None:
@@ -77,7 +86,8 @@ def steps(
         yield Preparation(objects.prepare, logging.WARNING, "not-prepared")
     used = {name for route in config.routes for name in (*route.purge, *route.preload)}
     for name in (name for name in config.providers if name in used):
-        for run in (config.providers[name].prepare, partial(_load_stores, config.providers[name])):
+        provider = config.providers[name]
+        for run in (provider.prepare, partial(_load_stores, provider), partial(delivery.prepare, name)):
             yield Preparation(run, logging.WARNING, "not-prepared", {"provider": name})
 
 
@@ -85,6 +95,10 @@ def _load() -> None:
     """What every event needs, and Python loads on first use."""
     "".encode("idna")  # as names of hosts are
     secrets.redact("")  # learns how the credentials that AWS gives the function may be spelled
+    # Compiles what each event looks through keys, targets and its log with.
+    spellings.is_plain("")
+    refusals.host_of("")
+    steering.without_steering("")
 
 
 def _load_stores(provider: Provider) -> None:

@@ -47,11 +47,13 @@ class _Forms(NamedTuple):
         loose: the same where blanks and plus signs stand for each other, or as a word; None where ``whole`` does.
         pieces: what stands in base64 whatever stands before and after, and an expression that covers its edges as well,
             uncompiled: that would take a millisecond for each value, and hardly any is ever found.
+        shortest: characters of the shortest of all these.
     """
 
     whole: tuple[str, ...]
     loose: re.Pattern[str] | None
     pieces: tuple[tuple[str, str], ...]
+    shortest: int
 
 
 def redact(text: str, values: Collection[str]) -> str:
@@ -65,16 +67,20 @@ def redact(text: str, values: Collection[str]) -> str:
 def redactor(values: Collection[str]) -> Callable[[str], str]:
     """What blacks out these values, as ``redact`` does, in one text after the other."""
     # The longest first, since one may be a part of another.
-    return partial(_redacted, [_forms(value) for value in sorted(values, key=len, reverse=True)])
+    forms = [_forms(value) for value in sorted(values, key=len, reverse=True)]
+    return partial(_redacted, forms, min((form.shortest for form in forms), default=0))
 
 
-def _redacted(forms: Sequence[_Forms], text: str) -> str:
+def _redacted(forms: Sequence[_Forms], shortest: int, text: str) -> str:
+    # The quick way for most: no layer is longer than the one around it.
+    if len(text) < shortest:
+        return text
     shown = _without(text, forms)
     for decoded in _layers(shown):
         less = _without(decoded, forms)
         if less != decoded:
             # What was taken out stays out: from here on, layers are taken off what is shown.
-            return _redacted(forms, less)
+            return _redacted(forms, shortest, less)
     return shown
 
 
@@ -90,7 +96,7 @@ def _layers(text: str) -> Iterator[str]:
 
 
 def _without(text: str, forms: Iterable[_Forms]) -> str:
-    for whole, loose, pieces in forms:
+    for whole, loose, pieces, _ in forms:
         for spelling in whole:
             text = text.replace(spelling, HIDDEN)
         if loose is not None:
@@ -116,12 +122,13 @@ def _forms(value: str) -> _Forms:
     whole = sorted({value, *in_json, *encoded, *bare}, key=len, reverse=True)
     # As it stands in a request, of which a vendor may repeat all in base64.
     pieces = {piece: pattern for sent in {value, *encoded[:2]} for piece, pattern in _pieces(sent)}
+    shortest = min(map(len, (*whole, *pieces)))
     if len(value) < _SHORTEST_WITHIN_WORDS:
         words = "|".join(map(re.escape, whole))
-        return _Forms((), re.compile(rf"(?<![0-9A-Za-z])(?:{words})(?![0-9A-Za-z])"), tuple(pieces.items()))
+        return _Forms((), re.compile(rf"(?<![0-9A-Za-z])(?:{words})(?![0-9A-Za-z])"), tuple(pieces.items()), shortest)
     parts = re.split("[ +]", value)
     loose = re.compile("[ +]".join(map(re.escape, parts))) if len(parts) > 1 else None
-    return _Forms(tuple(whole), loose, tuple(pieces.items()))
+    return _Forms(tuple(whole), loose, tuple(pieces.items()), shortest)
 
 
 def _pieces(value: str) -> Iterable[tuple[str, str]]:

@@ -212,7 +212,9 @@ def quiet(*libraries: str) -> None:
     """
     for library in libraries:
         logger = logging.getLogger(library)
-        logger.setLevel(max(logger.level, logging.INFO))
+        # To set a level empties what all loggers remember, and a plugin may say so in each call.
+        if logger.level < logging.INFO:
+            logger.setLevel(logging.INFO)
 
 
 def parse_reference(text: str) -> tuple[str, str] | None:

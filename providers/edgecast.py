@@ -97,6 +97,10 @@ class Edgecast(PurgeUrls, PurgePrefixes, PreloadUrls, Confirm):
         """Limits of ``purge_prefixes``, which count as URLs."""
         return self.url_limits
 
+    def prepare(self) -> None:
+        """Make what calls need but for their connections."""
+        self._api.prepare()
+
     @cached_property
     def _api(self) -> Http:
         return Http(

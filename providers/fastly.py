@@ -99,6 +99,10 @@ class Fastly(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything, Prove):
         page=_EDGE_CHECK,
     )
 
+    def prepare(self) -> None:
+        """Make what calls need but for their connections."""
+        self._api.prepare()
+
     @cached_property
     def _api(self) -> Http:
         return Http(

@@ -74,6 +74,10 @@ class Pixboost(PurgeUrls, PreloadUrls):
             object.__setattr__(self, "endpoint", f"https://{self.domain}")
         super().__post_init__()
 
+    def prepare(self) -> None:
+        """Make what calls need but for their connections."""
+        self._api.prepare()
+
     @cached_property
     def _api(self) -> Http:
         return Http(self.endpoint)

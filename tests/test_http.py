@@ -366,6 +366,17 @@ def test_authorities_that_cannot_be_read_are_named(monkeypatch: pytest.MonkeyPat
     tls.context.cache_clear()
 
 
+def test_what_is_prepared_is_not_made_again_and_is_no_connection(
+    vendor: RecordingVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Http(vendor.endpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", lambda *_: pytest.fail("it connects"))
+        api.prepare()
+    monkeypatch.setattr(urllib3, "PoolManager", lambda **_: pytest.fail("it is made again"))
+    assert api.send("POST", "/purge", CALL).text("id") == "1"
+
+
 def operations(work: Callable[[], object]) -> int:
     """How many functions are called, those in C too."""
     events: Counter[str] = Counter()

@@ -69,6 +69,13 @@ def test_every_provider_that_a_route_uses_prepares_and_one_that_fails_is_in_nobo
     assert dispatcher.dispatch(s3_event("a.css"), 30)["providers"]["broken"] == {"calls": 1, "accepted": 1}
 
 
+def test_the_threads_that_the_first_event_takes_are_started_before_it(dispatcher: Dispatcher) -> None:
+    before = set(threading.enumerate())
+    dispatcher.prepare()
+    started = {thread.name for thread in set(threading.enumerate()) - before}
+    assert started == {"multicdn-first", "multicdn-broken", "multicdn-last"}
+
+
 def test_what_secrets_are_asked_of_is_loaded_and_none_is_read(
     logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

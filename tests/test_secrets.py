@@ -694,6 +694,12 @@ def test_a_value_that_is_no_text_keeps_nothing_from_the_log(value: str) -> None:
     assert redact("all is well") == "all is well"
 
 
+def test_a_text_that_is_nothing_but_a_decoded_value_is_blacked_out() -> None:
+    """It is shorter than the value, as most texts are that hold none."""
+    Secret.literal("p%40ss%77ord-of-acme").reveal()
+    assert redact("p@ssword-of-acme") == "[secret]"
+
+
 def test_a_value_that_is_read_again_and_again_is_not_forgotten_for_those_that_were_read_once(
     clock: SimpleNamespace,
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,7 @@ from multicdn.delivery.invocation import Run, Terms
 from multicdn.delivery.ledger import Ledger
 from multicdn.delivery.rate_limit import RateLimits
 from multicdn.delivery.shares import by_instance, refused_unknown
+from multicdn.delivery.threads import Threads
 from multicdn.model import Report, Status
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ LINGER = 5.0
 
 
 class Delivery:
-    """Delivers what providers are to do. Keeps what is worth keeping between invocations: rates, discoveries, breakers.
+    """Delivers what providers are to do. Keeps between invocations what is worth it: rates, breakers, threads and such.
 
     Args:
         providers: instances by name.
@@ -62,7 +64,8 @@ class Delivery:
         self._observer = _guarded(observer)
         self._rates = RateLimits(self._terms.concurrency)
         self._discoveries = Discoveries(self._clock)
-        self._breakers = Breakers(self._breaker)
+        self._breakers = Breakers(partial(_breaker, self._terms, self._clock, self._jitter))
+        self._threads = Threads()
         self._runs: list[Run] = []
         self._stopped = False
 
@@ -92,6 +95,14 @@ class Delivery:
         finally:
             self._runs.remove(run)
 
+    def prepare(self, name: str) -> None:
+        """Have the thread of an instance wait for its first work.
+
+        Raises:
+            RuntimeError: the process has too many.
+        """
+        self._threads.start(name)
+
     def stop(self) -> None:
         """Begin no further call, now or later: ``deliver`` returns once those under way have ended, or soon.
 
@@ -109,7 +120,7 @@ class Delivery:
                 instances.append(self._instance(work, run, attempts.get(work.instance, 0)))
             else:
                 unknown += refused_unknown(work)
-        outcomes = _outcomes(instances, run)
+        outcomes = _outcomes(instances, run, self._threads)
         elapsed = run.elapsed()
         return Report((*(_as_of(outcome, elapsed) for outcome in outcomes), *unknown))
 
@@ -123,25 +134,25 @@ class Delivery:
         ledger = Ledger(self._observer.ended if self._observer else None, self._clock.now)
         return InstanceRun(work, provider, ledger, self._discoveries, run, breaker, attempts)
 
-    def _breaker(self, name: str) -> Breaker:
-        terms = self._terms
-        return Breaker(
-            name,
-            self._clock,
-            self._jitter,
-            prompt=terms.prompt,
-            longest=terms.read,
-            longest_pause=terms.longest_pause,
-            enabled=not math.isinf(terms.grace),
-        )
+
+def _breaker(terms: Terms, clock: Clock, jitter: Callable[[float], float], name: str) -> Breaker:
+    return Breaker(
+        name,
+        clock,
+        jitter,
+        prompt=terms.prompt,
+        longest=terms.read,
+        longest_pause=terms.longest_pause,
+        enabled=not math.isinf(terms.grace),
+    )
 
 
-def _outcomes(instances: Sequence[InstanceRun], run: Run) -> list[Outcome]:
+def _outcomes(instances: Sequence[InstanceRun], run: Run, threads: Threads) -> list[Outcome]:
     """Let all instances do their part, side by side."""
     run.purged.expect(sum(instance.purges for instance in instances))
     for instance in instances:
         instance.find_peers(instances)
-    begun = [instance for instance in instances if instance.begin()]
+    begun = [instance for instance in instances if instance.begin(threads)]
     run.patience.wait_for(lambda: run.stopped or all(instance.finished for instance in begun), max(0.0, run.left()))
     if run.stopped:
         linger = max(0.0, min(LINGER, run.left()))

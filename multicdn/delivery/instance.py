@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
     from multicdn.delivery.invocation import Run
     from multicdn.delivery.ledger import Ledger
     from multicdn.delivery.shares import InstanceWork
+    from multicdn.delivery.threads import Threads
     from multicdn.model import Job, Outcome
     from multicdn.provider import Discover, Provider
 
 
-class InstanceRun(threading.Thread):
+class InstanceRun:
     """Finds out what an instance stands for, plans, and runs a lane for each provider found.
 
     Args:
@@ -54,7 +54,6 @@ class InstanceRun(threading.Thread):
         breaker: Breaker,
         attempts: int = 0,
     ) -> None:
-        super().__init__(name=f"multicdn-{work.instance}", daemon=True)
         self.ledger = ledger
         self.finished = False
         self.peers: Sequence[InstanceRun] = ()
@@ -89,10 +88,10 @@ class InstanceRun(threading.Thread):
         """Whether a call of it is under way."""
         return self._breaker.has_calls(self._run)
 
-    def begin(self) -> bool:
+    def begin(self, threads: Threads) -> bool:
         """Start, and say whether that was possible: a process may have no thread left, which costs this one alone."""
         try:
-            self.start()
+            threads.run(self._work.instance, self.run)
         except RuntimeError:
             self.ledger.abandon("no thread could be started for it: the process has too many")
             self._end_purges()

@@ -161,9 +161,8 @@ class Akamai(SoftPurge, PurgeUrls, PurgeTags, PurgeEverything):
         return receipt(self._send(path, call, kind, targets, json={"objects": list(objects)}))
 
     def prepare(self) -> None:
-        """Load the signer. The host may stand in the .edgerc, so it is a secret until the first call."""
-        super().prepare()
-        _ = self._api
+        """Load the signer, and let it rehearse. A host that stands in the .edgerc is a secret until the first call."""
+        self._api(self.endpoint or f"https://{clean_host(self.host) or 'secret.invalid'}").prepare()
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Ask for the budgets, which takes the same credentials."""

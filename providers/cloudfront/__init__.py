@@ -164,8 +164,8 @@ class CloudFront(PurgeUrls, PurgePrefixes, PurgeTags, PurgeEverything, Confirm, 
         return replace(self, distribution=name, clients=self._api)
 
     def prepare(self) -> None:
-        """Load botocore, and make the client of calls that have all the time they want."""
-        self._api.prepare(Call())
+        """Load botocore, and let the client of calls that have all the time they want rehearse an invalidation."""
+        self._api.prepare(Call(), lambda client: invalidate(client, self.distribution, self.tenant, ("/",), "0"))
 
     def diagnose(self, use: Usage, call: Call | None) -> Iterator[Finding]:
         """Look at the distribution, or at what ``auto`` finds and passes over."""

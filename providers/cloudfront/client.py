@@ -56,13 +56,20 @@ class Clients:
         with translated(), bounded(call.read, _LARGEST_PAGE + repeated):
             return question(self._fitting(call))
 
-    def prepare(self, call: Call) -> None:
-        """Build the client that a call with such limits takes."""
-        self._fitting(call)
+    def prepare(self, call: Call, question: Callable[[CloudFrontClient], object]) -> None:
+        """Build the client that a call with such limits takes, and let it rehearse a question."""
+        from .rehearsal import rehearse
+
+        limits = _limits(call)
+        with self._lock:
+            if limits not in self._clients:
+                built = self._build(*limits)
+                rehearse(built, question)
+                self._clients[limits] = built
 
     def _fitting(self, call: Call) -> CloudFrontClient:
-        """The client whose timeouts fit: botocore sets them per client. Whole seconds, so that few are built."""
-        limits = _whole(call.connect), _whole(call.read)
+        """The client whose timeouts fit: botocore sets them per client."""
+        limits = _limits(call)
         with self._lock:
             if limits not in self._clients:
                 self._clients[limits] = self._build(*limits)
@@ -85,6 +92,11 @@ class Clients:
             ),
         )
         return built
+
+
+def _limits(call: Call) -> tuple[float, float]:
+    """Whole seconds, so that few clients are built."""
+    return _whole(call.connect), _whole(call.read)
 
 
 def _whole(seconds: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,6 +105,10 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts, Confirm):
             return
         raise ValueError(message)
 
+    def prepare(self) -> None:
+        """Make what calls need but for their connections."""
+        self._api.prepare()
+
     @cached_property
     def _api(self) -> HighwindsApi:
         login = None
@@ -191,5 +194,6 @@ class Highwinds(SoftPurge, PurgeUrls, PurgePrefixes, PurgeHosts, Confirm):
 
 def _without_scheme(url: str) -> str:
     """``//host/path``: with a slash after a bare host, and the query kept."""
-    rest = re.sub(r"^https?:", "", url, flags=re.IGNORECASE)
+    scheme, _, after = url.partition(":")
+    rest = after if scheme.lower() in ("http", "https") else url
     return rest if urlsplit(rest).path else f"{rest}/"

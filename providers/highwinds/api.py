@@ -38,6 +38,12 @@ class HighwindsApi:
         self._login = login
         self._http = Http(endpoint, headers=partial(_headers, application), meaning={401: _TokenRefused})
 
+    def prepare(self) -> None:
+        """Make what requests need but for their connections."""
+        self._http.prepare()
+        if self._login is not None:
+            self._login.prepare()
+
     def send(self, method: str, target: str, call: Call, json: object = None) -> Answer:
         """Send with a token; with one that isn't taken and can be replaced, replace it and send once more.
 
@@ -78,6 +84,10 @@ class Login:
         self._token = ""
         self._good_until = 0.0
         self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Make what a login needs but for its connection."""
+        self._api.prepare()
 
     def token(self, call: Call) -> str:
         """Return a token, logging in where there is none.
