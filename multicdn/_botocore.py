@@ -16,11 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multicdn.late import put_off
-
-with put_off("importlib.metadata"):
-    import urllib3  # noqa: F401 - botocore imports it
-
 import botocore
 from botocore.credentials import RefreshableCredentials
 from botocore.endpoint_provider import RuleSetStandardLibrary

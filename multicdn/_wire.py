@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
+import urllib3
 from msgspec import Struct
-
-from multicdn.late import put_off
-
-with put_off("importlib.metadata"):
-    import urllib3
-
-from collections.abc import Mapping
-
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
 from urllib3.exceptions import TimeoutError as LibraryTimeout
 

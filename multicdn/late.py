@@ -1,4 +1,4 @@
-"""Imports put off: for a module that a library imports at its top and hardly ever uses.
+"""Imports put off: of a module that a library imports at its top and hardly ever uses.
 
 A cold start pays for each. ``dataclasses`` imports ``inspect``, and that ``ast`` and ``dis``, to describe classes that
 have no docstring; urllib3 imports ``importlib.metadata``, and that ``zipfile``, ``csv`` and ``tempfile``, for the
@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+
+#: What comes later, by the module that imports it: uses nothing of it meanwhile, and takes only functions out of it.
+PUT_OFF = {
+    "dataclasses": "inspect",
+    "urllib3.http2": "importlib.metadata",
+    "botocore.configloader": "configparser",  # where there is a file of profiles
+    "certifi.core": "importlib.resources",  # where somebody asks for the file of authorities
+}
 
 
 class _LateModule(ModuleType):
@@ -28,21 +36,49 @@ class _LateModule(ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-@contextmanager
-def put_off(name: str) -> Iterator[None]:
-    """Let what is imported meanwhile get a module only when it uses it. Nobody else does, nor does anything later.
+class LateImports:
+    """Finds the modules that import one too early; it is what ``sys.meta_path`` wants.
 
-    For libraries that use nothing of the module while they are imported, and take only functions out of it by name.
-    Where it has been imported already it stays. Not for several threads at once.
+    Nobody else gets the module that stands in: it is there while the one module runs. Not for several threads at once.
 
     Args:
-        name: of the module.
+        put_off: as ``PUT_OFF``.
     """
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = _LateModule(name)
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+
+    def __init__(self, put_off: dict[str, str]) -> None:
+        self._put_off = put_off
+
+    def begin(self) -> None:
+        """Put imports off, from now on."""
+        sys.meta_path.insert(0, self)
+
+    def end(self) -> None:
+        """Import everything at once again. What was put off still comes when it is used."""
+        sys.meta_path.remove(self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """See ``importlib.abc.MetaPathFinder``."""
+        late = self._put_off.get(name)
+        if late is None or late in sys.modules:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        if spec is not None and spec.loader is not None:
+            # Of this one loader: what else it can do stays as it is.
+            spec.loader.exec_module = _without(late, spec.loader.exec_module)  # type: ignore[method-assign,assignment]
+        return spec
+
+
+def _without(late: str, run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    """Run a module while another one stands in for what it imports."""
+
+    def run_without(module: ModuleType) -> None:
+        sys.modules[late] = _LateModule(late)
+        try:
+            run(module)
+        finally:
+            sys.modules.pop(late, None)
+
+    return run_without
