@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 
+import multicdn_providers
 import pytest
 from kit.bundles import FASTLY, build, fastly_bundle
 
@@ -110,3 +112,15 @@ def test_no_file_that_people_run_is_in_a_bundle(tmp_path: Path) -> None:
     for built in (fastly_bundle(), build(tmp_path, {"fastly": FASTLY, "cloudfront": cloudfront})):
         rooms = {Path(name.split("/")[1]).stem for name in built.files if name.startswith("multicdn/")}
         assert rooms - {"__pycache__"} == in_lambda(PACKAGE)
+        assert not [name for name in built.files if "checks." in name and name.startswith("multicdn_providers/")]
+
+
+def test_what_providers_say_to_the_doctor_is_imported_by_nothing_else() -> None:
+    """A bundle has none of it."""
+    importing: dict[str, set[str]] = {}
+    for file in Path(multicdn_providers.__file__).parent.rglob("*.py"):
+        for function in ast.walk(ast.parse(file.read_bytes())):
+            for node in ast.iter_child_nodes(function):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("checks"):
+                    importing.setdefault(getattr(function, "name", "?"), set()).add(file.stem)
+    assert importing.keys() == {"diagnose"}

@@ -20,7 +20,7 @@ from multicdn.installer.errors import InstallError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-OURS = "multicdn"
+OURS, PROVIDERS = "multicdn", "multicdn_providers"
 
 # Files that hold credentials by their very purpose.
 _SECRETS = (
@@ -71,7 +71,8 @@ def files(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
         raise InstallError(f"no files of {distribution.name} {distribution.version} can be found; install it again")
     package = located.get(PurePosixPath(OURS, "__init__.py"))
     rooms = in_lambda(package.parent) if package else frozenset()
-    return {name: source for name, source in located.items() if _is_code(name) and _is_in(rooms, name)}
+    own = {name: source for name, source in located.items() if _is_code(name) and _is_in(rooms, name)}
+    return {name: source for name, source in own.items() if not _is_for_doctor(name)}
 
 
 def is_pure(distribution: metadata.Distribution) -> bool:
@@ -117,6 +118,11 @@ def _license(distribution: metadata.Distribution, name: str) -> str | None:
 def _is_in(rooms: frozenset[str], name: PurePosixPath) -> bool:
     """Whether a file is of one of these rooms of ours, or isn't ours at all."""
     return name.parts[0] != OURS or Path(name.parts[1]).stem in rooms
+
+
+def _is_for_doctor(name: PurePosixPath) -> bool:
+    """Whether a file is what one of our providers says to ``multicdn doctor``, and to nobody else."""
+    return name.parts[0] == PROVIDERS and name.name.endswith("checks.py")
 
 
 def _is_code(name: PurePosixPath) -> bool:
