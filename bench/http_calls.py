@@ -9,8 +9,10 @@ the authorities, which it reads for each connection. The server is another proce
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +27,7 @@ from rig.loopback_server import LoopbackServer
 
 from multicdn import tls
 from multicdn.http import Http
+from multicdn.installer.bundle import authorities
 from multicdn.provider import Call
 
 if TYPE_CHECKING:
@@ -39,10 +42,13 @@ ROWS = (
     "CPU, a call with JSON",
     "CPU, a new TLS connection",
     "CPU, a new TLS connection, of reading the authorities",
+    "CPU, the authorities of a start",
 )
 
 # At most: of urllib3's pool; of one that reads the authorities for each connection, which is 2 ms where that took 17.
 _MOST_OF_POOL, _MOST_OF_NAIVE = 1.3, 0.12
+# Of reading all authorities, as a start did.
+_MOST_OF_ALL = 0.1
 
 _CALL = Call(connect=2.0, read=5.0)
 _HEADERS = {"Fastly-Key": "x" * 32, "Accept": "application/json"}
@@ -66,6 +72,7 @@ def figures(*, quick: bool) -> Iterator[Figure]:
         note = "the pool, its body made before"
         yield compared_times(ROWS[1], *told, unit="µs", each=_CALLS, limit=_MOST_OF_POOL, note=note)
     yield from _connections(rounds // 4)
+    yield _authorities(rounds // 4)
 
 
 def _measure(ours: Callable[[], object], floor: Callable[[], object], rounds: int) -> tuple[list[Spent], list[Spent]]:
@@ -108,6 +115,25 @@ def _connections(rounds: int) -> Iterator[Figure]:
     yield compared_times(
         ROWS[3], ours, found["naive"], limit=_MOST_OF_NAIVE, note="the file for each", each=_CONNECTIONS
     )
+
+
+def _authorities(rounds: int) -> Figure:
+    """What certifi trusts, in a folder as a bundle has it, and in its one file."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "certifi").mkdir()
+        shutil.copy(certifi.where(), Path(folder, "certifi"))
+        authorities.add(Path(folder))
+        named = {"ours": str(Path(folder, tls.HASHED)), "floor": certifi.where()}
+        works = {name: _repeated(functools.partial(_context_of, named[name]), _CONNECTIONS) for name in named}
+        found = interleaved(works, rounds)
+    note = "the file with all of them"
+    return compared_times(ROWS[4], found["ours"], found["floor"], limit=_MOST_OF_ALL, note=note, each=_CONNECTIONS)
+
+
+def _context_of(named: str) -> object:
+    os.environ["REQUESTS_CA_BUNDLE"] = named
+    tls.context.cache_clear()
+    return tls.context()
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ ROWS = (
     f"an object among {ROUTES[-1]:,} routes, of one among 1",
 )
 
-# At most: of the floor, from the event to jobs, which is 15 µs where the floor is 3.6; a route among 10,000, of one
+# At most: of the floor, from the event to jobs, which is 15 µs where the floor is 3.7; a route among 10,000, of one
 # among 100; and the routing of an object among 10,000 routes, of that with one.
-MOST_OF_FLOOR, MOST_PER_ROUTE, MOST_OF_ONE = 4.2, 1.5, 1.3
+MOST_OF_FLOOR, MOST_PER_ROUTE, MOST_OF_ONE = 4.0, 1.5, 1.3
 
 
 def keys(objects: int, *, escaped: bool) -> list[str]:
