@@ -108,9 +108,8 @@ lane.Lane.preload = lambda self, unpurged: None if here(self._name) else whole(s
 """,
     "constant CallerReference": """
 from multicdn.planning import planner
-whole = planner._Located._reference
-planner._Located._reference = lambda self, *rest, **soft: (
-    "always" if here(self._name) else whole(self, *rest, **soft))
+whole = planner._JobMaker._reference
+planner._JobMaker._reference = lambda self, batch: "always" if here(self._name) else whole(self, batch)
 """,
     "halves of a batch with its CallerReference": """
 import msgspec
