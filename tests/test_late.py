@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +65,43 @@ def test_it_ends_with_an_import_that_fails(loaded: list[str]) -> None:
         importlib.import_module("acme_nowhere")
     assert "acme_heavy" not in sys.modules
     assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "use"),
+    [
+        ("import acme_pack.heavy", "acme_pack.heavy.Version"),
+        ("from acme_pack import heavy", "heavy.Version"),
+        ("from acme_pack.heavy import Version", "Version"),
+        ("import importlib; heavy = importlib.import_module('acme_pack.heavy')", "heavy.Version"),
+    ],
+)
+def test_what_another_thread_imports_meanwhile_is_the_module(
+    statement: str, use: str, loaded: list[str], tmp_path: Path
+) -> None:
+    """What isn't done when INIT ends goes on beside the first event, which may be the first to need something."""
+    (tmp_path / "acme_pack").mkdir()
+    for name, text in (("__init__", ""), ("heavy", HEAVY), ("whole", "from acme_pack.heavy import version\n")):
+        (tmp_path / "acme_pack" / f"{name}.py").write_text(text)
+    names: dict[str, object] = {}
+    with put_off("acme_pack.heavy"):
+        importlib.import_module("acme_pack.whole")
+        thread = threading.Thread(target=exec, args=(statement, names))
+        thread.start()
+        thread.join()
+    heavy = sys.modules["acme_pack.heavy"]
+    assert eval(use, names) is heavy.Version
+    assert loaded == ["acme_pack.heavy"]
+    assert sys.modules["acme_pack.whole"].version("late") == ("late", False)
+
+
+def test_what_is_used_while_the_library_is_imported_comes_then(loaded: list[str], tmp_path: Path) -> None:
+    (tmp_path / "acme_eager.py").write_text("from acme_heavy import version\nFOUND = version('eager')\n")
+    with put_off("acme_heavy"):
+        eager = importlib.import_module("acme_eager")
+    assert eager.FOUND == ("eager", False)
+    assert sys.modules["acme_heavy"].__file__
+    assert loaded == ["acme_heavy"]
 
 
 @pytest.mark.parametrize(
