@@ -9,7 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ PACKAGES, OWN = "packages.code", "multicdn.code"
 #: Where one module's byte code lies in the file: its offset, its length, and whether the module is a package.
 Place = tuple[int, int, bool]
 
-_SIZE = 8  # bytes of the number that says how long the index is
+_SIZE = 8  # bytes of each of the numbers that say how long the index and the code are
 
 
 class CodeArchive:
@@ -50,12 +50,14 @@ class CodeArchive:
             file = os.open(f"{folder}/{name}", os.O_RDONLY)
         except OSError:
             return None
-        head = os.read(file, len(MAGIC_NUMBER) + _SIZE)
-        if not head.startswith(MAGIC_NUMBER):
+        head = os.read(file, len(MAGIC_NUMBER) + 2 * _SIZE)
+        numbers = head[len(MAGIC_NUMBER) :]
+        size, code = int.from_bytes(numbers[:_SIZE], "big"), int.from_bytes(numbers[_SIZE:], "big")
+        base = len(MAGIC_NUMBER) + 2 * _SIZE + size
+        if not head.startswith(MAGIC_NUMBER) or os.fstat(file).st_size != base + code:
             os.close(file)
             return None
-        size = int.from_bytes(head[len(MAGIC_NUMBER) :], "big")
-        return cls(folder, file, len(head) + size, marshal.loads(os.read(file, size)))  # noqa: S302 - as byte code is
+        return cls(folder, file, base, marshal.loads(os.read(file, size)))  # noqa: S302 - as byte code is
 
     def modules(self) -> Iterable[str]:
         """Full names of all modules."""
@@ -65,12 +67,12 @@ class CodeArchive:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """How a module is imported; None if it isn't here. See ``importlib.abc.MetaPathFinder``."""
-        del path, target
+        del target
         place = self._index.get(name)
-        if place is None:
+        base = f"{self._folder}/{name.replace('.', '/')}"
+        if place is None or not _is_first(name, base.rpartition("/")[0], sys.path if path is None else path):
             return None
         offset, size, is_package = place
-        base = f"{self._folder}/{name.replace('.', '/')}"
         source = f"{base}/__init__.py" if is_package else f"{base}.py"
         loader = _Loader(name, source, (self._file, size, self._base + offset))
         spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
@@ -94,13 +96,27 @@ class _Loader(SourceFileLoader):
         return code
 
 
+def _is_first(name: str, folder: str, path: Iterable[str]) -> bool:
+    """Whether a path leads to a folder, and to no module of that name before."""
+    places = [*path]
+    if folder not in places:  # the package is another one, such as a layer's
+        return False
+    before = places[: places.index(folder)]
+    found = PathFinder.find_spec(name, before) if before else None
+    return found is None or found.loader is None  # which a folder that is no package has
+
+
 def use(folder: str) -> None:
     """Import the modules that a bundle has in archives from there, from now on.
+
+    What others do with imports, such as a layer that measures libraries, comes before as it did without.
 
     Args:
         folder: the bundle's, or one without archives: then nothing changes.
     """
-    sys.meta_path[:0] = [found for name in (OWN, PACKAGES) if (found := CodeArchive.opened(folder, name))]
+    archives = [found for name in (OWN, PACKAGES) if (found := CodeArchive.opened(folder, name))]
+    place = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else len(sys.meta_path)
+    sys.meta_path[place:place] = archives
 
 
 def written(magic: bytes, codes: Iterable[tuple[str, bool, bytes]]) -> bytes:
@@ -116,4 +132,4 @@ def written(magic: bytes, codes: Iterable[tuple[str, bool, bytes]]) -> bytes:
         index[name] = (len(content), len(code), is_package)
         content += code
     head = marshal.dumps(index)
-    return magic + len(head).to_bytes(_SIZE, "big") + head + content
+    return magic + len(head).to_bytes(_SIZE, "big") + len(content).to_bytes(_SIZE, "big") + head + content

@@ -46,6 +46,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "acme_cdn" / "hosts.txt").write_text("www.acme.com")
     (tmp_path / "acme_cdn" / "by_source.py").write_text("HERE = True\n")
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("acme_")]:
         del sys.modules[name]
@@ -89,6 +90,61 @@ def test_two_archives_are_used(bundle: Path) -> None:
     (bundle / PACKAGES).write_bytes(code_archive.written(MAGIC, [("acme_sdk", False, code)]))
     code_archive.use(str(bundle))
     assert importlib.import_module("acme_sdk").HERE == "among packages"
+    assert importlib.import_module("acme_cdn").NAME == "acme"
+
+
+@pytest.mark.parametrize("which", ["all", "a module"])
+def test_what_the_path_leads_to_before_comes_before(which: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a layer's, where its wrapper puts it before: of one package nobody gets parts of two versions."""
+    layer = bundle / "layer"
+    changed = SOURCES if which == "all" else {"acme_alone.py": ""}
+    for name in changed:
+        (layer / name).parent.mkdir(parents=True, exist_ok=True)
+        (layer / name).write_text("NAME = seen = 'of the layer'\n")
+    (layer / "acme_cdn").mkdir(exist_ok=True)  # without __init__.py: no package is hidden by that
+    monkeypatch.syspath_prepend(layer)
+    code_archive.use(str(bundle))
+    assert importlib.import_module("acme_alone").seen == "of the layer"
+    expected = "of the layer" if which == "all" else str(bundle / "acme_cdn/deeper/last.py")
+    assert expected in importlib.import_module("acme_cdn.deeper.last").seen
+
+
+def test_a_package_that_was_imported_from_elsewhere_has_its_own_modules(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = bundle / "other"
+    (other / "acme_cdn" / "deeper").mkdir(parents=True)
+    for name in ("acme_cdn/__init__.py", "acme_cdn/purge.py"):
+        (other / name).write_text("NAME = 'another'\n")
+    with monkeypatch.context() as before:
+        before.syspath_prepend(other)
+        importlib.import_module("acme_cdn")
+    code_archive.use(str(bundle))
+    assert importlib.import_module("acme_cdn.purge").NAME == "another"
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("acme_cdn.deeper.last")
+
+
+def test_who_watches_imports_still_does(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Watch:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            seen.append(name)
+
+    monkeypatch.setattr(sys, "meta_path", [Watch, *sys.meta_path])
+    code_archive.use(str(bundle))
+    importlib.import_module("acme_alone")
+    assert seen == ["acme_alone"]
+
+
+@pytest.mark.parametrize("left", [len(MAGIC), len(MAGIC) + 8, len(MAGIC) + 20, -1])
+def test_a_part_of_an_archive_is_none(left: int, bundle: Path) -> None:
+    content = (bundle / OWN).read_bytes()
+    (bundle / OWN).write_bytes(content[:left])
+    code_archive.use(str(bundle))
+    assert CodeArchive.opened(str(bundle), OWN) is None
     assert importlib.import_module("acme_cdn").NAME == "acme"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from multicdn.late import PUT_OFF, LateImports
+from multicdn.late import PUT_OFF, LateImports, put_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,28 +21,24 @@ HEAVY = (
 )
 WHOLE = "import acme_heavy\ndef ask():\n    return acme_heavy.version('whole', loud=True), acme_heavy.Version\n"
 PART = "from acme_heavy import version\ndef ask():\n    return version('part')\n"
-BROKEN = "import acme_heavy, acme_nowhere\n"
 
 
 @pytest.fixture
 def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What has been loaded of a package on the path: a heavy module, and libraries that import it too early."""
+    """What has been loaded of a package on the path: a heavy module, and two libraries that import it."""
     found: list[str] = []
     monkeypatch.setattr("builtins.LOADED", found, raising=False)
-    for name, text in (("heavy", HEAVY), ("whole", WHOLE), ("part", PART), ("other", WHOLE), ("broken", BROKEN)):
-        (tmp_path / f"acme_{name}.py").write_text(text)
+    for name, text in (("acme_heavy", HEAVY), ("acme_whole", WHOLE), ("acme_part", PART)):
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    late = LateImports({f"acme_{name}": "acme_heavy" for name in ("whole", "part", "broken")})
-    late.begin()
     yield found
-    late.end()
-    assert late not in sys.meta_path
     for name in [name for name in sys.modules if name.startswith("acme_")]:
         del sys.modules[name]
 
 
 def test_a_module_comes_when_it_is_used(loaded: list[str]) -> None:
-    whole, part = (importlib.import_module(name) for name in ("acme_whole", "acme_part"))
+    with put_off("acme_heavy"):
+        whole, part = (importlib.import_module(name) for name in ("acme_whole", "acme_part"))
     assert "acme_heavy" not in sys.modules
     assert loaded == []
     assert part.ask() == ("part", False)
@@ -52,21 +49,71 @@ def test_a_module_comes_when_it_is_used(loaded: list[str]) -> None:
 
 
 def test_nobody_else_notices(loaded: list[str]) -> None:
-    importlib.import_module("acme_whole")
-    assert loaded == []
-    other = importlib.import_module("acme_other")
-    assert other.acme_heavy is sys.modules["acme_heavy"]
-    assert other.acme_heavy.__file__
+    with put_off("acme_heavy"):
+        importlib.import_module("acme_whole")
+    heavy = importlib.import_module("acme_heavy")
+    assert heavy.__file__
     assert loaded == ["acme_heavy"]
-    part = importlib.import_module("acme_part")
-    assert part.version is other.acme_heavy.version
+    with put_off("acme_heavy"):
+        part = importlib.import_module("acme_part")
+    assert part.version is heavy.version
+    assert sys.modules["acme_heavy"] is heavy
 
 
 def test_it_ends_with_an_import_that_fails(loaded: list[str]) -> None:
-    with pytest.raises(ModuleNotFoundError, match="acme_nowhere"):
-        importlib.import_module("acme_broken")
+    with pytest.raises(ModuleNotFoundError, match="acme_nowhere"), put_off("acme_heavy"):
+        importlib.import_module("acme_nowhere")
     assert "acme_heavy" not in sys.modules
     assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "use"),
+    [
+        ("import acme_pack.heavy", "acme_pack.heavy.Version"),
+        ("from acme_pack import heavy", "heavy.Version"),
+        ("from acme_pack.heavy import Version", "Version"),
+        ("import importlib; heavy = importlib.import_module('acme_pack.heavy')", "heavy.Version"),
+    ],
+)
+def test_what_another_thread_imports_meanwhile_is_the_module(
+    statement: str, use: str, loaded: list[str], tmp_path: Path
+) -> None:
+    """What isn't done when INIT ends goes on beside the first event, which may be the first to need something."""
+    (tmp_path / "acme_pack").mkdir()
+    for name, text in (("__init__", ""), ("heavy", HEAVY), ("whole", "from acme_pack.heavy import version\n")):
+        (tmp_path / "acme_pack" / f"{name}.py").write_text(text)
+    names: dict[str, object] = {}
+    with put_off("acme_pack.heavy"):
+        importlib.import_module("acme_pack.whole")
+        thread = threading.Thread(target=exec, args=(statement, names))
+        thread.start()
+        thread.join()
+    heavy = sys.modules["acme_pack.heavy"]
+    assert eval(use, names) is heavy.Version
+    assert loaded == ["acme_pack.heavy"]
+    assert sys.modules["acme_pack.whole"].version("late") == ("late", False)
+
+
+def test_what_is_used_while_the_library_is_imported_comes_then(loaded: list[str], tmp_path: Path) -> None:
+    (tmp_path / "acme_eager.py").write_text("from acme_heavy import version\nFOUND = version('eager')\n")
+    with put_off("acme_heavy"):
+        eager = importlib.import_module("acme_eager")
+    assert eager.FOUND == ("eager", False)
+    assert sys.modules["acme_heavy"].__file__
+    assert loaded == ["acme_heavy"]
+
+
+def test_a_module_imports_something_later_wherever_it_is_imported(loaded: list[str]) -> None:
+    late = LateImports({"acme_whole": "acme_heavy"})
+    late.begin()
+    whole = importlib.import_module("acme_whole")
+    late.end()
+    assert late not in sys.meta_path
+    assert loaded == []
+    assert importlib.import_module("acme_part").version is whole.ask.__globals__["acme_heavy"].version
+    assert loaded == ["acme_heavy"]
+    assert whole.ask()[0] == ("whole", True)
 
 
 USES = {

@@ -42,7 +42,7 @@ class KeptTurns:
         self._window = window
         self._most = most
         self._kept: dict[str, _Kept] = {}
-        self._until = math.inf
+        self._until = self._late = math.inf
         self._lock = threading.Lock()
 
     def keep(self, messages: Sequence[MessageTypeDef], now: float, deadline: float) -> list[MessageTypeDef]:
@@ -53,10 +53,12 @@ class KeptTurns:
             self._forget_lost(now)
             if paced and not self._kept:
                 self._until = now + self._window
+                self._late = self._until + _LATE
             # By id: one may come again, and only its latest receipt is good.
             self._kept.update((name, _Kept(message, deadline)) for name, message in paced.items())
             if len(self._kept) >= self._most:
                 self._until = min(self._until, now)
+                self._late = min(self._late, now + _LATE)
         return [message for message in messages if message["MessageId"] not in paced]
 
     def left(self, now: float) -> float:
@@ -65,9 +67,15 @@ class KeptTurns:
             return max(0.0, self._until - now) if self._kept else 0.0
 
     def is_late(self, now: float) -> bool:
-        """Whether a turn is complete, and all who knew of it have something else to do."""
+        """Whether a turn is complete, and all who knew of it have something else to do. Only one is told at a time.
+
+        Whoever leaves a poll for it has to give back what that brings, and so would all others.
+        """
         with self._lock:
-            return bool(self._kept) and now >= self._until + _LATE
+            is_late = bool(self._kept) and now >= self._late
+            if is_late:
+                self._late = now + _LATE
+            return is_late
 
     def release(self, now: float) -> tuple[list[MessageTypeDef], float]:
         """All of a turn that is complete, and their deadline."""

@@ -106,11 +106,12 @@ def test_what_one_work_leaves_in_a_context_variable_the_next_one_does_not_see(th
     def leave(something: str) -> None:
         left.set(something)
 
-    threads.run("acme", lambda: leave("something"))
-    ran_in(threads, "acme")
-    threads.run("acme", lambda: seen.append(left.get()))
-    ran_in(threads, "acme")
+    one = ran_in(threads, "acme")
+    for work in (lambda: leave("something"), lambda: seen.append(left.get())):
+        threads.run("acme", work)
+        assert comes_true(lambda: waits(threads, "acme")), "another thread would do the next work"
     assert seen == ["nothing"]
+    assert ran_in(threads, "acme") is one
 
 
 def test_a_work_that_is_done_is_not_kept(threads: Threads) -> None:

@@ -240,7 +240,9 @@ def test_the_byte_code_of_all_else_lies_in_two_files(unpacked: Path) -> None:
     for name in fastly_bundle().files:
         if name.endswith(".py") and not name.startswith("multicdn_aws/"):
             module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            [spec] = [found for finder in finders if finder and (found := finder.find_spec(module))] or [None]
+            source = unpacked / name
+            path = [str((source.parent if source.name == "__init__.py" else source).parent)]
+            [spec] = [found for finder in finders if finder and (found := finder.find_spec(module, path))] or [None]
             if spec is None:
                 without.add(module)
             else:

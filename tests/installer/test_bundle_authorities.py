@@ -118,6 +118,12 @@ def test_names_that_differ_in_capitals_and_blanks_alone_are_one(tmp_path: Path) 
     handshake(folder, loud, tmp_path)
 
 
+def test_the_last_one_counts_where_its_line_has_no_end(tmp_path: Path) -> None:
+    pems = [issued(NAMES[name], NAMES[name], is_authority=True) for name in ("plain", "mail")]
+    folder = bundle(tmp_path / "task", pems[0], pems[1].rstrip())
+    assert {file.read_bytes() for file in folder.iterdir()} == set(pems)
+
+
 def test_without_certifi_there_is_no_folder(tmp_path: Path) -> None:
     authorities.add(tmp_path)
     assert [*tmp_path.iterdir()] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from kit.bundles import HERE, PYTHON
 
-from multicdn.installer.bundle.bytecode import compile_packages
+from multicdn.code_archive import PACKAGES, CodeArchive
+from multicdn.installer.bundle.bytecode import compile_all, compile_packages, gather
 from multicdn.installer.bundle.cache import ArchiveCache
 from multicdn.installer.bundle.runtime import Runtime
 from multicdn.installer.errors import InstallError
@@ -131,3 +133,35 @@ def test_what_is_killed_half_way_is_not_kept(
     with pytest.raises(InstallError, match=r"^compiling acme\.py was ended by signal 9; is there too little memory\?$"):
         compile_packages(task(tmp_path / "task"), RUNTIME, cache)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("hiding", "hidden"),
+    [
+        ("acme/twin/__init__.py", "acme/twin.py"),
+        ("acme/quick{suffix}", "acme/quick.py"),
+        ("acme/quick.abi3.so", "acme/quick.py"),
+        ("acme/whole/__init__{suffix}", "acme/whole/__init__.py"),
+        ("acme/whole/__init__{suffix}", "acme/whole.py"),
+        ("acme/deep/words.py", "acme/deep.words.py"),
+    ],
+)
+def test_what_something_else_of_its_name_hides_is_not_in_the_archive(hiding: str, hidden: str, tmp_path: Path) -> None:
+    """The archive is looked at first, and Python's own order has to hold: packages, compiled modules, sources."""
+    names = ["acme/__init__.py", hiding.format(suffix=importlib.machinery.EXTENSION_SUFFIXES[0]), hidden]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"HERE = {name!r}\n" * name.endswith(".py"), encoding="utf-8")
+    compile_all(tmp_path, RUNTIME)
+    gather(tmp_path, PACKAGES, RUNTIME)
+    found = CodeArchive.opened(str(tmp_path), PACKAGES)
+    assert found is not None
+    sources = {name for name in names if name.endswith(".py") and name != hidden}
+    assert {*found.modules()} == {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in sources
+    }
+    for module in found.modules():
+        spec = found.find_spec(module, [str(tmp_path.joinpath(*module.split(".")[:-1]))])
+        assert spec is not None
+        assert spec.origin in {str(tmp_path / name) for name in sources}
+    assert len([*tmp_path.rglob("*.pyc")]) == 1

@@ -263,7 +263,8 @@ def test_workers_of_one_process_keep_the_jobs_of_a_turn_together_and_whoever_is_
     assert turns.left(10.75) == 0.25
     assert turns.release(10.75)[0] == []
     assert turns.left(11.0) == 0.0
-    assert [turns.is_late(now) for now in (11.0, 12.0)] == [False, True]
+    # One is called away from its poll; another one only where that one has not come.
+    assert [turns.is_late(now) for now in (11.0, 12.0, 12.0, 12.9, 13.0)] == [False, True, False, False, True]
     # They are surely ours until the first of them isn't.
     assert turns.release(11.0) == ([first, second], 90.0)
     assert not turns.is_late(12.0)
@@ -272,7 +273,8 @@ def test_workers_of_one_process_keep_the_jobs_of_a_turn_together_and_whoever_is_
     assert turns.release(20.5)[0] == []
     turns.keep([first, came("d")], 20.5, 99.5)
     assert turns.left(20.5) == 0.0
-    assert len(turns.release(20.5)[0]) == 3
+    assert [turns.is_late(now) for now in (21.4, 21.5)] == [False, True]
+    assert len(turns.release(21.5)[0]) == 3
 
 
 def test_what_nobody_was_free_for_in_time_is_left_to_the_queue() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_END = "-----END CERTIFICATE-----\n"
+_END = "-----END CERTIFICATE-----"
 
 # Tags of DER, X.690.
 _VERSION = 0xA0
@@ -56,7 +56,7 @@ def add(folder: Path) -> None:
 def _certificates(text: str) -> Iterator[str]:
     """The certificates in the text of a file, without the comments between."""
     for part in text.split(_END)[:-1]:
-        yield part[part.index("-----BEGIN") :] + _END
+        yield f"{part[part.index('-----BEGIN') :]}{_END}\n"
 
 
 def subject_hash(certificate: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
@@ -66,6 +67,8 @@ def compile_packages(folder: Path, runtime: Runtime, cache: ArchiveCache) -> boo
 def gather(folder: Path, name: str, runtime: Runtime) -> None:
     """Put the byte code of all modules in a folder into one archive there, but for what runs before that is read.
 
+    What something else hides that has the same name keeps its own file, as templates do that are no modules.
+
     Args:
         folder: has the packages; nothing is done where they weren't compiled.
         name: of the archive.
@@ -75,7 +78,11 @@ def gather(folder: Path, name: str, runtime: Runtime) -> None:
         file: compiled for file in sorted(folder.rglob("*.py")) if (compiled := _compiled(file, runtime)).is_file()
     }
     modules = {compiled: file.relative_to(folder) for file, compiled in found.items()}
-    gathered = {compiled: file for compiled, file in modules.items() if file.as_posix() not in _BEFORE}
+    gathered = {
+        compiled: file
+        for compiled, file in modules.items()
+        if file.as_posix() not in _BEFORE and _is_what_is_imported(folder / file, folder)
+    }
     if not gathered:
         return
     magic = next(iter(gathered)).read_bytes()[:_MAGIC]
@@ -85,6 +92,19 @@ def gather(folder: Path, name: str, runtime: Runtime) -> None:
         compiled.unlink()
         with suppress(OSError):  # there is more in it
             compiled.parent.rmdir()
+
+
+def _is_what_is_imported(file: Path, folder: Path) -> bool:
+    """Whether a file is the module that its name says: packages come before modules, and compiled ones before sources.
+
+    See ``importlib.machinery.FileFinder``.
+    """
+    places = [file.with_suffix("")]
+    if file.name != "__init__.py":
+        places.append(file.with_suffix("") / "__init__")
+    beside = {other for place in places for other in place.parent.glob(f"{glob.escape(place.name)}.*")}
+    hiding = {other for other in beside if other.suffix == ".so" or other.name == "__init__.py"}
+    return hiding <= {file} and "." not in "".join(file.relative_to(folder).with_suffix("").parts)
 
 
 def _module(file: Path) -> tuple[str, bool]:
