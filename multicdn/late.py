@@ -2,7 +2,7 @@
 
 A cold start pays for each. ``dataclasses`` imports ``inspect``, and that ``ast`` and ``dis``, to describe classes that
 have no docstring; urllib3 imports ``importlib.metadata``, and that ``zipfile``, ``csv`` and ``tempfile``, for the
-version of an optional package. Together they are a tenth of what the smallest function takes to start.
+version of an optional package; botocore what writes its documentation. Together they are a tenth of a start.
 """
 
 from __future__ import annotations
@@ -15,15 +15,23 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from importlib.machinery import ModuleSpec
 
-#: What comes later, by the module that imports it, and takes only functions out of it.
+#: What comes later, by the module that imports it.
 PUT_OFF = {
-    "dataclasses": "inspect",
-    "urllib3.http2": "importlib.metadata",
-    "botocore.configloader": "configparser",  # where there is a file of profiles
-    "certifi.core": "importlib.resources",  # where somebody asks for the file of authorities
+    "dataclasses": ("inspect",),
+    "urllib3.http2": ("importlib.metadata",),
+    "certifi.core": ("importlib.resources",),  # where somebody asks for the file of authorities
+    "botocore.configloader": ("configparser",),  # where there is a file of profiles
+    # Where somebody asks for the documentation of a client.
+    "botocore.docs": ("botocore.docs.service",),
+    "botocore.docs.docstring": (
+        "botocore.docs.bcdoc.restdoc",
+        "botocore.docs.method",
+        "botocore.docs.paginator",
+        "botocore.docs.waiter",
+    ),
 }
 
 
@@ -65,22 +73,21 @@ class _LateModule(ModuleType):
 
 
 @contextmanager
-def put_off(name: str) -> Iterator[None]:
-    """Let what is imported meanwhile get a module only when it uses it. Nobody else does, nor does anything later.
+def put_off(*names: str) -> Iterator[None]:
+    """Let what is imported meanwhile get modules only when it uses them. Nobody else does, nor does anything later.
 
-    For libraries that take only functions out of it by name. Where it has been imported already it stays.
+    For libraries that call what they take out of them by name, and no more. One that was imported already stays.
 
     Args:
-        name: of the module.
+        names: of the modules.
     """
-    if name in sys.modules:
-        yield
-        return
-    late = sys.modules[name] = _LateModule(name)
+    late = [_LateModule(name) for name in names if name not in sys.modules]
+    sys.modules.update((module.__name__, module) for module in late)
     try:
         yield
     finally:
-        late.end()
+        for module in late:
+            module.end()
 
 
 class LateImports:
@@ -90,7 +97,7 @@ class LateImports:
         put_off: as ``PUT_OFF``.
     """
 
-    def __init__(self, put_off: dict[str, str]) -> None:
+    def __init__(self, put_off: Mapping[str, Sequence[str]]) -> None:
         self._put_off = put_off
 
     def begin(self) -> None:
@@ -106,7 +113,7 @@ class LateImports:
     ) -> ModuleSpec | None:
         """See ``importlib.abc.MetaPathFinder``."""
         late = self._put_off.get(name)
-        if late is None:
+        if not late:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
@@ -116,9 +123,12 @@ class LateImports:
         return spec
 
 
-def _without(late: str, run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+def _without(late: Sequence[str], run: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
     def run_without(module: ModuleType) -> None:
-        with put_off(late):
+        try:
+            with put_off(*late):
+                run(module)
+        except Exception:  # noqa: BLE001 - another version of it, which needs more: it gets all
             run(module)
 
     return run_without
