@@ -14,7 +14,8 @@ from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
-from multicdn.planning.planner import is_blank, unlocated
+from multicdn.planning.jobs import unlocated
+from multicdn.planning.validation import is_blank
 from multicdn.provenance import UNKNOWN
 from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
