@@ -181,7 +181,8 @@ class Dispatcher:
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
-                ending = ending._replace(followed=told_of.measures if told_of else {}, going=holding.going)
+                followed = told_of.measures if told_of else {}
+                ending = msgspec.structs.replace(ending, followed=followed, going=holding.going)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Parts, Try
 from multicdn.delivery.invocation import forget_secrets
@@ -133,8 +135,8 @@ class TryEndings:
             rest = attempt.job.without(part.targets)
             assert rest is not None, "the part is not all of it"
             self._ledger.replace([attempt.job], (part, rest))
-            self.end(attempt._replace(job=part, calls=0, waits=0), status, reason)
-            attempt = attempt._replace(job=rest)
+            self.end(msgspec.structs.replace(attempt, job=part, calls=0, waits=0), status, reason)
+            attempt = msgspec.structs.replace(attempt, job=rest)
         return attempt
 
     def put_off(self, attempt: Try, wait: float, why: str) -> None:
@@ -145,7 +147,7 @@ class TryEndings:
         return self.end(attempt, status, f"{trouble}{turn}", wait)
 
     def _retry(self, attempt: Try, error: RetryLater, parallel: int) -> None:
-        attempt = attempt._replace(waits=attempt.waits + (error.after is not None))
+        attempt = msgspec.structs.replace(attempt, waits=attempt.waits + (error.after is not None))
         with self._lock:
             rounds = min(self._failures // parallel, _MOST_DOUBLINGS)
             self._failures += 1
@@ -164,7 +166,7 @@ class TryEndings:
         if over:
             return self.end(attempt, Status.RETRY, error.reason, wait)
         self._ledger.failed(attempt.job, error.reason)
-        attempt = attempt._replace(throttled=attempt.throttled + (error.after is not None))
+        attempt = msgspec.structs.replace(attempt, throttled=attempt.throttled + (error.after is not None))
         return self._go_on(attempt, cutting.admissible(attempt) or (attempt,))
 
     def _refused_targets(self, attempt: Try, error: TargetsRefused) -> None:
@@ -179,7 +181,7 @@ class TryEndings:
         assert good is not None, "some targets are bad, and not all"
         self._ledger.replace([job], (bad, good))
         # The calls so far are counted once, with the refused targets.
-        self.end(attempt._replace(job=bad), Status.REJECTED, error.reason)
+        self.end(msgspec.structs.replace(attempt, job=bad), Status.REJECTED, error.reason)
         return self._again(Try(good, attempt.since))
 
     def _halve_refused(self, attempt: Try, error: ProviderError) -> None:

@@ -25,6 +25,8 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from multicdn.bounds import ANY_LENGTH, bounded
 from multicdn.delivery import cutting
 from multicdn.delivery.cutting import Try
@@ -181,7 +183,8 @@ class Lane:
             elif call := self._admitted():
                 attempt = self._first_of(attempt, call.halvings)
                 turn.use(len(attempt.job.targets))
-                return self._make(attempt._replace(tries=attempt.tries + 1, calls=attempt.calls + 1), call)
+                attempt = msgspec.structs.replace(attempt, tries=attempt.tries + 1, calls=attempt.calls + 1)
+                return self._make(attempt, call)
         return None
 
     def _seconds_until(self, turn: Turn, attempt: Try) -> float:

@@ -105,7 +105,7 @@ def orders(config: Config, router: Router, request: ManualRequest, lookup: Objec
     for name in request.providers:
         _check_name(config, name)
     if request.action is Action.PRELOAD:
-        lookup = lookup._replace(metadata=OFFLINE.metadata)
+        lookup = msgspec.structs.replace(lookup, metadata=OFFLINE.metadata)
 
     def choose(demands: Iterable[Demand]) -> Iterator[Demand]:
         yield from _of_objects(config, demands, request)

@@ -7,7 +7,7 @@ in, so an explanation may ask nobody.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from multicdn.routing.router import Router
 
 
-class ObjectLookup(NamedTuple):
+class ObjectLookup(Struct, frozen=True):
     """How S3 is asked about objects.
 
     Attributes:
@@ -42,7 +42,7 @@ class ObjectLookup(NamedTuple):
 OFFLINE = ObjectLookup(lambda _: ({}, {}), lambda *_: None)
 
 
-class Work(NamedTuple):
+class Work(Struct, frozen=True):
     """What some changes ask for.
 
     Attributes:
