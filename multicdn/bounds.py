@@ -17,13 +17,15 @@ import time
 import zlib
 from contextvars import ContextVar
 from http.client import HTTPResponse
-from typing import TYPE_CHECKING, Any, NamedTuple
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from http.client import HTTPConnection
-    from socket import socket
 
 __all__ = [
     "LARGEST_ANSWER",
@@ -58,7 +60,7 @@ class NotPacked(Exception):
     """An answer isn't packed as its header says."""
 
 
-class _Bounds(NamedTuple):
+class _Bounds(Struct, frozen=True):
     until: float
     most: int
 
@@ -162,7 +164,7 @@ class _BoundedResponse(HTTPResponse):
         return version, 100 if 100 < status < 200 and status != 101 else status, reason
 
 
-class _BoundedSource(NamedTuple):
+class _BoundedSource(Struct, frozen=True):
     """What an answer takes for its socket."""
 
     sock: socket

@@ -19,10 +19,10 @@ from multicdn.errors import told
 from multicdn.events import envelopes
 from multicdn.handover import Handover
 from multicdn.log import emit
-from multicdn.model import Action, Job, Outcome, Report, Status, TargetKind
-from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, without_gone
+from multicdn.model import Report
+from multicdn.planning.front import Holding, ObjectLookup, Spending, find_work, take_back
 from multicdn.queue import waiting
-from multicdn.queue.retry import MessageHistory, RetryPolicy
+from multicdn.queue.retry import RetryPolicy
 from multicdn.records import Fates, ended, records
 from multicdn.reply import reply
 from multicdn.routing.durations import seconds as seconds_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from multicdn.config.settings import Retrying
     from multicdn.events.intake import Intake
     from multicdn.handover import HandedOn, HeldOver
-    from multicdn.model import Change
+    from multicdn.model import Change, Job
     from multicdn.planning.front import Work
     from multicdn.plugins.chosen import ChosenPlugins
     from multicdn.plugins.discovery import Plugins
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from multicdn.proof.ladder import Note
     from multicdn.publishing import Publisher
     from multicdn.queue.message import QueuedJob
+    from multicdn.queue.retry import MessageHistory
     from multicdn.queue.sender import RetryQueue
-    from multicdn.queue.waiting import Waiting
     from multicdn.records import LogRecord
     from multicdn.routing.allowed import Allowed
     from multicdn.routing.router import Missing
@@ -156,21 +156,22 @@ class Dispatcher:
         began = time.monotonic()
         until = began + seconds
         intake = envelopes.decode(event, self._hooks.read_event, self._own_queue)
-        history, end = _history(intake), until + reserve - _REPLY
+        history, end = intake.history, until + reserve - _REPLY
         holding = self._hold(intake, history, seconds * _ASKING)
         history = msgspec.structs.replace(history, sent={**history.sent, **dict.fromkeys(holding.going, time.time())})
         held = self._handover.wait(holding.groups, seconds * _HOLDING)
         work = self._find_work(intake, holding.missing, began + seconds / 2 - time.monotonic())
-        returned, refused = self._returned(intake)
-        returned, gone = without_gone(self._router, returned, intake.changes)
+        returned = take_back(self._router, lambda job: self._allowed.refusal(job), intake.queued_jobs, intake.changes)
         unmatched = [change for change in intake.changes if not self._router.acts_on(change)]
-        looks = [queued for queued in intake.queued_jobs if queued.look and not self._refusal(queued)]
+        looks = returned.looks
         left_seconds = until - time.monotonic()
-        kept = min(left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, [*returned, *(each.job for each in looks)]))
+        kept = min(
+            left_seconds * _LARGEST_SHARE, _PER_TARGET * _size(work, [*returned.jobs, *(each.job for each in looks)])
+        )
         calling = time.time()
         pursuit = self._following.begin(looks, left_seconds - kept) if looks else None
-        report = self._delivery.deliver(work.demands, left_seconds - kept, returned, _attempts(intake))
-        report = Report((*report.outcomes, *refused))
+        report = self._delivery.deliver(work.demands, left_seconds - kept, returned.jobs, intake.attempts)
+        report = Report((*report.outcomes, *returned.refused))
         # Before any line of the log and any hook, so that nothing can keep the function from writing it.
         sent = self._handover.jobs(report, pursuit, history, calling, end)
         if self.on_followed is not None:
@@ -180,11 +181,12 @@ class Dispatcher:
         if self.on_measured is not None:
             try:
                 ending = self._ending(intake, report, sent, unrouted, len(unmatched), history, calling)
-                ending = ending._replace(followed=told_of.measures if told_of else {}, going=holding.going)
+                followed = told_of.measures if told_of else {}
+                ending = msgspec.structs.replace(ending, followed=followed, going=holding.going)
                 self.on_measured(metrics.measure(ending, self._delivery.providers), ending.now)
             except Exception as error:  # noqa: BLE001 - such as a plugin's own price; the reply doesn't depend on it
                 emit(logging.ERROR, "not-measured", reason=told(error))
-        reporting.log_gone(gone)
+        reporting.log_gone(returned.gone)
         found = ended(report, Fates(sent.decisions, sent.failed, sent.left), history, time.time())
         said = [*records(found), *(told_of.records if told_of else ())]
         self._tell(intake, work, holding, said, sent, unrouted, unmatched)
@@ -195,19 +197,6 @@ class Dispatcher:
         if self._subscribers is not None:
             self._subscribers.see(said, seconds=max(_SHORTEST_LOOK, end - time.monotonic()))
         return reply(intake, unrouted.left, report, sent.left)
-
-    def _returned(self, intake: Intake) -> tuple[list[Job], list[Outcome]]:
-        """The jobs that came back, and how those end that ask for more than any route could."""
-        jobs, refused = [], []
-        # What was tried least goes first: else one that fails each time would keep the others from their turn.
-        for queued in sorted(intake.queued_jobs, key=lambda queued: queued.attempt):
-            reason = self._refusal(queued)
-            if reason:
-                reason = f"not done, since it came from the queue: {reason}"
-                refused.append(Outcome(queued.job, Status.REFUSED, reason, final=True))
-            elif not queued.look:
-                jobs.append(queued.job)
-        return jobs, refused
 
     def _hold(self, intake: Intake, history: MessageHistory, seconds: float) -> Holding:
         """Which changes wait for the rest of their deploy, by what S3 says within so many seconds."""
@@ -228,13 +217,6 @@ class Dispatcher:
         )
         spent = self._spending.in_month(time.strftime("%Y-%m"))
         return find_work(self._router, self._delivery.providers, intake.changes, lookup, spent, missing=missing)
-
-    def _refusal(self, queued: QueuedJob) -> str:
-        """Why a job from the queue, or the URLs that it is looked at by, are nothing that a route could ask for."""
-        urls = tuple({subject.url for sequel in queued.job.sequels if sequel for subject in sequel.subjects})
-        nobody = (frozenset[str](),) * len(urls)
-        looked_at = Job(queued.job.instance, Action.PURGE, TargetKind.URL, urls, nobody)
-        return self._allowed.refusal(queued.job) or self._allowed.refusal(looked_at)
 
     def _ending(
         self,
@@ -330,17 +312,6 @@ def _log_hook_bug(reason: str) -> None:
     emit(logging.ERROR, "plugin-bug", hook="multicdn_report", reason=reason)
 
 
-def _history(intake: Intake) -> MessageHistory:
-    jobs = {next(iter(queued.job.messages)): queued for queued in intake.queued_jobs}
-    by_message: dict[str, QueuedJob | Waiting] = {**jobs, **intake.waiting}
-    return MessageHistory(
-        sent={**intake.sent, **{cause: queued.since for cause, queued in by_message.items()}},
-        attempts={cause: queued.attempt for cause, queued in by_message.items()},
-        origins={cause: queued.origins for cause, queued in by_message.items()},
-        refusals={cause: queued.refusals for cause, queued in jobs.items()},
-    )
-
-
 def terms(config: Config, *, queued: bool) -> Terms:
     """How hard to try. Without a queue what is left fails the invocation, and nothing is gained by ending it sooner."""
     return Terms(
@@ -348,14 +319,6 @@ def terms(config: Config, *, queued: bool) -> Terms:
         grace=seconds_of(config.delivery.grace) if queued else math.inf,
         longest_pause=min(LONGEST_PAUSE, seconds_of(config.delivery.longest_delay)),
     )
-
-
-def _attempts(intake: Intake) -> dict[str, int]:
-    """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
-    attempts: dict[str, int] = {}
-    for queued in (each for each in intake.queued_jobs if not each.look):
-        attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
-    return attempts
 
 
 def _retry_policy(retrying: Retrying) -> RetryPolicy:

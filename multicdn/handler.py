@@ -75,7 +75,7 @@ def _config() -> tuple[Config, Plugins | ChosenPlugins]:
     path = locate()
     try:
         if (found := compiled.load(path)) is not None:
-            return found
+            return found.config, found.plugins
     except compiled.OutdatedError as error:
         log.emit(logging.WARNING, "config", warning=f"{error}; {path.name} is read instead, which takes longer")
     from multicdn.config.checker import load

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from multicdn.bounds import bounded
 from multicdn.errors import told
 from multicdn.model import Action, Outcome, Report, Status
 from multicdn.queue import waiting
-from multicdn.queue.retry import decide
+from multicdn.queue.retry import Decision, decide
 from multicdn.routing.demand import RoutingFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from multicdn.proof.following import Following
     from multicdn.proof.ladder import Note
     from multicdn.proof.pursuit import Pursuit
     from multicdn.queue.message import QueuedJob
-    from multicdn.queue.retry import Decision, MessageHistory, RetryPolicy
+    from multicdn.queue.retry import MessageHistory, RetryPolicy
     from multicdn.queue.sender import RetryQueue
     from multicdn.routing.tiers import Tier
 
@@ -44,7 +46,7 @@ class HandedOn(NamedTuple):
     notes: Sequence[Note] = ()
 
 
-class HeldOver(NamedTuple):
+class HeldOver(Struct, frozen=True):
     """The same about changes that could not be routed whole, or wait for the rest of their deploy."""
 
     groups: Sequence[waiting.Unrouted] = ()

@@ -10,22 +10,21 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from multicdn.model import Action, Report, Status
 from multicdn.provenance import since_1970
-from multicdn.queue.retry import Requeue
+from multicdn.queue.retry import Decision, Requeue
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from multicdn.model import Change, Job, Outcome
     from multicdn.provider import Provider
-    from multicdn.queue.retry import Decision
 
 #: Names the function in Lambda, and is a dimension of each metric: two stacks of one account must not mix.
 FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
@@ -51,7 +50,7 @@ _REFUSED = (Status.REJECTED, Status.REFUSED, Status.UNAUTHORIZED, Status.UNASKED
 Values = Mapping[str, float | list[float]]
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True):
     """How an invocation ended, as far as it is measured.
 
     Attributes:

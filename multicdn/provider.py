@@ -47,8 +47,10 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from multicdn.errors import About, CallRefused, CredentialsRefused, ProviderError, RetryLater, TargetsRefused
 from multicdn.model import Action, Receipt, Target, TargetKind
@@ -415,7 +417,7 @@ class Discover(Provider):
         """
 
 
-class Capability(NamedTuple):
+class Capability(Struct, frozen=True):
     """One thing that vendors can do, and where a provider has it."""
 
     action: Action

@@ -9,7 +9,7 @@ import logging
 from collections import Counter, defaultdict
 from heapq import heapify, heappop
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -42,7 +42,7 @@ MOST_RECORDS = 20
 _LONGEST_TARGET = 1024
 
 
-class LogRecord(NamedTuple):
+class LogRecord(Struct, frozen=True):
     """A line of the log.
 
     Attributes:

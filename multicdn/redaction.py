@@ -10,8 +10,10 @@ import json
 import re
 from base64 import b64encode
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote
+
+from msgspec import Struct
 
 from multicdn.patterns import lazy_pattern
 
@@ -39,7 +41,7 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
-class _Forms(NamedTuple):
+class _Forms(Struct, frozen=True):
     """How one value is searched for.
 
     Attributes:
@@ -96,12 +98,12 @@ def _layers(text: str) -> Iterator[str]:
 
 
 def _without(text: str, forms: Iterable[_Forms]) -> str:
-    for whole, loose, pieces, _ in forms:
-        for spelling in whole:
+    for form in forms:
+        for spelling in form.whole:
             text = text.replace(spelling, HIDDEN)
-        if loose is not None:
-            text = loose.sub(HIDDEN, text)
-        for piece, pattern in pieces:
+        if form.loose is not None:
+            text = form.loose.sub(HIDDEN, text)
+        for piece, pattern in form.pieces:
             if piece in text:
                 text = re.sub(pattern, HIDDEN, text)
     return text

@@ -20,13 +20,14 @@ _ANY = lazy_pattern(f"[\x00-\x1f{STEERING}]")
 
 def without_steering(text: str) -> str:
     """A text of which nothing steers a terminal, if its control characters are escaped already, as in JSON."""
-    return _STEERING.sub(_escaped, text)
+    return _STEERING.sub(escaped, text)
 
 
 def visible(text: str) -> str:
     """A text of which nothing steers a terminal or ends a line."""
-    return _ANY.sub(_escaped, text)
+    return _ANY.sub(escaped, text)
 
 
-def _escaped(match: re.Match[str]) -> str:
+def escaped(match: re.Match[str]) -> str:
+    r"""A character as JSON writes it, ``\u001b``."""
     return f"\\u{ord(match[0]):04x}"

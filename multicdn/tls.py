@@ -10,7 +10,9 @@ import os
 import ssl
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +33,7 @@ class AuthoritiesError(OSError):
     """The authorities that the environment names can't be read."""
 
 
-class Authorities(NamedTuple):
+class Authorities(Struct, frozen=True):
     """Where authorities are, and who says so.
 
     Attributes:
@@ -95,13 +97,14 @@ def context() -> ssl.SSLContext:
     Raises:
         AuthoritiesError: the environment names a file or folder that can't be read, or has no certificates in it.
     """
-    source, file, folders = named = named_authorities() or _of_certifi()
+    named = named_authorities() or _of_certifi()
     if missing := named.missing():
-        raise AuthoritiesError(f"{source} names {missing}: no such folder")
+        raise AuthoritiesError(f"{named.source} names {missing}: no such folder")
     try:
-        made = ssl.create_default_context(cafile=file, capath=folders)
+        made = ssl.create_default_context(cafile=named.file, capath=named.folders)
     except OSError as error:
-        raise AuthoritiesError(f"{source} names {file or folders}: {error.strerror or error}") from None
+        place = named.file or named.folders
+        raise AuthoritiesError(f"{named.source} names {place}: {error.strerror or error}") from None
     made.set_alpn_protocols(["http/1.1"])
     made.__class__ = _SharedContext
     return made

@@ -25,6 +25,7 @@ from multicdn_providers.cloudfront import CloudFront
 
 import multicdn
 from multicdn import _botocore, aws_clients
+from multicdn._botocore import turns
 from multicdn.aws.s3 import Objects
 from multicdn.bounds import bounded
 from multicdn.installer.bundle import rooms, service_models
@@ -264,7 +265,7 @@ def test_credentials_that_a_service_gives_are_blacked_out(monkeypatch: pytest.Mo
 
 
 def test_nobody_waits_anew_for_a_source_that_hangs(slow: SlowSource, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_botocore, "_LONGEST_OF_OTHERS", 0.2)
+    monkeypatch.setattr(turns, "_LONGEST_OF_OTHERS", 0.2)
     with bounded(0.3), pytest.raises(NoConnectionError):
         aws_clients.client("sqs")
     for wanted in (lambda: aws_clients.client("s3"), aws_clients.region):

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 from botocore.stub import ANY, Stubber
 from kit.stage import Stage, failures, lines, s3_event, sqs_event
+from msgspec import structs
 
 from multicdn import publishing, reporting
 from multicdn.bounds import time_left
@@ -79,7 +80,7 @@ def test_what_a_vendor_says_makes_no_event_too_large_to_be_told() -> None:
     """docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html#eb-putevent-size: an ASCII text, and names"""
     long = "\u2028" * 20_000
     fields = {**PURGED.fields, "id": long, "ids": [long] * 5, "note": long, "reason": long, "targets": 10_000}
-    event = cloud_event(PURGED._replace(fields=fields), "/multicdn/acme")
+    event = cloud_event(structs.replace(PURGED, fields=fields), "/multicdn/acme")
     assert len(event.text) < 200_000
     data = json.loads(event.text)["data"]
     assert data["first"] == PURGED.fields["first"]
@@ -111,7 +112,7 @@ def asked(*types: str) -> dict[str, Any]:
 
 
 def purged(state: str = "accepted") -> LogRecord:
-    return PURGED._replace(fields={**PURGED.fields, "state": state})
+    return structs.replace(PURGED, fields={**PURGED.fields, "state": state})
 
 
 def test_a_part_that_a_bus_refuses_is_sent_once_more_and_then_told(

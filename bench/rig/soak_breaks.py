@@ -107,9 +107,9 @@ whole = lane.Lane.preload
 lane.Lane.preload = lambda self, unpurged: None if here(self._name) else whole(self, unpurged)
 """,
     "constant CallerReference": """
-from multicdn.planning import planner
-whole = planner._JobMaker._reference
-planner._JobMaker._reference = lambda self, batch: "always" if here(self._name) else whole(self, batch)
+from multicdn.planning import jobs
+whole = jobs.JobMaker._reference
+jobs.JobMaker._reference = lambda self, batch: "always" if here(self._of[0]) else whole(self, batch)
 """,
     "halves of a batch with its CallerReference": """
 import msgspec

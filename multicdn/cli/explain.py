@@ -129,7 +129,7 @@ class _Answer:
         for line in render.explained(self._objects, limit):
             say(line)
         for url, sources in self._urls:
-            serving = [match.at for match in self._explainer.serving(_host(url))]
+            serving = [match.at for match in self._explainer.serving(url)]
             for line in render.sources(url, sources, serving):
                 say(line)
         for line in render.collapse(self._decisions):
@@ -145,13 +145,13 @@ class _Answer:
         config = loaded.config
         router = Router(config.routes, config.providers, loaded.plugins.hooks.urls)
         lookup = arguments.s3_lookup() if online else self._offline()
-        demands, failures, self._decisions = find_work(router, config.providers, self._asked.changes, lookup)
-        self._notes += _reasons(failures)
-        if online and failures:
-            self.unfound.append(f"something of {render.counted(len(failures), 'object')}")
-        for url in self._asked.urls:
-            demands += self._of_url(loaded, router, url)
-        shown = previews(config, demands, self._asked.jobs, resolve_online if online else None)
+        work = find_work(router, config.providers, self._asked.changes, lookup)
+        self._decisions = work.decisions
+        self._notes += _reasons(work.failures)
+        if online and work.failures:
+            self.unfound.append(f"something of {render.counted(len(work.failures), 'object')}")
+        of_urls = (demand for url in self._asked.urls for demand in self._of_url(loaded, router, url))
+        shown = previews(config, [*work.demands, *of_urls], self._asked.jobs, resolve_online if online else None)
         if online:
             self.unfound += dict.fromkeys(preview.name for preview in shown if preview.type and not preview.exact)
         return shown
@@ -194,9 +194,3 @@ def _reasons(failures: Iterable[RoutingFailure]) -> list[str]:
         f"{keys[0]}{f' and {len(keys) - 1:,} more' if len(keys) > 1 else ''}: {reason}"
         for reason, keys in by_reason.items()
     ]
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).netloc

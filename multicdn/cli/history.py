@@ -115,7 +115,7 @@ def _of_url(url: str, config_path: Path | None, region: str) -> tuple[AskedAbout
     explainer = Explainer(loaded.config, loaded.places, loaded.plugins.hooks.urls)
     sources = explainer.sources(url)
     objects = list(dict.fromkeys((source.route.bucket, source.key) for source in sources if source.key))
-    notes = list(render.sources(url, sources, [match.at for match in explainer.serving(_host(url))]))
+    notes = list(render.sources(url, sources, [match.at for match in explainer.serving(url)]))
     return AskedAbout(frozenset(objects), _known_as(loaded, objects, (url,))), notes
 
 
@@ -125,12 +125,6 @@ def _known_as(
     from multicdn.oncall.known_as import known_as
 
     return known_as(loaded.config, objects, urls, loaded.plugins.hooks.urls)
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).netloc
 
 
 def _from_group(

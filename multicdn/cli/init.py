@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from multicdn.cli import _signals, completion
-from multicdn.cli.terminal import say, say_text, visible
+from multicdn.cli.terminal import say, say_text
 from multicdn.config.checker import FILE_NAME
 from multicdn.errors import ConfigError
+from multicdn.steering import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

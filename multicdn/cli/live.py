@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from multicdn.cli.render import counted
-from multicdn.cli.terminal import folded, say, visible, width
+from multicdn.cli.terminal import folded, say, width
+from multicdn.steering import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from multicdn.cli.terminal import folded, say, visible, width
+from multicdn.cli.terminal import folded, say, width
+from multicdn.steering import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from multicdn import config as config_file
 from multicdn.cli import _aws, aws_region
@@ -89,7 +90,7 @@ def list_(config_path: Path | None, region: str, *, as_json: bool) -> None:
     wanted = references(loaded.providers)
     found = secret_places.places(wanted, _account(loaded, wanted, region))
     if as_json:
-        say_json({"secrets": [_plain(place) for place in found]})
+        say_json({"secrets": msgspec.to_builtins(found)})
     else:
         for line in secret_places.in_words(found):
             say(line)
@@ -114,7 +115,7 @@ def check(config_path: Path | None, region: str, *, as_json: bool) -> None:
     aws_region.use(account.region if account else "")
     found = list(secret_values.check(loaded.providers))
     if as_json:
-        say_json({"secrets": [_plain(checked) for checked in found]})
+        say_json({"secrets": msgspec.to_builtins(found)})
     else:
         for checked in found:
             reference = checked.reference
@@ -168,9 +169,3 @@ def _read() -> str:
 
 def _asked(reference: str) -> str:
     return str(click.prompt(f"Value of {reference}", hide_input=True, confirmation_prompt=True))
-
-
-def _plain(value: object) -> object:
-    import msgspec
-
-    return msgspec.to_builtins(value)

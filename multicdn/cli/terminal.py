@@ -9,20 +9,14 @@ import textwrap
 
 import click
 
-from multicdn.steering import STEERING
+from multicdn.steering import STEERING, escaped, visible
 
-_STEERING = re.compile(f"[\x00-\x1f{STEERING}]")
 _STEERING_BUT_LINES = re.compile(f"[\x00-\x09\x0b-\x1f{STEERING}]")
 
 
-def visible(text: str) -> str:
-    r"""A line in which nothing steers a terminal: such characters show as JSON writes them, ``\u001b``."""
-    return _STEERING.sub(_escaped, text)
-
-
 def visible_lines(text: str) -> str:
-    """The same for a text whose lines are ours."""
-    return _STEERING_BUT_LINES.sub(_escaped, text)
+    """A text of which nothing steers a terminal, and whose lines are ours."""
+    return _STEERING_BUT_LINES.sub(escaped, text)
 
 
 def width(*, err: bool = False) -> int | None:
@@ -76,7 +70,3 @@ def say_file(content: bytes) -> None:
         say_text(content.decode(errors="replace"), nl=False)
     else:
         click.echo(content, nl=False)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"

@@ -13,9 +13,10 @@ import functools
 import hashlib
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from multicdn import __version__, secrets
 from multicdn.config.checked import Config
@@ -45,7 +46,7 @@ class OutdatedError(MulticdnError):
     """What was compiled is not of this config file, or can't be read."""
 
 
-class CompiledConfig(NamedTuple):
+class CompiledConfig(Struct, frozen=True):
     """What a bundle starts from."""
 
     config: Config

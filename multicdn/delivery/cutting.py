@@ -5,9 +5,10 @@ The calls that a batch took are counted once, with its first part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from multicdn.model import Job, Rank
 
@@ -21,7 +22,7 @@ _THROTTLED_TOO_OFTEN = 3
 _FAILED_TOO_OFTEN = 3
 
 
-class Try(NamedTuple):
+class Try(Struct, frozen=True):
     """A job on its way.
 
     Attributes:
@@ -88,7 +89,7 @@ def admissible(attempt: Try) -> Parts:
 def by_host(attempt: Try, hosts: Iterable[Sequence[str]]) -> Parts:
     """A part for the targets of each host: a refusal may be about one of them."""
     first, *others = (Try(part, attempt.since) for targets in hosts if (part := attempt.job.only(targets)))
-    return first._replace(calls=attempt.calls, waits=attempt.waits), *others
+    return msgspec.structs.replace(first, calls=attempt.calls, waits=attempt.waits), *others
 
 
 def first_and_rest(attempt: Try, halvings: int) -> Parts:
@@ -97,4 +98,4 @@ def first_and_rest(attempt: Try, halvings: int) -> Parts:
     if size == len(job.targets):
         return (attempt,)
     first, rest = job.split(size)
-    return attempt._replace(job=first), Try(rest, attempt.since)
+    return msgspec.structs.replace(attempt, job=first), Try(rest, attempt.since)

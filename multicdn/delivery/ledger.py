@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from multicdn.delivery.unpurged import Unpurged
 from multicdn.errors import CredentialsRefused, RetryLater, SecretError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LONGEST_REASON, _LOOKED_AT = 2_000, 12_288
 
 
-class _Calling(NamedTuple):
+class _Calling(Struct, frozen=True):
     """What an open job has gone through when the vendor was called for it the last time."""
 
     calls: int = 0
@@ -131,10 +132,10 @@ class Ledger:
         return [self._unanswered(job, unpurged, why(job)) for job in self._open.values()]
 
     def _unanswered(self, job: Job, unpurged: Unpurged, reason: str) -> Outcome:
-        calls, throttled, since = self._calling.get(id(job), _Calling())
-        seconds = 0.0 if since is None else self._now() - since
+        calling = self._calling.get(id(job), _Calling())
+        seconds = 0.0 if calling.since is None else self._now() - calling.since
         ended = _following(job, unpurged), Status.RETRY, reason
-        return _shortened(Outcome(*ended, calls=calls, seconds=seconds, throttled=throttled))
+        return _shortened(Outcome(*ended, calls=calling.calls, seconds=seconds, throttled=calling.throttled))
 
 
 def _shortened(outcome: Outcome) -> Outcome:

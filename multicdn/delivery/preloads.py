@@ -101,7 +101,7 @@ class Preloads:
             why = hopeless.of(lost.messages)[0].outcome.reason
             self._ledger.end(Outcome(lost, Status.REJECTED, f"not loaded, since it can't be purged: {why}"))
         if late:
-            waits = [outcome.after for outcome, _ in mine if outcome.after is not None]
+            waits = [found.outcome.after for found in mine if found.outcome.after is not None]
             reason = "not loaded, since it could not be purged before"
             self._ledger.end(Outcome(late, Status.RETRY, reason, after=max(waits, default=None)))
 

@@ -15,6 +15,7 @@ from multicdn.delivery.ledger import status_of
 from multicdn.errors import ProviderError, SecretError, bug, told
 from multicdn.model import Job, Outcome, Status
 from multicdn.planning import planner
+from multicdn.planning.jobs import as_demand, unlocated
 from multicdn.provider import Discover, Provider, stands_for_others
 from multicdn.routing.demand import Demand
 
@@ -56,20 +57,20 @@ class Share(Struct, frozen=True):
 
 def by_instance(demands: Iterable[Demand], returned: Iterable[Job]) -> list[InstanceWork]:
     """Sort what is new, and what came back, by instance."""
-    unlocated: dict[str, list[Demand]] = defaultdict(list)
+    demanded: dict[str, list[Demand]] = defaultdict(list)
     located: dict[str, list[Job]] = defaultdict(list)
     for job in (each for one in returned for each in (*one.purges, one)):
         if job.located:
             located[job.instance].append(job)
         else:
-            unlocated[job.instance].append(planner.as_demand(job))
+            demanded[job.instance].append(as_demand(job))
     for demand in demands:
-        unlocated[demand.provider].append(demand)
-    return [_work(name, unlocated[name], located[name]) for name in dict.fromkeys([*unlocated, *located])]
+        demanded[demand.provider].append(demand)
+    return [_work(name, demanded[name], located[name]) for name in dict.fromkeys([*demanded, *located])]
 
 
 def _work(instance: str, demands: list[Demand], returned: list[Job]) -> InstanceWork:
-    jobs = (*(job for demand in demands for job in planner.unlocated(demand)), *returned)
+    jobs = (*(job for demand in demands for job in unlocated(demand)), *returned)
     return InstanceWork(instance, tuple(demands), tuple(returned), jobs)
 
 

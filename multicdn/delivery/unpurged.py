@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from multicdn.model import Job, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multicdn.model import Job, Outcome
 
-
-class UnpurgedPart(NamedTuple):
+class UnpurgedPart(Struct, frozen=True):
     """How a purge ended, and the part of it that some messages asked for."""
 
     outcome: Outcome

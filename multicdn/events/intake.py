@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from multicdn.model import Change
 from multicdn.queue.message import QueuedJob
+from multicdn.queue.retry import MessageHistory
 from multicdn.queue.waiting import Waiting
 
 
@@ -61,3 +62,23 @@ class Intake(Struct, frozen=True):
     ignored: dict[str, int] = {}
     unknown: dict[str, int] = {}
     tasks: Tasks | None = None
+
+    @property
+    def history(self) -> MessageHistory:
+        """What its messages have gone through."""
+        jobs = {next(iter(queued.job.messages)): queued for queued in self.queued_jobs}
+        by_message: dict[str, QueuedJob | Waiting] = {**jobs, **self.waiting}
+        return MessageHistory(
+            sent={**self.sent, **{cause: queued.since for cause, queued in by_message.items()}},
+            attempts={cause: queued.attempt for cause, queued in by_message.items()},
+            origins={cause: queued.origins for cause, queued in by_message.items()},
+            refusals={cause: queued.refusals for cause, queued in jobs.items()},
+        )
+
+    @property
+    def attempts(self) -> dict[str, int]:
+        """How often the jobs that came back were tried, by instance: the most of each, once if they were paced."""
+        attempts: dict[str, int] = {}
+        for queued in (each for each in self.queued_jobs if not each.look):
+            attempts[queued.job.instance] = max(1, queued.attempt, attempts.get(queued.job.instance, 0))
+        return attempts

@@ -137,8 +137,9 @@ class Explainer:
         wanted = url_templates.requested(url)
         return [source for route in self._routes for source in self._from_route(route, wanted)]
 
-    def serving(self, host: str) -> list[Match]:
-        """The routes that have URLs, prefixes or hosts at a host name."""
+    def serving(self, url: str) -> list[Match]:
+        """The routes that have URLs, prefixes or hosts at the host name of a URL."""
+        host = urlsplit(url).netloc
         return [Match(self._places[id(route)], route) for route in self._routes if serves(route, host)]
 
     def _misses(self, routes: Iterable[Route], change: Change) -> list[Miss]:

@@ -18,7 +18,7 @@ from multicdn.model import Outcome, Report, Status
 from multicdn.oncall.background import BackgroundDelivery
 from multicdn.oncall.order import Announcement
 from multicdn.oncall.timers import Timer, Timers, is_repetition
-from multicdn.planning.planner import unlocated
+from multicdn.planning.jobs import unlocated
 from multicdn.queue.retry import MessageHistory
 from multicdn.routing.durations import seconds as seconds_of
 

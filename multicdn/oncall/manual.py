@@ -14,7 +14,8 @@ from multicdn.model import Action, Change, ChangeKind, Job, Target, TargetKind
 from multicdn.oncall.explain import hosts, serves
 from multicdn.planning.collapse import Decision
 from multicdn.planning.front import OFFLINE, ObjectLookup, find_work
-from multicdn.planning.planner import is_blank, unlocated
+from multicdn.planning.jobs import unlocated
+from multicdn.planning.validation import is_blank
 from multicdn.provenance import UNKNOWN
 from multicdn.provider import SoftPurge, capability, stands_for_others
 from multicdn.queue.message import QueuedJob
@@ -104,7 +105,7 @@ def orders(config: Config, router: Router, request: ManualRequest, lookup: Objec
     for name in request.providers:
         _check_name(config, name)
     if request.action is Action.PRELOAD:
-        lookup = lookup._replace(metadata=OFFLINE.metadata)
+        lookup = msgspec.structs.replace(lookup, metadata=OFFLINE.metadata)
 
     def choose(demands: Iterable[Demand]) -> Iterator[Demand]:
         yield from _of_objects(config, demands, request)

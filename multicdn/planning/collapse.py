@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from multicdn.model import Action, Target, TargetKind
 from multicdn.planning.directories import Directory, directories, located_urls, merged, spelled
@@ -222,7 +222,7 @@ class _Collapsing:
             harm = _HARM_OF_BUDGET
         allowed = int(harm * directory.changed)
         innocent = self._count(self._demand.bucket, directory.path, allowed + 1)
-        return None if innocent is None or innocent > allowed else directory._replace(innocent=innocent)
+        return None if innocent is None or innocent > allowed else structs.replace(directory, innocent=innocent)
 
     def _free(self) -> int:
         price = self._provider.price

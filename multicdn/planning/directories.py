@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from multicdn.routing.demand import SourceObject
 from multicdn.routing.route import is_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from multicdn.provider import Provider
     from multicdn.routing.demand import Demand
@@ -36,7 +37,7 @@ class LocatedUrl(Struct, frozen=True):
     origin: SourceObject
 
 
-class Directory(NamedTuple):
+class Directory(Struct, frozen=True):
     """A directory that could be purged by prefix.
 
     Attributes:

@@ -7,12 +7,13 @@ in, so an explanation may ask nobody.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from multicdn.model import Action, Change, ChangeKind
+from multicdn.model import Action, Change, ChangeKind, Job, Outcome, Status, TargetKind
 from multicdn.planning.collapse import Count, Decision, collapse
+from multicdn.queue.message import QueuedJob
 from multicdn.queue.waiting import Unrouted
 from multicdn.routing import object_tags
 from multicdn.routing.demand import Demand, RoutingFailure
@@ -21,12 +22,11 @@ from multicdn.routing.router import Missing, gone_by
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from multicdn.model import Job
     from multicdn.provider import Provider
     from multicdn.routing.router import Router
 
 
-class ObjectLookup(NamedTuple):
+class ObjectLookup(Struct, frozen=True):
     """How S3 is asked about objects.
 
     Attributes:
@@ -42,7 +42,7 @@ class ObjectLookup(NamedTuple):
 OFFLINE = ObjectLookup(lambda _: ({}, {}), lambda *_: None)
 
 
-class Work(NamedTuple):
+class Work(Struct, frozen=True):
     """What some changes ask for.
 
     Attributes:
@@ -93,10 +93,19 @@ class Holding(Struct, frozen=True):
     going: Collection[str] = ()
 
 
-class Returned(NamedTuple):
-    """Jobs that came back, and what was taken from them."""
+class Returned(Struct, frozen=True):
+    """What came back from the queue.
+
+    Attributes:
+        jobs: to be done, those that were tried least first.
+        refused: how those ended that ask for more than any route could.
+        looks: what is only to be looked at.
+        gone: what was taken from the jobs, since it is gone meanwhile.
+    """
 
     jobs: list[Job]
+    refused: list[Outcome]
+    looks: list[QueuedJob]
     gone: list[Job]
 
 
@@ -149,18 +158,43 @@ def find_work(
     return Work(collapsed, failures, decisions)
 
 
-def without_gone(router: Router, returned: Sequence[Job], changes: Sequence[Change]) -> Returned:
-    """Take from preloads that waited what changes say is gone meanwhile; the purges that they took along stay.
+def take_back(
+    router: Router, refusal: Callable[[Job], str], queued: Sequence[QueuedJob], changes: Sequence[Change]
+) -> Returned:
+    """Sort what came back from the queue.
 
     Args:
         router: the routes.
-        returned: jobs that came back from the queue.
-        changes: that came with them.
+        refusal: why a job asks for more than any route could; empty if it doesn't.
+        queued: what came back.
+        changes: that came with it.
     """
+    reasons = [refusal(each.job) or refusal(_looked_at(each.job)) for each in queued]
+    judged = list(zip(queued, reasons, strict=True))
+    # What was tried least goes first: else one that fails each time would keep the others from their turn.
+    judged.sort(key=lambda pair: pair[0].attempt)
+    jobs, gone = _without_gone(router, [each.job for each, reason in judged if not (reason or each.look)], changes)
+    refused = [
+        Outcome(each.job, Status.REFUSED, f"not done, since it came from the queue: {reason}", final=True)
+        for each, reason in judged
+        if reason
+    ]
+    looks = [each for each, reason in zip(queued, reasons, strict=True) if each.look and not reason]
+    return Returned(jobs, refused, looks, gone)
+
+
+def _looked_at(job: Job) -> Job:
+    """A purge of the URLs that a job is looked at by."""
+    urls = tuple({subject.url for sequel in job.sequels if sequel for subject in sequel.subjects})
+    return Job(job.instance, Action.PURGE, TargetKind.URL, urls, (frozenset[str](),) * len(urls))
+
+
+def _without_gone(router: Router, returned: list[Job], changes: Sequence[Change]) -> tuple[list[Job], list[Job]]:
+    """Take from preloads that waited what changes say is gone meanwhile; the purges that they took along stay."""
     waited = any(job.action is Action.PRELOAD for job in returned)
     places = gone_by(changes) if waited else ()
     if not places:
-        return Returned(list(returned), [])
+        return returned, []
     urls: dict[str, set[str]] = {}
     for demand in router.demands([Change(*place) for place in places], chained=False)[0]:
         if demand.action is Action.PRELOAD:
@@ -172,4 +206,4 @@ def without_gone(router: Router, returned: Sequence[Job], changes: Sequence[Chan
         left = job.without(lost.targets) if lost else job
         jobs += [left] if left else job.purges
         gone += [lost] if lost else []
-    return Returned(jobs, gone)
+    return jobs, gone

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from multicdn.errors import PluginError, TargetsRefused, bug, told
-from multicdn.model import Action, Job, Outcome, Rank, Status, Target, TargetKind, digest, is_text
-from multicdn.provenance import UNKNOWN
+from multicdn.model import Action, Job, Outcome, Rank, Status, Target, TargetKind
+from multicdn.planning.jobs import Batch, Batching, JobMaker, each_target, mark_of, provenance_of, sequels_of
+from multicdn.planning.validation import checked_limits, checked_targets, checked_weight, is_blank, needs_no_check
 from multicdn.provider import Limits, PurgePrefixes, capability
 from multicdn.routing.demand import Demand, Want, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from multicdn.provenance import Provenance
     from multicdn.provider import Provider
-    from multicdn.sequel import Sequel
-
-
-_Batch = list[tuple[str, Want]]
-
-# Marks a target as one of a job that came back, by that job's reference. No sequencer or ETag begins with it.
-_SAME = "="
 
 
 class Plan(Struct, frozen=True):
@@ -68,16 +61,6 @@ def plan(name: str, provider: Provider, demands: Sequence[Demand], returned: Seq
     return Plan(tuple(located.jobs()), tuple(located.rejected), located.bug, tuple(located.widened))
 
 
-class _Batching(NamedTuple):
-    """What the targets of a call have in common; ``place`` tells those apart that are to be alone."""
-
-    action: Action
-    kind: TargetKind
-    soft: bool
-    rank: Rank = Rank.NEW
-    place: int = 0
-
-
 class _Gathered:
     """Targets that a call can hold together, and who wants each.
 
@@ -111,7 +94,7 @@ class _Located:
     def __init__(self, name: str, provider: Provider) -> None:
         self._name = name
         self._provider = provider
-        self._groups: dict[_Batching, _Gathered] = {}
+        self._groups: dict[Batching, _Gathered] = {}
         self._returned: dict[str, int] = {}
         self.rejected: list[Outcome] = []
         self.bug: Exception | None = None
@@ -123,11 +106,11 @@ class _Located:
             reason = f"{type(self._provider).__name__} can't {job.action} by {job.kind}, as the config once had it"
             self.rejected.append(Outcome(job, Status.REFUSED, reason, final=True))
             return
-        mark = job.reference and f"{_SAME}{job.reference}"
+        mark = mark_of(job)
         self._returned[mark] = len(job.targets)
         place = len(self._groups) if job.rank is Rank.ALONE else 0
-        group = self._group(_Batching(job.action, job.kind, job.soft, job.rank, place))
-        for target, causes, provenance, sequel in _each(job):
+        group = self._group(Batching(job.action, job.kind, job.soft, job.rank, place))
+        for target, causes, provenance, sequel in each_target(job):
             group.add(target, Want(causes, frozenset((mark,)), (provenance,), sequel))
 
     def add(self, demand: Demand) -> None:
@@ -139,11 +122,11 @@ class _Located:
                 continue
             try:
                 found = locate(target, action)
-                for spelled in found if _needs_no_check(found, target) else _checked(target, found):
+                for spelled in found if needs_no_check(found, target) else checked_targets(target, found):
                     kind, value = spelled.kind, spelled.value
                     group = groups.get(kind)
                     if group is None:
-                        group = groups[kind] = self._group(_Batching(action, kind, soft))
+                        group = groups[kind] = self._group(Batching(action, kind, soft))
                     group.add(value, want)
                     if kind is not target.kind and kind is TargetKind.PREFIX and target.kind is TargetKind.URL:
                         self.widened.append((target.value, value))
@@ -158,7 +141,7 @@ class _Located:
             raise error
         self.bug = self.bug or (error if isinstance(error, Exception) else PluginError(told(error)))
 
-    def _group(self, key: _Batching) -> _Gathered:
+    def _group(self, key: Batching) -> _Gathered:
         group = self._groups.get(key)
         if group is None:
             self._limits(key.action, key.kind)
@@ -169,13 +152,13 @@ class _Located:
         """Leave each target in the first group that has it; one that must be dropped isn't marked stale as well."""
         if len(self._groups) == len({(key.action, key.kind) for key in self._groups}):
             return
-        holders: dict[tuple[Action, TargetKind], dict[str, _Batching]] = {}
+        holders: dict[tuple[Action, TargetKind], dict[str, Batching]] = {}
         for key, group in list(self._groups.items()):
             held = holders.setdefault((key.action, key.kind), {})
             for value in list(group.first):
                 earlier = held.setdefault(value, key)
                 if earlier is not key:
-                    held[value] = earlier._replace(soft=earlier.soft and key.soft)
+                    held[value] = msgspec.structs.replace(earlier, soft=earlier.soft and key.soft)
                     both = _Gathered()
                     for holder in (self._groups[earlier], group):
                         holder.move(value, both, value)
@@ -190,7 +173,7 @@ class _Located:
         if ending is None:
             return
         kinds = (TargetKind.PREFIX, TargetKind.URL)
-        keys = [_Batching(Action.PURGE, kind, soft) for kind in kinds for soft in (False, True)]
+        keys = [Batching(Action.PURGE, kind, soft) for kind in kinds for soft in (False, True)]
         new = [key for key in keys if key in self._groups]
         for key in (key for key in new if key.kind is TargetKind.PREFIX):
             wide, widest = self._groups[key], _Widest(self._groups[key].first, ending)
@@ -202,9 +185,9 @@ class _Located:
 
     def jobs(self) -> Iterator[Job]:
         for key, group in sorted(self._groups.items(), key=lambda item: _turn(item[0])):
-            wanted, maker = group.joined(), _JobMaker(self._name, key, self._returned)
+            wanted, maker = group.joined(), JobMaker(self._name, key, self._returned)
             try:
-                limits = _checked_limits(self._limits(key.action, key.kind))
+                limits = checked_limits(self._limits(key.action, key.kind))
                 batches = list(self._batches(key, wanted, limits))
             except BaseException as error:  # noqa: BLE001 - what a plugin says of one kind must not cost the others
                 self._noted(error)
@@ -218,7 +201,7 @@ class _Located:
             raise TypeError(f"{type(self._provider).__name__}.locate made a {kind}, which it can't {action}")
         return way.limits_of(self._provider)
 
-    def _batches(self, key: _Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[_Batch]:
+    def _batches(self, key: Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[Batch]:
         """Fill each batch up to the vendor's count and bytes before the next one is begun."""
         if limits.bytes is not None:
             yield from self._weighed(key, wanted, limits)
@@ -231,13 +214,13 @@ class _Located:
         for place in range(0, len(fitting), limits.targets):
             yield fitting[place : place + limits.targets]
 
-    def _weighed(self, key: _Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[_Batch]:
+    def _weighed(self, key: Batching, wanted: dict[str, Want], limits: Limits) -> Iterator[Batch]:
         assert limits.bytes is not None
-        batch: _Batch = []
+        batch: Batch = []
         size = limits.envelope
         for value, want in wanted.items():
             try:
-                weight = _checked_weight(self._provider.weigh(value))
+                weight = checked_weight(self._provider.weigh(value))
             except BaseException as error:  # noqa: BLE001 - as in ``add``
                 self._noted(error)
                 self._reject(key.action, Target(key.kind, value), want, bug(error), Status.RETRY)
@@ -252,7 +235,7 @@ class _Located:
         if batch:
             yield batch
 
-    def _too_long(self, key: _Batching, value: str, want: Want, weight: int, limits: Limits) -> bool:
+    def _too_long(self, key: Batching, value: str, want: Want, weight: int, limits: Limits) -> bool:
         length = len(value) if value.isascii() else len(value.encode())
         if limits.target_bytes is not None and length > limits.target_bytes:
             reason = f"it is {length} bytes long, and the vendor takes {limits.target_bytes} at most"
@@ -267,7 +250,7 @@ class _Located:
         self, action: Action, target: Target, want: Want, reason: str, status: Status = Status.REJECTED
     ) -> None:
         rejected = (self._name, action, target.kind, (target.value,), (want.causes,))
-        job = Job(*rejected, provenance=_behind((want,)), sequels=_sequels((want,)))
+        job = Job(*rejected, provenance=provenance_of((want,)), sequels=sequels_of((want,)))
         self.rejected.append(Outcome(job, status, reason))
 
     def _reject_unspelled(
@@ -275,47 +258,9 @@ class _Located:
     ) -> None:
         """Reject what isn't spelled for the vendor, and say so: should it come back, the provider is asked again."""
         rejected = (demand.action, target.kind, (target.value,), (want.causes,), demand.soft)
-        beside = _behind((want,)), _sequels((want,))
+        beside = provenance_of((want,)), sequels_of((want,))
         job = Job(self._name, *rejected, "", demand.bucket, Rank.NEW, (), *beside)
         self.rejected.append(Outcome(job, status, reason))
-
-
-class _JobMaker:
-    """Makes jobs of one group's targets.
-
-    Args:
-        name: of the instance.
-        key: of the group.
-        returned: how many targets each job had that came back, by its mark.
-    """
-
-    def __init__(self, name: str, key: _Batching, returned: Mapping[str, int]) -> None:
-        self._name, self._key, self._returned = name, key, returned
-        self._words = [name, key.action.value, key.kind.value, str(key.soft)]
-
-    def job(self, batch: _Batch) -> Job:
-        """The job of a batch."""
-        name, (action, kind, soft, rank, _), reference = self._name, self._key, self._reference(batch)
-        if len(batch) == 1:  # at some vendors all are
-            [(value, want)] = batch
-            source, sequel = want.provenance if want.behind else UNKNOWN, want.sequel
-            behind, sequels = () if source is UNKNOWN else (source,), (sequel,) if sequel else ()
-            return Job(name, action, kind, (value,), (want.causes,), soft, reference, "", rank, (), behind, sequels)
-        targets, wants = zip(*batch, strict=True)
-        causes = tuple([want.causes for want in wants])
-        return Job(name, action, kind, targets, causes, soft, reference, "", rank, (), _behind(wants), _sequels(wants))
-
-    def _reference(self, batch: _Batch) -> str:
-        same = set().union(*(want.marks for _, want in batch)) if self._returned else set()
-        if len(same) == 1 and self._returned.get(mark := same.pop()) == len(batch):
-            return mark.removeprefix(_SAME)
-        parts = self._words.copy()
-        for value, want in batch:
-            marks = want.marks
-            if "" in marks:
-                return ""
-            parts += value, next(iter(marks)) if len(marks) == 1 else " ".join(sorted(marks))
-        return digest(*parts)
 
 
 class _Widest:
@@ -339,98 +284,6 @@ class _Widest:
         return f"{self._stems[place]}{self._ending}" if place >= 0 and value.startswith(self._stems[place]) else None
 
 
-def is_blank(target: Target) -> bool:
-    """Whether a target names nothing. Only everything has no name."""
-    return target.kind is not TargetKind.EVERYTHING and not target.value.strip()
-
-
-def _needs_no_check(found: Any, target: Target) -> bool:
-    """Whether a plugin made of a target one of the same kind, and of ASCII: nothing else is to be looked at."""
-    if type(found) is not tuple or len(found) != 1:
-        return False
-    one = found[0]
-    if one is target:
-        return one.value.isascii()
-    if type(one) is not Target or one.kind is not target.kind:
-        return False
-    value = one.value
-    return type(value) is str and value.isascii() and bool(value.strip())
-
-
-def _checked(target: Target, spelled: Iterable[Any]) -> tuple[Target, ...]:
-    """What a plugin made of a target, if it may be sent.
-
-    Raises:
-        TypeError, ValueError: it is something else than targets, or means more than the target did.
-    """
-    found = tuple(spelled)
-    if not found:
-        raise ValueError("locate returned no target at all; to refuse one, raise TargetsRefused")
-    for each in found:
-        if not isinstance(each, Target) or each.kind not in TargetKind or not is_text(each.value):
-            raise TypeError(f"locate returned {each!r:.80}, which is no Target of text")
-        if each.kind is TargetKind.EVERYTHING and target.kind is not TargetKind.EVERYTHING:
-            raise ValueError(f"locate made everything of a {target.kind}")
-        if is_blank(each):
-            raise ValueError(f"locate made an empty {each.kind}")
-    return found
-
-
-def _checked_limits(limits: Any) -> Limits:
-    if not isinstance(limits, Limits):
-        raise TypeError(f"its limits are {limits!r:.80}")
-    return limits
-
-
-def _checked_weight(weight: Any) -> int:
-    if not isinstance(weight, int):
-        raise TypeError(f"weigh returned {weight!r:.80}, which is no number of bytes")
-    return weight
-
-
-def _behind(wants: Sequence[Want]) -> tuple[Provenance, ...]:
-    """Where each target comes from; empty where it is known of none."""
-    found = [want.behind[0] if len(want.behind) == 1 else want.provenance if want.behind else UNKNOWN for want in wants]
-    return tuple(found) if any(each is not UNKNOWN for each in found) else ()
-
-
-def _sequels(wants: Sequence[Want]) -> tuple[Sequel | None, ...]:
-    """What follows each target; empty where nothing follows any."""
-    return tuple(want.sequel for want in wants) if any(want.sequels for want in wants) else ()
-
-
-def _each(job: Job) -> Iterator[tuple[str, frozenset[str], Provenance, tuple[Sequel, ...]]]:
-    """Each target of a job, and what there is beside it."""
-    behind = job.provenance or (UNKNOWN,) * len(job.targets)
-    sequels = ((one,) if one else () for one in job.sequels) if job.sequels else repeat(())
-    return zip(job.targets, job.causes, behind, sequels, strict=False)
-
-
-def _turn(key: _Batching) -> tuple[bool, bool]:
+def _turn(key: Batching) -> tuple[bool, bool]:
     """Purges stand before preloads, and what is new before what came back; otherwise all stays as it is."""
     return key.action is not Action.PURGE, key.rank is not Rank.NEW
-
-
-def unlocated(demand: Demand) -> Iterator[Job]:
-    """A demand as jobs whose targets aren't spelled for the vendor: to hold its place, or to be queued as it is."""
-    kinds: dict[TargetKind, list[tuple[str, Want]]] = {}
-    for target, want in demand.wants.items():
-        kinds.setdefault(target.kind, []).append((target.value, want))
-    for kind, pairs in kinds.items():
-        values, wants = zip(*pairs, strict=True)
-        causes = tuple(want.causes for want in wants)
-        shared = (demand.provider, demand.action, kind, values, causes, demand.soft)
-        yield Job(*shared, bucket=demand.bucket, provenance=_behind(wants), sequels=_sequels(wants))
-
-
-def as_demand(job: Job) -> Demand:
-    """Turn a job of ``unlocated`` back into a demand.
-
-    Its messages stand for the changes, of which it knows nothing: no vendor has been asked for it yet, so there is no
-    earlier request of which this one must be a repetition.
-    """
-    wants = {
-        Target(job.kind, value): Want(set(causes), set(causes), [provenance], list(sequels))
-        for value, causes, provenance, sequels in _each(job)
-    }
-    return Demand(job.provider, job.action, job.soft, job.bucket, wants)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from msgspec import Struct
 
 from multicdn.proof import signs
 from multicdn.proof.instruments import NO_VERSION, Known, Sign, compared, is_of_its_time, words
+from multicdn.provenance import since_1970
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -193,7 +193,7 @@ def _is_another(case: _Case) -> bool:
     subject, stored = case.subject, case.stored
     if stored is None:
         return not subject.gone
-    moment = _moment(subject.time) or case.purged
+    moment = since_1970(subject.time) or case.purged
     later = moment is not None and stored.modified >= math.floor(moment) + (not subject.gone)
     if subject.gone:
         return later
@@ -211,21 +211,12 @@ def _is_newer(case: _Case) -> bool:
 
     A time that is later than that of S3's object, too, may be of the site's own making, but for an ETag of S3's.
     """
-    served, moment = signs.modified(case.seen), _moment(case.subject.time)
+    served, moment = signs.modified(case.seen), since_1970(case.subject.time)
     if case.identity not in ("auto", "modified") or served is None or moment is None or served <= moment:
         return False
     if case.stored is not None and served <= case.stored.modified:
         return True
     return signs.is_of_s3(signs.core(case.seen.headers.get("etag", "")))
-
-
-def _moment(time: str) -> float | None:
-    """The time of an event in seconds since 1970."""
-    try:
-        moment = datetime.fromisoformat(time)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _fetched(case: _Case) -> Sign | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -179,7 +179,7 @@ def _as_one(group: Sequence[Outcome]) -> Outcome:
     return Outcome(joined, first.status, reason, after=after, calls=first.calls, final=first.final)
 
 
-class _Age(NamedTuple):
+class _Age(Struct, frozen=True):
     """What a target has gone through: of several messages that asked for it the newest counts, for it asks for all.
 
     Attributes:
@@ -212,9 +212,10 @@ def _decisions(
     for (given_up, *_), (targets, alike) in groups.items():
         part = job.only(targets)
         assert part is not None, "each group has some of its targets"
-        since, attempt, refusals = map(max, zip(*alike, strict=True))
+        since, attempt = max(age.since for age in alike), max(age.attempt for age in alike)
+        refusals = max(age.refusals for age in alike)
         origins = (origin for cause in part.messages for origin in history.origins.get(cause, (cause,)))
-        queued = QueuedJob(part, int(attempt), since, message.shortened(frozenset(origins)), int(refusals))
+        queued = QueuedJob(part, attempt, since, message.shortened(frozenset(origins)), refusals)
         if given_up:
             yield DeadLetter(queued, outcome.status, outcome.reason)
         else:

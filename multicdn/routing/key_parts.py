@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from multicdn.routing.host_names import AllowedHosts, is_host_name
 from multicdn.routing.placeholders import FOLDERS, HOST, SEGMENTS
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from multicdn.routing.placeholders import Template
 
 
-class KeyParts(NamedTuple):
+class KeyParts(Struct, frozen=True):
     """A key as its route takes it apart.
 
     Attributes:
@@ -33,7 +36,7 @@ class KeyParts(NamedTuple):
 
     def shortened(self, key: str) -> KeyParts:
         """The same for a spelling of the key that is nothing but shorter, such as the folder of an index document."""
-        return self._replace(key=key)
+        return structs.replace(self, key=key)
 
     def reaches_end(self, name: str) -> bool:
         """Whether what a placeholder stands for goes on to the end of the key."""

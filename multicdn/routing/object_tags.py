@@ -7,14 +7,15 @@ whoever calls hands in what asks S3.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from multicdn.patterns import lazy_pattern
+from multicdn.routing.matcher import Tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from multicdn.routing.matcher import Tags
 
 # Bucket and key.
 Place = tuple[str, str]
@@ -27,7 +28,7 @@ ReadMetadata = Callable[[Collection[Place]], Metadata]
 _BETWEEN = lazy_pattern(r"[,\s]+")
 
 
-class ObjectTags(NamedTuple):
+class ObjectTags(Struct, frozen=True):
     """The tags that objects have in their metadata.
 
     Attributes:

@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from multicdn.cli import main
-from multicdn.cli.terminal import visible, visible_lines
+from multicdn.cli.terminal import visible_lines
+from multicdn.steering import visible
 
 CLI = Path(__file__).parents[2] / "multicdn" / "cli"
 

@@ -468,9 +468,10 @@ def test_objects_are_found_by_a_url_whose_host_is_made_of_them(url: str, keys: l
 
 def test_hosts_that_keys_may_make_are_known() -> None:
     _, explainer = loaded(PREVIEWS)
-    assert [match.at for match in explainer.serving("pr9.preview.example.org:443")] == ["test.yml:11", "test.yml:11"]
-    assert [match.at for match in explainer.serving("WWW.acme.com")] == ["test.yml:16"]
-    assert explainer.serving("evil.com") == []
+    of_preview = explainer.serving("https://pr9.preview.example.org:443/a")
+    assert [match.at for match in of_preview] == ["test.yml:11", "test.yml:11"]
+    assert [match.at for match in explainer.serving("https://WWW.acme.com")] == ["test.yml:16"]
+    assert explainer.serving("https://evil.com/WWW.acme.com") == []
 
 
 KEYS = st.text(st.sampled_from("ab/. +%~é*?#"), min_size=1, max_size=12)

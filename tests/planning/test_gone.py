@@ -8,7 +8,8 @@ import pytest
 from kit.sample_plugins import Plain, Warmer
 
 from multicdn.model import Action, Change, ChangeKind, Job, TargetKind
-from multicdn.planning.front import without_gone
+from multicdn.planning.front import take_back
+from multicdn.queue.message import QueuedJob
 from multicdn.routing.route import Route
 from multicdn.routing.router import Router
 
@@ -55,4 +56,5 @@ PURGE = job("a", action=Action.PURGE)
 def test_preload_that_waited_loads_nothing_that_is_gone(
     waited: list[Job], changes: list[Change], jobs: list[Job], gone: list[Job]
 ) -> None:
-    assert without_gone(ROUTER, waited, changes) == (jobs, gone)
+    returned = take_back(ROUTER, lambda _: "", [QueuedJob(each, attempt=1, since=0.0) for each in waited], changes)
+    assert (returned.jobs, returned.gone) == (jobs, gone)

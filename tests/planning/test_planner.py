@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from multicdn.errors import TargetsRefused
 from multicdn.http import Http
 from multicdn.model import Action, Job, Outcome, Status, Target, TargetKind
-from multicdn.planning.planner import Plan, plan, unlocated
+from multicdn.planning.jobs import unlocated
+from multicdn.planning.planner import Plan, plan
 from multicdn.provider import (
     Call,
     Limits,

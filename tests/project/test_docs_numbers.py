@@ -16,7 +16,7 @@ from multicdn import bounds, log, preparation, provenance, publishing, records, 
 from multicdn.aws import s3
 from multicdn.cli import _delivering, history
 from multicdn.config.settings import Install, Retrying
-from multicdn.delivery import breaker, delivery, discovery, lane, stretches
+from multicdn.delivery import breaker, delivery, discovery, endings, stretches
 from multicdn.delivery.invocation import Terms
 from multicdn.events import envelopes
 from multicdn.installer import bucket_check, cloudformation, permissions, quotas, retries, secret_store
@@ -109,7 +109,7 @@ HELD = {
         f"the highest of the last {time(openmetrics.LATELY)} is told",
         f"{count(envelopes._DEEPEST)} envelopes deep",
         f"The answer is kept for {time(discovery.Discoveries.LIFETIME)}",
-        f"not after {lane._MOST_IN_VAIN} calls of which none was accepted",
+        f"not after {endings._MOST_IN_VAIN} calls of which none was accepted",
         f"{size(bounds.LARGEST_ANSWER)} are read (Fastly's keys: {size(fastly._LARGEST_LIST)}, "
         f"CloudFront's lists: {size(cloudfront._LARGEST_PAGE)})",
         f"A call counts as work for {time(_BREAKER['prompt'])}",

@@ -82,7 +82,7 @@ def test_each_object_is_asked_once_and_says_all_its_tags(s3: S3) -> None:
 
 @pytest.mark.slow
 def test_object_that_is_gone_by_now_has_no_tags_and_is_no_failure(s3: S3) -> None:
-    assert read_tags({("b", "gone", "cache-tag")}) == ({}, {})
+    assert read_tags({("b", "gone", "cache-tag")}) == object_tags.ObjectTags({}, {})
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_slow_object_fails_alone_when_the_time_is_over(s3: S3) -> None:
 @pytest.mark.slow
 def test_nothing_wanted_asks_nobody_and_imports_nothing(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore", None)
-    assert read_tags(set()) == ({}, {})
+    assert read_tags(set()) == object_tags.ObjectTags({}, {})
     assert s3.requests == []
 
 
