@@ -161,14 +161,16 @@ def _floors(folder: Path, library: str, sources: Sequence[Path]) -> Path:
 
 def _write_byte_code(task: Path, folder: Path) -> None:
     """Give libraries that were copied their byte code, which a bundle has in one file, as Python has it by itself."""
-    names = {path.name for path in folder.iterdir()}
     archive = CodeArchive.opened(str(task), PACKAGES)
     for module in archive.modules() if archive else ():
-        spec = archive.find_spec(module) if archive else None
-        if spec is None or spec.origin is None or module.partition(".")[0] not in names:
-            continue
-        file = Path(cache_from_source(str(folder / Path(spec.origin).relative_to(task))))
-        file.parent.mkdir(exist_ok=True)
-        code = spec.loader.get_code(module)  # type: ignore[union-attr]
-        # peps.python.org/pep-0552: a flag says that nobody compares the hash that follows.
-        file.write_bytes(MAGIC_NUMBER + b"\1\0\0\0" + bytes(8) + marshal.dumps(code))
+        parent = task.joinpath(*module.split(".")[:-1])
+        spec = archive.find_spec(module, [str(parent)]) if archive else None
+        assert spec is not None, module
+        assert spec.origin is not None, module
+        source = folder / Path(spec.origin).relative_to(task)
+        if source.is_file():
+            file = Path(cache_from_source(str(source)))
+            file.parent.mkdir(exist_ok=True)
+            code = spec.loader.get_code(module)  # type: ignore[union-attr]
+            # peps.python.org/pep-0552: a flag says that nobody compares the hash that follows.
+            file.write_bytes(MAGIC_NUMBER + b"\1\0\0\0" + bytes(8) + marshal.dumps(code))

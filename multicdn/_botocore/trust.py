@@ -39,7 +39,7 @@ class _Trusting(URLLib3Session):
         if self._trusts:
             conn.cert_reqs = "CERT_REQUIRED"
         else:
-            if isinstance(verify, str):
+            if isinstance(verify, str) and url.startswith("https:"):
                 _context_of_file(verify)  # raises what is wrong with it, with its name, where there is something
             super()._setup_ssl_cert(conn, url, verify)  # type: ignore[misc]  # the stubs have what is public
 
