@@ -2,7 +2,7 @@
 
 A cold start pays for each. ``dataclasses`` imports ``inspect``, and that ``ast`` and ``dis``, to describe classes that
 have no docstring; urllib3 imports ``importlib.metadata``, and that ``zipfile``, ``csv`` and ``tempfile``, for the
-version of an optional package; botocore what writes its documentation. Together they are a tenth of a start.
+version of an optional package; botocore what writes its documentation. Together these are an eighth of a start.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: What comes later, by the module that imports it.
 PUT_OFF = {
     "dataclasses": ("inspect",),
+    "calendar": ("locale",),  # for names of days in other languages
+    "urllib.parse": ("ipaddress",),  # for hosts in brackets
+    "urllib3.util.ssl_match_hostname": ("ipaddress",),  # where OpenSSL doesn't match names itself
+    "urllib3.fields": ("mimetypes",),  # for parts of forms
     "urllib3.http2": ("importlib.metadata",),
     "certifi.core": ("importlib.resources",),  # where somebody asks for the file of authorities
     "botocore.configloader": ("configparser",),  # where there is a file of profiles

@@ -125,6 +125,11 @@ USES = {
     "botocore.docs": f"{_SESSION}botocore.docs.ServiceDocumenter('sqs', session, folder); print('Bare()')",
     "botocore.docs.docstring": f"{_SESSION}"
     "assert 'Creates' in str(session.create_client('sqs', 'eu-west-1').create_queue.__doc__); print('Bare()')",
+    "calendar": "print(calendar.LocaleTextCalendar(locale='C').formatweekday(0, 3).replace('Mon', 'Bare()'))",
+    "urllib.parse": "assert urllib.parse.urlsplit('http://[::1]/').hostname == '::1'; print('Bare()')",
+    "urllib3.fields": "assert urllib3.fields.guess_content_type('a.css') == 'text/css'; print('Bare()')",
+    "urllib3.util.ssl_match_hostname": "match = urllib3.util.ssl_match_hostname.match_hostname\n"
+    "match({'subjectAltName': [('IP Address', '192.0.2.1')]}, '192.0.2.1'); print('Bare()')",
     "certifi.core": "assert certifi.where().endswith('cacert.pem'); print('Bare()')",
 }
 

@@ -24,7 +24,8 @@ PACKAGES = {"multicdn", "multicdn_compiled", "multicdn_providers", "msgspec", "u
 
 # Whatever reads or checks the config file, looks for plugins, or is for people.
 NEVER = {
-    "yaml", "requests", "inspect", "importlib.metadata", "pluggy", "difflib", "boto3", "botocore",
+    "yaml", "requests", "inspect", "importlib.metadata", "locale", "ipaddress", "mimetypes",
+    "pluggy", "difflib", "boto3", "botocore",
     "multicdn.config.checker", "multicdn.config.yaml_source",
     "multicdn.plugins.discovery", "multicdn.hooks", "multicdn.proof", "multicdn.publishing", "multicdn.diagnosis",
     "multicdn.planning.deploys", "multicdn.delivery.observer",
