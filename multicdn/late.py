@@ -27,6 +27,9 @@ PUT_OFF = {
     "urllib3.fields": ("mimetypes",),  # for parts of forms
     "urllib3.http2": ("importlib.metadata",),
     "certifi.core": ("importlib.resources",),  # where somebody asks for the file of authorities
+    "http.cookiejar": ("urllib.request",),
+    "requests.compat": ("urllib.request",),  # for the proxies of its own sessions
+    "requests.utils": ("tempfile", "zipfile"),
     "botocore.configloader": ("configparser",),  # where there is a file of profiles
     # Where somebody asks for the documentation of a client.
     "botocore.docs": ("botocore.docs.service",),

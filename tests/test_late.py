@@ -130,6 +130,12 @@ USES = {
     "urllib3.fields": "assert urllib3.fields.guess_content_type('a.css') == 'text/css'; print('Bare()')",
     "urllib3.util.ssl_match_hostname": "match = urllib3.util.ssl_match_hostname.match_hostname\n"
     "match({'subjectAltName': [('IP Address', '192.0.2.1')]}, '192.0.2.1'); print('Bare()')",
+    "http.cookiejar": "import urllib.request; from email.message import Message\n"
+    "http.cookiejar.CookieJar().extract_cookies(type('Answer', (), {'info': Message})(), urllib.request.Request('http://a.test'))\n"
+    "print('Bare()')",
+    "requests.compat": "assert requests.compat.getproxies is not None; requests.compat.getproxies(); print('Bare()')",
+    "requests.utils": "assert requests.utils.extract_zipped_paths(folder + '/none/at') == folder + '/none/at'\n"
+    "requests.utils.zipfile.is_zipfile(folder); print('Bare()')",
     "certifi.core": "assert certifi.where().endswith('cacert.pem'); print('Bare()')",
 }
 
