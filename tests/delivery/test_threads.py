@@ -52,7 +52,7 @@ def comes_true(asked: Callable[[], bool]) -> bool:
 
 
 def named(name: str) -> threading.Thread:
-    """The one thread that works for a name."""
+    """The one thread that works for a name, which no other test has: threads of theirs may still be there."""
     [found] = [thread for thread in threading.enumerate() if thread.name == f"multicdn-{name}"]
     return found
 
@@ -74,29 +74,29 @@ def threads() -> Iterator[Threads]:
 
 
 def test_the_next_work_of_a_name_is_done_by_the_same_thread_and_that_of_another_by_another(threads: Threads) -> None:
-    acme, bravo = ran_in(threads, "acme"), ran_in(threads, "bravo")
-    assert ran_in(threads, "acme") is acme is not bravo
-    assert [thread.name for thread in (acme, bravo)] == ["multicdn-acme", "multicdn-bravo"]
+    acme, bravo = ran_in(threads, "tried-acme"), ran_in(threads, "tried-bravo")
+    assert ran_in(threads, "tried-acme") is acme is not bravo
+    assert [thread.name for thread in (acme, bravo)] == ["multicdn-tried-acme", "multicdn-tried-bravo"]
     assert acme.daemon
 
 
 def test_a_thread_that_was_started_before_does_the_first_work(threads: Threads) -> None:
-    threads.start("acme")
-    waiting = named("acme")
-    assert comes_true(lambda: waits(threads, "acme"))
-    assert ran_in(threads, "acme") is waiting
+    threads.start("tried-acme")
+    waiting = named("tried-acme")
+    assert comes_true(lambda: waits(threads, "tried-acme"))
+    assert ran_in(threads, "tried-acme") is waiting
 
 
 def test_a_thread_that_hangs_is_replaced_and_one_of_both_is_kept(threads: Threads) -> None:
     hangs = threading.Event()
-    threads.run("acme", lambda: held(hangs))
-    hung = named("acme")
-    other = ran_in(threads, "acme")
+    threads.run("tried-acme", lambda: held(hangs))
+    hung = named("tried-acme")
+    other = ran_in(threads, "tried-acme")
     assert other is not hung
     hangs.set()
     hung.join(10)
     assert not hung.is_alive()
-    assert ran_in(threads, "acme") is other
+    assert ran_in(threads, "tried-acme") is other
 
 
 def test_what_one_work_leaves_in_a_context_variable_the_next_one_does_not_see(threads: Threads) -> None:
@@ -106,12 +106,12 @@ def test_what_one_work_leaves_in_a_context_variable_the_next_one_does_not_see(th
     def leave(something: str) -> None:
         left.set(something)
 
-    one = ran_in(threads, "acme")
+    one = ran_in(threads, "tried-acme")
     for work in (lambda: leave("something"), lambda: seen.append(left.get())):
-        threads.run("acme", work)
-        assert comes_true(lambda: waits(threads, "acme")), "another thread would do the next work"
+        threads.run("tried-acme", work)
+        assert comes_true(lambda: waits(threads, "tried-acme")), "another thread would do the next work"
     assert seen == ["nothing"]
-    assert ran_in(threads, "acme") is one
+    assert ran_in(threads, "tried-acme") is one
 
 
 def test_a_work_that_is_done_is_not_kept(threads: Threads) -> None:
@@ -123,16 +123,16 @@ def test_a_work_that_is_done_is_not_kept(threads: Threads) -> None:
             gone.append(True)
 
     gone: list[bool] = []
-    threads.run("acme", Work())
-    ran_in(threads, "bravo")
+    threads.run("tried-acme", Work())
+    ran_in(threads, "tried-bravo")
     assert comes_true(lambda: gone == [False, True])
 
 
 def test_threads_end_with_what_has_them() -> None:
     threads, hangs = Threads(), threading.Event()
-    waiting = ran_in(threads, "acme")
-    threads.run("bravo", lambda: held(hangs))
-    hung = named("bravo")
+    waiting = ran_in(threads, "tried-acme")
+    threads.run("tried-bravo", lambda: held(hangs))
+    hung = named("tried-bravo")
     del threads
     gc.collect()
     waiting.join(10)
@@ -145,13 +145,13 @@ def test_threads_end_with_what_has_them() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
 def test_a_process_that_was_forked_has_threads_of_its_own(threads: Threads) -> None:
-    ran_in(threads, "acme")
+    ran_in(threads, "tried-acme")
     number = os.fork()
     if not number:
         try:
-            ran_in(threads, "acme")
+            ran_in(threads, "tried-acme")
         finally:
-            os._exit(0 if waits(threads, "acme") else 1)
+            os._exit(0 if waits(threads, "tried-acme") else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) == 0
 
 
