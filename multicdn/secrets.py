@@ -328,15 +328,15 @@ def _member(text: str, key: str, reference: str) -> str:
 def _ask_aws(service: str, reference: str, ask: Callable[[Any], Any]) -> Any:
     """Make one read call, importing botocore only now: most configurations read few secrets, or none from AWS."""
     try:
-        from botocore import exceptions as botocore
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NoConnectionError
 
         from multicdn.bounds import bounded
     except ImportError:
         message = f"{reference} needs botocore; pip install 'multicdn[aws]'"
         raise SecretError(message) from None
-    passing = botocore.HTTPClientError | botocore.ConnectionError | botocore.CredentialRetrievalError
+    passing = HTTPClientError | NoConnectionError | CredentialRetrievalError
     limits = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
     try:
         with bounded(_LONGEST_ANSWER_OF_AWS):

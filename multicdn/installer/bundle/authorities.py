@@ -62,8 +62,8 @@ def _certificates(text: str) -> Iterator[str]:
 def subject_hash(certificate: bytes) -> str:
     """The name, without its ending, of the file in which OpenSSL looks for a certificate.
 
-    That is half of a SHA-1 of the subject, whose strings are as ``X509_NAME_cmp`` compares them: UTF-8, in small
-    letters as far as they are ASCII, with single blanks (docs.openssl.org/master/man3/X509_subject_name_hash).
+    That is the beginning of a SHA-1 of the subject, whose strings are as ``X509_NAME_cmp`` compares them: UTF-8, in
+    small letters as far as they are ASCII, with single blanks (docs.openssl.org/master/man3/X509_subject_name_hash).
 
     Args:
         certificate: DER of it.

@@ -74,24 +74,19 @@ def gather(folder: Path, name: str, runtime: Runtime) -> None:
         name: of the archive.
         runtime: that they were compiled for.
     """
-    found = {
-        file: compiled for file in sorted(folder.rglob("*.py")) if (compiled := _compiled(file, runtime)).is_file()
-    }
-    modules = {compiled: file.relative_to(folder) for file, compiled in found.items()}
-    gathered = {
-        compiled: file
-        for compiled, file in modules.items()
-        if file.as_posix() not in _BEFORE and _is_what_is_imported(folder / file, folder)
-    }
-    if not gathered:
-        return
-    magic = next(iter(gathered)).read_bytes()[:_MAGIC]
-    codes = [(*_module(file), compiled.read_bytes()[_HEADER:]) for compiled, file in gathered.items()]
-    (folder / name).write_bytes(code_archive.written(magic, codes))
-    for compiled in gathered:
+    codes: list[tuple[str, bool, bytes]] = []
+    for file in sorted(folder.rglob("*.py")):
+        compiled, source = _compiled(file, runtime), file.relative_to(folder)
+        if not compiled.is_file() or source.as_posix() in _BEFORE or not _is_what_is_imported(file, folder):
+            continue
+        content = compiled.read_bytes()
+        magic = content[:_MAGIC]
+        codes.append((*_module(source), content[_HEADER:]))
         compiled.unlink()
         with suppress(OSError):  # there is more in it
             compiled.parent.rmdir()
+    if codes:
+        (folder / name).write_bytes(code_archive.written(magic, codes))
 
 
 def _is_what_is_imported(file: Path, folder: Path) -> bool:
