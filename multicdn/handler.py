@@ -8,15 +8,17 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+_IN_LAMBDA = "AWS_LAMBDA_RUNTIME_API" in os.environ
+if _IN_LAMBDA:
+    # While the function initialises nothing becomes garbage, and to look for some takes a tenth of the time.
+    gc.disable()
+
 from multicdn import code_archive
 from multicdn.late import PUT_OFF, LateImports
 
 code_archive.use(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120 - pathlib comes out of the archive
 _late_imports = LateImports(PUT_OFF)
-_IN_LAMBDA = "AWS_LAMBDA_RUNTIME_API" in os.environ
 if _IN_LAMBDA:
-    # While the function initialises nothing becomes garbage, and to look for some takes a tenth of the time.
-    gc.disable()
     _late_imports.begin()
 
 from multicdn import log, snapshot

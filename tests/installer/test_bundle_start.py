@@ -36,7 +36,7 @@ MOST_MODULES, MOST_PATTERNS = 105, 12
 FILES = ["multicdn.code", "packages.code", "multicdn.config.yml"]
 
 PROBE = """
-import json, os, re, sys
+import gc, json, logging, os, re, sys, threading, typing  # as Lambda's runtime client does
 sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
 opened, patterns, compile_pattern = [], [], re._compiler.compile
 sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
@@ -50,11 +50,16 @@ def compile_and_count(pattern, flags=0):
     return compile_pattern(pattern, flags)
 
 re._compiler.compile = compile_and_count
+gc.collect()
+collected = []
+gc.callbacks.append(lambda phase, told: collected.append(gc.get_freeze_count()))
 from multicdn import handler
+collections = collected.count(0)
 files = [os.path.basename(name) for name in opened if not name.endswith((".pyc", ".py", ".so"))]
 ready = handler._dispatcher is not None
 from multicdn import tls
 found = {"ready": ready, "modules": sorted(sys.modules), "files": files, "patterns": patterns}
+found |= {"collections": collections, "collects": gc.isenabled(), "frozen": gc.get_freeze_count()}
 print(json.dumps(found | {"authorities": len(tls.context().get_ca_certs())}))
 """
 
@@ -93,6 +98,9 @@ def test_a_start_keeps_to_its_budgets(task: Path) -> None:
     assert {"multicdn_compiled", "multicdn_providers.fastly", "urllib3"} <= modules
     assert found["files"] == FILES
     assert found["authorities"] == 0, "all are read at each start"
+    assert found["collections"] == 0, "the collector looked at what is there to stay"
+    assert found["collects"]
+    assert found["frozen"] > 1000
     ours = [name for name in modules if name.startswith("multicdn")]
     assert len(ours) <= MOST_MODULES, sorted(ours)
     assert len(found["patterns"]) <= MOST_PATTERNS, found["patterns"]
